@@ -1,0 +1,79 @@
+/** What happens to a graph between differentiation and encoding: equal nodes become one, zero rows are made where they are cheapest. */
+import { createHash } from 'node:crypto';
+import { gatherRows, gatherTable, isGatherRows, withZeroRow } from './operators/indexing.js';
+import { isReshape, pad, reshape } from './operators/layout.js';
+import { constantData, isConstant, isInput } from './operators/leaves.js';
+import { isGemm } from './operators/matrix.js';
+import { isStopGradient } from './operators/stop-gradient.js';
+import { type Attributes, type Tensor, topologicalOrder } from './tensor.js';
+
+const contents = new WeakMap<object, string>();
+/** A short text that equals another's exactly when the arrays hold the same bytes. */
+function contentKey(data: ArrayBufferView): string {
+  let key = contents.get(data);
+  if (key === undefined) {
+    key = createHash('sha1')
+      .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      .digest('base64');
+    contents.set(data, key);
+  }
+  return key;
+}
+const attributesKey = (attributes: Attributes): string => JSON.stringify(attributes, (_, value) => (ArrayBuffer.isView(value) ? contentKey(value) : value));
+
+/** `x` with at least one row of zeros behind its rows, and the number of the first of them. */
+function withZeros(x: Tensor, memo: Map<Tensor, { padded: Tensor; zeroRow: number }>): { padded: Tensor; zeroRow: number } {
+  const known = memo.get(x);
+  if (known) return known;
+  const rows = x.shape[0] as number;
+  const product = isReshape(x) ? (x.inputs[0] as Tensor) : x;
+  let result: { padded: Tensor; zeroRow: number };
+  if (isGemm(product) && product.inputs.length === 2 && rows % (product.shape[0] as number) === 0) {
+    // A zero row of the left factor costs next to nothing; one behind the product would copy all of it.
+    const [a, b] = product.inputs as [Tensor, Tensor];
+    const widened = pad(a, product.attributes.transA ? 1 : 0, 0, 1);
+    const taller = { ...product, inputs: [widened, b] };
+    const { shape } = product.operator.infer(taller.inputs, product.attributes);
+    const perRow = rows / (product.shape[0] as number);
+    const node: Tensor = { ...taller, shape, id: product.id };
+    result = { padded: reshape(node, [rows + perRow, ...x.shape.slice(1)]), zeroRow: rows };
+  } else result = { padded: pad(x, 0, 0, 1), zeroRow: rows };
+  memo.set(x, result);
+  return result;
+}
+
+/** The same outputs with common subexpressions merged; nodes that no output needs are gone because nothing refers to them. */
+export function simplify(outputs: readonly Tensor[]): Tensor[] {
+  const canonical = new Map<string, Tensor>();
+  const rebuilt = new Map<Tensor, Tensor>();
+  const zeroRows = new Map<Tensor, { padded: Tensor; zeroRow: number }>();
+  const unify = (node: Tensor): Tensor => {
+    const key = isConstant(node)
+      ? `const ${node.dtype} ${node.shape.join()} ${contentKey(constantData(node))}`
+      : `${node.operator.name} ${node.dtype} ${node.shape.join()} ${attributesKey(node.attributes)} ${node.inputs.map((x) => x.id).join()}`;
+    const known = canonical.get(key);
+    if (known) return known;
+    canonical.set(key, node);
+    return node;
+  };
+  let id = 0;
+  const fresh = (node: Tensor, inputs: readonly Tensor[]): Tensor => unify({ ...node, inputs, id: id++ });
+  const rebuild = (node: Tensor): Tensor => {
+    const known = rebuilt.get(node);
+    if (known) return known;
+    const made =
+      isInput(node) || isConstant(node) ? fresh(node, []) : isStopGradient(node) ? rebuild(node.inputs[0] as Tensor) : fresh(node, node.inputs.map(rebuild));
+    rebuilt.set(node, made);
+    return made;
+  };
+  const order = topologicalOrder(outputs);
+  // All selections from one source share its zero row, so that the source is not computed twice.
+  const wantZeros = new Set(order.filter((node) => isGatherRows(node) && gatherTable(node).includes(-1)).map((node) => node.inputs[0] as Tensor));
+  for (const node of order) {
+    if (isGatherRows(node) && wantZeros.has(node.inputs[0] as Tensor)) {
+      const { padded, zeroRow } = withZeros(node.inputs[0] as Tensor, zeroRows);
+      rebuilt.set(node, rebuild(gatherRows(padded, withZeroRow(gatherTable(node), zeroRow))));
+    } else rebuild(node);
+  }
+  return outputs.map(rebuild);
+}

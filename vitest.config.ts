@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['src/**/*.test.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    env: { ORT_DISABLE_TELEMETRY: '1' },
+    reporters: ['default', './scripts/closing-line.ts'],
+  },
+});
