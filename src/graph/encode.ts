@@ -116,7 +116,7 @@ export function encodeProgram(outputs: Readonly<Record<string, Tensor>>): Encode
       ),
     );
   }
-  results.forEach((result, k) => builder.node('Identity', [values.get(result) as string], {}, names[k] as string));
+  for (const [k, result] of results.entries()) builder.node('Identity', [values.get(result) as string], {}, names[k] as string);
   const outputInfo = results.map((result, k) => ({ name: names[k] as string, shape: result.shape, dtype: result.dtype }));
   const info = (list: typeof inputs) => list.map(({ name, shape, dtype }) => valueInfo(name, dtype, shape));
   return { bytes: builder.model(info(inputs), info(outputInfo)), inputs, outputs: outputInfo };

@@ -27,7 +27,7 @@ export function vectorJacobian(outputs: readonly Tensor[], cotangents: readonly 
     const list = terms.get(node);
     return list && (list.length < 3 ? list.reduce(add) : addAll(list));
   };
-  outputs.forEach((output, k) => contribute(output, cotangents[k] as Tensor));
+  for (const [k, output] of outputs.entries()) contribute(output, cotangents[k] as Tensor);
   const wanted = new Set(inputs);
   const result = new Map<Tensor, Tensor>();
   for (const node of order.reverse()) {
@@ -38,7 +38,7 @@ export function vectorJacobian(outputs: readonly Tensor[], cotangents: readonly 
     if (node.inputs.length === 0) continue;
     if (node.operator.gradient === undefined) throw new GraphError(`gradient: the operator ${node.operator.name} has no derivative`);
     const parts = node.operator.gradient(node, g);
-    node.inputs.forEach((x, i) => contribute(x, parts[i]));
+    for (const [i, x] of node.inputs.entries()) contribute(x, parts[i]);
   }
   return inputs.map((x) => result.get(x) ?? zeros(x.shape, x.dtype));
 }

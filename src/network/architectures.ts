@@ -1,0 +1,54 @@
+/** The field's architectures by name, for any input shape and number of classes. ReLU after every layer but the last. */
+import { convolutionLayer } from './layers/convolution.js';
+import { type AffineLayer, type Extents, type Layer, reluLayer } from './layers/layer.js';
+import { linearLayer } from './layers/linear.js';
+import { type Normalization, normalizeLayer } from './layers/normalize.js';
+import { chain, type Network } from './network.js';
+
+type Step = { readonly conv: readonly [channels: number, kernel: number, stride: number, padding: number] } | { readonly linear: number };
+const conv = (channels: number, kernel: number, stride: number, padding: number): Step => ({ conv: [channels, kernel, stride, padding] });
+const linear = (outputs: number): Step => ({ linear: outputs });
+
+const cnn5 = (w: number, classes: number): Step[] => [conv(w, 3, 1, 1), conv(w, 4, 2, 1), conv(2 * w, 4, 2, 1), linear(512), linear(classes)];
+
+const architectures = {
+  fc: (classes: number) => [400, 200, 100, 100, classes].map(linear),
+  'fc-small': (classes: number) => [100, 100, classes].map(linear),
+  cnn3: (classes: number) => [conv(16, 5, 2, 2), conv(32, 4, 2, 1), linear(classes)],
+  cnn5: (classes: number) => cnn5(16, classes),
+  'cnn5-l': (classes: number) => cnn5(64, classes),
+  cnn7: (classes: number) => [
+    conv(64, 3, 1, 1),
+    conv(64, 3, 1, 1),
+    conv(128, 3, 2, 1),
+    conv(128, 3, 1, 1),
+    conv(128, 3, 1, 1),
+    linear(512),
+    linear(classes),
+  ],
+} satisfies Record<string, (classes: number) => Step[]>;
+
+export type ArchitectureName = keyof typeof architectures;
+export const architectureNames = Object.keys(architectures) as ArchitectureName[];
+
+/** Layers of a named architecture; a normalisation, where given, becomes the first layer. */
+export function architecture(name: ArchitectureName, input: Extents, classes: number, normalization?: Normalization): Network {
+  const layers: Layer[] = normalization ? [normalizeLayer(input, normalization)] : [];
+  let extents = input;
+  const steps: Step[] = architectures[name](classes);
+  steps.forEach((step, i) => {
+    const layer: AffineLayer =
+      'linear' in step
+        ? linearLayer(extents, step.linear)
+        : convolutionLayer(extents, {
+            channels: step.conv[0],
+            kernel: [step.conv[1], step.conv[1]],
+            stride: [step.conv[2], step.conv[2]],
+            padding: [step.conv[3], step.conv[3], step.conv[3], step.conv[3]],
+          });
+    layers.push(layer);
+    extents = layer.output;
+    if (i < steps.length - 1) layers.push(reluLayer(extents));
+  });
+  return chain(name, input, layers);
+}

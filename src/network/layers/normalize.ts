@@ -1,0 +1,31 @@
+/** The data set's normalisation (x − mean)/std per channel, as a network's first layer: ε stays in pixels of [0, 1]. */
+import { constant, type FloatType, mul, type Tensor } from '../../graph/index.js';
+import { type AffineLayer, type Extents, featuresOf } from './layer.js';
+
+export interface Normalization {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+export function normalizeLayer(extents: Extents, { mean, std }: Normalization): AffineLayer & { readonly normalization: Normalization } {
+  const area = extents[1] * extents[2];
+  const perFeature = (value: (channel: number) => number, dtype: FloatType) =>
+    constant(
+      Float64Array.from({ length: featuresOf(extents) }, (_, i) => value(Math.floor(i / area))),
+      [featuresOf(extents), 1],
+      dtype,
+    );
+  const scale = (x: Tensor) => mul(x, perFeature((c) => 1 / (std[c] as number), x.dtype as FloatType));
+  return {
+    kind: 'affine',
+    name: 'normalize',
+    input: extents,
+    output: extents,
+    parameters: [],
+    normalization: { mean, std },
+    linear: (_, x) => scale(x),
+    adjoint: (_, a) => scale(a),
+    absolute: (weights) => weights,
+    bias: (_, dtype) => perFeature((c) => -(mean[c] as number) / (std[c] as number), dtype),
+  };
+}
