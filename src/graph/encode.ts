@@ -47,6 +47,7 @@ function attributeProto(name: string, value: AttributeValue) {
   const { AttributeType } = onnx.AttributeProto;
   if ('int' in value) return { name, type: AttributeType.INT, i: value.int };
   if ('float' in value) return { name, type: AttributeType.FLOAT, f: value.float };
+  if ('string' in value) return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value.string) };
   return { name, type: AttributeType.INTS, ints: [...value.ints] };
 }
 

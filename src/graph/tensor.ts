@@ -26,7 +26,7 @@ export interface Emitter {
   node(opType: string, inputs: readonly string[], attributes?: Record<string, AttributeValue>): string;
   constant(data: HostData | bigint[], shape: Shape): string;
 }
-export type AttributeValue = { int: number } | { ints: readonly number[] } | { float: number };
+export type AttributeValue = { int: number } | { ints: readonly number[] } | { float: number } | { string: string };
 
 /** One operator: its shape rule, its ONNX form, its derivative and a plain reference evaluation, in one place. */
 export interface Operator {

@@ -17,15 +17,7 @@ const architectures = {
   cnn3: (classes: number) => [conv(16, 5, 2, 2), conv(32, 4, 2, 1), linear(classes)],
   cnn5: (classes: number) => cnn5(16, classes),
   'cnn5-l': (classes: number) => cnn5(64, classes),
-  cnn7: (classes: number) => [
-    conv(64, 3, 1, 1),
-    conv(64, 3, 1, 1),
-    conv(128, 3, 2, 1),
-    conv(128, 3, 1, 1),
-    conv(128, 3, 1, 1),
-    linear(512),
-    linear(classes),
-  ],
+  cnn7: (classes: number) => [conv(64, 3, 1, 1), conv(64, 3, 1, 1), conv(128, 3, 2, 1), conv(128, 3, 1, 1), conv(128, 3, 1, 1), linear(512), linear(classes)],
 } satisfies Record<string, (classes: number) => Step[]>;
 
 export type ArchitectureName = keyof typeof architectures;

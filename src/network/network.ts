@@ -1,5 +1,5 @@
 /** A network: a directed acyclic graph of layers, from pixels to logits. Plain data and the rules of its layers; it holds no weights. */
-import { add, addAll, type FloatType, input as graphInput, relu, type Tensor } from '../graph/index.js';
+import { addAll, type FloatType, input as graphInput, relu, type Tensor } from '../graph/index.js';
 import { type Extents, featuresOf, type Layer, type Weights } from './layers/layer.js';
 
 /** Node number of the network's input. */
@@ -23,7 +23,8 @@ export interface Network {
 export function network(name: string, input: Extents, nodes: readonly NetworkNode[]): Network {
   nodes.forEach(({ layer, inputs }, index) => {
     for (const from of inputs) {
-      if (from < INPUT || from >= index) throw new RangeError(`network ${name}: node ${index} (${layer.name}) reads node ${from}, which does not come before it`);
+      if (from < INPUT || from >= index)
+        throw new RangeError(`network ${name}: node ${index} (${layer.name}) reads node ${from}, which does not come before it`);
       const extents = from === INPUT ? input : (nodes[from] as NetworkNode).layer.output;
       if (featuresOf(extents) !== featuresOf(layer.input))
         throw new RangeError(`network ${name}: node ${index} (${layer.name}) expects ${layer.input.join('×')}, node ${from} gives ${extents.join('×')}`);
@@ -53,7 +54,9 @@ export type Parameters = Readonly<Record<string, Tensor>>;
 
 /** Inputs of a program for all trained arrays of a network. */
 export function parameterInputs({ nodes }: Network, dtype: FloatType = 'float32'): Parameters {
-  const entries = nodes.flatMap(({ layer }, i) => layer.parameters.map(({ name, shape }) => [parameterName(i, name), graphInput(parameterName(i, name), shape, dtype)] as const));
+  const entries = nodes.flatMap(({ layer }, i) =>
+    layer.parameters.map(({ name, shape }) => [parameterName(i, name), graphInput(parameterName(i, name), shape, dtype)] as const),
+  );
   return Object.fromEntries(entries);
 }
 
@@ -71,12 +74,7 @@ export function forward(net: Network, parameters: Parameters, x: Tensor): Tensor
     const first = from[0] as Tensor;
     if (layer.kind === 'relu') values.push(relu(first));
     else if (layer.kind === 'join') values.push(addAll(from));
-    else {
-      const weights = weightsOf(net, i, parameters);
-      const bias = layer.bias(weights, x.dtype as FloatType);
-      const product = layer.linear(weights, first);
-      values.push(bias === undefined ? product : add(product, bias));
-    }
+    else values.push(layer.apply(weightsOf(net, i, parameters), first));
   });
   return values;
 }

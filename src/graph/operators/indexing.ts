@@ -1,7 +1,9 @@
 /** Whole-row selection: by tables fixed in the graph (im2col and its adjoint) or by indices given at run time. */
-import { apply, fail, type Operator, sizeOf, type Tensor } from '../tensor.js';
+import { apply, type FloatType, fail, type Operator, sizeOf, type Tensor } from '../tensor.js';
 import { addAll } from './arithmetic.js';
+import { reshape } from './layout.js';
 import { constant } from './leaves.js';
+import { gemm } from './matrix.js';
 
 /** Row numbers of a source; −1 selects a row of zeros. */
 export type RowTable = Int32Array;
@@ -80,6 +82,39 @@ const takeOperator: Operator = {
 /** Rows of x chosen by int32 indices given at run time (each ≥ 0). */
 export const takeRows = (x: Tensor, rows: Tensor): Tensor => apply(takeOperator, [x, rows]);
 
+const hotOperator: Operator = {
+  name: 'OneHotRows',
+  infer(inputs, attributes) {
+    const [index] = inputs as [Tensor];
+    if (index.dtype !== 'int32' || index.shape.length !== 1) fail('OneHotRows', 'int32 indices [n]', inputs);
+    return { shape: [attributes.rows as number, index.shape[0] as number], dtype: attributes.dtype as FloatType };
+  },
+  encode(node, [index], emit) {
+    const [rows, count] = node.shape as [number, number];
+    const scalar = (value: number) => emit.constant(node.dtype === 'float64' ? Float64Array.of(value) : Float32Array.of(value), []);
+    const line = emit.node('Reshape', [index as string, emit.constant([1n, BigInt(count)], [2])]);
+    const numbers = emit.constant(
+      Int32Array.from({ length: rows }, (_, i) => i),
+      [rows, 1],
+    );
+    return emit.node('Where', [emit.node('Equal', [numbers, line]), scalar(1), scalar(0)]);
+  },
+  gradient: () => [undefined],
+  evaluate(node, [index]) {
+    const [rows, count] = node.shape as [number, number];
+    const out = new Float64Array(rows * count);
+    (index as Float64Array).forEach((row, i) => {
+      if (row >= 0 && row < rows) out[row * count + i] = 1;
+    });
+    return out;
+  },
+};
+/** [rows, n] with 1 where the row's number equals index[n], else 0. */
+export const equalRows = (index: Tensor, rows: number, dtype: FloatType): Tensor => apply(hotOperator, [index], { rows, dtype });
+
+/** Up to this many target rows a product with a one-hot matrix beats ORT's scatter. */
+const ONE_HOT_ROWS = 64;
+
 const scatterOperator: Operator = {
   name: 'ScatterAddRows',
   infer(inputs, attributes) {
@@ -88,25 +123,17 @@ const scatterOperator: Operator = {
     return { shape: [attributes.rows as number, ...x.shape.slice(1)], dtype: x.dtype };
   },
   encode(node, [x, rows], emit) {
-    // A product with a one-hot matrix: exact, and several times faster than ORT's ScatterND with addition.
-    const [source] = node.inputs as [Tensor];
-    const count = source.shape[0] as number;
-    const targets = node.attributes.rows as number;
-    const scalars = (values: number[]) => constantOf(values, node);
-    const column = emit.node('Reshape', [rows as string, emit.constant([1n, BigInt(count)], [2])]);
-    const numbers = emit.constant(
-      Int32Array.from({ length: targets }, (_, i) => i),
-      [targets, 1],
-    );
-    const hot = emit.node('Where', [emit.node('Equal', [numbers, column]), emit.constant(scalars([1]), []), emit.constant(scalars([0]), [])]);
-    const flat = emit.node('Reshape', [x as string, emit.constant([BigInt(count), -1n], [2])]);
-    return emit.node('Reshape', [
-      emit.node('MatMul', [hot, flat]),
+    const scalar = emit.constant(node.dtype === 'float64' ? Float64Array.of(0) : Float32Array.of(0), []);
+    const zeros = emit.node('Expand', [
+      scalar,
       emit.constant(
         node.shape.map((e) => BigInt(e)),
         [node.shape.length],
       ),
     ]);
+    const wide = emit.node('Cast', [rows as string], { to: { int: INT64 } });
+    const column = emit.node('Reshape', [wide, emit.constant([-1n, 1n], [2])]);
+    return emit.node('ScatterND', [zeros, column, x as string], { reduction: { string: 'add' } });
   },
   gradient: (node, g) => [takeRows(g, node.inputs[1] as Tensor), undefined],
   evaluate(node, [x, rows]) {
@@ -118,9 +145,15 @@ const scatterOperator: Operator = {
     return out;
   },
 };
-const constantOf = (values: number[], like: Tensor) => (like.dtype === 'float64' ? Float64Array.from(values) : Float32Array.from(values));
+/** ONNX's number for the element type int64. */
+const INT64 = 7;
+
 /** Adds row i of x to row rows[i] of a zero tensor of `count` rows: the adjoint of takeRows. */
-export const scatterAddRows = (x: Tensor, rows: Tensor, count: number): Tensor => apply(scatterOperator, [x, rows], { rows: count });
+export function scatterAddRows(x: Tensor, rows: Tensor, count: number): Tensor {
+  if (count > ONE_HOT_ROWS) return apply(scatterOperator, [x, rows], { rows: count });
+  const flat = reshape(x, [x.shape[0] as number, rowSize(x)]);
+  return reshape(gemm(equalRows(rows, count, x.dtype as FloatType), flat), [count, ...x.shape.slice(1)]);
+}
 
 /** Rows chosen by a table that holds −1, from a source known to have a zero row at `zeroRow`. */
 export const withZeroRow = (table: RowTable, zeroRow: number): RowTable => table.map((row) => (row < 0 ? zeroRow : row));

@@ -5,7 +5,7 @@
  * matrix product and, for each tap that an input pixel can meet, one gather; their sum. Both use documented operators only and
  * run in float32 and float64 alike.
  */
-import { abs, addAll, broadcastTo, gatherRows, gemm, invertTable, reshape, type RowTable, type Tensor } from '../../graph/index.js';
+import { abs, addAll, broadcastTo, gatherRows, gemm, gemmAdd, invertTable, type RowTable, reshape, type Tensor } from '../../graph/index.js';
 import { type AffineLayer, type Extents, featuresOf, type Window } from './layer.js';
 
 export interface ConvolutionGeometry {
@@ -45,12 +45,16 @@ export function convolutionLayer(input: Extents, geometry: ConvolutionGeometry):
   const rows = Math.floor((input[1] + top + bottom - kernel[0]) / stride[0]) + 1;
   const columns = Math.floor((input[2] + left + right - kernel[1]) / stride[1]) + 1;
   if (rows < 1 || columns < 1)
-    throw new RangeError(`convolution: a kernel of ${kernel.join('×')} does not fit an input of ${input.join('×')} with padding ${[top, left, bottom, right].join(',')}`);
+    throw new RangeError(
+      `convolution: a kernel of ${kernel.join('×')} does not fit an input of ${input.join('×')} with padding ${[top, left, bottom, right].join(',')}`,
+    );
   const window: Window = { kernel, stride, padding: [top, left] };
   const places = rows * columns;
   const fanIn = input[0] * kernel[0] * kernel[1];
   const table = im2colTable(input, [rows, columns], window);
   const matrix = (weight: Tensor) => reshape(weight, [channels, fanIn]);
+  const patches = (x: Tensor) => reshape(gatherRows(x, table), [fanIn, places * (x.shape[1] as number)]);
+  const flat = (y: Tensor, x: Tensor) => reshape(y, [channels * places, x.shape[1] as number]);
   return {
     kind: 'affine',
     name: 'convolution',
@@ -61,11 +65,9 @@ export function convolutionLayer(input: Extents, geometry: ConvolutionGeometry):
       { name: 'bias', shape: [channels], fanIn },
     ],
     window,
-    linear({ weight }, x) {
-      const n = x.shape[1] as number;
-      const patches = reshape(gatherRows(x, table), [fanIn, places * n]);
-      return reshape(gemm(matrix(weight as Tensor), patches), [channels * places, n]);
-    },
+    apply: ({ weight, bias }, x) =>
+      flat(bias ? gemmAdd(matrix(weight as Tensor), patches(x), reshape(bias, [channels, 1])) : gemm(matrix(weight as Tensor), patches(x)), x),
+    linear: ({ weight }, x) => flat(gemm(matrix(weight as Tensor), patches(x)), x),
     adjoint({ weight }, a) {
       const n = a.shape[1] as number;
       const taps = reshape(gemm(matrix(weight as Tensor), reshape(a, [channels, places * n]), true), [fanIn * places, n]);

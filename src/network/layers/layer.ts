@@ -27,7 +27,9 @@ export interface AffineLayer {
   readonly input: Extents;
   readonly output: Extents;
   readonly parameters: readonly ParameterSpec[];
-  /** L x, without the bias: [features in, n] → [features out, n]. */
+  /** L x + b: [features in, n] → [features out, n]. */
+  apply(weights: Weights, x: Tensor): Tensor;
+  /** L x, without the bias. */
   linear(weights: Weights, x: Tensor): Tensor;
   /** Lᵀ a: [features out, n] → [features in, n]. */
   adjoint(weights: Weights, a: Tensor): Tensor;

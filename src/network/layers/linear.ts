@@ -1,5 +1,5 @@
 /** Fully connected layer: y = W x + b with W [out, in]. */
-import { abs, gemm, reshape, type Tensor } from '../../graph/index.js';
+import { abs, gemm, gemmAdd, reshape, type Tensor } from '../../graph/index.js';
 import { type AffineLayer, type Extents, featuresOf } from './layer.js';
 
 export function linearLayer(input: Extents, outputs: number): AffineLayer {
@@ -13,6 +13,7 @@ export function linearLayer(input: Extents, outputs: number): AffineLayer {
       { name: 'weight', shape: [outputs, inputs], fanIn: inputs },
       { name: 'bias', shape: [outputs], fanIn: inputs },
     ],
+    apply: ({ weight, bias }, x) => (bias ? gemmAdd(weight as Tensor, x, reshape(bias, [outputs, 1])) : gemm(weight as Tensor, x)),
     linear: ({ weight }, x) => gemm(weight as Tensor, x),
     adjoint: ({ weight }, a) => gemm(weight as Tensor, a, true),
     absolute: ({ weight }) => ({ weight: abs(weight as Tensor) }),

@@ -1,5 +1,5 @@
 /** The data set's normalisation (x − mean)/std per channel, as a network's first layer: ε stays in pixels of [0, 1]. */
-import { constant, type FloatType, mul, type Tensor } from '../../graph/index.js';
+import { add, constant, type FloatType, mul, type Tensor } from '../../graph/index.js';
 import { type AffineLayer, type Extents, featuresOf } from './layer.js';
 
 export interface Normalization {
@@ -15,7 +15,12 @@ export function normalizeLayer(extents: Extents, { mean, std }: Normalization): 
       [featuresOf(extents), 1],
       dtype,
     );
-  const scale = (x: Tensor) => mul(x, perFeature((c) => 1 / (std[c] as number), x.dtype as FloatType));
+  const scale = (x: Tensor) =>
+    mul(
+      x,
+      perFeature((c) => 1 / (std[c] as number), x.dtype as FloatType),
+    );
+  const shift = (dtype: FloatType) => perFeature((c) => -(mean[c] as number) / (std[c] as number), dtype);
   return {
     kind: 'affine',
     name: 'normalize',
@@ -23,9 +28,10 @@ export function normalizeLayer(extents: Extents, { mean, std }: Normalization): 
     output: extents,
     parameters: [],
     normalization: { mean, std },
+    apply: (_, x) => add(scale(x), shift(x.dtype as FloatType)),
     linear: (_, x) => scale(x),
     adjoint: (_, a) => scale(a),
     absolute: (weights) => weights,
-    bias: (_, dtype) => perFeature((c) => -(mean[c] as number) / (std[c] as number), dtype),
+    bias: (_, dtype) => shift(dtype),
   };
 }

@@ -1,0 +1,68 @@
+/**
+ * Back-substitution of linear lower bounds from any node to the input, dense, for many rows of each image at once.
+ *
+ * A row a of the node's output is bounded from below by replacing, from the last layer to the first, each ReLU by its line:
+ * a⁺·relu(x) ≥ a⁺ α x and a⁻·relu(x) ≥ a⁻ (λ x + μ). Coefficients are [features, rows, batch]; an upper bound is the lower bound of −a.
+ */
+import { abs, add, addAll, type FloatType, gemm, mul, relu, reshape, sub, sum, type Tensor } from '../graph/index.js';
+import { featuresOf } from '../network/layers/layer.js';
+import { INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from '../network/network.js';
+import type { Bounds } from './relaxation.js';
+import type { Slopes } from './slopes.js';
+
+/** Linear lower bound of rows: coefficients over the input and a constant [1, rows·batch]. */
+export interface LinearBound {
+  readonly coefficients: Tensor;
+  readonly constant: Tensor | undefined;
+}
+
+const plus = (a: Tensor | undefined, b: Tensor | undefined): Tensor | undefined => (a === undefined ? b : b === undefined ? a : add(a, b));
+
+/**
+ * Carries rows given over the output of `node`, coefficients [features, rows, batch], back to the network's input.
+ * `slopes(k)` gives the relaxation of ReLU node k, [features, batch].
+ */
+export function backSubstitute(net: Network, parameters: Parameters, node: number, rows: Tensor, slopes: (relu: number) => Slopes): LinearBound {
+  const [, count, batch] = rows.shape as [number, number, number];
+  const columns = count * batch;
+  const dtype = rows.dtype as FloatType;
+  const pending = new Map<number, Tensor[]>([[node, [reshape(rows, [rows.shape[0] as number, columns])]]]);
+  const send = (to: number, a: Tensor) => pending.set(to, [...(pending.get(to) ?? []), a]);
+  let offset: Tensor | undefined;
+  for (let k = node; k >= 0; k--) {
+    const parts = pending.get(k);
+    if (parts === undefined) continue;
+    const a = addAll(parts);
+    const { layer, inputs } = net.nodes[k] as NetworkNode;
+    const from = inputs[0] as number;
+    if (layer.kind === 'affine') {
+      const weights = weightsOf(net, k, parameters);
+      const bias = layer.bias(weights, dtype);
+      if (bias !== undefined) offset = plus(offset, gemm(bias, a, true));
+      send(from, layer.adjoint(weights, a));
+    } else if (layer.kind === 'join') for (const to of inputs) send(to, a);
+    else {
+      const { lower, upper, intercept } = slopes(k);
+      const features = featuresOf(layer.output);
+      const wide = (t: Tensor) => reshape(t, [features, 1, batch]);
+      const cube = reshape(a, [features, count, batch]);
+      const positive = relu(cube);
+      const negative = sub(cube, positive);
+      const lowered = add(mul(positive, wide(lower)), mul(negative, wide(upper)));
+      offset = plus(offset, reshape(sum(mul(negative, wide(intercept)), [0]), [1, columns]));
+      send(from, reshape(lowered, [features, columns]));
+    }
+  }
+  return { coefficients: addAll(pending.get(INPUT) ?? []), constant: offset };
+}
+
+/** Minimum of a linear bound over a box, [rows, batch]: a·c − |a|·r + constant. */
+export function concretize({ coefficients, constant }: LinearBound, { lower, upper }: Bounds): Tensor {
+  const [features, batch] = lower.shape as [number, number];
+  const rows = (coefficients.shape[1] as number) / batch;
+  const cube = reshape(coefficients, [features, rows, batch]);
+  const wide = (t: Tensor) => reshape(mul(t, 0.5), [features, 1, batch]);
+  const terms = sub(mul(cube, wide(add(lower, upper))), mul(abs(cube), wide(sub(upper, lower))));
+  const value = reshape(sum(terms, [0]), [1, rows * batch]);
+  return reshape(constant === undefined ? value : add(value, constant), [rows, batch]);
+}

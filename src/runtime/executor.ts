@@ -1,0 +1,161 @@
+/** Runs plans in the calling thread: keeps the programs of each plan open, moves arrays between stages, collects gradients. */
+import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../graph/tensor.js';
+import { gradientName, type Plan, type RowsData, type RowsStep } from './plan.js';
+import { type Feeds, openSession, type Session } from './session.js';
+
+type Floats = Float32Array | Float64Array;
+type Arrays = Map<string, HostData>;
+
+export interface PlanResult {
+  readonly outputs: Readonly<Record<string, HostData>>;
+  /** Gradients of `loss` in the order of the plan's `wrt`. */
+  readonly gradients: readonly Floats[];
+}
+
+export interface Executor {
+  run(plan: Plan, feeds: Feeds): Promise<PlanResult>;
+  close(): Promise<void>;
+}
+
+function addInto(arrays: Arrays, name: string, addend: Floats, fresh: Set<string>): void {
+  if (!fresh.has(name)) {
+    fresh.add(name);
+    arrays.set(name, addend);
+    return;
+  }
+  const target = arrays.get(name) as Floats;
+  for (let i = 0; i < addend.length; i++) target[i] = (target[i] as number) + (addend[i] as number);
+}
+
+/** Flat positions (feature · batch + image) of the neurons that get a row. */
+function selectRows(arrays: Arrays, { cheap, all }: RowsData): Int32Array {
+  const lower = arrays.get(cheap.lower) as Floats;
+  const upper = arrays.get(cheap.upper) as Floats;
+  const chosen = new Int32Array(lower.length);
+  let count = 0;
+  for (let i = 0; i < lower.length; i++) if (all || ((lower[i] as number) < 0 && (upper[i] as number) > 0)) chosen[count++] = i;
+  return chosen.subarray(0, count);
+}
+
+/** Splits `count` rows into runs of the programs at hand: the largest while it is full, then the smallest that holds the rest. */
+function chunks(count: number, programs: RowsStep['programs']): { start: number; used: number; rows: number; program: number }[] {
+  const result: { start: number; used: number; rows: number; program: number }[] = [];
+  for (let start = 0; start < count; ) {
+    const rest = count - start;
+    const choice = programs.find(({ rows }) => rows >= rest) ?? programs.at(-1);
+    if (choice === undefined) throw new Error('plan: a rows stage needs at least one program');
+    const used = Math.min(rest, choice.rows);
+    result.push({ start, used, ...choice });
+    start += used;
+  }
+  return result;
+}
+
+export function createExecutor(): Executor {
+  const sessions = new Map<string, Session>();
+
+  async function call(plan: Plan, program: number, arrays: Arrays, extra: Feeds = {}): Promise<Record<string, HostData>> {
+    const key = `${plan.id}/${program}`;
+    const encoded = plan.programs[program];
+    if (encoded === undefined) throw new Error(`plan: no program ${program}`);
+    let session = sessions.get(key);
+    if (session === undefined) {
+      session = await openSession(encoded);
+      sessions.set(key, session);
+    }
+    const feeds: Record<string, HostData> = {};
+    for (const { name, shape, dtype } of encoded.inputs) {
+      // A cotangent that nothing contributed to is zero.
+      feeds[name] = extra[name] ?? arrays.get(name) ?? zeroIfCotangent(name, dtype, sizeOf(shape));
+    }
+    return session.run(feeds);
+  }
+
+  async function runRows(plan: Plan, step: RowsStep, arrays: Arrays, fresh: Set<string>): Promise<void> {
+    const { rows: data } = step;
+    const { refined, cheap, places, dtype } = data;
+    const [, batch] = data.shape;
+    const reverse = step.kind === 'rows-gradient';
+    const selectionName = `rows of ${refined.lower}`;
+    const selection = reverse ? (arrays.get(selectionName) as Int32Array) : selectRows(arrays, data);
+    if (!reverse) {
+      arrays.set(selectionName, selection);
+      arrays.set(refined.lower, (arrays.get(cheap.lower) as Floats).slice());
+      arrays.set(refined.upper, (arrays.get(cheap.upper) as Floats).slice());
+    }
+    const lower = arrays.get(reverse ? gradientName(refined.lower) : refined.lower) as Floats | undefined;
+    const upper = arrays.get(reverse ? gradientName(refined.upper) : refined.upper) as Floats | undefined;
+    if (lower === undefined || upper === undefined) return; // nothing downstream depends on these bounds
+    for (const { start, used, rows, program } of chunks(selection.length, step.programs)) {
+      const channel = new Int32Array(rows);
+      const place = new Int32Array(rows);
+      const l = hostArray(dtype, reverse ? rows : 0) as Floats;
+      const u = hostArray(dtype, reverse ? rows : 0) as Floats;
+      for (let i = 0; i < used; i++) {
+        const position = selection[start + i] as number;
+        const feature = Math.floor(position / batch);
+        channel[i] = Math.floor(feature / places);
+        place[i] = (feature % places) * batch + (position % batch);
+        if (reverse) {
+          l[i] = lower[position] as number;
+          u[i] = upper[position] as number;
+        }
+      }
+      const indices: Record<string, HostData> = { channel, place };
+      const made = await call(plan, program, arrays, reverse ? { ...indices, [gradientName('lower')]: l, [gradientName('upper')]: u } : indices);
+      if (reverse) {
+        for (const [name, value] of Object.entries(made)) addInto(arrays, name, value as Floats, fresh);
+        continue;
+      }
+      const newLower = made.lower as Floats;
+      const newUpper = made.upper as Floats;
+      for (let i = 0; i < used; i++) {
+        const position = selection[start + i] as number;
+        lower[position] = newLower[i] as number;
+        upper[position] = newUpper[i] as number;
+      }
+    }
+    if (reverse && data.passThrough) {
+      // Neurons without a row kept the cheap bounds, so their cotangents go there.
+      for (let i = 0; i < selection.length; i++) {
+        lower[selection[i] as number] = 0;
+        upper[selection[i] as number] = 0;
+      }
+      addInto(arrays, gradientName(cheap.lower), lower, fresh);
+      addInto(arrays, gradientName(cheap.upper), upper, fresh);
+    }
+  }
+
+  return {
+    async run(plan, feeds) {
+      const arrays: Arrays = new Map(Object.entries(feeds));
+      const fresh = new Set<string>();
+      for (const step of plan.steps) {
+        if (step.kind !== 'run') await runRows(plan, step, arrays, fresh);
+        else {
+          const made = await call(plan, step.program, arrays);
+          const accumulated = new Map(step.accumulate);
+          for (const [name, value] of Object.entries(made)) {
+            const into = accumulated.get(name);
+            if (into === undefined) arrays.set(name, value);
+            else addInto(arrays, into, value as Floats, fresh);
+          }
+        }
+      }
+      return {
+        outputs: Object.fromEntries(plan.results.map((name) => [name, arrays.get(name) as HostData])),
+        gradients: plan.wrt.map(({ name, shape }) => (arrays.get(gradientName(name)) as Floats | undefined) ?? new Float32Array(sizeOf(shape))),
+      };
+    },
+    async close() {
+      const open = [...sessions.values()];
+      sessions.clear();
+      await Promise.all(open.map((session) => session.close()));
+    },
+  };
+}
+
+function zeroIfCotangent(name: string, dtype: DType, size: number): HostData {
+  if (!name.startsWith(gradientName(''))) throw new Error(`plan: nothing provides the array ${name}`);
+  return hostArray(dtype as FloatType, size);
+}

@@ -1,0 +1,148 @@
+/**
+ * Plans: what a worker runs to get values, and gradients, of a computation made of several programs.
+ *
+ * Most objectives are one graph. A tight relaxation is not: which neurons need back-substitution is known only after cheaper
+ * bounds are computed, and doing all at once would need gigabytes. So a computation is a list of stages over named arrays:
+ *
+ * - `whole`: a graph, its inputs found by name among what the caller feeds and what earlier stages made;
+ * - `rows`: bounds of the neurons that earlier bounds leave unstable, a graph over a fixed number of (neuron, image) rows run as
+ *   often as there are rows; what it does not compute keeps the earlier bounds.
+ *
+ * Gradients run the stages backwards with the vector–Jacobian graph of each; only boundaries between stages are stored.
+ */
+import { type EncodedProgram, encodeProgram } from '../graph/encode.js';
+import { gradient, vectorJacobian } from '../graph/gradient.js';
+import { input, inputName, isInput } from '../graph/operators/leaves.js';
+import { type FloatType, isFloat, type Shape, type Tensor, topologicalOrder } from '../graph/tensor.js';
+
+export interface WholeStage {
+  readonly kind: 'whole';
+  readonly outputs: Readonly<Record<string, Tensor>>;
+}
+
+export interface RowsStage {
+  readonly kind: 'rows';
+  /** Bounds [features, batch] that decide which neurons are unstable (lower < 0 < upper), by name. */
+  readonly cheap: { readonly lower: string; readonly upper: string };
+  /** Names of the bounds after this stage. */
+  readonly refined: { readonly lower: string; readonly upper: string };
+  readonly shape: readonly [features: number, batch: number];
+  /** A neuron f of image b is given to the graph as channel ⌊f / places⌋ and place (f mod places) · batch + b. */
+  readonly places: number;
+  readonly dtype: FloatType;
+  /** Row counts of the programs to choose from, ascending. */
+  readonly capacities: readonly number[];
+  /** The graph over `rows` rows; its inputs `channel` and `place` are int32 [rows]. */
+  build(channel: Tensor, place: Tensor, rows: number): { lower: Tensor; upper: Tensor };
+  /** Every neuron gets a row, also those that the cheap bounds prove stable. */
+  readonly all?: boolean;
+}
+
+export type Stage = WholeStage | RowsStage;
+
+export interface RunStep {
+  readonly kind: 'run';
+  readonly program: number;
+  /** Outputs that are added to an array instead of replacing it. */
+  readonly accumulate: readonly (readonly [output: string, into: string])[];
+}
+
+export interface RowsStep {
+  readonly kind: 'rows' | 'rows-gradient';
+  readonly programs: readonly { readonly rows: number; readonly program: number }[];
+  readonly rows: RowsData;
+}
+
+export type Step = RunStep | RowsStep;
+
+/** The serialisable part of a rows stage. */
+export interface RowsData extends Omit<RowsStage, 'kind' | 'build' | 'capacities'> {
+  /** Where cotangents of the cheap bounds go, if anything upstream wants them. */
+  readonly passThrough: boolean;
+}
+
+export interface Plan {
+  readonly id: string;
+  readonly programs: readonly EncodedProgram[];
+  readonly steps: readonly Step[];
+  /** Names that the last stage gives back. */
+  readonly results: readonly string[];
+  /** Names and shapes of the arrays whose gradient is given back, in order; empty for values only. */
+  readonly wrt: readonly { readonly name: string; readonly shape: Shape }[];
+}
+
+/** Gradients travel under this name. */
+export const gradientName = (name: string): string => `∂${name}`;
+
+let nextPlan = 0;
+
+const stageInputs = (outputs: readonly Tensor[]): Tensor[] => topologicalOrder(outputs).filter(isInput);
+
+/** Compiles stages; the last one is whole and its outputs are the results. With `wrt`, its output `loss` is differentiated. */
+export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []): Plan {
+  const programs: EncodedProgram[] = [];
+  const addProgram = (outputs: Record<string, Tensor>): number => programs.push(encodeProgram(outputs)) - 1;
+  const last = stages.at(-1);
+  if (last?.kind !== 'whole') throw new Error('plan: expected the last stage to be a whole graph');
+
+  // Names that depend on what is differentiated.
+  const active = new Set(wrt);
+  const shapes = new Map<string, Shape>();
+  const forward: Step[] = [];
+  const backward: Step[] = [];
+  stages.forEach((stage, index) => {
+    if (stage.kind === 'whole') {
+      const inputs = stageInputs(Object.values(stage.outputs));
+      for (const x of inputs) shapes.set(inputName(x), x.shape);
+      const variables = inputs.filter((x) => active.has(inputName(x)) && isFloat(x.dtype));
+      const pull = variables.map((x) => [gradientName(inputName(x)), gradientName(inputName(x))] as const);
+      const named = (grads: readonly Tensor[]) => Object.fromEntries(grads.map((g, i) => [(pull[i] as readonly [string, string])[0], g]));
+      if (index === stages.length - 1) {
+        const loss = stage.outputs.loss;
+        if (wrt.length > 0 && loss === undefined) throw new Error('plan: expected an output named loss to differentiate');
+        const grads = wrt.length > 0 ? named(gradient(loss as Tensor, variables)) : {};
+        forward.push({ kind: 'run', program: addProgram({ ...stage.outputs, ...grads }), accumulate: wrt.length > 0 ? pull : [] });
+        return;
+      }
+      forward.push({ kind: 'run', program: addProgram({ ...stage.outputs }), accumulate: [] });
+      if (variables.length === 0) return;
+      const outputs = Object.entries(stage.outputs).filter(([, y]) => isFloat(y.dtype));
+      for (const [name] of outputs) active.add(name);
+      const cotangents = outputs.map(([name, y]) => input(gradientName(name), y.shape, y.dtype));
+      const grads = vectorJacobian(
+        outputs.map(([, y]) => y),
+        cotangents,
+        variables,
+      );
+      backward.unshift({ kind: 'run', program: addProgram(named(grads)), accumulate: pull });
+      return;
+    }
+    const { build, capacities, kind: _, ...data } = stage;
+    const built = capacities.map((rows) => {
+      const channel = input('channel', [rows], 'int32');
+      const place = input('place', [rows], 'int32');
+      return { rows, ...build(channel, place, rows) };
+    });
+    const isActive = built.some(({ lower, upper }) => stageInputs([lower, upper]).some((x) => active.has(inputName(x)) && isFloat(x.dtype)));
+    const passThrough = active.has(stage.cheap.lower) || active.has(stage.cheap.upper);
+    const rowsData: RowsData = { ...data, passThrough };
+    forward.push({ kind: 'rows', programs: built.map(({ rows, lower, upper }) => ({ rows, program: addProgram({ lower, upper }) })), rows: rowsData });
+    if (!isActive && !passThrough) return;
+    active.add(stage.refined.lower).add(stage.refined.upper);
+    const reverse = built.map(({ rows, lower, upper }) => {
+      const variables = stageInputs([lower, upper]).filter((x) => active.has(inputName(x)) && isFloat(x.dtype));
+      const cotangents = [input(gradientName('lower'), [rows], lower.dtype), input(gradientName('upper'), [rows], upper.dtype)];
+      const grads = vectorJacobian([lower, upper], cotangents, variables);
+      return { rows, program: addProgram(Object.fromEntries(variables.map((x, i) => [gradientName(inputName(x)), grads[i] as Tensor]))) };
+    });
+    backward.unshift({ kind: 'rows-gradient', programs: reverse, rows: rowsData });
+  });
+
+  const results = Object.keys(last.outputs);
+  const wrtShapes = wrt.map((name) => {
+    const shape = shapes.get(name);
+    if (shape === undefined) throw new Error(`plan: no stage has an input named ${name}`);
+    return { name, shape };
+  });
+  return { id: `plan-${nextPlan++}`, programs, steps: wrt.length > 0 ? [...forward, ...backward] : forward, results, wrt: wrtShapes };
+}

@@ -1,0 +1,45 @@
+/** One compiled program in the calling thread. `run` blocks that thread while it computes, although it returns a promise. */
+import './telemetry.js';
+
+import ort from 'onnxruntime-node';
+import type { EncodedProgram } from '../graph/encode.js';
+import type { DType, HostData, Shape } from '../graph/tensor.js';
+
+export type Feeds = Readonly<Record<string, HostData>>;
+
+export interface Session {
+  run(feeds: Feeds): Promise<Record<string, HostData>>;
+  close(): Promise<void>;
+}
+
+const OPTIONS: ort.InferenceSession.SessionOptions = {
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  enableCpuMemArena: true,
+  enableMemPattern: true,
+  graphOptimizationLevel: 'all',
+  logSeverityLevel: 3,
+};
+
+const asOrt = (data: HostData, dtype: DType, shape: Shape): ort.Tensor => new ort.Tensor(dtype as 'float32', data as Float32Array, [...shape]);
+
+/** Opens a program on one thread (so that results are bitwise reproducible). */
+export async function openSession(program: EncodedProgram): Promise<Session> {
+  const session = await ort.InferenceSession.create(program.bytes, OPTIONS);
+  return {
+    async run(feeds) {
+      const tensors: Record<string, ort.Tensor> = {};
+      for (const { name, shape, dtype } of program.inputs) {
+        const data = feeds[name];
+        const size = shape.reduce((a, b) => a * b, 1);
+        if (data === undefined || data.length !== size)
+          throw new Error(`program: input ${name} expects [${shape.join(',')}] ${dtype}, got ${data === undefined ? 'nothing' : `${data.length} values`}`);
+        tensors[name] = asOrt(data, dtype, shape);
+      }
+      const results = await session.run(tensors);
+      return Object.fromEntries(program.outputs.map(({ name }) => [name, (results[name] as ort.Tensor).data as HostData]));
+    },
+    close: () => session.release(),
+  };
+}
