@@ -1,0 +1,64 @@
+/**
+ * The interface between an objective L(θ) and the estimators of a gradient of it (or of its Gaussian average).
+ *
+ * An estimator knows no relaxation: it sees values and gradients of L at θ and at θ + σ∘z, where z ∼ N(0, I) is never
+ * stored but regenerated from (seed, step, sample) by the counter-based generator of `runtime/random`.
+ */
+import type { Key } from '../runtime/random.js';
+
+/** A perturbation θ + sign · σ∘z(key): z is a function of the key alone. σ is one number or one per coordinate. */
+export interface Perturbation {
+  readonly key: Key;
+  readonly sigma: number | Float32Array;
+}
+
+export interface LossAndGradient {
+  readonly loss: number;
+  /** ∂L/∂θ, one entry per coordinate. */
+  readonly gradient: Float32Array;
+  /** Further averages over the batch (natural and certified accuracy, …), by name. */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** L on one batch, as an estimator sees it. Every call may run in parallel inside; results do not depend on how many workers there are. */
+export interface BatchObjective {
+  /** L and its gradient at each perturbed point; `undefined` stands for θ itself. */
+  gradients(theta: Float32Array, perturbations: readonly (Perturbation | undefined)[]): Promise<LossAndGradient[]>;
+  /** L(θ + σ∘z) and L(θ − σ∘z) of each pair, and the metrics averaged over all evaluations. */
+  pairs(
+    theta: Float32Array,
+    perturbations: readonly Perturbation[],
+  ): Promise<{ plus: Float64Array; minus: Float64Array; metrics: Readonly<Record<string, number>> }>;
+  /** Σ_i first[i]·z_i and, if asked, Σ_i second[i]·(z_i² − 1), per coordinate, the z_i regenerated from their keys. */
+  weightedNormals(keys: readonly Key[], first: Float64Array, second?: Float64Array): Promise<{ first: Float64Array; second?: Float64Array }>;
+}
+
+export interface Estimate<State> {
+  readonly state: State;
+  /** The estimate of ∇_θ. */
+  readonly gradient: Float32Array;
+  /** The loss to report: at θ for `none`, averaged over perturbations otherwise. */
+  readonly loss: number;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** Where in a run an estimate is taken: schedules read `progress`, perturbations come from `key` and `step`. */
+export interface EstimateContext {
+  /** The run's key for perturbations. */
+  readonly key: Key;
+  /** Optimiser step, from 0. */
+  readonly step: number;
+  /** Epochs done, fractional, and in all. */
+  readonly epoch: number;
+  readonly epochs: number;
+}
+
+/** One gradient estimator. State is plain data (typed arrays, numbers) that a checkpoint can hold. */
+export interface Estimator<State = unknown> {
+  readonly name: string;
+  /** Whether it needs ∂L/∂θ (and so a differentiable relaxation). */
+  readonly needsGradient: boolean;
+  /** `layers` gives, for each parameter tensor, its range of coordinates. */
+  init(parameters: number, layers: readonly { readonly offset: number; readonly size: number }[]): State;
+  estimate(state: State, theta: Float32Array, objective: BatchObjective, context: EstimateContext): Promise<Estimate<State>>;
+}

@@ -1,0 +1,65 @@
+/** The spread σ of the search distribution N(θ, diag σ²): one number, one per layer or one per coordinate; fixed or learned. */
+
+export type SigmaMode = 'global' | 'layer' | 'coordinate';
+
+/** The coordinates of one parameter tensor. */
+export interface Layer {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Groups of coordinates that share a σ, and their σ's before decay. */
+export interface SearchDistribution {
+  readonly sigma: Float64Array;
+  /** The range of coordinates of each σ; absent when every coordinate has its own. */
+  readonly groups?: readonly Layer[];
+}
+
+/** Every σ at its initial value. Layers must cover the parameters exactly, in order. */
+export function initialDistribution(mode: SigmaMode, sigma: number, parameters: number, layers: readonly Layer[]): SearchDistribution {
+  if (mode === 'coordinate') return { sigma: new Float64Array(parameters).fill(sigma) };
+  if (mode === 'global') return { sigma: Float64Array.of(sigma), groups: [{ offset: 0, size: parameters }] };
+  let covered = 0;
+  for (const { offset, size } of layers) {
+    if (offset !== covered) throw new RangeError(`pgpe: expected the next layer to begin at coordinate ${covered}, got ${offset}`);
+    covered += size;
+  }
+  if (covered !== parameters) throw new RangeError(`pgpe: expected layers of ${parameters} coordinates in all, got ${covered}`);
+  return { sigma: new Float64Array(layers.length).fill(sigma), groups: layers.map(({ offset, size }) => ({ offset, size })) };
+}
+
+/** factor·σ as perturbations take it: one number if all coordinates share it, else one float32 per coordinate. */
+export function effectiveSigma({ sigma, groups }: SearchDistribution, factor: number): number | Float32Array {
+  if (groups === undefined) return new Float32Array(sigma.map((s) => factor * s));
+  if (groups.length === 1) return factor * (sigma[0] as number);
+  const spread = new Float32Array(groups.reduce((sum, { size }) => sum + size, 0));
+  for (const [g, { offset, size }] of groups.entries()) spread.fill(factor * (sigma[g] as number), offset, offset + size);
+  return spread;
+}
+
+export interface SigmaStep {
+  readonly learningRate: number;
+  /** Largest |Δσ|/σ of one step. */
+  readonly maxChange: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/**
+ * σ_G ← clip(σ_G·(1 − clip(α · mean_{j ∈ G} σ_j ∂σ_j, ±maxChange)), min, max): descent of L_σ along the natural gradient of log σ_G
+ * (its constant ½ counted into α). So one α fits σ's of any size and groups of any number of coordinates. `sigmaGradient` is ∂L_σ/∂σ_j at
+ * the σ_j in use, `used` = factor·σ; the change is relative, hence the same for both.
+ */
+export function stepSigma(distribution: SearchDistribution, used: number | Float32Array, sigmaGradient: Float64Array, step: SigmaStep): SearchDistribution {
+  const { sigma, groups } = distribution;
+  const relative = (j: number): number => (typeof used === 'number' ? used : (used[j] as number)) * (sigmaGradient[j] as number);
+  const next = sigma.map((s, g) => {
+    const { offset, size } = groups?.[g] ?? { offset: g, size: 1 };
+    let sum = 0;
+    for (let j = offset; j < offset + size; j++) sum += relative(j);
+    const change = size > 0 ? (step.learningRate * sum) / size : 0;
+    const bounded = Math.min(step.maxChange, Math.max(-step.maxChange, change));
+    return Math.min(step.max, Math.max(step.min, s * (1 - bounded)));
+  });
+  return { sigma: next, groups };
+}

@@ -1,0 +1,66 @@
+/**
+ * The gradient of the smoothed loss L_σ(θ) = E L(θ + σ∘z), z ∼ N(0, I), from values of L alone (Sehnke et al., "Parameter-exploring
+ * policy gradients", Neural Networks 2010), in θ and in σ.
+ */
+import type { Key } from '../runtime/random.js';
+import type { BatchObjective } from './estimator.js';
+import { centeredRanks } from './rank-shaping.js';
+
+export type Shaping = 'none' | 'centered-rank';
+
+export interface SearchGradient {
+  /** ∂L_σ/∂θ_j. */
+  readonly gradient: Float32Array;
+  /** ∂L_σ/∂σ_j of each coordinate's own σ; of a σ that coordinates share it is the sum over them. */
+  readonly sigmaGradient?: Float64Array;
+  /** Mean of L over all evaluations, an estimate of L_σ(θ). */
+  readonly loss: number;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/**
+ * With n antithetic pairs r±_i = L(θ ± σ∘z_i) and b the mean of r,
+ *
+ *   ∂θ_j ≈ 1/n · Σ_i z_ij (r⁺_i − r⁻_i)/(2σ_j),   ∂σ_j ≈ 1/(n − 1) · Σ_i ((r⁺_i + r⁻_i)/2 − b)(z_ij² − 1)/σ_j.
+ *
+ * Both are unbiased. As b holds each pair's own loss, 1/n would shrink ∂σ by (n − 1)/n; dividing by n − 1 is the same as a baseline
+ * from the other pairs. With `centered-rank` the 2n losses are replaced by their centred ranks first: the estimates then follow the
+ * order of the losses, not their size. σ > 0; ∂σ is only made `withSigma`, which needs two pairs.
+ */
+export async function searchGradient(
+  objective: BatchObjective,
+  theta: Float32Array,
+  sigma: number | Float32Array,
+  keys: readonly Key[],
+  { shaping = 'none', withSigma = false }: { readonly shaping?: Shaping; readonly withSigma?: boolean } = {},
+): Promise<SearchGradient> {
+  const n = keys.length;
+  if (n < (withSigma ? 2 : 1)) throw new RangeError(`pgpe: expected at least ${withSigma ? '2 pairs to learn σ' : '1 pair'}, got ${n}`);
+  const values = await objective.pairs(
+    theta,
+    keys.map((key) => ({ key, sigma })),
+  );
+  const losses = new Float64Array(2 * n);
+  losses.set(values.plus);
+  losses.set(values.minus, n);
+  const odd = losses.findIndex((r) => !Number.isFinite(r));
+  if (odd >= 0) {
+    throw new RangeError(
+      `pgpe: expected finite losses, got ${losses[odd]} at θ ${odd < n ? '+' : '−'} σ∘z of pair ${odd % n}; lower sigma or the learning rate`,
+    );
+  }
+  const loss = losses.reduce((sum, r) => sum + r, 0) / (2 * n);
+  const shaped = shaping === 'centered-rank' ? centeredRanks(losses) : losses;
+  const baseline = shaping === 'centered-rank' ? 0 : loss;
+  const differences = Float64Array.from(keys, (_, i) => ((shaped[i] as number) - (shaped[n + i] as number)) / (2 * n));
+  const advantages = withSigma ? Float64Array.from(keys, (_, i) => (((shaped[i] as number) + (shaped[n + i] as number)) / 2 - baseline) / (n - 1)) : undefined;
+  const sums = await objective.weightedNormals(keys, differences, advantages);
+  const gradient = new Float32Array(theta.length);
+  const sigmaGradient = sums.second && new Float64Array(theta.length);
+  for (let j = 0; j < gradient.length; j++) {
+    const s = typeof sigma === 'number' ? sigma : (sigma[j] as number);
+    gradient[j] = (sums.first[j] as number) / s;
+    if (sigmaGradient) sigmaGradient[j] = (sums.second?.[j] as number) / s;
+  }
+  return { gradient, sigmaGradient, loss, metrics: values.metrics };
+}
