@@ -1,0 +1,31 @@
+/**
+ * The names a user may choose from, in one place: the settings schema, the command line and the registries that map a
+ * name to an implementation all read these lists, so that a name is written once and a missing implementation is a type error.
+ */
+
+export const DATASETS = ['mnist'] as const;
+/** Fully connected and convolutional networks of the literature, by the names papers use for them. */
+export const ARCHITECTURES = ['fc', 'fc-small', 'cnn3', 'cnn5', 'cnn5-l', 'cnn7'] as const;
+/** `kaiming`: uniform He initialisation; `ibp`: N(0, 2π/fan_in²), under which interval bounds keep their width (Shi 2021). */
+export const INITIALIZATIONS = ['kaiming', 'ibp'] as const;
+/** The bound that the robust loss is made of; `none` is natural training. */
+export const RELAXATIONS = ['ibp', 'crown-ibp', 'crown', 'none'] as const;
+/** The gradient estimator; `none` is the plain stochastic gradient (GRAD). */
+export const SMOOTHINGS = ['none', 'rgs', 'pgpe'] as const;
+/** How σ goes from `sigma` to `sigma-min` over a run. */
+export const SIGMA_DECAYS = ['constant', 'linear', 'cosine', 'exponential'] as const;
+/** What one σ belongs to: all parameters, one parameter tensor, or one coordinate. */
+export const SIGMA_MODES = ['scalar', 'layer', 'coordinate'] as const;
+/** Transformation of the losses of a PGPE population before they weigh the perturbations. */
+export const SHAPINGS = ['none', 'centered-rank'] as const;
+export const OPTIMIZERS = ['adam', 'sgd', 'clipup'] as const;
+
+export type Dataset = (typeof DATASETS)[number];
+export type Architecture = (typeof ARCHITECTURES)[number];
+export type Initialization = (typeof INITIALIZATIONS)[number];
+export type Relaxation = (typeof RELAXATIONS)[number];
+export type Smoothing = (typeof SMOOTHINGS)[number];
+export type SigmaDecay = (typeof SIGMA_DECAYS)[number];
+export type SigmaMode = (typeof SIGMA_MODES)[number];
+export type Shaping = (typeof SHAPINGS)[number];
+export type Optimizer = (typeof OPTIMIZERS)[number];

@@ -1,0 +1,130 @@
+/**
+ * From what a user gave to every setting: each value is checked by the schema, what was left out gets its default, and the
+ * conditions between settings are checked. An error is one line that names the setting as the user wrote it.
+ */
+import { DEFAULTS } from './defaults.js';
+import { UsageError } from './errors.js';
+import { RECIPES } from './recipes.js';
+import { choicesOf, expectationOf, KEBAB_NAMES, kebab, kindOf, nearest, settingNamed, textFromValue, valueFromText } from './setting-text.js';
+import { type GivenSettings, informationOf, isIdle, type SettingName, type Settings, schemaOf } from './settings.js';
+
+/** How error lines call a setting: "--epsilon", "mnist.yaml, line 3, column 10: epsilon". */
+export type Whereabouts = (name: SettingName) => string;
+
+const inWords = (value: unknown): string => {
+  if (typeof value === 'string') return `"${value.length > 60 ? `${value.slice(0, 60)}…` : value}"`;
+  if (value === undefined || value === null) return 'nothing';
+  return typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? typeof value).slice(0, 60);
+};
+
+/** The error for a name that is no setting; `prefix` is "--" on the command line. */
+export function unknownSetting(text: string, place = '', prefix = ''): UsageError {
+  const suggestion = nearest(settingNamed(kebab(text)) === undefined ? text : kebab(text), KEBAB_NAMES);
+  const advice = suggestion === undefined ? '`tautnet train --help` lists all' : `did you mean ${prefix}${suggestion}?`;
+  return new UsageError(`${place}expected the name of a setting, got "${prefix}${text}"; ${advice}`);
+}
+
+/**
+ * One value checked by its schema. Text is read as on the command line, so that `epsilon: 2/255` works in a file.
+ * @throws UsageError in one line
+ */
+export function checkSetting<Name extends SettingName>(name: Name, value: unknown, where: string): Settings[Name] {
+  const fraction = typeof value === 'string' && kindOf(name) === 'number' && value.includes('/');
+  const result = schemaOf(name).safeParse(fraction ? valueFromText(name, value) : value);
+  if (result.success) return result.data as Settings[Name];
+  const choices = choicesOf(name);
+  const suggestion = choices === undefined || typeof value !== 'string' ? undefined : nearest(value, choices);
+  const info = informationOf(name);
+  const advice = suggestion === undefined ? `it is: ${info.description}${info.unit === undefined ? '' : `, ${info.unit}`}` : `did you mean ${suggestion}?`;
+  throw new UsageError(`${where}: expected ${expectationOf(name)}, got ${inWords(value)}; ${advice}`);
+}
+
+/**
+ * Every setting from those given.
+ * @param given names of the library to values, checked here whatever their static type
+ * @throws UsageError for an unknown name, a value outside its range, or values that contradict one another
+ */
+export function resolveSettings(given: GivenSettings, whereabouts: Whereabouts = kebab): Settings {
+  const known: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(DEFAULTS, name)) throw unknownSetting(name);
+    if (value !== undefined) known[name] = checkSetting(name as SettingName, value, whereabouts(name as SettingName));
+  }
+  for (const name of Object.keys(DEFAULTS) as SettingName[]) {
+    const initial = DEFAULTS[name];
+    const preset: unknown = 'value' in initial ? initial.value : initial.from(known as Settings);
+    if (known[name] === undefined) {
+      if (preset !== undefined) known[name] = preset;
+    } else {
+      refuseIdle(name, known as Settings, preset, whereabouts);
+    }
+  }
+  const settings = known as Settings;
+  checkTogether(settings, whereabouts);
+  return settings;
+}
+
+/** A setting that would silently do nothing is an error: the run would not be the experiment that was meant. */
+function refuseIdle(name: SettingName, known: Settings, preset: unknown, whereabouts: Whereabouts): void {
+  const value = known[name];
+  if (!isIdle(name, known) || textFromValue(value) === textFromValue(preset)) return;
+  const only = informationOf(name).only ?? [];
+  throw new UsageError(
+    `${whereabouts(name)}: expected smoothing ${only.join(' or ')}, got ${inWords(value)} with smoothing ${known.smoothing}; leave it out, or choose --smoothing ${only.join(' or ')}`,
+  );
+}
+
+function checkTogether(settings: Settings, whereabouts: Whereabouts): void {
+  const refuse = (name: SettingName, expected: string, advice: string): never => {
+    throw new UsageError(`${whereabouts(name)}: expected ${expected}, got ${textFromValue(settings[name])}; ${advice}`);
+  };
+  const { epochs, warmupStart, warmupEpochs, learningRateDecayEpochs: decay } = settings;
+  if (warmupStart + warmupEpochs >= epochs && warmupStart + warmupEpochs > 0) {
+    const name = warmupStart >= epochs ? 'warmupStart' : 'warmupEpochs';
+    refuse(name, `the warm-up, which starts at epoch ${warmupStart}, to end before the run of ${epochs} epochs does`, 'shorten it, or train longer');
+  }
+  if (decay.some((epoch, i) => i > 0 && epoch <= (decay[i - 1] as number))) refuse('learningRateDecayEpochs', 'growing numbers', 'sort them');
+  if (decay.some((epoch) => epoch >= epochs))
+    refuse('learningRateDecayEpochs', `epochs below ${epochs}, the number of epochs`, 'decay earlier, or train longer');
+
+  if (settings.relaxation === 'none') {
+    for (const name of ['kappa', 'kappaStart'] as const) {
+      if (settings[name] > 0) refuse(name, '0 with relaxation none, which has no robust loss', 'leave it out, or choose a --relaxation');
+    }
+  }
+  if (settings.smoothing !== 'none') {
+    if (settings.sigma > settings.sigmaMax) refuse('sigma', `at most sigma-max = ${settings.sigmaMax}`, 'lower sigma, or raise sigma-max');
+    if (settings.sigma < settings.sigmaMin) refuse('sigma', `at least sigma-min = ${settings.sigmaMin}`, 'raise sigma, or lower sigma-min');
+    if (settings.sigmaDecay === 'exponential' && settings.sigmaMin === 0) {
+      refuse('sigmaMin', 'more than 0 with sigma-decay exponential, which never reaches 0', 'raise it, or choose --sigma-decay linear');
+    }
+  }
+  const { trainingImages } = RECIPES[settings.dataset];
+  const available = trainingImages - settings.validation;
+  if (available < 1) refuse('validation', `fewer than the ${trainingImages} training images of ${settings.dataset}`, 'hold out fewer');
+  if (settings.trainLimit !== undefined && settings.trainLimit > available) {
+    refuse('trainLimit', `at most ${available}, the training images of ${settings.dataset} that are not held out`, 'lower it, or leave it out to use all');
+  }
+  const images = settings.trainLimit ?? available;
+  if (settings.batchSize > images) refuse('batchSize', `at most ${images}, the number of training images`, 'choose a smaller batch');
+  if (settings.microBatch > settings.batchSize) refuse('microBatch', `at most batch-size = ${settings.batchSize}`, 'choose fewer, or leave it out');
+}
+
+/**
+ * Settings of a run that is resumed, with what the user changed. Only settings that change where and how fast a run computes
+ * may differ; any other would make it another experiment.
+ * @throws UsageError naming the first setting that may not change
+ */
+export function changeSettings(settings: Settings, changes: GivenSettings, whereabouts: Whereabouts = kebab): Settings {
+  for (const name of Object.keys(changes) as SettingName[]) {
+    if (changes[name] === undefined) continue;
+    const value = checkSetting(name, changes[name], whereabouts(name));
+    if (informationOf(name).changeable || textFromValue(value) === textFromValue(settings[name])) continue;
+    throw new UsageError(
+      `${whereabouts(name)}: expected ${textFromValue(settings[name] ?? 'nothing')} as when the run was created, got ${textFromValue(value)}; leave it out to resume, or start a new run`,
+    );
+  }
+  const merged = { ...settings, ...changes };
+  checkTogether(merged, whereabouts);
+  return merged;
+}

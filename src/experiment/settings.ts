@@ -1,0 +1,118 @@
+/**
+ * The settings of a training run: one schema for the configuration file, the command line and the library.
+ *
+ * Names are camelCase here and kebab-case in files and flags (`epsilon`, `warmup-epochs`). Each setting carries what it
+ * means and its unit; its default is in `defaults.ts`, the conditions between settings in `resolve-settings.ts`.
+ * Everything a user sees (flags, help, error lines, the configuration file of a run) is generated from this schema.
+ */
+import { z } from 'zod';
+import { ARCHITECTURES, DATASETS, INITIALIZATIONS, OPTIMIZERS, RELAXATIONS, SHAPINGS, SIGMA_DECAYS, SIGMA_MODES, SMOOTHINGS } from './choices.js';
+
+/** What a person needs to know about one setting. */
+export interface SettingInfo {
+  readonly description: string;
+  readonly unit?: string;
+  /** Only meaningful with this smoothing; elsewhere a value other than the default is refused. */
+  readonly only?: readonly (typeof SMOOTHINGS)[number][];
+  /** May differ when a run is resumed: it changes where and how fast the run computes, not what. */
+  readonly changeable?: true;
+}
+
+const information = z.registry<SettingInfo>();
+
+const positive = () => z.number().positive();
+const count = (least = 1) =>
+  z
+    .int()
+    .min(least)
+    .max(2 ** 31 - 1);
+const proportion = () => z.number().min(0).max(1);
+const amount = () => z.number().min(0);
+const setting = <S extends z.ZodType>(schema: S, description: string, info: Omit<SettingInfo, 'description'> = {}): S => {
+  information.add(schema, { description, ...info });
+  return schema;
+};
+
+export const settingsSchema = z.strictObject({
+  // Data
+  dataset: setting(z.enum(DATASETS), 'data set to train on'),
+  dataDir: setting(z.string().min(1).optional(), 'folder with the files of the data set', { changeable: true }),
+  trainLimit: setting(count().optional(), 'train on this many images only, the first ones', { unit: 'images' }),
+  validation: setting(count(0), 'training images held out to watch the accuracy on', { unit: 'images' }),
+
+  // Network
+  architecture: setting(z.enum(ARCHITECTURES), 'network architecture'),
+  initialization: setting(z.enum(INITIALIZATIONS), 'how weights are drawn'),
+  normalize: setting(z.boolean(), 'make (x − mean) / std of the data set the first layer'),
+
+  // Objective
+  relaxation: setting(z.enum(RELAXATIONS), 'bound of the robust loss; none: natural training'),
+  epsilon: setting(z.number().gt(0).max(1), 'radius ε of the ball around an image, ‖x′ − x‖∞ ≤ ε', {
+    unit: 'of the pixel range [0, 1], fractions like 2/255 may be used',
+  }),
+  clipBox: setting(z.boolean(), 'cut the ball to the pixel range [0, 1]'),
+  kappa: setting(proportion(), 'weight κ of the robust loss after the warm-up, (1 − κ)·natural + κ·robust'),
+  kappaStart: setting(proportion(), 'weight κ of the robust loss before the warm-up'),
+  warmupStart: setting(amount(), 'when ε starts to grow from 0', { unit: 'epochs' }),
+  warmupEpochs: setting(amount(), 'how long ε grows', { unit: 'epochs' }),
+  warmupRegularizer: setting(amount(), 'weight λ of the warm-up regulariser λ·(1 − ε_t/ε) (Shi 2021)'),
+  l1: setting(amount(), 'weight of the sum of absolute weights'),
+
+  // Smoothing
+  smoothing: setting(z.enum(SMOOTHINGS), 'gradient estimator; none: plain gradient, rgs: averaged over perturbations, pgpe: from loss values only'),
+  samples: setting(count(), 'perturbations per step, antithetic pairs for pgpe', { only: ['rgs', 'pgpe'] }),
+  sigma: setting(positive(), 'standard deviation σ of the perturbation of each parameter', { only: ['rgs', 'pgpe'] }),
+  sigmaDecay: setting(z.enum(SIGMA_DECAYS), 'how σ goes from sigma to sigma-min over the run', { only: ['rgs', 'pgpe'] }),
+  sigmaMode: setting(z.enum(SIGMA_MODES), 'what has a σ of its own', { only: ['pgpe'] }),
+  sigmaLearningRate: setting(amount(), 'step size of learned σ; 0: σ is not learned', { only: ['pgpe'] }),
+  sigmaMin: setting(amount(), 'smallest σ', { only: ['rgs', 'pgpe'] }),
+  sigmaMax: setting(positive(), 'largest σ', { only: ['rgs', 'pgpe'] }),
+  shaping: setting(z.enum(SHAPINGS), 'transformation of the loss values of a population', { only: ['pgpe'] }),
+
+  // Optimisation
+  optimizer: setting(z.enum(OPTIMIZERS), 'update rule'),
+  learningRate: setting(positive(), 'step size'),
+  learningRateDecayEpochs: setting(z.array(count()), 'after which epochs the step size is decayed, a list like 50,60, or none', { unit: 'epochs' }),
+  learningRateDecayFactor: setting(z.number().gt(0).max(1), 'factor of each decay of the step size'),
+  gradientClip: setting(amount(), 'largest norm of the gradient, a longer one is shortened; 0: no limit'),
+  batchSize: setting(count(), 'images per step', { unit: 'images' }),
+  epochs: setting(count(), 'passes over the training images', { unit: 'epochs' }),
+  seed: setting(
+    z
+      .int()
+      .min(0)
+      .max(2 ** 32 - 1),
+    'seed of everything random',
+  ),
+
+  // Machine and run
+  microBatch: setting(count(), 'images per program call; smaller needs less memory', { unit: 'images', changeable: true }),
+  threads: setting(count().max(1024), 'worker threads', { changeable: true }),
+  checkpointEvery: setting(count(), 'epochs between checkpoints', { unit: 'epochs', changeable: true }),
+  checkpointSeconds: setting(amount(), 'also a checkpoint when the last is this old; 0: after epochs only', { unit: 's', changeable: true }),
+  out: setting(z.string().min(1), 'run folder to create'),
+});
+
+/** Every setting with its value. Plain data: what the configuration file of a run holds. */
+export type Settings = Readonly<z.infer<typeof settingsSchema>>;
+export type SettingName = keyof Settings;
+/** What a user gave, in the library's names. */
+export type GivenSettings = Partial<Settings>;
+
+export const SETTING_NAMES = Object.keys(settingsSchema.shape) as readonly SettingName[];
+
+/** The schema of one setting, without `optional`. */
+export function schemaOf(name: SettingName): z.ZodType {
+  const schema: z.ZodType = settingsSchema.shape[name];
+  return schema instanceof z.ZodOptional ? (schema.unwrap() as z.ZodType) : schema;
+}
+
+export function informationOf(name: SettingName): SettingInfo {
+  return information.get(settingsSchema.shape[name]) as SettingInfo;
+}
+
+/** Whether a setting has no effect with the smoothing chosen. */
+export function isIdle(name: SettingName, { smoothing }: Pick<Settings, 'smoothing'>): boolean {
+  const { only } = informationOf(name);
+  return only !== undefined && !only.includes(smoothing);
+}

@@ -1,0 +1,51 @@
+/** Random settings that fit together, as a user might give them: any subset, smoothing options only with smoothing. */
+import fc from 'fast-check';
+import { ARCHITECTURES, INITIALIZATIONS, OPTIMIZERS, RELAXATIONS, SHAPINGS, SIGMA_DECAYS, SIGMA_MODES } from '../experiment/choices.js';
+import type { GivenSettings } from '../experiment/settings.js';
+
+/** No −0, which text does not carry. */
+const number = (min: number, max: number, minExcluded = false) => fc.double({ min, max, minExcluded, noNaN: true }).map((value) => value + 0);
+const integer = (min: number, max: number) => fc.integer({ min, max });
+
+const common = {
+  architecture: fc.constantFrom(...ARCHITECTURES),
+  initialization: fc.constantFrom(...INITIALIZATIONS),
+  normalize: fc.boolean(),
+  epsilon: number(0, 1, true),
+  clipBox: fc.boolean(),
+  l1: number(0, 1),
+  warmupRegularizer: number(0, 10),
+  optimizer: fc.constantFrom(...OPTIMIZERS),
+  learningRate: number(0, 10, true),
+  learningRateDecayFactor: number(0, 1, true),
+  gradientClip: number(0, 1e6),
+  batchSize: integer(1, 512),
+  epochs: integer(1, 500),
+  seed: integer(0, 2 ** 31 - 1),
+  validation: integer(0, 5000),
+  threads: integer(1, 1024),
+  checkpointEvery: integer(1, 100),
+  checkpointSeconds: number(0, 1e6),
+  dataDir: fc.string({ minLength: 1 }),
+  out: fc.string({ minLength: 1 }),
+};
+const smoothed = { samples: integer(1, 512), sigma: number(1e-12, 10), sigmaDecay: fc.constantFrom(...SIGMA_DECAYS) };
+const learned = { sigmaMode: fc.constantFrom(...SIGMA_MODES), sigmaLearningRate: number(0, 1), shaping: fc.constantFrom(...SHAPINGS) };
+
+export const someSettings: fc.Arbitrary<GivenSettings> = fc
+  .tuple(
+    fc.record(common, { requiredKeys: [] }),
+    fc.oneof(
+      fc.constant({}),
+      fc.record({ smoothing: fc.constant('rgs' as const), ...smoothed }, { requiredKeys: ['smoothing'] }),
+      fc.record({ smoothing: fc.constant('pgpe' as const), ...smoothed, ...learned }, { requiredKeys: ['smoothing'] }),
+    ),
+    fc.oneof(
+      fc.constant({ relaxation: 'none' as const }),
+      fc.record(
+        { relaxation: fc.constantFrom(...RELAXATIONS.filter((name) => name !== 'none')), kappa: number(0, 1), kappaStart: number(0, 1) },
+        { requiredKeys: [] },
+      ),
+    ),
+  )
+  .map((parts) => Object.assign({}, ...parts) as GivenSettings);
