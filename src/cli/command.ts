@@ -1,0 +1,26 @@
+/**
+ * The contract between the program and its commands: a command is a Commander command built by a function of the terminal
+ * it talks to. Actions throw (UsageError, Failure, FileError, …) and never exit; the program maps errors to exit codes.
+ */
+import type { Command } from 'commander';
+
+/** Where a command writes: results to stdout, progress and errors to stderr. */
+export type Output = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
+
+export interface Io {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Aborted by the first Ctrl-C or SIGTERM: finish the step, write a checkpoint, then throw `signal.reason`. */
+  readonly signal: AbortSignal;
+}
+
+/** Builds a command, e.g. `makeTrainCommand`; called once for each program. */
+export type MakeCommand = (io: Io) => Command;
+
+/** Why a command was stopped: the reason of an aborted `Io.signal`. */
+export class Interrupted extends Error {
+  override name = 'Interrupted';
+  /** As a shell reports a process that a signal ended: 128 + 2. */
+  readonly exitCode = 130;
+}

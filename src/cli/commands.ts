@@ -1,0 +1,4 @@
+/** The commands of `tautnet`, in the order in which help lists them. */
+import type { MakeCommand } from './command.js';
+
+export const COMMANDS: readonly MakeCommand[] = [];

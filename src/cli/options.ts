@@ -1,0 +1,84 @@
+/** Command-line options of the training settings, generated from their schema: no name, range or default is written twice. */
+import { type Command, Option } from 'commander';
+import { readConfigFile } from '../experiment/config-file.js';
+import { DEFAULTS } from '../experiment/defaults.js';
+import { UsageError } from '../experiment/errors.js';
+import { checkSetting, resolveSettings, type Whereabouts } from '../experiment/resolve-settings.js';
+import { choicesOf, kebab, kindOf, type SettingKind, textFromValue, valueFromText } from '../experiment/setting-text.js';
+import { type GivenSettings, informationOf, SETTING_NAMES, type SettingName, type Settings } from '../experiment/settings.js';
+import { FileError } from '../formats/file-error.js';
+
+const ARGUMENTS: Readonly<Record<SettingKind, string>> = {
+  boolean: '',
+  choice: ' <name>',
+  integer: ' <count>',
+  number: ' <number>',
+  list: ' <list>',
+  text: ' <path>',
+};
+
+/** "radius ε …, in … (one of …; default: 0.1 for mnist)". */
+function descriptionOf(name: SettingName): string {
+  const { description, unit, only } = informationOf(name);
+  const initial = DEFAULTS[name];
+  const notes = [
+    choicesOf(name)?.join('|'),
+    only === undefined ? undefined : `${only.join(', ')} only`,
+    `default: ${'value' in initial ? textFromValue(initial.value) : initial.text}`,
+  ];
+  return `${description}${unit === undefined ? '' : `, ${unit}`} (${notes.filter((note) => note !== undefined).join('; ')})`;
+}
+
+/** One option per setting, and its negation for those that are on or off. */
+export function settingOptions(): Option[] {
+  return SETTING_NAMES.flatMap((name) => {
+    const kind = kindOf(name);
+    const option = new Option(`--${kebab(name)}${ARGUMENTS[kind]}`, descriptionOf(name));
+    return kind === 'boolean' ? [option, new Option(`--no-${kebab(name)}`, 'turn it off')] : [option];
+  });
+}
+
+/** Adds every setting and `--config` to a command. */
+export function addSettingOptions(command: Command): Command {
+  command.option('--config <file>', 'YAML file with settings, names as below without dashes; flags override it');
+  for (const option of settingOptions()) command.addOption(option);
+  return command;
+}
+
+/** What was given to a command, flags over `--config`, each value checked. */
+export interface Given {
+  readonly given: GivenSettings;
+  readonly whereabouts: Whereabouts;
+}
+
+/**
+ * Settings given on a command's line and in its `--config` file.
+ * @throws UsageError naming the flag, or the file with line and column
+ */
+export async function givenSettings(command: Command): Promise<Given> {
+  const options: Record<string, unknown> = command.opts();
+  const file = typeof options.config === 'string' ? await configOf(options.config) : undefined;
+  const flags: Record<string, unknown> = {};
+  for (const name of SETTING_NAMES) {
+    const value = options[name];
+    if (value === undefined) continue;
+    flags[name] = checkSetting(name, typeof value === 'string' ? valueFromText(name, value) : value, `--${kebab(name)}`);
+  }
+  const whereabouts: Whereabouts = (name) => (name in flags || file?.given[name] === undefined ? `--${kebab(name)}` : file.whereabouts(name));
+  return { given: { ...file?.given, ...(flags as GivenSettings) }, whereabouts };
+}
+
+/** Every setting of a command: flags, then `--config`, then defaults. @throws UsageError */
+export async function settingsOf(command: Command): Promise<Settings> {
+  const { given, whereabouts } = await givenSettings(command);
+  return resolveSettings(given, whereabouts);
+}
+
+async function configOf(path: string) {
+  try {
+    return await readConfigFile(path);
+  } catch (error) {
+    if (error instanceof FileError) throw new UsageError(`--config: ${error.message}`, { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,31 @@
+import { EventEmitter } from 'node:events';
+import { describe, expect, test } from 'vitest';
+import { recordedOutput } from '../testing/io.js';
+import { tolerateBrokenPipes } from './broken-pipe.js';
+import { Interrupted } from './command.js';
+import { interruption } from './interruption.js';
+
+const broken = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' });
+
+describe('the process', () => {
+  test('ends quietly when nobody reads its output, goes on when nobody reads its progress', () => {
+    const [stdout, stderr, codes] = [recordedOutput().output, recordedOutput().output, [] as number[]];
+    tolerateBrokenPipes(stdout, stderr, (code) => codes.push(code));
+    stderr.emit('error', broken);
+    expect(codes).toEqual([]);
+    stdout.emit('error', broken);
+    expect(codes).toEqual([0]);
+    expect(() => stdout.emit('error', new Error('other'))).toThrow('other');
+  });
+
+  test.each(['SIGINT', 'SIGTERM'])('%s asks for an end first and forces it then', (name) => {
+    const [source, codes] = [new EventEmitter(), [] as number[]];
+    const signal = interruption(source, (code) => codes.push(code));
+    expect(signal.aborted).toBe(false);
+    source.emit(name);
+    expect([signal.aborted, codes]).toEqual([true, []]);
+    expect(signal.reason).toBeInstanceOf(Interrupted);
+    source.emit(name);
+    expect(codes).toEqual([130]);
+  });
+});

@@ -1,0 +1,75 @@
+/**
+ * The program `tautnet`: commands under one name, every error one line on stderr and an exit code.
+ *
+ * 0: done; 1: could not be done; 2: what was asked for cannot be; 130: interrupted. `TAUTNET_DEBUG=1` adds the stack.
+ */
+import { Command, CommanderError } from 'commander';
+import { Failure, UsageError } from '../experiment/errors.js';
+import { VERSION } from '../experiment/version.js';
+import { toFileError } from '../formats/file-error.js';
+import { Interrupted, type Io, type MakeCommand } from './command.js';
+
+/** Runs the program on arguments (without node and script) and returns its exit code; never throws, never exits. */
+export async function run(argv: readonly string[], commands: readonly MakeCommand[], io: Io): Promise<number> {
+  const program = makeProgram(commands, io);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help')) return error.exitCode === 0 ? 0 : 2;
+    const command = program.commands.find((candidate) => candidate.name() === argv[0])?.name();
+    const { code, line } = explain(error, command === undefined ? 'tautnet' : `tautnet ${command}`);
+    io.stderr.write(`tautnet: ${line}\n`);
+    if (io.environment.TAUTNET_DEBUG === '1') io.stderr.write(`${stackOf(error)}\n`);
+    return code;
+  }
+}
+
+function makeProgram(commands: readonly MakeCommand[], io: Io): Command {
+  const program = new Command('tautnet')
+    .description('Certified training of neural networks with Gaussian loss smoothing')
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: (text) => void io.stderr.write(text),
+      // Errors are printed once, by `run`, in one line.
+      outputError: () => undefined,
+      getOutHelpWidth: () => io.stdout.columns ?? 100,
+      getErrHelpWidth: () => io.stderr.columns ?? 100,
+    });
+  for (const make of commands) program.addCommand(inheriting(make(io), program));
+  return program;
+}
+
+/** A command made elsewhere, and its subcommands, with the program's way of printing and failing. */
+function inheriting(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent);
+  for (const child of command.commands) inheriting(child, command);
+  return command;
+}
+
+/** Exit code and one line for anything thrown. `invocation` is what to ask for help, "tautnet train". */
+function explain(error: unknown, invocation: string): { code: number; line: string } {
+  if (error instanceof CommanderError) {
+    const message = oneLine(error.message.replace(/^error: /, ''));
+    return { code: 2, line: /did you mean/i.test(message) ? message : `${message}; \`${invocation} --help\` lists what there is` };
+  }
+  if (error instanceof UsageError || error instanceof Failure || error instanceof Interrupted) return { code: error.exitCode, line: oneLine(error.message) };
+  if (!(error instanceof Error)) return { code: 1, line: oneLine(String(error)) };
+  const system = error as NodeJS.ErrnoException;
+  if (system.syscall !== undefined && system.path !== undefined) return { code: 1, line: oneLine(toFileError(system.path, system.syscall, error).message) };
+  if (error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError) {
+    return { code: 1, line: `internal error: ${oneLine(error.message)}; set TAUTNET_DEBUG=1 to see where, and please report it` };
+  }
+  return { code: 1, line: oneLine(error.message) };
+}
+
+const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ');
+
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  return [error.stack ?? error.message, ...(error.cause === undefined ? [] : [`caused by: ${stackOf(error.cause)}`])].join('\n');
+}
