@@ -4,7 +4,7 @@
  * A row a of the node's output is bounded from below by replacing, from the last layer to the first, each ReLU by its line:
  * a⁺·relu(x) ≥ a⁺ α x and a⁻·relu(x) ≥ a⁻ (λ x + μ). Coefficients are [features, rows, batch]; an upper bound is the lower bound of −a.
  */
-import { abs, add, addAll, type FloatType, gemm, mul, relu, reshape, sub, sum, type Tensor } from '../graph/index.js';
+import { abs, add, addAll, broadcastTo, constant, type FloatType, gemm, mul, neg, relu, reshape, slice, sub, sum, type Tensor } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from '../network/network.js';
 import type { Bounds } from './relaxation.js';
@@ -65,4 +65,19 @@ export function concretize({ coefficients, constant }: LinearBound, { lower, upp
   const terms = sub(mul(cube, wide(add(lower, upper))), mul(abs(cube), wide(sub(upper, lower))));
   const value = reshape(sum(terms, [0]), [1, rows * batch]);
   return reshape(constant === undefined ? value : add(value, constant), [rows, batch]);
+}
+
+/** Both bounds of every feature of a node by dense back-substitution: rows are the identity and its negative. */
+export function boundNode(net: Network, parameters: Parameters, node: number, box: Bounds, slopes: (relu: number) => Slopes): Bounds {
+  const features = featuresOf((net.nodes[node] as NetworkNode).layer.output);
+  const batch = box.lower.shape[1] as number;
+  const dtype = box.lower.dtype as FloatType;
+  const identity = new Float64Array(features * 2 * features);
+  for (let i = 0; i < features; i++) {
+    identity[i * 2 * features + i] = 1;
+    identity[i * 2 * features + features + i] = -1;
+  }
+  const rows = broadcastTo(constant(identity, [features, 2 * features, 1], dtype), [features, 2 * features, batch]);
+  const bounds = concretize(backSubstitute(net, parameters, node, rows, slopes), box);
+  return { lower: slice(bounds, 0, 0, features), upper: neg(slice(bounds, 0, features, 2 * features)) };
 }

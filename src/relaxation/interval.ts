@@ -6,7 +6,7 @@
  */
 import { abs, add, addAll, constant, equalRows, type FloatType, gemm, mul, relu, reshape, sub, sum, type Tensor } from '../graph/index.js';
 import type { AffineLayer, Weights } from '../network/layers/layer.js';
-import { INPUT, type Network, type Parameters, weightsOf } from '../network/network.js';
+import { INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from '../network/network.js';
 import { type BoundProblem, type BoundResult, type Bounds, type Relaxation, specificationMargins } from './relaxation.js';
 
 /** Halves the linear part and leaves the bias. */
@@ -21,15 +21,27 @@ export function intervalAffine(layer: AffineLayer, weights: Weights, { lower, up
   return { lower: sub(centre, radius), upper: add(centre, radius) };
 }
 
+/** Interval of one node's output from intervals of what it reads. */
+export function intervalNode(net: Network, parameters: Parameters, node: number, from: readonly Bounds[]): Bounds {
+  const { layer } = net.nodes[node] as NetworkNode;
+  const first = from[0] as Bounds;
+  if (layer.kind === 'relu') return { lower: relu(first.lower), upper: relu(first.upper) };
+  if (layer.kind === 'join') return { lower: addAll(from.map((b) => b.lower)), upper: addAll(from.map((b) => b.upper)) };
+  return intervalAffine(layer, weightsOf(net, node, parameters), first);
+}
+
 /** Interval bounds of every node's output over a box. */
 export function intervalBounds(net: Network, parameters: Parameters, box: Bounds): Bounds[] {
   const values: Bounds[] = [];
-  net.nodes.forEach(({ layer, inputs }, i) => {
-    const from = inputs.map((k) => (k === INPUT ? box : (values[k] as Bounds)));
-    const first = from[0] as Bounds;
-    if (layer.kind === 'relu') values.push({ lower: relu(first.lower), upper: relu(first.upper) });
-    else if (layer.kind === 'join') values.push({ lower: addAll(from.map((b) => b.lower)), upper: addAll(from.map((b) => b.upper)) });
-    else values.push(intervalAffine(layer, weightsOf(net, i, parameters), first));
+  net.nodes.forEach(({ inputs }, node) => {
+    values.push(
+      intervalNode(
+        net,
+        parameters,
+        node,
+        inputs.map((k) => (k === INPUT ? box : (values[k] as Bounds))),
+      ),
+    );
   });
   return values;
 }

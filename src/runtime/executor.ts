@@ -89,19 +89,21 @@ export function createExecutor(): Executor {
     for (const { start, used, rows, program } of chunks(selection.length, step.programs)) {
       const channel = new Int32Array(rows);
       const place = new Int32Array(rows);
+      const position = new Int32Array(rows);
       const l = hostArray(dtype, reverse ? rows : 0) as Floats;
       const u = hostArray(dtype, reverse ? rows : 0) as Floats;
       for (let i = 0; i < used; i++) {
-        const position = selection[start + i] as number;
-        const feature = Math.floor(position / batch);
+        const at = selection[start + i] as number;
+        const feature = Math.floor(at / batch);
+        position[i] = at;
         channel[i] = Math.floor(feature / places);
-        place[i] = (feature % places) * batch + (position % batch);
+        place[i] = (feature % places) * batch + (at % batch);
         if (reverse) {
-          l[i] = lower[position] as number;
-          u[i] = upper[position] as number;
+          l[i] = lower[at] as number;
+          u[i] = upper[at] as number;
         }
       }
-      const indices: Record<string, HostData> = { channel, place };
+      const indices: Record<string, HostData> = { channel, place, position };
       const made = await call(plan, program, arrays, reverse ? { ...indices, [gradientName('lower')]: l, [gradientName('upper')]: u } : indices);
       if (reverse) {
         for (const [name, value] of Object.entries(made)) addInto(arrays, name, value as Floats, fresh);
@@ -110,9 +112,9 @@ export function createExecutor(): Executor {
       const newLower = made.lower as Floats;
       const newUpper = made.upper as Floats;
       for (let i = 0; i < used; i++) {
-        const position = selection[start + i] as number;
-        lower[position] = newLower[i] as number;
-        upper[position] = newUpper[i] as number;
+        const at = selection[start + i] as number;
+        lower[at] = newLower[i] as number;
+        upper[at] = newUpper[i] as number;
       }
     }
     if (reverse && data.passThrough) {

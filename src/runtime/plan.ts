@@ -27,15 +27,22 @@ export interface RowsStage {
   /** Names of the bounds after this stage. */
   readonly refined: { readonly lower: string; readonly upper: string };
   readonly shape: readonly [features: number, batch: number];
-  /** A neuron f of image b is given to the graph as channel ⌊f / places⌋ and place (f mod places) · batch + b. */
+  /** A neuron f of image b is given to the graph as channel ⌊f / places⌋, place (f mod places) · batch + b and position f · batch + b. */
   readonly places: number;
   readonly dtype: FloatType;
   /** Row counts of the programs to choose from, ascending. */
   readonly capacities: readonly number[];
-  /** The graph over `rows` rows; its inputs `channel` and `place` are int32 [rows]. */
-  build(channel: Tensor, place: Tensor, rows: number): { lower: Tensor; upper: Tensor };
+  /** The graph over as many rows as the indices, int32 [rows], have; bounds [rows]. */
+  build(row: RowIndices): { lower: Tensor; upper: Tensor };
   /** Every neuron gets a row, also those that the cheap bounds prove stable. */
   readonly all?: boolean;
+}
+
+/** Which neuron of which image each row bounds. */
+export interface RowIndices {
+  readonly channel: Tensor;
+  readonly place: Tensor;
+  readonly position: Tensor;
 }
 
 export type Stage = WholeStage | RowsStage;
@@ -119,9 +126,8 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
     }
     const { build, capacities, kind: _, ...data } = stage;
     const built = capacities.map((rows) => {
-      const channel = input('channel', [rows], 'int32');
-      const place = input('place', [rows], 'int32');
-      return { rows, ...build(channel, place, rows) };
+      const index = (name: string) => input(name, [rows], 'int32');
+      return { rows, ...build({ channel: index('channel'), place: index('place'), position: index('position') }) };
     });
     const isActive = built.some(({ lower, upper }) => stageInputs([lower, upper]).some((x) => active.has(inputName(x)) && isFloat(x.dtype)));
     const passThrough = active.has(stage.cheap.lower) || active.has(stage.cheap.upper);

@@ -1,0 +1,85 @@
+/**
+ * CROWN = DeepPoly (Zhang et al. 2018, arXiv 1811.00866; Singh et al. 2019): the bounds of every layer by back-substitution.
+ *
+ * The first layer's bounds are intervals, which are exact there. Each later pre-activation is back-substituted, but only the
+ * neurons that an interval step from the bounds before it leaves unstable: a stable ReLU is exactly linear, so its bounds matter
+ * no further. Rows of one program each carry one neuron of one image, over its receptive field (`region.ts`).
+ *
+ * Networks that are not chains, and layers that see a convolution through a dense one, are back-substituted densely.
+ */
+import { type FloatType, input, type Tensor } from '../graph/index.js';
+import { type AffineLayer, featuresOf } from '../network/layers/layer.js';
+import { INPUT, isChain, type Network, type NetworkNode } from '../network/network.js';
+import type { Stage } from '../runtime/plan.js';
+import { backSubstitute, boundNode, concretize } from './back-substitution.js';
+import { withoutNormalization } from './front.js';
+import { intervalNode } from './interval.js';
+import { type BoundProblem, type BoundResult, type Bounds, type Relaxation, specificationMargins } from './relaxation.js';
+import { rowStages } from './row-bounds.js';
+import { reluSlopes } from './slopes.js';
+
+export interface CrownOptions {
+  /** Back-substitute every neuron, also those that intervals prove stable. */
+  readonly all?: boolean;
+}
+
+const boundName = (node: number, side: 'lower' | 'upper'): string => `bounds:${node}:${side}`;
+
+/** Bounds that an earlier stage left under their names. */
+export function storedBounds(node: number, shape: readonly [number, number], dtype: FloatType): Bounds {
+  return { lower: input(boundName(node, 'lower'), shape, dtype), upper: input(boundName(node, 'upper'), shape, dtype) };
+}
+
+/** Whether a node's neurons can be bounded row by row over receptive fields. */
+const rowsApply = (net: Network, node: number): boolean => {
+  const behind = net.nodes.slice(0, node).filter(({ layer }) => layer.kind === 'affine') as { layer: AffineLayer }[];
+  const target = (net.nodes[node] as NetworkNode).layer;
+  return isChain(net) && target.kind === 'affine' && (target.window === undefined || behind.every(({ layer }) => layer.window !== undefined));
+};
+
+/** Stages for the bounds of every ReLU's input, and the slopes of each ReLU in the graph that follows them. */
+export function crownBounds(problem: BoundProblem, options: CrownOptions = {}): { stages: Stage[]; before: (relu: number) => Bounds } {
+  const { network: net, parameters, box } = problem;
+  const dtype = box.lower.dtype as FloatType;
+  const batch = box.lower.shape[1] as number;
+  const stages: Stage[] = [];
+  // Within the stage under construction: bounds of every node so far; replaced by stored arrays at each boundary.
+  const known = new Map<number, Bounds>();
+  const at = (node: number): Bounds => (node === INPUT ? box : (known.get(node) as Bounds));
+  const feedsRelu = new Set(net.nodes.filter(({ layer }) => layer.kind === 'relu').map(({ inputs }) => inputs[0] as number));
+  const behindRelu = new Set<number>(); // nodes with a ReLU somewhere before them: intervals are not exact there
+  net.nodes.forEach(({ layer, inputs }, k) => {
+    if (layer.kind === 'relu' || inputs.some((from) => behindRelu.has(from))) behindRelu.add(k);
+    known.set(k, intervalNode(net, parameters, k, inputs.map(at)));
+    if (!feedsRelu.has(k)) return;
+    const shape = [featuresOf(layer.output), batch] as const;
+    const stored = storedBounds(k, shape, dtype);
+    const cheap = known.get(k) as Bounds;
+    if (!behindRelu.has(k)) stages.push({ kind: 'whole', outputs: { [boundName(k, 'lower')]: cheap.lower, [boundName(k, 'upper')]: cheap.upper } });
+    else if (rowsApply(net, k))
+      stages.push(...rowStages(problem, k, at, cheap, { lower: boundName(k, 'lower'), upper: boundName(k, 'upper') }, options.all ?? false));
+    else {
+      const { lower, upper } = boundNode(net, parameters, k, box, (relu) => reluSlopes(at((net.nodes[relu] as NetworkNode).inputs[0] as number)));
+      stages.push({ kind: 'whole', outputs: { [boundName(k, 'lower')]: lower, [boundName(k, 'upper')]: upper } });
+    }
+    known.set(k, stored);
+  });
+  return { stages, before: (relu) => at((net.nodes[relu] as NetworkNode).inputs[0] as number) };
+}
+
+export function crownWith(options: CrownOptions = {}): Relaxation {
+  return {
+    name: 'crown',
+    differentiable: true,
+    bound(original): BoundResult {
+      const problem = withoutNormalization(original);
+      const { network: net, parameters, box, specification } = problem;
+      const { stages, before } = crownBounds(problem, options);
+      const rows: Tensor = specificationMargins(specification, net.classes, box.lower.dtype as FloatType);
+      const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (relu) => reluSlopes(before(relu)));
+      return { stages, margins: concretize(bound, box) };
+    },
+  };
+}
+
+export const crown: Relaxation = crownWith();
