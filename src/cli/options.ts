@@ -26,7 +26,7 @@ function descriptionOf(name: SettingName): string {
     only === undefined ? undefined : `${only.join(', ')} only`,
     `default: ${'value' in initial ? textFromValue(initial.value) : initial.text}`,
   ];
-  return `${description}${unit === undefined ? '' : `, ${unit}`} (${notes.filter((note) => note !== undefined).join('; ')})`;
+  return `${description}${unit === undefined ? '' : `, in ${unit}`} (${notes.filter((note) => note !== undefined).join('; ')})`;
 }
 
 /** One option per setting, and its negation for those that are on or off. */

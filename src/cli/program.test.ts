@@ -104,7 +104,7 @@ describe('settings on the command line', () => {
     const { code, stderr } = await train(['train', '--config', config]);
     expect(code).toBe(2);
     expect(stderr).toBe(
-      `tautnet: ${config}, line 2, column 10: epsilon: expected a number in (0, 1], got 3; it is: radius ε of the ball around an image, ‖x′ − x‖∞ ≤ ε, of the pixel range [0, 1], fractions like 2/255 may be used\n`,
+      `tautnet: ${config}, line 2, column 10: epsilon: expected a number in (0, 1], got 3; it is: radius ε of the ball around an image, ‖x′ − x‖∞ ≤ ε, in pixel units of [0, 1], fractions like 2/255 may be used\n`,
     );
   });
 });

@@ -12,10 +12,10 @@ export const INITIALIZATIONS = ['kaiming', 'ibp'] as const;
 export const RELAXATIONS = ['ibp', 'crown-ibp', 'crown', 'none'] as const;
 /** The gradient estimator; `none` is the plain stochastic gradient (GRAD). */
 export const SMOOTHINGS = ['none', 'rgs', 'pgpe'] as const;
-/** How σ goes from `sigma` to `sigma-min` over a run. */
+/** How σ is multiplied by a factor that goes from 1 to `sigma-decay-factor` over a run. */
 export const SIGMA_DECAYS = ['constant', 'linear', 'cosine', 'exponential'] as const;
 /** What one σ belongs to: all parameters, one parameter tensor, or one coordinate. */
-export const SIGMA_MODES = ['scalar', 'layer', 'coordinate'] as const;
+export const SIGMA_MODES = ['global', 'layer', 'coordinate'] as const;
 /** Transformation of the losses of a PGPE population before they weigh the perturbations. */
 export const SHAPINGS = ['none', 'centered-rank'] as const;
 export const OPTIMIZERS = ['adam', 'sgd', 'clipup'] as const;

@@ -15,6 +15,13 @@ const recipeOf = (known: Settings) => RECIPES[known.dataset];
 /** Small networks spend their time in overheads, large ones in memory: a program call takes fewer images of the latter. */
 const LARGEST_MICRO_BATCH = 64;
 
+/** PGPE has no gradient at σ = 0, and an exponential never reaches it. */
+function decayFactor({ sigmaDecay, smoothing }: Settings): number {
+  if (sigmaDecay === 'constant') return 1;
+  if (sigmaDecay === 'exponential') return 0.01;
+  return smoothing === 'pgpe' ? 0.1 : 0;
+}
+
 /** In an order in which each default follows from those before it. */
 export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name]> } = {
   dataset: constant('mnist'),
@@ -38,13 +45,15 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   l1: constant(1e-6),
 
   smoothing: constant('none'),
-  samples: derived('2 for rgs, 128 for pgpe', (known) => (known.smoothing === 'pgpe' ? 128 : 2)),
+  samples: derived('2 for rgs, 256 for pgpe', (known) => (known.smoothing === 'pgpe' ? 256 : 2)),
   sigma: constant(1e-3),
   sigmaDecay: derived('linear for rgs, constant for pgpe', (known) => (known.smoothing === 'pgpe' ? 'constant' : 'linear')),
-  sigmaMode: constant('scalar'),
+  sigmaDecayUntil: derived('0.75 for rgs, 1 for pgpe', (known) => (known.smoothing === 'pgpe' ? 1 : 0.75)),
+  sigmaDecayFactor: derived('0 for rgs, 0.1 for pgpe, 0.01 if exponential', decayFactor),
+  sigmaMode: constant('global'),
   sigmaLearningRate: constant(0),
-  sigmaMin: derived('0, a hundredth of sigma for exponential decay', (known) => (known.sigmaDecay === 'exponential' ? known.sigma / 100 : 0)),
-  sigmaMax: derived('as sigma, ten times that if learned', (known) => (known.sigmaLearningRate > 0 ? 10 * known.sigma : known.sigma)),
+  sigmaMin: derived('sigma / 10', (known) => known.sigma / 10),
+  sigmaMax: derived('10 sigma', (known) => 10 * known.sigma),
   shaping: constant('none'),
 
   optimizer: constant('adam'),

@@ -35,7 +35,7 @@ export function checkSetting<Name extends SettingName>(name: Name, value: unknow
   const choices = choicesOf(name);
   const suggestion = choices === undefined || typeof value !== 'string' ? undefined : nearest(value, choices);
   const info = informationOf(name);
-  const advice = suggestion === undefined ? `it is: ${info.description}${info.unit === undefined ? '' : `, ${info.unit}`}` : `did you mean ${suggestion}?`;
+  const advice = suggestion === undefined ? `it is: ${info.description}${info.unit === undefined ? '' : `, in ${info.unit}`}` : `did you mean ${suggestion}?`;
   throw new UsageError(`${where}: expected ${expectationOf(name)}, got ${inWords(value)}; ${advice}`);
 }
 
@@ -92,13 +92,7 @@ function checkTogether(settings: Settings, whereabouts: Whereabouts): void {
       if (settings[name] > 0) refuse(name, '0 with relaxation none, which has no robust loss', 'leave it out, or choose a --relaxation');
     }
   }
-  if (settings.smoothing !== 'none') {
-    if (settings.sigma > settings.sigmaMax) refuse('sigma', `at most sigma-max = ${settings.sigmaMax}`, 'lower sigma, or raise sigma-max');
-    if (settings.sigma < settings.sigmaMin) refuse('sigma', `at least sigma-min = ${settings.sigmaMin}`, 'raise sigma, or lower sigma-min');
-    if (settings.sigmaDecay === 'exponential' && settings.sigmaMin === 0) {
-      refuse('sigmaMin', 'more than 0 with sigma-decay exponential, which never reaches 0', 'raise it, or choose --sigma-decay linear');
-    }
-  }
+  checkSmoothing(settings, refuse);
   const { trainingImages } = RECIPES[settings.dataset];
   const available = trainingImages - settings.validation;
   if (available < 1) refuse('validation', `fewer than the ${trainingImages} training images of ${settings.dataset}`, 'hold out fewer');
@@ -108,6 +102,20 @@ function checkTogether(settings: Settings, whereabouts: Whereabouts): void {
   const images = settings.trainLimit ?? available;
   if (settings.batchSize > images) refuse('batchSize', `at most ${images}, the number of training images`, 'choose a smaller batch');
   if (settings.microBatch > settings.batchSize) refuse('microBatch', `at most batch-size = ${settings.batchSize}`, 'choose fewer, or leave it out');
+}
+
+function checkSmoothing(settings: Settings, refuse: (name: SettingName, expected: string, advice: string) => never): void {
+  const { smoothing, sigma, sigmaMin, sigmaMax, sigmaDecay, sigmaDecayFactor } = settings;
+  if (smoothing === 'none') return;
+  if (sigmaDecay === 'constant' && sigmaDecayFactor !== 1) refuse('sigmaDecayFactor', '1 with sigma-decay constant', 'leave it out, or choose a --sigma-decay');
+  if (sigmaDecay === 'exponential' && sigmaDecayFactor === 0) {
+    refuse('sigmaDecayFactor', 'more than 0 with sigma-decay exponential, which never reaches 0', 'raise it, or choose --sigma-decay linear');
+  }
+  if (smoothing !== 'pgpe') return;
+  if (sigmaDecayFactor === 0) refuse('sigmaDecayFactor', 'more than 0 with smoothing pgpe, which has no gradient at σ = 0', 'raise it');
+  if (sigma > sigmaMax) refuse('sigma', `at most sigma-max = ${sigmaMax}`, 'lower sigma, or raise sigma-max');
+  if (sigma < sigmaMin) refuse('sigma', `at least sigma-min = ${sigmaMin}`, 'raise sigma, or lower sigma-min');
+  if (settings.samples < 2 && settings.sigmaLearningRate > 0) refuse('samples', 'at least 2 pairs to learn σ', 'take more, or set --sigma-learning-rate 0');
 }
 
 /**

@@ -37,8 +37,8 @@ export const settingsSchema = z.strictObject({
   // Data
   dataset: setting(z.enum(DATASETS), 'data set to train on'),
   dataDir: setting(z.string().min(1).optional(), 'folder with the files of the data set', { changeable: true }),
-  trainLimit: setting(count().optional(), 'train on this many images only, the first ones', { unit: 'images' }),
-  validation: setting(count(0), 'training images held out to watch the accuracy on', { unit: 'images' }),
+  trainLimit: setting(count().optional(), 'train on this many images only, the first ones'),
+  validation: setting(count(0), 'training images held out to watch the accuracy on'),
 
   // Network
   architecture: setting(z.enum(ARCHITECTURES), 'network architecture'),
@@ -48,7 +48,7 @@ export const settingsSchema = z.strictObject({
   // Objective
   relaxation: setting(z.enum(RELAXATIONS), 'bound of the robust loss; none: natural training'),
   epsilon: setting(z.number().gt(0).max(1), 'radius ε of the ball around an image, ‖x′ − x‖∞ ≤ ε', {
-    unit: 'of the pixel range [0, 1], fractions like 2/255 may be used',
+    unit: 'pixel units of [0, 1], fractions like 2/255 may be used',
   }),
   clipBox: setting(z.boolean(), 'cut the ball to the pixel range [0, 1]'),
   kappa: setting(proportion(), 'weight κ of the robust loss after the warm-up, (1 − κ)·natural + κ·robust'),
@@ -62,21 +62,23 @@ export const settingsSchema = z.strictObject({
   smoothing: setting(z.enum(SMOOTHINGS), 'gradient estimator; none: plain gradient, rgs: averaged over perturbations, pgpe: from loss values only'),
   samples: setting(count(), 'perturbations per step, antithetic pairs for pgpe', { only: ['rgs', 'pgpe'] }),
   sigma: setting(positive(), 'standard deviation σ of the perturbation of each parameter', { only: ['rgs', 'pgpe'] }),
-  sigmaDecay: setting(z.enum(SIGMA_DECAYS), 'how σ goes from sigma to sigma-min over the run', { only: ['rgs', 'pgpe'] }),
+  sigmaDecay: setting(z.enum(SIGMA_DECAYS), 'how the factor of σ goes from 1 to sigma-decay-factor', { only: ['rgs', 'pgpe'] }),
+  sigmaDecayUntil: setting(z.number().gt(0).max(1), 'when the decay of σ is done', { unit: 'parts of the run', only: ['rgs', 'pgpe'] }),
+  sigmaDecayFactor: setting(proportion(), 'factor of σ after its decay; 0: plain gradient from there on', { only: ['rgs', 'pgpe'] }),
   sigmaMode: setting(z.enum(SIGMA_MODES), 'what has a σ of its own', { only: ['pgpe'] }),
   sigmaLearningRate: setting(amount(), 'step size of learned σ; 0: σ is not learned', { only: ['pgpe'] }),
-  sigmaMin: setting(amount(), 'smallest σ', { only: ['rgs', 'pgpe'] }),
-  sigmaMax: setting(positive(), 'largest σ', { only: ['rgs', 'pgpe'] }),
+  sigmaMin: setting(positive(), 'smallest learned σ, before decay', { only: ['pgpe'] }),
+  sigmaMax: setting(positive(), 'largest learned σ, before decay', { only: ['pgpe'] }),
   shaping: setting(z.enum(SHAPINGS), 'transformation of the loss values of a population', { only: ['pgpe'] }),
 
   // Optimisation
   optimizer: setting(z.enum(OPTIMIZERS), 'update rule'),
   learningRate: setting(positive(), 'step size'),
-  learningRateDecayEpochs: setting(z.array(count()), 'after which epochs the step size is decayed, a list like 50,60, or none', { unit: 'epochs' }),
+  learningRateDecayEpochs: setting(z.array(count()), 'after which epochs the step size is decayed, a list like 50,60, or none'),
   learningRateDecayFactor: setting(z.number().gt(0).max(1), 'factor of each decay of the step size'),
   gradientClip: setting(amount(), 'largest norm of the gradient, a longer one is shortened; 0: no limit'),
-  batchSize: setting(count(), 'images per step', { unit: 'images' }),
-  epochs: setting(count(), 'passes over the training images', { unit: 'epochs' }),
+  batchSize: setting(count(), 'images per step'),
+  epochs: setting(count(), 'passes over the training images'),
   seed: setting(
     z
       .int()
@@ -86,10 +88,10 @@ export const settingsSchema = z.strictObject({
   ),
 
   // Machine and run
-  microBatch: setting(count(), 'images per program call; smaller needs less memory', { unit: 'images', changeable: true }),
+  microBatch: setting(count(), 'images per program call; smaller needs less memory', { changeable: true }),
   threads: setting(count().max(1024), 'worker threads', { changeable: true }),
-  checkpointEvery: setting(count(), 'epochs between checkpoints', { unit: 'epochs', changeable: true }),
-  checkpointSeconds: setting(amount(), 'also a checkpoint when the last is this old; 0: after epochs only', { unit: 's', changeable: true }),
+  checkpointEvery: setting(count(), 'epochs between checkpoints', { changeable: true }),
+  checkpointSeconds: setting(amount(), 'also a checkpoint when the last is this old (0: after epochs only)', { unit: 'seconds', changeable: true }),
   out: setting(z.string().min(1), 'run folder to create'),
 });
 

@@ -29,8 +29,12 @@ const common = {
   dataDir: fc.string({ minLength: 1 }),
   out: fc.string({ minLength: 1 }),
 };
-const smoothed = { samples: integer(1, 512), sigma: number(1e-12, 10), sigmaDecay: fc.constantFrom(...SIGMA_DECAYS) };
-const learned = { sigmaMode: fc.constantFrom(...SIGMA_MODES), sigmaLearningRate: number(0, 1), shaping: fc.constantFrom(...SHAPINGS) };
+const smoothed = { samples: integer(2, 512), sigma: number(1e-12, 10), sigmaDecay: fc.constantFrom(...SIGMA_DECAYS), sigmaDecayUntil: number(0, 1, true) };
+const learned = {
+  sigmaMode: fc.constantFrom(...SIGMA_MODES),
+  sigmaLearningRate: number(0, 1),
+  shaping: fc.constantFrom(...SHAPINGS),
+};
 
 export const someSettings: fc.Arbitrary<GivenSettings> = fc
   .tuple(

@@ -1,0 +1,27 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { datasetNamed, datasets } from '../data/datasets.js';
+import { architectureNames } from '../network/architectures.js';
+import { createEstimator, estimators } from '../smoothing/index.js';
+import { someSettings } from '../testing/settings.js';
+import { ARCHITECTURES, DATASETS, SMOOTHINGS } from './choices.js';
+import { estimatorOptions } from './estimator-options.js';
+import { resolveSettings } from './resolve-settings.js';
+
+describe('the names that settings offer', () => {
+  test('are those that are implemented, none missing', () => {
+    expect([...ARCHITECTURES].sort()).toEqual([...architectureNames].sort());
+    expect([...SMOOTHINGS].sort()).toEqual(Object.keys(estimators).sort());
+    expect([...DATASETS].sort()).toEqual([...datasets.keys()].sort());
+    for (const name of DATASETS) expect(datasetNamed(name).name).toBe(name);
+  });
+
+  test('and the values that settings allow are values that the estimators take', () => {
+    fc.assert(
+      fc.property(someSettings, (some) => {
+        const settings = resolveSettings(some);
+        expect(createEstimator(settings.smoothing, estimatorOptions(settings)).name).toBe(settings.smoothing);
+      }),
+    );
+  });
+});
