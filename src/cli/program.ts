@@ -54,7 +54,7 @@ function inheriting(command: Command, parent: Command): Command {
 /** Exit code and one line for anything thrown. `invocation` is what to ask for help, "tautnet train". */
 function explain(error: unknown, invocation: string): { code: number; line: string } {
   if (error instanceof CommanderError) {
-    const message = oneLine(error.message.replace(/^error: /, ''));
+    const message = oneLine(error.message.replace(/^error: /, '')).replace(/\.$/, '');
     return { code: 2, line: /did you mean/i.test(message) ? message : `${message}; \`${invocation} --help\` lists what there is` };
   }
   if (error instanceof UsageError || error instanceof Failure || error instanceof Interrupted) return { code: error.exitCode, line: oneLine(error.message) };

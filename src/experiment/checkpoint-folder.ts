@@ -16,14 +16,14 @@ const NEWEST_FIRST = ['next', 'last', 'previous'] as const;
 const fileOf = (folder: string, name: string): string => join(folder, `${name}.safetensors`);
 
 /** Saves `value` as the last checkpoint. @throws FileError (disk full, …); the checkpoints before it are then untouched */
-export async function saveLast(folder: string, value: CheckpointValue): Promise<void> {
+export async function saveLast(folder: string, value: unknown): Promise<void> {
   await writeFileAtomic(fileOf(folder, 'next'), encodeCheckpoint(value));
   await replace(fileOf(folder, 'last'), fileOf(folder, 'previous'));
   await replace(fileOf(folder, 'next'), fileOf(folder, 'last'));
 }
 
 /** Saves `value` as the best checkpoint so far; the one before it is replaced at once or not at all. */
-export async function saveBest(folder: string, value: CheckpointValue): Promise<void> {
+export async function saveBest(folder: string, value: unknown): Promise<void> {
   await writeFileAtomic(fileOf(folder, 'best'), encodeCheckpoint(value));
 }
 

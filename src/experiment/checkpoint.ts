@@ -25,10 +25,11 @@ export type CheckpointValue =
 const ENCODING = '1';
 
 /**
- * The bytes of a checkpoint.
+ * The bytes of a checkpoint. Any value is taken, as the states of estimators and update rules are of types of their own, and checked here.
+ * @param value a CheckpointValue
  * @throws TypeError naming the place of a value that cannot be saved (a function, a class instance, …)
  */
-export function encodeCheckpoint(value: CheckpointValue): Uint8Array {
+export function encodeCheckpoint(value: unknown): Uint8Array {
   const tensors: Record<string, SafetensorsArray> = {};
   const state = JSON.stringify(toJson(value, '', tensors));
   return encodeSafetensors(tensors, { checkpoint: ENCODING, state, sha256: digest(state, tensors) });
@@ -67,11 +68,11 @@ function digest(state: string, tensors: Readonly<Record<string, SafetensorsArray
 /** Marks an object of the JSON that stands for something JSON has not; keys that begin with it get a second one. */
 const MARK = '$';
 
-function toJson(value: CheckpointValue, path: string, tensors: Record<string, SafetensorsArray>): unknown {
+function toJson(value: unknown, path: string, tensors: Record<string, SafetensorsArray>): unknown {
   if (value === undefined) return { $number: 'undefined' };
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return value;
   if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0) ? value : { $number: Object.is(value, -0) ? '-0' : String(value) };
-  if (Array.isArray(value)) return value.map((item: CheckpointValue, i) => toJson(item, `${path}/${i}`, tensors));
+  if (Array.isArray(value)) return value.map((item, i) => toJson(item, `${path}/${i}`, tensors));
   if (ArrayBuffer.isView(value)) {
     // Numbered, because a path may be any text, a reserved name too.
     const name = `${Object.keys(tensors).length}${path}`;
@@ -81,9 +82,7 @@ function toJson(value: CheckpointValue, path: string, tensors: Record<string, Sa
   if (typeof value !== 'object' || (Object.getPrototypeOf(value) !== Object.prototype && Object.getPrototypeOf(value) !== null)) {
     throw new TypeError(`checkpoint${path}: expected plain data or a typed array, got ${typeof value === 'object' ? value.constructor?.name : typeof value}`);
   }
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key.startsWith(MARK) ? MARK + key : key, toJson(item as CheckpointValue, `${path}/${key}`, tensors)]),
-  );
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.startsWith(MARK) ? MARK + key : key, toJson(item, `${path}/${key}`, tensors)]));
 }
 
 function toTensor(data: CheckpointArray, path: string): SafetensorsArray {

@@ -120,7 +120,7 @@ describe('the lock of a run', () => {
     const run = await openRun(path, { ...brief, onWait: (line) => lines.push(line) });
     expect(lines).toEqual([expect.stringContaining(`its last process (${other.pid}) did not end properly; waiting`)]);
     run.check();
-    await expect(openRun(path, brief)).rejects.toThrow(`process ${process.pid}`);
+    await expect(openRun(path, { ...brief, onWait: () => expect.unreachable() })).rejects.toThrow(`process ${process.pid}`);
     await run.release();
     await (await openRun(path, brief)).release();
   });
