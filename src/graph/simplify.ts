@@ -1,11 +1,11 @@
 /** What happens to a graph between differentiation and encoding: equal nodes become one, zero rows are made where they are cheapest. */
 import { createHash } from 'node:crypto';
-import { gatherRows, gatherTable, isGatherRows, withZeroRow } from './operators/indexing.js';
+import { gatherRows, gatherTable, isGatherRows, isScatterRows, scatterAsGathers, withZeroRow } from './operators/indexing.js';
 import { isReshape, pad, reshape } from './operators/layout.js';
 import { constantData, isConstant, isInput } from './operators/leaves.js';
 import { isGemm } from './operators/matrix.js';
 import { isStopGradient } from './operators/stop-gradient.js';
-import { type Attributes, type Tensor, topologicalOrder } from './tensor.js';
+import { type Attributes, apply, type Tensor, topologicalOrder } from './tensor.js';
 
 const contents = new WeakMap<object, string>();
 /** A short text that equals another's exactly when the arrays hold the same bytes. */
@@ -42,6 +42,18 @@ function withZeros(x: Tensor, memo: Map<Tensor, { padded: Tensor; zeroRow: numbe
   return result;
 }
 
+/** Every ScatterRows replaced by gathers. */
+function lowerScatters(outputs: readonly Tensor[]): Tensor[] {
+  const replaced = new Map<Tensor, Tensor>();
+  for (const node of topologicalOrder(outputs)) {
+    const inputs = node.inputs.map((x) => replaced.get(x) as Tensor);
+    const same = inputs.every((x, i) => x === node.inputs[i]);
+    const next = same ? node : apply(node.operator, inputs, node.attributes);
+    replaced.set(node, isScatterRows(next) ? scatterAsGathers(next) : next);
+  }
+  return outputs.map((output) => replaced.get(output) as Tensor);
+}
+
 /** The same outputs with common subexpressions merged; nodes that no output needs are gone because nothing refers to them. */
 export function simplify(outputs: readonly Tensor[]): Tensor[] {
   const canonical = new Map<string, Tensor>();
@@ -66,7 +78,8 @@ export function simplify(outputs: readonly Tensor[]): Tensor[] {
     rebuilt.set(node, made);
     return made;
   };
-  const order = topologicalOrder(outputs);
+  const lowered = lowerScatters(outputs);
+  const order = topologicalOrder(lowered);
   // All selections from one source share its zero row, so that the source is not computed twice.
   const wantZeros = new Set(order.filter((node) => isGatherRows(node) && gatherTable(node).includes(-1)).map((node) => node.inputs[0] as Tensor));
   for (const node of order) {
@@ -75,5 +88,5 @@ export function simplify(outputs: readonly Tensor[]): Tensor[] {
       rebuilt.set(node, rebuild(gatherRows(padded, withZeroRow(gatherTable(node), zeroRow))));
     } else rebuild(node);
   }
-  return outputs.map(rebuild);
+  return lowered.map(rebuild);
 }

@@ -113,7 +113,7 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
       }
       forward.push({ kind: 'run', program: addProgram({ ...stage.outputs }), accumulate: [] });
       if (variables.length === 0) return;
-      const outputs = Object.entries(stage.outputs).filter(([, y]) => isFloat(y.dtype));
+      const outputs = Object.entries(stage.outputs).filter(([, y]) => isFloat(y.dtype) && stageInputs([y]).some((x) => active.has(inputName(x))));
       for (const [name] of outputs) active.add(name);
       const cotangents = outputs.map(([name, y]) => input(gradientName(name), y.shape, y.dtype));
       const grads = vectorJacobian(

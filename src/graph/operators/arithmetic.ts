@@ -1,7 +1,7 @@
 /** Element-wise arithmetic with broadcasting. */
 import { broadcastShapes, forEachBroadcast } from '../broadcast.js';
 import { apply, fail, type Operator, sameShape, sizeOf, type Tensor } from '../tensor.js';
-import { sumTo } from './broadcasting.js';
+import { implicitBroadcast, sumTo } from './broadcasting.js';
 import { asTensor, uniformValue } from './leaves.js';
 
 interface Binary {
@@ -49,7 +49,7 @@ const divOperator = binary({
 type Operand = Tensor | number;
 function operands(a: Operand, b: Operand): [Tensor, Tensor] {
   const like = typeof a === 'number' ? (b as Tensor) : a;
-  return [asTensor(a, like), asTensor(b, like)];
+  return implicitBroadcast([asTensor(a, like), asTensor(b, like)]) as [Tensor, Tensor];
 }
 /** x itself when the operation with a neutral constant would not change its shape. */
 const unchanged = (x: Tensor, other: Tensor, neutral: number): boolean =>

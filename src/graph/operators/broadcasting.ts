@@ -28,6 +28,18 @@ const broadcastOperator: Operator = {
 /** Repeats along axes of extent 1 (NumPy's broadcasting). */
 export const broadcastTo = (x: Tensor, shape: Shape): Tensor => (sameShape(x.shape, shape) ? x : apply(broadcastOperator, [x], { shape }));
 
+/** Operands without broadcasts that the operation itself would do: one pass over memory fewer each. */
+export function implicitBroadcast(inputs: readonly Tensor[]): readonly Tensor[] {
+  const bare = inputs.map((x) => (x.operator === broadcastOperator ? (x.inputs[0] as Tensor) : x));
+  const shape = broadcastShapes('', inputs);
+  const kept = [...inputs];
+  for (const [i, x] of bare.entries()) {
+    const trial = kept.map((y, k) => (k === i ? x : y));
+    if (sameShape(broadcastShapes('', trial), shape)) kept[i] = x;
+  }
+  return kept;
+}
+
 /** The adjoint of broadcasting: sums over the axes along which `shape` was repeated. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   if (sameShape(x.shape, shape)) return x;

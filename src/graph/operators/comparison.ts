@@ -2,7 +2,7 @@
 import { broadcastShapes, forEachBroadcast } from '../broadcast.js';
 import { apply, fail, type Operator, sizeOf, type Tensor } from '../tensor.js';
 import { mul, neg } from './arithmetic.js';
-import { sumTo } from './broadcasting.js';
+import { implicitBroadcast, sumTo } from './broadcasting.js';
 import { asTensor } from './leaves.js';
 
 type Operand = Tensor | number;
@@ -53,7 +53,7 @@ const whereOperator: Operator = {
 /** a where the condition holds, else b */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   const like = (typeof a === 'number' ? b : a) as Tensor;
-  return apply(whereOperator, [condition, asTensor(a, like), asTensor(b, like)]);
+  return apply(whereOperator, implicitBroadcast([condition, asTensor(a, like), asTensor(b, like)]));
 }
 
 function extremum(name: 'Max' | 'Min', pick: (a: number, b: number) => number): Operator {

@@ -1,8 +1,8 @@
 /** Whole-row selection: by tables fixed in the graph (im2col and its adjoint) or by indices given at run time. */
-import { apply, type FloatType, fail, type Operator, sizeOf, type Tensor } from '../tensor.js';
+import { apply, type FloatType, fail, GraphError, type Operator, sizeOf, type Tensor } from '../tensor.js';
 import { addAll } from './arithmetic.js';
 import { reshape } from './layout.js';
-import { constant } from './leaves.js';
+import { constant, zeros } from './leaves.js';
 import { gemm } from './matrix.js';
 
 /** Row numbers of a source; −1 selects a row of zeros. */
@@ -52,16 +52,44 @@ const gatherOperator: Operator = {
     return { shape: [table.length, ...(x as Tensor).shape.slice(1)], dtype: (x as Tensor).dtype };
   },
   encode: (node, [x], emit) => emit.node('Gather', [x as string, emit.constant(tableOf(node), [tableOf(node).length])], { axis: { int: 0 } }),
-  gradient(node, g) {
-    const x = node.inputs[0] as Tensor;
-    const terms = invertTable(tableOf(node), x.shape[0] as number).map((table) => gatherRows(g, table));
-    return [terms.length === 0 ? undefined : addAll(terms)];
-  },
+  gradient: (node, g) => [scatterRows(g, tableOf(node), (node.inputs[0] as Tensor).shape[0] as number)],
   evaluate: (node, [x]) => copyRows(x as Float64Array, tableOf(node), rowSize(node)),
 };
 
 /** Rows of x [rows, …] chosen by a table; differentiable, and so is its derivative. */
 export const gatherRows = (x: Tensor, table: RowTable): Tensor => apply(gatherOperator, [x], { table });
+
+const scatterTableOperator: Operator = {
+  name: 'ScatterRows',
+  infer([x], attributes) {
+    const table = attributes.table as RowTable;
+    if ((x as Tensor).shape[0] !== table.length) fail('ScatterRows', `one row for each of ${table.length} places`, [x as Tensor]);
+    return { shape: [attributes.rows as number, ...(x as Tensor).shape.slice(1)], dtype: (x as Tensor).dtype };
+  },
+  encode: (node) => {
+    throw new GraphError(`${node.operator.name}: expected to be lowered to gathers before encoding`);
+  },
+  gradient: (node, g) => [gatherRows(g, tableOf(node))],
+  evaluate(node, [x]) {
+    const size = rowSize(node);
+    const out = new Float64Array(sizeOf(node.shape));
+    tableOf(node).forEach((row, i) => {
+      for (let j = 0; row >= 0 && j < size; j++) out[row * size + j] = (out[row * size + j] as number) + ((x as Float64Array)[i * size + j] as number);
+    });
+    return out;
+  },
+};
+
+/** Adds row i of x to row table[i] of a zero tensor of `rows` rows: the adjoint of gatherRows, and each is the other's derivative. */
+export const scatterRows = (x: Tensor, table: RowTable, rows: number): Tensor => apply(scatterTableOperator, [x], { table, rows });
+export const isScatterRows = (tensor: Tensor): boolean => tensor.operator === scatterTableOperator;
+
+/** ScatterRows as the gathers that ORT runs fast: for each target row its first, second, … source, summed. */
+export function scatterAsGathers(node: Tensor): Tensor {
+  const [x] = node.inputs as [Tensor];
+  const terms = invertTable(tableOf(node), node.shape[0] as number).map((table) => gatherRows(x, table));
+  return terms.length === 0 ? zeros(node.shape, node.dtype) : addAll(terms);
+}
 export const isGatherRows = (tensor: Tensor): boolean => tensor.operator === gatherOperator;
 export const gatherTable = tableOf;
 

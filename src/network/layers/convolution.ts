@@ -5,7 +5,7 @@
  * matrix product and, for each tap that an input pixel can meet, one gather; their sum. Both use documented operators only and
  * run in float32 and float64 alike.
  */
-import { abs, addAll, broadcastTo, gatherRows, gemm, gemmAdd, invertTable, type RowTable, reshape, type Tensor } from '../../graph/index.js';
+import { abs, broadcastTo, gatherRows, gemm, gemmAdd, type RowTable, reshape, scatterRows, type Tensor } from '../../graph/index.js';
 import { type AffineLayer, type Extents, featuresOf, type Window } from './layer.js';
 
 export interface ConvolutionGeometry {
@@ -71,7 +71,7 @@ export function convolutionLayer(input: Extents, geometry: ConvolutionGeometry):
     adjoint({ weight }, a) {
       const n = a.shape[1] as number;
       const taps = reshape(gemm(matrix(weight as Tensor), reshape(a, [channels, places * n]), true), [fanIn * places, n]);
-      return addAll(invertTable(table, featuresOf(input)).map((inverse) => gatherRows(taps, inverse)));
+      return scatterRows(taps, table, featuresOf(input));
     },
     absolute: ({ weight }) => ({ weight: abs(weight as Tensor) }),
     bias: ({ bias }) => bias && reshape(broadcastTo(reshape(bias, [channels, 1]), [channels, places]), [channels * places, 1]),
