@@ -83,12 +83,19 @@ export const gradientName = (name: string): string => `∂${name}`;
 
 let nextPlan = 0;
 
+/** The same program in shared memory: sending a plan to a worker copies no bytes. */
+function shared(program: EncodedProgram): EncodedProgram {
+  const bytes = new Uint8Array(new SharedArrayBuffer(program.bytes.length));
+  bytes.set(program.bytes);
+  return { ...program, bytes };
+}
+
 const stageInputs = (outputs: readonly Tensor[]): Tensor[] => topologicalOrder(outputs).filter(isInput);
 
 /** Compiles stages; the last one is whole and its outputs are the results. With `wrt`, its output `loss` is differentiated. */
 export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []): Plan {
   const programs: EncodedProgram[] = [];
-  const addProgram = (outputs: Record<string, Tensor>): number => programs.push(encodeProgram(outputs)) - 1;
+  const addProgram = (outputs: Record<string, Tensor>): number => programs.push(shared(encodeProgram(outputs))) - 1;
   const last = stages.at(-1);
   if (last?.kind !== 'whole') throw new Error('plan: expected the last stage to be a whole graph');
 

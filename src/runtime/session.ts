@@ -26,7 +26,7 @@ const asOrt = (data: HostData, dtype: DType, shape: Shape): ort.Tensor => new or
 
 /** Opens a program on one thread (so that results are bitwise reproducible). */
 export async function openSession(program: EncodedProgram): Promise<Session> {
-  const session = await ort.InferenceSession.create(program.bytes, OPTIONS);
+  const session = await ort.InferenceSession.create(program.bytes.slice(), OPTIONS);
   return {
     async run(feeds) {
       const tensors: Record<string, ort.Tensor> = {};

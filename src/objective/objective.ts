@@ -1,0 +1,104 @@
+/**
+ * What training minimises, over one micro-batch:
+ *
+ *   L(θ) = Σ_i w_i [(1 − κ)·CE(f_θ(x_i), y_i) + κ·CE(worst case under a relaxation, y_i)] + Σ_i w_i · [γ₁ Σ|W| + γ₂ R(θ)]
+ *
+ * with image weights w (1/batch, 0 for padding) so that micro-batches add up to the batch, and R the warm-up regulariser. κ, ε and
+ * γ₂ are inputs of the program: schedules change numbers, never graphs. Built once for a network and a relaxation, compiled once.
+ */
+import { add, addAll, type FloatType, input, maximum, mul, neg, reshape, sub, type Tensor, total, transpose } from '../graph/index.js';
+import { featuresOf } from '../network/layers/layer.js';
+import { type Network, logits as networkLogits, parameterInputs } from '../network/network.js';
+import type { Relaxation } from '../relaxation/relaxation.js';
+import { createPlan, type Plan, type Stage } from '../runtime/plan.js';
+import { inputBox } from './input-box.js';
+import { crossEntropy, isPositive, marginCrossEntropy, naturalMargin, worstMargin } from './losses.js';
+import { warmupRegularizer } from './warmup-regularizer.js';
+
+export interface ObjectiveOptions {
+  readonly network: Network;
+  /** Undefined: natural training. */
+  readonly relaxation?: Relaxation;
+  /** Images of one program call. */
+  readonly microBatch: number;
+  /** Cut the box to [0, 1] (default true). */
+  readonly clipBox?: boolean;
+  /** γ₁, weight of Σ|W| over weights (not biases). */
+  readonly l1?: number;
+  /** Whether the regulariser R is part of the graph (its weight is an input). */
+  readonly warmupRegularizer?: boolean;
+  /** Leave the natural loss and accuracy out: with κ = 1 they cost a forward pass (default false). */
+  readonly certifiedOnly?: boolean;
+  readonly dtype?: FloatType;
+}
+
+/** Numbers that schedules set for a step. */
+export interface ObjectiveScalars {
+  /** Radius of the box, in pixels of [0, 1]. */
+  readonly epsilon: number;
+  /** Weight of the robust loss. */
+  readonly kappa: number;
+  /** γ₂, weight of the warm-up regulariser. */
+  readonly regularization: number;
+}
+
+export interface Objective {
+  readonly network: Network;
+  readonly microBatch: number;
+  readonly dtype: FloatType;
+  /** Names that the program's outputs beside `loss` have: sums over images of 0/1. */
+  readonly counts: readonly string[];
+  /** Loss and counts; with `gradient` also ∂loss/∂parameters. */
+  readonly value: Plan;
+  readonly gradient: Plan | undefined;
+}
+
+/** Σ|w| over the weights of a network. */
+function weightNorm(parameters: Readonly<Record<string, Tensor>>): Tensor {
+  const weights = Object.entries(parameters).filter(([name]) => name.endsWith('.weight'));
+  return addAll(weights.map(([, w]) => total(maximum(w, neg(w)))));
+}
+
+/** Compiles an objective for micro-batches of a fixed size. */
+export function createObjective(options: ObjectiveOptions): Objective {
+  const { network: net, relaxation, microBatch, certifiedOnly = false, dtype = 'float32' } = options;
+  const parameters = parameterInputs(net, dtype);
+  const images = input('images', [microBatch, featuresOf(net.input)], dtype);
+  const labels = input('labels', [microBatch], 'int32');
+  const weight = reshape(input('weight', [microBatch], dtype), [1, microBatch]);
+  const scalar = (name: keyof ObjectiveScalars) => input(name, [], dtype);
+  const x = transpose(images);
+  const weighted = (perImage: Tensor) => total(mul(perImage, weight));
+  const present = isPositive(weight);
+  const count = (perImage: Tensor) => total(mul(isPositive(perImage), present));
+
+  const outputs: Record<string, Tensor> = {};
+  const losses: Tensor[] = [];
+  let stages: readonly Stage[] = [];
+  if (!certifiedOnly || relaxation === undefined) {
+    const values = networkLogits(net, parameters, x);
+    const loss = weighted(crossEntropy(values, labels));
+    losses.push(relaxation === undefined ? loss : mul(loss, sub(1, scalar('kappa'))));
+    outputs.natural = count(naturalMargin(values, labels));
+  }
+  const box = relaxation || options.warmupRegularizer ? inputBox(x, scalar('epsilon'), options.clipBox ?? true) : undefined;
+  if (relaxation !== undefined && box !== undefined) {
+    const bound = relaxation.bound({ network: net, parameters, box, specification: { kind: 'labels', labels } });
+    stages = bound.stages;
+    losses.push(mul(weighted(marginCrossEntropy(bound.margins)), scalar('kappa')));
+    outputs.certified = count(worstMargin(bound.margins));
+  }
+  if (options.l1) losses.push(mul(mul(weightNorm(parameters), options.l1), total(weight)));
+  if (options.warmupRegularizer && box) losses.push(mul(mul(warmupRegularizer(net, parameters, box), scalar('regularization')), total(weight)));
+  const loss = losses.reduce((a, b) => add(a, b));
+  const all: Stage[] = [...stages, { kind: 'whole', outputs: { loss, ...outputs } }];
+  const differentiable = relaxation === undefined || relaxation.differentiable;
+  return {
+    network: net,
+    microBatch,
+    dtype,
+    counts: Object.keys(outputs),
+    value: createPlan(all),
+    gradient: differentiable ? createPlan(all, Object.keys(parameters)) : undefined,
+  };
+}

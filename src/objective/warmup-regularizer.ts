@@ -1,0 +1,43 @@
+/**
+ * The warm-up regulariser of Shi et al. 2021 (arXiv 2103.17268) for interval bounds, averaged over the ReLU layers:
+ *
+ * - tightness: relu(ξ − w₀/w_i)/ξ, w_i the mean width of layer i's pre-activation intervals and w₀ that of the input's;
+ * - balance: relu(ξ − min(ρ, 1/ρ))/ξ for two ratios ρ of active (l > 0) to inactive (u < 0) neurons: of the sums of their interval
+ *   centres, and of their squared deviations from the mean centre.
+ *
+ * ξ = 0.5. Its weight in training is λ·(1 − ε_t/ε).
+ */
+import { add, addAll, constant, div, greater, maximum, minimum, mul, neg, relu, type Shape, sub, type Tensor, total, where } from '../graph/index.js';
+import type { Network, Parameters } from '../network/network.js';
+import { intervalBounds } from '../relaxation/interval.js';
+import type { Bounds } from '../relaxation/relaxation.js';
+
+const TOLERANCE = 0.5;
+const TINY = 1e-12;
+
+const size = (shape: Shape): number => shape.reduce((a, b) => a * b, 1);
+const mean = (x: Tensor): Tensor => mul(total(x), 1 / size(x.shape));
+/** relu(ξ − ratio)/ξ */
+const shortfall = (ratio: Tensor): Tensor => mul(relu(sub(TOLERANCE, ratio)), 1 / TOLERANCE);
+/** min(a/b, b/a), at most 1; 0 where one of them is 0. */
+const balance = (a: Tensor, b: Tensor): Tensor => div(minimum(a, b), maximum(maximum(a, b), TINY));
+
+function layerTerm({ lower, upper }: Bounds, inputWidth: Tensor): Tensor {
+  const tightness = shortfall(div(inputWidth, maximum(mean(sub(upper, lower)), TINY)));
+  const centre = mul(add(lower, upper), 0.5);
+  const zero = constant(0, [], lower.dtype);
+  const active = (x: Tensor) => total(where(greater(lower, 0), x, zero));
+  const inactive = (x: Tensor) => total(where(greater(neg(upper), 0), x, zero));
+  const deviation = sub(centre, mean(centre));
+  const squared = mul(deviation, deviation);
+  return addAll([tightness, shortfall(balance(active(centre), neg(inactive(centre)))), shortfall(balance(active(squared), inactive(squared)))]);
+}
+
+/** The regulariser over a box, a scalar; 0 for networks without ReLU. */
+export function warmupRegularizer(net: Network, parameters: Parameters, box: Bounds): Tensor {
+  const values = intervalBounds(net, parameters, box);
+  const inputWidth = mean(sub(box.upper, box.lower));
+  const terms = net.nodes.flatMap(({ layer, inputs }) => (layer.kind === 'relu' ? [layerTerm(values[inputs[0] as number] ?? box, inputWidth)] : []));
+  if (terms.length === 0) return constant(0, [], box.lower.dtype);
+  return mul(addAll(terms), 1 / terms.length);
+}

@@ -1,0 +1,49 @@
+/**
+ * A pool of worker threads, one thread of ONNX Runtime each: two of them beat one two-thread session, keep the calling thread
+ * responsive, and give the same bits however many there are.
+ */
+import './telemetry.js';
+
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import type { NormalsTask, RunResult, RunTask } from './task.js';
+
+export interface Pool {
+  readonly threads: number;
+  run(task: RunTask): Promise<RunResult>;
+  /** Σ weighted normals over all `coordinates`, split among the workers by coordinate so that the bits do not depend on the split. */
+  normals(task: Omit<NormalsTask, 'start' | 'count'>, coordinates: number): Promise<{ first: Float64Array; second?: Float64Array }>;
+  close(): Promise<void>;
+}
+
+/** The compiled worker; sources run by a test runner use the build's. */
+const workerFile = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../dist/runtime/worker.js' : './worker.js', import.meta.url));
+
+/** Starts `threads` workers (default: as many as the processor runs at once). */
+export function createPool(threads: number = availableParallelism()): Pool {
+  const piscina = new Piscina({ filename: workerFile, minThreads: threads, maxThreads: threads, idleTimeout: Number.POSITIVE_INFINITY });
+  return {
+    threads,
+    run: (task) => piscina.run(task, { name: 'run' }),
+    async normals({ keys, first, second }, coordinates) {
+      const share = Math.ceil(coordinates / threads);
+      const starts = Array.from({ length: Math.ceil(coordinates / share) }, (_, i) => i * share);
+      const parts: { first: Float64Array; second?: Float64Array }[] = await Promise.all(
+        starts.map((start) => {
+          const task: NormalsTask = { keys, first, second, start, count: Math.min(share, coordinates - start) };
+          return piscina.run(task, { name: 'normals' });
+        }),
+      );
+      const joined = (pick: (part: { first: Float64Array; second?: Float64Array }) => Float64Array | undefined): Float64Array => {
+        const whole = new Float64Array(coordinates);
+        parts.forEach((part, i) => {
+          whole.set(pick(part) as Float64Array, starts[i]);
+        });
+        return whole;
+      };
+      return second ? { first: joined((p) => p.first), second: joined((p) => p.second) } : { first: joined((p) => p.first) };
+    },
+    close: () => piscina.destroy(),
+  };
+}
