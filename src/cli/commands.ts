@@ -1,4 +1,5 @@
 /** The commands of `tautnet`, in the order in which help lists them. */
 import type { MakeCommand } from './command.js';
+import { makeTrainCommand } from './train.js';
 
-export const COMMANDS: readonly MakeCommand[] = [];
+export const COMMANDS: readonly MakeCommand[] = [makeTrainCommand];

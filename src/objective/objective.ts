@@ -27,8 +27,8 @@ export interface ObjectiveOptions {
   readonly l1?: number;
   /** Whether the regulariser R is part of the graph (its weight is an input). */
   readonly warmupRegularizer?: boolean;
-  /** Leave the natural loss and accuracy out: with κ = 1 they cost a forward pass (default false). */
-  readonly certifiedOnly?: boolean;
+  /** What of the natural forward pass is computed: with κ = 1 its loss is not needed (default `loss`, which includes the accuracy). */
+  readonly natural?: 'loss' | 'accuracy' | 'none';
   readonly dtype?: FloatType;
 }
 
@@ -61,7 +61,7 @@ function weightNorm(parameters: Readonly<Record<string, Tensor>>): Tensor {
 
 /** Compiles an objective for micro-batches of a fixed size. */
 export function createObjective(options: ObjectiveOptions): Objective {
-  const { network: net, relaxation, microBatch, certifiedOnly = false, dtype = 'float32' } = options;
+  const { network: net, relaxation, microBatch, natural = 'loss', dtype = 'float32' } = options;
   const parameters = parameterInputs(net, dtype);
   const images = input('images', [microBatch, featuresOf(net.input)], dtype);
   const labels = input('labels', [microBatch], 'int32');
@@ -75,17 +75,18 @@ export function createObjective(options: ObjectiveOptions): Objective {
   const outputs: Record<string, Tensor> = {};
   const losses: Tensor[] = [];
   let stages: readonly Stage[] = [];
-  if (!certifiedOnly || relaxation === undefined) {
+  if (natural !== 'none' || relaxation === undefined) {
     const values = networkLogits(net, parameters, x);
-    const loss = weighted(crossEntropy(values, labels));
-    losses.push(relaxation === undefined ? loss : mul(loss, sub(1, scalar('kappa'))));
+    if (relaxation === undefined) losses.push(weighted(crossEntropy(values, labels)));
+    else if (natural === 'loss') losses.push(mul(weighted(crossEntropy(values, labels)), sub(1, scalar('kappa'))));
     outputs.natural = count(naturalMargin(values, labels));
   }
   const box = relaxation || options.warmupRegularizer ? inputBox(x, scalar('epsilon'), options.clipBox ?? true) : undefined;
   if (relaxation !== undefined && box !== undefined) {
     const bound = relaxation.bound({ network: net, parameters, box, specification: { kind: 'labels', labels } });
     stages = bound.stages;
-    losses.push(mul(weighted(marginCrossEntropy(bound.margins)), scalar('kappa')));
+    const robust = weighted(marginCrossEntropy(bound.margins));
+    losses.push(natural === 'loss' ? mul(robust, scalar('kappa')) : robust);
     outputs.certified = count(worstMargin(bound.margins));
   }
   if (options.l1) losses.push(mul(mul(weightNorm(parameters), options.l1), total(weight)));

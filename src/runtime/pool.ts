@@ -44,6 +44,7 @@ export function createPool(threads: number = availableParallelism()): Pool {
       };
       return second ? { first: joined((p) => p.first), second: joined((p) => p.second) } : { first: joined((p) => p.first) };
     },
-    close: () => piscina.destroy(),
+    // Running tasks are waited for: a thread that is ended inside ONNX Runtime takes the process with it.
+    close: () => piscina.close({ force: true }),
   };
 }

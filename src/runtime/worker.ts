@@ -1,5 +1,5 @@
 /** Worker thread: runs plans and draws normals. Programs stay open from one task to the next. */
-import { transferableSymbol, valueSymbol } from 'piscina';
+import { move, transferableSymbol, valueSymbol } from 'piscina';
 import type { HostData } from '../graph/tensor.js';
 import { createExecutor } from './executor.js';
 import { accumulateNormals, perturb, perturbPair } from './random.js';
@@ -17,7 +17,8 @@ const withParameters = (feeds: Feeds, theta: Float32Array, layout: readonly Para
 });
 
 /** A result whose arrays are moved to the caller rather than copied. */
-const moved = <T extends object>(value: T, buffers: ArrayBufferLike[]): T => ({ [transferableSymbol]: buffers, [valueSymbol]: value }) as unknown as T;
+const moved = <T extends object>(value: T, buffers: ArrayBufferLike[]): T =>
+  move({ [transferableSymbol]: buffers, [valueSymbol]: value } as unknown as Parameters<typeof move>[0]) as unknown as T;
 
 export async function run(task: RunTask): Promise<RunResult> {
   const { plan, layout, perturbation } = task;

@@ -100,3 +100,18 @@ export function pooledObjective(
       ),
   };
 }
+
+/** Loss and metrics at θ itself, without a gradient. */
+export async function evaluateBatch(
+  pool: Pool,
+  objective: Objective,
+  layout: readonly ParameterSlice[],
+  theta: Float32Array,
+  batch: PooledBatch,
+  scalars: ObjectiveScalars,
+): Promise<{ loss: number; metrics: Record<string, number> }> {
+  const feeds = microBatches(objective, batch, scalars);
+  const results = await Promise.all(feeds.map((feed) => pool.run({ plan: objective.value, feeds: feed, theta, layout })));
+  const parts = results.map(({ outputs }) => ({ outputs: outputs[0] as RunResult['outputs'][number] }));
+  return summed(objective, parts, batch.labels.length);
+}

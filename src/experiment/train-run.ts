@@ -1,0 +1,261 @@
+/** A training run from its settings: data, network, objective, estimator and rule put together, and the run folder kept. */
+import type { Dataset, Split } from '../data/dataset.js';
+import { loadDataset } from '../data/datasets.js';
+import { splitValidation } from '../data/validation.js';
+import { writeFileAtomic } from '../formats/atomic-file.js';
+import { type ArchitectureName, architecture } from '../network/architectures.js';
+import { initialize } from '../network/initialization.js';
+import type { Network } from '../network/network.js';
+import { exportOnnx } from '../network/onnx-export.js';
+import { encodeParameters, flatten, type ParameterSlot, parameterLayout, views } from '../network/parameters.js';
+import { createObjective, type ObjectiveOptions } from '../objective/objective.js';
+import { relaxations } from '../relaxation/index.js';
+import { createPool, type Pool } from '../runtime/pool.js';
+import { deriveKey, keyOf } from '../runtime/random.js';
+import { createEstimator, type Estimator } from '../smoothing/index.js';
+import { adam } from '../training/adam.js';
+import { clipup } from '../training/clipup.js';
+import {
+  averages,
+  DivergenceError,
+  initialState,
+  type StepReport,
+  stepsPerEpoch,
+  type TrainingOptions,
+  type TrainingState,
+  training,
+} from '../training/loop.js';
+import { constant, linear, type Schedule, smoothWarmup, stepDecay } from '../training/schedules.js';
+import { sgd } from '../training/sgd.js';
+import type { UpdateRule } from '../training/update-rule.js';
+import { evaluateSplit } from '../training/validation.js';
+import { loadLast, saveBest, saveLast } from './checkpoint-folder.js';
+import type { Optimizer } from './choices.js';
+import { Failure } from './errors.js';
+import { estimatorOptions } from './estimator-options.js';
+import { type MetricsRecord, openMetrics, readMetrics } from './metrics.js';
+import type { Run } from './run-folder.js';
+import type { Settings } from './settings.js';
+import { summarize } from './summary.js';
+
+/** Purposes that a run's seed is split for; a purpose never changes its number. */
+const STREAMS = { initialization: 1, training: 2, validation: 3 } as const;
+
+const rules: Readonly<Record<Optimizer, () => UpdateRule>> = {
+  adam: () => adam() as UpdateRule,
+  sgd: () => sgd() as UpdateRule,
+  clipup: () => clipup() as UpdateRule,
+};
+
+/** Called after each step. */
+export interface TrainingWatch {
+  /** Before the first step; `epoch` is where the run goes on. */
+  begin?(run: { readonly parameters: number; readonly images: number; readonly epoch: number; readonly warnings: readonly string[] }): void;
+  step?(report: { readonly epoch: number; readonly loss: number; readonly metrics: Readonly<Record<string, number>>; readonly samplesPerSecond: number }): void;
+}
+
+/** The network that settings describe, for a data set. */
+export function networkOf(settings: Pick<Settings, 'architecture' | 'normalize'>, dataset: Pick<Dataset, 'shape' | 'classes' | 'mean' | 'std'>): Network {
+  const normalization = settings.normalize ? { mean: dataset.mean, std: dataset.std } : undefined;
+  return architecture(settings.architecture as ArchitectureName, dataset.shape, dataset.classes, normalization);
+}
+
+/** ε, κ, λ and the learning rate as functions of the epoch. */
+function schedules(settings: Settings): Pick<TrainingOptions, 'epsilon' | 'kappa' | 'regularization' | 'learningRate'> {
+  const { warmupStart: start, warmupEpochs, epsilon, kappa, kappaStart, warmupRegularizer } = settings;
+  const end = start + warmupEpochs;
+  const warm = (make: typeof linear, from: number, to: number): Schedule => (warmupEpochs > 0 ? make({ start, end, from, to }) : constant(to));
+  const radius = warm(smoothWarmup, 0, epsilon);
+  return {
+    epsilon: radius,
+    kappa: kappa === kappaStart ? constant(kappa) : warm(linear, kappaStart, kappa),
+    regularization: (epoch) => warmupRegularizer * (1 - radius(epoch) / epsilon),
+    learningRate: stepDecay(settings.learningRate, { at: settings.learningRateDecayEpochs, factor: settings.learningRateDecayFactor }),
+  };
+}
+
+const firstImages = ({ images, labels, count }: Split, limit: number): Split => ({
+  images: images.subarray(0, (images.length / count) * limit),
+  labels: labels.subarray(0, limit),
+  count: limit,
+});
+
+/** What a settings object amounts to before any step is taken. */
+interface Experiment {
+  readonly network: Network;
+  readonly layout: readonly ParameterSlot[];
+  readonly options: TrainingOptions;
+  readonly validation: Split | undefined;
+  /** Evaluates θ on the held-out images at the full ε. */
+  readonly validate: (theta: Float32Array) => Promise<Record<string, number>>;
+  readonly first: TrainingState;
+}
+
+async function prepare(settings: Settings, pool: Pool): Promise<Experiment> {
+  const dataset = await loadDataset(settings.dataset, { dataDir: settings.dataDir });
+  const limit = settings.trainLimit ?? dataset.train.count;
+  if (limit > dataset.train.count)
+    throw new Failure(`--train-limit: expected at most the ${dataset.train.count} training images of ${dataset.name}, got ${limit}`);
+  if (settings.validation >= limit)
+    throw new Failure(`--validation: expected fewer than the ${limit} training images, got ${settings.validation}; nothing would be left`);
+  const all = firstImages(dataset.train, limit);
+  const key = keyOf(settings.seed);
+  const split =
+    settings.validation > 0 ? splitValidation(all, settings.validation, deriveKey(key, STREAMS.validation, 0)) : { train: all, validation: undefined };
+  const network = networkOf(settings, dataset);
+  const layout = parameterLayout(network);
+  const relaxation = settings.relaxation === 'none' ? undefined : relaxations[settings.relaxation];
+  const onlyRobust = settings.kappa === 1 && settings.kappaStart === 1;
+  const common: ObjectiveOptions = { network, relaxation, microBatch: Math.min(settings.microBatch, settings.batchSize), clipBox: settings.clipBox };
+  const objective = createObjective({
+    ...common,
+    natural: onlyRobust && relaxation !== undefined ? 'accuracy' : 'loss',
+    l1: settings.l1,
+    warmupRegularizer: settings.warmupRegularizer > 0,
+  });
+  const watched = split.validation && createObjective(common);
+  const options: TrainingOptions = {
+    train: split.train,
+    features: split.train.images.length / split.train.count,
+    objective,
+    layout,
+    estimator: createEstimator(settings.smoothing, estimatorOptions(settings)) as Estimator,
+    rule: rules[settings.optimizer](),
+    pool,
+    batchSize: Math.min(settings.batchSize, split.train.count),
+    epochs: settings.epochs,
+    gradientClip: settings.gradientClip,
+    key: deriveKey(key, STREAMS.training, 0),
+    ...schedules(settings),
+  };
+  const theta = flatten(initialize(network, settings.initialization, deriveKey(key, STREAMS.initialization, 0)), layout);
+  return {
+    network,
+    layout,
+    options,
+    validation: split.validation,
+    first: initialState(options, theta),
+    validate: async (point) =>
+      split.validation && watched
+        ? evaluateSplit(pool, watched, layout, point, split.validation, { epsilon: settings.epsilon, kappa: settings.kappa, regularization: 0 })
+        : {},
+  };
+}
+
+/** What a checkpoint holds. */
+interface Saved {
+  readonly training: TrainingState;
+  /** Best validation score so far. */
+  readonly best: number | null;
+  /** Seconds spent before this checkpoint. */
+  readonly seconds: number;
+}
+
+/**
+ * Trains from where the run's last checkpoint is, or from the start, until its last epoch; then writes the network and the summary.
+ * @throws the reason of `signal` once it is aborted and a checkpoint is written; Failure if training diverges, naming the last checkpoint
+ */
+export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: AbortSignal): Promise<void> {
+  const { settings, paths } = run;
+  const pool = createPool(settings.threads);
+  try {
+    const experiment = await prepare(settings, pool);
+    const loaded = await loadLast(paths.checkpoints);
+    const saved = loaded?.value as unknown as Saved | undefined;
+    const state = saved?.training ?? experiment.first;
+    const perEpoch = stepsPerEpoch(experiment.options);
+    watch.begin?.({ parameters: state.theta.length, images: experiment.options.train.count, epoch: state.step / perEpoch, warnings: loaded?.warnings ?? [] });
+    const outcome = await keepTraining(run, experiment, state, saved, watch, signal);
+    await finish(run, experiment, outcome);
+  } finally {
+    await pool.close();
+  }
+}
+
+async function keepTraining(
+  run: Run,
+  experiment: Experiment,
+  from: TrainingState,
+  saved: Saved | undefined,
+  watch: TrainingWatch,
+  signal: AbortSignal | undefined,
+): Promise<{ theta: Float32Array; seconds: number }> {
+  const { settings, paths } = run;
+  const started = performance.now();
+  const before = saved?.seconds ?? 0;
+  const elapsed = () => before + (performance.now() - started) / 1000;
+  let best = saved?.best ?? null;
+  let state = from;
+  let images = 0;
+  let lastSaved = performance.now();
+  const save = async () => {
+    run.check();
+    await saveLast(paths.checkpoints, { training: state, best, seconds: elapsed() } satisfies Saved);
+    lastSaved = performance.now();
+  };
+  const metrics = openMetrics(paths.metrics, from.step);
+  try {
+    for await (const report of training(experiment.options, from)) {
+      state = report.state;
+      images += report.images;
+      const { loss, metrics: counts } = averages(state.sums);
+      const samplesPerSecond = images / ((performance.now() - started) / 1000);
+      watch.step?.({ epoch: report.epoch, loss, metrics: counts, samplesPerSecond });
+      const epoch = Math.round(report.epoch);
+      if (report.epochEnded) {
+        const held = await experiment.validate(state.theta);
+        const score = held.certified ?? held.natural;
+        metrics.write(record(report, loss, counts, held, samplesPerSecond, elapsed()));
+        if (score !== undefined && (best === null || score >= best)) {
+          best = score;
+          await saveBest(paths.checkpoints, { step: state.step, theta: state.theta, score });
+        }
+      }
+      const stale = settings.checkpointSeconds > 0 && performance.now() - lastSaved > 1000 * settings.checkpointSeconds;
+      const due = report.epochEnded && (epoch % settings.checkpointEvery === 0 || epoch === settings.epochs);
+      if (due || stale || signal?.aborted) await save();
+      if (signal?.aborted) throw signal.reason;
+    }
+  } catch (error) {
+    if (!(error instanceof DivergenceError)) throw error;
+    const last = (await loadLast(paths.checkpoints))?.path;
+    throw new Failure(`${error.message}; last good checkpoint: ${last ?? 'none was written yet'}`, { cause: error });
+  } finally {
+    metrics.close();
+  }
+  return { theta: state.theta, seconds: elapsed() };
+}
+
+/** One line of the metrics file, for an epoch. */
+function record(
+  { state, epoch, scalars, learningRate }: StepReport,
+  loss: number,
+  counts: Readonly<Record<string, number>>,
+  held: Readonly<Record<string, number>>,
+  samplesPerSecond: number,
+  seconds: number,
+): MetricsRecord {
+  return {
+    step: state.step,
+    epoch: Math.round(epoch),
+    epsilon: scalars.epsilon,
+    kappa: scalars.kappa,
+    learningRate,
+    loss,
+    naturalAccuracy: counts.natural,
+    certifiedAccuracy: counts.certified,
+    validationNaturalAccuracy: held.natural,
+    validationCertifiedAccuracy: held.certified,
+    samplesPerSecond: Math.round(samplesPerSecond),
+    seconds: Math.round(seconds * 10) / 10,
+  };
+}
+
+async function finish(run: Run, { network, layout }: Experiment, { theta, seconds }: { theta: Float32Array; seconds: number }): Promise<void> {
+  const { paths, settings } = run;
+  run.check();
+  const arrays = views(theta, layout);
+  await writeFileAtomic(paths.parameters, encodeParameters(network, arrays));
+  await writeFileAtomic(paths.network, exportOnnx(network, arrays, { dataset: settings.dataset, epsilon: settings.epsilon }));
+  await writeFileAtomic(paths.summary, summarize(run, await readMetrics(paths.metrics), { on: 'training set', seconds }));
+}

@@ -1,0 +1,143 @@
+/**
+ * The training loop: one estimate of the gradient, one step of an update rule, batch after batch.
+ *
+ * All that a step depends on is a function of the run's key, the step's number and the state, so a run that is stopped after any
+ * step and continued from that step's state takes exactly the steps it would have taken.
+ */
+import { allocateBatch, assembleBatch, epochBatches } from '../data/batches.js';
+import type { Split } from '../data/dataset.js';
+import type { Objective, ObjectiveScalars } from '../objective/objective.js';
+import type { Pool } from '../runtime/pool.js';
+import { deriveKey, type Key } from '../runtime/random.js';
+import type { ParameterSlice } from '../runtime/task.js';
+import type { Estimator } from '../smoothing/estimator.js';
+import { pooledObjective } from '../smoothing/pooled-objective.js';
+import { clipGlobalNorm, globalNorm } from './gradient-clip.js';
+import type { Schedule } from './schedules.js';
+import type { UpdateRule } from './update-rule.js';
+
+export interface TrainingOptions {
+  readonly train: Split;
+  /** Pixels of one image. */
+  readonly features: number;
+  readonly objective: Objective;
+  readonly layout: readonly ParameterSlice[];
+  readonly estimator: Estimator;
+  readonly rule: UpdateRule;
+  readonly pool: Pool;
+  readonly batchSize: number;
+  readonly epochs: number;
+  /** Largest norm of the gradient; 0: no limit. */
+  readonly gradientClip: number;
+  /** Schedules of the epoch, fractional. */
+  readonly learningRate: Schedule;
+  readonly epsilon: Schedule;
+  readonly kappa: Schedule;
+  readonly regularization: Schedule;
+  readonly key: Key;
+}
+
+/** Averages over the images of the epoch so far. */
+export interface EpochSums {
+  readonly images: number;
+  readonly loss: number;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** Everything the next step depends on: plain data that a checkpoint can hold. */
+export interface TrainingState {
+  /** Steps done. */
+  readonly step: number;
+  readonly theta: Float32Array;
+  readonly estimator: unknown;
+  readonly rule: unknown;
+  readonly sums: EpochSums;
+}
+
+export interface StepReport {
+  readonly state: TrainingState;
+  /** Epochs done after this step, fractional. */
+  readonly epoch: number;
+  readonly epochEnded: boolean;
+  readonly images: number;
+  readonly scalars: ObjectiveScalars;
+  readonly learningRate: number;
+}
+
+/** The loss or its gradient is not a number any more: the run cannot go on from here. */
+export class DivergenceError extends Error {
+  override name = 'DivergenceError';
+  constructor(
+    readonly step: number,
+    what: string,
+  ) {
+    super(`training diverged at step ${step}: ${what}; try a smaller learning rate, a longer warm-up or a smaller gradient-clip`);
+  }
+}
+
+const NOTHING: EpochSums = { images: 0, loss: 0, metrics: {} };
+
+/** Purposes that the run's key is split for; a purpose never changes its number. */
+const STREAMS = { order: 1, perturbations: 2 } as const;
+
+export const stepsPerEpoch = ({ train, batchSize }: Pick<TrainingOptions, 'train' | 'batchSize'>): number => Math.ceil(train.count / batchSize);
+
+export function initialState({ estimator, rule, layout }: TrainingOptions, theta: Float32Array): TrainingState {
+  return { step: 0, theta, estimator: estimator.init(theta.length, layout), rule: rule.init(theta.length), sums: NOTHING };
+}
+
+/** Runs the steps after `state` until the last epoch is done, reporting each. @throws DivergenceError */
+export async function* training(options: TrainingOptions, state: TrainingState): AsyncGenerator<StepReport, void> {
+  const { train, features, objective, pool, estimator, rule, batchSize, epochs } = options;
+  const perEpoch = stepsPerEpoch(options);
+  const orderKey = deriveKey(options.key, STREAMS.order, 0);
+  const key = deriveKey(options.key, STREAMS.perturbations, 0);
+  const buffer = allocateBatch(batchSize, features);
+  // The sums of an epoch that has ended are not carried into the next.
+  let current = state.step % perEpoch === 0 ? { ...state, sums: NOTHING } : state;
+  for (let epoch = Math.floor(state.step / perEpoch); epoch < epochs; epoch++) {
+    const batches = epochBatches({ count: train.count, batchSize, key: orderKey, epoch });
+    for (let position = current.step - epoch * perEpoch; position < perEpoch; position++) {
+      const { step } = current;
+      const at = step / perEpoch;
+      const scalars: ObjectiveScalars = { epsilon: options.epsilon(at), kappa: options.kappa(at), regularization: options.regularization(at) };
+      const learningRate = options.learningRate(at);
+      const batch = assembleBatch(train, batches[position] as Uint32Array, buffer);
+      const images = batch.labels.length;
+      const batchObjective = pooledObjective(pool, objective, options.layout, batch, scalars);
+      const estimate = await estimator.estimate(current.estimator, current.theta, batchObjective, { key, step, epoch: at, epochs });
+      if (!Number.isFinite(estimate.loss)) throw new DivergenceError(step, `the loss is ${estimate.loss}`);
+      const norm = globalNorm(estimate.gradient);
+      if (!Number.isFinite(norm)) throw new DivergenceError(step, `the norm of the gradient is ${norm}`);
+      const gradient = options.gradientClip > 0 ? clipGlobalNorm(estimate.gradient, options.gradientClip) : estimate.gradient;
+      const next = rule.update(current.rule, current.theta, gradient, learningRate);
+      const done = step + 1;
+      const epochEnded = position === perEpoch - 1;
+      current = {
+        step: done,
+        theta: next.theta,
+        estimator: estimate.state,
+        rule: next.state,
+        sums: accumulate(current.sums, images, estimate.loss, estimate.metrics),
+      };
+      yield { state: current, epoch: done / perEpoch, epochEnded, images, scalars, learningRate };
+      if (epochEnded) current = { ...current, sums: NOTHING };
+    }
+  }
+}
+
+/** Sums weighted by images, so that the epoch's average does not depend on where batches were cut. */
+function accumulate(sums: EpochSums, images: number, loss: number, metrics: Readonly<Record<string, number>>): EpochSums {
+  const names = Object.keys(metrics);
+  return {
+    images: sums.images + images,
+    loss: sums.loss + loss * images,
+    metrics: Object.fromEntries(names.map((name) => [name, (sums.metrics[name] ?? 0) + (metrics[name] as number) * images])),
+  };
+}
+
+/** Averages of an epoch's sums. */
+export function averages({ images, loss, metrics }: EpochSums): { loss: number; metrics: Record<string, number> } {
+  const scale = 1 / Math.max(images, 1);
+  return { loss: loss * scale, metrics: Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, value * scale])) };
+}
