@@ -14,6 +14,10 @@ export function broadcastShapes(operator: string, inputs: readonly Tensor[]): Sh
   return shape;
 }
 
+/** Whether broadcasting `from` with `to` gives `to`. */
+export const broadcastsInto = (from: Shape, to: Shape): boolean =>
+  from.length <= to.length && from.every((extent, i) => extent === 1 || extent === to[to.length - from.length + i]);
+
 /** Row-major strides with 0 where an axis is broadcast, aligned to the rank of `to`. */
 export function broadcastStrides(from: Shape, to: Shape): number[] {
   const strides = new Array<number>(to.length).fill(0);

@@ -1,5 +1,5 @@
 /** Element-wise arithmetic with broadcasting. */
-import { broadcastShapes, forEachBroadcast } from '../broadcast.js';
+import { broadcastShapes, broadcastsInto, forEachBroadcast } from '../broadcast.js';
 import { apply, fail, type Operator, sameShape, sizeOf, type Tensor } from '../tensor.js';
 import { implicitBroadcast, sumTo } from './broadcasting.js';
 import { asTensor, uniformValue } from './leaves.js';
@@ -47,34 +47,34 @@ const divOperator = binary({
 });
 
 type Operand = Tensor | number;
-function operands(a: Operand, b: Operand): [Tensor, Tensor] {
+function operands({ name }: Operator, a: Operand, b: Operand): [Tensor, Tensor] {
   const like = typeof a === 'number' ? (b as Tensor) : a;
-  return implicitBroadcast([asTensor(a, like), asTensor(b, like)]) as [Tensor, Tensor];
+  return implicitBroadcast(name, [asTensor(a, like), asTensor(b, like)]) as [Tensor, Tensor];
 }
-/** x itself when the operation with a neutral constant would not change its shape. */
+/** Whether an operation with a constant that is `neutral` everywhere would change neither the values nor the shape of x. */
 const unchanged = (x: Tensor, other: Tensor, neutral: number): boolean =>
-  uniformValue(other) === neutral && sameShape(broadcastShapes('', [x, other]), x.shape);
+  x.dtype === other.dtype && uniformValue(other) === neutral && broadcastsInto(other.shape, x.shape);
 
 /** a + b */
 export function add(a: Operand, b: Operand): Tensor {
-  const [x, y] = operands(a, b);
+  const [x, y] = operands(addOperator, a, b);
   if (unchanged(x, y, 0)) return x;
   return unchanged(y, x, 0) ? y : apply(addOperator, [x, y]);
 }
 /** a − b */
 export function sub(a: Operand, b: Operand): Tensor {
-  const [x, y] = operands(a, b);
+  const [x, y] = operands(subOperator, a, b);
   return unchanged(x, y, 0) ? x : apply(subOperator, [x, y]);
 }
 /** a · b, element by element */
 export function mul(a: Operand, b: Operand): Tensor {
-  const [x, y] = operands(a, b);
+  const [x, y] = operands(mulOperator, a, b);
   if (unchanged(x, y, 1)) return x;
   return unchanged(y, x, 1) ? y : apply(mulOperator, [x, y]);
 }
 /** a / b, element by element */
 export function div(a: Operand, b: Operand): Tensor {
-  const [x, y] = operands(a, b);
+  const [x, y] = operands(divOperator, a, b);
   return unchanged(x, y, 1) ? x : apply(divOperator, [x, y]);
 }
 

@@ -1,5 +1,5 @@
 /** Broadcasting and its adjoint, summation: each is the other's derivative. */
-import { broadcastShapes, forEachBroadcast } from '../broadcast.js';
+import { broadcastShapes, broadcastsInto, forEachBroadcast } from '../broadcast.js';
 import { reduce, reducedShape } from '../reduce.js';
 import { apply, fail, hostArray, type Operator, type Shape, sameShape, sizeOf, type Tensor } from '../tensor.js';
 import { reshape } from './layout.js';
@@ -10,8 +10,7 @@ const broadcastOperator: Operator = {
   name: 'Expand',
   infer([x], attributes) {
     const shape = attributes.shape as Shape;
-    const target = { ...(x as Tensor), shape };
-    if (!sameShape(broadcastShapes('Expand', [x as Tensor, target]), shape)) fail('Expand', `a shape that broadcasts to [${shape.join(',')}]`, [x as Tensor]);
+    if (!broadcastsInto((x as Tensor).shape, shape)) fail('Expand', `a shape that broadcasts to [${shape.join(',')}]`, [x as Tensor]);
     return { shape, dtype: (x as Tensor).dtype };
   },
   encode: (node, [x], emit) => emit.node('Expand', [x as string, emit.constant(shapeConstant(node.shape), [node.shape.length])]),
@@ -28,14 +27,14 @@ const broadcastOperator: Operator = {
 /** Repeats along axes of extent 1 (NumPy's broadcasting). */
 export const broadcastTo = (x: Tensor, shape: Shape): Tensor => (sameShape(x.shape, shape) ? x : apply(broadcastOperator, [x], { shape }));
 
-/** Operands without broadcasts that the operation itself would do: one pass over memory fewer each. */
-export function implicitBroadcast(inputs: readonly Tensor[]): readonly Tensor[] {
+/** Operands of the named operator without broadcasts that it does itself: one pass over memory fewer each. */
+export function implicitBroadcast(operator: string, inputs: readonly Tensor[]): readonly Tensor[] {
   const bare = inputs.map((x) => (x.operator === broadcastOperator ? (x.inputs[0] as Tensor) : x));
-  const shape = broadcastShapes('', inputs);
+  const shape = broadcastShapes(operator, inputs);
   const kept = [...inputs];
   for (const [i, x] of bare.entries()) {
     const trial = kept.map((y, k) => (k === i ? x : y));
-    if (sameShape(broadcastShapes('', trial), shape)) kept[i] = x;
+    if (sameShape(broadcastShapes(operator, trial), shape)) kept[i] = x;
   }
   return kept;
 }

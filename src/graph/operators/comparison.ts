@@ -9,7 +9,10 @@ type Operand = Tensor | number;
 
 const greaterOperator: Operator = {
   name: 'Greater',
-  infer: (inputs) => ({ shape: broadcastShapes('Greater', inputs), dtype: 'bool' }),
+  infer(inputs) {
+    if (inputs[0]?.dtype !== inputs[1]?.dtype) fail('Greater', 'inputs of one type', inputs);
+    return { shape: broadcastShapes('Greater', inputs), dtype: 'bool' };
+  },
   encode: (_, inputs, emit) => emit.node('Greater', inputs),
   gradient: () => [undefined, undefined],
   evaluate(node, [a, b]) {
@@ -53,7 +56,7 @@ const whereOperator: Operator = {
 /** a where the condition holds, else b */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   const like = (typeof a === 'number' ? b : a) as Tensor;
-  return apply(whereOperator, implicitBroadcast([condition, asTensor(a, like), asTensor(b, like)]));
+  return apply(whereOperator, implicitBroadcast('Where', [condition, asTensor(a, like), asTensor(b, like)]));
 }
 
 function extremum(name: 'Max' | 'Min', pick: (a: number, b: number) => number): Operator {

@@ -47,8 +47,8 @@ const gatherOperator: Operator = {
   name: 'GatherRows',
   infer([x], attributes) {
     const table = attributes.table as RowTable;
-    const rows = (x as Tensor).shape[0] as number;
-    if (table.some((row) => row < -1 || row >= rows)) fail('GatherRows', `a table of rows below ${rows}`, [x as Tensor]);
+    const rows = (x as Tensor).shape[0] ?? 0;
+    if (table.some((row) => row < -1 || row >= rows)) fail('GatherRows', `rows up to ${Math.max(...table)} (−1 for zeros)`, [x as Tensor]);
     return { shape: [table.length, ...(x as Tensor).shape.slice(1)], dtype: (x as Tensor).dtype };
   },
   encode: (node, [x], emit) => emit.node('Gather', [x as string, emit.constant(tableOf(node), [tableOf(node).length])], { axis: { int: 0 } }),
@@ -97,7 +97,7 @@ const takeOperator: Operator = {
   name: 'TakeRows',
   infer(inputs) {
     const [x, rows] = inputs as [Tensor, Tensor];
-    if (rows.dtype !== 'int32' || rows.shape.length !== 1) fail('TakeRows', 'rows and int32 indices [n]', inputs);
+    if (rows.dtype !== 'int32' || rows.shape.length !== 1 || x.shape.length === 0) fail('TakeRows', 'rows and int32 indices [n]', inputs);
     return { shape: [rows.shape[0] as number, ...x.shape.slice(1)], dtype: x.dtype };
   },
   encode: (_, inputs, emit) => emit.node('Gather', inputs, { axis: { int: 0 } }),

@@ -109,7 +109,7 @@ const concatOperator: Operator = {
     const fits = inputs.every(
       (t) => t.dtype === first.dtype && t.shape.length === first.shape.length && t.shape.every((e, i) => i === axis || e === first.shape[i]),
     );
-    if (!fits || axis >= first.shape.length) fail('Concat', `shapes equal but for axis ${axis}`, inputs);
+    if (!fits || first.shape[axis] === undefined) fail('Concat', `shapes equal but for axis ${axis}`, inputs);
     const extent = inputs.reduce((total, t) => total + (t.shape[axis] as number), 0);
     return { shape: first.shape.map((e, i) => (i === axis ? extent : e)), dtype: first.dtype };
   },
@@ -146,7 +146,7 @@ const padOperator: Operator = {
   name: 'Pad',
   infer([x], attributes) {
     const { axis, before, after } = attributes as { axis: number; before: number; after: number };
-    if (axis >= (x as Tensor).shape.length || before < 0 || after < 0) fail('Pad', `an axis ${axis} and no negative padding`, [x as Tensor]);
+    if ((x as Tensor).shape[axis] === undefined || before < 0 || after < 0) fail('Pad', `an axis ${axis} and no negative padding`, [x as Tensor]);
     return { shape: (x as Tensor).shape.map((e, i) => (i === axis ? e + before + after : e)), dtype: (x as Tensor).dtype };
   },
   encode(node, [x], emit) {
