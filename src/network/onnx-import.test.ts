@@ -1,0 +1,397 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import onnxProto from 'onnx-proto';
+import { describe, expect, it } from 'vitest';
+import { FormatError } from '../formats/format-error.js';
+import { encodeOnnx, type OnnxAttribute, type OnnxModel, type OnnxNode, type OnnxTensor } from '../formats/onnx.js';
+import { deriveKey, keyOf } from '../runtime/random.js';
+import { randomImages, randomNormals, relativeDifference, runNetwork, runOnnx } from '../testing/onnx-runs.js';
+import { importOnnx } from './onnx-import.js';
+
+const { onnx } = onnxProto;
+const KEY = keyOf('onnx import');
+
+/** A constant of random numbers; positive ones on request. */
+let drawn = 0;
+function random(name: string, shape: readonly number[], { positive = false, double = false } = {}): OnnxTensor {
+  const size = shape.reduce((a, b) => a * b, 1);
+  const values = randomNormals(deriveKey(KEY, drawn++, 0), size, 0.5).map((v) => (positive ? 0.5 + Math.abs(v) : v));
+  return { name, shape, data: double ? Float64Array.from(values) : values };
+}
+const integers = (name: string, values: readonly number[]): OnnxTensor => ({ name, shape: [values.length], data: BigInt64Array.from(values, BigInt) });
+
+const op = (opType: string, inputs: readonly string[], output: string, attributes: Record<string, OnnxAttribute> = {}): OnnxNode => ({
+  opType,
+  name: `the ${output}`,
+  inputs,
+  outputs: [output],
+  attributes,
+});
+
+interface Built {
+  readonly input: readonly (number | string)[];
+  readonly nodes: readonly OnnxNode[];
+  readonly constants?: readonly OnnxTensor[];
+  readonly opset?: number;
+  readonly double?: boolean;
+  readonly changes?: Partial<OnnxModel>;
+}
+/** A model from `x` to `y`. */
+const model = ({ input, nodes, constants = [], opset = 13, double = false, changes = {} }: Built): OnnxModel => ({
+  irVersion: 8,
+  opset,
+  producer: 'test',
+  description: '',
+  metadata: {},
+  name: 'built',
+  inputs: [{ name: 'x', type: double ? 'DOUBLE' : 'FLOAT', shape: input }],
+  outputs: [{ name: 'y', type: double ? 'DOUBLE' : 'FLOAT' }],
+  nodes,
+  initializers: constants,
+  ...changes,
+});
+
+/** Relative difference of the imported network's logits from ONNX Runtime's run of the same bytes. */
+async function difference(bytes: Uint8Array, input: readonly (number | string)[], double = false): Promise<number> {
+  const { network, parameters } = importOnnx(bytes, 'built');
+  const batch = typeof input[0] === 'number' ? input[0] : 3;
+  const extents = input.slice(1) as number[];
+  const x = randomImages(
+    deriveKey(KEY, drawn++, 1),
+    batch,
+    extents.reduce((a, b) => a * b, 1),
+  );
+  const expected = await runOnnx(bytes, x, batch, extents, double ? 'float64' : 'float32');
+  expect(Math.max(...expected.map(Math.abs))).toBeGreaterThan(1e-3);
+  return relativeDifference(await runNetwork(network, parameters, x, batch), expected);
+}
+
+const image = ['N', 2, 6, 5] as const;
+const conv = random('cw', [3, 2, 3, 2]);
+const convBias = random('cb', [3]);
+const dense = (rows: number, columns: number) => random('w', [rows, columns]);
+/** Nodes after a convolution named c that flatten it and end in y. */
+const head = (from: string, features: number): { nodes: OnnxNode[]; constants: OnnxTensor[] } => ({
+  nodes: [op('Relu', [from], 'r'), op('Flatten', ['r'], 'f'), op('Gemm', ['f', 'hw', 'hb'], 'y', { transB: { int: 1 } })],
+  constants: [random('hw', [4, features]), random('hb', [4])],
+});
+const after = (from: string, features: number, nodes: OnnxNode[], constants: OnnxTensor[], rest: Partial<Built> = {}): Built => {
+  const end = head(from, features);
+  return { input: image, nodes: [...nodes, ...end.nodes], constants: [...constants, ...end.constants], ...rest };
+};
+const strided = {
+  strides: { ints: [2, 1] },
+  pads: { ints: [1, 0, 2, 1] },
+  kernel_shape: { ints: [3, 2] },
+  group: { int: 1 },
+  dilations: { ints: [1, 1] },
+} as const;
+const norm = (channels: number) => [random('g', [channels]), random('be', [channels]), random('m', [channels]), random('v', [channels], { positive: true })];
+const batchNorm = (from: string, to: string) => op('BatchNormalization', [from, 'g', 'be', 'm', 'v'], to, { epsilon: { float: 1e-3 } });
+
+const variations: Record<string, Built> = {
+  'a convolution with uneven pads and strides': after('c', 3 * 4 * 5, [op('Conv', ['x', 'cw', 'cb'], 'c', strided)], [conv, convBias]),
+  'a convolution without bias': after('c', 3 * 4 * 4, [op('Conv', ['x', 'cw'], 'c')], [conv]),
+  'a convolution with SAME_UPPER padding': after(
+    'c',
+    3 * 3 * 3,
+    [op('Conv', ['x', 'cw'], 'c', { auto_pad: { string: 'SAME_UPPER' }, strides: { ints: [2, 2] } })],
+    [conv],
+  ),
+  'a convolution with SAME_LOWER padding': after('c', 3 * 6 * 5, [op('Conv', ['x', 'cw'], 'c', { auto_pad: { string: 'SAME_LOWER' } })], [conv]),
+  'a convolution with VALID padding': after('c', 3 * 4 * 4, [op('Conv', ['x', 'cw'], 'c', { auto_pad: { string: 'VALID' } })], [conv]),
+  'a bias added behind a convolution': after(
+    'a',
+    3 * 4 * 4,
+    [op('Conv', ['x', 'cw'], 'c'), op('Add', ['bias', 'c'], 'a')],
+    [conv, random('bias', [1, 3, 1, 1])],
+  ),
+  'an addend per feature behind a convolution': after(
+    'a',
+    3 * 4 * 4,
+    [op('Conv', ['x', 'cw', 'cb'], 'c'), op('Add', ['c', 'bias'], 'a')],
+    [conv, convBias, random('bias', [3, 4, 4])],
+  ),
+  'batch normalisation behind a convolution': after('b', 3 * 4 * 4, [op('Conv', ['x', 'cw'], 'c'), batchNorm('c', 'b')], [conv, ...norm(3)]),
+  'batch normalisation of a convolution that a skip reads too': after(
+    'j',
+    3 * 4 * 4,
+    [op('Conv', ['x', 'cw'], 'c'), batchNorm('c', 'b'), op('Add', ['b', 'c'], 'j')],
+    [conv, ...norm(3)],
+  ),
+  'batch normalisation behind a ReLU': after('b', 3 * 4 * 4, [op('Conv', ['x', 'cw'], 'c'), op('Relu', ['c'], 'p'), batchNorm('p', 'b')], [conv, ...norm(3)]),
+  'batch normalisation behind a linear layer': {
+    input: ['N', 7],
+    nodes: [op('MatMul', ['x', 'w'], 'h'), batchNorm('h', 'y')],
+    constants: [dense(7, 4), ...norm(4)],
+  },
+  'Gemm with alpha, beta and an untransposed matrix': {
+    input: ['N', 7],
+    nodes: [op('Gemm', ['x', 'w', 'b'], 'y', { alpha: { float: 0.5 }, beta: { float: -2 } })],
+    constants: [dense(7, 4), random('b', [1, 4])],
+  },
+  'Gemm with one bias for all': { input: ['N', 7], nodes: [op('Gemm', ['x', 'w', 'b'], 'y')], constants: [dense(7, 4), random('b', [1])] },
+  'Gemm without bias': { input: ['N', 7], nodes: [op('Gemm', ['x', 'w'], 'y', { transB: { int: 1 } })], constants: [dense(4, 7)] },
+  'MatMul and Add': {
+    input: ['N', 7],
+    nodes: [op('MatMul', ['x', 'w'], 'h'), op('Add', ['h', 'b'], 'r'), op('Relu', ['r'], 'y')],
+    constants: [dense(7, 4), random('b', [4])],
+  },
+  'MatMul of a row per image': { input: ['N', 1, 7], nodes: [op('MatMul', ['x', 'w'], 'y')], constants: [dense(7, 4)] },
+  'MatMul of a matrix and a column per image': { input: ['N', 7, 1], nodes: [op('MatMul', ['w', 'x'], 'y')], constants: [dense(4, 7)] },
+  'a fixed batch of one and a traced Reshape': {
+    input: [1, 2, 3, 4],
+    nodes: [op('Reshape', ['x', 's'], 'f'), op('Gemm', ['f', 'w'], 'y')],
+    constants: [integers('s', [1, -1]), dense(24, 4)],
+  },
+  'a fixed batch of five': {
+    input: [5, 2, 3, 4],
+    nodes: [op('Reshape', ['x', 's'], 'f'), op('Gemm', ['f', 'w'], 'y')],
+    constants: [integers('s', [5, 24]), dense(24, 4)],
+  },
+  'Reshape that copies the batch and builds an image': {
+    ...after('c', 3 * 4 * 4, [op('Reshape', ['x', 's'], 'i'), op('Conv', ['i', 'cw'], 'c')], [integers('s', [0, 2, 6, -1]), conv]),
+    input: ['N', 60],
+  },
+  'a negative axis of Flatten': {
+    input: ['N', 2, 3],
+    nodes: [op('Flatten', ['x'], 'f', { axis: { int: -2 } }), op('Gemm', ['f', 'w'], 'y')],
+    constants: [dense(6, 4)],
+  },
+  'Identity, Dropout and Constant': {
+    input: ['N', 7],
+    nodes: [
+      op('Constant', [], 'w', { value: { tensor: dense(7, 4) } }),
+      op('Constant', [], 'half', { value_float: { float: 0.5 } }),
+      op('Identity', ['w'], 'v'),
+      op('Identity', ['x'], 'i'),
+      op('Gemm', ['i', 'v'], 'h'),
+      op('Dropout', ['h', 'half'], 'd'),
+      op('Relu', ['d'], 'y'),
+    ],
+  },
+  'normalisation by channel': {
+    ...after(
+      'c',
+      48,
+      [op('Sub', ['x', 'mean'], 's'), op('Div', ['s', 'std'], 'n'), op('Conv', ['n', 'cw'], 'c')],
+      [random('mean', [1, 2, 1, 1]), random('std', [2, 1, 1], { positive: true }), conv],
+    ),
+  },
+  'normalisation by pixel, with Mul': {
+    ...after(
+      'c',
+      48,
+      [op('Sub', ['x', 'mean'], 's'), op('Mul', ['s', 'factor'], 'n'), op('Conv', ['n', 'cw'], 'c')],
+      [random('mean', [1, 2, 6, 5]), random('factor', [], { positive: true }), conv],
+    ),
+  },
+  'an input that is subtracted from a constant': {
+    input: ['N', 7],
+    nodes: [op('Sub', ['one', 'x'], 's'), op('Gemm', ['s', 'w'], 'y')],
+    constants: [random('one', [1]), dense(7, 4)],
+  },
+  'a residual block with the nodes in reverse order': {
+    input: ['N', 7],
+    nodes: [
+      op('Add', ['r', 'x'], 'j'),
+      op('MatMul', ['x', 'u'], 'h'),
+      op('Relu', ['h'], 'r'),
+      op('Sum', ['j', 'x', 'r'], 'k'),
+      op('Gemm', ['k', 'w'], 'y'),
+    ].reverse(),
+    constants: [random('u', [7, 7]), dense(7, 4)],
+  },
+  'a node that the output does not need': {
+    input: ['N', 7],
+    nodes: [op('Softmax', ['x'], 'unused'), op('Gemm', ['x', 'w'], 'y')],
+    constants: [dense(7, 4)],
+  },
+  'float64 values': {
+    input: ['N', 7],
+    nodes: [op('Gemm', ['x', 'w', 'b'], 'h'), op('Relu', ['h'], 'r'), op('MatMul', ['r', 'u'], 'y')],
+    constants: [random('w', [7, 5], { double: true }), random('b', [5], { double: true }), random('u', [5, 4], { double: true })],
+    double: true,
+  },
+};
+
+/** ONNX Runtime wants a file's nodes in order; the importer does not. */
+const sorted = (built: Built, name: string): Built => (name.includes('reverse') ? { ...built, nodes: [...built.nodes].reverse() } : built);
+
+describe('an imported network computes what ONNX Runtime computes', () => {
+  for (const [name, built] of Object.entries(variations))
+    it(`for ${name}`, async () => {
+      expect(await difference(encodeOnnx(model(sorted(built, name))), built.input, built.double)).toBeLessThan(1e-5);
+    });
+
+  it('whatever the order of the nodes in the file', () => {
+    const built = variations['a residual block with the nodes in reverse order'] as Built;
+    const nodes = [...built.nodes].reverse();
+    const layers = (order: readonly OnnxNode[]) =>
+      importOnnx(encodeOnnx(model({ ...built, nodes: order })), 'built').network.nodes.map(({ layer, inputs }) => [layer.name, inputs]);
+    fc.assert(
+      fc.property(fc.shuffledSubarray(nodes, { minLength: nodes.length }), (order) => {
+        expect(layers(order)).toEqual(layers(nodes));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('for every opset from 7 to 22', async () => {
+    const built = variations['a convolution with uneven pads and strides'] as Built;
+    for (const opset of [7, 8, 9, 10, 11, 12, 13, 15, 17, 19, 21, 22])
+      expect(await difference(encodeOnnx(model({ ...built, opset })), built.input), `opset ${opset}`).toBeLessThan(1e-5);
+  });
+
+  it('for values in typed fields as for raw bytes, and for a compressed file', () => {
+    const built = variations['MatMul and Add'] as Built;
+    const bytes = encodeOnnx(model(built));
+    const proto = onnx.ModelProto.decode(bytes);
+    for (const tensor of proto.graph?.initializer ?? []) {
+      const raw = Uint8Array.from(tensor.rawData as Uint8Array);
+      tensor.floatData = Array.from(new Float32Array(raw.buffer));
+      tensor.rawData = new Uint8Array();
+    }
+    const expected = importOnnx(bytes, 'raw').parameters;
+    expect(importOnnx(onnx.ModelProto.encode(proto).finish(), 'typed').parameters).toEqual(expected);
+    expect(importOnnx(gzipSync(bytes), 'model.onnx.gz').parameters).toEqual(expected);
+  });
+});
+
+describe('what the importer makes of a file', () => {
+  const layersOf = (name: string) => importOnnx(encodeOnnx(model(variations[name] as Built)), 'built').network.nodes.map(({ layer }) => layer.name);
+
+  it('folds biases and batch normalisation into the layer before them', () => {
+    expect(layersOf('MatMul and Add')).toEqual(['linear', 'relu']);
+    expect(layersOf('batch normalisation behind a convolution')).toEqual(['convolution', 'relu', 'linear']);
+  });
+  it('keeps batch normalisation apart from a layer that something else reads too', () => {
+    expect(layersOf('batch normalisation of a convolution that a skip reads too')).toEqual(['convolution', 'scale', 'join', 'relu', 'linear']);
+  });
+  it('turns arithmetic on the input into the normalisation layer, unless it changes the sign', () => {
+    expect(layersOf('normalisation by channel')[0]).toBe('normalize');
+    expect(layersOf('normalisation by pixel, with Mul')[0]).toBe('normalize');
+    expect(layersOf('an input that is subtracted from a constant')[0]).toBe('scale');
+  });
+});
+
+describe('what cannot be certified is refused in one line', () => {
+  const linear = { input: ['N', 7], nodes: [op('Gemm', ['x', 'w'], 'y')], constants: [dense(7, 4)] } satisfies Built;
+  const refusals: Record<string, [Built, RegExp]> = {
+    'an unknown operator': [{ ...linear, nodes: [op('Softmax', ['x'], 'y')] }, /Softmax \(node the y\): this operator is not supported/],
+    'an operator of another domain': [{ ...linear, nodes: [{ ...op('Gemm', ['x', 'w'], 'y'), domain: 'com.example' }] }, /Gemm \(node the y\)/],
+    'an unknown attribute': [{ ...linear, nodes: [op('Relu', ['x'], 'y', { slope: { float: 1 } })] }, /expected attributes none, got slope/],
+    'a cycle': [{ ...linear, nodes: [op('Add', ['x', 'b'], 'a'), op('Relu', ['a'], 'b'), op('Relu', ['b'], 'y')] }, /without cycles/],
+    'a value that nothing makes': [{ ...linear, nodes: [op('Relu', ['z'], 'y')] }, /reads z, which nothing in the graph makes/],
+    'a value made twice': [{ ...linear, nodes: [op('Relu', ['x'], 'y'), op('Relu', ['x'], 'y')] }, /expected a new name/],
+    'two inputs': [{ ...linear, changes: { inputs: ['x', 'z'].map((name) => ({ name, type: 'FLOAT', shape: ['N', 7] })) } }, /expected one input, got 2: x, z/],
+    'no output': [{ ...linear, changes: { outputs: [] } }, /expected one output, got 0/],
+    'symbolic pixels': [{ ...linear, input: ['N', 'features'] }, /fixed extents of one image, got \[N,features\]/],
+    'an integer input': [{ ...linear, changes: { inputs: [{ name: 'x', type: 'INT64', shape: ['N', 7] }] } }, /float32 or float64, got INT64/],
+    'no layer at all': [{ ...linear, nodes: [op('Identity', ['x'], 'y')] }, /made by a layer/],
+    'a constant output': [{ ...linear, nodes: [op('Identity', ['w'], 'y')] }, /depend on the input, got a constant/],
+    'another opset': [{ ...linear, opset: 6 }, /expected opset 7 to 22, got 6/],
+    'a matrix that does not fit': [{ ...linear, constants: [dense(8, 4)] }, /as many inputs, got x \[batch,7\], matrix \[8,4\]/],
+    'a product of activations': [{ ...linear, nodes: [op('Mul', ['x', 'x'], 'y')] }, /Mul \(node the y\): expected a constant operand/],
+    'a constant divided by the input': [{ ...linear, nodes: [op('Div', ['w', 'x'], 'y')], constants: [random('w', [7])] }, /not affine/],
+    'a constant that enlarges the image': [
+      { ...linear, input: ['N', 7, 1], nodes: [op('Add', ['x', 'w'], 'y')], constants: [random('w', [7])] },
+      /broadcasts to \[batch,7,1\]/,
+    ],
+    'a reshape that mixes images': [{ ...linear, nodes: [op('Reshape', ['x', 's'], 'y')], constants: [integers('s', [7, -1])] }, /keeps the batch/],
+    'a group convolution': [
+      { input: image, nodes: [op('Conv', ['x', 'cw'], 'y', { group: { int: 2 } })], constants: [random('cw', [2, 1, 3, 3])] },
+      /expected group 1, got 2/,
+    ],
+    'a dilated convolution': [{ input: image, nodes: [op('Conv', ['x', 'cw'], 'y', { dilations: { ints: [2, 2] } })], constants: [conv] }, /dilations \[1,1\]/],
+    'a convolution larger than its input': [{ input: ['N', 2, 2, 2], nodes: [op('Conv', ['x', 'cw'], 'y')], constants: [conv] }, /extents ≥ 1, got \[3,0,1\]/],
+    'absurd pads': [
+      { input: image, nodes: [op('Conv', ['x', 'cw'], 'y', { pads: { ints: [60_000, 60_000, 0, 0] } })], constants: [conv] },
+      /at most 4194304 values/,
+    ],
+    'an absurd input': [{ ...linear, input: ['N', 2 ** 40], nodes: [op('Sub', ['x', 'w'], 'y')], constants: [random('w', [1])] }, /at most 4194304 values/],
+    'weights that are not numbers': [
+      { ...linear, constants: [{ name: 'w', shape: [7, 1], data: new Float32Array(7).fill(Number.NaN) }] },
+      /finite weights, got NaN/,
+    ],
+    'training mode': [
+      { ...linear, nodes: [{ ...batchNorm('x', 'y'), attributes: { training_mode: { int: 1 } } }], constants: norm(7), opset: 15 },
+      /evaluation mode/,
+    ],
+  };
+  for (const [name, [built, message]] of Object.entries(refusals))
+    it(name, () => {
+      let error: unknown;
+      try {
+        importOnnx(encodeOnnx(model(built)), 'file.onnx');
+      } catch (thrown) {
+        error = thrown;
+      }
+      expect(error).toBeInstanceOf(FormatError);
+      const text = (error as Error).message;
+      expect(text).toMatch(message);
+      expect(text).toMatch(/^file\.onnx: [^\n]+$/);
+    });
+
+  it('constants that claim more than the file holds, without room being made for them', () => {
+    const proto = onnx.ModelProto.decode(encodeOnnx(model(linear)));
+    (proto.graph?.initializer?.[0] as { dims: number[] }).dims = [2 ** 26, 2 ** 26];
+    expect(() => importOnnx(onnx.ModelProto.encode(proto).finish(), 'file.onnx')).toThrow(/^file\.onnx: constant "w": expected 18014398509481984 bytes/);
+    (proto.graph?.initializer?.[0] as { dims: number[] }).dims = [7, -4];
+    expect(() => importOnnx(onnx.ModelProto.encode(proto).finish(), 'file.onnx')).toThrow(/expected extents ≥ 0, got \[7,-4\]/);
+  });
+
+  it('cut-off, damaged and foreign bytes end as a FormatError or as a network, never as anything else', () => {
+    const bytes = encodeOnnx(model(variations['batch normalisation behind a convolution'] as Built));
+    const reads = (candidate: Uint8Array) => {
+      try {
+        importOnnx(candidate, 'file.onnx');
+        return true;
+      } catch (error) {
+        expect(error).toBeInstanceOf(FormatError);
+        expect((error as Error).message).not.toContain('\n');
+        return false;
+      }
+    };
+    expect(reads(new Uint8Array())).toBe(false);
+    expect(reads(gzipSync(bytes).subarray(0, 50))).toBe(false);
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: bytes.length - 1 }), (length) => {
+        expect(reads(bytes.subarray(0, length))).toBe(false);
+      }),
+      { numRuns: 200 },
+    );
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => {
+        expect(reads(noise)).toBe(false);
+      }),
+    );
+    const damage = fc.array(fc.tuple(fc.nat({ max: bytes.length - 1 }), fc.nat({ max: 255 })), { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(damage, (changes) => {
+        const damaged = Uint8Array.from(bytes);
+        for (const [place, value] of changes) damaged[place] = value;
+        reads(damaged);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('networks of the verification competition', () => {
+  const folder = fileURLToPath(new URL('../../../shared/vnncomp2022/', import.meta.url));
+  const files: Record<string, readonly number[]> = {
+    'mnist_fc/mnist-net_256x2.onnx': [1, 784, 1],
+    'oval21/cifar_base_kw.onnx': [1, 3, 32, 32],
+    'rl_benchmarks/cartpole.onnx': [1, 4],
+    ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((k) => [`acasxu/ACASXU_run2a_1_${k}_batch_2000.onnx`, [1, 1, 1, 5]])),
+  };
+  for (const [file, input] of Object.entries(files)) {
+    const present = existsSync(folder + file);
+    it.skipIf(!present)(`${file}${present ? '' : ' (skipped: the file is not beside the project)'} computes what ONNX Runtime computes`, async () => {
+      expect(await difference(readFileSync(folder + file), input)).toBeLessThan(1e-5);
+    });
+  }
+});
