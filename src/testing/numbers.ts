@@ -1,0 +1,20 @@
+/** Random numbers for tests: pure functions of a seed, so that a counterexample is a few integers. */
+import { fillNormals, keyOf, uniforms } from '../runtime/random.js';
+
+/** `count` numbers from N(0, 1). */
+export function normalNumbers(seed: string, count: number): Float64Array {
+  const out = new Float32Array(count);
+  fillNormals(keyOf(seed), out);
+  return Float64Array.from(out);
+}
+
+/** `count` numbers uniform on [0, 1). */
+export function uniformNumbers(seed: string, count: number): Float64Array {
+  const out = new Float32Array(count);
+  uniforms(keyOf(seed), out);
+  return Float64Array.from(out);
+}
+
+/** `count` labels, uniform on 0 … classes − 1. */
+export const randomLabels = (seed: string, count: number, classes: number): Int32Array =>
+  Int32Array.from(uniformNumbers(seed, count), (u) => Math.floor(u * classes));
