@@ -106,6 +106,7 @@ export function encodeProgram(outputs: Readonly<Record<string, Tensor>>): Encode
       const clash = inputs.find((known) => known.name === inputName(node));
       if (clash)
         throw new GraphError(`encode: two different inputs are named ${clash.name}: [${clash.shape}] ${clash.dtype} and [${node.shape}] ${node.dtype}`);
+      if (names.includes(inputName(node))) throw new GraphError(`encode: an output and an input are both named ${inputName(node)}; rename one`);
       inputs.push({ name: inputName(node), shape: node.shape, dtype: node.dtype });
     }
     values.set(

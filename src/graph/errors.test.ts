@@ -22,6 +22,7 @@ import {
   reduceMax,
   reshape,
   scatterAddRows,
+  scatterRows,
   slice,
   sum,
   sumTo,
@@ -57,6 +58,7 @@ const wrong: [string, () => unknown, string, string][] = [
   ['batchedMatmul of matrices', () => batchedMatmul(x, x), 'MatMul', '[2,3] float32, [2,3] float32'],
   ['gatherRows beyond the source', () => gatherRows(x, Int32Array.of(0, 2)), 'GatherRows', '[2,3] float32'],
   ['gatherRows of a scalar', () => gatherRows(scalar, Int32Array.of(0)), 'GatherRows', '[] float32'],
+  ['scatterRows of too few rows', () => scatterRows(x, Int32Array.of(0, 1, 1), 2), 'ScatterRows', '[2,3] float32'],
   ['takeRows by floats', () => takeRows(x, input('rows', [2])), 'TakeRows', '[2,3] float32, [2] float32'],
   ['takeRows of a scalar', () => takeRows(scalar, index), 'TakeRows', '[] float32, [5] int32'],
   ['scatterAddRows with too few indices', () => scatterAddRows(cube, index, 70), 'ScatterAddRows', '[2,3,4] float32, [5] int32'],
@@ -98,6 +100,10 @@ describe('a graph that cannot be built', () => {
     expect(() => encodeProgram({ y: add(input('a', [3]), input('a', [1])) })).toThrow(/two different inputs are named a: \[3\] float32 and \[1\] float32/);
     expect(() => encodeProgram({ y: input('a', [3]), z: input('a', [3], 'float64') })).toThrow(GraphError);
     expect(encodeProgram({ y: add(input('a', [3]), input('a', [3])) }).inputs).toEqual([{ name: 'a', shape: [3], dtype: 'float32' }]);
+  });
+
+  it('an output may not have the name of an input', () => {
+    expect(() => encodeProgram({ x: exp(x) })).toThrow('encode: an output and an input are both named x; rename one');
   });
 
   it('the reference evaluator says which value is missing or of another size', () => {

@@ -83,10 +83,12 @@ export function createExecutor(): Executor {
       arrays.set(refined.lower, (arrays.get(cheap.lower) as Floats).slice());
       arrays.set(refined.upper, (arrays.get(cheap.upper) as Floats).slice());
     }
-    const lower = arrays.get(reverse ? gradientName(refined.lower) : refined.lower) as Floats | undefined;
-    const upper = arrays.get(reverse ? gradientName(refined.upper) : refined.upper) as Floats | undefined;
-    if (lower === undefined || upper === undefined) return; // nothing downstream depends on these bounds
-    for (const { start, used, rows, program } of chunks(selection.length, step.programs)) {
+    const names = reverse ? { lower: gradientName(refined.lower), upper: gradientName(refined.upper) } : refined;
+    if (!arrays.has(names.lower) && !arrays.has(names.upper)) return; // nothing downstream depends on these bounds
+    const bound = (name: string) => (arrays.get(name) ?? hostArray(dtype, sizeOf(data.shape))) as Floats;
+    const lower = bound(names.lower);
+    const upper = bound(names.upper);
+    for (const { start, used, rows, program } of reverse && step.programs.length === 0 ? [] : chunks(selection.length, step.programs)) {
       const channel = new Int32Array(rows);
       const place = new Int32Array(rows);
       const position = new Int32Array(rows);
@@ -146,7 +148,7 @@ export function createExecutor(): Executor {
       }
       return {
         outputs: Object.fromEntries(plan.results.map((name) => [name, arrays.get(name) as HostData])),
-        gradients: plan.wrt.map(({ name, shape }) => (arrays.get(gradientName(name)) as Floats | undefined) ?? new Float32Array(sizeOf(shape))),
+        gradients: plan.wrt.map(({ name, shape, dtype }) => (arrays.get(gradientName(name)) ?? hostArray(dtype, sizeOf(shape))) as Floats),
       };
     },
     async close() {

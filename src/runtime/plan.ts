@@ -74,8 +74,8 @@ export interface Plan {
   readonly steps: readonly Step[];
   /** Names that the last stage gives back. */
   readonly results: readonly string[];
-  /** Names and shapes of the arrays whose gradient is given back, in order; empty for values only. */
-  readonly wrt: readonly { readonly name: string; readonly shape: Shape }[];
+  /** The arrays whose gradient is given back, in order; empty for values only. */
+  readonly wrt: readonly { readonly name: string; readonly shape: Shape; readonly dtype: FloatType }[];
 }
 
 /** Gradients travel under this name. */
@@ -101,13 +101,13 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
 
   // Names that depend on what is differentiated.
   const active = new Set(wrt);
-  const shapes = new Map<string, Shape>();
+  const known = new Map<string, Tensor>();
   const forward: Step[] = [];
   const backward: Step[] = [];
   stages.forEach((stage, index) => {
     if (stage.kind === 'whole') {
       const inputs = stageInputs(Object.values(stage.outputs));
-      for (const x of inputs) shapes.set(inputName(x), x.shape);
+      for (const x of inputs) known.set(inputName(x), x);
       const variables = inputs.filter((x) => active.has(inputName(x)) && isFloat(x.dtype));
       const pull = variables.map((x) => [gradientName(inputName(x)), gradientName(inputName(x))] as const);
       const named = (grads: readonly Tensor[]) => Object.fromEntries(grads.map((g, i) => [(pull[i] as readonly [string, string])[0], g]));
@@ -136,13 +136,15 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
       const index = (name: string) => input(name, [rows], 'int32');
       return { rows, ...build({ channel: index('channel'), place: index('place'), position: index('position') }) };
     });
+    for (const x of built.flatMap(({ lower, upper }) => stageInputs([lower, upper]))) known.set(inputName(x), x);
     const isActive = built.some(({ lower, upper }) => stageInputs([lower, upper]).some((x) => active.has(inputName(x)) && isFloat(x.dtype)));
     const passThrough = active.has(stage.cheap.lower) || active.has(stage.cheap.upper);
     const rowsData: RowsData = { ...data, passThrough };
     forward.push({ kind: 'rows', programs: built.map(({ rows, lower, upper }) => ({ rows, program: addProgram({ lower, upper }) })), rows: rowsData });
     if (!isActive && !passThrough) return;
     active.add(stage.refined.lower).add(stage.refined.upper);
-    const reverse = built.map(({ rows, lower, upper }) => {
+    // Rows that depend on nothing differentiated have no programs to run backwards: only their neurons' cotangents end here.
+    const reverse = (isActive ? built : []).map(({ rows, lower, upper }) => {
       const variables = stageInputs([lower, upper]).filter((x) => active.has(inputName(x)) && isFloat(x.dtype));
       const cotangents = [input(gradientName('lower'), [rows], lower.dtype), input(gradientName('upper'), [rows], upper.dtype)];
       const grads = vectorJacobian([lower, upper], cotangents, variables);
@@ -152,10 +154,10 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
   });
 
   const results = Object.keys(last.outputs);
-  const wrtShapes = wrt.map((name) => {
-    const shape = shapes.get(name);
-    if (shape === undefined) throw new Error(`plan: no stage has an input named ${name}`);
-    return { name, shape };
+  const variables = wrt.map((name) => {
+    const variable = known.get(name);
+    if (variable === undefined) throw new Error(`plan: no stage has an input named ${name}`);
+    return { name, shape: variable.shape, dtype: variable.dtype as FloatType };
   });
-  return { id: `plan-${nextPlan++}`, programs, steps: wrt.length > 0 ? [...forward, ...backward] : forward, results, wrt: wrtShapes };
+  return { id: `plan-${nextPlan++}`, programs, steps: wrt.length > 0 ? [...forward, ...backward] : forward, results, wrt: variables };
 }

@@ -7,7 +7,7 @@ import type { Tensor } from '../tensor.js';
 import { mul } from './arithmetic.js';
 import { total } from './broadcasting.js';
 import { square } from './comparison.js';
-import { equalRows, gatherRows, invertTable, range, scatterAddRows, takeRows } from './indexing.js';
+import { equalRows, gatherRows, invertTable, range, scatterAddRows, scatterRows, takeRows } from './indexing.js';
 import { reshape } from './layout.js';
 import { constant, input } from './leaves.js';
 import { gemm } from './matrix.js';
@@ -34,6 +34,13 @@ describe('selection of rows', () => {
         }),
       ),
     ),
+    { runs: 12 },
+  );
+  itHolds(
+    'scatterRows, with rows left out and rows that nothing reaches',
+    fc
+      .tuple(shapes(0, 2), rowsBetween(-1, 4))
+      .map(([rest, rows]): GraphCase => ({ shapes: [[rows.length, ...rest]], build: ([x]) => scatterRows(x as Tensor, table(rows), 5) })),
     { runs: 12 },
   );
   itHolds(
