@@ -5,10 +5,11 @@
  * neurons that an interval step from the bounds before it leaves unstable: a stable ReLU is exactly linear, so its bounds matter
  * no further. Rows of one program each carry one neuron of one image, over its receptive field (`region.ts`).
  *
- * Networks that are not chains, and layers that see a convolution through a dense one, are back-substituted densely.
+ * Networks that are not chains, and convolutions that see the input through anything but convolutions, are back-substituted densely;
+ * there too, neurons that intervals prove stable keep their intervals.
  */
-import { type FloatType, input, type Tensor } from '../graph/index.js';
-import { type AffineLayer, featuresOf } from '../network/layers/layer.js';
+import { type FloatType, greater, input, mul, neg, type Tensor, where } from '../graph/index.js';
+import { featuresOf, type Layer } from '../network/layers/layer.js';
 import { INPUT, isChain, type Network, type NetworkNode } from '../network/network.js';
 import type { Stage } from '../runtime/plan.js';
 import { backSubstitute, boundNode, concretize } from './back-substitution.js';
@@ -30,11 +31,18 @@ export function storedBounds(node: number, shape: readonly [number, number], dty
   return { lower: input(boundName(node, 'lower'), shape, dtype), upper: input(boundName(node, 'upper'), shape, dtype) };
 }
 
-/** Whether a node's neurons can be bounded row by row over receptive fields. */
+/**
+ * Whether a node's neurons can be bounded row by row over receptive fields: in chains of convolutions, linear layers and ReLUs, and
+ * from a convolution only through convolutions with a ReLU between each two of them. Where a window leaves a layer, its
+ * coefficients mean nothing until that ReLU's slopes, zero there, take them away.
+ */
 const rowsApply = (net: Network, node: number): boolean => {
-  const behind = net.nodes.slice(0, node).filter(({ layer }) => layer.kind === 'affine') as { layer: AffineLayer }[];
-  const target = (net.nodes[node] as NetworkNode).layer;
-  return isChain(net) && target.kind === 'affine' && (target.window === undefined || behind.every(({ layer }) => layer.window !== undefined));
+  const layers = net.nodes.slice(0, node + 1).map(({ layer }) => layer);
+  const target = layers.at(-1) as Layer;
+  const known = layers.every((layer) => layer.kind === 'relu' || (layer.kind === 'affine' && (layer.name === 'linear' || layer.window !== undefined)));
+  if (!isChain(net) || !known || target.kind !== 'affine') return false;
+  const alternate = layers.every((layer, k) => layer.kind !== 'affine' || (layer.window !== undefined && layers[k - 1]?.kind !== 'affine'));
+  return target.window === undefined || alternate;
 };
 
 /** Stages for the bounds of every ReLU's input, and the slopes of each ReLU in the graph that follows them. */
@@ -59,8 +67,10 @@ export function crownBounds(problem: BoundProblem, options: CrownOptions = {}): 
     else if (rowsApply(net, k))
       stages.push(...rowStages(problem, k, at, cheap, { lower: boundName(k, 'lower'), upper: boundName(k, 'upper') }, options.all ?? false));
     else {
-      const { lower, upper } = boundNode(net, parameters, k, box, (relu) => reluSlopes(at((net.nodes[relu] as NetworkNode).inputs[0] as number)));
-      stages.push({ kind: 'whole', outputs: { [boundName(k, 'lower')]: lower, [boundName(k, 'upper')]: upper } });
+      const tight = boundNode(net, parameters, k, box, (relu) => reluSlopes(at((net.nodes[relu] as NetworkNode).inputs[0] as number)));
+      const unstable = greater(neg(mul(cheap.lower, cheap.upper)), 0);
+      const choose = (side: keyof Bounds) => (options.all ? tight[side] : where(unstable, tight[side], cheap[side]));
+      stages.push({ kind: 'whole', outputs: { [boundName(k, 'lower')]: choose('lower'), [boundName(k, 'upper')]: choose('upper') } });
     }
     known.set(k, stored);
   });
