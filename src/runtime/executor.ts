@@ -8,7 +8,7 @@ type Arrays = Map<string, HostData>;
 
 export interface PlanResult {
   readonly outputs: Readonly<Record<string, HostData>>;
-  /** Gradients of `loss` in the order of the plan's `wrt`. */
+  /** Gradients of `loss` in the order of the plan's `wrt`; overwritten by the plan's next run. */
   readonly gradients: readonly Floats[];
 }
 
@@ -108,7 +108,7 @@ export function createExecutor(): Executor {
       const indices: Record<string, HostData> = { channel, place, position };
       const made = await call(plan, program, arrays, reverse ? { ...indices, [gradientName('lower')]: l, [gradientName('upper')]: u } : indices);
       if (reverse) {
-        for (const [name, value] of Object.entries(made)) addInto(arrays, name, value as Floats, fresh);
+        for (const [name, value] of Object.entries(made)) addInto(arrays, name, fresh.has(name) ? (value as Floats) : (value as Floats).slice(), fresh);
         continue;
       }
       const newLower = made.lower as Floats;
@@ -147,7 +147,7 @@ export function createExecutor(): Executor {
         }
       }
       return {
-        outputs: Object.fromEntries(plan.results.map((name) => [name, arrays.get(name) as HostData])),
+        outputs: Object.fromEntries(plan.results.map((name) => [name, (arrays.get(name) as HostData).slice()])),
         gradients: plan.wrt.map(({ name, shape, dtype }) => (arrays.get(gradientName(name)) ?? hostArray(dtype, sizeOf(shape))) as Floats),
       };
     },

@@ -3,11 +3,12 @@ import './telemetry.js';
 
 import ort from 'onnxruntime-node';
 import type { EncodedProgram } from '../graph/encode.js';
-import type { DType, HostData, Shape } from '../graph/tensor.js';
+import { type DType, type HostData, hostArray, type Shape, sizeOf } from '../graph/tensor.js';
 
 export type Feeds = Readonly<Record<string, HostData>>;
 
 export interface Session {
+  /** Outputs by name. They are the session's own arrays, overwritten by its next run: copy what is to be kept. */
   run(feeds: Feeds): Promise<Record<string, HostData>>;
   close(): Promise<void>;
 }
@@ -34,18 +35,26 @@ const asOrt = (data: HostData, dtype: DType, shape: Shape): ort.Tensor => new or
 export async function openSession(program: EncodedProgram): Promise<Session> {
   const double = [...program.inputs, ...program.outputs].some(({ dtype }) => dtype === 'float64');
   const session = await ort.InferenceSession.create(program.bytes.slice(), double ? DOUBLE_OPTIONS : OPTIONS);
+  // Outputs that the runtime allocates are freed by the garbage collector, which does not know their size: memory would grow
+  // without bound, and every run would touch fresh pages.
+  const outputs: Record<string, HostData> = {};
+  const fetches: Record<string, ort.Tensor> = {};
+  for (const { name, shape, dtype } of program.outputs) {
+    outputs[name] = hostArray(dtype, sizeOf(shape));
+    fetches[name] = asOrt(outputs[name] as HostData, dtype, shape);
+  }
   return {
     async run(feeds) {
       const tensors: Record<string, ort.Tensor> = {};
       for (const { name, shape, dtype } of program.inputs) {
         const data = feeds[name];
-        const size = shape.reduce((a, b) => a * b, 1);
+        const size = sizeOf(shape);
         if (data === undefined || data.length !== size)
           throw new Error(`program: input ${name} expects [${shape.join(',')}] ${dtype}, got ${data === undefined ? 'nothing' : `${data.length} values`}`);
         tensors[name] = asOrt(data, dtype, shape);
       }
-      const results = await session.run(tensors);
-      return Object.fromEntries(program.outputs.map(({ name }) => [name, (results[name] as ort.Tensor).data as HostData]));
+      await session.run(tensors, fetches);
+      return outputs;
     },
     close: () => session.release(),
   };

@@ -3,7 +3,7 @@ import { broadcastable, type GraphCase, itHolds, runProgram, separated, shapes }
 import { evaluate } from '../evaluate.js';
 import type { Tensor } from '../tensor.js';
 import { mul } from './arithmetic.js';
-import { abs, greater, maximum, minimum, relu, signum, square, where } from './comparison.js';
+import { abs, greater, maximum, minimum, relu, sign, square, where } from './comparison.js';
 import { input } from './leaves.js';
 
 const pairs = (operator: (a: Tensor, b: Tensor) => Tensor) =>
@@ -32,8 +32,8 @@ describe('comparisons and piecewise-linear functions', () => {
   itHolds('|x|', single(abs));
   itHolds('x²', single(square));
   itHolds(
-    'signum, flat but at zero',
-    single((x) => mul(signum(x), x)),
+    'sign, flat but at zero',
+    single((x) => mul(sign(x), x)),
   );
 
   it('compares to booleans, the same in ONNX Runtime', async () => {
@@ -44,8 +44,8 @@ describe('comparisons and piecewise-linear functions', () => {
     expect([...((await runProgram({ holds: greater(a, b) }, feeds)).holds ?? [])]).toEqual([...expected]);
   });
 
-  it('calls zero not positive: relu and |x| have their left derivative there, signum is −1', () => {
+  it('calls zero neither positive nor negative: sign and the derivatives of relu and |x| are 0 there', () => {
     const x = input('x', [1], 'float64');
-    expect(evaluate([signum(x), relu(x), greater(x, 0)], { x: [0] }).map((v) => v[0])).toEqual([-1, 0, 0]);
+    expect(evaluate([sign(x), relu(x), greater(x, 0)], { x: [0] }).map((v) => v[0])).toEqual([0, 0, 0]);
   });
 });

@@ -1,9 +1,8 @@
 /** Whole-row selection: by tables fixed in the graph (im2col and its adjoint) or by indices given at run time. */
 import { apply, type FloatType, fail, GraphError, type Operator, sizeOf, type Tensor } from '../tensor.js';
 import { addAll } from './arithmetic.js';
-import { reshape } from './layout.js';
+
 import { constant, zeros } from './leaves.js';
-import { gemm } from './matrix.js';
 
 /** Row numbers of a source; −1 selects a row of zeros. */
 export type RowTable = Int32Array;
@@ -140,9 +139,6 @@ const hotOperator: Operator = {
 /** [rows, n] with 1 where the row's number equals index[n], else 0. */
 export const equalRows = (index: Tensor, rows: number, dtype: FloatType): Tensor => apply(hotOperator, [index], { rows, dtype });
 
-/** Up to this many target rows a product with a one-hot matrix beats ORT's scatter. */
-const ONE_HOT_ROWS = 64;
-
 const scatterOperator: Operator = {
   name: 'ScatterAddRows',
   infer(inputs, attributes) {
@@ -177,11 +173,7 @@ const scatterOperator: Operator = {
 const INT64 = 7;
 
 /** Adds row i of x to row rows[i] of a zero tensor of `count` rows: the adjoint of takeRows. */
-export function scatterAddRows(x: Tensor, rows: Tensor, count: number): Tensor {
-  if (count > ONE_HOT_ROWS) return apply(scatterOperator, [x, rows], { rows: count });
-  const flat = reshape(x, [x.shape[0] as number, rowSize(x)]);
-  return reshape(gemm(equalRows(rows, count, x.dtype as FloatType), flat), [count, ...x.shape.slice(1)]);
-}
+export const scatterAddRows = (x: Tensor, rows: Tensor, count: number): Tensor => apply(scatterOperator, [x, rows], { rows: count });
 
 /** Rows chosen by a table that holds −1, from a source known to have a zero row at `zeroRow`. */
 export const withZeroRow = (table: RowTable, zeroRow: number): RowTable => table.map((row) => (row < 0 ? zeroRow : row));
