@@ -88,25 +88,13 @@ export function rowStages(
           baseLower = plus(baseLower, add(straight, bent));
           baseUpper = plus(baseUpper, sub(straight, bent));
         }
-        steps.push((rows, row) => passRelu(rows, row, middles, halves));
+        steps.push((rows, row) => passFirstRelu(rows, row.place, middles, halves));
       } else {
         const intercepts = share(name('intercept', k), mul(regionTable(slopes.intercept, region), 0.5));
         const centres = centre && share(name('centre', k), regionTable(centre, region));
         steps.push((rows, row) => {
-          const chosen = takeRows(intercepts, row.place);
-          const withIntercept: RowState = {
-            ...rows,
-            lowerOffset: plus(rows.lowerOffset, rowSum(mul(sub(rows.lower, abs(rows.lower)), chosen))),
-            upperOffset: plus(rows.upperOffset, rowSum(mul(add(rows.upper, abs(rows.upper)), chosen))),
-          };
-          const next = passRelu(withIntercept, row, middles, halves);
-          if (centres === undefined) return next;
-          const value = takeRows(centres, row.place);
-          return {
-            ...next,
-            lowerOffset: plus(next.lowerOffset, rowSum(mul(next.lower, value))),
-            upperOffset: plus(next.upperOffset, rowSum(mul(next.upper, value))),
-          };
+          const next = passRelu(rows, row.place, middles, halves, intercepts);
+          return centres ? withConstants(next, (a) => rowSum(mul(a, takeRows(centres, row.place)))) : next;
         });
       }
     } else if (passed.kind === 'affine') {
@@ -115,13 +103,10 @@ export function rowStages(
       const matrix = hasAdjointMatrix(here, passed) ? share(name('matrix', k), adjointMatrix(here, passed, layerWeights)) : undefined;
       // Behind the first ReLU everything is affine in the input, and its value at the centre is already counted.
       const passedBias = k > firstRelu ? layerWeights.bias : undefined;
+      const back = (a: Tensor) => (matrix ? gemm(a, matrix) : regionAdjoint(a, here, passed, layerWeights));
       steps.push((rows) => {
-        const back = (a: Tensor) => (matrix ? gemm(a, matrix) : regionAdjoint(a, here, passed, layerWeights));
-        const constant = (a: Tensor) => gemm(a, regionBias(passedBias as Tensor, here));
-        const same = rows.lower === rows.upper;
-        const lower = back(rows.lower);
-        const offsets = passedBias && { lowerOffset: plus(rows.lowerOffset, constant(rows.lower)), upperOffset: plus(rows.upperOffset, constant(rows.upper)) };
-        return { ...rows, ...offsets, lower, upper: same ? lower : back(rows.upper) };
+        const counted = passedBias ? withConstants(rows, (a) => gemm(a, regionBias(passedBias, here))) : rows;
+        return { ...counted, middle: back(rows.middle), spread: rows.spread && back(rows.spread), magnitude: undefined };
       });
       region = regionBehind(region, passed);
     }
@@ -133,15 +118,22 @@ export function rowStages(
   const upperBase = share(name('base upper'), reshape(add(zero, baseUpper ?? zero), [features * batch, 1]));
   const start = startRows(layer, weights);
 
+  const magnitudes = abs(start);
   const build = (row: RowIndices) => {
-    const a = takeRows(start, row.channel);
-    const initial: RowState = { lower: a, upper: a, lowerOffset: takeRows(lowerBase, row.position), upperOffset: takeRows(upperBase, row.position) };
-    const { lower, upper, lowerOffset, upperOffset } = steps.reduce((state, step) => step(state, row), initial);
-    const spread = takeRows(radius, row.place);
+    const initial: RowState = {
+      middle: takeRows(start, row.channel),
+      spread: undefined,
+      magnitude: takeRows(magnitudes, row.channel),
+      lowerOffset: takeRows(lowerBase, row.position),
+      upperOffset: takeRows(upperBase, row.position),
+    };
+    const state = steps.reduce((rows, step) => step(rows, row), initial);
+    const { lower, upper } = ends(state);
+    const radii = takeRows(radius, row.place);
     const rows = row.channel.shape[0] as number;
     return {
-      lower: reshape(sub(lowerOffset as Tensor, rowSum(mul(abs(lower), spread))), [rows]),
-      upper: reshape(add(upperOffset as Tensor, rowSum(mul(abs(upper), spread))), [rows]),
+      lower: reshape(sub(state.lowerOffset, rowSum(mul(abs(lower), radii))), [rows]),
+      upper: reshape(add(state.upperOffset, rowSum(mul(abs(upper), radii))), [rows]),
     };
   };
   const cheapNames = { lower: name('cheap lower'), upper: name('cheap upper') };
@@ -153,23 +145,59 @@ export function rowStages(
   ];
 }
 
-/** Coefficients of the lower and upper bound of each row, [rows, region size], and constants [rows, 1]. */
+/**
+ * Coefficients of each row, [rows, region size]: middle + spread of its lower bound, middle − spread of its upper bound (affine layers
+ * carry both alike), and the constants of the two bounds, [rows, 1].
+ */
 interface RowState {
-  readonly lower: Tensor;
-  readonly upper: Tensor;
-  readonly lowerOffset: Tensor | undefined;
-  readonly upperOffset: Tensor | undefined;
+  readonly middle: Tensor;
+  /** Undefined for zero: before the first ReLU both bounds have the same coefficients. */
+  readonly spread: Tensor | undefined;
+  /** |middle| where it is at hand. */
+  readonly magnitude: Tensor | undefined;
+  readonly lowerOffset: Tensor;
+  readonly upperOffset: Tensor;
 }
 
 const rowSum = (x: Tensor): Tensor => sum(x, [1]);
 
-/** lower ← S∘a + D∘|a|, upper ← S∘a − D∘|a|. */
-function passRelu(rows: RowState, { place }: RowIndices, middles: Tensor, halves: Tensor): RowState {
-  const middle = takeRows(middles, place);
-  const half = takeRows(halves, place);
+const ends = ({ middle, spread }: RowState): { lower: Tensor; upper: Tensor } =>
+  spread === undefined ? { lower: middle, upper: middle } : { lower: add(middle, spread), upper: sub(middle, spread) };
+
+/** Adds a linear function of the coefficients to both constants. */
+function withConstants(rows: RowState, value: (coefficients: Tensor) => Tensor): RowState {
+  const middle = value(rows.middle);
+  if (rows.spread === undefined) return { ...rows, lowerOffset: add(rows.lowerOffset, middle), upperOffset: add(rows.upperOffset, middle) };
+  const spread = value(rows.spread);
+  return { ...rows, lowerOffset: add(rows.lowerOffset, add(middle, spread)), upperOffset: add(rows.upperOffset, sub(middle, spread)) };
+}
+
+/** A ReLU where both bounds have the coefficients a: S∘a ± D∘|a|. */
+function passFirstRelu(rows: RowState, place: Tensor, middles: Tensor, halves: Tensor): RowState {
+  const middle = mul(rows.middle, takeRows(middles, place));
+  const spread = mul(rows.magnitude ?? abs(rows.middle), takeRows(halves, place));
+  return { ...rows, middle, spread, magnitude: undefined };
+}
+
+/** A ReLU further on: lower ← S∘l + D∘|l|, upper ← S∘u − D∘|u|; l⁻·μ and u⁺·μ join the constants (`intercepts` is μ/2). */
+function passRelu(rows: RowState, place: Tensor, middles: Tensor, halves: Tensor, intercepts: Tensor): RowState {
+  if (rows.spread === undefined) {
+    const intercept = takeRows(intercepts, place);
+    const magnitude = rows.magnitude ?? abs(rows.middle);
+    const lowerOffset = add(rows.lowerOffset, rowSum(mul(sub(rows.middle, magnitude), intercept)));
+    const upperOffset = add(rows.upperOffset, rowSum(mul(add(rows.middle, magnitude), intercept)));
+    return passFirstRelu({ ...rows, magnitude, lowerOffset, upperOffset }, place, middles, halves);
+  }
+  const { lower, upper } = ends(rows);
+  const [low, high] = [abs(lower), abs(upper)];
+  const intercept = takeRows(intercepts, place);
+  const scale = takeRows(middles, place);
+  const half = mul(takeRows(halves, place), 0.5);
   return {
-    ...rows,
-    lower: add(mul(rows.lower, middle), mul(abs(rows.lower), half)),
-    upper: sub(mul(rows.upper, middle), mul(abs(rows.upper), half)),
+    middle: add(mul(scale, rows.middle), mul(half, sub(low, high))),
+    spread: add(mul(scale, rows.spread), mul(half, add(low, high))),
+    magnitude: undefined,
+    lowerOffset: add(rows.lowerOffset, rowSum(mul(sub(lower, low), intercept))),
+    upperOffset: add(rows.upperOffset, rowSum(mul(add(upper, high), intercept))),
   };
 }

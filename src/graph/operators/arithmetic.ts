@@ -46,6 +46,8 @@ const divOperator = binary({
   gradient: (_, b, g, out) => [div(g, b), neg(div(mul(g, out), b))],
 });
 
+const isNegation = (x: Tensor): boolean => x.operator === negOperator;
+
 type Operand = Tensor | number;
 function operands({ name }: Operator, a: Operand, b: Operand): [Tensor, Tensor] {
   const like = typeof a === 'number' ? (b as Tensor) : a;
@@ -59,12 +61,15 @@ const unchanged = (x: Tensor, other: Tensor, neutral: number): boolean =>
 export function add(a: Operand, b: Operand): Tensor {
   const [x, y] = operands(addOperator, a, b);
   if (unchanged(x, y, 0)) return x;
-  return unchanged(y, x, 0) ? y : apply(addOperator, [x, y]);
+  if (unchanged(y, x, 0)) return y;
+  if (isNegation(y)) return apply(subOperator, [x, y.inputs[0] as Tensor]);
+  return isNegation(x) ? apply(subOperator, [y, x.inputs[0] as Tensor]) : apply(addOperator, [x, y]);
 }
 /** a − b */
 export function sub(a: Operand, b: Operand): Tensor {
   const [x, y] = operands(subOperator, a, b);
-  return unchanged(x, y, 0) ? x : apply(subOperator, [x, y]);
+  if (unchanged(x, y, 0)) return x;
+  return isNegation(y) ? apply(addOperator, [x, y.inputs[0] as Tensor]) : apply(subOperator, [x, y]);
 }
 /** a · b, element by element */
 export function mul(a: Operand, b: Operand): Tensor {
@@ -86,7 +91,7 @@ const negOperator: Operator = {
   evaluate: (_, [x]) => (x as Float64Array).map((v) => -v),
 };
 /** −x */
-export const neg = (x: Tensor): Tensor => (x.operator === negOperator ? (x.inputs[0] as Tensor) : apply(negOperator, [x]));
+export const neg = (x: Tensor): Tensor => (isNegation(x) ? (x.inputs[0] as Tensor) : apply(negOperator, [x]));
 
 const sumAllOperator: Operator = {
   name: 'Sum',

@@ -1,0 +1,94 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { total } from '../graph/index.js';
+import { featuresOf } from '../network/layers/layer.js';
+import type { Network } from '../network/network.js';
+import { marginCrossEntropy } from '../objective/losses.js';
+import { boundProblem, randomBox, runStages, withCapacities } from '../testing/bound-programs.js';
+import { normalNumbers, randomLabels } from '../testing/numbers.js';
+import { distance } from '../testing/operator-check.js';
+import { convolutionalNetworks, denseNetworks, randomParameters, residualNetworks } from '../testing/random-networks.js';
+import { crown, crownWith } from './crown.js';
+import { crownIbp } from './crown-ibp.js';
+import { interval } from './interval.js';
+import type { Relaxation } from './relaxation.js';
+
+const BATCH = 2;
+const STEP = 1e-6;
+const DIRECTIONS = 6;
+
+/** Stages whose output `loss` is the summed robust cross-entropy. */
+function lossStages(relaxation: Relaxation, net: Network, capacities: readonly number[]) {
+  const { stages, margins } = relaxation.bound(boundProblem(net, BATCH));
+  return [...withCapacities(stages, capacities), { kind: 'whole', outputs: { loss: total(marginCrossEntropy(margins)) } } as const];
+}
+
+const boxFeeds = (net: Network, seed: number, epsilon: number) => ({
+  ...randomBox(seed, featuresOf(net.input), BATCH, epsilon),
+  labels: randomLabels(`labels ${seed}`, BATCH, net.classes),
+});
+
+describe('the gradient of the robust loss in the parameters', () => {
+  const networks = fc.oneof(denseNetworks, convolutionalNetworks(), residualNetworks);
+  it.each([
+    ['ibp', interval],
+    ['crown-ibp', crownIbp],
+    ['crown', crown],
+    ['crown of every neuron', crownWith({ all: true })],
+  ])('is its directional derivative wherever that exists: %s', async (_, relaxation) => {
+    let [compared, kinks] = [0, 0];
+    await fc.assert(
+      fc.asyncProperty(networks, fc.nat(), fc.constantFrom(0.05, 0.3), async (net, seed, epsilon) => {
+        const stages = lossStages(relaxation, net, [16]);
+        const parameters = randomParameters(net, seed);
+        const names = Object.keys(parameters);
+        const box = boxFeeds(net, seed, epsilon);
+        const directions = Array.from({ length: DIRECTIONS }, (_, d) =>
+          Object.fromEntries(names.map((name) => [name, normalNumbers(`${name} direction ${d} ${seed}`, parameters[name]?.length as number)])),
+        );
+        const moved = (direction: Record<string, Float64Array>, step: number) =>
+          Object.fromEntries(names.map((name) => [name, (parameters[name] as Float64Array).map((p, i) => p + step * (direction[name]?.[i] as number))]));
+        const [at] = await runStages(stages, [{ ...parameters, ...box }], names);
+        const values = await runStages(
+          stages,
+          directions.flatMap((direction) => [STEP, -STEP].map((step) => ({ ...moved(direction, step), ...box }))),
+        );
+        const loss = at?.outputs.loss?.[0] as number;
+        directions.forEach((direction, d) => {
+          const above = ((values[2 * d]?.outputs.loss?.[0] as number) - loss) / STEP;
+          const below = (loss - (values[2 * d + 1]?.outputs.loss?.[0] as number)) / STEP;
+          const size = 1 + Math.abs(above) + Math.abs(below);
+          // The two sides disagree by the curvature times the step, unless a kink or a jump of the relaxation lies between them.
+          const bend = Math.abs(above - below) / size;
+          if (bend > 1e-3) {
+            kinks++;
+            return;
+          }
+          compared++;
+          const slope = names.reduce(
+            (sum, name, k) => (at?.gradients[k] as Float64Array).reduce((part, g, i) => part + g * (direction[name]?.[i] as number), sum),
+            0,
+          );
+          expect(Math.abs(slope - (above + below) / 2) / size, `slope ${slope}, differences ${above} and ${below}`).toBeLessThan(1e-6 + bend);
+        });
+      }),
+      { numRuns: 12 },
+    );
+    expect(compared).toBeGreaterThan(5 * kinks);
+  });
+
+  it('does not depend on how rows are split into programs', async () => {
+    await fc.assert(
+      fc.asyncProperty(convolutionalNetworks({ min: 2, max: 2 }), fc.nat(), async (net, seed) => {
+        const feeds = [{ ...randomParameters(net, seed), ...boxFeeds(net, seed, 0.2) }];
+        const [whole, split] = await Promise.all(
+          [[128], [2, 8]].map(async (capacities) => (await runStages(lossStages(crown, net, capacities), feeds, Object.keys(randomParameters(net, seed))))[0]),
+        );
+        whole?.gradients.forEach((expected, k) => {
+          expect(distance(split?.gradients[k] as Float64Array, expected)).toBeLessThan(1e-12);
+        });
+      }),
+      { numRuns: 6 },
+    );
+  });
+});
