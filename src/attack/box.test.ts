@@ -32,7 +32,8 @@ describe('the ball of an attack', () => {
         expect(exact(x) - exact(low) <= exact(epsilon) && exact(high) - exact(x) <= exact(epsilon)).toBe(true);
         expect(low >= 0 && low <= x && x <= high && high <= 1).toBe(true);
       }),
-      { numRuns: 2000 },
+      // The example's distance, in doubles, rounds to ε itself although the end is outside.
+      { numRuns: 2000, examples: [[3 * 2 ** -56, 0.5 - 2 ** -54]] },
     );
   });
 

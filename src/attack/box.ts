@@ -24,13 +24,6 @@ function neighbour(v: number, direction: 1 | -1): number {
   return single[0] as number;
 }
 
-/** The smallest float32 ≥ v. */
-function roundUp(v: number): number {
-  const near = Math.fround(v);
-  return near < v ? neighbour(near, 1) : near;
-}
-const roundDown = (v: number): number => -roundUp(-v);
-
 /** What rounding to a double took from a − b: a − b = fl(a − b) + this, exactly (Knuth's TwoSum). */
 function roundingError(a: number, b: number): number {
   const s = a - b;
@@ -60,8 +53,8 @@ export function ball(x: Float32Array, epsilon: number, clip = true): AttackBox {
 
 /** The float32 furthest from v in a direction whose distance from v is at most ε, in real arithmetic. */
 function within(v: number, epsilon: number, direction: 1 | -1): number {
-  const end = direction === 1 ? roundDown(v + epsilon) : roundUp(v - epsilon);
-  // v ± ε was itself rounded, to a double; that matters when the double is a float32.
+  const end = Math.fround(v + direction * epsilon);
+  // Rounded to double and then to float32, the end is at most one float32 too far; the distance to v tells, its own rounding included.
   const [far, near] = direction === 1 ? [end, v] : [v, end];
   const distance = far - near;
   const outside = distance > epsilon || (distance === epsilon && roundingError(far, near) > 0);
