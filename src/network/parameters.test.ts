@@ -76,6 +76,8 @@ describe('a parameter file', () => {
   });
 
   it.each(['fc-small', 'cnn5'] as ArchitectureName[])('of one architecture is refused by another (%s)', (name) => {
-    expect(() => decodeParameters(architecture(name, [1, 8, 8], 3), encodeParameters(net, arrays))).toThrow(/missing: .+; unknown: |trained with another architecture/);
+    expect(() => decodeParameters(architecture(name, [1, 8, 8], 3), encodeParameters(net, arrays))).toThrow(
+      /missing: .+; unknown: |trained with another architecture/,
+    );
   });
 });
