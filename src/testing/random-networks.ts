@@ -29,7 +29,7 @@ function reluChain(name: string, input: Extents, affine: readonly ((from: Extent
     layers.push(layer);
     extents = layer.output;
   });
-  return chain(name, input, layers);
+  return shown(chain(name, input, layers));
 }
 
 const linear = (outputs: number) => (from: Extents) => linearLayer(from, outputs);
@@ -43,6 +43,12 @@ const fitting =
       padding,
       kernel: [Math.min(kernel[0], from[1] + padding[0] + padding[2]), Math.min(kernel[1], from[2] + padding[1] + padding[3])],
     });
+
+/** Shows a counterexample as its layers instead of their code. */
+function shown(net: Network): Network {
+  const text = () => net.nodes.map(({ layer, inputs }, k) => `${k}: ${layer.name}(${inputs.join(',')}) → ${layer.output.join('×')}`).join('; ');
+  return Object.assign(net, { [fc.toStringMethod]: () => `${net.name} on ${net.input.join('×')}: ${text()}` });
+}
 
 /** Two to four linear layers. */
 export const denseNetworks: fc.Arbitrary<Network> = fc
@@ -101,7 +107,7 @@ export const residualNetworks: fc.Arbitrary<Network> = fc
     const skip = stride === 1 ? block : add(convolutionLayer(input, { channels, kernel: [1, 1], stride: [stride, stride] }), block);
     const joined = add(joinLayer(first.output), branch, skip);
     add(linearLayer(first.output, classes), add(reluLayer(first.output), joined));
-    return network('residual', input, nodes);
+    return shown(network('residual', input, nodes));
   });
 
 /** Weights from N(0, 2/fan_in) and biases from N(0, 0.1), by name. */
