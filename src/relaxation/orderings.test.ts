@@ -97,6 +97,7 @@ describe('margins of relaxations', () => {
   });
 
   it('fall as ε grows, for intervals', async () => {
+    let fell = 0;
     await fc.assert(
       fc.asyncProperty(networks, fc.nat(), async (net, seed) => {
         const margins = await marginsOf(interval, net, nested(net, seed, [0, 0.01, 0.1, 0.3, 1]));
@@ -104,10 +105,11 @@ describe('margins of relaxations', () => {
           const narrower = margins[i] as Float64Array;
           for (const [j, value] of wider.entries()) expect(value).toBeLessThanOrEqual((narrower[j] as number) + 1e-12 * (1 + Math.abs(value)));
         });
-        expect(margins.at(-1)).not.toEqual(margins[0]);
+        if (margins.at(-1)?.every((value, i) => value < (margins[0]?.[i] as number))) fell++; // a network whose ReLUs are all off stays
       }),
       { numRuns: 10 },
     );
+    expect(fell).toBeGreaterThan(0);
   });
 
   it('are exact for CROWN and CROWN-IBP where no neuron is unstable, and intervals are at most as high', async () => {

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests that take minutes: `npm run test:slow`. */
+export default defineConfig({
+  test: {
+    include: ['src/**/*.slow.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 900_000,
+    env: { ORT_DISABLE_TELEMETRY: '1' },
+    reporters: ['default', './scripts/closing-line.ts'],
+  },
+});
