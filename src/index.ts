@@ -1,0 +1,32 @@
+/** tautnet as a library: everything the command line does, and the parts it is made of. */
+export * from './attack/attack-program.js';
+export * from './attack/multi-target.js';
+export * from './attack/pgd.js';
+export * from './data/index.js';
+export * from './formats/safetensors.js';
+export * from './graph/index.js';
+export * from './network/architectures.js';
+export * from './network/initialization.js';
+export * from './network/layers/layer.js';
+// The data room has a function of the same name; both count the values of one image.
+export { featuresOf } from './network/layers/layer.js';
+export * from './network/network.js';
+export * from './network/onnx-export.js';
+export * from './network/onnx-import.js';
+export * from './network/parameters.js';
+export * from './objective/input-box.js';
+export * from './objective/losses.js';
+export * from './objective/objective.js';
+export * from './relaxation/index.js';
+export * from './runtime/executor.js';
+export * from './runtime/plan.js';
+export * from './runtime/pool.js';
+export * from './runtime/random.js';
+export * from './smoothing/index.js';
+export * from './smoothing/pooled-objective.js';
+export * from './training/adam.js';
+export * from './training/clipup.js';
+export * from './training/loop.js';
+export * as schedules from './training/schedules.js';
+export * from './training/sgd.js';
+export * from './training/update-rule.js';
