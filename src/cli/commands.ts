@@ -1,5 +1,6 @@
 /** The commands of `tautnet`, in the order in which help lists them. */
+import { makeCertifyCommand } from './certify.js';
 import type { MakeCommand } from './command.js';
 import { makeTrainCommand } from './train.js';
 
-export const COMMANDS: readonly MakeCommand[] = [makeTrainCommand];
+export const COMMANDS: readonly MakeCommand[] = [makeTrainCommand, makeCertifyCommand];

@@ -90,7 +90,7 @@ export function createObjective(options: ObjectiveOptions): Objective {
     outputs.certified = count(worstMargin(bound.margins));
   }
   if (options.l1) losses.push(mul(mul(weightNorm(parameters), options.l1), total(weight)));
-  if (options.warmupRegularizer && box) losses.push(mul(mul(warmupRegularizer(net, parameters, box), scalar('regularization')), total(weight)));
+  if (options.warmupRegularizer && box) losses.push(mul(mul(warmupRegularizer(net, parameters, box, present), scalar('regularization')), total(weight)));
   const loss = losses.reduce((a, b) => add(a, b));
   const all: Stage[] = [...stages, { kind: 'whole', outputs: { loss, ...outputs } }];
   const differentiable = relaxation === undefined || relaxation.differentiable;

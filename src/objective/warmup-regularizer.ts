@@ -7,7 +7,7 @@
  *
  * ξ = 0.5. Its weight in training is λ·(1 − ε_t/ε).
  */
-import { add, addAll, constant, div, greater, maximum, minimum, mul, neg, relu, type Shape, sub, type Tensor, total, where } from '../graph/index.js';
+import { add, addAll, constant, div, greater, maximum, minimum, mul, neg, relu, sub, type Tensor, total, where } from '../graph/index.js';
 import type { Network, Parameters } from '../network/network.js';
 import { intervalBounds } from '../relaxation/interval.js';
 import type { Bounds } from '../relaxation/relaxation.js';
@@ -15,29 +15,29 @@ import type { Bounds } from '../relaxation/relaxation.js';
 const TOLERANCE = 0.5;
 const TINY = 1e-12;
 
-const size = (shape: Shape): number => shape.reduce((a, b) => a * b, 1);
-const mean = (x: Tensor): Tensor => mul(total(x), 1 / size(x.shape));
+/** Mean of x [features, batch] over the images that are present. */
+const mean = (x: Tensor, present: Tensor): Tensor => div(total(mul(x, present)), mul(maximum(total(present), 1), x.shape[0] as number));
 /** relu(ξ − ratio)/ξ */
 const shortfall = (ratio: Tensor): Tensor => mul(relu(sub(TOLERANCE, ratio)), 1 / TOLERANCE);
 /** min(a/b, b/a), at most 1; 0 where one of them is 0. */
 const balance = (a: Tensor, b: Tensor): Tensor => div(minimum(a, b), maximum(maximum(a, b), TINY));
 
-function layerTerm({ lower, upper }: Bounds, inputWidth: Tensor): Tensor {
-  const tightness = shortfall(div(inputWidth, maximum(mean(sub(upper, lower)), TINY)));
+function layerTerm({ lower, upper }: Bounds, inputWidth: Tensor, present: Tensor): Tensor {
+  const tightness = shortfall(div(inputWidth, maximum(mean(sub(upper, lower), present), TINY)));
   const centre = mul(add(lower, upper), 0.5);
   const zero = constant(0, [], lower.dtype);
-  const active = (x: Tensor) => total(where(greater(lower, 0), x, zero));
-  const inactive = (x: Tensor) => total(where(greater(neg(upper), 0), x, zero));
-  const deviation = sub(centre, mean(centre));
+  const active = (x: Tensor) => total(mul(where(greater(lower, 0), x, zero), present));
+  const inactive = (x: Tensor) => total(mul(where(greater(neg(upper), 0), x, zero), present));
+  const deviation = sub(centre, mean(centre, present));
   const squared = mul(deviation, deviation);
   return addAll([tightness, shortfall(balance(active(centre), neg(inactive(centre)))), shortfall(balance(active(squared), inactive(squared)))]);
 }
 
-/** The regulariser over a box, a scalar; 0 for networks without ReLU. */
-export function warmupRegularizer(net: Network, parameters: Parameters, box: Bounds): Tensor {
+/** The regulariser over the boxes of the images that `present` [1, batch] marks with 1 (0 for padding), a scalar; 0 for networks without ReLU. */
+export function warmupRegularizer(net: Network, parameters: Parameters, box: Bounds, present: Tensor): Tensor {
   const values = intervalBounds(net, parameters, box);
-  const inputWidth = mean(sub(box.upper, box.lower));
-  const terms = net.nodes.flatMap(({ layer, inputs }) => (layer.kind === 'relu' ? [layerTerm(values[inputs[0] as number] ?? box, inputWidth)] : []));
+  const inputWidth = mean(sub(box.upper, box.lower), present);
+  const terms = net.nodes.flatMap(({ layer, inputs }) => (layer.kind === 'relu' ? [layerTerm(values[inputs[0] as number] ?? box, inputWidth, present)] : []));
   if (terms.length === 0) return constant(0, [], box.lower.dtype);
   return mul(addAll(terms), 1 / terms.length);
 }

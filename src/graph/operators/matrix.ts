@@ -33,8 +33,13 @@ const gemmOperator: Operator = {
       emit.node('Gemm', operands, { transA: { int: a ? 1 : 0 }, transB: { int: b ? 1 : 0 } });
     const [m, n] = node.shape as [number, number];
     // A weight gradient, few rows times many columns over a long inner axis, is up to twice as fast the other way round.
-    if (inputs.length === 2 && !transA && transB && m < n && innerExtent(node) > LONG_INNER * n)
-      return emit.node('Transpose', [product([inputs[1] as string, inputs[0] as string], false, true)], { perm: { ints: [1, 0] } });
+    if (inputs.length === 2 && !transA && transB && m < n && innerExtent(node) > LONG_INNER * n) {
+      const turned = product([inputs[1] as string, inputs[0] as string], false, true);
+      // As a stack: ORT would fuse the transposition of a matrix back into the product.
+      const stack = emit.node('Reshape', [turned, emit.constant([BigInt(n), BigInt(m), 1n], [3])]);
+      const swapped = emit.node('Transpose', [stack], { perm: { ints: [1, 0, 2] } });
+      return emit.node('Reshape', [swapped, emit.constant([BigInt(m), BigInt(n)], [2])]);
+    }
     return product(inputs, transA, transB);
   },
   gradient(node, g) {
