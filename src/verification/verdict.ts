@@ -1,0 +1,90 @@
+/**
+ * What certification says of each image, and of all of them together.
+ *
+ * Every image ends as exactly one of certified, falsified and undecided; the three accuracies are counts of these verdicts.
+ */
+
+/** Relaxations of the cascade, cheapest first. */
+export const boundStages = ['ibp', 'crown-ibp', 'crown'] as const;
+export type BoundStage = (typeof boundStages)[number];
+
+/** Stages in the order in which images pass them. */
+export const stageNames = ['natural', ...boundStages, 'attack'] as const;
+export type StageName = (typeof stageNames)[number];
+
+interface Judged {
+  /** Index in the split. */
+  readonly image: number;
+  readonly label: number;
+}
+
+/** No input in the ball changes the answer. */
+export interface Certified extends Judged {
+  readonly verdict: 'certified';
+  readonly stage: BoundStage;
+  /** Proven lower bound of min over x' in the ball and j ≠ y of f_y(x') − f_j(x'), greater than 0. */
+  readonly margin: number;
+}
+
+/** An input in the ball, perhaps the image itself, is not given the label. */
+export interface Falsified extends Judged {
+  readonly verdict: 'falsified';
+  readonly stage: 'natural' | 'attack';
+  /** Margin at the counterexample by a plain forward pass, at most 0. */
+  readonly margin: number;
+  /** [features], inside the ball. */
+  readonly counterexample: Float32Array;
+}
+
+/** Neither a proof nor a counterexample was found. */
+export interface Undecided extends Judged {
+  readonly verdict: 'undecided';
+  readonly stage: null;
+  /** The best lower bound found: not enough for a proof. */
+  readonly margin: number;
+}
+
+export type Verdict = Certified | Falsified | Undecided;
+
+/** One stage of a certification. */
+export interface StageReport {
+  /** Images that entered it. */
+  readonly images: number;
+  readonly certified: number;
+  readonly falsified: number;
+  /** Wall clock. */
+  readonly seconds: number;
+  /** Why the stage was left out, where it was. */
+  readonly skipped?: string;
+}
+
+/** Accuracies in [0, 1]; certified ≤ robust accuracy ≤ adversarial. */
+export interface Accuracies {
+  /** The network is right at the image. */
+  readonly natural: number;
+  /** Proven for the whole ball. */
+  readonly certified: number;
+  /** No counterexample is known: certified or undecided. */
+  readonly adversarial: number;
+}
+
+export interface CertificationReport extends Accuracies {
+  readonly images: number;
+  /** Radius of the ball in pixels of [0, 1]. */
+  readonly epsilon: number;
+  readonly stages: Readonly<Record<StageName, StageReport>>;
+  /** Wall clock of everything. */
+  readonly seconds: number;
+  /** One for each image, in the order of the images. */
+  readonly verdicts: readonly Verdict[];
+}
+
+/** The accuracies that verdicts amount to. */
+export function accuraciesOf(verdicts: readonly Verdict[]): Accuracies {
+  const part = (holds: (verdict: Verdict) => boolean): number => verdicts.filter(holds).length / verdicts.length;
+  return {
+    natural: part(({ stage }) => stage !== 'natural'),
+    certified: part(({ verdict }) => verdict === 'certified'),
+    adversarial: part(({ verdict }) => verdict !== 'falsified'),
+  };
+}
