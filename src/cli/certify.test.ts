@@ -1,0 +1,183 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { datasetNamed } from '../data/datasets.js';
+import { saveLast } from '../experiment/checkpoint-folder.js';
+import { resolveSettings } from '../experiment/resolve-settings.js';
+import { createRun } from '../experiment/run-folder.js';
+import { networkOf } from '../experiment/train-run.js';
+import { decodeSafetensors } from '../formats/safetensors.js';
+import { architecture } from '../network/architectures.js';
+import { initialize } from '../network/initialization.js';
+import { exportOnnx } from '../network/onnx-export.js';
+import { encodeParameters } from '../network/parameters.js';
+import { keyOf } from '../runtime/random.js';
+import { recordedIo, recordedOutput } from '../testing/io.js';
+import { certificationProgress } from './certification-progress.js';
+import { makeCertifyCommand } from './certify.js';
+import { run } from './program.js';
+
+const LIMIT = 40;
+let folder: string;
+let finished: string;
+let model: string;
+
+async function certify(argv: readonly string[]) {
+  const { io, stdout, stderr } = recordedIo();
+  const code = await run(['certify', ...argv], [makeCertifyCommand], io);
+  return { code, stdout: stdout(), stderr: stderr() };
+}
+
+/** A run folder with settings of a small network, unfinished. */
+async function newRun(name: string): Promise<string> {
+  const path = join(folder, name);
+  const run = await createRun(path, resolveSettings({ architecture: 'fc-small', epsilon: 0.002, out: path }));
+  await run.release();
+  return path;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tautnet-certify-'));
+  finished = await newRun('finished');
+  const network = networkOf({ architecture: 'fc-small', normalize: true }, datasetNamed('mnist'));
+  const parameters = initialize(network, 'kaiming', keyOf(1));
+  await writeFile(join(finished, 'parameters.safetensors'), encodeParameters(network, parameters));
+  model = join(folder, 'model.onnx');
+  await writeFile(model, exportOnnx(network, parameters));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('tautnet certify', () => {
+  test('prints one JSON object on stdout and keeps the verdicts and counterexamples in the run', async () => {
+    const { code, stdout, stderr } = await certify([finished, '--limit', String(LIMIT), '--json', '--threads', '1']);
+    expect([code, stdout.split('\n')]).toEqual([0, [expect.any(String), '']]);
+    const result = JSON.parse(stdout) as Record<string, number>;
+    expect(Object.keys(result).sort()).toEqual(['adversarial', 'certified', 'epsilon', 'images', 'natural', 'seconds', 'stages']);
+    expect(result).toMatchObject({ epsilon: 0.002, images: LIMIT });
+    expect(stderr).toContain('natural: 40/40 images');
+
+    const lines = (await readFile(join(finished, 'certificate.jsonl'), 'utf8')).trim().split('\n');
+    const verdicts = lines.map((line) => JSON.parse(line) as { image: number; label: number; verdict: string; counterexample?: number });
+    const part = (kind: string) => verdicts.filter(({ verdict }) => verdict === kind).length / LIMIT;
+    expect(verdicts).toHaveLength(LIMIT);
+    expect(result.certified).toBe(part('certified'));
+    expect(result.adversarial).toBeCloseTo(1 - part('falsified'), 12);
+    expect(part('falsified')).toBeGreaterThan(0);
+    // The first three test images of MNIST are 7, 2 and 1.
+    expect(verdicts.slice(0, 3).map(({ label }) => label)).toEqual([7, 2, 1]);
+    const { tensors, metadata } = decodeSafetensors(await readFile(join(finished, 'counterexamples.safetensors')));
+    expect(tensors.counterexamples?.shape).toEqual([verdicts.filter(({ counterexample }) => counterexample !== undefined).length, 784]);
+    expect(metadata).toMatchObject({ dataset: 'mnist', epsilon: '0.002' });
+  });
+
+  test('an ONNX file of the same network gives the same accuracies, and the table names them all', async () => {
+    const verdicts = join(folder, 'out.jsonl');
+    const common = ['--limit', String(LIMIT), '--threads', '1'];
+    const byRun = JSON.parse((await certify([finished, ...common, '--json'])).stdout) as Record<string, number>;
+    const { code, stdout } = await certify([model, ...common, '--dataset', 'mnist', '--epsilon', '1/500', '--verdicts', verdicts]);
+    expect(code).toBe(0);
+    for (const name of ['natural', 'certified', 'adversarial'])
+      expect(stdout).toMatch(new RegExp(`^${name} +${(100 * (byRun[name] as number)).toFixed(2)} %`, 'm'));
+    for (const stage of ['natural', 'ibp', 'crown-ibp', 'crown', 'attack']) expect(stdout).toMatch(new RegExp(`^${stage} +\\d+ +\\d+ +\\d+ +[\\d.]+ s$`, 'm'));
+    expect((await readFile(verdicts, 'utf8')).split('\n')).toHaveLength(LIMIT + 1);
+    expect((await readFile(join(folder, 'out.counterexamples.safetensors'))).length).toBeGreaterThan(0);
+  });
+
+  test.each([
+    [['--epsilon', '2'], '--epsilon: expected a number in (0, 1], got 2'],
+    [['--epsilon', '0'], '--epsilon: expected a number in (0, 1], got 0'],
+    [['--limit', '0'], '--limit: expected a whole number of at least 1, got "0"'],
+    [['--limit', '1e3'], '--limit: expected a whole number of at least 1, got "1e3"'],
+    [['--attack-steps', '-1'], '--attack-steps: expected a whole number of at least 1, got "-1"'],
+    [['--attack-restarts', 'many'], '--attack-restarts: expected a whole number of at least 1'],
+    [['--dataset', 'mnsit'], '--dataset: expected one of mnist, got "mnsit"; did you mean mnist?'],
+    [['--threads', '0'], '--threads: expected a whole number from 1'],
+    [['--verdicts', '/nonexistent/v.jsonl'], '--verdicts: expected a file in a folder that exists, got /nonexistent/v.jsonl'],
+  ])('%j ends with code 2 and one line that names the flag', async (flags, line) => {
+    const { code, stdout, stderr } = await certify([finished, ...flags]);
+    expect(stderr).toContain(`tautnet: ${line}`);
+    expect([code, stdout, stderr.trimEnd().split('\n').length]).toEqual([2, '', 1]);
+  });
+
+  test('what is no trained network of the data set is refused in one line, with code 2', async () => {
+    const other = join(folder, 'other.onnx');
+    const small = architecture('fc-small', [3, 32, 32], 10);
+    await writeFile(other, exportOnnx(small, initialize(small, 'kaiming', keyOf(1))));
+    const fewer = join(folder, 'fewer.onnx');
+    const binary = architecture('fc-small', [1, 28, 28], 2);
+    await writeFile(fewer, exportOnnx(binary, initialize(binary, 'kaiming', keyOf(1)), { dataset: 'mnist', epsilon: 0.1 }));
+    const cases: [string, string[], string][] = [
+      [join(folder, 'nothing'), [], 'there is nothing; check the path'],
+      [join(finished, 'config.yaml'), [], 'expected an ONNX model'],
+      [folder, [], 'it has no config.yaml'],
+      [model, ['--dataset', 'mnist'], '--epsilon: expected a value, got none'],
+      [other, ['--dataset', 'mnist', '--epsilon', '0.1'], 'expected a network on 1×28×28 images as mnist has them, got 3×32×32'],
+      [fewer, [], 'expected 10 logits, one for each class of mnist, got 2'],
+      [model, ['--dataset', 'mnist', '--epsilon', '0.1', '--verdicts', model], "expected another file than the network's own"],
+    ];
+    for (const [path, flags, line] of cases) {
+      const { code, stdout, stderr } = await certify([path, ...flags]);
+      expect(stderr).toContain(line);
+      expect([code, stdout, stderr.trimEnd().split('\n').length]).toEqual([2, '', 1]);
+    }
+  });
+
+  test('an unfinished run is refused with where it stands and how to finish it, with code 1', async () => {
+    const path = await newRun('unfinished');
+    expect(await certify([path])).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('has no whole checkpoint yet') });
+    await mkdir(join(path, 'checkpoints'), { recursive: true });
+    await saveLast(join(path, 'checkpoints'), { step: 3 });
+    const { code, stderr } = await certify([path]);
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      `tautnet: ${path}: expected a finished run, it is unfinished, its last checkpoint is ${path}/checkpoints/last.safetensors; finish it with \`tautnet train --resume ${path}\`\n`,
+    );
+  });
+
+  test('parameters of a run that diverged, or that are damaged, are refused with code 1', async () => {
+    const path = await newRun('diverged');
+    const network = networkOf({ architecture: 'fc-small', normalize: true }, datasetNamed('mnist'));
+    const parameters = initialize(network, 'kaiming', keyOf(1));
+    (parameters['2.weight'] ?? (Object.values(parameters)[0] as Float32Array))[0] = Number.NaN;
+    const bytes = encodeParameters(network, parameters);
+    await writeFile(join(path, 'parameters.safetensors'), bytes);
+    expect(await certify([path])).toMatchObject({ code: 1, stderr: expect.stringContaining('expected finite parameters') });
+    await writeFile(join(path, 'parameters.safetensors'), bytes.subarray(0, 1000));
+    expect(await certify([path])).toMatchObject({ code: 1, stderr: expect.stringContaining('parameters.safetensors') });
+  });
+});
+
+describe('progress of a certification', () => {
+  const states = [
+    { stage: 'natural', done: 256, total: 300, certified: 0, falsified: 3 },
+    { stage: 'natural', done: 300, total: 300, certified: 0, falsified: 4 },
+    { stage: 'ibp', done: 200, total: 296, certified: 150, falsified: 4 },
+  ] as const;
+
+  test('is one plain line per stage, and more only when a stage takes long', () => {
+    let time = 0;
+    const { output, text } = recordedOutput();
+    const shown = certificationProgress(output, { now: () => time, interval: 1000 });
+    for (const state of states) shown.update(state);
+    time = 1000;
+    shown.update({ ...states[2], done: 250 });
+    shown.update({ ...states[2], done: 296 });
+    shown.stop();
+    expect(text().trimEnd().split('\n')).toEqual([
+      'natural: 300/300 images, 0 certified, 4 falsified so far',
+      'ibp: 250/296 images, 150 certified, 4 falsified so far',
+      'ibp: 296/296 images, 150 certified, 4 falsified so far',
+    ]);
+  });
+
+  test('is a bar on a terminal that ends with a newline', () => {
+    const { output, text } = recordedOutput({ isTTY: true, columns: 100 });
+    const terminal = Object.assign(output, { cursorTo: () => true, clearLine: () => true, moveCursor: () => true });
+    const shown = certificationProgress(terminal);
+    for (const state of states) shown.update(state);
+    shown.stop();
+    expect(text()).toContain('ibp: 200/296 images');
+    expect(text().endsWith('\n')).toBe(true);
+  });
+});

@@ -1,0 +1,143 @@
+/** `tautnet certify`: proofs and counterexamples for the test images of a data set, and the three accuracies they amount to. */
+import { stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { Command } from 'commander';
+import type { Dataset } from '../data/dataset.js';
+import { datasetNamed } from '../data/datasets.js';
+import { UsageError } from '../experiment/errors.js';
+import { checkSetting } from '../experiment/resolve-settings.js';
+import { valueFromText } from '../experiment/setting-text.js';
+import type { SettingName, Settings } from '../experiment/settings.js';
+import { trainedNetwork } from '../experiment/trained-network.js';
+import { featuresOf } from '../network/layers/layer.js';
+import type { Network } from '../network/network.js';
+import { certify } from '../verification/cascade.js';
+import { type CertificateFiles, certificateFiles, writeCertificate } from '../verification/certificate.js';
+import { certificationProgress } from './certification-progress.js';
+import { certificationTable } from './certification-table.js';
+import type { Io, MakeCommand } from './command.js';
+
+/** As Commander gives them: text where an option takes a value. */
+interface CertifyFlags {
+  readonly dataset?: string;
+  readonly epsilon?: string;
+  readonly limit?: string;
+  readonly json?: boolean;
+  readonly threads?: string;
+  readonly dataDir?: string;
+  readonly verdicts?: string;
+  readonly clipBox?: boolean;
+  readonly attackSteps?: string;
+  readonly attackRestarts?: string;
+  readonly seed?: string;
+}
+
+export const makeCertifyCommand: MakeCommand = (io) =>
+  new Command('certify')
+    .description('prove the robustness of a trained network, image by image, and look for counterexamples')
+    .argument('<network>', 'folder of a finished run, or an ONNX file (.onnx, .onnx.gz)')
+    .option('--dataset <name>', 'data set whose test images are certified (default: that of the run)')
+    .option('--epsilon <number>', 'radius ε of the ball, in pixel units of [0, 1], fractions like 2/255 may be used (default: that of the run)')
+    .option('--limit <count>', 'certify this many images only, the first ones (default: all)')
+    .option('--attack-steps <count>', 'gradient steps of the attack (default: 40)')
+    .option('--attack-restarts <count>', 'random starts of the attack for each image (default: 3)')
+    .option('--seed <count>', "seed of the attack's random starts (default: 0)")
+    .option('--clip-box', 'cut the ball to the pixel range [0, 1] (default: as the run)')
+    .option('--no-clip-box', 'do not')
+    .option('--data-dir <path>', 'folder with the files of the data set')
+    .option('--threads <count>', 'worker threads (default: available cores)')
+    .option('--verdicts <file>', 'JSON lines with the verdict on each image, counterexamples beside it (default: certificate.jsonl in the run)')
+    .option('--json', 'print one JSON object instead of a table')
+    .action((path: string, flags: CertifyFlags) => certifyNetwork(path, flags, io));
+
+async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promise<void> {
+  const numbers = {
+    limit: wholeNumber('limit', flags.limit),
+    steps: wholeNumber('attack-steps', flags.attackSteps),
+    restarts: wholeNumber('attack-restarts', flags.attackRestarts),
+    threads: setting('threads', flags.threads, '--threads'),
+    seed: setting('seed', flags.seed, '--seed'),
+  };
+  // What can be refused without reading the network is refused before it.
+  setting('dataset', flags.dataset, '--dataset');
+  setting('epsilon', flags.epsilon, '--epsilon');
+  const trained = await trainedNetwork(path);
+  const { trainedFor, network } = trained;
+  const name = needed('dataset', flags.dataset, trainedFor.dataset, path);
+  const epsilon = needed('epsilon', flags.epsilon, trainedFor.epsilon, path);
+  checkFit(path, network, datasetNamed(name));
+  const files = certificateFiles(flags.verdicts ?? trained.certificate);
+  await checkWritable(files, path, flags.verdicts === undefined ? 'verdicts' : '--verdicts');
+  const dataset = await datasetNamed(name).load({ dataDir: setting('dataDir', flags.dataDir, '--data-dir') ?? trainedFor.dataDir });
+  const { steps, restarts, ...rest } = { ...numbers, limit: limitWithin(dataset, numbers.limit, io) };
+
+  const progress = certificationProgress(io.stderr);
+  const options = { epsilon, clipBox: flags.clipBox ?? trainedFor.clipBox ?? true, attack: { steps, restarts }, ...rest };
+  const report = await certify({
+    network,
+    parameters: trained.parameters,
+    split: dataset.test,
+    ...options,
+    signal: io.signal,
+    progress: (state) => progress.update(state),
+  }).finally(() => progress.stop());
+
+  const { verdicts, ...result } = report;
+  io.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : certificationTable(report, `${path}: ${network.name} on ${name}`));
+  const about = { dataset: name, network: network.name, 'clip-box': String(options.clipBox) };
+  await writeCertificate(files, { verdicts, epsilon }, featuresOf(network.input), about);
+  io.stderr.write(`verdicts in ${files.verdicts}, counterexamples in ${files.counterexamples}\n`);
+}
+
+/** A flag that means what a training setting means, checked as one. */
+const setting = <Name extends SettingName>(name: Name, text: string | undefined, where: string): Settings[Name] | undefined =>
+  text === undefined ? undefined : checkSetting(name, valueFromText(name, text), where);
+
+/** A setting from its flag or from what was certified. @throws UsageError if neither has it */
+function needed<Name extends 'dataset' | 'epsilon'>(
+  name: Name,
+  flag: string | undefined,
+  known: string | number | undefined,
+  path: string,
+): NonNullable<Settings[Name]> {
+  if (flag === undefined && known === undefined) throw new UsageError(`--${name}: expected a value, got none, and ${path} does not say; give --${name}`);
+  const value = flag === undefined ? setting(name, String(known), `${path}: ${name}`) : setting(name, flag, `--${name}`);
+  return value as NonNullable<Settings[Name]>;
+}
+
+function wholeNumber(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= 1) return value;
+  throw new UsageError(`--${name}: expected a whole number of at least 1, got "${text}"`);
+}
+
+/** The limit, or none where all images are fewer. */
+function limitWithin({ name, test }: Dataset, limit: number | undefined, io: Io): number | undefined {
+  if (limit === undefined || limit <= test.count) return limit;
+  io.stderr.write(`--limit ${limit}: ${name} has ${test.count} test images, all of them are certified\n`);
+  return undefined;
+}
+
+/** @throws UsageError unless the network reads the data set's images, as [C, H, W] or flattened, and has its classes */
+function checkFit(path: string, network: Network, { name, shape, classes }: Pick<Dataset, 'name' | 'shape' | 'classes'>): void {
+  const flat = network.input[1] === 1 && network.input[2] === 1 && network.input[0] === featuresOf(shape);
+  const same = network.input.every((extent, axis) => extent === shape[axis]);
+  if (!flat && !same)
+    throw new UsageError(
+      `${path}: expected a network on ${shape.join('×')} images as ${name} has them, got ${network.input.join('×')}; choose another --dataset`,
+    );
+  if (network.classes !== classes)
+    throw new UsageError(`${path}: expected ${classes} logits, one for each class of ${name}, got ${network.classes}; choose another --dataset`);
+}
+
+/** Finds out before hours of work, not after, that there is no place for their result. */
+async function checkWritable({ verdicts, counterexamples }: CertificateFiles, network: string, where: string): Promise<void> {
+  const folder = dirname(verdicts);
+  const isFolder = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+  if (!(await isFolder(folder))) throw new UsageError(`${where}: expected a file in a folder that exists, got ${verdicts}; create ${folder} first`);
+  for (const file of [verdicts, counterexamples]) {
+    if (resolve(file) === resolve(network)) throw new UsageError(`${where}: expected another file than the network's own, got ${file}; choose another`);
+    if (await isFolder(file)) throw new UsageError(`${where}: expected a file, ${file} is a folder; choose another`);
+  }
+}

@@ -1,0 +1,79 @@
+/** A trained network from where it was left: a run folder, or an ONNX file of ours or anybody else's. */
+import { readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { datasetNamed } from '../data/datasets.js';
+import { toFileError } from '../formats/file-error.js';
+import { FormatError } from '../formats/format-error.js';
+import type { Network } from '../network/network.js';
+import { importOnnx } from '../network/onnx-import.js';
+import { decodeParameters, type ParameterArrays } from '../network/parameters.js';
+import { loadLast } from './checkpoint-folder.js';
+import { Failure, UsageError } from './errors.js';
+import { readRun } from './run-folder.js';
+import { networkOf } from './train-run.js';
+
+export interface TrainedNetwork {
+  readonly network: Network;
+  readonly parameters: ParameterArrays;
+  /** What it was trained on and for, as far as its folder or file says; of a file, unchecked text. */
+  readonly trainedFor: {
+    readonly dataset?: string;
+    /** A number in pixels of [0, 1], or text of one. */
+    readonly epsilon?: number | string;
+    readonly clipBox?: boolean;
+    readonly dataDir?: string;
+  };
+  /** Where verdicts on it belong unless somebody says otherwise. */
+  readonly certificate: string;
+}
+
+/**
+ * Reads the network of a finished run (a folder) or of a model (a file).
+ * @throws UsageError if nothing is there, or something that is neither; Failure for a run that is not finished; FileError
+ */
+export async function trainedNetwork(path: string): Promise<TrainedNetwork> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+      throw new UsageError(`${path}: expected the folder of a run or an ONNX file, there is nothing; check the path`);
+    throw toFileError(path, 'read', error);
+  });
+  const trained = found.isDirectory() ? await ofRun(path) : await ofModel(path);
+  for (const [name, array] of Object.entries(trained.parameters))
+    if (!array.every(Number.isFinite)) throw new Failure(`${path}: expected finite parameters, got others in ${name}; its training has diverged`);
+  return trained;
+}
+
+async function ofRun(path: string): Promise<TrainedNetwork> {
+  const { settings, paths } = await readRun(path);
+  const network = networkOf(settings, datasetNamed(settings.dataset));
+  const bytes = await readFile(paths.parameters).catch(async (error: NodeJS.ErrnoException) => {
+    throw error.code === 'ENOENT' ? await unfinished(path, paths.checkpoints) : toFileError(paths.parameters, 'read', error);
+  });
+  const { dataset, epsilon, clipBox, dataDir } = settings;
+  return {
+    network,
+    parameters: decodeParameters(network, bytes, paths.parameters),
+    trainedFor: { dataset, epsilon, clipBox, dataDir },
+    certificate: join(path, 'certificate.jsonl'),
+  };
+}
+
+async function unfinished(path: string, checkpoints: string): Promise<Failure> {
+  const last = await loadLast(checkpoints).catch(() => undefined);
+  const got = last === undefined ? 'it is unfinished and has no whole checkpoint yet' : `it is unfinished, its last checkpoint is ${last.path}`;
+  return new Failure(`${path}: expected a finished run, ${got}; finish it with \`tautnet train --resume ${path}\``);
+}
+
+async function ofModel(path: string): Promise<TrainedNetwork> {
+  const bytes = await readFile(path).catch((error: unknown) => {
+    throw toFileError(path, 'read', error);
+  });
+  try {
+    const { network, parameters, metadata } = importOnnx(bytes, path);
+    const name = basename(path).replace(/(\.onnx)?(\.gz)?$/, '');
+    return { network, parameters, trainedFor: { dataset: metadata.dataset, epsilon: metadata.epsilon }, certificate: `${name}.certificate.jsonl` };
+  } catch (error) {
+    if (error instanceof FormatError) throw new UsageError(`${error.message}; expected the folder of a run or an ONNX file`, { cause: error });
+    throw error;
+  }
+}
