@@ -26,7 +26,7 @@ import type { BoundProblem, Bounds } from './relaxation.js';
 import { reluSlopes } from './slopes.js';
 
 /** Numbers of floats that one program's widest array may hold: small enough to stay in the processor's cache. */
-const ROW_FLOATS = 1 << 20;
+const ROW_FLOATS = 1 << 18;
 const MAX_ROWS = 4096;
 
 /** Stages that refine `cheap` bounds of node `target` and leave them under the names in `refined`. */

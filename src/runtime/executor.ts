@@ -1,6 +1,6 @@
 /** Runs plans in the calling thread: keeps the programs of each plan open, moves arrays between stages, collects gradients. */
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../graph/tensor.js';
-import { gradientName, type Plan, type RowsData, type RowsStep } from './plan.js';
+import { gradientName, type Plan, type RowsData, type RowsStep, sumName } from './plan.js';
 import { type Feeds, openSession, type Session } from './session.js';
 
 type Floats = Float32Array | Float64Array;
@@ -27,13 +27,21 @@ function addInto(arrays: Arrays, name: string, addend: Floats, fresh: Set<string
   for (let i = 0; i < addend.length; i++) target[i] = (target[i] as number) + (addend[i] as number);
 }
 
-/** Flat positions (feature · batch + image) of the neurons that get a row. */
-function selectRows(arrays: Arrays, { cheap, all }: RowsData): Int32Array {
+/**
+ * Flat positions (feature · batch + image) of the neurons that get a row, all channels of one place of one image after another:
+ * neighbouring rows then share what they read of the layers behind.
+ */
+function selectRows(arrays: Arrays, { cheap, all, places, shape: [features, batch] }: RowsData): Int32Array {
   const lower = arrays.get(cheap.lower) as Floats;
   const upper = arrays.get(cheap.upper) as Floats;
   const chosen = new Int32Array(lower.length);
+  const [perPlace, perChannel] = [features / places, places * batch];
   let count = 0;
-  for (let i = 0; i < lower.length; i++) if (all || ((lower[i] as number) < 0 && (upper[i] as number) > 0)) chosen[count++] = i;
+  for (let place = 0; place < perChannel; place++)
+    for (let channel = 0; channel < perPlace; channel++) {
+      const at = channel * perChannel + place;
+      if (all || ((lower[at] as number) < 0 && (upper[at] as number) > 0)) chosen[count++] = at;
+    }
   return chosen.subarray(0, count);
 }
 
@@ -54,7 +62,7 @@ function chunks(count: number, programs: RowsStep['programs']): { start: number;
 export function createExecutor(): Executor {
   const sessions = new Map<string, Session>();
 
-  async function call(plan: Plan, program: number, arrays: Arrays, extra: Feeds = {}): Promise<Record<string, HostData>> {
+  async function call(plan: Plan, program: number, arrays: Arrays, extra: Feeds = {}, fresh?: Set<string>): Promise<Record<string, HostData>> {
     const key = `${plan.id}/${program}`;
     const encoded = plan.programs[program];
     if (encoded === undefined) throw new Error(`plan: no program ${program}`);
@@ -64,11 +72,20 @@ export function createExecutor(): Executor {
       sessions.set(key, session);
     }
     const feeds: Record<string, HostData> = {};
+    const into: Record<string, HostData> = {};
     for (const { name, shape, dtype } of encoded.inputs) {
+      if (fresh && name.startsWith(sumName(''))) {
+        const gradient = gradientName(name.slice(sumName('').length));
+        if (!fresh.has(gradient)) arrays.set(gradient, hostArray(dtype, sizeOf(shape)));
+        fresh.add(gradient);
+        into[gradient] = arrays.get(gradient) as HostData;
+        feeds[name] = into[gradient];
+        continue;
+      }
       // A cotangent that nothing contributed to is zero.
       feeds[name] = extra[name] ?? arrays.get(name) ?? zeroIfCotangent(name, dtype, sizeOf(shape));
     }
-    return session.run(feeds);
+    return session.run(feeds, into);
   }
 
   async function runRows(plan: Plan, step: RowsStep, arrays: Arrays, fresh: Set<string>): Promise<void> {
@@ -106,11 +123,11 @@ export function createExecutor(): Executor {
         }
       }
       const indices: Record<string, HostData> = { channel, place, position };
-      const made = await call(plan, program, arrays, reverse ? { ...indices, [gradientName('lower')]: l, [gradientName('upper')]: u } : indices);
       if (reverse) {
-        for (const [name, value] of Object.entries(made)) addInto(arrays, name, fresh.has(name) ? (value as Floats) : (value as Floats).slice(), fresh);
+        await call(plan, program, arrays, { ...indices, [gradientName('lower')]: l, [gradientName('upper')]: u }, fresh);
         continue;
       }
+      const made = await call(plan, program, arrays, indices);
       const newLower = made.lower as Floats;
       const newUpper = made.upper as Floats;
       for (let i = 0; i < used; i++) {

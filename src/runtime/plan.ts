@@ -12,6 +12,7 @@
  */
 import { type EncodedProgram, encodeProgram } from '../graph/encode.js';
 import { gradient, vectorJacobian } from '../graph/gradient.js';
+import { accumulate } from '../graph/operators/indexing.js';
 import { input, inputName, isInput } from '../graph/operators/leaves.js';
 import { type FloatType, isFloat, type Shape, type Tensor, topologicalOrder } from '../graph/tensor.js';
 
@@ -81,6 +82,9 @@ export interface Plan {
 /** Gradients travel under this name. */
 export const gradientName = (name: string): string => `∂${name}`;
 
+/** What a rows stage's backward program adds its gradient to comes in under this name, and leaves in the same array. */
+export const sumName = (name: string): string => `Σ${name}`;
+
 let nextPlan = 0;
 
 /** The same program in shared memory: sending a plan to a worker copies no bytes. */
@@ -148,7 +152,8 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
       const variables = stageInputs([lower, upper]).filter((x) => active.has(inputName(x)) && isFloat(x.dtype));
       const cotangents = [input(gradientName('lower'), [rows], lower.dtype), input(gradientName('upper'), [rows], upper.dtype)];
       const grads = vectorJacobian([lower, upper], cotangents, variables);
-      return { rows, program: addProgram(Object.fromEntries(variables.map((x, i) => [gradientName(inputName(x)), grads[i] as Tensor]))) };
+      const sums = variables.map((x, i) => accumulate(input(sumName(inputName(x)), x.shape, x.dtype), grads[i] as Tensor));
+      return { rows, program: addProgram(Object.fromEntries(variables.map((x, i) => [gradientName(inputName(x)), sums[i] as Tensor]))) };
     });
     backward.unshift({ kind: 'rows-gradient', programs: reverse, rows: rowsData });
   });

@@ -8,8 +8,11 @@ import { type DType, type HostData, hostArray, type Shape, sizeOf } from '../gra
 export type Feeds = Readonly<Record<string, HostData>>;
 
 export interface Session {
-  /** Outputs by name. They are the session's own arrays, overwritten by its next run: copy what is to be kept. */
-  run(feeds: Feeds): Promise<Record<string, HostData>>;
+  /**
+   * Outputs by name. They are the session's own arrays, overwritten by its next run: copy what is to be kept. Those named in `into` are
+   * written there instead; where the same array is fed to an input, the program updates it in place.
+   */
+  run(feeds: Feeds, into?: Feeds): Promise<Record<string, HostData>>;
   close(): Promise<void>;
 }
 
@@ -44,7 +47,7 @@ export async function openSession(program: EncodedProgram): Promise<Session> {
     fetches[name] = asOrt(outputs[name] as HostData, dtype, shape);
   }
   return {
-    async run(feeds) {
+    async run(feeds, into = {}) {
       const tensors: Record<string, ort.Tensor> = {};
       for (const { name, shape, dtype } of program.inputs) {
         const data = feeds[name];
@@ -53,8 +56,13 @@ export async function openSession(program: EncodedProgram): Promise<Session> {
           throw new Error(`program: input ${name} expects [${shape.join(',')}] ${dtype}, got ${data === undefined ? 'nothing' : `${data.length} values`}`);
         tensors[name] = asOrt(data, dtype, shape);
       }
-      await session.run(tensors, fetches);
-      return outputs;
+      const redirected = program.outputs.filter(({ name }) => into[name] !== undefined);
+      if (redirected.length === 0) await session.run(tensors, fetches);
+      else {
+        const elsewhere = redirected.map(({ name, shape, dtype }) => [name, asOrt(into[name] as HostData, dtype, shape)]);
+        await session.run(tensors, { ...fetches, ...Object.fromEntries(elsewhere) });
+      }
+      return { ...outputs, ...into };
     },
     close: () => session.release(),
   };

@@ -1,8 +1,9 @@
 /** Whole-row selection: by tables fixed in the graph (im2col and its adjoint) or by indices given at run time. */
-import { apply, type FloatType, fail, GraphError, type Operator, sizeOf, type Tensor } from '../tensor.js';
-import { addAll } from './arithmetic.js';
+import { apply, type FloatType, fail, GraphError, type Operator, sameShape, sizeOf, type Tensor } from '../tensor.js';
+import { add, addAll } from './arithmetic.js';
+import { broadcastTo } from './broadcasting.js';
 
-import { constant, zeros } from './leaves.js';
+import { constant, uniformValue, zeros } from './leaves.js';
 
 /** Row numbers of a source; −1 selects a row of zeros. */
 export type RowTable = Int32Array;
@@ -141,28 +142,21 @@ export const equalRows = (index: Tensor, rows: number, dtype: FloatType): Tensor
 
 const scatterOperator: Operator = {
   name: 'ScatterAddRows',
-  infer(inputs, attributes) {
-    const [x, rows] = inputs as [Tensor, Tensor];
-    if (rows.dtype !== 'int32' || rows.shape.length !== 1 || rows.shape[0] !== x.shape[0]) fail('ScatterAddRows', 'one int32 index per row', inputs);
-    return { shape: [attributes.rows as number, ...x.shape.slice(1)], dtype: x.dtype };
+  infer(inputs) {
+    const [base, x, rows] = inputs as [Tensor, Tensor, Tensor];
+    if (rows.dtype !== 'int32' || rows.shape.length !== 1 || rows.shape[0] !== x.shape[0]) fail('ScatterAddRows', 'one int32 index per row', [x, rows]);
+    if (base.dtype !== x.dtype || !sameShape(base.shape.slice(1), x.shape.slice(1))) fail('ScatterAddRows', 'rows like those of the base', inputs);
+    return { shape: base.shape, dtype: x.dtype };
   },
-  encode(node, [x, rows], emit) {
-    const scalar = emit.constant(node.dtype === 'float64' ? Float64Array.of(0) : Float32Array.of(0), []);
-    const zeros = emit.node('Expand', [
-      scalar,
-      emit.constant(
-        node.shape.map((e) => BigInt(e)),
-        [node.shape.length],
-      ),
-    ]);
+  encode(_, [base, x, rows], emit) {
     const wide = emit.node('Cast', [rows as string], { to: { int: INT64 } });
     const column = emit.node('Reshape', [wide, emit.constant([-1n, 1n], [2])]);
-    return emit.node('ScatterND', [zeros, column, x as string], { reduction: { string: 'add' } });
+    return emit.node('ScatterND', [base as string, column, x as string], { reduction: { string: 'add' } });
   },
-  gradient: (node, g) => [takeRows(g, node.inputs[1] as Tensor), undefined],
-  evaluate(node, [x, rows]) {
+  gradient: (node, g) => [g, takeRows(g, node.inputs[2] as Tensor), undefined],
+  evaluate(node, [base, x, rows]) {
     const size = rowSize(node);
-    const out = new Float64Array(sizeOf(node.shape));
+    const out = (base as Float64Array).slice();
     (rows as Float64Array).forEach((row, i) => {
       for (let j = 0; j < size; j++) out[row * size + j] = (out[row * size + j] as number) + ((x as Float64Array)[i * size + j] as number);
     });
@@ -173,7 +167,18 @@ const scatterOperator: Operator = {
 const INT64 = 7;
 
 /** Adds row i of x to row rows[i] of a zero tensor of `count` rows: the adjoint of takeRows. */
-export const scatterAddRows = (x: Tensor, rows: Tensor, count: number): Tensor => apply(scatterOperator, [x, rows], { rows: count });
+export function scatterAddRows(x: Tensor, rows: Tensor, count: number): Tensor {
+  const shape = [count, ...x.shape.slice(1)];
+  return apply(scatterOperator, [broadcastTo(constant(0, [], x.dtype), shape), x, rows]);
+}
+
+/** base + addend; rows scattered into zeros are scattered into the base instead, which touches no other row. */
+export function accumulate(base: Tensor, addend: Tensor): Tensor {
+  const [zero, x, rows] = addend.inputs;
+  const scattered = addend.operator === scatterOperator && zero !== undefined && isZero(zero);
+  return scattered ? apply(scatterOperator, [base, x as Tensor, rows as Tensor]) : add(base, addend);
+}
+const isZero = (x: Tensor): boolean => uniformValue(x) === 0 || (x.inputs.length === 1 && isZero(x.inputs[0] as Tensor));
 
 /** Rows chosen by a table that holds −1, from a source known to have a zero row at `zeroRow`. */
 export const withZeroRow = (table: RowTable, zeroRow: number): RowTable => table.map((row) => (row < 0 ? zeroRow : row));
