@@ -26,7 +26,7 @@ import type { BoundProblem, Bounds } from './relaxation.js';
 import { reluSlopes } from './slopes.js';
 
 /** Numbers of floats that one program's widest array may hold: small enough to stay in the processor's cache. */
-const ROW_FLOATS = 1 << 18;
+const ROW_FLOATS = 1 << 19;
 const MAX_ROWS = 4096;
 
 /** Stages that refine `cheap` bounds of node `target` and leave them under the names in `refined`. */
@@ -134,6 +134,7 @@ export function rowStages(
     return {
       lower: reshape(sub(state.lowerOffset, rowSum(mul(abs(lower), radii))), [rows]),
       upper: reshape(add(state.upperOffset, rowSum(mul(abs(upper), radii))), [rows]),
+      residuals: [lower, upper],
     };
   };
   const cheapNames = { lower: name('cheap lower'), upper: name('cheap upper') };

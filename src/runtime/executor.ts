@@ -1,6 +1,6 @@
 /** Runs plans in the calling thread: keeps the programs of each plan open, moves arrays between stages, collects gradients. */
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../graph/tensor.js';
-import { gradientName, type Plan, type RowsData, type RowsStep, sumName } from './plan.js';
+import { gradientName, isResidual, type Plan, type RowsData, type RowsStep, sumName } from './plan.js';
 import { type Feeds, openSession, type Session } from './session.js';
 
 type Floats = Float32Array | Float64Array;
@@ -61,8 +61,16 @@ function chunks(count: number, programs: RowsStep['programs']): { start: number;
 
 export function createExecutor(): Executor {
   const sessions = new Map<string, Session>();
+  // Residuals live as long as the executor: they are large, and every run of a plan needs the same ones.
+  const kept: Arrays = new Map();
 
-  async function call(plan: Plan, program: number, arrays: Arrays, extra: Feeds = {}, fresh?: Set<string>): Promise<Record<string, HostData>> {
+  async function call(
+    plan: Plan,
+    program: number,
+    arrays: Arrays,
+    extra: Feeds = {},
+    { fresh, into: given = {} }: CallOptions = {},
+  ): Promise<Record<string, HostData>> {
     const key = `${plan.id}/${program}`;
     const encoded = plan.programs[program];
     if (encoded === undefined) throw new Error(`plan: no program ${program}`);
@@ -72,7 +80,7 @@ export function createExecutor(): Executor {
       sessions.set(key, session);
     }
     const feeds: Record<string, HostData> = {};
-    const into: Record<string, HostData> = {};
+    const into: Record<string, HostData> = { ...given };
     for (const { name, shape, dtype } of encoded.inputs) {
       if (fresh && name.startsWith(sumName(''))) {
         const gradient = gradientName(name.slice(sumName('').length));
@@ -123,11 +131,12 @@ export function createExecutor(): Executor {
         }
       }
       const indices: Record<string, HostData> = { channel, place, position };
+      const residuals = residualsOf(plan, program, kept, `${plan.id} ${refined.lower} ${start} ${rows}`, reverse);
       if (reverse) {
-        await call(plan, program, arrays, { ...indices, [gradientName('lower')]: l, [gradientName('upper')]: u }, fresh);
+        await call(plan, program, arrays, { ...indices, ...residuals, [gradientName('lower')]: l, [gradientName('upper')]: u }, { fresh });
         continue;
       }
-      const made = await call(plan, program, arrays, indices);
+      const made = await call(plan, program, arrays, indices, { into: residuals });
       const newLower = made.lower as Floats;
       const newUpper = made.upper as Floats;
       for (let i = 0; i < used; i++) {
@@ -171,9 +180,32 @@ export function createExecutor(): Executor {
     async close() {
       const open = [...sessions.values()];
       sessions.clear();
+      kept.clear();
       await Promise.all(open.map((session) => session.close()));
     },
   };
+}
+
+interface CallOptions {
+  /** Gradients that already hold something; sums of others begin at zero. */
+  readonly fresh?: Set<string>;
+  /** Where outputs are to be written. */
+  readonly into?: Feeds;
+}
+
+/** Arrays for the residuals of one run of a rows program, by name: new ones forwards, the same ones again backwards. */
+function residualsOf(plan: Plan, program: number, kept: Arrays, run: string, reverse: boolean): Record<string, HostData> {
+  const encoded = plan.programs[program];
+  const values = (reverse ? encoded?.inputs : encoded?.outputs) ?? [];
+  const residuals: Record<string, HostData> = {};
+  for (const { name, shape, dtype } of values) {
+    if (!isResidual(name)) continue;
+    const key = `${name} of ${run}`;
+    const array = kept.get(key) ?? hostArray(dtype, sizeOf(shape));
+    kept.set(key, array);
+    residuals[name] = array;
+  }
+  return residuals;
 }
 
 function zeroIfCotangent(name: string, dtype: DType, size: number): HostData {

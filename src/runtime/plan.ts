@@ -14,7 +14,8 @@ import { type EncodedProgram, encodeProgram } from '../graph/encode.js';
 import { gradient, vectorJacobian } from '../graph/gradient.js';
 import { accumulate } from '../graph/operators/indexing.js';
 import { input, inputName, isInput } from '../graph/operators/leaves.js';
-import { type FloatType, isFloat, type Shape, type Tensor, topologicalOrder } from '../graph/tensor.js';
+import { substitute } from '../graph/substitute.js';
+import { type FloatType, isFloat, type Shape, sizeOf, type Tensor, topologicalOrder } from '../graph/tensor.js';
 
 export interface WholeStage {
   readonly kind: 'whole';
@@ -34,9 +35,16 @@ export interface RowsStage {
   /** Row counts of the programs to choose from, ascending. */
   readonly capacities: readonly number[];
   /** The graph over as many rows as the indices, int32 [rows], have; bounds [rows]. */
-  build(row: RowIndices): { lower: Tensor; upper: Tensor };
+  build(row: RowIndices): RowBounds;
   /** Every neuron gets a row, also those that the cheap bounds prove stable. */
   readonly all?: boolean;
+}
+
+export interface RowBounds {
+  readonly lower: Tensor;
+  readonly upper: Tensor;
+  /** Values [rows, …] that are dear to compute and that the derivative needs again: kept from the forward run while they fit. */
+  readonly residuals?: readonly Tensor[];
 }
 
 /** Which neuron of which image each row bounds. */
@@ -84,6 +92,19 @@ export const gradientName = (name: string): string => `∂${name}`;
 
 /** What a rows stage's backward program adds its gradient to comes in under this name, and leaves in the same array. */
 export const sumName = (name: string): string => `Σ${name}`;
+
+/** Values kept from a rows stage's forward run for its backward run. */
+const RESIDUAL = 'residual:';
+export const residualName = (index: number): string => `${RESIDUAL}${index}`;
+export const isResidual = (name: string): boolean => name.startsWith(RESIDUAL);
+
+/** Floats that the residuals of one stage may take, every neuron having a row. */
+const RESIDUAL_FLOATS = 1 << 25;
+
+function fits({ shape: [features, batch] }: RowsStage, built: (RowBounds & { rows: number }) | undefined): boolean {
+  const perRow = (built?.residuals ?? []).reduce((sum, { shape }) => sum + sizeOf(shape), 0) / (built?.rows ?? 1);
+  return perRow * features * batch <= RESIDUAL_FLOATS;
+}
 
 let nextPlan = 0;
 
@@ -144,16 +165,21 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
     const isActive = built.some(({ lower, upper }) => stageInputs([lower, upper]).some((x) => active.has(inputName(x)) && isFloat(x.dtype)));
     const passThrough = active.has(stage.cheap.lower) || active.has(stage.cheap.upper);
     const rowsData: RowsData = { ...data, passThrough };
-    forward.push({ kind: 'rows', programs: built.map(({ rows, lower, upper }) => ({ rows, program: addProgram({ lower, upper }) })), rows: rowsData });
+    const kept = isActive && fits(stage, built[0]);
+    const named = ({ residuals = [] }: RowBounds) => Object.fromEntries(kept ? residuals.map((value, i) => [residualName(i), value]) : []);
+    const programsOf = built.map(({ rows, ...bounds }) => ({ rows, program: addProgram({ lower: bounds.lower, upper: bounds.upper, ...named(bounds) }) }));
+    forward.push({ kind: 'rows', programs: programsOf, rows: rowsData });
     if (!isActive && !passThrough) return;
     active.add(stage.refined.lower).add(stage.refined.upper);
     // Rows that depend on nothing differentiated have no programs to run backwards: only their neurons' cotangents end here.
-    const reverse = (isActive ? built : []).map(({ rows, lower, upper }) => {
+    const reverse = (isActive ? built : []).map(({ rows, lower, upper, residuals = [] }) => {
       const variables = stageInputs([lower, upper]).filter((x) => active.has(inputName(x)) && isFloat(x.dtype));
       const cotangents = [input(gradientName('lower'), [rows], lower.dtype), input(gradientName('upper'), [rows], upper.dtype)];
       const grads = vectorJacobian([lower, upper], cotangents, variables);
       const sums = variables.map((x, i) => accumulate(input(sumName(inputName(x)), x.shape, x.dtype), grads[i] as Tensor));
-      return { rows, program: addProgram(Object.fromEntries(variables.map((x, i) => [gradientName(inputName(x)), sums[i] as Tensor]))) };
+      const remembered = new Map(kept ? residuals.map((value, i) => [value, input(residualName(i), value.shape, value.dtype)]) : []);
+      const results = substitute(sums, remembered);
+      return { rows, program: addProgram(Object.fromEntries(variables.map((x, i) => [gradientName(inputName(x)), results[i] as Tensor]))) };
     });
     backward.unshift({ kind: 'rows-gradient', programs: reverse, rows: rowsData });
   });
