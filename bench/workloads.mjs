@@ -133,7 +133,7 @@ export const workloads = {
   W3: {
     what: 'CNN3 CROWN-IBP training step, batch 128',
     target: 5.5,
-    prepare: objectiveWorkload({ name: 'cnn3', batch: 128, microBatch: 16, relaxation: 'crown-ibp', natural: 'none', kappa: 1, gradient: true }),
+    prepare: objectiveWorkload({ name: 'cnn3', batch: 128, microBatch: 32, relaxation: 'crown-ibp', natural: 'none', kappa: 1, gradient: true }),
   },
   W4: {
     what: 'CNN3 CROWN margins, batch 32',
