@@ -40,12 +40,15 @@ export async function attackOnce(
   const features = x.length / batch;
   const row = (of: Float32Array, index: number) => of.subarray(index * features, (index + 1) * features);
   const box = ballAround(x, epsilon, clip);
-  // Padding counts as fallen already, so that the attack leaves it alone.
-  const best = { examples: x.slice(), margins: new Float32Array(batch).fill(Number.NEGATIVE_INFINITY).fill(Number.POSITIVE_INFINITY, 0, images.length) };
+  const starts = x.slice();
   images.forEach((image, index) => {
-    randomPoint(box, deriveKey(key, image, restart), index, features, best.examples);
+    randomPoint(box, deriveKey(key, image, restart), index, features, starts);
   });
-  await improve(pooledEvaluator(evaluation, batch), x, labels, box, best, { key, steps, restarts: 1, randomStart: false });
+  // Padding counts as fallen already, so that the attack leaves it alone.
+  const margins = new Float32Array(batch).fill(Number.NEGATIVE_INFINITY).fill(Number.POSITIVE_INFINITY, 0, images.length);
+  const best = { examples: starts.slice(), margins };
+  // One ascent that begins where it is told to.
+  await improve(pooledEvaluator(evaluation, batch), starts, labels, box, best, { key, steps, restarts: 1, randomStart: false });
   if (!images.some((_, index) => (best.margins[index] as number) <= 0)) return [];
 
   const checked = await answers(evaluation, best.examples, labels.subarray(0, images.length), batch);

@@ -160,6 +160,18 @@ describe('the cascade', () => {
     expect(rounded(await certifySet({ ...oneStep, batchSizes }))).toEqual(rounded(await certifySet(oneStep)));
   });
 
+  test('starts each restart elsewhere, where the seed says', async () => {
+    const examples = async (seed: number, restarts: number) =>
+      falsifiedOf(await certifySet({ seed, attack: { steps: 1, restarts } }))
+        .filter(({ stage }) => stage === 'attack')
+        .map(({ image, counterexample }) => `${image}: ${counterexample}`);
+    const once = await examples(0, 1);
+    const often = await examples(0, 8);
+    expect(often.length).toBeGreaterThan(once.length);
+    expect(often).toEqual(expect.arrayContaining(once));
+    expect(await examples(1, 8)).not.toEqual(often);
+  });
+
   test('gives the same bits on one thread as on two', async () => {
     const { verdicts } = await certifySet({ pool: undefined, threads: 1 });
     expect(verdicts).toEqual(report.verdicts);
