@@ -14,4 +14,6 @@ const [{ run }, { COMMANDS }, { tolerateBrokenPipes }, { interruption }] = await
 
 tolerateBrokenPipes(process.stdout, process.stderr, (code) => process.exit(code));
 const io = { stdout: process.stdout, stderr: process.stderr, environment: process.env, signal: interruption(process, (code) => process.exit(code)) };
+// Where files may not grow beyond a limit (`ulimit -f`), writing fails with an error that says so instead of ending the program.
+if (process.platform !== 'win32') process.on('SIGXFSZ', () => undefined);
 process.exitCode = await run(process.argv.slice(2), COMMANDS, io);

@@ -8,6 +8,7 @@
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full; free some space or choose another folder',
   EDQUOT: 'the disk quota is used up; free some space or choose another folder',
+  EFBIG: 'the file would be larger than files may be here; raise the limit (ulimit -f) or choose another folder',
   EACCES: 'permission denied; change the permissions or choose another folder',
   EPERM: 'not permitted; change the permissions or choose another folder',
   EROFS: 'the file system is read-only; choose another folder',

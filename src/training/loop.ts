@@ -64,7 +64,7 @@ export interface StepReport {
   readonly learningRate: number;
 }
 
-/** The loss or its gradient is not a number any more: the run cannot go on from here. */
+/** The loss, its gradient or the parameters are not finite any more: the run cannot go on from here. */
 export class DivergenceError extends Error {
   override name = 'DivergenceError';
   constructor(
@@ -111,6 +111,8 @@ export async function* training(options: TrainingOptions, state: TrainingState):
       if (!Number.isFinite(norm)) throw new DivergenceError(step, `the norm of the gradient is ${norm}`);
       const gradient = options.gradientClip > 0 ? clipGlobalNorm(estimate.gradient, options.gradientClip) : estimate.gradient;
       const next = rule.update(current.rule, current.theta, gradient, learningRate);
+      // Found now, not by the next step's loss: no checkpoint and no network may hold such parameters.
+      if (!Number.isFinite(globalNorm(next.theta))) throw new DivergenceError(step, 'parameters are not finite after the update');
       const done = step + 1;
       const epochEnded = position === perEpoch - 1;
       current = {
