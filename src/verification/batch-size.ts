@@ -8,8 +8,8 @@ import type { StageName } from './verdict.js';
 
 /** Floats of an array over the widest layer that one program call may make. */
 const FLOATS = 2 ** 22;
-/** CROWN keeps slopes of whole receptive fields for every place: the same bound, scaled to measured sizes. */
-const CROWN_FEATURES = 2 ** 17;
+/** CROWN keeps slopes of a whole receptive field for every place, which grows with the square of the layers; measured on CNN3, CNN5 and CNN7. */
+const CROWN_SQUARES = 2 ** 31;
 /** Floats of the dense coefficients of one image, above which CROWN of networks that are no chains is left out. */
 const DENSE_FLOATS = 2 ** 27;
 
@@ -25,7 +25,7 @@ export function largestBatch(net: Network, stage: StageName): number {
   const widest = widestLayer(net);
   const within = (floats: number): number => Math.min(LARGEST[stage], powerBelow(floats));
   if (stage === 'crown-ibp') return within(FLOATS / (widest * (net.classes - 1)));
-  if (stage === 'crown') return within(isChain(net) ? CROWN_FEATURES / widest : FLOATS / (2 * widest * widest));
+  if (stage === 'crown') return within((isChain(net) ? CROWN_SQUARES : FLOATS / 2) / (widest * widest));
   return within(FLOATS / widest);
 }
 
