@@ -1,5 +1,6 @@
 /** What happens to a graph between differentiation and encoding: equal nodes become one, zero rows are made where they are cheapest. */
 import { createHash } from 'node:crypto';
+import { isCustomGradient } from './operators/custom-gradient.js';
 import { gatherRows, gatherTable, isGatherRows, isScatterRows, scatterAsGathers, withZeroRow } from './operators/indexing.js';
 import { isReshape, pad, reshape } from './operators/layout.js';
 import { constantData, isConstant, isInput } from './operators/leaves.js';
@@ -74,7 +75,11 @@ export function simplify(outputs: readonly Tensor[]): Tensor[] {
     const known = rebuilt.get(node);
     if (known) return known;
     const made =
-      isInput(node) || isConstant(node) ? fresh(node, []) : isStopGradient(node) ? rebuild(node.inputs[0] as Tensor) : fresh(node, node.inputs.map(rebuild));
+      isInput(node) || isConstant(node)
+        ? fresh(node, [])
+        : isStopGradient(node) || isCustomGradient(node)
+          ? rebuild(node.inputs[0] as Tensor)
+          : fresh(node, node.inputs.map(rebuild));
     rebuilt.set(node, made);
     return made;
   };

@@ -3,7 +3,8 @@
  * all of it. Rows are [rows, features of the region]; per-image quantities become tables with one line per (place, image).
  */
 import { broadcastTo, gatherRows, gemm, reshape, type Tensor, transpose } from '../graph/index.js';
-import { convolutionLayer, im2colTable } from '../network/layers/convolution.js';
+import { convolutionLayer } from '../network/layers/convolution.js';
+import { im2colTable } from '../network/layers/convolution-product.js';
 import { type AffineLayer, type Extents, featuresOf, type Weights, type Window } from '../network/layers/layer.js';
 
 export interface Region {

@@ -1,12 +1,12 @@
 /**
  * Two-dimensional convolution, y = W ∗ x + b with W [out, in, kernel height, kernel width], on [features, batch].
  *
- * Forward: im2col as a gather of whole rows (one table for the layer's geometry), then one matrix product. The adjoint is one
- * matrix product and, for each tap that an input pixel can meet, one gather; their sum. Both use documented operators only and
- * run in float32 and float64 alike.
+ * Forward: im2col as gathers of whole rows, then matrix products. The adjoint: matrix products and, for each tap that an input pixel
+ * can meet, one gather; their sum (`convolution-product.ts`). Both use documented operators only and run in float32 and float64 alike.
  */
-import { abs, broadcastTo, gatherRows, gemm, gemmAdd, type RowTable, reshape, scatterRows, type Tensor } from '../../graph/index.js';
-import { type AffineLayer, type Extents, featuresOf, type Window } from './layer.js';
+import { abs, broadcastTo, reshape, type Tensor } from '../../graph/index.js';
+import { convolutionProduct } from './convolution-product.js';
+import type { AffineLayer, Extents, Window } from './layer.js';
 
 export interface ConvolutionGeometry {
   readonly channels: number;
@@ -14,28 +14,6 @@ export interface ConvolutionGeometry {
   readonly stride?: readonly [number, number];
   /** Zeros above, left, below and right of the input. */
   readonly padding?: readonly [top: number, left: number, bottom: number, right: number];
-}
-
-const tables = new Map<string, RowTable>();
-
-/** Input row for each (channel, tap y, tap x, output y, output x); −1 where a tap falls on padding. */
-export function im2colTable([channels, height, width]: Extents, [rows, columns]: readonly [number, number], { kernel, stride, padding }: Window): RowTable {
-  const key = JSON.stringify([channels, height, width, rows, columns, kernel, stride, padding]);
-  const known = tables.get(key);
-  if (known) return known;
-  const table = new Int32Array(channels * kernel[0] * kernel[1] * rows * columns);
-  let i = 0;
-  for (let c = 0; c < channels; c++)
-    for (let ky = 0; ky < kernel[0]; ky++)
-      for (let kx = 0; kx < kernel[1]; kx++)
-        for (let oy = 0; oy < rows; oy++)
-          for (let ox = 0; ox < columns; ox++) {
-            const y = oy * stride[0] + ky - padding[0];
-            const x = ox * stride[1] + kx - padding[1];
-            table[i++] = y >= 0 && y < height && x >= 0 && x < width ? (c * height + y) * width + x : -1;
-          }
-  tables.set(key, table);
-  return table;
 }
 
 export function convolutionLayer(input: Extents, geometry: ConvolutionGeometry): AffineLayer {
@@ -51,28 +29,21 @@ export function convolutionLayer(input: Extents, geometry: ConvolutionGeometry):
   const window: Window = { kernel, stride, padding: [top, left] };
   const places = rows * columns;
   const fanIn = input[0] * kernel[0] * kernel[1];
-  const table = im2colTable(input, [rows, columns], window);
-  const matrix = (weight: Tensor) => reshape(weight, [channels, fanIn]);
-  const patches = (x: Tensor) => reshape(gatherRows(x, table), [fanIn, places * (x.shape[1] as number)]);
-  const flat = (y: Tensor, x: Tensor) => reshape(y, [channels * places, x.shape[1] as number]);
+  const output: Extents = [channels, rows, columns];
+  const product = convolutionProduct({ input, output, window });
   return {
     kind: 'affine',
     name: 'convolution',
     input,
-    output: [channels, rows, columns],
+    output,
     parameters: [
       { name: 'weight', shape: [channels, input[0], ...kernel], fanIn },
       { name: 'bias', shape: [channels], fanIn },
     ],
     window,
-    apply: ({ weight, bias }, x) =>
-      flat(bias ? gemmAdd(matrix(weight as Tensor), patches(x), reshape(bias, [channels, 1])) : gemm(matrix(weight as Tensor), patches(x)), x),
-    linear: ({ weight }, x) => flat(gemm(matrix(weight as Tensor), patches(x)), x),
-    adjoint({ weight }, a) {
-      const n = a.shape[1] as number;
-      const taps = reshape(gemm(matrix(weight as Tensor), reshape(a, [channels, places * n]), true), [fanIn * places, n]);
-      return scatterRows(taps, table, featuresOf(input));
-    },
+    apply: ({ weight, bias }, x) => product.linear(weight as Tensor, x, bias),
+    linear: ({ weight }, x) => product.linear(weight as Tensor, x),
+    adjoint: ({ weight }, a) => product.adjoint(weight as Tensor, a),
     absolute: ({ weight }) => ({ weight: abs(weight as Tensor) }),
     bias: ({ bias }) => bias && reshape(broadcastTo(reshape(bias, [channels, 1]), [channels, places]), [channels * places, 1]),
   };
