@@ -1,6 +1,6 @@
 /** Runs plans in the calling thread: keeps the programs of each plan open, moves arrays between stages, collects gradients. */
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../graph/tensor.js';
-import { gradientName, isResidual, type Plan, type RowsData, type RowsStep, sumName } from './plan.js';
+import { gradientName, type IterateStep, isResidual, nextName, type Plan, type RowsData, type RowsStep, sumName } from './plan.js';
 import { type Feeds, openSession, type Session } from './session.js';
 
 type Floats = Float32Array | Float64Array;
@@ -156,12 +156,35 @@ export function createExecutor(): Executor {
     }
   }
 
+  async function iterate(plan: Plan, { program, count, state, schedule = {} }: IterateStep, arrays: Arrays): Promise<void> {
+    const names = Object.keys(state);
+    for (const [name, from] of Object.entries(state)) {
+      const begin = arrays.get(from);
+      if (begin === undefined) throw new Error(`plan: nothing provides the array ${from}`);
+      arrays.set(name, begin);
+    }
+    const inputs = plan.programs[program]?.inputs ?? [];
+    for (let k = 0; k < count; k++) {
+      const scalars = inputs.flatMap(({ name, dtype }) => {
+        const values = schedule[name];
+        if (values === undefined) return [];
+        const scalar = hostArray(dtype, 1);
+        scalar[0] = values[k] as number;
+        return [[name, scalar] as const];
+      });
+      const made = await call(plan, program, arrays, Object.fromEntries(scalars));
+      // What the program made is overwritten while it reads it the next time: it must read a copy.
+      for (const name of names) arrays.set(name, (made[nextName(name)] as HostData).slice());
+    }
+  }
+
   return {
     async run(plan, feeds) {
       const arrays: Arrays = new Map(Object.entries(feeds));
       const fresh = new Set<string>();
       for (const step of plan.steps) {
-        if (step.kind !== 'run') await runRows(plan, step, arrays, fresh);
+        if (step.kind === 'iterate') await iterate(plan, step, arrays);
+        else if (step.kind !== 'run') await runRows(plan, step, arrays, fresh);
         else {
           const made = await call(plan, step.program, arrays);
           const accumulated = new Map(step.accumulate);

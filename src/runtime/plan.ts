@@ -6,7 +6,9 @@
  *
  * - `whole`: a graph, its inputs found by name among what the caller feeds and what earlier stages made;
  * - `rows`: bounds of the neurons that earlier bounds leave unstable, a graph over a fixed number of (neuron, image) rows run as
- *   often as there are rows; what it does not compute keeps the earlier bounds.
+ *   often as there are rows; what it does not compute keeps the earlier bounds;
+ * - `iterate`: a graph run a fixed number of times, what it makes fed back to it: the steps of an attack, or of any bound that is
+ *   optimised. The point it ends at is a constant to the derivative of later stages.
  *
  * Gradients run the stages backwards with the vector–Jacobian graph of each; only boundaries between stages are stored.
  */
@@ -54,7 +56,23 @@ export interface RowIndices {
   readonly position: Tensor;
 }
 
-export type Stage = WholeStage | RowsStage;
+/**
+ * s ← next(s, a_k) for k = 0 … count − 1: projected gradient steps, say x ← Π(x + a_k · sign ∂loss/∂x) with the derivative as part of
+ * the graph. Nothing is differentiated through the loop. A maximiser needs none of it (Danskin's theorem); where the end point shall
+ * carry a derivative, a later stage says which.
+ */
+export interface IterateStage {
+  readonly kind: 'iterate';
+  readonly count: number;
+  /** Each array that changes: its name, under which the end value is found afterwards, and the array, by name, that it begins as. */
+  readonly state: Readonly<Record<string, string>>;
+  /** Next values of exactly these arrays; the graph reads their present ones as inputs of the same names. */
+  readonly next: Readonly<Record<string, Tensor>>;
+  /** Scalar inputs of the graph that differ from step to step, `count` values each. */
+  readonly schedule?: Readonly<Record<string, readonly number[]>>;
+}
+
+export type Stage = WholeStage | RowsStage | IterateStage;
 
 export interface RunStep {
   readonly kind: 'run';
@@ -69,7 +87,11 @@ export interface RowsStep {
   readonly rows: RowsData;
 }
 
-export type Step = RunStep | RowsStep;
+export interface IterateStep extends Omit<IterateStage, 'next'> {
+  readonly program: number;
+}
+
+export type Step = RunStep | RowsStep | IterateStep;
 
 /** The serialisable part of a rows stage. */
 export interface RowsData extends Omit<RowsStage, 'kind' | 'build' | 'capacities'> {
@@ -98,6 +120,9 @@ const RESIDUAL = 'residual:';
 export const residualName = (index: number): string => `${RESIDUAL}${index}`;
 export const isResidual = (name: string): boolean => name.startsWith(RESIDUAL);
 
+/** What an iterated stage's program calls the next value of an array: an output may not have the name of an input. */
+export const nextName = (name: string): string => `→${name}`;
+
 /** Floats that the residuals of one stage may take, every neuron having a row. */
 const RESIDUAL_FLOATS = 1 << 25;
 
@@ -113,6 +138,15 @@ function shared(program: EncodedProgram): EncodedProgram {
   const bytes = new Uint8Array(new SharedArrayBuffer(program.bytes.length));
   bytes.set(program.bytes);
   return { ...program, bytes };
+}
+
+function checkLoop({ count, state, next, schedule = {} }: IterateStage): void {
+  const names = Object.keys(state);
+  const made = Object.keys(next);
+  if (made.length !== names.length || names.some((name) => next[name] === undefined))
+    throw new Error(`plan: expected the next value of each of ${names.join(', ')}, got ${made.join(', ') || 'none'}`);
+  const wrong = Object.entries(schedule).find(([, values]) => values.length !== count);
+  if (wrong !== undefined) throw new Error(`plan: expected ${count} values of ${wrong[0]}, one for each repetition, got ${wrong[1].length}`);
 }
 
 const stageInputs = (outputs: readonly Tensor[]): Tensor[] => topologicalOrder(outputs).filter(isInput);
@@ -154,6 +188,13 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
         variables,
       );
       backward.unshift({ kind: 'run', program: addProgram(named(grads)), accumulate: pull });
+      return;
+    }
+    if (stage.kind === 'iterate') {
+      checkLoop(stage);
+      const { next, ...data } = stage;
+      for (const x of stageInputs(Object.values(next))) if (!known.has(inputName(x))) known.set(inputName(x), x);
+      forward.push({ ...data, program: addProgram(Object.fromEntries(Object.entries(next).map(([name, y]) => [nextName(name), y]))) });
       return;
     }
     const { build, capacities, kind: _, ...data } = stage;

@@ -1,0 +1,71 @@
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import { add, evaluate, gemm, gradient, input, maximum, minimum, mul, sigmoid, sign, square, type Tensor, total } from '../graph/index.js';
+import { distance, separated, weighted } from '../testing/operator-check.js';
+import { createExecutor } from './executor.js';
+import { createPlan, type IterateStage, type Stage } from './plan.js';
+
+const executor = createExecutor();
+afterAll(() => executor.close());
+
+const float = (name: string, shape: readonly number[]) => input(name, shape, 'float64');
+const [rows, width, batch] = [4, 3, 2];
+const w = float('w', [rows, width]);
+const lossAt = (x: Tensor): Tensor => weighted(square(sigmoid(gemm(w, x))));
+
+/** x ← Π(x + size · sign ∂loss/∂x) onto [−2, 2], and how far all steps went: two arrays that change together. */
+const x = float('x', [width, batch]);
+const far = float('far', []);
+const size = float('size', []);
+const next = {
+  x: minimum(maximum(add(x, mul(sign(gradient(lossAt(x), [x])[0] as Tensor), size)), -2), 2),
+  far: add(far, mul(size, size)),
+};
+const loop = (sizes: readonly number[]): IterateStage => ({
+  kind: 'iterate',
+  count: sizes.length,
+  state: { x: 'start', far: 'zero' },
+  next,
+  schedule: { size: sizes },
+});
+const last = { loss: lossAt(x), end: x, gone: far };
+const feedsOf = (seed: number) => ({ w: separated(rows * width, seed), start: separated(width * batch, seed + 1), zero: Float64Array.of(0) });
+
+describe('a plan with an iterated stage', () => {
+  it('feeds what the graph makes back to it as often as asked, each time with the scalars of that step', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(1e6), fc.array(fc.constantFrom(0.01, 0.1, 0.7), { maxLength: 5 }), async (seed, sizes) => {
+        const feeds = feedsOf(seed);
+        const given = structuredClone(feeds);
+        const plan = createPlan([loop(sizes), { kind: 'whole', outputs: last }]);
+        let [at, distanceGone] = [feeds.start, feeds.zero] as [Float64Array, Float64Array];
+        for (const step of sizes)
+          [at, distanceGone] = evaluate([next.x, next.far], { w: feeds.w, x: at, far: distanceGone, size: [step] }) as [Float64Array, Float64Array];
+        const { outputs } = await executor.run(plan, feeds);
+        expect(distance(outputs.end as Float64Array, at)).toBeLessThan(1e-12);
+        expect(outputs.gone?.[0]).toBeCloseTo(distanceGone[0] as number, 12);
+        expect(feeds).toEqual(given);
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  it('holds the point it ends at fixed when later stages are differentiated', async () => {
+    const stages: Stage[] = [
+      { kind: 'whole', outputs: { start: mul(float('begin', [width, batch]), total(square(w))) } },
+      loop([0.1, 0.1]),
+      { kind: 'whole', outputs: last },
+    ];
+    const feeds = { w: separated(rows * width, 3).map((v) => v / 9), begin: separated(width * batch, 4), zero: Float64Array.of(0) };
+    const { outputs, gradients } = await executor.run(createPlan(stages, ['w']), feeds);
+    const [expected] = evaluate(gradient(lossAt(x), [w]), { w: feeds.w, x: outputs.end as Float64Array });
+    expect(distance(gradients[0] as Float64Array, expected as Float64Array)).toBeLessThan(1e-12);
+  });
+
+  it('says what it expected', async () => {
+    const whole: Stage = { kind: 'whole', outputs: last };
+    expect(() => createPlan([{ ...loop([1]), next: { x: next.x } }, whole])).toThrow('expected the next value of each of x, far, got x');
+    expect(() => createPlan([{ ...loop([1]), count: 3 }, whole])).toThrow('expected 3 values of size, one for each repetition, got 1');
+    await expect(executor.run(createPlan([loop([1]), whole]), { w: feedsOf(1).w })).rejects.toThrow('nothing provides the array start');
+  });
+});
