@@ -56,11 +56,11 @@ describe('a pool of workers', () => {
       const [here, there, both] = await Promise.all([
         open.run(task),
         open.run({ ...task, perturbation }),
-        open.run({ ...task, plan: valuePlan, perturbation, antithetic: true }),
+        open.pair({ ...task, plan: valuePlan, feeds: [task.feeds, task.feeds], perturbation }),
       ]);
-      expect(here).toEqual({ outputs: [at?.outputs], gradient: at?.gradient });
-      expect(there).toEqual({ outputs: [plus?.outputs], gradient: plus?.gradient });
-      expect(both).toEqual({ outputs: [plus?.outputs, minus?.outputs] });
+      expect(here).toEqual({ outputs: at?.outputs, gradient: at?.gradient });
+      expect(there).toEqual({ outputs: plus?.outputs, gradient: plus?.gradient });
+      expect(both).toEqual({ plus: [plus?.outputs, plus?.outputs], minus: [minus?.outputs, minus?.outputs] });
     }
     expect(theta).toEqual(Float32Array.from(normalNumbers('θ', theta.length)));
   });

@@ -7,11 +7,12 @@ import './telemetry.js';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import type { NormalsTask, RunResult, RunTask } from './task.js';
+import type { NormalsTask, PairResult, PairTask, RunResult, RunTask } from './task.js';
 
 export interface Pool {
   readonly threads: number;
   run(task: RunTask): Promise<RunResult>;
+  pair(task: PairTask): Promise<PairResult>;
   /** Σ weighted normals over all `coordinates`, split among the workers by coordinate so that the bits do not depend on the split. */
   normals(task: Omit<NormalsTask, 'start' | 'count'>, coordinates: number): Promise<{ first: Float64Array; second?: Float64Array }>;
   close(): Promise<void>;
@@ -20,12 +21,21 @@ export interface Pool {
 /** The compiled worker; sources run by a test runner use the build's. */
 const workerFile = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../dist/runtime/worker.js' : './worker.js', import.meta.url));
 
+/** The same numbers where every worker reads them without a copy being made for its message. */
+export function inSharedMemory<T extends Float32Array | Int32Array>(data: T): T {
+  const make = data.constructor as new (buffer: SharedArrayBuffer) => T;
+  const shared = new make(new SharedArrayBuffer(data.byteLength));
+  shared.set(data);
+  return shared;
+}
+
 /** Starts `threads` workers (default: as many as the processor runs at once). */
 export function createPool(threads: number = availableParallelism()): Pool {
   const piscina = new Piscina({ filename: workerFile, minThreads: threads, maxThreads: threads, idleTimeout: Number.POSITIVE_INFINITY });
   return {
     threads,
     run: (task) => piscina.run(task, { name: 'run' }),
+    pair: (task) => piscina.run(task, { name: 'pair' }),
     async normals({ keys, first, second }, coordinates) {
       const share = Math.ceil(coordinates / threads);
       const starts = Array.from({ length: Math.ceil(coordinates / share) }, (_, i) => i * share);

@@ -11,23 +11,40 @@ export interface ParameterSlice {
   readonly size: number;
 }
 
-/** A plan run at θ, or at θ ± σ∘z(key). */
+/** θ + σ∘z(key) or θ ± σ∘z(key): z is drawn by the worker. */
+export interface TaskPerturbation {
+  readonly key: Key;
+  readonly sigma: number | Float32Array;
+}
+
+/** A plan run at θ, or at θ + σ∘z. Arrays in shared memory are copied by the worker, others on the way to it. */
 export interface RunTask {
   readonly plan: Plan;
-  /** Arrays of the batch; shared memory is copied by the worker. */
+  /** Arrays of the batch. */
   readonly feeds: Feeds;
   readonly theta: Float32Array;
   readonly layout: readonly ParameterSlice[];
-  readonly perturbation?: { readonly key: Key; readonly sigma: number | Float32Array };
-  /** Run at +σ∘z and at −σ∘z and return both (the gradient of neither). */
-  readonly antithetic?: boolean;
+  readonly perturbation?: TaskPerturbation;
 }
 
+export type Outputs = Readonly<Record<string, HostData>>;
+
 export interface RunResult {
-  /** One entry, or two (plus, minus) for an antithetic task. */
-  readonly outputs: readonly Readonly<Record<string, HostData>>[];
+  readonly outputs: Outputs;
   /** Flat gradient of `loss`, if the plan has one. */
   readonly gradient?: Float32Array;
+}
+
+/** A plan without gradient run on several micro-batches at θ + σ∘z and at θ − σ∘z, z drawn once. */
+export interface PairTask extends Omit<RunTask, 'feeds' | 'perturbation'> {
+  readonly feeds: readonly Feeds[];
+  readonly perturbation: TaskPerturbation;
+}
+
+/** Outputs of each micro-batch. */
+export interface PairResult {
+  readonly plus: readonly Outputs[];
+  readonly minus: readonly Outputs[];
 }
 
 /** Weighted sums of regenerated normals over coordinates start … start + count. */

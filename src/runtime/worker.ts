@@ -4,7 +4,7 @@ import type { HostData } from '../graph/tensor.js';
 import { createExecutor } from './executor.js';
 import { accumulateNormals, perturb, perturbPair } from './random.js';
 import type { Feeds } from './session.js';
-import type { NormalsTask, ParameterSlice, RunResult, RunTask } from './task.js';
+import type { NormalsTask, PairResult, PairTask, ParameterSlice, RunResult, RunTask } from './task.js';
 
 const executor = createExecutor();
 
@@ -20,27 +20,32 @@ const withParameters = (feeds: Feeds, theta: Float32Array, layout: readonly Para
 const moved = <T extends object>(value: T, buffers: ArrayBufferLike[]): T =>
   move({ [transferableSymbol]: buffers, [valueSymbol]: value } as unknown as Parameters<typeof move>[0]) as unknown as T;
 
+const unsharedFeeds = (feeds: Feeds): Feeds => Object.fromEntries(Object.entries(feeds).map(([name, data]) => [name, unshared(data)]));
+
 export async function run(task: RunTask): Promise<RunResult> {
   const { plan, layout, perturbation } = task;
-  const feeds = Object.fromEntries(Object.entries(task.feeds).map(([name, data]) => [name, unshared(data)]));
   const theta = unshared(task.theta);
-  if (task.antithetic && perturbation) {
-    const plus = new Float32Array(theta.length);
-    const minus = new Float32Array(theta.length);
-    perturbPair(theta, perturbation.key, perturbation.sigma, plus, minus);
-    const outputs = [];
-    for (const point of [plus, minus]) outputs.push((await executor.run(plan, withParameters(feeds, point, layout))).outputs);
-    return { outputs };
-  }
   const point = perturbation ? new Float32Array(theta.length) : theta;
   if (perturbation) perturb(theta, perturbation.key, perturbation.sigma, 1, point);
-  const result = await executor.run(plan, withParameters(feeds, point, layout));
-  if (plan.wrt.length === 0) return { outputs: [result.outputs] };
+  const { outputs, gradients } = await executor.run(plan, withParameters(unsharedFeeds(task.feeds), point, layout));
+  if (plan.wrt.length === 0) return { outputs };
   const gradient = new Float32Array(theta.length);
   layout.forEach(({ offset }, i) => {
-    gradient.set(result.gradients[i] as Float32Array, offset);
+    gradient.set(gradients[i] as Float32Array, offset);
   });
-  return moved({ outputs: [result.outputs], gradient }, [gradient.buffer]);
+  return moved({ outputs, gradient }, [gradient.buffer]);
+}
+
+export async function pair({ plan, layout, perturbation, ...task }: PairTask): Promise<PairResult> {
+  const feeds = task.feeds.map(unsharedFeeds);
+  const [plus, minus] = [new Float32Array(task.theta.length), new Float32Array(task.theta.length)];
+  perturbPair(unshared(task.theta), perturbation.key, perturbation.sigma, plus, minus);
+  const at = async (point: Float32Array) => {
+    const outputs = [];
+    for (const feed of feeds) outputs.push((await executor.run(plan, withParameters(feed, point, layout))).outputs);
+    return outputs;
+  };
+  return { plus: await at(plus), minus: await at(minus) };
 }
 
 export function normals({ keys, first, second, start, count }: NormalsTask): { first: Float64Array; second?: Float64Array } {

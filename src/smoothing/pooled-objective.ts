@@ -1,7 +1,8 @@
 /** An objective on one batch as estimators see it, evaluated by a pool of workers: micro-batches and perturbations in parallel. */
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
-import type { Pool } from '../runtime/pool.js';
-import type { ParameterSlice, RunResult, RunTask } from '../runtime/task.js';
+import { inSharedMemory, type Pool } from '../runtime/pool.js';
+import type { Feeds } from '../runtime/session.js';
+import type { Outputs, ParameterSlice } from '../runtime/task.js';
 import type { BatchObjective, LossAndGradient } from './estimator.js';
 
 export interface PooledBatch {
@@ -11,14 +12,14 @@ export interface PooledBatch {
 }
 
 /** The arrays of one micro-batch; the last one is padded with images of weight 0. */
-function microBatches(objective: Objective, batch: PooledBatch, scalars: ObjectiveScalars): RunTask['feeds'][] {
+function microBatches(objective: Objective, batch: PooledBatch, scalars: ObjectiveScalars): Feeds[] {
   const { microBatch } = objective;
   const count = batch.labels.length;
   const features = batch.images.length / count;
-  const feeds: RunTask['feeds'][] = [];
+  const feeds: Feeds[] = [];
   for (let start = 0; start < count; start += microBatch) {
     const used = Math.min(microBatch, count - start);
-    const images = new Float32Array(microBatch * features);
+    const images = new Float32Array(new SharedArrayBuffer(4 * microBatch * features));
     images.set(batch.images.subarray(start * features, (start + used) * features));
     const labels = new Int32Array(microBatch);
     labels.set(batch.labels.subarray(start, start + used));
@@ -36,12 +37,8 @@ function microBatches(objective: Objective, batch: PooledBatch, scalars: Objecti
 }
 
 /** Loss and counts of a batch: micro-batches summed in their order, so that the bits do not depend on who finished first. */
-function summed(
-  objective: Objective,
-  parts: readonly { outputs: RunResult['outputs'][number] }[],
-  images: number,
-): { loss: number; metrics: Record<string, number> } {
-  const sum = (name: string) => parts.reduce((total, { outputs }) => total + Number(outputs[name]?.[0]), 0);
+function summed(objective: Objective, parts: readonly Outputs[], images: number): { loss: number; metrics: Record<string, number> } {
+  const sum = (name: string) => parts.reduce((total, outputs) => total + Number(outputs[name]?.[0]), 0);
   return { loss: sum('loss'), metrics: Object.fromEntries(objective.counts.map((name) => [name, sum(name) / images])) };
 }
 
@@ -59,39 +56,26 @@ export function pooledObjective(
     async gradients(theta, perturbations) {
       const plan = objective.gradient;
       if (plan === undefined) throw new TypeError('this objective has no gradient: its relaxation is not differentiable; use the estimator pgpe');
+      const shared = inSharedMemory(theta);
       return Promise.all(
         perturbations.map(async (perturbation): Promise<LossAndGradient> => {
-          const parts = await Promise.all(feeds.map((feed) => pool.run({ plan, feeds: feed, theta, layout, perturbation })));
+          const parts = await Promise.all(feeds.map((feed) => pool.run({ plan, feeds: feed, theta: shared, layout, perturbation })));
           const gradient = parts[0]?.gradient as Float32Array;
           for (const { gradient: more } of parts.slice(1))
             for (let i = 0; i < gradient.length; i++) gradient[i] = (gradient[i] as number) + ((more as Float32Array)[i] as number);
-          const { loss, metrics } = summed(
-            objective,
-            parts.map(({ outputs }) => ({ outputs: outputs[0] as RunResult['outputs'][number] })),
-            count,
-          );
-          return { loss, gradient, metrics };
+          const outputs = parts.map((part) => part.outputs);
+          return { ...summed(objective, outputs, count), gradient };
         }),
       );
     },
     async pairs(theta, perturbations) {
-      const results = await Promise.all(
-        perturbations.map((perturbation) =>
-          Promise.all(feeds.map((feed) => pool.run({ plan: objective.value, feeds: feed, theta, layout, perturbation, antithetic: true }))),
-        ),
-      );
-      const signs = [0, 1].map((sign) =>
-        results.map((parts) =>
-          summed(
-            objective,
-            parts.map(({ outputs }) => ({ outputs: outputs[sign] as RunResult['outputs'][number] })),
-            count,
-          ),
-        ),
-      ) as [ReturnType<typeof summed>[], ReturnType<typeof summed>[]];
-      const all = signs.flat();
+      const shared = inSharedMemory(theta);
+      const results = await Promise.all(perturbations.map((perturbation) => pool.pair({ plan: objective.value, feeds, theta: shared, layout, perturbation })));
+      const plus = results.map((result) => summed(objective, result.plus, count));
+      const minus = results.map((result) => summed(objective, result.minus, count));
+      const all = [...plus, ...minus];
       const metrics = Object.fromEntries(objective.counts.map((name) => [name, all.reduce((s, { metrics: m }) => s + (m[name] as number), 0) / all.length]));
-      return { plus: Float64Array.from(signs[0], ({ loss }) => loss), minus: Float64Array.from(signs[1], ({ loss }) => loss), metrics };
+      return { plus: Float64Array.from(plus, ({ loss }) => loss), minus: Float64Array.from(minus, ({ loss }) => loss), metrics };
     },
     weightedNormals: (keys, first, second) =>
       pool.normals(
@@ -111,7 +95,11 @@ export async function evaluateBatch(
   scalars: ObjectiveScalars,
 ): Promise<{ loss: number; metrics: Record<string, number> }> {
   const feeds = microBatches(objective, batch, scalars);
-  const results = await Promise.all(feeds.map((feed) => pool.run({ plan: objective.value, feeds: feed, theta, layout })));
-  const parts = results.map(({ outputs }) => ({ outputs: outputs[0] as RunResult['outputs'][number] }));
-  return summed(objective, parts, batch.labels.length);
+  const shared = inSharedMemory(theta);
+  const results = await Promise.all(feeds.map((feed) => pool.run({ plan: objective.value, feeds: feed, theta: shared, layout })));
+  return summed(
+    objective,
+    results.map(({ outputs }) => outputs),
+    batch.labels.length,
+  );
 }

@@ -44,8 +44,7 @@ export function createEvaluation(network: Network, parameters: ParameterArrays, 
     programs: createPrograms(network, ball.clip),
     async run(plan, feeds) {
       signal?.throwIfAborted();
-      const { outputs } = await pool.run({ plan, feeds, theta, layout });
-      return outputs[0] as Readonly<Record<string, HostData>>;
+      return (await pool.run({ plan, feeds, theta, layout })).outputs;
     },
     async each(images, size, work) {
       let next = 0;
