@@ -9,7 +9,7 @@
 import { add, addAll, type FloatType, input, maximum, mul, neg, reshape, sub, type Tensor, total, transpose } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { type Network, logits as networkLogits, parameterInputs } from '../network/network.js';
-import type { Relaxation } from '../relaxation/relaxation.js';
+import type { BoundProblem, Relaxation } from '../relaxation/relaxation.js';
 import { createPlan, type Plan, type Stage } from '../runtime/plan.js';
 import { inputBox } from './input-box.js';
 import { crossEntropy, isPositive, marginCrossEntropy, naturalMargin, worstMargin } from './losses.js';
@@ -19,6 +19,8 @@ export interface ObjectiveOptions {
   readonly network: Network;
   /** Undefined: natural training. */
   readonly relaxation?: Relaxation;
+  /** Bound the robust loss at once instead of each margin, for relaxations that can (default false); counts then use looser margins. */
+  readonly lossFusion?: boolean;
   /** Images of one program call. */
   readonly microBatch: number;
   /** Cut the box to [0, 1] (default true). */
@@ -59,6 +61,20 @@ function weightNorm(parameters: Readonly<Record<string, Tensor>>): Tensor {
   return addAll(weights.map(([, w]) => total(maximum(w, neg(w)))));
 }
 
+/** log 2: below this cross-entropy Σ_j≠y exp(logit_j − logit_y) < 1, so that every margin is positive. */
+const PROOF = Math.log(2);
+
+/** Upper bounds of the robust cross-entropy, and a number that is positive only where robustness is proved; [1, batch] each. */
+function robustLoss(relaxation: Relaxation, problem: BoundProblem, fusion: boolean): { stages: readonly Stage[]; loss: Tensor; worst: Tensor } {
+  if (!fusion) {
+    const { stages, margins } = relaxation.bound(problem);
+    return { stages, loss: marginCrossEntropy(margins), worst: worstMargin(margins) };
+  }
+  if (relaxation.fused === undefined) throw new RangeError(`loss fusion: expected a relaxation that has it (crown-ibp), got ${relaxation.name}; leave it out`);
+  const { stages, loss, margins } = relaxation.fused(problem);
+  return { stages, loss, worst: maximum(worstMargin(margins), sub(PROOF, loss)) };
+}
+
 /** Compiles an objective for micro-batches of a fixed size. */
 export function createObjective(options: ObjectiveOptions): Objective {
   const { network: net, relaxation, microBatch, natural = 'loss', dtype = 'float32' } = options;
@@ -83,11 +99,11 @@ export function createObjective(options: ObjectiveOptions): Objective {
   }
   const box = relaxation || options.warmupRegularizer ? inputBox(x, scalar('epsilon'), options.clipBox ?? true) : undefined;
   if (relaxation !== undefined && box !== undefined) {
-    const bound = relaxation.bound({ network: net, parameters, box, specification: { kind: 'labels', labels } });
+    const bound = robustLoss(relaxation, { network: net, parameters, box, specification: { kind: 'labels', labels } }, options.lossFusion ?? false);
     stages = bound.stages;
-    const robust = weighted(marginCrossEntropy(bound.margins));
+    const robust = weighted(bound.loss);
     losses.push(natural === 'loss' ? mul(robust, scalar('kappa')) : robust);
-    outputs.certified = count(worstMargin(bound.margins));
+    outputs.certified = count(bound.worst);
   }
   if (options.l1) losses.push(mul(mul(weightNorm(parameters), options.l1), total(weight)));
   if (options.warmupRegularizer && box) losses.push(mul(mul(warmupRegularizer(net, parameters, box, present), scalar('regularization')), total(weight)));

@@ -4,6 +4,7 @@ import { INPUT, type NetworkNode } from '../network/network.js';
 import { backSubstitute, concretize } from './back-substitution.js';
 import { withoutNormalization } from './front.js';
 import { intervalBounds } from './interval.js';
+import { fusedCrownIbp } from './loss-fusion.js';
 import { type Bounds, type Relaxation, specificationMargins } from './relaxation.js';
 import { reluSlopes } from './slopes.js';
 
@@ -22,4 +23,5 @@ export const crownIbp: Relaxation = {
     const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (relu) => reluSlopes(before(relu)));
     return { stages: [], margins: concretize(bound, box) };
   },
+  fused: fusedCrownIbp,
 };

@@ -33,11 +33,23 @@ export interface BoundResult {
   readonly margins: Tensor;
 }
 
+/** What loss fusion gives: a bound of the loss itself. */
+export interface FusedBound {
+  /** Computations to run before, as for margins. */
+  readonly stages: readonly Stage[];
+  /** Upper bounds of max over the box of the cross-entropy against the labels, [1, batch]. */
+  readonly loss: Tensor;
+  /** Lower bounds of the margins that came with it, [classes − 1, batch]; they may be looser than the relaxation's own. */
+  readonly margins: Tensor;
+}
+
 export interface Relaxation {
   readonly name: string;
   /** Whether its bounds have a useful derivative in the parameters. */
   readonly differentiable: boolean;
   bound(problem: BoundProblem): BoundResult;
+  /** Bounds the cross-entropy at once, cheaper than from all margins; for labels. Relaxations without loss fusion have none. */
+  fused?(problem: BoundProblem): FusedBound;
 }
 
 /** Rows of e_y − e_j, j ≠ y ascending, for one label y: [classes, classes − 1]. */
