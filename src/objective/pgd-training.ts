@@ -1,0 +1,23 @@
+/**
+ * Adversarial training: the loss at the example that projected gradient ascent finds (Madry et al. 2018, arXiv 1706.06083).
+ *
+ *   L_PGD(θ) = CE(f_θ(x*), y),  x* ≈ argmax over B(x, ε) of CE(f_θ(x'), y)
+ *
+ * A lower bound of the worst case: networks it trains resist attacks, but are hard to certify.
+ */
+import { logits } from '../network/network.js';
+import { type AscentOptions, adversary } from './ascent.js';
+import { crossEntropy, naturalMargin } from './losses.js';
+import type { RobustLoss } from './robust-loss.js';
+
+export function pgdTraining(attack: AscentOptions = {}): RobustLoss {
+  return {
+    name: 'pgd',
+    differentiable: true,
+    build(problem) {
+      const { stages, point, noise } = adversary(problem, problem.epsilon, attack);
+      const outputs = logits(problem.network, problem.parameters, point);
+      return { stages, loss: crossEntropy(outputs, problem.labels), counts: { adversarial: naturalMargin(outputs, problem.labels) }, noise };
+    },
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * SABR, small adversarial bounding regions (Müller et al. 2023, arXiv 2210.04871): a sound bound over a small box around an adversarial
+ * example instead of the whole ball.
+ *
+ *   x* ≈ argmax over B(x, (1 − λ)ε) of CE(f_θ(x'), y),  L_SABR(θ) = CE(worst-case logits over B(x*, λε) ∩ B(x, ε), y)
+ *
+ * λ = 1 is certified training over the whole ball, λ → 0 adversarial training. In between, the box regularises less than that of IBP
+ * and still leaves networks that a verifier can certify. Published with interval bounds; any relaxation can bound the small box.
+ */
+import { add, maximum, minimum, mul, sub, type Tensor } from '../graph/index.js';
+import { interval } from '../relaxation/interval.js';
+import type { Bounds, Relaxation } from '../relaxation/relaxation.js';
+import { type Adversary, type AscentOptions, adversary } from './ascent.js';
+import { inputBox } from './input-box.js';
+import { marginCrossEntropy } from './losses.js';
+import type { RobustLoss, RobustProblem } from './robust-loss.js';
+
+export interface SabrOptions {
+  /** λ, radius of the small box in units of ε, in (0, 1]. */
+  readonly lambda: number;
+  /** Default: interval bounds. */
+  readonly relaxation?: Relaxation;
+  readonly attack?: AscentOptions;
+}
+
+/** @throws RangeError for a proportion outside (0, 1] */
+export function checkLambda(method: string, lambda: number): void {
+  if (!(lambda > 0 && lambda <= 1)) throw new RangeError(`${method}: expected lambda in (0, 1], got ${lambda}`);
+}
+
+/** The box of radius λε around x*, cut to the ball of radius ε around x. */
+export function smallBox({ x, epsilon, clip }: RobustProblem, point: Tensor, lambda: number): Bounds {
+  const ball = inputBox(x, epsilon, clip);
+  const radius = mul(epsilon, lambda);
+  return { lower: maximum(sub(point, radius), ball.lower), upper: minimum(add(point, radius), ball.upper) };
+}
+
+/** The attack in the ball that is left when the small box shall fit around its result, and that box. */
+export function adversarialBox(problem: RobustProblem, lambda: number, attack: AscentOptions = {}): Adversary & { readonly box: Bounds } {
+  const found = adversary(problem, mul(problem.epsilon, 1 - lambda), attack);
+  return { ...found, box: smallBox(problem, found.point, lambda) };
+}
+
+/** @throws RangeError for λ outside (0, 1] */
+export function sabr({ lambda, relaxation = interval, attack }: SabrOptions): RobustLoss {
+  checkLambda('sabr', lambda);
+  return {
+    name: 'sabr',
+    differentiable: relaxation.differentiable,
+    build(problem) {
+      const { network, parameters, labels } = problem;
+      const { stages, box, noise } = adversarialBox(problem, lambda, attack);
+      const bound = relaxation.bound({ network, parameters, box, specification: { kind: 'labels', labels } });
+      return { stages: [...stages, ...bound.stages], loss: marginCrossEntropy(bound.margins), counts: {}, noise };
+    },
+  };
+}
