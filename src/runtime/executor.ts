@@ -1,5 +1,6 @@
 /** Runs plans in the calling thread: keeps the programs of each plan open, moves arrays between stages, collects gradients. */
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../graph/tensor.js';
+import { runHost } from './host-stage.js';
 import { gradientName, type IterateStep, isResidual, nextName, type Plan, type RowsData, type RowsStep, sumName } from './plan.js';
 import { type Feeds, openSession, type Session } from './session.js';
 
@@ -184,6 +185,7 @@ export function createExecutor(): Executor {
       const fresh = new Set<string>();
       for (const step of plan.steps) {
         if (step.kind === 'iterate') await iterate(plan, step, arrays);
+        else if (step.kind === 'host') for (const [name, value] of await runHost(step, await call(plan, step.program, arrays))) arrays.set(name, value);
         else if (step.kind !== 'run') await runRows(plan, step, arrays, fresh);
         else {
           const made = await call(plan, step.program, arrays);

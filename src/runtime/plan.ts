@@ -8,7 +8,9 @@
  * - `rows`: bounds of the neurons that earlier bounds leave unstable, a graph over a fixed number of (neuron, image) rows run as
  *   often as there are rows; what it does not compute keeps the earlier bounds;
  * - `iterate`: a graph run a fixed number of times, what it makes fed back to it: the steps of an attack, or of any bound that is
- *   optimised. The point it ends at is a constant to the derivative of later stages.
+ *   optimised. The point it ends at is a constant to the derivative of later stages;
+ * - `host`: arrays given to a function of this process instead of ONNX Runtime, such as a solver of linear programs. It has no
+ *   derivative, and a plan that would need one is refused.
  *
  * Gradients run the stages backwards with the vector–Jacobian graph of each; only boundaries between stages are stored.
  */
@@ -18,6 +20,7 @@ import { accumulate } from '../graph/operators/indexing.js';
 import { input, inputName, isInput } from '../graph/operators/leaves.js';
 import { substitute } from '../graph/substitute.js';
 import { type FloatType, isFloat, type Shape, sizeOf, type Tensor, topologicalOrder } from '../graph/tensor.js';
+import { type HostStage, type HostStep, hostStep, noDerivative } from './host-stage.js';
 
 export interface WholeStage {
   readonly kind: 'whole';
@@ -72,7 +75,7 @@ export interface IterateStage {
   readonly schedule?: Readonly<Record<string, readonly number[]>>;
 }
 
-export type Stage = WholeStage | RowsStage | IterateStage;
+export type Stage = WholeStage | RowsStage | IterateStage | HostStage;
 
 export interface RunStep {
   readonly kind: 'run';
@@ -91,7 +94,7 @@ export interface IterateStep extends Omit<IterateStage, 'next'> {
   readonly program: number;
 }
 
-export type Step = RunStep | RowsStep | IterateStep;
+export type Step = RunStep | RowsStep | IterateStep | HostStep;
 
 /** The serialisable part of a rows stage. */
 export interface RowsData extends Omit<RowsStage, 'kind' | 'build' | 'capacities'> {
@@ -195,6 +198,14 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
       const { next, ...data } = stage;
       for (const x of stageInputs(Object.values(next))) if (!known.has(inputName(x))) known.set(inputName(x), x);
       forward.push({ ...data, program: addProgram(Object.fromEntries(Object.entries(next).map(([name, y]) => [nextName(name), y]))) });
+      return;
+    }
+    if (stage.kind === 'host') {
+      const inputs = stageInputs(Object.values(stage.inputs));
+      for (const x of inputs) known.set(inputName(x), x);
+      const variable = inputs.find((x) => active.has(inputName(x)) && isFloat(x.dtype));
+      if (variable !== undefined) throw noDerivative(stage, inputName(variable));
+      forward.push(hostStep(stage, addProgram));
       return;
     }
     const { build, capacities, kind: _, ...data } = stage;

@@ -1,0 +1,109 @@
+/**
+ * The host stage behind `lp` and `exact`: minima of a specification's rows over what the linear constraints of each image allow.
+ *
+ * One program for each image, minimised for one row after the other. With `exact`, the relaxed minimum is taken where the network
+ * itself attains it; only other rows need the integers.
+ */
+
+import type { HostSolver } from '../runtime/host-stage.js';
+import { dualBound, type OpenProgram, openLinearProgram, SolverError } from '../runtime/linear-solver.js';
+import { combine, type Expression, type ProgramNode, type ReluProgram, reluProgram, trueActivations, valueAt } from './relu-program.js';
+
+export interface ReluSolverOptions {
+  /** The relaxation's name, for errors and for the margins' array. */
+  readonly name: string;
+  readonly nodes: readonly ProgramNode[];
+  /** Signs of unstable ReLUs are integers. */
+  readonly exact: boolean;
+  /** Time limit of one minimisation. */
+  readonly seconds: number;
+}
+
+/** Names of the arrays of node k that the solver gets. */
+export const arrayName = (what: 'matrix' | 'bias' | 'lower' | 'upper', node: number): string => `${what} ${node}`;
+export const marginsName = (name: string): string => `${name}:margins`;
+
+type Floats = Float32Array | Float64Array;
+
+/** The attained value and the bound agree: no integers are needed. */
+const ATTAINED = 1e-9;
+
+/**
+ * Arithmetic in float32 leaves the ends of unstable neurons off by about this much beside their size, and a set cut off too early may be
+ * empty; wider ends are sound.
+ */
+const FLOAT32_SLACK = 2e-6;
+
+/** Column `image` of an array [rows, batch], as float64. */
+function column(array: Floats, image: number, batch: number): Float64Array {
+  return Float64Array.from({ length: array.length / batch }, (_, i) => array[i * batch + image] as number);
+}
+
+/** Ends of an unstable neuron's interval, moved outwards by the rounding of their type. */
+function boundsOf(lower: Floats, upper: Floats, image: number, batch: number): { lower: Float64Array; upper: Float64Array } {
+  const [low, high] = [column(lower, image, batch), column(upper, image, batch)];
+  if (lower instanceof Float64Array) return { lower: low, upper: high };
+  low.forEach((l, i) => {
+    const u = high[i] as number;
+    if (!(l < 0 && u > 0)) return;
+    const slack = FLOAT32_SLACK * (1 + Math.max(-l, u));
+    low[i] = l - slack;
+    high[i] = u + slack;
+  });
+  return { lower: low, upper: high };
+}
+
+/** Minimum of one margin. */
+function minimum(problem: ReluProgram, open: OpenProgram | undefined, margin: Expression, exact: boolean): number {
+  const { program } = problem;
+  const cost = new Float64Array(program.lower.length);
+  margin.indices.forEach((j, k) => {
+    cost[j] = margin.values[k] as number;
+  });
+  // Without an unstable ReLU the margin is linear on the box.
+  if (open === undefined) return margin.constant + dualBound(program, cost, new Float64Array(0));
+  const { bound, point } = open.relaxed(cost);
+  if (!exact) return margin.constant + bound;
+  const attained = valueAt({ ...margin, constant: 0 }, trueActivations(problem, point));
+  if (attained - bound <= ATTAINED * (1 + Math.abs(bound))) return margin.constant + bound;
+  // Integers can only raise the relaxed bound.
+  return margin.constant + Math.max(bound, open.integral(cost).bound);
+}
+
+/**
+ * (`lower`, `upper` [features, batch], `rows` [classes, rows, batch], arrays of each node) → margins [rows, batch].
+ * @throws Error naming the image and the row when the solver has no minimum
+ */
+export const solve: HostSolver<ReluSolverOptions> = async (inputs, { name, nodes, exact, seconds }) => {
+  const array = (key: string) => inputs[key] as Floats;
+  const [lower, upper, coefficients] = [array('lower'), array('upper'), array('rows')];
+  const batch = array('batch').length;
+  const affine = (node: number) => ({ matrix: array(arrayName('matrix', node)), bias: inputs[arrayName('bias', node)] as Floats | undefined });
+  let margins = new Float64Array(0);
+  for (let image = 0; image < batch; image++) {
+    const problem = reluProgram(nodes, {
+      lower: column(lower, image, batch),
+      upper: column(upper, image, batch),
+      affine,
+      bounds: (node) => boundsOf(array(arrayName('lower', node)), array(arrayName('upper', node)), image, batch),
+    });
+    const classes = problem.logits.length;
+    const rows = coefficients.length / classes / batch;
+    if (image === 0) margins = new Float64Array(rows * batch);
+    const open = problem.unstable.length > 0 ? await openLinearProgram(problem.program, seconds) : undefined;
+    let row = 0;
+    try {
+      for (; row < rows; row++) {
+        const weights = Float64Array.from({ length: classes }, (_, k) => coefficients[(k * rows + row) * batch + image] as number);
+        const margin = combine(weights, problem.logits, 0, problem.program.lower.length);
+        margins[row * batch + image] = minimum(problem, open, margin, exact);
+      }
+    } catch (error) {
+      if (!(error instanceof SolverError)) throw error;
+      throw new Error(`${name}, image ${image}, margin ${row}: ${error.message}; give it more time, a smaller network, or a looser relaxation`);
+    } finally {
+      open?.close();
+    }
+  }
+  return { [marginsName(name)]: margins };
+};

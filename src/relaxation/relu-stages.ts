@@ -1,0 +1,74 @@
+/** Stages that hand a network, its box and bounds of its neurons to the solver of `relu-solver`: what `lp` and `exact` share. */
+import { constant, type FloatType, input, type Tensor, transpose } from '../graph/index.js';
+import { type AffineLayer, featuresOf, type Weights } from '../network/layers/layer.js';
+import { INPUT, type NetworkNode, weightsOf } from '../network/network.js';
+import type { Stage } from '../runtime/plan.js';
+import { crownBounds } from './crown.js';
+import { withoutNormalization } from './front.js';
+import { intervalBounds } from './interval.js';
+import { type BoundProblem, type BoundResult, type Bounds, specificationMargins } from './relaxation.js';
+import { arrayName, marginsName, type ReluSolverOptions } from './relu-solver.js';
+
+export interface SolverRelaxationOptions {
+  /** Where the bounds of the ReLUs' inputs come from (default crown). */
+  readonly intermediate?: 'ibp' | 'crown';
+  /** Time limit of one minimisation (default 60). */
+  readonly seconds?: number;
+}
+
+/** The compiled solver; sources run by a test runner use the build's. */
+const solverModule = new URL(import.meta.url.endsWith('.ts') ? '../../dist/relaxation/relu-solver.js' : './relu-solver.js', import.meta.url).href;
+
+/** The matrix [out, in] of an affine layer: its images of the unit vectors, or its adjoint's where those are fewer. */
+function matrixOf(layer: AffineLayer, weights: Weights, dtype: FloatType): Tensor {
+  const [inputs, outputs] = [featuresOf(layer.input), featuresOf(layer.output)];
+  const size = Math.min(inputs, outputs);
+  const identity = new Float64Array(size * size);
+  for (let i = 0; i < size; i++) identity[i * size + i] = 1;
+  const unit = constant(identity, [size, size], dtype);
+  return inputs <= outputs ? layer.linear(weights, unit) : transpose(layer.adjoint(weights, unit));
+}
+
+/** Margins of a relaxation that a solver computes. */
+export function solverMargins(
+  original: BoundProblem,
+  name: string,
+  exact: boolean,
+  { intermediate = 'crown', seconds = 60 }: SolverRelaxationOptions,
+): BoundResult {
+  if (!(seconds > 0)) throw new RangeError(`${name}: expected a time limit above 0 seconds, got ${seconds}; leave it out for 60`);
+  const problem = withoutNormalization(original);
+  const { network: net, parameters, box, specification } = problem;
+  const dtype = box.lower.dtype as FloatType;
+  const batch = box.lower.shape[1] as number;
+  const { stages, before } = intermediate === 'crown' ? crownBounds(problem) : intervalsBefore(problem);
+  const rows = specificationMargins(specification, net.classes, dtype);
+  const inputs: Record<string, Tensor> = { lower: box.lower, upper: box.upper, rows, batch: constant(new Float64Array(batch), [batch], dtype) };
+  net.nodes.forEach(({ layer }, k) => {
+    if (layer.kind === 'relu') {
+      const { lower, upper } = before(k);
+      inputs[arrayName('lower', k)] = lower;
+      inputs[arrayName('upper', k)] = upper;
+    } else if (layer.kind === 'affine') {
+      const weights = weightsOf(net, k, parameters);
+      inputs[arrayName('matrix', k)] = matrixOf(layer, weights, dtype);
+      const bias = layer.bias(weights, dtype);
+      if (bias !== undefined) inputs[arrayName('bias', k)] = bias;
+    }
+  });
+  const nodes = net.nodes.map(({ layer, inputs: from }) => ({ kind: layer.kind, inputs: from }));
+  const options: ReluSolverOptions = { name, nodes, exact, seconds };
+  const shape = [rows.shape[1] as number, batch];
+  const solving: Stage = { kind: 'host', module: solverModule, inputs, options, outputs: { [marginsName(name)]: { shape, dtype } } };
+  return { stages: [...stages, solving], margins: input(marginsName(name), shape, dtype) };
+}
+
+/** Interval bounds of the input of each ReLU. */
+function intervalsBefore({ network: net, parameters, box }: BoundProblem): { stages: Stage[]; before: (relu: number) => Bounds } {
+  const values = intervalBounds(net, parameters, box);
+  const before = (relu: number) => {
+    const from = (net.nodes[relu] as NetworkNode).inputs[0] as number;
+    return from === INPUT ? box : (values[from] as Bounds);
+  };
+  return { stages: [], before };
+}
