@@ -2,7 +2,6 @@
 import type { HostData } from '../graph/tensor.js';
 import type { Plan } from './plan.js';
 import type { Key } from './random.js';
-import type { Feeds } from './session.js';
 
 /** Where each parameter array lies in the flat vector. */
 export interface ParameterSlice {
@@ -17,11 +16,20 @@ export interface TaskPerturbation {
   readonly sigma: number | Float32Array;
 }
 
+/** A float32 array of the numbers start … start + size of a key's, uniform on [0, 1): drawn by the worker, so that nothing is sent. */
+export interface UniformNumbers {
+  readonly key: Key;
+  readonly start: number;
+  readonly size: number;
+}
+
+export type TaskFeeds = Readonly<Record<string, HostData | UniformNumbers>>;
+
 /** A plan run at θ, or at θ + σ∘z. Arrays in shared memory are copied by the worker, others on the way to it. */
 export interface RunTask {
   readonly plan: Plan;
   /** Arrays of the batch. */
-  readonly feeds: Feeds;
+  readonly feeds: TaskFeeds;
   readonly theta: Float32Array;
   readonly layout: readonly ParameterSlice[];
   readonly perturbation?: TaskPerturbation;
@@ -37,7 +45,7 @@ export interface RunResult {
 
 /** A plan without gradient run on several micro-batches at θ + σ∘z and at θ − σ∘z, z drawn once. */
 export interface PairTask extends Omit<RunTask, 'feeds' | 'perturbation'> {
-  readonly feeds: readonly Feeds[];
+  readonly feeds: readonly TaskFeeds[];
   readonly perturbation: TaskPerturbation;
 }
 

@@ -2,9 +2,9 @@
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 import type { HostData } from '../graph/tensor.js';
 import { createExecutor } from './executor.js';
-import { accumulateNormals, perturb, perturbPair } from './random.js';
+import { accumulateNormals, perturb, perturbPair, uniforms } from './random.js';
 import type { Feeds } from './session.js';
-import type { NormalsTask, PairResult, PairTask, ParameterSlice, RunResult, RunTask } from './task.js';
+import type { NormalsTask, PairResult, PairTask, ParameterSlice, RunResult, RunTask, TaskFeeds, UniformNumbers } from './task.js';
 
 const executor = createExecutor();
 
@@ -20,14 +20,21 @@ const withParameters = (feeds: Feeds, theta: Float32Array, layout: readonly Para
 const moved = <T extends object>(value: T, buffers: ArrayBufferLike[]): T =>
   move({ [transferableSymbol]: buffers, [valueSymbol]: value } as unknown as Parameters<typeof move>[0]) as unknown as T;
 
-const unsharedFeeds = (feeds: Feeds): Feeds => Object.fromEntries(Object.entries(feeds).map(([name, data]) => [name, unshared(data)]));
+function drawn({ key, start, size }: UniformNumbers): Float32Array {
+  const out = new Float32Array(size);
+  uniforms(key, out, start);
+  return out;
+}
+
+const feedsOf = (feeds: TaskFeeds): Feeds =>
+  Object.fromEntries(Object.entries(feeds).map(([name, data]) => [name, 'key' in data ? drawn(data) : unshared(data)]));
 
 export async function run(task: RunTask): Promise<RunResult> {
   const { plan, layout, perturbation } = task;
   const theta = unshared(task.theta);
   const point = perturbation ? new Float32Array(theta.length) : theta;
   if (perturbation) perturb(theta, perturbation.key, perturbation.sigma, 1, point);
-  const { outputs, gradients } = await executor.run(plan, withParameters(unsharedFeeds(task.feeds), point, layout));
+  const { outputs, gradients } = await executor.run(plan, withParameters(feedsOf(task.feeds), point, layout));
   if (plan.wrt.length === 0) return { outputs };
   const gradient = new Float32Array(theta.length);
   layout.forEach(({ offset }, i) => {
@@ -37,7 +44,7 @@ export async function run(task: RunTask): Promise<RunResult> {
 }
 
 export async function pair({ plan, layout, perturbation, ...task }: PairTask): Promise<PairResult> {
-  const feeds = task.feeds.map(unsharedFeeds);
+  const feeds = task.feeds.map(feedsOf);
   const [plus, minus] = [new Float32Array(task.theta.length), new Float32Array(task.theta.length)];
   perturbPair(unshared(task.theta), perturbation.key, perturbation.sigma, plus, minus);
   const at = async (point: Float32Array) => {

@@ -1,8 +1,8 @@
 /** An objective on one batch as estimators see it, evaluated by a pool of workers: micro-batches and perturbations in parallel. */
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import { inSharedMemory, type Pool } from '../runtime/pool.js';
-import type { Feeds } from '../runtime/session.js';
-import type { Outputs, ParameterSlice } from '../runtime/task.js';
+import { deriveKey, type Key } from '../runtime/random.js';
+import type { Outputs, ParameterSlice, TaskFeeds, UniformNumbers } from '../runtime/task.js';
 import type { BatchObjective, LossAndGradient } from './estimator.js';
 
 export interface PooledBatch {
@@ -11,12 +11,19 @@ export interface PooledBatch {
   readonly labels: Int32Array;
 }
 
+/** Where attacks on the images from number `first` on start: an image's numbers do not depend on the micro-batch that it is in. */
+function attackStarts({ noise, microBatch }: Objective, key: Key | undefined, first: number): Record<string, UniformNumbers> {
+  const inputs = Object.entries(noise);
+  if (inputs.length > 0 && key === undefined) throw new TypeError('objective: expected a key for the random starts of its attacks, got none');
+  return Object.fromEntries(inputs.map(([name, n], i) => [name, { key: deriveKey(key as Key, i, 0), start: first * n, size: microBatch * n }]));
+}
+
 /** The arrays of one micro-batch; the last one is padded with images of weight 0. */
-function microBatches(objective: Objective, batch: PooledBatch, scalars: ObjectiveScalars): Feeds[] {
+function microBatches(objective: Objective, batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key | undefined): TaskFeeds[] {
   const { microBatch } = objective;
   const count = batch.labels.length;
   const features = batch.images.length / count;
-  const feeds: Feeds[] = [];
+  const feeds: TaskFeeds[] = [];
   for (let start = 0; start < count; start += microBatch) {
     const used = Math.min(microBatch, count - start);
     const images = new Float32Array(new SharedArrayBuffer(4 * microBatch * features));
@@ -31,6 +38,7 @@ function microBatches(objective: Objective, batch: PooledBatch, scalars: Objecti
       epsilon: Float32Array.of(scalars.epsilon),
       kappa: Float32Array.of(scalars.kappa),
       regularization: Float32Array.of(scalars.regularization),
+      ...attackStarts(objective, attackKey, start),
     });
   }
   return feeds;
@@ -42,15 +50,19 @@ function summed(objective: Objective, parts: readonly Outputs[], images: number)
   return { loss: sum('loss'), metrics: Object.fromEntries(objective.counts.map((name) => [name, sum(name) / images])) };
 }
 
-/** The objective on `batch`. `layout` says where each parameter array lies in θ. */
+/**
+ * The objective on `batch`. `layout` says where each parameter array lies in θ. `attackKey`, needed where the objective has attacks,
+ * is what their starts are drawn from: the same at every θ.
+ */
 export function pooledObjective(
   pool: Pool,
   objective: Objective,
   layout: readonly ParameterSlice[],
   batch: PooledBatch,
   scalars: ObjectiveScalars,
+  attackKey?: Key,
 ): BatchObjective {
-  const feeds = microBatches(objective, batch, scalars);
+  const feeds = microBatches(objective, batch, scalars, attackKey);
   const count = batch.labels.length;
   return {
     async gradients(theta, perturbations) {
@@ -93,8 +105,9 @@ export async function evaluateBatch(
   theta: Float32Array,
   batch: PooledBatch,
   scalars: ObjectiveScalars,
+  attackKey?: Key,
 ): Promise<{ loss: number; metrics: Record<string, number> }> {
-  const feeds = microBatches(objective, batch, scalars);
+  const feeds = microBatches(objective, batch, scalars, attackKey);
   const shared = inSharedMemory(theta);
   const results = await Promise.all(feeds.map((feed) => pool.run({ plan: objective.value, feeds: feed, theta: shared, layout })));
   return summed(

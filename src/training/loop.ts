@@ -15,6 +15,7 @@ import { pooledObjective } from '../smoothing/pooled-objective.js';
 import { clipGlobalNorm, globalNorm } from './gradient-clip.js';
 import type { Schedule } from './schedules.js';
 import type { UpdateRule } from './update-rule.js';
+import { averagedWith, type WeightAverage } from './weight-average.js';
 
 export interface TrainingOptions {
   readonly train: Split;
@@ -34,6 +35,8 @@ export interface TrainingOptions {
   readonly epsilon: Schedule;
   readonly kappa: Schedule;
   readonly regularization: Schedule;
+  /** From the end of which epoch on the parameters at ends of epochs are averaged; never unless given. */
+  readonly averageFrom?: number;
   readonly key: Key;
 }
 
@@ -51,6 +54,8 @@ export interface TrainingState {
   readonly theta: Float32Array;
   readonly estimator: unknown;
   readonly rule: unknown;
+  /** Of the parameters at the ends of epochs so far, once it has begun. */
+  readonly average?: WeightAverage;
   readonly sums: EpochSums;
 }
 
@@ -78,7 +83,7 @@ export class DivergenceError extends Error {
 const NOTHING: EpochSums = { images: 0, loss: 0, metrics: {} };
 
 /** Purposes that the run's key is split for; a purpose never changes its number. */
-const STREAMS = { order: 1, perturbations: 2 } as const;
+const STREAMS = { order: 1, perturbations: 2, attacks: 4 } as const;
 
 export const stepsPerEpoch = ({ train, batchSize }: Pick<TrainingOptions, 'train' | 'batchSize'>): number => Math.ceil(train.count / batchSize);
 
@@ -92,6 +97,7 @@ export async function* training(options: TrainingOptions, state: TrainingState):
   const perEpoch = stepsPerEpoch(options);
   const orderKey = deriveKey(options.key, STREAMS.order, 0);
   const key = deriveKey(options.key, STREAMS.perturbations, 0);
+  const attackKey = deriveKey(options.key, STREAMS.attacks, 0);
   const buffer = allocateBatch(batchSize, features);
   // The sums of an epoch that has ended are not carried into the next.
   let current = state.step % perEpoch === 0 ? { ...state, sums: NOTHING } : state;
@@ -104,7 +110,7 @@ export async function* training(options: TrainingOptions, state: TrainingState):
       const learningRate = options.learningRate(at);
       const batch = assembleBatch(train, batches[position] as Uint32Array, buffer);
       const images = batch.labels.length;
-      const batchObjective = pooledObjective(pool, objective, options.layout, batch, scalars);
+      const batchObjective = pooledObjective(pool, objective, options.layout, batch, scalars, deriveKey(attackKey, step, 0));
       const estimate = await estimator.estimate(current.estimator, current.theta, batchObjective, { key, step, epoch: at, epochs });
       if (!Number.isFinite(estimate.loss)) throw new DivergenceError(step, `the loss is ${estimate.loss}`);
       const norm = globalNorm(estimate.gradient);
@@ -120,6 +126,8 @@ export async function* training(options: TrainingOptions, state: TrainingState):
         theta: next.theta,
         estimator: estimate.state,
         rule: next.state,
+        average:
+          epochEnded && done / perEpoch >= (options.averageFrom ?? Number.POSITIVE_INFINITY) ? averagedWith(current.average, next.theta) : current.average,
         sums: accumulate(current.sums, images, estimate.loss, estimate.metrics),
       };
       yield { state: current, epoch: done / perEpoch, epochEnded, images, scalars, learningRate };
