@@ -12,7 +12,7 @@ describe('centred ranks', () => {
         expect(shaped.reduce((sum, s) => sum + s, 0)).toBeCloseTo(0, 10);
         for (const [i, a] of r.entries()) {
           expect(Math.abs(shaped[i] as number)).toBeLessThanOrEqual(0.5);
-          for (const [j, b] of r.entries()) expect(Math.sign((shaped[i] as number) - (shaped[j] as number))).toBe(Math.sign(a - b));
+          for (const [j, b] of r.entries()) expect(Math.sign((shaped[i] as number) - (shaped[j] as number))).toBe(Math.sign(a - b) + 0);
         }
       }),
     );
