@@ -20,7 +20,7 @@ const plus = (a: Tensor | undefined, b: Tensor | undefined): Tensor | undefined 
 
 /**
  * Carries rows given over the output of `node`, coefficients [features, rows, batch], back to the network's input.
- * `slopes(k)` gives the relaxation of ReLU node k, [features, batch].
+ * `slopes(k)` gives the relaxation of ReLU node k, [features, batch], or [features, rows, batch] where rows have their own.
  */
 export function backSubstitute(net: Network, parameters: Parameters, node: number, rows: Tensor, slopes: (relu: number) => Slopes): LinearBound {
   const [, count, batch] = rows.shape as [number, number, number];
@@ -44,7 +44,7 @@ export function backSubstitute(net: Network, parameters: Parameters, node: numbe
     else {
       const { lower, upper, intercept } = slopes(k);
       const features = featuresOf(layer.output);
-      const wide = (t: Tensor) => reshape(t, [features, 1, batch]);
+      const wide = (t: Tensor) => (t.shape.length === 3 ? t : reshape(t, [features, 1, batch]));
       const cube = reshape(a, [features, count, batch]);
       const positive = relu(cube);
       const negative = sub(cube, positive);
