@@ -5,6 +5,7 @@
  * order is a pure function of a key and the epoch, so a run that is resumed in the middle sees the same batches.
  */
 import { deriveKey, type Key, permutation } from '../runtime/random.js';
+import { type Augmentation, movementOf, writeMoved } from './augmentation.js';
 import { DataError } from './data-error.js';
 import type { Split } from './dataset.js';
 
@@ -49,12 +50,19 @@ export function allocateBatch(capacity: number, features: number, { shared = fal
 /** pixel = byte/255, correctly rounded to float32. */
 const PIXELS = Float32Array.from({ length: 256 }, (_, byte) => byte / 255);
 
+/** The random changes of a batch's images. */
+export interface Augmented extends Augmentation {
+  readonly key: Key;
+  readonly epoch: number;
+}
+
 /**
  * Gathers images as floats, pixel = byte/255 ∈ [0, 1], and their labels, in the order of the indices.
  * @param out memory to fill (see allocateBatch), for as many images or more; views of its beginning are returned. Fresh memory unless given.
+ * @param augmented how the images are changed at random; not at all unless given
  * @throws DataError for an index that is not in the split, or if `out` is too small
  */
-export function assembleBatch(split: Split, indices: ArrayLike<number>, out?: Batch): Batch {
+export function assembleBatch(split: Split, indices: ArrayLike<number>, out?: Batch, augmented?: Augmented): Batch {
   const features = split.count === 0 ? 0 : split.images.length / split.count;
   const size = indices.length;
   const room = out ?? allocateBatch(size, features);
@@ -73,7 +81,8 @@ export function assembleBatch(split: Split, indices: ArrayLike<number>, out?: Ba
     labels[row] = split.labels[index] as number;
     const from = index * features;
     const to = row * features;
-    for (let pixel = 0; pixel < features; pixel++) images[to + pixel] = PIXELS[split.images[from + pixel] as number] as number;
+    if (augmented === undefined) for (let pixel = 0; pixel < features; pixel++) images[to + pixel] = PIXELS[split.images[from + pixel] as number] as number;
+    else writeMoved(split.images, from, augmented.shape, movementOf(augmented, augmented.key, augmented.epoch, index), PIXELS, images, to);
   }
   return { images, labels };
 }

@@ -16,7 +16,10 @@ import { DataError } from './data-error.js';
 export interface PublishedFile {
   readonly name: string;
   readonly bytes: number;
-  readonly sha256: string;
+  /** Of the content; where only the compressed file's sum was published, that is `gzip` and the content's is unknown. */
+  readonly sha256?: string;
+  /** The compressed file `name`.gz as published. */
+  readonly gzip?: { readonly bytes: number; readonly sha256: string };
 }
 
 /** Where downloads are kept: the environment variable TAUTNET_CACHE, or ~/.cache/tautnet. */
@@ -42,7 +45,8 @@ export async function verifyFile(path: string, expected: PublishedFile, remedy: 
     const got = bytes > expected.bytes ? `more than ${expected.bytes}` : `${bytes}`;
     throw new DataError(`${path}: expected ${expected.bytes} bytes, got ${got}; ${remedy}`);
   }
-  if (sha256 !== expected.sha256) throw new DataError(`${path}: expected SHA-256 ${expected.sha256}, got ${sha256}; ${remedy}`);
+  if (expected.sha256 !== undefined && sha256 !== expected.sha256)
+    throw new DataError(`${path}: expected SHA-256 ${expected.sha256}, got ${sha256}; ${remedy}`);
 }
 
 /**

@@ -5,6 +5,7 @@
  * is the network's first layer, never done here: ε is in pixel units of [0, 1].
  */
 import { DataError } from './data-error.js';
+import type { DownloadProgress } from './download.js';
 
 /** Channels, height, width; an image has features = C·H·W values in this order. */
 export type ImageShape = readonly [channels: number, height: number, width: number];
@@ -40,15 +41,27 @@ export interface DataOptions {
   readonly cacheDir?: string;
   /** Never download. */
   readonly offline?: boolean;
+  /** Told now and then how far a download has come. */
+  readonly progress?: (state: DownloadProgress) => void;
+  /** Ends a download; what it has brought is kept for the next. */
+  readonly signal?: AbortSignal;
 }
+
+/** What fetching takes of the options. */
+export type FetchOptions = Pick<DataOptions, 'cacheDir' | 'progress' | 'signal'>;
 
 /** A data set by name: its description, and how to get it. */
 export interface DatasetSource extends DatasetDescription {
+  /** What the user's folder must hold, in words: "train_32x32.mat and test_32x32.mat". */
+  readonly folderHolds: string;
   /** Reads the data set from wherever it is found first, downloading it if it is nowhere; every file is verified. */
   load(options?: DataOptions): Promise<Dataset>;
   /** Puts verified files into the cache unless they are there already; returns their folder. */
-  fetch(options?: Pick<DataOptions, 'cacheDir'>): Promise<string>;
+  fetch(options?: FetchOptions): Promise<string>;
 }
+
+/** Memory for `count` images of `shape`, shared so that a thread that prepares batches sees it without a copy. */
+export const allocateImages = (count: number, shape: ImageShape): Uint8Array => new Uint8Array(new SharedArrayBuffer(count * featuresOf(shape)));
 
 export const featuresOf = ([channels, height, width]: ImageShape): number => channels * height * width;
 

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fileServer } from '../testing/local-server.js';
 import { DataError } from './data-error.js';
 import { type IdxDescription, idxDataset } from './idx-dataset.js';
 
@@ -148,6 +149,44 @@ describe('a data set of four IDX files', () => {
     await expect(idxDataset({ ...description(), shape: [1, 3, 3] }).load({ dataDir: await folderWith(contents) })).rejects.toThrow('3 images of shape [1,3,3]');
     const fewer = { ...contents, trainLabels: contents.testLabels };
     await expect(idxDataset(description(fewer)).load({ dataDir: await folderWith(fewer, 'fewer') })).rejects.toThrow('expected 3 labels, one per image, got 2');
+  });
+});
+
+describe('a data set that its authors publish as compressed files', () => {
+  const packed = Object.fromEntries(roles.map((role) => [`${role}-ubyte.gz`, gzipSync(contents[role])]));
+  const mean = [contents.trainImages.subarray(16).reduce((sum, byte) => sum + byte, 0) / 12 / 255];
+  const web = (url: string): IdxDescription => {
+    const { npm: _, ...rest } = description();
+    const file = (role: Role) => {
+      const gzip = packed[`${role}-ubyte.gz`] as Buffer;
+      return { name: `${role}-ubyte`, bytes: contents[role].length, gzip: { bytes: gzip.length, sha256: sha256(gzip) } };
+    };
+    const files = { trainImages: file('trainImages'), trainLabels: file('trainLabels'), testImages: file('testImages'), testLabels: file('testLabels') };
+    return { ...rest, mean, files, web: `${url}/` };
+  };
+
+  it('is downloaded file by file, going on with the one that is missing', async () => {
+    const cacheDir = join(root, 'cache');
+    const { 'testLabels-ubyte.gz': last, ...others } = packed;
+    const partial = await fileServer(others);
+    await expect(idxDataset(web(partial.url)).fetch({ cacheDir })).rejects.toThrow(
+      /testLabels-ubyte\.gz: the server answered 404 Not Found; or put trainImages-ubyte, .* --data-dir/,
+    );
+    await partial.close();
+    const rest = await fileServer({ 'testLabels-ubyte.gz': last as Buffer });
+    const dataset = await idxDataset(web(rest.url)).load({ cacheDir });
+    await rest.close();
+    expect([...dataset.test.labels]).toEqual([1, 2]);
+    expect(await idxDataset(web('http://127.0.0.1:9')).load({ cacheDir, offline: true })).toEqual(dataset);
+  });
+
+  it('is recognised by its mean where a user has unpacked it', async () => {
+    const source = idxDataset(web('http://127.0.0.1:9'));
+    expect((await source.load({ dataDir: await folderWith(contents) })).train.count).toBe(3);
+    const others = { ...contents, trainImages: contents.trainImages.map((byte, i) => (i < 16 ? byte : byte + 1)) };
+    await expect(source.load({ dataDir: await folderWith(others, 'others') })).rejects.toThrow(
+      /tiny training set: expected channel means 0\.0216 .*, got 0\.0255; put the original/,
+    );
   });
 });
 

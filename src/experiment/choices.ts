@@ -3,7 +3,9 @@
  * name to an implementation all read these lists, so that a name is written once and a missing implementation is a type error.
  */
 
-export const DATASETS = ['mnist'] as const;
+export const DATASETS = ['mnist', 'fashion-mnist', 'cifar10', 'svhn', 'tiny-imagenet'] as const;
+/** Random changes of training images: mirrored left to right; moved by up to a sixteenth of the width, edges repeated. */
+export const AUGMENTATIONS = ['none', 'flip', 'crop', 'flip-crop'] as const;
 /** Fully connected and convolutional networks of the literature, by the names papers use for them. */
 export const ARCHITECTURES = ['fc', 'fc-small', 'cnn3', 'cnn5', 'cnn5-l', 'cnn7'] as const;
 /** `kaiming`: uniform He initialisation; `ibp`: N(0, 2π/fan_in²), under which interval bounds keep their width (Shi 2021). */
@@ -21,6 +23,7 @@ export const SHAPINGS = ['none', 'centered-rank'] as const;
 export const OPTIMIZERS = ['adam', 'sgd', 'clipup'] as const;
 
 export type Dataset = (typeof DATASETS)[number];
+export type AugmentationName = (typeof AUGMENTATIONS)[number];
 export type Architecture = (typeof ARCHITECTURES)[number];
 export type Initialization = (typeof INITIALIZATIONS)[number];
 export type Relaxation = (typeof RELAXATIONS)[number];

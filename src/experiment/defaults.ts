@@ -3,7 +3,7 @@
  * that help shows for it.
  */
 import { availableParallelism } from 'node:os';
-import { RECIPES, stretch } from './recipes.js';
+import { RECIPES, recipeFor, stretch } from './recipes.js';
 import type { SettingName, Settings } from './settings.js';
 
 export type Default<T> = { readonly value: T } | { readonly text: string; readonly from: (known: Settings) => T };
@@ -11,7 +11,7 @@ export type Default<T> = { readonly value: T } | { readonly text: string; readon
 const constant = <T>(value: T): Default<T> => ({ value });
 const derived = <T>(text: string, from: (known: Settings) => T): Default<T> => ({ text, from });
 
-const recipeOf = (known: Settings) => RECIPES[known.dataset];
+const recipeOf = (known: Settings) => recipeFor(known.dataset, known.epsilon);
 /** Small networks spend their time in overheads, large ones in memory: a program call takes fewer images of the latter. */
 const LARGEST_MICRO_BATCH = 64;
 
@@ -28,19 +28,20 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   dataDir: derived('the installed copy', () => undefined),
   trainLimit: derived('all', () => undefined),
   validation: constant(0),
+  epsilon: derived('0.1 for mnist, 2/255 for cifar10, 1/255 for tiny-imagenet', (known) => RECIPES[known.dataset].epsilon),
+  augmentation: derived('none for mnist, flip-crop for cifar10 and tiny-imagenet', (known) => recipeOf(known).augmentation),
 
   architecture: constant('cnn3'),
   relaxation: constant('ibp'),
   initialization: derived('ibp, kaiming for natural training', (known) => (known.relaxation === 'none' ? 'kaiming' : 'ibp')),
   normalize: constant(true),
 
-  epochs: derived('70 for mnist', (known) => recipeOf(known).epochs),
-  epsilon: derived('0.1 for mnist', (known) => recipeOf(known).epsilon),
+  epochs: derived('70 for mnist, 160 or 240 for cifar10', (known) => recipeOf(known).epochs),
   clipBox: constant(true),
   kappa: derived('1, 0 for natural training', (known) => (known.relaxation === 'none' ? 0 : 1)),
   kappaStart: derived('as kappa', (known) => known.kappa),
-  warmupStart: derived('0 for mnist', (known) => stretch(recipeOf(known), known.epochs).warmupStart),
-  warmupEpochs: derived('20 of 70 epochs for mnist', (known) => stretch(recipeOf(known), known.epochs).warmupEpochs),
+  warmupStart: derived('0 for mnist, 1 of 160 epochs for cifar10', (known) => stretch(recipeOf(known), known.epochs).warmupStart),
+  warmupEpochs: derived('20 of 70 epochs for mnist, 80 of 160 for cifar10', (known) => stretch(recipeOf(known), known.epochs).warmupEpochs),
   warmupRegularizer: derived('0.5 with ibp initialization, else 0', (known) => (known.initialization === 'ibp' && known.relaxation !== 'none' ? 0.5 : 0)),
   l1: constant(1e-6),
 
@@ -58,10 +59,12 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
 
   optimizer: constant('adam'),
   learningRate: constant(5e-4),
-  learningRateDecayEpochs: derived('50,60 of 70 epochs for mnist', (known) => [...stretch(recipeOf(known), known.epochs).learningRateDecayEpochs]),
+  learningRateDecayEpochs: derived('50,60 of 70 epochs for mnist, 120,140 of 160 for cifar10', (known) => [
+    ...stretch(recipeOf(known), known.epochs).learningRateDecayEpochs,
+  ]),
   learningRateDecayFactor: constant(0.2),
   gradientClip: constant(10),
-  batchSize: derived('256 for mnist', (known) => recipeOf(known).batchSize),
+  batchSize: derived('256 for mnist, 128 for cifar10', (known) => recipeOf(known).batchSize),
   seed: constant(0),
 
   microBatch: derived(`batch-size, at most ${LARGEST_MICRO_BATCH}`, (known) => Math.min(known.batchSize, LARGEST_MICRO_BATCH)),

@@ -6,7 +6,18 @@
  * Everything a user sees (flags, help, error lines, the configuration file of a run) is generated from this schema.
  */
 import { z } from 'zod';
-import { ARCHITECTURES, DATASETS, INITIALIZATIONS, OPTIMIZERS, RELAXATIONS, SHAPINGS, SIGMA_DECAYS, SIGMA_MODES, SMOOTHINGS } from './choices.js';
+import {
+  ARCHITECTURES,
+  AUGMENTATIONS,
+  DATASETS,
+  INITIALIZATIONS,
+  OPTIMIZERS,
+  RELAXATIONS,
+  SHAPINGS,
+  SIGMA_DECAYS,
+  SIGMA_MODES,
+  SMOOTHINGS,
+} from './choices.js';
 
 /** What a person needs to know about one setting. */
 export interface SettingInfo {
@@ -39,6 +50,7 @@ export const settingsSchema = z.strictObject({
   dataDir: setting(z.string().min(1).optional(), 'folder with the files of the data set', { changeable: true }),
   trainLimit: setting(count().optional(), 'train on this many images only, the first ones'),
   validation: setting(count(0), 'training images held out to watch the accuracy on'),
+  augmentation: setting(z.enum(AUGMENTATIONS), 'random changes of training images: flip left to right, crop after repeating the edges'),
 
   // Network
   architecture: setting(z.enum(ARCHITECTURES), 'network architecture'),

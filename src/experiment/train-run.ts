@@ -1,4 +1,5 @@
 /** A training run from its settings: data, network, objective, estimator and rule put together, and the run folder kept. */
+import { augmentationNamed } from '../data/augmentation.js';
 import type { Dataset, Split } from '../data/dataset.js';
 import { loadDataset } from '../data/datasets.js';
 import { splitValidation } from '../data/validation.js';
@@ -117,6 +118,7 @@ async function prepare(settings: Settings, pool: Pool): Promise<Experiment> {
   const options: TrainingOptions = {
     train: split.train,
     features: split.train.images.length / split.train.count,
+    augmentation: augmentationNamed(settings.augmentation, dataset.shape),
     objective,
     layout,
     estimator: createEstimator(settings.smoothing, estimatorOptions(settings)) as Estimator,

@@ -56,6 +56,19 @@ export function decodeIdx(bytes: Uint8Array, source = 'IDX data'): IdxArray {
   return { shape, data: plain.subarray(header) };
 }
 
+/** Encodes unsigned bytes of a shape, in two parts that belong one after the other: the header, and the data as they are. */
+export function encodeIdx({ shape, data }: IdxArray): readonly [header: Uint8Array, data: Uint8Array] {
+  const size = shape.reduce((product, extent) => product * extent, 1);
+  if (size !== data.length) throw new FormatError(`IDX data: expected ${size} bytes for shape [${shape.join(',')}], got ${data.length}`);
+  const header = new Uint8Array(4 + 4 * shape.length);
+  const view = new DataView(header.buffer);
+  view.setUint32(0, (UNSIGNED_BYTE << 8) | shape.length);
+  shape.forEach((extent, axis) => {
+    view.setUint32(4 + 4 * axis, extent);
+  });
+  return [header, data];
+}
+
 /**
  * Reads an IDX file, gzip-compressed or plain.
  * @throws FileError if the file cannot be read, FormatError if it is not IDX

@@ -1,6 +1,16 @@
 /** Random settings that fit together, as a user might give them: any subset, smoothing options only with smoothing. */
 import fc from 'fast-check';
-import { ARCHITECTURES, INITIALIZATIONS, OPTIMIZERS, RELAXATIONS, SHAPINGS, SIGMA_DECAYS, SIGMA_MODES } from '../experiment/choices.js';
+import {
+  ARCHITECTURES,
+  AUGMENTATIONS,
+  DATASETS,
+  INITIALIZATIONS,
+  OPTIMIZERS,
+  RELAXATIONS,
+  SHAPINGS,
+  SIGMA_DECAYS,
+  SIGMA_MODES,
+} from '../experiment/choices.js';
 import type { GivenSettings } from '../experiment/settings.js';
 
 /** No −0, which text does not carry. */
@@ -8,6 +18,8 @@ const number = (min: number, max: number, minExcluded = false) => fc.double({ mi
 const integer = (min: number, max: number) => fc.integer({ min, max });
 
 const common = {
+  dataset: fc.constantFrom(...DATASETS),
+  augmentation: fc.constantFrom(...AUGMENTATIONS),
   architecture: fc.constantFrom(...ARCHITECTURES),
   initialization: fc.constantFrom(...INITIALIZATIONS),
   normalize: fc.boolean(),

@@ -4,8 +4,10 @@
  * All that a step depends on is a function of the run's key, the step's number and the state, so a run that is stopped after any
  * step and continued from that step's state takes exactly the steps it would have taken.
  */
-import { allocateBatch, assembleBatch, epochBatches } from '../data/batches.js';
+import type { Augmentation } from '../data/augmentation.js';
+import { epochBatches } from '../data/batches.js';
 import type { Split } from '../data/dataset.js';
+import { createLoader } from '../data/loader.js';
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import type { Pool } from '../runtime/pool.js';
 import { deriveKey, type Key } from '../runtime/random.js';
@@ -21,6 +23,8 @@ export interface TrainingOptions {
   readonly train: Split;
   /** Pixels of one image. */
   readonly features: number;
+  /** How training images are changed at random; not at all unless given. */
+  readonly augmentation?: Augmentation;
   readonly objective: Objective;
   readonly layout: readonly ParameterSlice[];
   readonly estimator: Estimator;
@@ -67,6 +71,8 @@ export interface StepReport {
   readonly images: number;
   readonly scalars: ObjectiveScalars;
   readonly learningRate: number;
+  /** How long the step waited for its batch, in milliseconds; not part of what is computed. */
+  readonly waited: number;
 }
 
 /** The loss, its gradient or the parameters are not finite any more: the run cannot go on from here. */
@@ -83,7 +89,7 @@ export class DivergenceError extends Error {
 const NOTHING: EpochSums = { images: 0, loss: 0, metrics: {} };
 
 /** Purposes that the run's key is split for; a purpose never changes its number. */
-const STREAMS = { order: 1, perturbations: 2, attacks: 4 } as const;
+const STREAMS = { order: 1, perturbations: 2, augmentation: 3, attacks: 4 } as const;
 
 export const stepsPerEpoch = ({ train, batchSize }: Pick<TrainingOptions, 'train' | 'batchSize'>): number => Math.ceil(train.count / batchSize);
 
@@ -91,24 +97,47 @@ export function initialState({ estimator, rule, layout }: TrainingOptions, theta
   return { step: 0, theta, estimator: estimator.init(theta.length, layout), rule: rule.init(theta.length), sums: NOTHING };
 }
 
+/** Which images a step takes, in which epoch. */
+function stepImages(
+  { train, batchSize, key, epochs }: TrainingOptions,
+  perEpoch: number,
+): (step: number) => { indices: Uint32Array; epoch: number } | undefined {
+  const orderKey = deriveKey(key, STREAMS.order, 0);
+  let known = { epoch: -1, batches: [] as Uint32Array[] };
+  return (step) => {
+    const epoch = Math.floor(step / perEpoch);
+    if (epoch >= epochs) return undefined;
+    if (epoch !== known.epoch) known = { epoch, batches: epochBatches({ count: train.count, batchSize, key: orderKey, epoch }) };
+    return { indices: known.batches[step % perEpoch] as Uint32Array, epoch };
+  };
+}
+
 /** Runs the steps after `state` until the last epoch is done, reporting each. @throws DivergenceError */
 export async function* training(options: TrainingOptions, state: TrainingState): AsyncGenerator<StepReport, void> {
-  const { train, features, objective, pool, estimator, rule, batchSize, epochs } = options;
+  const { train, augmentation, objective, pool, estimator, rule, batchSize, epochs } = options;
   const perEpoch = stepsPerEpoch(options);
-  const orderKey = deriveKey(options.key, STREAMS.order, 0);
   const key = deriveKey(options.key, STREAMS.perturbations, 0);
   const attackKey = deriveKey(options.key, STREAMS.attacks, 0);
-  const buffer = allocateBatch(batchSize, features);
-  // The sums of an epoch that has ended are not carried into the next.
-  let current = state.step % perEpoch === 0 ? { ...state, sums: NOTHING } : state;
-  for (let epoch = Math.floor(state.step / perEpoch); epoch < epochs; epoch++) {
-    const batches = epochBatches({ count: train.count, batchSize, key: orderKey, epoch });
-    for (let position = current.step - epoch * perEpoch; position < perEpoch; position++) {
+  const imagesOf = stepImages(options, perEpoch);
+  const loader = createLoader({ split: train, batchSize, augmentation, key: deriveKey(options.key, STREAMS.augmentation, 0) });
+  const batchOf = (step: number) => {
+    const asked = imagesOf(step);
+    return asked && loader.request(asked.indices, asked.epoch);
+  };
+  try {
+    // The sums of an epoch that has ended are not carried into the next.
+    let current = state.step % perEpoch === 0 ? { ...state, sums: NOTHING } : state;
+    let coming = batchOf(current.step);
+    while (coming !== undefined) {
       const { step } = current;
       const at = step / perEpoch;
       const scalars: ObjectiveScalars = { epsilon: options.epsilon(at), kappa: options.kappa(at), regularization: options.regularization(at) };
       const learningRate = options.learningRate(at);
-      const batch = assembleBatch(train, batches[position] as Uint32Array, buffer);
+      const asked = performance.now();
+      const batch = await coming;
+      const waited = performance.now() - asked;
+      // Its place is that of the batch before, which is done with.
+      coming = batchOf(step + 1);
       const images = batch.labels.length;
       const batchObjective = pooledObjective(pool, objective, options.layout, batch, scalars, deriveKey(attackKey, step, 0));
       const estimate = await estimator.estimate(current.estimator, current.theta, batchObjective, { key, step, epoch: at, epochs });
@@ -120,7 +149,7 @@ export async function* training(options: TrainingOptions, state: TrainingState):
       // Found now, not by the next step's loss: no checkpoint and no network may hold such parameters.
       if (!Number.isFinite(globalNorm(next.theta))) throw new DivergenceError(step, 'parameters are not finite after the update');
       const done = step + 1;
-      const epochEnded = position === perEpoch - 1;
+      const epochEnded = done % perEpoch === 0;
       current = {
         step: done,
         theta: next.theta,
@@ -130,9 +159,11 @@ export async function* training(options: TrainingOptions, state: TrainingState):
           epochEnded && done / perEpoch >= (options.averageFrom ?? Number.POSITIVE_INFINITY) ? averagedWith(current.average, next.theta) : current.average,
         sums: accumulate(current.sums, images, estimate.loss, estimate.metrics),
       };
-      yield { state: current, epoch: done / perEpoch, epochEnded, images, scalars, learningRate };
+      yield { state: current, epoch: done / perEpoch, epochEnded, images, scalars, learningRate, waited };
       if (epochEnded) current = { ...current, sums: NOTHING };
     }
+  } finally {
+    await loader.close();
   }
 }
 
