@@ -18,11 +18,33 @@ export interface LinearBound {
 
 const plus = (a: Tensor | undefined, b: Tensor | undefined): Tensor | undefined => (a === undefined ? b : b === undefined ? a : add(a, b));
 
+/** Carries coefficients [features, rows · batch] from the output of ReLU node k to its input: a lower bound of the rows, its constant [1, rows · batch]. */
+export type ReluStep = (relu: number, a: Tensor) => { readonly coefficients: Tensor; readonly constant: Tensor };
+
 /**
  * Carries rows given over the output of `node`, coefficients [features, rows, batch], back to the network's input.
  * `slopes(k)` gives the relaxation of ReLU node k, [features, batch], or [features, rows, batch] where rows have their own.
  */
 export function backSubstitute(net: Network, parameters: Parameters, node: number, rows: Tensor, slopes: (relu: number) => Slopes): LinearBound {
+  const [, count, batch] = rows.shape as [number, number, number];
+  return backSubstituteBy(net, parameters, node, rows, (relu, a) => throughRelu(slopes(relu), a, count, batch));
+}
+
+function throughRelu({ lower, upper, intercept }: Slopes, a: Tensor, count: number, batch: number) {
+  const features = a.shape[0] as number;
+  const wide = (t: Tensor) => (t.shape.length === 3 ? t : reshape(t, [features, 1, batch]));
+  const cube = reshape(a, [features, count, batch]);
+  const positive = relu(cube);
+  const negative = sub(cube, positive);
+  const lowered = add(mul(positive, wide(lower)), mul(negative, wide(upper)));
+  return {
+    coefficients: reshape(lowered, [features, count * batch]),
+    constant: reshape(sum(mul(negative, wide(intercept)), [0]), [1, count * batch]),
+  };
+}
+
+/** The same with any rule for ReLUs. */
+export function backSubstituteBy(net: Network, parameters: Parameters, node: number, rows: Tensor, through: ReluStep): LinearBound {
   const [, count, batch] = rows.shape as [number, number, number];
   const columns = count * batch;
   const dtype = rows.dtype as FloatType;
@@ -42,15 +64,9 @@ export function backSubstitute(net: Network, parameters: Parameters, node: numbe
       send(from, layer.adjoint(weights, a));
     } else if (layer.kind === 'join') for (const to of inputs) send(to, a);
     else {
-      const { lower, upper, intercept } = slopes(k);
-      const features = featuresOf(layer.output);
-      const wide = (t: Tensor) => (t.shape.length === 3 ? t : reshape(t, [features, 1, batch]));
-      const cube = reshape(a, [features, count, batch]);
-      const positive = relu(cube);
-      const negative = sub(cube, positive);
-      const lowered = add(mul(positive, wide(lower)), mul(negative, wide(upper)));
-      offset = plus(offset, reshape(sum(mul(negative, wide(intercept)), [0]), [1, columns]));
-      send(from, reshape(lowered, [features, columns]));
+      const passed = through(k, a);
+      offset = plus(offset, passed.constant);
+      send(from, passed.coefficients);
     }
   }
   return { coefficients: addAll(pending.get(INPUT) ?? []), constant: offset };

@@ -5,6 +5,7 @@
  * ordered). It costs what its parts cost together, less what they have in common: equal parts of their graphs are computed once.
  */
 import { maximum } from '../graph/index.js';
+import { withoutNormalization } from './front.js';
 import type { Relaxation } from './relaxation.js';
 
 /** The element-wise greatest of the parts' margins; its name joins theirs by "+". @throws RangeError without parts, or if one comes twice */
@@ -16,7 +17,9 @@ export function intersection(parts: readonly Relaxation[]): Relaxation {
   return {
     name: names.join('+'),
     differentiable: parts.every(({ differentiable }) => differentiable),
-    bound(problem) {
+    bound(original) {
+      // One problem for all parts: intervals that several of them need are the same tensors, and are differentiated once.
+      const problem = withoutNormalization(original);
       const results = parts.map((part) => part.bound(problem));
       return { stages: results.flatMap(({ stages }) => stages), margins: results.map(({ margins }) => margins).reduce((a, b) => maximum(a, b)) };
     },

@@ -30,8 +30,26 @@ export function intervalNode(net: Network, parameters: Parameters, node: number,
   return intervalAffine(layer, weightsOf(net, node, parameters), first);
 }
 
-/** Interval bounds of every node's output over a box. */
-export function intervalBounds(net: Network, parameters: Parameters, box: Bounds): Bounds[] {
+interface Made {
+  readonly net: Network;
+  readonly parameters: Parameters;
+  readonly upper: Tensor;
+  readonly values: readonly Bounds[];
+}
+/** By the box's lower end. Equal graphs made twice would be run once, but differentiated twice. */
+const made = new WeakMap<Tensor, Made[]>();
+
+/** Interval bounds of every node's output over a box; asked again, the same tensors. */
+export function intervalBounds(net: Network, parameters: Parameters, box: Bounds): readonly Bounds[] {
+  const known = made.get(box.lower) ?? [];
+  const found = known.find((entry) => entry.net === net && entry.parameters === parameters && entry.upper === box.upper);
+  if (found) return found.values;
+  const values = newIntervalBounds(net, parameters, box);
+  made.set(box.lower, [...known, { net, parameters, upper: box.upper, values }]);
+  return values;
+}
+
+function newIntervalBounds(net: Network, parameters: Parameters, box: Bounds): readonly Bounds[] {
   const values: Bounds[] = [];
   net.nodes.forEach(({ inputs }, node) => {
     values.push(

@@ -34,11 +34,11 @@ import {
   zeros,
 } from '../graph/index.js';
 import { INPUT, type NetworkNode } from '../network/network.js';
-import { backSubstitute, concretize } from './back-substitution.js';
+import { backSubstituteBy, concretize } from './back-substitution.js';
 import { withoutNormalization } from './front.js';
 import { interval, intervalBounds } from './interval.js';
 import { type BoundProblem, type Bounds, type FusedBound, specificationMargins } from './relaxation.js';
-import { reluSlopes } from './slopes.js';
+import { singleRow } from './single-row.js';
 
 /** Below this width the closed form of φ loses digits, and its derivative more of them. */
 const NARROW = 0.1;
@@ -88,10 +88,8 @@ export function fusedCrownIbp(original: BoundProblem): FusedBound {
     const from = (net.nodes[relu] as NetworkNode).inputs[0] as number;
     return from === INPUT ? box : (values[from] as Bounds);
   };
-  const least = concretize(
-    backSubstitute(net, parameters, net.nodes.length - 1, fused, (relu) => reluSlopes(before(relu))),
-    box,
-  );
+  const through = (relu: number, a: Tensor) => singleRow(a, before(relu), values[relu] as Bounds);
+  const least = concretize(backSubstituteBy(net, parameters, net.nodes.length - 1, fused, through), box);
   const rest = sub(sum(sub(top, mul(slope, upper)), [0]), least);
   // In exact arithmetic the rest is positive; rounding must not take the logarithm below that of the label's own term.
   const one = exp(neg(shift));

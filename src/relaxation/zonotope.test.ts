@@ -26,7 +26,7 @@ interface NodeBounds {
 }
 
 /** Bounds of every node by each of the named functions, and the margins of relaxations, in one run. */
-async function everything(net: Network, feeds: Feeds, by: Record<string, (problem: BoundProblem) => Bounds[]>, relaxations: readonly Relaxation[]) {
+async function everything(net: Network, feeds: Feeds, by: Record<string, (problem: BoundProblem) => readonly Bounds[]>, relaxations: readonly Relaxation[]) {
   const problem = boundProblem(net, BATCH);
   const bounds = Object.entries(by).map(([name, of]) => [name, of(problem)] as const);
   const outputs = Object.fromEntries([
