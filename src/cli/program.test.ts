@@ -70,7 +70,7 @@ describe('settings on the command line', () => {
     expect([code, stderr]).toEqual([0, '']);
     for (const name of SETTING_NAMES) expect(stdout).toContain(`--${kebab(name)}`);
     const text = stdout.replace(/\s+/g, ' ');
-    expect(text).toContain('(ibp|crown-ibp|crown|none; default: ibp)');
+    expect(text).toContain('|none; default: ibp, none with method natural or pgd)');
     expect(text).toContain('default: 256 for mnist');
   });
 

@@ -10,7 +10,13 @@ export const AUGMENTATIONS = ['none', 'flip', 'crop', 'flip-crop'] as const;
 export const ARCHITECTURES = ['fc', 'fc-small', 'cnn3', 'cnn5', 'cnn5-l', 'cnn7'] as const;
 /** `kaiming`: uniform He initialisation; `ibp`: N(0, 2π/fan_in²), under which interval bounds keep their width (Shi 2021). */
 export const INITIALIZATIONS = ['kaiming', 'ibp'] as const;
-/** The bound that the robust loss is made of; `none` is natural training. */
+/** What is minimised besides the natural loss; `certified` is the bound of the relaxation over the whole ball. */
+export const METHODS = ['natural', 'pgd', 'certified', 'sabr', 'taps', 'staps', 'mtl-ibp', 'cc-ibp', 'exp-ibp'] as const;
+/** How TAPS attacks the embedding: once for each wrong class, or once for the loss. */
+export const TAPS_ESTIMATORS = ['multi', 'single'] as const;
+/** Which epoch's network is exported. */
+export const SELECTIONS = ['last', 'best'] as const;
+/** The bound that the robust loss is made of; `none` is natural or adversarial training. */
 export const RELAXATIONS = ['ibp', 'crown-ibp', 'crown', 'none'] as const;
 /** The gradient estimator; `none` is the plain stochastic gradient (GRAD). */
 export const SMOOTHINGS = ['none', 'rgs', 'pgpe'] as const;
@@ -26,6 +32,8 @@ export type Dataset = (typeof DATASETS)[number];
 export type AugmentationName = (typeof AUGMENTATIONS)[number];
 export type Architecture = (typeof ARCHITECTURES)[number];
 export type Initialization = (typeof INITIALIZATIONS)[number];
+export type Method = (typeof METHODS)[number];
+export type Selection = (typeof SELECTIONS)[number];
 export type Relaxation = (typeof RELAXATIONS)[number];
 export type Smoothing = (typeof SMOOTHINGS)[number];
 export type SigmaDecay = (typeof SIGMA_DECAYS)[number];

@@ -78,8 +78,7 @@ export function parseConfig(text: string, source: string): ConfigFile {
 
 /** The text of a configuration file that holds these settings, in the schema's order; those without effect are left out. */
 export function configText(settings: GivenSettings, origin?: Origin): string {
-  const { smoothing } = settings;
-  const effective = SETTING_NAMES.filter((name) => settings[name] !== undefined && (smoothing === undefined || !isIdle(name, { smoothing })));
+  const effective = SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings));
   const entries = effective.map((name) => [kebab(name), settings[name as keyof Settings]]);
   const head = origin === undefined ? '' : stringify({ [ORIGIN]: origin });
   return head + stringify(Object.fromEntries(entries), { collectionStyle: 'any', flowCollectionPadding: false });

@@ -15,6 +15,15 @@ const recipeOf = (known: Settings) => recipeFor(known.dataset, known.epsilon);
 /** Small networks spend their time in overheads, large ones in memory: a program call takes fewer images of the latter. */
 const LARGEST_MICRO_BATCH = 64;
 
+/** Radii below this are small to the published recipes: they want less of the bound. */
+const SMALL_RADIUS = 4 / 255;
+
+/** "crown", "sabr", "sabr-crown": what tells runs apart. */
+const shortMethod = ({ method, relaxation }: Settings): string => {
+  if (method === 'certified' || method === 'natural') return relaxation;
+  return relaxation === 'ibp' || relaxation === 'none' ? method : `${method}-${relaxation}`;
+};
+
 /** PGPE has no gradient at σ = 0, and an exponential never reaches it. */
 function decayFactor({ sigmaDecay, smoothing }: Settings): number {
   if (sigmaDecay === 'constant') return 1;
@@ -32,14 +41,22 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   augmentation: derived('none for mnist, flip-crop for cifar10 and tiny-imagenet', (known) => recipeOf(known).augmentation),
 
   architecture: constant('cnn3'),
-  relaxation: constant('ibp'),
-  initialization: derived('ibp, kaiming for natural training', (known) => (known.relaxation === 'none' ? 'kaiming' : 'ibp')),
+  relaxation: derived('ibp, none with method natural or pgd', ({ method }) => (method === 'natural' || method === 'pgd' ? 'none' : 'ibp')),
+  method: derived('certified, natural with relaxation none', ({ relaxation }) => (relaxation === 'none' ? 'natural' : 'certified')),
+  initialization: derived('ibp, kaiming with relaxation none', (known) => (known.relaxation === 'none' ? 'kaiming' : 'ibp')),
   normalize: constant(true),
 
   epochs: derived('70 for mnist, 160 or 240 for cifar10', (known) => recipeOf(known).epochs),
   clipBox: constant(true),
-  kappa: derived('1, 0 for natural training', (known) => (known.relaxation === 'none' ? 0 : 1)),
+  kappa: derived('1, 0 for natural training', (known) => (known.method === 'natural' ? 0 : 1)),
   kappaStart: derived('as kappa', (known) => known.kappa),
+  lambda: derived('0.4, 0.1 below ε = 4/255', ({ epsilon }) => (epsilon < SMALL_RADIUS ? 0.1 : 0.4)),
+  alpha: derived('0.1, 0.01 below ε = 4/255', ({ epsilon }) => (epsilon < SMALL_RADIUS ? 0.01 : 0.1)),
+  tapsBlock: constant(1),
+  tapsEstimator: constant('multi'),
+  tapsWeight: constant(5),
+  attackSteps: constant(8),
+  attackStepSize: constant(0.5),
   warmupStart: derived('0 for mnist, 1 of 160 epochs for cifar10', (known) => stretch(recipeOf(known), known.epochs).warmupStart),
   warmupEpochs: derived('20 of 70 epochs for mnist, 80 of 160 for cifar10', (known) => stretch(recipeOf(known), known.epochs).warmupEpochs),
   warmupRegularizer: derived('0.5 with ibp initialization, else 0', (known) => (known.initialization === 'ibp' && known.relaxation !== 'none' ? 0.5 : 0)),
@@ -65,13 +82,15 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   learningRateDecayFactor: constant(0.2),
   gradientClip: constant(10),
   batchSize: derived('256 for mnist, 128 for cifar10', (known) => recipeOf(known).batchSize),
+  swaStart: derived('never', () => undefined),
+  select: derived('best with validation, else last', ({ validation }) => (validation > 0 ? 'best' : 'last')),
   seed: constant(0),
 
   microBatch: derived(`batch-size, at most ${LARGEST_MICRO_BATCH}`, (known) => Math.min(known.batchSize, LARGEST_MICRO_BATCH)),
   threads: derived('available cores', () => availableParallelism()),
   checkpointEvery: constant(1),
   checkpointSeconds: constant(300),
-  out: derived('runs/<dataset>-<architecture>-<relaxation>-<smoothing>', (known) =>
-    ['runs/', ...[known.dataset, known.architecture, known.relaxation, known.smoothing].join('-')].join(''),
+  out: derived('runs/<dataset>-<architecture>-<relaxation or method>-<smoothing>', (known) =>
+    ['runs/', ...[known.dataset, known.architecture, shortMethod(known), known.smoothing].join('-')].join(''),
   ),
 };

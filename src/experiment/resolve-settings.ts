@@ -2,11 +2,15 @@
  * From what a user gave to every setting: each value is checked by the schema, what was left out gets its default, and the
  * conditions between settings are checked. An error is one line that names the setting as the user wrote it.
  */
+import { datasetNamed } from '../data/datasets.js';
+import { architecture } from '../network/architectures.js';
+import { reluCount } from '../objective/blocks.js';
+import type { Method } from './choices.js';
 import { DEFAULTS } from './defaults.js';
 import { UsageError } from './errors.js';
 import { RECIPES } from './recipes.js';
 import { choicesOf, expectationOf, KEBAB_NAMES, kebab, kindOf, nearest, settingNamed, textFromValue, valueFromText } from './setting-text.js';
-import { type GivenSettings, informationOf, isIdle, type SettingName, type Settings, schemaOf } from './settings.js';
+import { conditionOf, type GivenSettings, informationOf, isIdle, type SettingName, type Settings, schemaOf } from './settings.js';
 
 /** How error lines call a setting: "--epsilon", "mnist.yaml, line 3, column 10: epsilon". */
 export type Whereabouts = (name: SettingName) => string;
@@ -68,9 +72,11 @@ export function resolveSettings(given: GivenSettings, whereabouts: Whereabouts =
 function refuseIdle(name: SettingName, known: Settings, preset: unknown, whereabouts: Whereabouts): void {
   const value = known[name];
   if (!isIdle(name, known) || textFromValue(value) === textFromValue(preset)) return;
-  const only = informationOf(name).only ?? [];
+  const only: readonly string[] = informationOf(name).only ?? [];
+  const kind = conditionOf(name) as NonNullable<ReturnType<typeof conditionOf>>;
+  const choices = only.join(' or ');
   throw new UsageError(
-    `${whereabouts(name)}: expected smoothing ${only.join(' or ')}, got ${inWords(value)} with smoothing ${known.smoothing}; leave it out, or choose --smoothing ${only.join(' or ')}`,
+    `${whereabouts(name)}: expected ${kind} ${choices}, got ${inWords(value)} with ${kind} ${known[kind]}; leave it out, or choose --${kind} ${choices}`,
   );
 }
 
@@ -87,11 +93,7 @@ function checkTogether(settings: Settings, whereabouts: Whereabouts): void {
   if (decay.some((epoch) => epoch >= epochs))
     refuse('learningRateDecayEpochs', `epochs below ${epochs}, the number of epochs`, 'decay earlier, or train longer');
 
-  if (settings.relaxation === 'none') {
-    for (const name of ['kappa', 'kappaStart'] as const) {
-      if (settings[name] > 0) refuse(name, '0 with relaxation none, which has no robust loss', 'leave it out, or choose a --relaxation');
-    }
-  }
+  checkMethod(settings, refuse);
   checkSmoothing(settings, refuse);
   const { trainingImages } = RECIPES[settings.dataset];
   const available = trainingImages - settings.validation;
@@ -104,7 +106,40 @@ function checkTogether(settings: Settings, whereabouts: Whereabouts): void {
   if (settings.microBatch > settings.batchSize) refuse('microBatch', `at most batch-size = ${settings.batchSize}`, 'choose fewer, or leave it out');
 }
 
-function checkSmoothing(settings: Settings, refuse: (name: SettingName, expected: string, advice: string) => never): void {
+type Refuse = (name: SettingName, expected: string, advice: string) => never;
+
+/** Methods that are made of interval bounds, as their names say or because they bound a box of the embedding. */
+const INTERVAL_ONLY: readonly Method[] = ['taps', 'staps', 'mtl-ibp', 'cc-ibp', 'exp-ibp'];
+
+function checkMethod(settings: Settings, refuse: Refuse): void {
+  const { method, relaxation } = settings;
+  if (method === 'natural') {
+    for (const name of ['kappa', 'kappaStart'] as const) {
+      if (settings[name] > 0) refuse(name, '0 with relaxation none, which has no robust loss', 'leave it out, or choose a --relaxation');
+    }
+  }
+  const unbounded = method === 'natural' || method === 'pgd';
+  if (unbounded && relaxation !== 'none') refuse('relaxation', `none with method ${method}, which bounds nothing`, 'leave it out, or choose another --method');
+  if (!unbounded && relaxation === 'none') refuse('relaxation', `a bound with method ${method}`, 'leave it out, or choose --method natural or pgd');
+  if (INTERVAL_ONLY.includes(method) && relaxation !== 'ibp') {
+    refuse('relaxation', `ibp with method ${method}`, 'leave it out, or choose --method certified or sabr, which take any relaxation');
+  }
+  if (method === 'taps' || method === 'staps') {
+    const { shape, classes } = datasetNamed(settings.dataset);
+    const relus = reluCount(architecture(settings.architecture, shape, classes));
+    if (settings.tapsBlock >= relus)
+      refuse(
+        'tapsBlock',
+        `at most ${relus - 1}, as ${settings.architecture} has ${relus} ReLU layers and the first bounds one of them`,
+        'choose a smaller block',
+      );
+  }
+  if (settings.swaStart !== undefined && settings.swaStart > settings.epochs)
+    refuse('swaStart', `an epoch of the run, at most ${settings.epochs}`, 'start earlier, or leave it out');
+  if (settings.select === 'best' && settings.validation === 0) refuse('select', 'last without validation images', 'hold some out with --validation');
+}
+
+function checkSmoothing(settings: Settings, refuse: Refuse): void {
   const { smoothing, sigma, sigmaMin, sigmaMax, sigmaDecay, sigmaDecayFactor } = settings;
   if (smoothing === 'none') return;
   if (sigmaDecay === 'constant' && sigmaDecayFactor !== 1) refuse('sigmaDecayFactor', '1 with sigma-decay constant', 'leave it out, or choose a --sigma-decay');

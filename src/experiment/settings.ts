@@ -11,20 +11,25 @@ import {
   AUGMENTATIONS,
   DATASETS,
   INITIALIZATIONS,
+  METHODS,
+  type Method,
   OPTIMIZERS,
   RELAXATIONS,
+  SELECTIONS,
   SHAPINGS,
   SIGMA_DECAYS,
   SIGMA_MODES,
   SMOOTHINGS,
+  type Smoothing,
+  TAPS_ESTIMATORS,
 } from './choices.js';
 
 /** What a person needs to know about one setting. */
 export interface SettingInfo {
   readonly description: string;
   readonly unit?: string;
-  /** Only meaningful with this smoothing; elsewhere a value other than the default is refused. */
-  readonly only?: readonly (typeof SMOOTHINGS)[number][];
+  /** Only meaningful with one of these smoothings, or of these methods; elsewhere a value other than the default is refused. */
+  readonly only?: readonly Smoothing[] | readonly Method[];
   /** May differ when a run is resumed: it changes where and how fast the run computes, not what. */
   readonly changeable?: true;
 }
@@ -44,6 +49,10 @@ const setting = <S extends z.ZodType>(schema: S, description: string, info: Omit
   return schema;
 };
 
+/** Methods that train on adversarial examples, and those that mix them with a bound by α. */
+const ATTACKED: readonly Method[] = ['pgd', 'sabr', 'taps', 'staps', 'mtl-ibp', 'cc-ibp', 'exp-ibp'];
+const EXPRESSIVE: readonly Method[] = ['mtl-ibp', 'cc-ibp', 'exp-ibp'];
+
 export const settingsSchema = z.strictObject({
   // Data
   dataset: setting(z.enum(DATASETS), 'data set to train on'),
@@ -58,13 +67,21 @@ export const settingsSchema = z.strictObject({
   normalize: setting(z.boolean(), 'make (x − mean) / std of the data set the first layer'),
 
   // Objective
-  relaxation: setting(z.enum(RELAXATIONS), 'bound of the robust loss; none: natural training'),
+  method: setting(z.enum(METHODS), 'training method, the robust loss; certified: the bound of the relaxation over the whole ball'),
+  relaxation: setting(z.enum(RELAXATIONS), 'bound of the robust loss; none: natural or adversarial training'),
   epsilon: setting(z.number().gt(0).max(1), 'radius ε of the ball around an image, ‖x′ − x‖∞ ≤ ε', {
     unit: 'pixel units of [0, 1], fractions like 2/255 may be used',
   }),
   clipBox: setting(z.boolean(), 'cut the ball to the pixel range [0, 1]'),
   kappa: setting(proportion(), 'weight κ of the robust loss after the warm-up, (1 − κ)·natural + κ·robust'),
   kappaStart: setting(proportion(), 'weight κ of the robust loss before the warm-up'),
+  lambda: setting(z.number().gt(0).max(1), 'radius λ of the small box of SABR, in units of ε', { only: ['sabr', 'staps'] }),
+  alpha: setting(proportion(), 'weight α of the bound against the attack', { only: EXPRESSIVE }),
+  tapsBlock: setting(count(), 'ReLU layers of the classifier block of TAPS, which is attacked; bounds go through the others', { only: ['taps', 'staps'] }),
+  tapsEstimator: setting(z.enum(TAPS_ESTIMATORS), 'attacks in the embedding: one for each wrong class, or a single one', { only: ['taps', 'staps'] }),
+  tapsWeight: setting(amount(), 'weight of the gradient of the TAPS loss in that of its product with the IBP loss', { only: ['taps', 'staps'] }),
+  attackSteps: setting(count(), 'gradient steps of the attack that training uses', { only: ATTACKED }),
+  attackStepSize: setting(positive(), 'first step of that attack, in units of its radius', { only: ATTACKED }),
   warmupStart: setting(amount(), 'when ε starts to grow from 0', { unit: 'epochs' }),
   warmupEpochs: setting(amount(), 'how long ε grows', { unit: 'epochs' }),
   warmupRegularizer: setting(amount(), 'weight λ of the warm-up regulariser λ·(1 − ε_t/ε) (Shi 2021)'),
@@ -91,6 +108,8 @@ export const settingsSchema = z.strictObject({
   gradientClip: setting(amount(), 'largest norm of the gradient, a longer one is shortened; 0: no limit'),
   batchSize: setting(count(), 'images per step'),
   epochs: setting(count(), 'passes over the training images'),
+  swaStart: setting(count().optional(), 'average the networks at the ends of epochs from this one on, and export the average', { unit: 'epochs' }),
+  select: setting(z.enum(SELECTIONS), 'network to export: of the last epoch, or of the best one on the validation images'),
   seed: setting(
     z
       .int()
@@ -125,8 +144,16 @@ export function informationOf(name: SettingName): SettingInfo {
   return information.get(settingsSchema.shape[name]) as SettingInfo;
 }
 
-/** Whether a setting has no effect with the smoothing chosen. */
-export function isIdle(name: SettingName, { smoothing }: Pick<Settings, 'smoothing'>): boolean {
-  const { only } = informationOf(name);
-  return only !== undefined && !only.includes(smoothing);
+/** Which other setting decides whether this one has an effect, if any does. */
+export function conditionOf(name: SettingName): 'smoothing' | 'method' | undefined {
+  const first = informationOf(name).only?.[0];
+  if (first === undefined) return undefined;
+  return (SMOOTHINGS as readonly string[]).includes(first) ? 'smoothing' : 'method';
+}
+
+/** Whether a setting has no effect with the smoothing and the method chosen; what is not known yet rules nothing out. */
+export function isIdle(name: SettingName, chosen: Partial<Pick<Settings, 'smoothing' | 'method'>>): boolean {
+  const condition = conditionOf(name);
+  const choice = condition && chosen[condition];
+  return choice !== undefined && !(informationOf(name).only as readonly string[]).includes(choice);
 }

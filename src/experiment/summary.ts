@@ -3,6 +3,7 @@ import type { MetricsRecord } from './metrics.js';
 import type { RunRecord } from './run-folder.js';
 import { kebab, textFromValue } from './setting-text.js';
 import { isIdle, SETTING_NAMES } from './settings.js';
+import { methodTitle } from './training-method.js';
 
 /** Results at the end of a run; accuracies in [0, 1] of `images` images, always reported together. */
 export interface FinalResults {
@@ -22,8 +23,10 @@ const COLUMNS: readonly { readonly key: string; readonly title: string; readonly
   { key: 'loss', title: 'loss' },
   { key: 'naturalAccuracy', title: 'natural', percent: true },
   { key: 'certifiedAccuracy', title: 'certified', percent: true },
+  { key: 'adversarialAccuracy', title: 'adversarial', percent: true },
   { key: 'validationNaturalAccuracy', title: 'natural (validation)', percent: true },
   { key: 'validationCertifiedAccuracy', title: 'certified (validation)', percent: true },
+  { key: 'validationAdversarialAccuracy', title: 'adversarial (validation)', percent: true },
   { key: 'sigma', title: 'σ' },
   { key: 'learningRate', title: 'step size' },
   { key: 'samplesPerSecond', title: 'images/s' },
@@ -35,7 +38,7 @@ const ROWS = 12;
 /** The text of `summary.md`. `metrics` are those of `metrics.jsonl`, in order. */
 export function summarize(run: Pick<RunRecord, 'path' | 'settings' | 'version'>, metrics: readonly MetricsRecord[], results?: FinalResults): string {
   const { settings, path } = run;
-  const method = settings.relaxation === 'none' ? 'natural training' : `certified training with ${settings.relaxation}`;
+  const method = methodTitle(settings);
   const smoothing = settings.smoothing === 'none' ? '' : `, ${settings.smoothing} smoothing (σ = ${settings.sigma}, ${settings.samples} samples)`;
   const sections = [
     `# ${settings.architecture} on ${settings.dataset}, ε = ${settings.epsilon}`,

@@ -9,7 +9,8 @@ import { initialize } from '../network/initialization.js';
 import type { Network } from '../network/network.js';
 import { exportOnnx } from '../network/onnx-export.js';
 import { encodeParameters, flatten, type ParameterSlot, parameterLayout, views } from '../network/parameters.js';
-import { createObjective, type ObjectiveOptions } from '../objective/objective.js';
+import { createObjective, type Objective, type ObjectiveOptions } from '../objective/objective.js';
+import type { RobustLoss } from '../objective/robust-loss.js';
 import { relaxations } from '../relaxation/index.js';
 import { createPool, type Pool } from '../runtime/pool.js';
 import { deriveKey, keyOf } from '../runtime/random.js';
@@ -30,7 +31,8 @@ import { constant, linear, type Schedule, smoothWarmup, stepDecay } from '../tra
 import { sgd } from '../training/sgd.js';
 import type { UpdateRule } from '../training/update-rule.js';
 import { evaluateSplit } from '../training/validation.js';
-import { loadLast, saveBest, saveLast } from './checkpoint-folder.js';
+import { representative } from '../training/weight-average.js';
+import { loadBest, loadLast, saveBest, saveLast } from './checkpoint-folder.js';
 import type { Optimizer } from './choices.js';
 import { Failure } from './errors.js';
 import { estimatorOptions } from './estimator-options.js';
@@ -38,9 +40,10 @@ import { type MetricsRecord, openMetrics, readMetrics } from './metrics.js';
 import type { Run } from './run-folder.js';
 import type { Settings } from './settings.js';
 import { summarize } from './summary.js';
+import { robustLossOf, validationScore } from './training-method.js';
 
 /** Purposes that a run's seed is split for; a purpose never changes its number. */
-const STREAMS = { initialization: 1, training: 2, validation: 3 } as const;
+const STREAMS = { initialization: 1, training: 2, validation: 3, validationAttacks: 4 } as const;
 
 const rules: Readonly<Record<Optimizer, () => UpdateRule>> = {
   adam: () => adam() as UpdateRule,
@@ -92,6 +95,13 @@ interface Experiment {
   readonly first: TrainingState;
 }
 
+/** What is measured on validation images: what the relaxation certifies and, where that is not it, the method's own loss and attack. */
+function watchedObjectives(common: ObjectiveOptions, robust: RobustLoss | undefined): Objective[] {
+  const own = createObjective({ ...common, robust });
+  const certifies = common.relaxation === undefined || own.counts.includes('certified');
+  return certifies ? [own] : [createObjective(common), own];
+}
+
 async function prepare(settings: Settings, pool: Pool): Promise<Experiment> {
   const dataset = await loadDataset(settings.dataset, { dataDir: settings.dataDir });
   const limit = settings.trainLimit ?? dataset.train.count;
@@ -108,13 +118,15 @@ async function prepare(settings: Settings, pool: Pool): Promise<Experiment> {
   const relaxation = settings.relaxation === 'none' ? undefined : relaxations[settings.relaxation];
   const onlyRobust = settings.kappa === 1 && settings.kappaStart === 1;
   const common: ObjectiveOptions = { network, relaxation, microBatch: Math.min(settings.microBatch, settings.batchSize), clipBox: settings.clipBox };
+  const robust = robustLossOf(settings, relaxation);
   const objective = createObjective({
     ...common,
-    natural: onlyRobust && relaxation !== undefined ? 'accuracy' : 'loss',
+    robust,
+    natural: onlyRobust && robust !== undefined ? 'accuracy' : 'loss',
     l1: settings.l1,
     warmupRegularizer: settings.warmupRegularizer > 0,
   });
-  const watched = split.validation && createObjective(common);
+  const watched = split.validation && watchedObjectives(common, robust);
   const options: TrainingOptions = {
     train: split.train,
     features: split.train.images.length / split.train.count,
@@ -127,6 +139,7 @@ async function prepare(settings: Settings, pool: Pool): Promise<Experiment> {
     batchSize: Math.min(settings.batchSize, split.train.count),
     epochs: settings.epochs,
     gradientClip: settings.gradientClip,
+    averageFrom: settings.swaStart,
     key: deriveKey(key, STREAMS.training, 0),
     ...schedules(settings),
   };
@@ -137,10 +150,13 @@ async function prepare(settings: Settings, pool: Pool): Promise<Experiment> {
     options,
     validation: split.validation,
     first: initialState(options, theta),
-    validate: async (point) =>
-      split.validation && watched
-        ? evaluateSplit(pool, watched, layout, point, split.validation, { epsilon: settings.epsilon, kappa: settings.kappa, regularization: 0 })
-        : {},
+    async validate(point) {
+      const held: Record<string, number> = {};
+      const scalars = { epsilon: settings.epsilon, kappa: settings.kappa, regularization: 0 };
+      for (const each of split.validation ? (watched ?? []) : [])
+        Object.assign(held, await evaluateSplit(pool, each, layout, point, split.validation as Split, scalars, deriveKey(key, STREAMS.validationAttacks, 0)));
+      return held;
+    },
   };
 }
 
@@ -205,12 +221,13 @@ async function keepTraining(
       watch.step?.({ epoch: report.epoch, loss, metrics: counts, samplesPerSecond });
       const epoch = Math.round(report.epoch);
       if (report.epochEnded) {
-        const held = await experiment.validate(state.theta);
-        const score = held.certified ?? held.natural;
+        const theta = representative(state);
+        const held = await experiment.validate(theta);
+        const score = validationScore(settings.method, held);
         metrics.write(record(report, loss, counts, held, samplesPerSecond, elapsed()));
         if (score !== undefined && (best === null || score >= best)) {
           best = score;
-          await saveBest(paths.checkpoints, { step: state.step, theta: state.theta, score });
+          await saveBest(paths.checkpoints, { step: state.step, theta, score });
         }
       }
       const stale = settings.checkpointSeconds > 0 && performance.now() - lastSaved > 1000 * settings.checkpointSeconds;
@@ -225,7 +242,7 @@ async function keepTraining(
   } finally {
     metrics.close();
   }
-  return { theta: state.theta, seconds: elapsed() };
+  return { theta: representative(state), seconds: elapsed() };
 }
 
 /** One line of the metrics file, for an epoch. */
@@ -246,17 +263,27 @@ function record(
     loss,
     naturalAccuracy: counts.natural,
     certifiedAccuracy: counts.certified,
+    adversarialAccuracy: counts.adversarial,
     validationNaturalAccuracy: held.natural,
     validationCertifiedAccuracy: held.certified,
+    validationAdversarialAccuracy: held.adversarial,
+    validationLoss: held.loss,
     samplesPerSecond: Math.round(samplesPerSecond),
     seconds: Math.round(seconds * 10) / 10,
   };
 }
 
+/** The parameters that did best on the validation images. */
+async function bestOf(checkpoints: string): Promise<Float32Array> {
+  const best = (await loadBest(checkpoints)) as { readonly theta?: Float32Array } | undefined;
+  if (best?.theta === undefined) throw new Failure(`${checkpoints}: expected the best checkpoint of the run, there is none; was it removed?`);
+  return best.theta;
+}
+
 async function finish(run: Run, { network, layout }: Experiment, { theta, seconds }: { theta: Float32Array; seconds: number }): Promise<void> {
   const { paths, settings } = run;
   run.check();
-  const arrays = views(theta, layout);
+  const arrays = views(settings.select === 'best' ? await bestOf(paths.checkpoints) : theta, layout);
   await writeFileAtomic(paths.parameters, encodeParameters(network, arrays));
   await writeFileAtomic(paths.network, exportOnnx(network, arrays, { dataset: settings.dataset, epsilon: settings.epsilon }));
   await writeFileAtomic(paths.summary, summarize(run, await readMetrics(paths.metrics), { on: 'training set', seconds }));
