@@ -1,6 +1,7 @@
 /** The commands of `tautnet`, in the order in which help lists them. */
 import { makeCertifyCommand } from './certify.js';
 import type { MakeCommand } from './command.js';
+import { makeDataCommand } from './data.js';
 import { makeTrainCommand } from './train.js';
 
-export const COMMANDS: readonly MakeCommand[] = [makeTrainCommand, makeCertifyCommand];
+export const COMMANDS: readonly MakeCommand[] = [makeTrainCommand, makeCertifyCommand, makeDataCommand];

@@ -8,7 +8,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { decode } from 'fast-png';
+import type { decode as Decode, DecodedPng } from 'fast-png';
 import { toFileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
 import { decodeTar } from '../formats/tar.js';
@@ -71,23 +71,27 @@ async function ofArchive(path: string, files: readonly RecordFile[]): Promise<Ui
 }
 
 async function ofSheets(folder: string, files: readonly RecordFile[], shape: ImageShape): Promise<Uint8Array[]> {
+  // Loaded when there are sheets to read, not whenever the program starts.
+  const { decode } = await import('fast-png');
   const labels = { train: await labelsOf(join(folder, LABELS.train)), test: await labelsOf(join(folder, LABELS.test)) };
   return inTurn(files, async ({ name, part, index }) => {
     const path = join(folder, `${name}.png`);
-    return sheetRecords(await read(path), (image, rows) => labels[part][index * rows + image], shape, path);
+    return sheetRecords(decoded(await read(path), decode, path), (image, rows) => labels[part][index * rows + image], shape, path);
   });
 }
 
-/** Records of a sheet [images, H·W] of RGB pixels: planes instead of pixels, each after its label. */
-function sheetRecords(png: Uint8Array, label: (image: number, rows: number) => number | undefined, shape: ImageShape, path: string): Uint8Array {
-  const [channels, height, width] = shape;
-  const area = height * width;
-  let sheet: ReturnType<typeof decode>;
+function decoded(png: Uint8Array, decode: typeof Decode, path: string): DecodedPng {
   try {
-    sheet = decode(png);
+    return decode(png);
   } catch (error) {
     throw new FormatError(`${path}: expected a whole PNG file, got one that cannot be decoded (${(error as Error).message})`);
   }
+}
+
+/** Records of a sheet [images, H·W] of RGB pixels: planes instead of pixels, each after its label. */
+function sheetRecords(sheet: DecodedPng, label: (image: number, rows: number) => number | undefined, shape: ImageShape, path: string): Uint8Array {
+  const [channels, height, width] = shape;
+  const area = height * width;
   if (sheet.width !== area || sheet.channels !== channels || sheet.depth !== 8)
     throw new FormatError(
       `${path}: expected one image a row, ${area} pixels of ${channels} channels of 8 bits, got ${sheet.width} of ${sheet.channels} of ${sheet.depth}`,

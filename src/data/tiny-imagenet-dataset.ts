@@ -6,7 +6,7 @@
  */
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import jpeg from 'jpeg-js';
+import type { decode as Decode } from 'jpeg-js';
 import { toFileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
 import { encodeIdx, type IdxArray, readIdx } from '../formats/idx.js';
@@ -102,6 +102,8 @@ async function decodeTree(
   { classes, perClass, testImages, shape }: TinyImageNetDescription,
   { progress, signal }: FetchOptions,
 ): Promise<{ path: string; name: string }[]> {
+  // Loaded when there is something to decode, not whenever the program starts.
+  const { default: jpeg } = await import('jpeg-js');
   const list = await imagesOf(tree, { classes, perClass, test: testImages });
   const total = list.train.length + list.test.length;
   const files: { path: string; name: string }[] = [];
@@ -111,7 +113,7 @@ async function decodeTree(
     const labels = new Uint8Array(list[part].length);
     for (const [i, image] of list[part].entries()) {
       signal?.throwIfAborted();
-      writePlanes(await decoded(tree, image, shape), images, i * featuresOf(shape), shape);
+      writePlanes(await decoded(tree, image, shape, jpeg.decode), images, i * featuresOf(shape), shape);
       labels[i] = image.label;
       progress?.({ file: 'decoded', received: ++done, total, unit: 'images' });
     }
@@ -129,12 +131,12 @@ async function decodeTree(
   return files;
 }
 
-async function decoded(tree: FileTree, { path }: LabelledImage, [, height, width]: ImageShape): Promise<Uint8Array> {
+async function decoded(tree: FileTree, { path }: LabelledImage, [, height, width]: ImageShape, decode: typeof Decode): Promise<Uint8Array> {
   const bytes = await tree.read(path);
   const refuse = (got: string) => new DataError(`${tree.place}: ${path}: expected a JPEG image of ${width}×${height} pixels, got ${got}; get the file again`);
   let image: { width: number; height: number; data: Uint8Array };
   try {
-    image = jpeg.decode(bytes, { useTArray: true, formatAsRGBA: false, tolerantDecoding: false, maxResolutionInMP: 1, maxMemoryUsageInMB: 64 });
+    image = decode(bytes, { useTArray: true, formatAsRGBA: false, tolerantDecoding: false, maxResolutionInMP: 1, maxMemoryUsageInMB: 64 });
   } catch (error) {
     throw refuse(`${bytes.length} bytes that cannot be decoded (${(error as Error).message.split('\n')[0]})`);
   }

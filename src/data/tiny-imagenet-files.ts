@@ -13,7 +13,6 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { unzipSync } from 'fflate';
 import { toFileError } from '../formats/file-error.js';
 import { exists } from './cache.js';
 import { DataError } from './data-error.js';
@@ -78,6 +77,8 @@ async function archiveTree(place: string): Promise<FileTree> {
     const bytes = await readFile(place).catch((error: unknown) => {
       throw toFileError(place, 'read', error);
     });
+    // Loaded when there is an archive, not whenever the program starts.
+    const { unzipSync } = await import('fflate');
     try {
       const wanted = ({ name, originalSize }: { name: string; originalSize: number }): boolean =>
         !name.endsWith('/') && !name.includes('/test/') && originalSize < 2 ** 24;

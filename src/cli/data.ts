@@ -1,0 +1,105 @@
+/** `tautnet data`: which data sets there are, fetching one ahead of time, and checking that one is whole and what it should be. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { cacheDirectory } from '../data/cache.js';
+import type { DatasetSource, Split } from '../data/dataset.js';
+import { datasetNamed, datasets } from '../data/datasets.js';
+import { pixelStatistics } from '../data/statistics.js';
+import { UsageError } from '../experiment/errors.js';
+import { nearest } from '../experiment/setting-text.js';
+import type { Io, MakeCommand } from './command.js';
+import { fetchProgress } from './download-progress.js';
+
+export const makeDataCommand: MakeCommand = (io) => {
+  const data = new Command('data').description('data sets: list them, fetch one into the cache, check one');
+  data
+    .command('list')
+    .description('every data set, and whether it is in the cache')
+    .action(() => list(io));
+  data
+    .command('fetch')
+    .description('download a data set into ~/.cache/tautnet (or the folder in TAUTNET_CACHE), going on where an earlier attempt ended')
+    .argument('<name>', 'data set')
+    .action((name: string) => fetch(named(name), io));
+  data
+    .command('check')
+    .description('read a data set as training would and verify it')
+    .argument('<name>', 'data set')
+    .option('--data-dir <path>', 'folder with the files of the data set (default: the cache, or a download)')
+    .option('--json', 'print one JSON object instead of text')
+    .action((name: string, flags: { dataDir?: string; json?: boolean }) => check(named(name), flags, io));
+  return data;
+};
+
+function named(name: string): DatasetSource {
+  const names = [...datasets.keys()];
+  if (names.includes(name)) return datasetNamed(name);
+  const suggestion = nearest(name, names);
+  throw new UsageError(
+    `expected a data set, one of ${names.join(', ')}, got "${name}"${suggestion === undefined ? '; `tautnet data list` shows all' : `; did you mean ${suggestion}?`}`,
+  );
+}
+
+async function list(io: Io): Promise<void> {
+  const cache = cacheDirectory(io.environment as NodeJS.ProcessEnv);
+  const rows = [['name', 'classes', 'image', 'cache', 'files for --data-dir']];
+  for (const { name, classes, shape, folderHolds } of datasets.values())
+    rows.push([name, String(classes), shape.join('×'), await inCache(join(cache, name)), folderHolds]);
+  const widths = (rows[0] as string[]).map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length)));
+  for (const row of rows) {
+    const cells = row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] as number)));
+    io.stdout.write(`${cells.join('  ')}\n`);
+  }
+  io.stderr.write(`cache: ${cache}\n`);
+}
+
+async function inCache(folder: string): Promise<'yes' | 'begun' | 'no'> {
+  const names = await readdir(folder).catch(() => []);
+  if (names.length === 0) return 'no';
+  return names.some((name) => name.endsWith('.part')) ? 'begun' : 'yes';
+}
+
+/** Progress shown while `run` runs. */
+async function watched<T>(io: Io, run: (progress: ReturnType<typeof fetchProgress>) => Promise<T>): Promise<T> {
+  const progress = fetchProgress(io.stderr);
+  return run(progress).finally(() => progress.stop());
+}
+
+async function fetch(source: DatasetSource, io: Io): Promise<void> {
+  const cacheDir = cacheDirectory(io.environment as NodeJS.ProcessEnv);
+  const folder = await watched(io, (progress) => source.fetch({ cacheDir, signal: io.signal, progress: (state) => progress.update(state) }));
+  io.stdout.write(`${source.name} is in ${folder}\n`);
+}
+
+async function check(source: DatasetSource, { dataDir, json }: { dataDir?: string; json?: boolean }, io: Io): Promise<void> {
+  const cacheDir = cacheDirectory(io.environment as NodeJS.ProcessEnv);
+  const dataset = await watched(io, (progress) => source.load({ dataDir, cacheDir, signal: io.signal, progress: (state) => progress.update(state) }));
+  const { mean, std } = pixelStatistics(dataset.train, dataset.shape);
+  const { name, classes, shape } = dataset;
+  const counts = { train: classCounts(dataset.train, classes), test: classCounts(dataset.test, classes) };
+  if (json) {
+    const report = { name, classes, shape, train: dataset.train.count, test: dataset.test.count, mean, std, imagesPerClass: counts };
+    io.stdout.write(`${JSON.stringify(report)}\n`);
+    return;
+  }
+  const digits = (values: readonly number[]) => values.map((value) => value.toFixed(4)).join(', ');
+  const perClass = (of: readonly number[]) => (Math.min(...of) === Math.max(...of) ? `${of[0]}` : `${Math.min(...of)} to ${Math.max(...of)}`);
+  io.stdout.write(
+    [
+      `${name}: whole, as published`,
+      `training images  ${dataset.train.count}, ${perClass(counts.train)} of each of ${classes} classes`,
+      `test images      ${dataset.test.count}, ${perClass(counts.test)} of each class`,
+      `shape            ${shape.join('×')} (channels, height, width)`,
+      `pixel means      ${digits(mean)}; the network normalises with ${digits(dataset.mean)}`,
+      `pixel deviations ${digits(std)}; the network normalises with ${digits(dataset.std)}`,
+      '',
+    ].join('\n'),
+  );
+}
+
+function classCounts({ labels }: Split, classes: number): number[] {
+  const counts = Array<number>(classes).fill(0);
+  for (const label of labels) counts[label] = (counts[label] as number) + 1;
+  return counts;
+}
