@@ -10,6 +10,7 @@ import {
   SHAPINGS,
   SIGMA_DECAYS,
   SIGMA_MODES,
+  TAPS_ESTIMATORS,
 } from '../experiment/choices.js';
 import type { GivenSettings } from '../experiment/settings.js';
 
@@ -48,6 +49,13 @@ const learned = {
   shaping: fc.constantFrom(...SHAPINGS),
 };
 
+const attacked = { attackSteps: integer(1, 100), attackStepSize: number(0, 10, true) };
+const EXPRESSIVE = ['mtl-ibp', 'cc-ibp', 'exp-ibp'] as const;
+const BOUNDS = RELAXATIONS.filter((name) => name !== 'none');
+
+/** Relaxations, and intersections of some. */
+const boundNames = [...RELAXATIONS.filter((name) => name !== 'none'), 'ibp+crown-ibp', 'deepz+hbox+crown'];
+
 export const someSettings: fc.Arbitrary<GivenSettings> = fc
   .tuple(
     fc.record(common, { requiredKeys: [] }),
@@ -58,10 +66,17 @@ export const someSettings: fc.Arbitrary<GivenSettings> = fc
     ),
     fc.oneof(
       fc.constant({ relaxation: 'none' as const }),
+      fc.record({ method: fc.constant('pgd' as const), ...attacked, kappa: number(0, 1) }, { requiredKeys: ['method'] }),
       fc.record(
-        { relaxation: fc.constantFrom(...RELAXATIONS.filter((name) => name !== 'none')), kappa: number(0, 1), kappaStart: number(0, 1) },
-        { requiredKeys: [] },
+        { method: fc.constant('sabr' as const), relaxation: fc.constantFrom(...BOUNDS), lambda: number(0, 1, true), ...attacked },
+        { requiredKeys: ['method'] },
       ),
+      fc.record(
+        { method: fc.constantFrom('taps' as const, 'staps' as const), tapsEstimator: fc.constantFrom(...TAPS_ESTIMATORS), ...attacked },
+        { requiredKeys: ['method'] },
+      ),
+      fc.record({ method: fc.constantFrom(...EXPRESSIVE), alpha: number(0, 1), ...attacked }, { requiredKeys: ['method'] }),
+      fc.record({ relaxation: fc.constantFrom(...BOUNDS), kappa: number(0, 1), kappaStart: number(0, 1) }, { requiredKeys: [] }),
     ),
   )
   .map((parts) => Object.assign({}, ...parts) as GivenSettings);
