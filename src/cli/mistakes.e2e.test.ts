@@ -37,7 +37,10 @@ describe('a mistake on the command line is one line and code 2, and no folder is
     [['--epsilon', '0'], '--epsilon: expected a number in (0, 1], got 0;'],
     [['--epsilon', '1.5'], '--epsilon: expected a number in (0, 1], got 1.5;'],
     [['--epsilon', 'nan'], '--epsilon: expected a number in (0, 1], got "nan";'],
-    [['--relaxation', 'deep'], '--relaxation: expected one of ibp, crown-ibp, crown, none, got "deep"; it is: bound of the robust loss'],
+    [
+      ['--relaxation', 'polytope'],
+      '--relaxation: expected one of ibp, hbox, deepz, crown-ibp, crown, none, or several joined by +, got "polytope"; it is: bound',
+    ],
     [['--batch-size', '201'], '--batch-size: expected at most 200, the number of training images, got 201; choose a smaller batch'],
     [['--config', 'package.json.nothing'], '--config: cannot read package.json.nothing: no such file or folder'],
     [['--threads', '0'], '--threads: expected a whole number from 1 to 1024, got 0;'],

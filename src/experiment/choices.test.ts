@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { datasetNamed, datasets } from '../data/datasets.js';
 import { architectureNames } from '../network/architectures.js';
+import { relaxationNamed } from '../relaxation/index.js';
 import { createEstimator, estimators } from '../smoothing/index.js';
 import { someSettings } from '../testing/settings.js';
-import { ARCHITECTURES, DATASETS, SMOOTHINGS } from './choices.js';
+import { ARCHITECTURES, DATASETS, RELAXATIONS, SMOOTHINGS } from './choices.js';
 import { estimatorOptions } from './estimator-options.js';
 import { resolveSettings } from './resolve-settings.js';
 
@@ -14,6 +15,7 @@ describe('the names that settings offer', () => {
     expect([...SMOOTHINGS].sort()).toEqual(Object.keys(estimators).sort());
     expect([...DATASETS].sort()).toEqual([...datasets.keys()].sort());
     for (const name of DATASETS) expect(datasetNamed(name).name).toBe(name);
+    for (const name of RELAXATIONS) if (name !== 'none') expect(relaxationNamed(name).name).toBe(name);
   });
 
   test('and the values that settings allow are values that the estimators take', () => {

@@ -14,6 +14,9 @@ const derived = <T>(text: string, from: (known: Settings) => T): Default<T> => (
 const recipeOf = (known: Settings) => recipeFor(known.dataset, known.epsilon);
 /** Small networks spend their time in overheads, large ones in memory: a program call takes fewer images of the latter. */
 const LARGEST_MICRO_BATCH = 64;
+/** Zonotopes keep a column for every pixel and every neuron of each image. */
+const LARGEST_WITH_GENERATORS = 4;
+const largestMicroBatch = ({ relaxation }: Settings): number => (/hbox|deepz/.test(relaxation) ? LARGEST_WITH_GENERATORS : LARGEST_MICRO_BATCH);
 
 /** Radii below this are small to the published recipes: they want less of the bound. */
 const SMALL_RADIUS = 4 / 255;
@@ -48,6 +51,7 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
 
   epochs: derived('70 for mnist, 160 or 240 for cifar10', (known) => recipeOf(known).epochs),
   clipBox: constant(true),
+  lossFusion: constant(false),
   kappa: derived('1, 0 for natural training', (known) => (known.method === 'natural' ? 0 : 1)),
   kappaStart: derived('as kappa', (known) => known.kappa),
   lambda: derived('0.4, 0.1 below ε = 4/255', ({ epsilon }) => (epsilon < SMALL_RADIUS ? 0.1 : 0.4)),
@@ -86,7 +90,9 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   select: derived('best with validation, else last', ({ validation }) => (validation > 0 ? 'best' : 'last')),
   seed: constant(0),
 
-  microBatch: derived(`batch-size, at most ${LARGEST_MICRO_BATCH}`, (known) => Math.min(known.batchSize, LARGEST_MICRO_BATCH)),
+  microBatch: derived(`batch-size, at most ${LARGEST_MICRO_BATCH}, with hbox or deepz ${LARGEST_WITH_GENERATORS}`, (known) =>
+    Math.min(known.batchSize, largestMicroBatch(known)),
+  ),
   threads: derived('available cores', () => availableParallelism()),
   checkpointEvery: constant(1),
   checkpointSeconds: constant(300),

@@ -9,7 +9,7 @@ import type { Method } from './choices.js';
 import { DEFAULTS } from './defaults.js';
 import { UsageError } from './errors.js';
 import { RECIPES } from './recipes.js';
-import { choicesOf, expectationOf, KEBAB_NAMES, kebab, kindOf, nearest, settingNamed, textFromValue, valueFromText } from './setting-text.js';
+import { expectationOf, KEBAB_NAMES, kebab, kindOf, nearest, settingNamed, suggestionFor, textFromValue, valueFromText } from './setting-text.js';
 import { conditionOf, type GivenSettings, informationOf, isIdle, type SettingName, type Settings, schemaOf } from './settings.js';
 
 /** How error lines call a setting: "--epsilon", "mnist.yaml, line 3, column 10: epsilon". */
@@ -36,8 +36,7 @@ export function checkSetting<Name extends SettingName>(name: Name, value: unknow
   const fraction = typeof value === 'string' && kindOf(name) === 'number' && value.includes('/');
   const result = schemaOf(name).safeParse(fraction ? valueFromText(name, value) : value);
   if (result.success) return result.data as Settings[Name];
-  const choices = choicesOf(name);
-  const suggestion = choices === undefined || typeof value !== 'string' ? undefined : nearest(value, choices);
+  const suggestion = typeof value === 'string' ? suggestionFor(name, value) : undefined;
   const info = informationOf(name);
   const advice = suggestion === undefined ? `it is: ${info.description}${info.unit === undefined ? '' : `, in ${info.unit}`}` : `did you mean ${suggestion}?`;
   throw new UsageError(`${where}: expected ${expectationOf(name)}, got ${inWords(value)}; ${advice}`);
@@ -94,6 +93,8 @@ function checkTogether(settings: Settings, whereabouts: Whereabouts): void {
     refuse('learningRateDecayEpochs', `epochs below ${epochs}, the number of epochs`, 'decay earlier, or train longer');
 
   checkMethod(settings, refuse);
+  if (settings.lossFusion && settings.relaxation !== 'crown-ibp')
+    refuse('lossFusion', `false with relaxation ${settings.relaxation}, which has no loss fusion`, 'leave it out, or choose --relaxation crown-ibp');
   checkSmoothing(settings, refuse);
   const { trainingImages } = RECIPES[settings.dataset];
   const available = trainingImages - settings.validation;

@@ -26,6 +26,9 @@ export function nearest(text: string, candidates: readonly string[]): string | u
 interface Limits {
   readonly type?: string;
   readonly enum?: readonly string[];
+  /** Names of which a text may join several, and what joins them. */
+  readonly choices?: readonly string[];
+  readonly joinedBy?: string;
   readonly items?: Limits;
   readonly minimum?: number;
   readonly maximum?: number;
@@ -36,14 +39,26 @@ interface Limits {
 const LIMITS = new Map(SETTING_NAMES.map((name) => [name, z.toJSONSchema(schemaOf(name)) as Limits]));
 const limitsOf = (name: SettingName): Limits => LIMITS.get(name) as Limits;
 
-/** Values of an enumeration; undefined for any other setting. */
-export const choicesOf = (name: SettingName): readonly string[] | undefined => limitsOf(name).enum;
+/** Values of an enumeration, or names that may be joined; undefined for any other setting. */
+export const choicesOf = (name: SettingName): readonly string[] | undefined => limitsOf(name).enum ?? limitsOf(name).choices;
+
+/** The valid text that `text` was probably meant to be, each of its joined names corrected by itself; undefined if nothing is near. */
+export function suggestionFor(name: SettingName, text: string): string | undefined {
+  const choices = choicesOf(name);
+  if (choices === undefined) return undefined;
+  const { joinedBy } = limitsOf(name);
+  const parts = joinedBy === undefined ? [text] : text.split(joinedBy);
+  const meant = parts.map((part) => (choices.includes(part) ? part : nearest(part, choices)));
+  if (meant.includes(undefined)) return undefined;
+  const corrected = [...new Set(meant)].join(joinedBy);
+  return schemaOf(name).safeParse(corrected).success ? corrected : undefined;
+}
 
 export type SettingKind = 'boolean' | 'choice' | 'integer' | 'number' | 'list' | 'text';
 
 export function kindOf(name: SettingName): SettingKind {
-  const { type, enum: choices } = limitsOf(name);
-  if (choices !== undefined) return 'choice';
+  const { type } = limitsOf(name);
+  if (choicesOf(name) !== undefined) return 'choice';
   if (type === 'array') return 'list';
   return type === 'boolean' || type === 'integer' || type === 'number' ? type : 'text';
 }
@@ -64,7 +79,7 @@ export function expectationOf(name: SettingName): string {
     case 'boolean':
       return 'true or false';
     case 'choice':
-      return `one of ${(limits.enum ?? []).join(', ')}`;
+      return `one of ${(choicesOf(name) ?? []).join(', ')}${limits.joinedBy === undefined ? '' : `, or several joined by ${limits.joinedBy}`}`;
     case 'list':
       return 'a list of whole numbers like 50,60, or none';
     case 'integer':

@@ -11,6 +11,7 @@ import {
   AUGMENTATIONS,
   DATASETS,
   INITIALIZATIONS,
+  INTERSECTION,
   METHODS,
   type Method,
   OPTIMIZERS,
@@ -44,6 +45,15 @@ const count = (least = 1) =>
     .max(2 ** 31 - 1);
 const proportion = () => z.number().min(0).max(1);
 const amount = () => z.number().min(0);
+/** One of RELAXATIONS, or several different ones joined, `none` apart. */
+const relaxationNames = () => {
+  const bounds: readonly string[] = RELAXATIONS.filter((name) => name !== 'none');
+  const isName = (text: string): boolean => {
+    const parts = text.split(INTERSECTION);
+    return text === 'none' || (parts.every((part) => bounds.includes(part)) && new Set(parts).size === parts.length);
+  };
+  return z.string().refine(isName).meta({ choices: RELAXATIONS, joinedBy: INTERSECTION });
+};
 const setting = <S extends z.ZodType>(schema: S, description: string, info: Omit<SettingInfo, 'description'> = {}): S => {
   information.add(schema, { description, ...info });
   return schema;
@@ -68,11 +78,14 @@ export const settingsSchema = z.strictObject({
 
   // Objective
   method: setting(z.enum(METHODS), 'training method, the robust loss; certified: the bound of the relaxation over the whole ball'),
-  relaxation: setting(z.enum(RELAXATIONS), 'bound of the robust loss; none: natural or adversarial training'),
+  relaxation: setting(relaxationNames(), 'bound of the robust loss, names joined by + for the best of several; none: natural or adversarial training'),
   epsilon: setting(z.number().gt(0).max(1), 'radius ε of the ball around an image, ‖x′ − x‖∞ ≤ ε', {
     unit: 'pixel units of [0, 1], fractions like 2/255 may be used',
   }),
   clipBox: setting(z.boolean(), 'cut the ball to the pixel range [0, 1]'),
+  lossFusion: setting(z.boolean(), 'bound the robust loss at once instead of each margin, with crown-ibp: cheaper, but looser (Xu 2020)', {
+    only: ['certified'],
+  }),
   kappa: setting(proportion(), 'weight κ of the robust loss after the warm-up, (1 − κ)·natural + κ·robust'),
   kappaStart: setting(proportion(), 'weight κ of the robust loss before the warm-up'),
   lambda: setting(z.number().gt(0).max(1), 'radius λ of the small box of SABR, in units of ε', { only: ['sabr', 'staps'] }),

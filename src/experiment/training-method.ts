@@ -22,7 +22,7 @@ export function robustLossOf(settings: Settings, relaxation: Relaxation | undefi
     case 'pgd':
       return pgdTraining(attack);
     case 'certified':
-      return relaxation && certified(relaxation);
+      return relaxation && certified(relaxation, { fusion: settings.lossFusion });
     case 'sabr':
       return sabr({ lambda, relaxation, attack });
     case 'taps':

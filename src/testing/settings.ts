@@ -51,10 +51,8 @@ const learned = {
 
 const attacked = { attackSteps: integer(1, 100), attackStepSize: number(0, 10, true) };
 const EXPRESSIVE = ['mtl-ibp', 'cc-ibp', 'exp-ibp'] as const;
-const BOUNDS = RELAXATIONS.filter((name) => name !== 'none');
-
 /** Relaxations, and intersections of some. */
-const boundNames = [...RELAXATIONS.filter((name) => name !== 'none'), 'ibp+crown-ibp', 'deepz+hbox+crown'];
+const BOUNDS = [...RELAXATIONS.filter((name) => name !== 'none'), 'ibp+crown-ibp', 'deepz+hbox+crown'];
 
 export const someSettings: fc.Arbitrary<GivenSettings> = fc
   .tuple(
