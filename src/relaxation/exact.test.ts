@@ -128,7 +128,7 @@ describe('the minimum of a margin', () => {
   it('is refused in one line when there is no time to find it', async () => {
     const net = planeNetwork(9, 3);
     await expect(marginsOf([exactWith({ seconds: 1e-9 })], net, randomFeeds(net, 3, 1))).rejects.toThrow(
-      /^exact, image 0, margin \d: expected a minimum over \d+ variables and \d+ rows, but the solver ran out of 1e-9 s; give it more time, [^\n]*$/,
+      /^exact, image 0, margin \d: expected the minimum over \d+ signs, but the search ran out of 1e-9 s; give it more time, [^\n]*$/,
     );
     expect(() => exactWith({ seconds: 0 }).bound({} as never)).toThrow(/^exact: expected a time limit above 0 seconds, got 0; /);
   });

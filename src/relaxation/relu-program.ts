@@ -78,7 +78,6 @@ export function combine(weights: ArrayLike<number>, expressions: readonly Expres
 function constraints() {
   const lower: number[] = [];
   const upper: number[] = [];
-  const integer: number[] = [];
   const starts = [0];
   const indices: number[] = [];
   const values: number[] = [];
@@ -86,9 +85,8 @@ function constraints() {
   const rowUpper: number[] = [];
   return {
     count: () => lower.length,
-    variable(low: number, high: number, isInteger = false): number {
+    variable(low: number, high: number): number {
       upper.push(high);
-      integer.push(isInteger ? 1 : 0);
       return lower.push(low) - 1;
     },
     /** low ≤ Σ value · variable ≤ high */
@@ -109,7 +107,6 @@ function constraints() {
       values: Float64Array.from(values),
       rowLower: Float64Array.from(rowLower),
       rowUpper: Float64Array.from(rowUpper),
-      integer: Int32Array.from(integer),
     }),
   };
 }
@@ -128,7 +125,7 @@ export function reluProgram(nodes: readonly ProgramNode[], { lower, upper, affin
     if (l >= 0) return e;
     if (u <= 0) return NOTHING;
     const output = made.variable(0, u);
-    const sign = made.variable(0, 1, true);
+    const sign = made.variable(0, 1);
     const minus = e.indices.map((j, k) => [j, -(e.values[k] as number)] as const);
     made.row([...minus, [output, 1]], e.constant, Number.POSITIVE_INFINITY);
     made.row(

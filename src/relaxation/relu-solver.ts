@@ -1,13 +1,13 @@
 /**
  * The host stage behind `lp` and `exact`: minima of a specification's rows over what the linear constraints of each image allow.
  *
- * One program for each image, minimised for one row after the other. With `exact`, the relaxed minimum is taken where the network
- * itself attains it; only other rows need the integers.
+ * One program for each image, minimised for one row after the other: relaxed, or with `exact` by branch and bound on its integers.
  */
 
 import type { HostSolver } from '../runtime/host-stage.js';
 import { dualBound, type OpenProgram, openLinearProgram, SolverError } from '../runtime/linear-solver.js';
-import { combine, type Expression, type ProgramNode, type ReluProgram, reluProgram, trueActivations, valueAt } from './relu-program.js';
+import { combine, type Expression, type ProgramNode, type ReluProgram, reluProgram } from './relu-program.js';
+import { branchOnSigns } from './sign-branching.js';
 
 export interface ReluSolverOptions {
   /** The relaxation's name, for errors and for the margins' array. */
@@ -24,9 +24,6 @@ export const arrayName = (what: 'matrix' | 'bias' | 'lower' | 'upper', node: num
 export const marginsName = (name: string): string => `${name}:margins`;
 
 type Floats = Float32Array | Float64Array;
-
-/** The attained value and the bound agree: no integers are needed. */
-const ATTAINED = 1e-9;
 
 /**
  * Arithmetic in float32 leaves the ends of unstable neurons off by about this much beside their size, and a set cut off too early may be
@@ -54,27 +51,25 @@ function boundsOf(lower: Floats, upper: Floats, image: number, batch: number): {
 }
 
 /** Minimum of one margin. */
-function minimum(problem: ReluProgram, open: OpenProgram | undefined, margin: Expression, exact: boolean): number {
-  const { program } = problem;
-  const cost = new Float64Array(program.lower.length);
+function minimum(problem: ReluProgram, open: OpenProgram | undefined, margin: Expression, { exact, seconds }: ReluSolverOptions): number {
+  const cost = new Float64Array(problem.program.lower.length);
   margin.indices.forEach((j, k) => {
     cost[j] = margin.values[k] as number;
   });
   // Without an unstable ReLU the margin is linear on the box.
-  if (open === undefined) return margin.constant + dualBound(program, cost, new Float64Array(0));
-  const { bound, point } = open.relaxed(cost);
-  if (!exact) return margin.constant + bound;
-  const attained = valueAt({ ...margin, constant: 0 }, trueActivations(problem, point));
-  if (attained - bound <= ATTAINED * (1 + Math.abs(bound))) return margin.constant + bound;
-  // Integers can only raise the relaxed bound.
-  return margin.constant + Math.max(bound, open.integral(cost).bound);
+  if (open === undefined) return margin.constant + dualBound(problem.program, cost, new Float64Array(0));
+  if (exact) return margin.constant + branchOnSigns(problem, open, cost, seconds);
+  const relaxed = open.minimum(cost);
+  if (relaxed === undefined) throw new SolverError('expected bounds of the neurons that some input fulfils, but there is none');
+  return margin.constant + relaxed.bound;
 }
 
 /**
  * (`lower`, `upper` [features, batch], `rows` [classes, rows, batch], arrays of each node) → margins [rows, batch].
  * @throws Error naming the image and the row when the solver has no minimum
  */
-export const solve: HostSolver<ReluSolverOptions> = async (inputs, { name, nodes, exact, seconds }) => {
+export const solve: HostSolver<ReluSolverOptions> = async (inputs, options) => {
+  const { name, nodes, seconds } = options;
   const array = (key: string) => inputs[key] as Floats;
   const [lower, upper, coefficients] = [array('lower'), array('upper'), array('rows')];
   const batch = array('batch').length;
@@ -96,7 +91,7 @@ export const solve: HostSolver<ReluSolverOptions> = async (inputs, { name, nodes
       for (; row < rows; row++) {
         const weights = Float64Array.from({ length: classes }, (_, k) => coefficients[(k * rows + row) * batch + image] as number);
         const margin = combine(weights, problem.logits, 0, problem.program.lower.length);
-        margins[row * batch + image] = minimum(problem, open, margin, exact);
+        margins[row * batch + image] = minimum(problem, open, margin, options);
       }
     } catch (error) {
       if (!(error instanceof SolverError)) throw error;

@@ -1,7 +1,7 @@
 /**
- * Linear and mixed-integer linear programs, solved by HiGHS (Huangfu & Hall 2018) as WebAssembly in the calling thread:
+ * Linear programs, solved by HiGHS (Huangfu & Hall 2018) as WebAssembly in the calling thread:
  *
- *   minimise cᵀv  subject to  rowLower ≤ A v ≤ rowUpper,  lower ≤ v ≤ upper,  v_i ∈ ℤ for some i.
+ *   minimise cᵀv  subject to  rowLower ≤ A v ≤ rowUpper,  lower ≤ v ≤ upper.
  *
  * One program is minimised for many costs, each solve beginning at the basis that the last one ended at. Every variable is bounded, so
  * that any dual solution, however inaccurate, gives a bound that holds (Neumaier & Shcherbina 2004): with y the duals of the rows,
@@ -9,7 +9,7 @@
  *
  *   min cᵀv ≥ Σ_i (y_i > 0 ? y_i rowLower_i : y_i rowUpper_i) + Σ_j (d_j > 0 ? d_j lower_j : d_j upper_j).
  */
-import loadHighs, { type Highs, type Model, type ModelData } from 'highs';
+import loadHighs, { type Highs } from 'highs';
 
 export interface LinearProgram {
   /** Ends of each variable, finite. */
@@ -22,8 +22,6 @@ export interface LinearProgram {
   /** Ends of each row, −∞ and ∞ allowed. */
   readonly rowLower: Float64Array;
   readonly rowUpper: Float64Array;
-  /** 1 for variables that are integers, where `integral` is asked for. */
-  readonly integer: Int32Array;
 }
 
 export interface Minimum {
@@ -34,14 +32,14 @@ export interface Minimum {
 }
 
 export interface OpenProgram {
-  /** The minimum with all variables real. */
-  relaxed(cost: Float64Array): Minimum;
-  /** The minimum with the integer variables integral. */
-  integral(cost: Float64Array): Minimum;
+  /** The minimum of cost · v; undefined where no point is feasible. @throws SolverError when the solver gives up, as when it runs out of time */
+  minimum(cost: Float64Array): Minimum | undefined;
+  /** Moves the ends of a variable, for the minima that follow. */
+  bound(variable: number, lower: number, upper: number): void;
   close(): void;
 }
 
-/** A program that HiGHS gave no minimum of. */
+/** The solver gave up. */
 export class SolverError extends Error {
   override name = 'SolverError';
 }
@@ -58,55 +56,39 @@ function solver(): Promise<Highs> {
   return loading;
 }
 
-/**
- * Opens a program; each solve may take `seconds`.
- * @throws SolverError from its methods when there is no minimum to give: infeasible, or out of time
- */
+/** Opens a program; each minimum may take `seconds`. */
 export async function openLinearProgram(program: LinearProgram, seconds: number): Promise<OpenProgram> {
   const highs = await solver();
-  const columns = program.lower.length;
-  const open = new Map<boolean, Model>();
-  const modelOf = (integral: boolean): Model => {
-    const known = open.get(integral);
-    if (known !== undefined) return known;
-    const model = highs.createModel(modelData(program, integral));
-    open.set(integral, model);
-    model.options.set({ output_flag: false, presolve: integral ? 'choose' : 'off', time_limit: seconds, primal_feasibility_tolerance: TOLERANCE });
-    model.options.set({ dual_feasibility_tolerance: TOLERANCE, mip_feasibility_tolerance: TOLERANCE, mip_rel_gap: 0, mip_abs_gap: TOLERANCE });
-    return model;
-  };
-  const solve = (cost: Float64Array, integral: boolean): Model => {
-    const model = modelOf(integral);
-    model.changeColsCost({ kind: 'range', from: 0, to: columns - 1 }, cost);
-    model.zeroAllClocks();
-    model.run();
-    const status = model.getModelStatus();
-    const { optimal, timeLimit, infeasible } = highs.constants.modelStatus;
-    if (status === optimal) return model;
-    const what = status === timeLimit ? `ran out of ${seconds} s` : status === infeasible ? 'found no feasible point' : `ended with status ${status}`;
-    throw new SolverError(`expected a minimum over ${columns} variables and ${program.rowLower.length} rows, but the solver ${what}`);
-  };
-  return {
-    relaxed(cost) {
-      const { colValue, rowDual } = solve(cost, false).getSolution();
-      return { bound: dualBound(program, cost, rowDual), point: colValue };
-    },
-    integral(cost) {
-      const model = solve(cost, true);
-      return { bound: Number(model.info.get('mip_dual_bound')), point: model.getSolution().colValue };
-    },
-    close() {
-      for (const model of open.values()) model.dispose();
-      open.clear();
-    },
-  };
-}
-
-function modelData({ lower, upper, starts, indices, values, rowLower, rowUpper, integer }: LinearProgram, integral: boolean): ModelData {
+  const { starts, indices, values, rowLower, rowUpper } = program;
+  const [lower, upper] = [program.lower.slice(), program.upper.slice()];
   const [numCols, numRows] = [lower.length, rowLower.length];
   const matrix = { format: 'csr', numRows, numCols, starts, indices, values } as const;
-  const data = { numCols, numRows, colCost: new Float64Array(numCols), colLower: lower, colUpper: upper, rowLower, rowUpper, matrix };
-  return integral ? { ...data, integrality: integer } : data;
+  const model = highs.createModel({ numCols, numRows, colCost: new Float64Array(numCols), colLower: lower, colUpper: upper, rowLower, rowUpper, matrix });
+  // Presolving would take longer than these small programs do, and lose the basis.
+  model.options.set({ output_flag: false, presolve: 'off', solver: 'simplex', time_limit: seconds });
+  model.options.set({ primal_feasibility_tolerance: TOLERANCE, dual_feasibility_tolerance: TOLERANCE });
+  return {
+    minimum(cost) {
+      model.changeColsCost({ kind: 'range', from: 0, to: numCols - 1 }, cost);
+      model.zeroAllClocks();
+      model.run();
+      const status = model.getModelStatus();
+      const { optimal, timeLimit, infeasible } = highs.constants.modelStatus;
+      if (status === infeasible) return undefined;
+      if (status !== optimal) {
+        const what = status === timeLimit ? `ran out of ${seconds} s` : `ended with status ${status}`;
+        throw new SolverError(`expected a minimum over ${numCols} variables and ${numRows} rows, but the solver ${what}`);
+      }
+      const { colValue, rowDual } = model.getSolution();
+      return { bound: dualBound({ ...program, lower, upper }, cost, rowDual), point: colValue };
+    },
+    bound(variable, low, high) {
+      lower[variable] = low;
+      upper[variable] = high;
+      model.changeColBounds(variable, low, high);
+    },
+    close: () => model.dispose(),
+  };
 }
 
 /** The bound that row duals prove; see the formula above. */
