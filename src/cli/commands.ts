@@ -2,6 +2,7 @@
 import { makeCertifyCommand } from './certify.js';
 import type { MakeCommand } from './command.js';
 import { makeDataCommand } from './data.js';
+import { makePresetsCommand } from './presets.js';
 import { makeTrainCommand } from './train.js';
 
-export const COMMANDS: readonly MakeCommand[] = [makeTrainCommand, makeCertifyCommand, makeDataCommand];
+export const COMMANDS: readonly MakeCommand[] = [makeTrainCommand, makeCertifyCommand, makeDataCommand, makePresetsCommand];

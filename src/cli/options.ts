@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { readConfigFile } from '../experiment/config-file.js';
 import { DEFAULTS } from '../experiment/defaults.js';
 import { UsageError } from '../experiment/errors.js';
+import { changedPreset, readPreset } from '../experiment/presets.js';
 import { checkSetting, resolveSettings, type Whereabouts } from '../experiment/resolve-settings.js';
 import { choicesOf, kebab, kindOf, type SettingKind, textFromValue, valueFromText } from '../experiment/setting-text.js';
 import { type GivenSettings, informationOf, SETTING_NAMES, type SettingName, type Settings } from '../experiment/settings.js';
@@ -38,21 +39,22 @@ export function settingOptions(): Option[] {
   });
 }
 
-/** Adds every setting and `--config` to a command. */
+/** Adds every setting, `--preset` and `--config` to a command. */
 export function addSettingOptions(command: Command): Command {
-  command.option('--config <file>', 'YAML file with settings, names as below without dashes; flags override it');
+  command.option('--preset <name>', 'published settings to start from, such as cifar10-2-255/cnn5/sabr-rgs (`tautnet presets` lists all)');
+  command.option('--config <file>', 'YAML file with settings, names as below without dashes; flags override it, it overrides a preset');
   for (const option of settingOptions()) command.addOption(option);
   return command;
 }
 
-/** What was given to a command, flags over `--config`, each value checked. */
+/** What was given to a command, flags over `--config` over `--preset`, each value checked. */
 export interface Given {
   readonly given: GivenSettings;
   readonly whereabouts: Whereabouts;
 }
 
 /**
- * Settings given on a command's line and in its `--config` file.
+ * Settings given on a command's line, in its `--config` file and by its `--preset`.
  * @throws UsageError naming the flag, or the file with line and column
  */
 export async function givenSettings(command: Command): Promise<Given> {
@@ -64,11 +66,17 @@ export async function givenSettings(command: Command): Promise<Given> {
     if (value === undefined) continue;
     flags[name] = checkSetting(name, typeof value === 'string' ? valueFromText(name, value) : value, `--${kebab(name)}`);
   }
-  const whereabouts: Whereabouts = (name) => (name in flags || file?.given[name] === undefined ? `--${kebab(name)}` : file.whereabouts(name));
-  return { given: { ...file?.given, ...(flags as GivenSettings) }, whereabouts };
+  const own: GivenSettings = { ...file?.given, ...(flags as GivenSettings) };
+  const preset = typeof options.preset === 'string' ? await readPreset(options.preset) : undefined;
+  const whereabouts: Whereabouts = (name) => {
+    if (name in flags) return `--${kebab(name)}`;
+    if (file?.given[name] !== undefined) return file.whereabouts(name);
+    return preset?.[name] === undefined ? `--${kebab(name)}` : `--preset ${options.preset}: ${kebab(name)}`;
+  };
+  return { given: preset === undefined ? own : changedPreset(preset, own), whereabouts };
 }
 
-/** Every setting of a command: flags, then `--config`, then defaults. @throws UsageError */
+/** Every setting of a command: flags, then `--config`, then `--preset`, then defaults. @throws UsageError */
 export async function settingsOf(command: Command): Promise<Settings> {
   const { given, whereabouts } = await givenSettings(command);
   return resolveSettings(given, whereabouts);
