@@ -174,8 +174,12 @@ export function createExecutor(): Executor {
         return [[name, scalar] as const];
       });
       const made = await call(plan, program, arrays, Object.fromEntries(scalars));
-      // What the program made is overwritten while it reads it the next time: it must read a copy.
-      for (const name of names) arrays.set(name, (made[nextName(name)] as HostData).slice());
+      // What the program made is overwritten while it reads it the next time: it must read a copy, the first of which is used again.
+      for (const name of names) {
+        const value = made[nextName(name)] as HostData;
+        if (k === 0) arrays.set(name, value.slice());
+        else (arrays.get(name) as HostData).set(value);
+      }
     }
   }
 
