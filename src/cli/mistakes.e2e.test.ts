@@ -39,7 +39,7 @@ describe('a mistake on the command line is one line and code 2, and no folder is
     [['--epsilon', 'nan'], '--epsilon: expected a number in (0, 1], got "nan";'],
     [
       ['--relaxation', 'polytope'],
-      '--relaxation: expected one of ibp, hbox, deepz, crown-ibp, crown, none, or several joined by +, got "polytope"; it is: bound',
+      '--relaxation: expected one of ibp, hbox, deepz, crown-ibp, crown, alpha-crown, lp, exact, none, or several joined by +, got "polytope"; it is: bound',
     ],
     [['--batch-size', '201'], '--batch-size: expected at most 200, the number of training images, got 201; choose a smaller batch'],
     [['--config', 'package.json.nothing'], '--config: cannot read package.json.nothing: no such file or folder'],

@@ -17,7 +17,7 @@ export const TAPS_ESTIMATORS = ['multi', 'single'] as const;
 /** Which epoch's network is exported. */
 export const SELECTIONS = ['last', 'best'] as const;
 /** The bound that the robust loss is made of; `none` is natural or adversarial training. */
-export const RELAXATIONS = ['ibp', 'hbox', 'deepz', 'crown-ibp', 'crown', 'none'] as const;
+export const RELAXATIONS = ['ibp', 'hbox', 'deepz', 'crown-ibp', 'crown', 'alpha-crown', 'lp', 'exact', 'none'] as const;
 /** Joins relaxations to their intersection, the best bound of each margin: `ibp+crown-ibp`. */
 export const INTERSECTION = '+';
 /** The gradient estimator; `none` is the plain stochastic gradient (GRAD). */

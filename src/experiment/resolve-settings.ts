@@ -5,6 +5,7 @@
 import { datasetNamed } from '../data/datasets.js';
 import { architecture } from '../network/architectures.js';
 import { reluCount } from '../objective/blocks.js';
+import { relaxationNamed } from '../relaxation/index.js';
 import type { Method } from './choices.js';
 import { DEFAULTS } from './defaults.js';
 import { UsageError } from './errors.js';
@@ -141,7 +142,11 @@ function checkMethod(settings: Settings, refuse: Refuse): void {
 }
 
 function checkSmoothing(settings: Settings, refuse: Refuse): void {
-  const { smoothing, sigma, sigmaMin, sigmaMax, sigmaDecay, sigmaDecayFactor } = settings;
+  const { smoothing, relaxation, sigma, sigmaMin, sigmaMax, sigmaDecay, sigmaDecayFactor } = settings;
+  if (smoothing !== 'pgpe' && relaxation !== 'none' && !relaxationNamed(relaxation).differentiable) {
+    const advice = 'a solver finds it and knows no derivative: choose --smoothing pgpe, which needs values only, or --relaxation alpha-crown';
+    refuse('relaxation', `a bound with a derivative, which smoothing ${smoothing} takes`, advice);
+  }
   if (smoothing === 'none') return;
   if (sigmaDecay === 'constant' && sigmaDecayFactor !== 1) refuse('sigmaDecayFactor', '1 with sigma-decay constant', 'leave it out, or choose a --sigma-decay');
   if (sigmaDecay === 'exponential' && sigmaDecayFactor === 0) {

@@ -1,9 +1,12 @@
 /** Relaxations by name. To add one: one file that exports a Relaxation, and its line here. */
+import { alphaCrown } from './alpha-crown.js';
 import { crown } from './crown.js';
 import { crownIbp } from './crown-ibp.js';
+import { exact } from './exact.js';
 import { hybridZonotope } from './hybrid-zonotope.js';
 import { intersection } from './intersection.js';
 import { interval } from './interval.js';
+import { linearProgram } from './linear-program.js';
 import type { Relaxation } from './relaxation.js';
 import { zonotope } from './zonotope.js';
 
@@ -13,6 +16,9 @@ export const relaxations = {
   deepz: zonotope,
   'crown-ibp': crownIbp,
   crown,
+  'alpha-crown': alphaCrown,
+  lp: linearProgram,
+  exact,
 } as const satisfies Record<string, Relaxation>;
 export type RelaxationName = keyof typeof relaxations;
 
@@ -26,5 +32,9 @@ export function relaxationNamed(name: string): Relaxation {
   return intersection(parts);
 }
 
+export { type AlphaCrownOptions, alphaCrownWith } from './alpha-crown.js';
+export { exactWith } from './exact.js';
 export { intersection } from './intersection.js';
+export { linearProgramWith } from './linear-program.js';
 export * from './relaxation.js';
+export type { SolverRelaxationOptions } from './relu-stages.js';

@@ -61,7 +61,7 @@ describe('relaxations by name', () => {
   });
 
   it.each([
-    ['crwn', 'expected one of ibp, hbox, deepz, crown-ibp, crown, or several joined by +, got "crwn"'],
+    ['crwn', 'expected one of ibp, hbox, deepz, crown-ibp, crown, alpha-crown, lp, exact, or several joined by +, got "crwn"'],
     ['', 'got ""'],
     ['ibp+', 'got ""'],
     ['ibp+toString', 'got "toString"'],
