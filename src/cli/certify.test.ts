@@ -91,7 +91,7 @@ describe('tautnet certify', () => {
     [['--limit', '1e3'], '--limit: expected a whole number of at least 1, got "1e3"'],
     [['--attack-steps', '-1'], '--attack-steps: expected a whole number of at least 1, got "-1"'],
     [['--attack-restarts', 'many'], '--attack-restarts: expected a whole number of at least 1'],
-    [['--dataset', 'mnsit'], '--dataset: expected one of mnist, got "mnsit"; did you mean mnist?'],
+    [['--dataset', 'mnsit'], '--dataset: expected one of mnist, fashion-mnist, cifar10, svhn, tiny-imagenet, got "mnsit"; did you mean mnist?'],
     [['--threads', '0'], '--threads: expected a whole number from 1'],
     [['--verdicts', '/nonexistent/v.jsonl'], '--verdicts: expected a file in a folder that exists, got /nonexistent/v.jsonl'],
   ])('%j ends with code 2 and one line that names the flag', async (flags, line) => {

@@ -16,6 +16,7 @@ import { type CertificateFiles, certificateFiles, writeCertificate } from '../ve
 import { certificationProgress } from './certification-progress.js';
 import { certificationTable } from './certification-table.js';
 import type { Io, MakeCommand } from './command.js';
+import { fetchProgress } from './download-progress.js';
 
 /** As Commander gives them: text where an option takes a value. */
 interface CertifyFlags {
@@ -68,7 +69,10 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   checkFit(path, network, datasetNamed(name));
   const files = certificateFiles(flags.verdicts ?? trained.certificate);
   await checkWritable(files, path, flags.verdicts === undefined ? 'verdicts' : '--verdicts');
-  const dataset = await datasetNamed(name).load({ dataDir: setting('dataDir', flags.dataDir, '--data-dir') ?? trainedFor.dataDir });
+  const dataDir = setting('dataDir', flags.dataDir, '--data-dir') ?? trainedFor.dataDir;
+  const fetched = fetchProgress(io.stderr);
+  const loading = datasetNamed(name).load({ dataDir, progress: (state) => fetched.update(state), signal: io.signal });
+  const dataset = await loading.finally(() => fetched.stop());
   const { steps, restarts, ...rest } = { ...numbers, limit: limitWithin(dataset, numbers.limit, io) };
 
   const progress = certificationProgress(io.stderr);

@@ -7,6 +7,7 @@ import { kebab, textFromValue } from '../experiment/setting-text.js';
 import { isIdle, SETTING_NAMES, type Settings } from '../experiment/settings.js';
 import { trainRun } from '../experiment/train-run.js';
 import type { Io, MakeCommand } from './command.js';
+import { fetchProgress } from './download-progress.js';
 import { addSettingOptions, givenSettings, settingsOf } from './options.js';
 import { type Progress, trainingProgress } from './progress.js';
 
@@ -50,11 +51,14 @@ function settingsText(settings: Settings): string {
 /** Trains a run to its end with progress on stderr, and says where the results are. */
 export async function train(run: Run, io: Io): Promise<void> {
   let progress: Progress | undefined;
+  const fetched = fetchProgress(io.stderr);
   try {
     await trainRun(
       run,
       {
+        data: (state) => fetched.update(state),
         begin({ parameters, images, epoch, warnings }) {
+          fetched.stop();
           for (const warning of warnings) io.stderr.write(`${warning}\n`);
           io.stderr.write(`${parameters} parameters, ${images} training images${epoch > 0 ? `, going on after epoch ${epoch.toFixed(2)}` : ''}\n`);
           progress = trainingProgress(io.stderr, { epochs: run.settings.epochs, startEpoch: epoch });
@@ -66,6 +70,7 @@ export async function train(run: Run, io: Io): Promise<void> {
       io.signal,
     );
   } finally {
+    fetched.stop();
     progress?.stop();
   }
   io.stderr.write(`${run.path}: trained; prove it with \`tautnet certify ${run.path}\`\n`);

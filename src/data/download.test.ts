@@ -128,6 +128,13 @@ describe('a download', () => {
     );
   });
 
+  it('that two want at once is made once', async () => {
+    await Promise.all([download({ url, sha256 }, path), download({ url, sha256 }, path)]);
+    expect(asked).toEqual([undefined]);
+    expect((await readFile(path)).equals(content)).toBe(true);
+    expect(await readdir(folder)).toEqual(['file.bin']);
+  });
+
   it('ends when it is told to, and keeps what it has brought', async () => {
     const controller = new AbortController();
     answer = (_request, response) => void response.write(content.subarray(0, 1000));

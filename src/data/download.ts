@@ -6,6 +6,8 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { lock } from 'proper-lockfile';
 import { toFileError } from '../formats/file-error.js';
 import { DataError } from './data-error.js';
 
@@ -40,14 +42,34 @@ export interface DownloadOptions {
 class ConnectionError extends Error {}
 
 /**
- * Downloads `file` to `path`, going on with what an earlier attempt left in `<path>.part`.
+ * Downloads `file` to `path`, going on with what an earlier attempt left in `<path>.part`; waits while another process downloads it.
  * @throws DataError in one line: what was to be fetched, how far it came, why it ended, what to do; FileError if it cannot be written
  */
 export async function download(file: WebFile, path: string, options: DownloadOptions = {}): Promise<void> {
+  await written(dirname(path), () => mkdir(dirname(path), { recursive: true }));
+  const { waited, release } = await locked(path, options.signal);
+  try {
+    // Another process that held the lock has fetched what both wanted.
+    if (!waited || (await sizeOf(path)) === 0) await downloadAlone(file, path, options);
+  } finally {
+    await release().catch(() => undefined);
+  }
+}
+
+/** One process at a time writes a partial file; the lock of one that was killed is stale after ten seconds. */
+async function locked(path: string, signal: AbortSignal | undefined): Promise<{ waited: boolean; release: () => Promise<void> }> {
+  for (let waited = false; ; waited = true) {
+    try {
+      return { waited, release: await lock(path, { realpath: false, stale: 10_000 }) };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ELOCKED') throw toFileError(path, 'write', error);
+    }
+    await sleep(500, undefined, { signal });
+  }
+}
+
+async function downloadAlone(file: WebFile, path: string, options: DownloadOptions): Promise<void> {
   const part = `${path}.part`;
-  await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
-    throw toFileError(dirname(path), 'write', error);
-  });
   const attempts = options.attempts ?? 3;
   for (let fruitless = 0; ; ) {
     const before = await sizeOf(part);

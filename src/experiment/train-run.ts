@@ -2,6 +2,7 @@
 import { augmentationNamed } from '../data/augmentation.js';
 import type { Dataset, Split } from '../data/dataset.js';
 import { loadDataset } from '../data/datasets.js';
+import type { DownloadProgress } from '../data/download.js';
 import { splitValidation } from '../data/validation.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { type ArchitectureName, architecture } from '../network/architectures.js';
@@ -51,10 +52,13 @@ const rules: Readonly<Record<Optimizer, () => UpdateRule>> = {
   clipup: () => clipup() as UpdateRule,
 };
 
-/** Called after each step. */
+/** What is told of a run on its way. */
 export interface TrainingWatch {
+  /** While the data set is downloaded or decoded, if it has to be. */
+  data?(state: DownloadProgress): void;
   /** Before the first step; `epoch` is where the run goes on. */
   begin?(run: { readonly parameters: number; readonly images: number; readonly epoch: number; readonly warnings: readonly string[] }): void;
+  /** After each step. */
   step?(report: { readonly epoch: number; readonly loss: number; readonly metrics: Readonly<Record<string, number>>; readonly samplesPerSecond: number }): void;
 }
 
@@ -102,8 +106,8 @@ function watchedObjectives(common: ObjectiveOptions, robust: RobustLoss | undefi
   return certifies ? [own] : [createObjective(common), own];
 }
 
-async function prepare(settings: Settings, pool: Pool): Promise<Experiment> {
-  const dataset = await loadDataset(settings.dataset, { dataDir: settings.dataDir });
+async function prepare(settings: Settings, pool: Pool, { data }: TrainingWatch, signal?: AbortSignal): Promise<Experiment> {
+  const dataset = await loadDataset(settings.dataset, { dataDir: settings.dataDir, progress: data, signal });
   const limit = settings.trainLimit ?? dataset.train.count;
   if (limit > dataset.train.count)
     throw new Failure(`--train-limit: expected at most the ${dataset.train.count} training images of ${dataset.name}, got ${limit}`);
@@ -178,7 +182,7 @@ export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: Abo
   const { settings, paths } = run;
   const pool = createPool(settings.threads);
   try {
-    const experiment = await prepare(settings, pool);
+    const experiment = await prepare(settings, pool, watch, signal);
     const loaded = await loadLast(paths.checkpoints);
     const saved = loaded?.value as unknown as Saved | undefined;
     const state = saved?.training ?? experiment.first;
