@@ -3,14 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { total } from '../graph/index.js';
 import { marginCrossEntropy } from '../objective/losses.js';
 import { anyNetworks, BATCH, caseFeeds, marginsOf } from '../testing/bound-cases.js';
-import { boundProblem } from '../testing/bound-programs.js';
+import { boundProblem, runStages } from '../testing/bound-programs.js';
 import { compareDerivatives } from '../testing/directional-derivatives.js';
+import { distance } from '../testing/operator-check.js';
 import { randomParameters } from '../testing/random-networks.js';
 import { sampleActivations } from '../testing/sampled-activations.js';
 import { type RelaxationName, relaxationNamed, relaxations } from './index.js';
 import { intersection } from './intersection.js';
 
-const parts = fc.subarray(Object.keys(relaxations) as RelaxationName[], { minLength: 2, maxLength: 3 });
+const parts = fc.subarray<RelaxationName>(['ibp', 'hbox', 'deepz', 'crown-ibp', 'crown'], { minLength: 2, maxLength: 3 });
 
 describe('an intersection of relaxations', () => {
   it('is the best of its parts at every margin, and below every sampled one', async () => {
@@ -44,6 +45,26 @@ describe('an intersection of relaxations', () => {
       { numRuns: 6 },
     );
     expect(compared).toBeGreaterThan(2 * kinks);
+  });
+
+  it('runs a stage that parts share once: the gradient of CROWN and its twin is CROWN’s', async () => {
+    const twin = { ...relaxations.crown, name: 'twin' };
+    await fc.assert(
+      fc.asyncProperty(anyNetworks, fc.nat(), async (net, seed) => {
+        const parameters = Object.keys(randomParameters(net, seed));
+        const [one, both] = await Promise.all(
+          [relaxations.crown, intersection([relaxations.crown, twin])].map(async (relaxation) => {
+            const { stages, margins } = relaxation.bound(boundProblem(net, BATCH));
+            const loss = total(marginCrossEntropy(margins));
+            return (await runStages([...stages, { kind: 'whole', outputs: { loss } }], [caseFeeds(net, seed, 0.2)], parameters))[0];
+          }),
+        );
+        one?.gradients.forEach((expected, k) => {
+          expect(distance(both?.gradients[k] as Float64Array, expected)).toBeLessThan(1e-12);
+        });
+      }),
+      { numRuns: 5 },
+    );
   });
 
   it('has a gradient only if all its parts have one', () => {

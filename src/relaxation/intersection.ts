@@ -2,11 +2,32 @@
  * The intersection of relaxations: each margin is bounded by the best of several lower bounds, which is a lower bound too.
  *
  * At least as tight as each part; the gradient is that of the part which is best at that margin (CROWN-IBP and IBP, say, which are not
- * ordered). It costs what its parts cost together, less what they have in common: equal parts of their graphs are computed once.
+ * ordered). It costs what its parts cost together, less what they have in common: intervals and stages are computed, and
+ * differentiated, once.
  */
 import { maximum } from '../graph/index.js';
+import type { Stage } from '../runtime/plan.js';
 import { withoutNormalization } from './front.js';
 import type { Relaxation } from './relaxation.js';
+
+/** Names of the arrays that a stage leaves. */
+function written(stage: Stage): readonly string[] {
+  if (stage.kind === 'rows') return [stage.refined.lower, stage.refined.upper];
+  return Object.keys(stage.kind === 'iterate' ? stage.state : stage.outputs);
+}
+
+/**
+ * The stages of all parts. For one problem arrays of one name hold the same values (CROWN's bounds, of which several relaxations are
+ * made), so a stage that writes nothing new is left out: run backwards twice, it would count its derivative twice.
+ */
+function merged(parts: readonly (readonly Stage[])[]): Stage[] {
+  const known = new Set<string>();
+  return parts.flatMap((stages) => {
+    const fresh = stages.filter((stage) => !written(stage).every((name) => known.has(name)));
+    for (const name of stages.flatMap(written)) known.add(name);
+    return fresh;
+  });
+}
 
 /** The element-wise greatest of the parts' margins; its name joins theirs by "+". @throws RangeError without parts, or if one comes twice */
 export function intersection(parts: readonly Relaxation[]): Relaxation {
@@ -18,10 +39,10 @@ export function intersection(parts: readonly Relaxation[]): Relaxation {
     name: names.join('+'),
     differentiable: parts.every(({ differentiable }) => differentiable),
     bound(original) {
-      // One problem for all parts: intervals that several of them need are the same tensors, and are differentiated once.
+      // One problem for all parts: intervals that several of them need are the same tensors.
       const problem = withoutNormalization(original);
       const results = parts.map((part) => part.bound(problem));
-      return { stages: results.flatMap(({ stages }) => stages), margins: results.map(({ margins }) => margins).reduce((a, b) => maximum(a, b)) };
+      return { stages: merged(results.map(({ stages }) => stages)), margins: results.map(({ margins }) => margins).reduce((a, b) => maximum(a, b)) };
     },
   };
 }
