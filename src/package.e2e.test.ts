@@ -42,11 +42,19 @@ async function runModule(text: string): Promise<unknown> {
 }
 
 describe('the package', () => {
-  test('is the build, its manifest and its licence, without a test', () => {
+  test('is the build, the presets, its manifest and its licence, without a test', () => {
     expect(files).toEqual(
-      expect.arrayContaining(['LICENSE', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'dist/runtime/worker.js']),
+      expect.arrayContaining([
+        'LICENSE',
+        'package.json',
+        'presets/settings/mnist-0.1.yaml',
+        'dist/index.js',
+        'dist/index.d.ts',
+        'dist/cli/main.js',
+        'dist/runtime/worker.js',
+      ]),
     );
-    expect(files.filter((path) => !/^(dist\/.*\.(js|d\.ts|js\.map)|LICENSE|README\.md|package\.json)$/.test(path))).toEqual([]);
+    expect(files.filter((path) => !/^(dist\/.*\.(js|d\.ts|js\.map)|presets\/.*\.yaml|LICENSE|README\.md|package\.json)$/.test(path))).toEqual([]);
     expect(files.filter((path) => /\.(test|slow)\.|^dist\/testing\//.test(path))).toEqual([]);
     expect(pack.size).toBeLessThan(1_000_000);
   });
