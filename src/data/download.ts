@@ -64,7 +64,7 @@ async function locked(path: string, signal: AbortSignal | undefined): Promise<{ 
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ELOCKED') throw toFileError(path, 'write', error);
     }
-    await sleep(500, undefined, { signal });
+    await sleep(500, undefined, { signal }).catch(() => signal?.throwIfAborted());
   }
 }
 
