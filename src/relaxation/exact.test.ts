@@ -74,7 +74,7 @@ describe('the minimum of a margin', () => {
     expect(bent).toBeGreaterThan(0);
   });
 
-  it('lies below every sampled point and above every relaxation: crown-ibp ≤ lp from intervals, crown ≤ lp ≤ exact', async () => {
+  it('lies below every sampled point and above every relaxation: ibp, crown-ibp ≤ lp from intervals ≤ lp, crown ≤ lp ≤ exact', async () => {
     let [attained, gaps] = [0, 0];
     await fc.assert(
       fc.asyncProperty(networks, fc.nat(), fc.constantFrom(0.05, 0.1, 0.3), async (net, seed, epsilon) => {
@@ -84,8 +84,10 @@ describe('the minimum of a margin', () => {
         const met = (await sampleActivations(net, feeds, 200, 6, seed)).margins.least;
         expect(excess(best, met), 'exact above a sample').toBeLessThan(1e-9);
         for (const [i, margins] of bounds.entries()) expect(excess(margins, best), `${looser[i]?.name} above exact`).toBeLessThan(SOLVER);
-        const [lp, lpIntervals, ofCrown, ofCrownIbp] = bounds as [Float64Array, Float64Array, Float64Array, Float64Array];
+        const [lp, lpIntervals, ofCrown, ofCrownIbp, ofIntervals] = bounds as [Float64Array, Float64Array, Float64Array, Float64Array, Float64Array];
         expect(excess(ofCrown, lp), 'crown above lp').toBeLessThan(SOLVER);
+        expect(excess(ofIntervals, lp), 'ibp above lp').toBeLessThan(SOLVER);
+        expect(excess(lpIntervals, lp), 'lp from intervals above lp').toBeLessThan(SOLVER);
         expect(excess(ofCrownIbp, lpIntervals), 'crown-ibp above lp with the same bounds of neurons').toBeLessThan(SOLVER);
         if (excess(best, lp) > 1e-4) gaps++;
         if (distance(best, met) < 1e-3) attained++;

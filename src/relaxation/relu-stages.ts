@@ -1,5 +1,5 @@
 /** Stages that hand a network, its box and bounds of its neurons to the solver of `relu-solver`: what `lp` and `exact` share. */
-import { constant, type FloatType, input, type Tensor, transpose } from '../graph/index.js';
+import { constant, type FloatType, input, maximum, minimum, type Tensor, transpose } from '../graph/index.js';
 import { type AffineLayer, featuresOf, type Weights } from '../network/layers/layer.js';
 import { INPUT, type NetworkNode, weightsOf } from '../network/network.js';
 import type { Stage } from '../runtime/plan.js';
@@ -10,7 +10,7 @@ import { type BoundProblem, type BoundResult, type Bounds, specificationMargins 
 import { arrayName, marginsName, type ReluSolverOptions } from './relu-solver.js';
 
 export interface SolverRelaxationOptions {
-  /** Where the bounds of the ReLUs' inputs come from (default crown). */
+  /** Where the bounds of the ReLUs' inputs come from: intervals, or the better of CROWN's and intervals' (default crown). */
   readonly intermediate?: 'ibp' | 'crown';
   /** Time limit of one minimisation (default 60). */
   readonly seconds?: number;
@@ -41,7 +41,7 @@ export function solverMargins(
   const { network: net, parameters, box, specification } = problem;
   const dtype = box.lower.dtype as FloatType;
   const batch = box.lower.shape[1] as number;
-  const { stages, before } = intermediate === 'crown' ? crownBounds(problem) : intervalsBefore(problem);
+  const { stages, before } = intermediate === 'crown' ? crownBefore(problem) : intervalsBefore(problem);
   const rows = specificationMargins(specification, net.classes, dtype);
   const inputs: Record<string, Tensor> = { lower: box.lower, upper: box.upper, rows, batch: constant(new Float64Array(batch), [batch], dtype) };
   net.nodes.forEach(({ layer }, k) => {
@@ -71,4 +71,17 @@ function intervalsBefore({ network: net, parameters, box }: BoundProblem): { sta
     return from === INPUT ? box : (values[from] as Bounds);
   };
   return { stages: [], before };
+}
+
+/** The better of CROWN's bounds and intervals: neither is always within the other, and with both no margin falls below either's. */
+function crownBefore(problem: BoundProblem): { stages: Stage[]; before: (relu: number) => Bounds } {
+  const { stages, before } = crownBounds(problem);
+  const intervals = intervalsBefore(problem);
+  return {
+    stages,
+    before(relu) {
+      const [a, b] = [before(relu), intervals.before(relu)];
+      return { lower: maximum(a.lower, b.lower), upper: minimum(a.upper, b.upper) };
+    },
+  };
 }
