@@ -11,6 +11,7 @@
  */
 import { sizeOf } from '../graph/index.js';
 import { deriveKey, fillNormals, type Key, uniforms } from '../runtime/random.js';
+import { isBatchNorm } from './layers/batch-norm.js';
 import { type Network, parameterName } from './network.js';
 
 export const initializationSchemes = ['kaiming', 'ibp'] as const;
@@ -34,7 +35,7 @@ function ibp(key: Key, size: number, fanIn: number): Float32Array {
 
 /**
  * Initial arrays by name. Array number i of the layout draws from its own key, `deriveKey(key, i, 0)`. Element-wise scale layers
- * begin as the identity, weights 1 and biases 0.
+ * begin as the identity and batch normalisations with the scale they give, weights 1 and biases 0.
  * @throws RangeError for an unknown scheme
  */
 export function initialize({ nodes }: Network, scheme: InitializationScheme, key: Key): Record<string, Float32Array> {
@@ -44,7 +45,7 @@ export function initialize({ nodes }: Network, scheme: InitializationScheme, key
   const arrays = specs.map(({ layer, node, spec }, i) => {
     const size = sizeOf(spec.shape);
     const name = parameterName(node, spec.name);
-    if (layer.name === 'scale') return [name, new Float32Array(size).fill(spec.name === 'weight' ? 1 : 0)] as const;
+    if (layer.name === 'scale' || isBatchNorm(layer)) return [name, new Float32Array(size).fill(spec.name === 'weight' ? 1 : 0)] as const;
     const draw = scheme === 'ibp' && spec.name === 'weight' ? ibp : kaiming;
     return [name, draw(deriveKey(key, i, 0), size, spec.fanIn)] as const;
   });

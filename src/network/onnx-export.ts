@@ -2,9 +2,10 @@
  * A network and its parameters as a standard ONNX file that any tool reads: `input` [batch, C, H, W] float32 → `logits` [batch, classes].
  *
  * Only Conv, Gemm, Relu, Add, Sub, Div, Mul, Flatten and Reshape of opset 17; initialisers are named as the parameters. Weights go out as they
- * are, so the file computes what our own programs compute, up to the rounding of sums.
+ * are, batch normalisation folded into them beforehand, so the file computes what our own programs compute, up to the rounding of sums.
  */
 import { encodeOnnx, type OnnxAttribute, type OnnxNode, type OnnxTensor } from '../formats/onnx.js';
+import { batchNormNodes } from './folding.js';
 import type { ConvolutionGeometry } from './layers/convolution.js';
 import { type AffineLayer, featuresOf, type Window } from './layers/layer.js';
 import type { Normalization } from './layers/normalize.js';
@@ -36,6 +37,10 @@ const sameExtents = (a: readonly number[], b: readonly number[]): boolean => a.l
  * @throws RangeError if a parameter is missing or has another size than its layer's, or for a layer that has no ONNX form
  */
 export function exportOnnx(net: Network, parameters: Readonly<Record<string, Float32Array>>, options: OnnxExportOptions = {}): Uint8Array {
+  if (batchNormNodes(net).length > 0)
+    throw new RangeError(
+      `ONNX export of ${net.name}: expected a network without batch normalisation, got one with it; fold it with statistics first (foldedNetwork)`,
+    );
   const nodes: OnnxNode[] = [];
   const initializers: OnnxTensor[] = [];
   const constant = (name: string, data: OnnxTensor['data'], shape: readonly number[]): string => {
