@@ -6,13 +6,18 @@
  * with L_rob the robust loss of a training method (one file each, see `robust-loss`), image weights w (1/batch, 0 for padding) so that
  * micro-batches add up to the batch, and R the warm-up regulariser. κ, ε and γ₂ are inputs of the program: schedules change numbers,
  * never graphs. Built once for a network and a method, compiled once.
+ *
+ * Batch normalisation is folded away first, with the statistics of the micro-batch's clean images (`clean-batch`): bounds and attacks
+ * are those of the folded network, their derivative goes through the statistics.
  */
 import { add, addAll, type FloatType, input, maximum, mul, neg, reshape, sub, type Tensor, total, transpose } from '../graph/index.js';
+import { batchNormNodes } from '../network/folding.js';
 import { featuresOf } from '../network/layers/layer.js';
-import { type Network, logits as networkLogits, parameterInputs } from '../network/network.js';
+import { type Network, type Parameters, parameterInputs, parameterName } from '../network/network.js';
 import type { Relaxation } from '../relaxation/relaxation.js';
 import { createPlan, type Plan, type Stage } from '../runtime/plan.js';
 import { certified } from './certified.js';
+import { type CleanBatch, cleanBatch } from './clean-batch.js';
 import { inputBox } from './input-box.js';
 import { crossEntropy, isPositive, naturalMargin } from './losses.js';
 import type { RobustLoss } from './robust-loss.js';
@@ -53,6 +58,8 @@ export interface Objective {
   readonly network: Network;
   readonly microBatch: number;
   readonly dtype: FloatType;
+  /** Whether the images of a micro-batch share statistics, so that micro-batches should be alike in size. */
+  readonly batchStatistics: boolean;
   /** Names that the program's outputs beside `loss` have: sums over images of 0/1. */
   readonly counts: readonly string[];
   /** Inputs that take numbers uniform on [0, 1), [microBatch, n]: where attacks start. Their names, and n for one image. */
@@ -62,9 +69,10 @@ export interface Objective {
   readonly gradient: Plan | undefined;
 }
 
-/** Σ|w| over the weights of a network. */
-function weightNorm(parameters: Readonly<Record<string, Tensor>>): Tensor {
-  const weights = Object.entries(parameters).filter(([name]) => name.endsWith('.weight'));
+/** Σ|w| over the weights of a network, those of batch normalisation apart. */
+function weightNorm(net: Network, parameters: Parameters): Tensor {
+  const apart = batchNormNodes(net).map((node) => parameterName(node, 'weight'));
+  const weights = Object.entries(parameters).filter(([name]) => name.endsWith('.weight') && !apart.includes(name));
   return addAll(weights.map(([, w]) => total(maximum(w, neg(w)))));
 }
 
@@ -82,38 +90,47 @@ export function createObjective(options: ObjectiveOptions): Objective {
   const present = isPositive(weight);
   const count = (perImage: Tensor) => total(mul(isPositive(perImage), present));
 
-  const outputs: Record<string, Tensor> = {};
-  const losses: Tensor[] = [];
-  let stages: readonly Stage[] = [];
-  let noise: Objective['noise'] = {};
-  if (natural !== 'none' || method === undefined) {
-    const values = networkLogits(net, parameters, x);
-    if (method === undefined) losses.push(weighted(crossEntropy(values, labels)));
-    else if (natural === 'loss') losses.push(mul(weighted(crossEntropy(values, labels)), sub(1, scalar('kappa'))));
-    outputs.natural = count(naturalMargin(values, labels));
-  }
   const clip = options.clipBox ?? true;
-  if (method !== undefined) {
-    const made = method.build({ network: net, parameters, x, labels, epsilon: scalar('epsilon'), clip, batch: microBatch, dtype });
-    ({ stages, noise } = made);
-    losses.push(natural === 'loss' ? mul(weighted(made.loss), scalar('kappa')) : weighted(made.loss));
-    for (const [name, margin] of Object.entries(made.counts)) outputs[name] = count(margin);
-  }
-  if (options.l1) losses.push(mul(mul(weightNorm(parameters), options.l1), total(weight)));
-  if (options.warmupRegularizer) {
-    const regularizer = warmupRegularizer(net, parameters, inputBox(x, scalar('epsilon'), clip), present);
-    losses.push(mul(mul(regularizer, scalar('regularization')), total(weight)));
-  }
-  const loss = losses.reduce((a, b) => add(a, b));
-  const all: Stage[] = [...stages, { kind: 'whole', outputs: { loss, ...outputs } }];
+
+  const assemble = (clean: CleanBatch) => {
+    const outputs: Record<string, Tensor> = {};
+    const losses: Tensor[] = [];
+    let stages: readonly Stage[] = [];
+    let noise: Objective['noise'] = {};
+    if (natural !== 'none' || method === undefined) {
+      const values = clean.logits();
+      if (method === undefined) losses.push(weighted(crossEntropy(values, labels)));
+      else if (natural === 'loss') losses.push(mul(weighted(crossEntropy(values, labels)), sub(1, scalar('kappa'))));
+      outputs.natural = count(naturalMargin(values, labels));
+    }
+    const seen = { network: clean.network, parameters: clean.parameters };
+    if (method !== undefined) {
+      const made = method.build({ ...seen, x, labels, epsilon: scalar('epsilon'), clip, batch: microBatch, dtype });
+      ({ stages, noise } = made);
+      losses.push(natural === 'loss' ? mul(weighted(made.loss), scalar('kappa')) : weighted(made.loss));
+      for (const [name, margin] of Object.entries(made.counts)) outputs[name] = count(margin);
+    }
+    if (options.l1) losses.push(mul(mul(weightNorm(net, parameters), options.l1), total(weight)));
+    if (options.warmupRegularizer) {
+      const regularizer = warmupRegularizer(seen.network, seen.parameters, inputBox(x, scalar('epsilon'), clip), present);
+      losses.push(mul(mul(regularizer, scalar('regularization')), total(weight)));
+    }
+    const loss = losses.reduce((a, b) => add(a, b));
+    const last: Stage = { kind: 'whole', outputs: { loss, ...outputs } };
+    return { stages: clean.complete([...stages, last]), single: stages.length === 0, counts: Object.keys(outputs), noise };
+  };
+  const batchStatistics = batchNormNodes(net).length > 0;
+  const inOne = assemble(cleanBatch(net, parameters, x, present));
+  const { stages, counts, noise } = inOne.single || !batchStatistics ? inOne : assemble(cleanBatch(net, parameters, x, present, true));
   const differentiable = method === undefined || method.differentiable;
   return {
     network: net,
     microBatch,
     dtype,
-    counts: Object.keys(outputs),
+    batchStatistics,
+    counts,
     noise,
-    value: createPlan(all),
-    gradient: differentiable ? createPlan(all, Object.keys(parameters)) : undefined,
+    value: createPlan(stages),
+    gradient: differentiable ? createPlan(stages, Object.keys(parameters)) : undefined,
   };
 }

@@ -18,14 +18,24 @@ function attackStarts({ noise, microBatch }: Objective, key: Key | undefined, fi
   return Object.fromEntries(inputs.map(([name, n], i) => [name, { key: deriveKey(key as Key, i, 0), start: first * n, size: microBatch * n }]));
 }
 
-/** The arrays of one micro-batch; the last one is padded with images of weight 0. */
+/**
+ * Where the micro-batches of `count` images begin. All are full but the last, unless their images share statistics: then sizes differ by
+ * one at most, as a few images left over would have statistics far from those of the others.
+ */
+export function microBatchStarts({ microBatch, batchStatistics }: Pick<Objective, 'microBatch' | 'batchStatistics'>, count: number): number[] {
+  const parts = Math.ceil(count / microBatch);
+  return Array.from({ length: parts }, (_, i) => (batchStatistics ? Math.floor((i * count) / parts) : i * microBatch));
+}
+
+/** The arrays of each micro-batch, padded with images of weight 0. */
 function microBatches(objective: Objective, batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key | undefined): TaskFeeds[] {
   const { microBatch } = objective;
   const count = batch.labels.length;
   const features = batch.images.length / count;
   const feeds: TaskFeeds[] = [];
-  for (let start = 0; start < count; start += microBatch) {
-    const used = Math.min(microBatch, count - start);
+  const starts = microBatchStarts(objective, count);
+  for (const [i, start] of starts.entries()) {
+    const used = (starts[i + 1] ?? count) - start;
     const images = new Float32Array(new SharedArrayBuffer(4 * microBatch * features));
     images.set(batch.images.subarray(start * features, (start + used) * features));
     const labels = new Int32Array(microBatch);
