@@ -7,7 +7,7 @@ export const DATASETS = ['mnist', 'fashion-mnist', 'cifar10', 'svhn', 'tiny-imag
 /** Random changes of training images: mirrored left to right; moved by up to a sixteenth of the width, edges repeated. */
 export const AUGMENTATIONS = ['none', 'flip', 'crop', 'flip-crop'] as const;
 /** Fully connected and convolutional networks of the literature, by the names papers use for them. */
-export const ARCHITECTURES = ['fc', 'fc-small', 'cnn3', 'cnn5', 'cnn5-l', 'cnn7'] as const;
+export const ARCHITECTURES = ['fc', 'fc-small', 'cnn3', 'cnn3-bn', 'cnn5', 'cnn5-l', 'cnn7', 'cnn7-bn'] as const;
 /** `kaiming`: uniform He initialisation; `ibp`: N(0, 2π/fan_in²), under which interval bounds keep their width (Shi 2021). */
 export const INITIALIZATIONS = ['kaiming', 'ibp'] as const;
 /** What is minimised besides the natural loss; `certified` is the bound of the relaxation over the whole ball. */

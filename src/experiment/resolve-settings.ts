@@ -4,6 +4,7 @@
  */
 import { datasetNamed } from '../data/datasets.js';
 import { architecture } from '../network/architectures.js';
+import { batchNormNodes } from '../network/folding.js';
 import { reluCount } from '../objective/blocks.js';
 import { relaxationNamed } from '../relaxation/index.js';
 import type { Method } from './choices.js';
@@ -159,6 +160,12 @@ function checkSmoothing(settings: Settings, refuse: Refuse): void {
   if (settings.samples < 2 && settings.sigmaLearningRate > 0) refuse('samples', 'at least 2 pairs to learn σ', 'take more, or set --sigma-learning-rate 0');
 }
 
+/** Batch normalisation takes its statistics from micro-batches, so their size changes what is computed. */
+const hasBatchNorm = ({ architecture: name, dataset }: Settings): boolean => {
+  const { shape, classes } = datasetNamed(dataset);
+  return batchNormNodes(architecture(name, shape, classes)).length > 0;
+};
+
 /**
  * Settings of a run that is resumed, with what the user changed. Only settings that change where and how fast a run computes
  * may differ; any other would make it another experiment.
@@ -168,7 +175,8 @@ export function changeSettings(settings: Settings, changes: GivenSettings, where
   for (const name of Object.keys(changes) as SettingName[]) {
     if (changes[name] === undefined) continue;
     const value = checkSetting(name, changes[name], whereabouts(name));
-    if (informationOf(name).changeable || textFromValue(value) === textFromValue(settings[name])) continue;
+    const changeable = informationOf(name).changeable && !(name === 'microBatch' && hasBatchNorm(settings));
+    if (changeable || textFromValue(value) === textFromValue(settings[name])) continue;
     throw new UsageError(
       `${whereabouts(name)}: expected ${textFromValue(settings[name] ?? 'nothing')} as when the run was created, got ${textFromValue(value)}; leave it out to resume, or start a new run`,
     );

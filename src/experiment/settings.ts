@@ -72,7 +72,10 @@ export const settingsSchema = z.strictObject({
   augmentation: setting(z.enum(AUGMENTATIONS), 'random changes of training images: flip left to right, crop after repeating the edges'),
 
   // Network
-  architecture: setting(z.enum(ARCHITECTURES), 'network architecture'),
+  architecture: setting(
+    z.enum(ARCHITECTURES),
+    'network architecture; -bn: with batch normalisation, statistics of the clean images, folded away in what is exported',
+  ),
   initialization: setting(z.enum(INITIALIZATIONS), 'how weights are drawn'),
   normalize: setting(z.boolean(), 'make (x − mean) / std of the data set the first layer'),
 
@@ -132,7 +135,9 @@ export const settingsSchema = z.strictObject({
   ),
 
   // Machine and run
-  microBatch: setting(count(), 'images per program call; smaller needs less memory', { changeable: true }),
+  microBatch: setting(count(), 'images per program call; smaller needs less memory; batch normalisation takes its statistics from each micro-batch', {
+    changeable: true,
+  }),
   threads: setting(count().max(1024), 'worker threads', { changeable: true }),
   checkpointEvery: setting(count(), 'epochs between checkpoints', { changeable: true }),
   checkpointSeconds: setting(amount(), 'also a checkpoint when the last is this old (0: after epochs only)', { unit: 'seconds', changeable: true }),

@@ -6,16 +6,18 @@ import type { DownloadProgress } from '../data/download.js';
 import { splitValidation } from '../data/validation.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { type ArchitectureName, architecture } from '../network/architectures.js';
+import { foldedNetwork } from '../network/folding.js';
 import { initialize } from '../network/initialization.js';
 import type { Network } from '../network/network.js';
 import { exportOnnx } from '../network/onnx-export.js';
-import { encodeParameters, flatten, type ParameterSlot, parameterLayout, views } from '../network/parameters.js';
+import { encodeParameters, flatten, parameterLayout, views } from '../network/parameters.js';
 import { createObjective, type Objective, type ObjectiveOptions } from '../objective/objective.js';
 import type { RobustLoss } from '../objective/robust-loss.js';
 import { relaxationNamed } from '../relaxation/index.js';
 import { createPool, type Pool } from '../runtime/pool.js';
 import { deriveKey, keyOf } from '../runtime/random.js';
 import { createEstimator, type Estimator } from '../smoothing/index.js';
+import { microBatchStarts } from '../smoothing/pooled-objective.js';
 import { adam } from '../training/adam.js';
 import { clipup } from '../training/clipup.js';
 import {
@@ -28,6 +30,7 @@ import {
   type TrainingState,
   training,
 } from '../training/loop.js';
+import { createPopulation, type Population } from '../training/population.js';
 import { constant, linear, type Schedule, smoothWarmup, stepDecay } from '../training/schedules.js';
 import { sgd } from '../training/sgd.js';
 import type { UpdateRule } from '../training/update-rule.js';
@@ -62,7 +65,7 @@ export interface TrainingWatch {
   step?(report: { readonly epoch: number; readonly loss: number; readonly metrics: Readonly<Record<string, number>>; readonly samplesPerSecond: number }): void;
 }
 
-/** The network that settings describe, for a data set. */
+/** The network that settings describe, for a data set, as it is trained; what is exported is `foldedNetwork` of it. */
 export function networkOf(settings: Pick<Settings, 'architecture' | 'normalize'>, dataset: Pick<Dataset, 'shape' | 'classes' | 'mean' | 'std'>): Network {
   const normalization = settings.normalize ? { mean: dataset.mean, std: dataset.std } : undefined;
   return architecture(settings.architecture as ArchitectureName, dataset.shape, dataset.classes, normalization);
@@ -90,11 +93,11 @@ const firstImages = ({ images, labels, count }: Split, limit: number): Split => 
 
 /** What a settings object amounts to before any step is taken. */
 interface Experiment {
-  readonly network: Network;
-  readonly layout: readonly ParameterSlot[];
+  /** The network that is evaluated and exported, and its parameters at θ. */
+  readonly population: Population;
   readonly options: TrainingOptions;
   readonly validation: Split | undefined;
-  /** Evaluates θ on the held-out images at the full ε. */
+  /** Evaluates θ on the held-out images at the full ε, batch normalisation with the statistics of the training images. */
   readonly validate: (theta: Float32Array) => Promise<Record<string, number>>;
   readonly first: TrainingState;
 }
@@ -131,7 +134,8 @@ async function prepare(settings: Settings, pool: Pool, { data }: TrainingWatch, 
     warmupRegularizer: settings.warmupRegularizer > 0,
   });
   // A loss at once is cheaper to train with; what is certified is better measured with all margins.
-  const watched = split.validation && watchedObjectives(common, robustLossOf({ ...settings, lossFusion: false }, relaxation));
+  const deployed: ObjectiveOptions = { ...common, network: foldedNetwork(network) };
+  const watched = split.validation && watchedObjectives(deployed, robustLossOf({ ...settings, lossFusion: false }, relaxation));
   const options: TrainingOptions = {
     train: split.train,
     features: split.train.images.length / split.train.count,
@@ -148,21 +152,40 @@ async function prepare(settings: Settings, pool: Pool, { data }: TrainingWatch, 
     key: deriveKey(key, STREAMS.training, 0),
     ...schedules(settings),
   };
+  checkStatistics(options, settings.architecture);
+  const population = createPopulation({ network, train: split.train, microBatch: common.microBatch, pool });
   const theta = flatten(initialize(network, settings.initialization, deriveKey(key, STREAMS.initialization, 0)), layout);
   return {
-    network,
-    layout,
+    population,
     options,
     validation: split.validation,
     first: initialState(options, theta),
     async validate(point) {
       const held: Record<string, number> = {};
       const scalars = { epsilon: settings.epsilon, kappa: settings.kappa, regularization: 0 };
-      for (const each of split.validation ? (watched ?? []) : [])
-        Object.assign(held, await evaluateSplit(pool, each, layout, point, split.validation as Split, scalars, deriveKey(key, STREAMS.validationAttacks, 0)));
+      if (split.validation === undefined) return held;
+      const parameters = await population.folded(point);
+      for (const each of watched ?? [])
+        Object.assign(
+          held,
+          await evaluateSplit(pool, each, population.layout, parameters, split.validation as Split, scalars, deriveKey(key, STREAMS.validationAttacks, 0)),
+        );
       return held;
     },
   };
+}
+
+/** Batch normalisation takes the deviation of a channel from at least two images. @throws Failure if a step has a micro-batch of one */
+function checkStatistics({ train, batchSize, objective }: TrainingOptions, name: string): void {
+  if (!objective.batchStatistics) return;
+  for (const images of new Set([batchSize, train.count % batchSize || batchSize])) {
+    const starts = microBatchStarts(objective, images);
+    const smallest = Math.min(...starts.map((start, i) => (starts[i + 1] ?? images) - start));
+    if (smallest < 2)
+      throw new Failure(
+        `--batch-size: expected at least 2 images in each micro-batch, which batch normalisation takes its statistics from, got ${smallest} with ${name}, ${train.count} images in batches of ${batchSize} and --micro-batch ${objective.microBatch}; change one of them`,
+      );
+  }
 }
 
 /** What a checkpoint holds. */
@@ -285,10 +308,11 @@ async function bestOf(checkpoints: string): Promise<Float32Array> {
   return best.theta;
 }
 
-async function finish(run: Run, { network, layout }: Experiment, { theta, seconds }: { theta: Float32Array; seconds: number }): Promise<void> {
+async function finish(run: Run, { population }: Experiment, { theta, seconds }: { theta: Float32Array; seconds: number }): Promise<void> {
   const { paths, settings } = run;
   run.check();
-  const arrays = views(settings.select === 'best' ? await bestOf(paths.checkpoints) : theta, layout);
+  const { network, layout } = population;
+  const arrays = views(await population.folded(settings.select === 'best' ? await bestOf(paths.checkpoints) : theta), layout);
   await writeFileAtomic(paths.parameters, encodeParameters(network, arrays));
   await writeFileAtomic(paths.network, exportOnnx(network, arrays, { dataset: settings.dataset, epsilon: settings.epsilon }));
   await writeFileAtomic(paths.summary, summarize(run, await readMetrics(paths.metrics), { on: 'training set', seconds }));

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { datasetNamed } from '../data/datasets.js';
 import { toFileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
+import { foldedNetwork } from '../network/folding.js';
 import type { Network } from '../network/network.js';
 import { importOnnx } from '../network/onnx-import.js';
 import { decodeParameters, type ParameterArrays } from '../network/parameters.js';
@@ -45,7 +46,8 @@ export async function trainedNetwork(path: string): Promise<TrainedNetwork> {
 
 async function ofRun(path: string): Promise<TrainedNetwork> {
   const { settings, paths } = await readRun(path);
-  const network = networkOf(settings, datasetNamed(settings.dataset));
+  // What a run leaves has its batch normalisation folded away.
+  const network = foldedNetwork(networkOf(settings, datasetNamed(settings.dataset)));
   const bytes = await readFile(paths.parameters).catch(async (error: NodeJS.ErrnoException) => {
     throw error.code === 'ENOENT' ? await unfinished(path, paths.checkpoints) : toFileError(paths.parameters, 'read', error);
   });
