@@ -6,6 +6,7 @@ export * from './data/index.js';
 export * from './formats/safetensors.js';
 export * from './graph/index.js';
 export * from './network/architectures.js';
+export * from './network/folding.js';
 export * from './network/initialization.js';
 export * from './network/layers/layer.js';
 // The data room has a function of the same name; both count the values of one image.
@@ -37,6 +38,7 @@ export * from './smoothing/pooled-objective.js';
 export * from './training/adam.js';
 export * from './training/clipup.js';
 export * from './training/loop.js';
+export * from './training/population.js';
 export * as schedules from './training/schedules.js';
 export * from './training/sgd.js';
 export * from './training/update-rule.js';

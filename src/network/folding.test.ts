@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { evaluate, input, sizeOf } from '../graph/index.js';
 import { normalNumbers, uniformNumbers } from '../testing/numbers.js';
 import { distance, expectDerivatives, weighted } from '../testing/operator-check.js';
+import { architecture } from './architectures.js';
 import { batchForward, channelStatistics, normalizedForward } from './batch-statistics.js';
 import { batchNormNodes, type ChannelStatistics, foldedNetwork, foldedParameters, foldParameters, type Statistics } from './folding.js';
 import { batchNormLayer, withoutBias } from './layers/batch-norm.js';
@@ -123,6 +124,13 @@ describe('a folded network', () => {
       }),
       { numRuns: 10 },
     );
+  });
+
+  it('is, of cnn7-bn, what cnn7 is', () => {
+    const [plain, folded] = [architecture('cnn7', [3, 8, 8], 10), foldedNetwork(architecture('cnn7-bn', [3, 8, 8], 10))];
+    const shapes = (net: Network) => net.nodes.map(({ layer, inputs }) => ({ name: layer.name, inputs, output: layer.output, parameters: layer.parameters }));
+    expect(shapes(folded)).toEqual(shapes(plain));
+    expect(batchNormNodes(architecture('cnn7-bn', [3, 8, 8], 10))).toHaveLength(6);
   });
 
   it('is the network itself where there is nothing to fold', () => {

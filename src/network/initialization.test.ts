@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { constant, evaluate } from '../graph/index.js';
 import { keyOf } from '../runtime/random.js';
 import { architecture } from './architectures.js';
+import { batchNormNodes } from './folding.js';
 import { type InitializationScheme, initialize } from './initialization.js';
 import { scaleLayer } from './layers/scale.js';
 import { chain, logits } from './network.js';
@@ -73,6 +74,17 @@ describe('initialisation', () => {
     const arrays = initialize(net, 'ibp', keyOf(1));
     const parameters = Object.fromEntries(Object.entries(arrays).map(([name, data]) => [name, constant(data)]));
     expect([...(evaluate([logits(net, parameters, constant([3, -4], [2, 1]))], {})[0] as Float64Array)]).toEqual([3, -4]);
+  });
+
+  it('batch normalisations begin with γ = 1 and β = 0', () => {
+    const normalised = architecture('cnn3-bn', [1, 8, 8], 10);
+    const arrays = initialize(normalised, 'kaiming', keyOf(1));
+    const nodes = batchNormNodes(normalised);
+    expect(nodes).toHaveLength(2);
+    for (const node of nodes) {
+      expect(new Set(arrays[`${node}.weight`])).toEqual(new Set([1]));
+      expect(new Set(arrays[`${node}.bias`])).toEqual(new Set([0]));
+    }
   });
 
   it('refuses an unknown scheme', () => {

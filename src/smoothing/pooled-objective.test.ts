@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { convolutionLayer } from '../network/layers/convolution.js';
 import { type Extents, featuresOf, reluLayer } from '../network/layers/layer.js';
@@ -13,7 +14,7 @@ import { randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { randomParameters } from '../testing/random-networks.js';
 import type { BatchObjective, LossAndGradient } from './estimator.js';
-import { type PooledBatch, pooledObjective } from './pooled-objective.js';
+import { microBatchStarts, type PooledBatch, pooledObjective } from './pooled-objective.js';
 
 const pools = [1, 2, 3].map((threads) => createPool(threads));
 const [pool] = pools as [(typeof pools)[number]];
@@ -43,6 +44,36 @@ const at = (objective: Objective, on: PooledBatch = batch, by = pool): BatchObje
 const images = (from: number, to: number): PooledBatch => ({
   images: batch.images.slice(from * features, to * features),
   labels: batch.labels.slice(from, to),
+});
+
+describe('micro-batches', () => {
+  const sizes = (microBatch: number, count: number, batchStatistics: boolean): number[] => {
+    const starts = microBatchStarts({ microBatch, batchStatistics }, count);
+    return starts.map((start, i) => (starts[i + 1] ?? count) - start);
+  };
+  const counts = fc.integer({ min: 1, max: 300 });
+
+  it('are full but for the last', () => {
+    fc.assert(
+      fc.property(counts, counts, (microBatch, count) => {
+        const made = sizes(microBatch, count, false);
+        expect(made.slice(0, -1).every((size) => size === microBatch)).toBe(true);
+        expect(made.reduce((a, b) => a + b)).toBe(count);
+      }),
+    );
+  });
+
+  it('are as many but alike in size where their images share statistics', () => {
+    fc.assert(
+      fc.property(counts, counts, (microBatch, count) => {
+        const made = sizes(microBatch, count, true);
+        expect(made).toHaveLength(sizes(microBatch, count, false).length);
+        expect(Math.max(...made)).toBeLessThanOrEqual(microBatch);
+        expect(Math.max(...made) - Math.min(...made)).toBeLessThanOrEqual(1);
+        expect(made.reduce((a, b) => a + b)).toBe(count);
+      }),
+    );
+  });
 });
 
 describe('an objective evaluated by a pool', () => {

@@ -12,7 +12,7 @@ import { createPool } from '../runtime/pool.js';
 import { keyOf } from '../runtime/random.js';
 import { normalNumbers, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
-import { combined, createPopulation } from './population.js';
+import { combinedStatistics, createPopulation } from './population.js';
 
 const pool = createPool(2);
 afterAll(() => pool.close());
@@ -72,7 +72,7 @@ describe('statistics of the population', () => {
             const mean = values.reduce((a, b) => a + b, 0) / values.length;
             return { mean: [mean], variance: [values.reduce((s, v) => s + (v - mean) ** 2, 0) / values.length] };
           };
-          const { mean, variance } = combined(parts.map((values) => ({ ...of(values), images: values.length })));
+          const { mean, variance } = combinedStatistics(parts.map((values) => ({ ...of(values), images: values.length })));
           const expected = of(parts.flat());
           expect(mean[0]).toBeCloseTo(expected.mean[0] as number, 9);
           expect(variance[0]).toBeCloseTo(expected.variance[0] as number, 7);

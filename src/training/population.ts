@@ -58,7 +58,7 @@ function statisticsPlan(net: Network, wanted: number, batch: number): Plan {
 }
 
 /** Statistics of parts of `images` each, put together. */
-export function combined(parts: readonly (ChannelStatistics<ArrayLike<number>> & { readonly images: number })[]): ChannelStatistics<Float64Array> {
+export function combinedStatistics(parts: readonly (ChannelStatistics<ArrayLike<number>> & { readonly images: number })[]): ChannelStatistics<Float64Array> {
   const all = parts.reduce((sum, { images }) => sum + images, 0);
   const channels = parts[0]?.mean.length ?? 0;
   const average = (value: (part: (typeof parts)[number], c: number) => number) =>
@@ -96,7 +96,7 @@ export function createPopulation({ network: net, train, microBatch, pool }: Popu
       while (next < parts.length) await part(next++);
     };
     await Promise.all(Array.from({ length: pool.threads + 1 }, lane));
-    return combined(parts);
+    return combinedStatistics(parts);
   }
 
   async function statistics(theta: Float32Array): Promise<Statistics<Float64Array>> {
