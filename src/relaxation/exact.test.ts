@@ -6,7 +6,7 @@ import { chain, type Network } from '../network/network.js';
 import type { Feeds } from '../testing/bound-programs.js';
 import { distance } from '../testing/operator-check.js';
 import { convolutionalNetworks, denseNetworks, residualNetworks } from '../testing/random-networks.js';
-import { BATCH, excess, marginsOf, randomFeeds } from '../testing/relaxation-margins.js';
+import { BATCH, excess, marginsOf, randomFeeds, unstableNeurons } from '../testing/relaxation-margins.js';
 import { sampleActivations } from '../testing/sampled-activations.js';
 import { alphaCrown } from './alpha-crown.js';
 import { crown } from './crown.js';
@@ -117,6 +117,7 @@ describe('the minimum of a margin', () => {
           name,
           name.endsWith('.bias') ? values.map((b, i) => b + (i % 3 === 2 ? -1e3 : 1e3)) : values,
         ]);
+        fc.pre((await unstableNeurons(net, Object.fromEntries(far))) === 0); // layers of large values may still cancel
         const [best, ...others] = (await marginsOf([exact, linearProgram, alphaCrown, crown, crownIbp], net, Object.fromEntries(far))) as [
           Float64Array,
           ...Float64Array[],
