@@ -128,7 +128,7 @@ export const workloads = {
   W2: {
     what: 'CNN5 natural + IBP training step, batch 128',
     target: 4.5,
-    prepare: objectiveWorkload({ name: 'cnn5', batch: 128, microBatch: 128, relaxation: 'ibp', natural: 'loss', kappa: 0.5, gradient: true }),
+    prepare: objectiveWorkload({ name: 'cnn5', batch: 128, microBatch: 64, relaxation: 'ibp', natural: 'loss', kappa: 0.5, gradient: true }),
   },
   W3: {
     what: 'CNN3 CROWN-IBP training step, batch 128',
@@ -149,7 +149,7 @@ export const workloads = {
   W5: {
     what: 'CNN5 natural training step, batch 128',
     target: 1.5,
-    prepare: objectiveWorkload({ name: 'cnn5', batch: 128, microBatch: 128, natural: 'loss', kappa: 0, gradient: true }),
+    prepare: objectiveWorkload({ name: 'cnn5', batch: 128, microBatch: 64, natural: 'loss', kappa: 0, gradient: true }),
   },
   W6: {
     what: 'CNN5 natural + CROWN-IBP training step with loss fusion, batch 128 (at most 1.5 × W2)',

@@ -12,11 +12,16 @@ const constant = <T>(value: T): Default<T> => ({ value });
 const derived = <T>(text: string, from: (known: Settings) => T): Default<T> => ({ text, from });
 
 const recipeOf = (known: Settings) => recipeFor(known.dataset, known.epsilon);
-/** Small networks spend their time in overheads, large ones in memory: a program call takes fewer images of the latter. */
-const LARGEST_MICRO_BATCH = 64;
-/** Zonotopes keep a column for every pixel and every neuron of each image. */
-const LARGEST_WITH_GENERATORS = 4;
-const largestMicroBatch = ({ relaxation }: Settings): number => (/hbox|deepz/.test(relaxation) ? LARGEST_WITH_GENERATORS : LARGEST_MICRO_BATCH);
+/**
+ * Most images of a program call. Small programs spend their time in overheads, large ones in memory: zonotopes keep a column for every
+ * pixel and neuron of an image, CROWN the slopes of every receptive field, α-CROWN slopes for every margin.
+ */
+function largestMicroBatch({ relaxation, architecture }: Settings): number {
+  const large = /^cnn7|^cnn5-l/.test(architecture);
+  if (/hbox|deepz/.test(relaxation)) return 4;
+  if (/alpha-crown|crown(?!-ibp)/.test(relaxation)) return large ? 1 : 16;
+  return large || relaxation.includes('crown-ibp') ? 32 : 64;
+}
 
 /** Radii below this are small to the published recipes: they want less of the bound. */
 const SMALL_RADIUS = 4 / 255;
@@ -90,9 +95,7 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   select: derived('best with validation, else last', ({ validation }) => (validation > 0 ? 'best' : 'last')),
   seed: constant(0),
 
-  microBatch: derived(`batch-size, at most ${LARGEST_MICRO_BATCH}, with hbox or deepz ${LARGEST_WITH_GENERATORS}`, (known) =>
-    Math.min(known.batchSize, largestMicroBatch(known)),
-  ),
+  microBatch: derived('batch-size, at most 64, fewer for large networks and tight relaxations', (known) => Math.min(known.batchSize, largestMicroBatch(known))),
   threads: derived('available cores', () => availableParallelism()),
   checkpointEvery: constant(1),
   checkpointSeconds: constant(300),
