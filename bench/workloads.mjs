@@ -83,15 +83,20 @@ function objectiveWorkload({ name, batch, microBatch, relaxation, lossFusion, na
   };
 }
 
+function addTo(sum, addend) {
+  for (let i = 0; i < sum.length; i++) sum[i] += addend[i];
+}
+
 function stepper(plan, feeds, calls) {
   const executor = createExecutor();
+  let sum;
   return {
     async run() {
-      let sum;
       for (let call = 0; call < calls; call++) {
         const { gradients } = await executor.run(plan, feeds);
-        if (sum === undefined) sum = gradients.map((g) => g.slice());
-        else for (const [k, g] of gradients.entries()) for (let i = 0; i < g.length; i++) sum[k][i] += g[i];
+        sum ??= gradients.map((g) => g.slice());
+        if (call === 0) for (const [k, g] of gradients.entries()) sum[k].set(g);
+        else for (const [k, g] of gradients.entries()) addTo(sum[k], g);
       }
     },
     close: () => executor.close(),
@@ -149,7 +154,7 @@ export const workloads = {
   W5: {
     what: 'CNN5 natural training step, batch 128',
     target: 1.5,
-    prepare: objectiveWorkload({ name: 'cnn5', batch: 128, microBatch: 64, natural: 'loss', kappa: 0, gradient: true }),
+    prepare: objectiveWorkload({ name: 'cnn5', batch: 128, microBatch: 128, natural: 'loss', kappa: 0, gradient: true }),
   },
   W6: {
     what: 'CNN5 natural + CROWN-IBP training step with loss fusion, batch 128 (at most 1.5 × W2)',
