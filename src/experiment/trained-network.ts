@@ -10,8 +10,8 @@ import { importOnnx } from '../network/onnx-import.js';
 import { decodeParameters, type ParameterArrays } from '../network/parameters.js';
 import { loadLast } from './checkpoint-folder.js';
 import { Failure, UsageError } from './errors.js';
+import { networkOf } from './prepare-training.js';
 import { readRun } from './run-folder.js';
-import { networkOf } from './train-run.js';
 
 export interface TrainedNetwork {
   readonly network: Network;

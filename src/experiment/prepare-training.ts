@@ -1,0 +1,164 @@
+/** What the settings of a run amount to before its first step: data, network, objective, estimator and rule put together. */
+import { augmentationNamed } from '../data/augmentation.js';
+import type { Dataset, Split } from '../data/dataset.js';
+import { loadDataset } from '../data/datasets.js';
+import type { DownloadProgress } from '../data/download.js';
+import { splitValidation } from '../data/validation.js';
+import { type ArchitectureName, architecture } from '../network/architectures.js';
+import { foldedNetwork } from '../network/folding.js';
+import { initialize } from '../network/initialization.js';
+import type { Network } from '../network/network.js';
+import { flatten, parameterLayout } from '../network/parameters.js';
+import { createObjective, type Objective, type ObjectiveOptions } from '../objective/objective.js';
+import type { RobustLoss } from '../objective/robust-loss.js';
+import { relaxationNamed } from '../relaxation/index.js';
+import type { Pool } from '../runtime/pool.js';
+import { deriveKey, keyOf } from '../runtime/random.js';
+import { createEstimator, type Estimator } from '../smoothing/index.js';
+import { microBatchStarts } from '../smoothing/pooled-objective.js';
+import { adam } from '../training/adam.js';
+import { clipup } from '../training/clipup.js';
+import { initialState, type TrainingOptions, type TrainingState } from '../training/loop.js';
+import { createPopulation, type Population } from '../training/population.js';
+import { constant, linear, type Schedule, smoothWarmup, stepDecay } from '../training/schedules.js';
+import { sgd } from '../training/sgd.js';
+import type { UpdateRule } from '../training/update-rule.js';
+import { evaluateSplit } from '../training/validation.js';
+import type { Optimizer } from './choices.js';
+import { Failure } from './errors.js';
+import { estimatorOptions } from './estimator-options.js';
+import type { Settings } from './settings.js';
+import { robustLossOf } from './training-method.js';
+
+/** Purposes that a run's seed is split for; a purpose never changes its number. */
+const STREAMS = { initialization: 1, training: 2, validation: 3, validationAttacks: 4 } as const;
+
+const rules: Readonly<Record<Optimizer, () => UpdateRule>> = {
+  adam: () => adam() as UpdateRule,
+  sgd: () => sgd() as UpdateRule,
+  clipup: () => clipup() as UpdateRule,
+};
+
+/** The network that settings describe, for a data set, as it is trained; what is exported is `foldedNetwork` of it. */
+export function networkOf(settings: Pick<Settings, 'architecture' | 'normalize'>, dataset: Pick<Dataset, 'shape' | 'classes' | 'mean' | 'std'>): Network {
+  const normalization = settings.normalize ? { mean: dataset.mean, std: dataset.std } : undefined;
+  return architecture(settings.architecture as ArchitectureName, dataset.shape, dataset.classes, normalization);
+}
+
+/** ε, κ, λ and the learning rate as functions of the epoch. */
+function schedules(settings: Settings): Pick<TrainingOptions, 'epsilon' | 'kappa' | 'regularization' | 'learningRate'> {
+  const { warmupStart: start, warmupEpochs, epsilon, kappa, kappaStart, warmupRegularizer } = settings;
+  const end = start + warmupEpochs;
+  const warm = (make: typeof linear, from: number, to: number): Schedule => (warmupEpochs > 0 ? make({ start, end, from, to }) : constant(to));
+  const radius = warm(smoothWarmup, 0, epsilon);
+  return {
+    epsilon: radius,
+    kappa: kappa === kappaStart ? constant(kappa) : warm(linear, kappaStart, kappa),
+    regularization: (epoch) => warmupRegularizer * (1 - radius(epoch) / epsilon),
+    learningRate: stepDecay(settings.learningRate, { at: settings.learningRateDecayEpochs, factor: settings.learningRateDecayFactor }),
+  };
+}
+
+const firstImages = ({ images, labels, count }: Split, limit: number): Split => ({
+  images: images.subarray(0, (images.length / count) * limit),
+  labels: labels.subarray(0, limit),
+  count: limit,
+});
+
+/** What a settings object amounts to before any step is taken. */
+export interface Experiment {
+  /** The network that is evaluated and exported, and its parameters at θ. */
+  readonly population: Population;
+  readonly options: TrainingOptions;
+  readonly validation: Split | undefined;
+  /** Evaluates θ on the held-out images at the full ε, batch normalisation with the statistics of the training images. */
+  readonly validate: (theta: Float32Array) => Promise<Record<string, number>>;
+  readonly first: TrainingState;
+}
+
+/** What is measured on validation images: what the relaxation certifies and, where that is not it, the method's own loss and attack. */
+function watchedObjectives(common: ObjectiveOptions, robust: RobustLoss | undefined): Objective[] {
+  const own = createObjective({ ...common, robust });
+  const certifies = common.relaxation === undefined || own.counts.includes('certified');
+  return certifies ? [own] : [createObjective(common), own];
+}
+
+/** @throws UsageError, DataError, Failure: whatever can be refused is refused here, before any work starts */
+export async function prepare(settings: Settings, pool: Pool, data?: (state: DownloadProgress) => void, signal?: AbortSignal): Promise<Experiment> {
+  const dataset = await loadDataset(settings.dataset, { dataDir: settings.dataDir, progress: data, signal });
+  const limit = settings.trainLimit ?? dataset.train.count;
+  if (limit > dataset.train.count)
+    throw new Failure(`--train-limit: expected at most the ${dataset.train.count} training images of ${dataset.name}, got ${limit}`);
+  if (settings.validation >= limit)
+    throw new Failure(`--validation: expected fewer than the ${limit} training images, got ${settings.validation}; nothing would be left`);
+  const all = firstImages(dataset.train, limit);
+  const key = keyOf(settings.seed);
+  const split =
+    settings.validation > 0 ? splitValidation(all, settings.validation, deriveKey(key, STREAMS.validation, 0)) : { train: all, validation: undefined };
+  const network = networkOf(settings, dataset);
+  const layout = parameterLayout(network);
+  const relaxation = settings.relaxation === 'none' ? undefined : relaxationNamed(settings.relaxation);
+  const onlyRobust = settings.kappa === 1 && settings.kappaStart === 1;
+  const common: ObjectiveOptions = { network, relaxation, microBatch: Math.min(settings.microBatch, settings.batchSize), clipBox: settings.clipBox };
+  const robust = robustLossOf(settings, relaxation);
+  const objective = createObjective({
+    ...common,
+    robust,
+    natural: onlyRobust && robust !== undefined ? 'accuracy' : 'loss',
+    l1: settings.l1,
+    warmupRegularizer: settings.warmupRegularizer > 0,
+  });
+  // A loss at once is cheaper to train with; what is certified is better measured with all margins.
+  const deployed: ObjectiveOptions = { ...common, network: foldedNetwork(network) };
+  const watched = split.validation && watchedObjectives(deployed, robustLossOf({ ...settings, lossFusion: false }, relaxation));
+  const options: TrainingOptions = {
+    train: split.train,
+    features: split.train.images.length / split.train.count,
+    augmentation: augmentationNamed(settings.augmentation, dataset.shape),
+    objective,
+    layout,
+    estimator: createEstimator(settings.smoothing, estimatorOptions(settings)) as Estimator,
+    rule: rules[settings.optimizer](),
+    pool,
+    batchSize: Math.min(settings.batchSize, split.train.count),
+    epochs: settings.epochs,
+    gradientClip: settings.gradientClip,
+    averageFrom: settings.swaStart,
+    key: deriveKey(key, STREAMS.training, 0),
+    ...schedules(settings),
+  };
+  checkStatistics(options, settings.architecture);
+  const population = createPopulation({ network, train: split.train, microBatch: common.microBatch, pool });
+  const theta = flatten(initialize(network, settings.initialization, deriveKey(key, STREAMS.initialization, 0)), layout);
+  return {
+    population,
+    options,
+    validation: split.validation,
+    first: initialState(options, theta),
+    async validate(point) {
+      const held: Record<string, number> = {};
+      const scalars = { epsilon: settings.epsilon, kappa: settings.kappa, regularization: 0 };
+      if (split.validation === undefined) return held;
+      const parameters = await population.folded(point);
+      for (const each of watched ?? [])
+        Object.assign(
+          held,
+          await evaluateSplit(pool, each, population.layout, parameters, split.validation as Split, scalars, deriveKey(key, STREAMS.validationAttacks, 0)),
+        );
+      return held;
+    },
+  };
+}
+
+/** Batch normalisation takes the deviation of a channel from at least two images. @throws Failure if a step has a micro-batch of one */
+function checkStatistics({ train, batchSize, objective }: TrainingOptions, name: string): void {
+  if (!objective.batchStatistics) return;
+  for (const images of new Set([batchSize, train.count % batchSize || batchSize])) {
+    const starts = microBatchStarts(objective, images);
+    const smallest = Math.min(...starts.map((start, i) => (starts[i + 1] ?? images) - start));
+    if (smallest < 2)
+      throw new Failure(
+        `--batch-size: expected at least 2 images in each micro-batch, which batch normalisation takes its statistics from, got ${smallest} with ${name}, ${train.count} images in batches of ${batchSize} and --micro-batch ${objective.microBatch}; change one of them`,
+      );
+  }
+}
