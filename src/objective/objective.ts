@@ -86,6 +86,7 @@ export function createObjective(options: ObjectiveOptions): Objective {
   const weight = reshape(input('weight', [microBatch], dtype), [1, microBatch]);
   const scalar = (name: keyof ObjectiveScalars) => input(name, [], dtype);
   const x = transpose(images);
+  const epsilon = scalar('epsilon');
   const weighted = (perImage: Tensor) => total(mul(perImage, weight));
   const present = isPositive(weight);
   const count = (perImage: Tensor) => total(mul(isPositive(perImage), present));
@@ -105,14 +106,14 @@ export function createObjective(options: ObjectiveOptions): Objective {
     }
     const seen = { network: clean.network, parameters: clean.parameters };
     if (method !== undefined) {
-      const made = method.build({ ...seen, x, labels, epsilon: scalar('epsilon'), clip, batch: microBatch, dtype });
+      const made = method.build({ ...seen, x, labels, epsilon, clip, batch: microBatch, dtype });
       ({ stages, noise } = made);
       losses.push(natural === 'loss' ? mul(weighted(made.loss), scalar('kappa')) : weighted(made.loss));
       for (const [name, margin] of Object.entries(made.counts)) outputs[name] = count(margin);
     }
     if (options.l1) losses.push(mul(mul(weightNorm(net, parameters), options.l1), total(weight)));
     if (options.warmupRegularizer) {
-      const regularizer = warmupRegularizer(seen.network, seen.parameters, inputBox(x, scalar('epsilon'), clip), present);
+      const regularizer = warmupRegularizer(seen.network, seen.parameters, inputBox(x, epsilon, clip), present);
       losses.push(mul(mul(regularizer, scalar('regularization')), total(weight)));
     }
     const loss = losses.reduce((a, b) => add(a, b));
