@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { tarOf } from '../testing/archives.js';
 import { fileServer } from '../testing/local-server.js';
 import { DataError } from './data-error.js';
 import { type IdxDescription, idxDataset } from './idx-dataset.js';
@@ -53,26 +54,14 @@ async function folderWith(of: Partial<Record<Role, Uint8Array>>, name = 'files',
   return folder;
 }
 
-/** A tar archive, enough of the format for one package. */
+/** The archive of a package with the four files. */
 function tarball(of: Record<Role, Uint8Array>): Buffer {
-  const blocks: Buffer[] = [];
-  const files = [
-    ['package.json', Buffer.from('{"name":"tautnet-test-tiny","version":"1.0.0"}')],
-    ...roles.map((role) => [`data/${role}-ubyte`, of[role]]),
-  ] as const;
-  for (const [name, bytes] of files as readonly (readonly [string, Uint8Array])[]) {
-    const header = Buffer.alloc(512);
-    header.write(`package/${name}`, 0);
-    header.write('0000644\0', 100);
-    header.write(`${bytes.length.toString(8).padStart(11, '0')}\0`, 124);
-    header.write('00000000000\0', 136);
-    header.write('        0', 148);
-    header.write('ustar\x0000', 257, 'latin1');
-    const sum = header.reduce((total, byte) => total + byte, 0);
-    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-    blocks.push(header, Buffer.concat([bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)]));
-  }
-  return gzipSync(Buffer.concat([...blocks, Buffer.alloc(1024)]));
+  return gzipSync(
+    tarOf({
+      'package/package.json': Buffer.from('{"name":"tautnet-test-tiny","version":"1.0.0"}'),
+      ...Object.fromEntries(roles.map((role) => [`package/data/${role}-ubyte`, of[role]])),
+    }),
+  );
 }
 
 /** A registry on this machine that carries one package; returns the npm settings that point to it. */

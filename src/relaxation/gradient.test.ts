@@ -4,9 +4,9 @@ import { total } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import { marginCrossEntropy } from '../objective/losses.js';
-import type { PlanResult } from '../runtime/executor.js';
 import { boundProblem, randomBox, runStages, withCapacities } from '../testing/bound-programs.js';
-import { normalNumbers, randomLabels } from '../testing/numbers.js';
+import { compareDerivatives } from '../testing/directional-derivatives.js';
+import { randomLabels } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { convolutionalNetworks, denseNetworks, randomParameters, residualNetworks } from '../testing/random-networks.js';
 import { crown, crownWith } from './crown.js';
@@ -15,7 +15,6 @@ import { interval } from './interval.js';
 import type { Relaxation } from './relaxation.js';
 
 const BATCH = 2;
-const STEP = 1e-6;
 const DIRECTIONS = 6;
 
 /** Stages whose output `loss` is the summed robust cross-entropy. */
@@ -42,36 +41,9 @@ describe('the gradient of the robust loss in the parameters', () => {
       fc.asyncProperty(networks, fc.nat(), fc.constantFrom(0.05, 0.3), async (net, seed, epsilon) => {
         const stages = lossStages(relaxation, net, [16]);
         const parameters = randomParameters(net, seed);
-        const names = Object.keys(parameters);
-        const box = boxFeeds(net, seed, epsilon);
-        const directions = Array.from({ length: DIRECTIONS }, (_, d) =>
-          Object.fromEntries(names.map((name) => [name, normalNumbers(`${name} direction ${d} ${seed}`, parameters[name]?.length as number)])),
-        );
-        const moved = (direction: Record<string, Float64Array>, step: number) =>
-          Object.fromEntries(names.map((name) => [name, (parameters[name] as Float64Array).map((p, i) => p + step * (direction[name]?.[i] as number))]));
-        const [at] = (await runStages(stages, [{ ...parameters, ...box }], names)) as [PlanResult];
-        const values = await runStages(
-          stages,
-          directions.flatMap((direction) => [STEP, -STEP].map((step) => ({ ...moved(direction, step), ...box }))),
-        );
-        const loss = at.outputs.loss?.[0] as number;
-        directions.forEach((direction, d) => {
-          const above = ((values[2 * d]?.outputs.loss?.[0] as number) - loss) / STEP;
-          const below = (loss - (values[2 * d + 1]?.outputs.loss?.[0] as number)) / STEP;
-          const size = 1 + Math.abs(above) + Math.abs(below);
-          // The two sides disagree by the curvature times the step, unless a kink or a jump of the relaxation lies between them.
-          const bend = Math.abs(above - below) / size;
-          if (bend > 1e-3) {
-            kinks++;
-            return;
-          }
-          compared++;
-          const slope = names.reduce(
-            (sum, name, k) => (at.gradients[k] as Float64Array).reduce((part, g, i) => part + g * (direction[name]?.[i] as number), sum),
-            0,
-          );
-          expect(Math.abs(slope - (above + below) / 2) / size, `slope ${slope}, differences ${above} and ${below}`).toBeLessThan(1e-6 + bend);
-        });
+        const found = await compareDerivatives(stages, parameters, boxFeeds(net, seed, epsilon), seed, DIRECTIONS);
+        compared += found.compared;
+        kinks += found.kinks;
       }),
       { numRuns: 12 },
     );
