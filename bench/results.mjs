@@ -14,16 +14,16 @@ const FAST = '--learning-rate 0.002';
 
 /** Label, epochs at scale 1 (about eight minutes on two cores), flags. */
 const ROWS = [
-  ['ibp', 60, `--relaxation ibp ${FAST}`],
-  ['ibp-rgs', 40, `--relaxation ibp --smoothing rgs ${FAST}`],
-  ['crown-ibp', 20, `--relaxation crown-ibp ${FAST}`],
-  ['crown-ibp-rgs', 12, `--relaxation crown-ibp --smoothing rgs ${FAST}`],
-  ['crown', 8, `--relaxation crown --micro-batch 32 ${FAST}`],
-  ['crown-rgs', 5, `--relaxation crown --smoothing rgs --micro-batch 32 ${FAST}`],
+  ['ibp', 34, `--relaxation ibp ${FAST}`],
+  ['ibp-rgs', 20, `--relaxation ibp --smoothing rgs ${FAST}`],
+  ['crown-ibp', 9, `--relaxation crown-ibp ${FAST}`],
+  ['crown-ibp-rgs', 5, `--relaxation crown-ibp --smoothing rgs ${FAST}`],
+  ['crown', 3, `--relaxation crown --micro-batch 32 ${FAST}`],
+  ['crown-rgs', 2, `--relaxation crown --smoothing rgs --micro-batch 32 ${FAST}`],
   ['pgpe-ibp', 1, '--relaxation ibp --smoothing pgpe --samples 64 --sigma 0.01 --learning-rate 0.01'],
   ['pgpe-crown-ibp', 1, '--relaxation crown-ibp --smoothing pgpe --samples 64 --sigma 0.01 --learning-rate 0.01 --train-limit 15000'],
-  ['sabr', 20, `--method sabr ${FAST}`],
-  ['mtl-ibp', 20, `--method mtl-ibp ${FAST}`],
+  ['sabr', 13, `--method sabr ${FAST}`],
+  ['mtl-ibp', 15, `--method mtl-ibp ${FAST}`],
 ];
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, scale: { type: 'string', default: '1' } } });
