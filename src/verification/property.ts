@@ -1,0 +1,51 @@
+/**
+ * What is to be verified: that no input of given boxes leads to an unsafe output.
+ *
+ * The unsafe set is a union of polytopes over inputs x and outputs y, each a box of inputs and a conjunction of linear inequalities
+ * c·y + d·x ≤ b; a property holds (`unsat`) when the network reaches none of them. VNN-LIB files and robustness of classifiers are both of
+ * this form: a class j that overtakes y is the polytope f_y − f_j ≤ 0.
+ */
+
+/** lower ≤ x ≤ upper, finite, in the units of the network's input. */
+export interface Box {
+  readonly lower: Float64Array;
+  readonly upper: Float64Array;
+}
+
+/** c·y + d·x ≤ b. */
+export interface Inequality {
+  /** c, one for each output. */
+  readonly outputs: Float64Array;
+  /** d, one for each input; left out where it is zero. */
+  readonly inputs?: Float64Array;
+  readonly bound: number;
+}
+
+/** Inputs of a box whose outputs fulfil all of `unsafe`; without inequalities every input of the box is unsafe. */
+export interface Polytope {
+  /** The same object where polytopes share a box, so that they can share its bounds. */
+  readonly box: Box;
+  readonly unsafe: readonly Inequality[];
+}
+
+export interface Property {
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly polytopes: readonly Polytope[];
+}
+
+/** How far x with outputs y is from a polytope's inequalities: max over them of c·y + d·x − b; unsafe where it is ≤ 0. */
+export function violation({ unsafe }: Polytope, x: ArrayLike<number>, y: ArrayLike<number>): number {
+  let worst = Number.NEGATIVE_INFINITY;
+  for (const { outputs, inputs, bound } of unsafe) {
+    let value = -bound;
+    outputs.forEach((c, i) => {
+      if (c !== 0) value += c * (y[i] as number);
+    });
+    inputs?.forEach((d, i) => {
+      if (d !== 0) value += d * (x[i] as number);
+    });
+    if (!(value <= worst)) worst = value;
+  }
+  return worst;
+}
