@@ -4,9 +4,9 @@
  * Reading is strict about what could silently change a network (types, sizes, attributes), allocates no more than the bytes hold,
  * and judges no operator: which ones make sense is for the reader of the model to say. Source: the ONNX project's onnx.proto.
  */
-import { gunzipSync } from 'node:zlib';
 import onnxProto from 'onnx-proto';
 import { FormatError } from './format-error.js';
+import { gunzipped } from './gzip.js';
 import { decodeTensor, encodeTensor, type Integer, type OnnxTensor, type TensorProto, toNumber } from './onnx-tensor.js';
 
 export type { OnnxTensor } from './onnx-tensor.js';
@@ -87,25 +87,13 @@ function decodeValue({ name, type }: InstanceType<typeof onnx.ValueInfoProto>): 
   return { name, type: DataType[tensor?.elemType ?? 0] ?? 'UNDEFINED', ...(shape && { shape }) };
 }
 
-/** Most bytes that a compressed model may unpack to. */
-const LARGEST_UNPACKED = 2 ** 30;
-
-function unpacked(bytes: Uint8Array, source: string): Uint8Array {
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
-  try {
-    return gunzipSync(bytes, { maxOutputLength: LARGEST_UNPACKED });
-  } catch (error) {
-    throw new FormatError(`${source}: expected a whole gzip file of at most ${LARGEST_UNPACKED} bytes (${(error as Error).message.split('\n')[0]})`);
-  }
-}
-
 /**
  * Decodes an ONNX model, gzip-compressed or not. Arrays are copies, independent of `bytes`.
  * @param source what errors call the bytes, normally the file's path
  * @throws FormatError for bytes that are no ONNX model, are cut off, or whose constants do not have the size that they claim
  */
 export function decodeOnnx(bytes: Uint8Array, source = 'ONNX model'): OnnxModel {
-  const whole = unpacked(bytes, source);
+  const whole = gunzipped(bytes, source);
   let proto: InstanceType<typeof onnx.ModelProto>;
   try {
     proto = onnx.ModelProto.decode(whole);
