@@ -16,20 +16,30 @@ export interface ConvolutionGeometry {
   readonly padding?: readonly [top: number, left: number, bottom: number, right: number];
 }
 
-export function convolutionLayer(input: Extents, geometry: ConvolutionGeometry): AffineLayer {
-  const { channels, kernel } = geometry;
-  const [top, left, bottom, right] = geometry.padding ?? [0, 0, 0, 0];
-  const stride = geometry.stride ?? [1, 1];
+/** Places of the output; `kernel` is what a kernel reaches over. */
+export function convolutionPlaces(
+  input: Extents,
+  { kernel, stride = [1, 1], padding = [0, 0, 0, 0] }: Omit<ConvolutionGeometry, 'channels'>,
+): [number, number] {
+  const [top, left, bottom, right] = padding;
   const rows = Math.floor((input[1] + top + bottom - kernel[0]) / stride[0]) + 1;
   const columns = Math.floor((input[2] + left + right - kernel[1]) / stride[1]) + 1;
   if (rows < 1 || columns < 1)
-    throw new RangeError(
-      `convolution: a kernel of ${kernel.join('×')} does not fit an input of ${input.join('×')} with padding ${[top, left, bottom, right].join(',')}`,
-    );
-  const window: Window = { kernel, stride, padding: [top, left] };
+    throw new RangeError(`convolution: a kernel of ${kernel.join('×')} does not fit an input of ${input.join('×')} with padding ${padding.join(',')}`);
+  return [rows, columns];
+}
+
+/** One bias per channel as a column, [features, 1]. */
+export function channelBias(bias: Tensor, [channels, rows, columns]: Extents): Tensor {
   const places = rows * columns;
+  return reshape(broadcastTo(reshape(bias, [channels, 1]), [channels, places]), [channels * places, 1]);
+}
+
+export function convolutionLayer(input: Extents, geometry: ConvolutionGeometry): AffineLayer {
+  const { channels, kernel, stride = [1, 1], padding = [0, 0, 0, 0] } = geometry;
+  const window: Window = { kernel, stride, padding: [padding[0], padding[1]] };
   const fanIn = input[0] * kernel[0] * kernel[1];
-  const output: Extents = [channels, rows, columns];
+  const output: Extents = [channels, ...convolutionPlaces(input, geometry)];
   const product = convolutionProduct({ input, output, window });
   return {
     kind: 'affine',
@@ -45,6 +55,6 @@ export function convolutionLayer(input: Extents, geometry: ConvolutionGeometry):
     linear: ({ weight }, x) => product.linear(weight as Tensor, x),
     adjoint: ({ weight }, a) => product.adjoint(weight as Tensor, a),
     absolute: ({ weight }) => ({ weight: abs(weight as Tensor) }),
-    bias: ({ bias }) => bias && reshape(broadcastTo(reshape(bias, [channels, 1]), [channels, places]), [channels * places, 1]),
+    bias: ({ bias }) => bias && channelBias(bias, output),
   };
 }
