@@ -17,7 +17,7 @@ const single = new Float32Array(1);
 const word = new Int32Array(single.buffer);
 
 /** The float32 next to v, upwards (direction 1) or downwards (−1); v is finite. */
-function neighbour(v: number, direction: 1 | -1): number {
+export function neighbour(v: number, direction: 1 | -1): number {
   if (v === 0) return direction * 2 ** -149;
   single[0] = v;
   word[0] = (word[0] as number) + (v > 0 ? direction : -direction);

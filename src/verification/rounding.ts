@@ -8,6 +8,9 @@
  * training gives; they are no outward-rounded interval arithmetic. A proof against adversarially chosen weights would need that.
  */
 
+import { neighbour } from '../attack/box.js';
+import type { Box } from './property.js';
+
 /** About 170 units in the last place of float32. */
 const RELATIVE = 1e-5;
 
@@ -37,4 +40,14 @@ export function isProof(bound: number, atImage: number, scale: number): boolean 
 /** Whether every pixel of x' is at most ε from x's and, if the ball is cut, in [0, 1]. */
 export function isInside(example: Float32Array, image: Float32Array, epsilon: number, clip: boolean): boolean {
   return example.every((v, i) => Math.abs(v - (image[i] as number)) <= epsilon && (!clip || (v >= 0 && v <= 1)));
+}
+
+/** The smallest float32 box that contains a box of float64 numbers. */
+export function enclosingBox({ lower, upper }: Box): { readonly lower: Float32Array; readonly upper: Float32Array } {
+  const outward = (ends: Float64Array, direction: 1 | -1): Float32Array =>
+    Float32Array.from(ends, (end) => {
+      const near = Math.fround(end);
+      return direction * (near - end) < 0 ? neighbour(near, direction) : near;
+    });
+  return { lower: outward(lower, -1), upper: outward(upper, 1) };
 }

@@ -1,0 +1,160 @@
+/**
+ * Whether a network fulfils a property: a proof (`unsat`: no input of the boxes leads to an unsafe output), a counterexample (`sat`), or
+ * neither within the limits.
+ *
+ *   attack → IBP → CROWN on what is open → further attacks
+ *
+ * A proof is one of the real-number function of the network's weights, computed in float32 with the allowances of `rounding.ts`; a
+ * counterexample rests on what the model itself answers (`counterexample.ts`).
+ */
+import { input, transpose } from '../graph/index.js';
+import { featuresOf } from '../network/layers/layer.js';
+import { logits, type Network, parameterInputs } from '../network/network.js';
+import type { ParameterArrays } from '../network/parameters.js';
+import { createPlan } from '../runtime/plan.js';
+import { createPool, type Pool } from '../runtime/pool.js';
+import type { Counterexample, Evaluate } from './counterexample.js';
+import type { Property } from './property.js';
+import { type AttackContext, attackPolytopes, createAttackContext } from './property-attack.js';
+import { type RootProblem, rootBounds } from './root-bounds.js';
+
+export const verificationStages = ['attack', 'ibp', 'crown', 'alpha-crown', 'branch-and-bound'] as const;
+export type VerificationStage = (typeof verificationStages)[number];
+
+/** How far a verification is. */
+export interface VerifyProgress {
+  readonly stage: VerificationStage;
+  /** Boxes and parts of boxes bounded so far. */
+  readonly subproblems: number;
+  /** The least of the bounds of what is open: where it is positive, everything is proved. */
+  readonly lowerBound?: number;
+  readonly seconds: number;
+}
+
+export interface VerifyOptions {
+  readonly network: Network;
+  readonly parameters: ParameterArrays;
+  readonly property: Property;
+  /** Wall clock (default: no limit). */
+  readonly timeoutSeconds?: number;
+  readonly memoryBytes?: number;
+  /** Worker threads (default: as many as the processor runs at once). */
+  readonly threads?: number;
+  /** Workers to use instead of own ones; left open. */
+  readonly pool?: Pool;
+  /** Bounds with outward rounding only, where a proof must hold for adversarially chosen weights too. */
+  readonly sound?: boolean;
+  /** Seed of everything random (default 0). */
+  readonly seed?: number;
+  /** Outputs of the user's own model at x, which counterexamples are checked with (default: the network's). */
+  readonly evaluate?: Evaluate;
+  readonly progress?: (progress: VerifyProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Verification {
+  readonly verdict: 'unsat' | 'sat' | 'timeout' | 'unknown';
+  readonly counterexample?: Counterexample;
+  /** What decided; null where nothing did. */
+  readonly stage: VerificationStage | null;
+  /** Boxes and parts of boxes bounded. */
+  readonly subproblems: number;
+  /** The least over polytopes of the best bound of c·y + d·x − b; left out where none was computed. */
+  readonly lowerBound?: number;
+  readonly seconds: number;
+  /** Why there is no answer. */
+  readonly reason?: string;
+}
+
+/** Starts of a round of attacks, and how many rounds there are at most. */
+const STARTS = 256;
+const ROUNDS = 16;
+
+/**
+ * Verifies one property.
+ * @throws RangeError for a property of another size than the network; the reason of `signal` when it is aborted
+ */
+export async function verify(options: VerifyOptions): Promise<Verification> {
+  const { network, parameters, property, timeoutSeconds = Number.POSITIVE_INFINITY } = options;
+  checkSizes(network, property);
+  if (!(timeoutSeconds > 0)) throw new RangeError(`verify: expected a timeout above 0 seconds, got ${timeoutSeconds}`);
+  const started = performance.now();
+  const seconds = () => (performance.now() - started) / 1000;
+  const pool = options.pool ?? createPool(options.threads);
+  try {
+    const evaluate = options.evaluate ?? networkEvaluation(network, parameters, pool);
+    const context = createAttackContext({ network, parameters, pool, evaluate, seed: options.seed, signal: options.signal });
+    return { ...(await search(context, options, started + 1000 * timeoutSeconds, seconds)), seconds: seconds() };
+  } finally {
+    if (options.pool === undefined) await pool.close();
+  }
+}
+
+/** The stages one after another. */
+async function search(context: AttackContext, options: VerifyOptions, deadline: number, seconds: () => number): Promise<Omit<Verification, 'seconds'>> {
+  const { polytopes } = options.property;
+  const { signal } = context;
+  let open = Array.from(polytopes.keys());
+  let subproblems = 0;
+  const bounds = polytopes.map(() => Number.NEGATIVE_INFINITY);
+  const lowerBound = (): { lowerBound?: number } => {
+    const least = bounds.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+    return Number.isFinite(least) ? { lowerBound: least } : {};
+  };
+  const late = () => performance.now() > deadline;
+  const report = (stage: VerificationStage) => options.progress?.({ stage, subproblems, ...lowerBound(), seconds: seconds() });
+
+  const attack = async (round: number): Promise<Counterexample | undefined> => {
+    report('attack');
+    const found = await attackPolytopes(
+      context,
+      open.map((index) => polytopes[index] as Property['polytopes'][number]),
+      { starts: STARTS, round, deadline },
+    );
+    return found && { ...found, polytope: open[found.polytope] as number };
+  };
+  const early = await attack(0);
+  if (early) return { verdict: 'sat', counterexample: early, stage: 'attack', subproblems };
+
+  const problem: RootProblem = { ...context, over: () => late() || signal?.aborted === true };
+  for (const stage of ['ibp', 'crown'] as const) {
+    if (late()) break;
+    report(stage);
+    const found = await rootBounds(
+      problem,
+      stage,
+      open.map((index) => polytopes[index] as Property['polytopes'][number]),
+    );
+    signal?.throwIfAborted();
+    if (found === undefined) continue;
+    subproblems += new Set(open.map((index) => polytopes[index]?.box)).size;
+    open.forEach((index, k) => {
+      bounds[index] = Math.max(bounds[index] as number, found[k]?.lower ?? Number.NEGATIVE_INFINITY);
+    });
+    open = open.filter((_, k) => !found[k]?.proved);
+    report(stage);
+    if (open.length === 0) return { verdict: 'unsat', stage, subproblems, ...lowerBound() };
+  }
+  for (let round = 1; round < ROUNDS && !late(); round++) {
+    const found = await attack(round);
+    if (found) return { verdict: 'sat', counterexample: found, stage: 'attack', subproblems, ...lowerBound() };
+  }
+  const undecided = { stage: null, subproblems, ...lowerBound() };
+  if (late()) return { verdict: 'timeout', ...undecided };
+  return { verdict: 'unknown', ...undecided, reason: `${open.length} of ${polytopes.length} polytopes were neither reached nor proved unreachable` };
+}
+
+/** The network's own outputs at one input. */
+function networkEvaluation(network: Network, parameters: ParameterArrays, pool: Pool): Evaluate {
+  const x = transpose(input('x', [1, featuresOf(network.input)]));
+  const plan = createPlan([{ kind: 'whole', outputs: { y: logits(network, parameterInputs(network), x) } }]);
+  return async (at) => (await pool.run({ plan, feeds: { ...parameters, x: at }, theta: new Float32Array(0), layout: [] })).outputs.y as Float32Array;
+}
+
+function checkSizes(network: Network, { inputs, outputs }: Property): void {
+  const features = featuresOf(network.input);
+  if (inputs !== features || outputs !== network.classes)
+    throw new RangeError(
+      `verify: expected a property over the network's ${features} inputs and ${network.classes} outputs, got one over ${inputs} inputs and ${outputs} outputs`,
+    );
+}
