@@ -2,7 +2,7 @@
 import { gunzipSync } from 'node:zlib';
 import { FormatError } from './format-error.js';
 
-/** Most bytes that a compressed file may unpack to. */
+/** Most bytes that a compressed file may unpack to: MNIST needs 47 MB, EMNIST 550 MB; beyond is a mistake or a bomb. */
 const LARGEST_UNPACKED = 2 ** 30;
 
 /** Whether bytes begin as gzip's do. */

@@ -11,9 +11,11 @@
  * Source: LeCun, Cortes, Burges, *The MNIST database of handwritten digits*.
  */
 import { readFile } from 'node:fs/promises';
-import { gunzipSync } from 'node:zlib';
 import { toFileError } from './file-error.js';
 import { FormatError } from './format-error.js';
+import { gunzipped } from './gzip.js';
+
+export { isGzip } from './gzip.js';
 
 export interface IdxArray {
   /** Extents, outermost first: [images, height, width] or [labels]. */
@@ -23,19 +25,13 @@ export interface IdxArray {
 }
 
 const UNSIGNED_BYTE = 0x08;
-/** What a gzip file may unfold to: MNIST needs 47 MB, EMNIST 550 MB; beyond is a mistake or a bomb. */
-const LARGEST_UNFOLDED = 2 ** 30;
-
-/** Whether the bytes begin like a gzip file. */
-export const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
-
 /**
  * Decodes IDX bytes, gzip-compressed or plain.
  * @param source what errors call the bytes, normally the file's path
  * @throws FormatError if the magic, the element type or the length is not what the format demands
  */
 export function decodeIdx(bytes: Uint8Array, source = 'IDX data'): IdxArray {
-  const plain = isGzip(bytes) ? gunzip(bytes, source) : bytes;
+  const plain = gunzipped(bytes, source);
   if (plain.length < 4) throw new FormatError(`${source}: expected an IDX header of at least 4 bytes, got ${plain.length} bytes`);
   const [zero, alsoZero, type, dimensions] = plain as unknown as [number, number, number, number];
   if (zero !== 0 || alsoZero !== 0 || dimensions === 0) {
@@ -78,12 +74,4 @@ export async function readIdx(path: string): Promise<IdxArray> {
     throw toFileError(path, 'read', error);
   });
   return decodeIdx(bytes, path);
-}
-
-function gunzip(bytes: Uint8Array, source: string): Uint8Array {
-  try {
-    return gunzipSync(bytes, { maxOutputLength: LARGEST_UNFOLDED });
-  } catch (error) {
-    throw new FormatError(`${source}: expected a whole gzip file, got ${bytes.length} bytes that do not unfold (${(error as Error).message})`);
-  }
 }
