@@ -46,7 +46,7 @@ describe('a small network', () => {
     const reached = property(2, 2, { box: square, unsafe: [atMost([-1, 0], -2.5)] }, { box: square, unsafe: [atMost([-1, 0], -1.99), atMost([0, -1], 0)] });
     const { verdict, stage, counterexample } = await verifySmall(reached);
     expect([verdict, stage, counterexample?.polytope]).toEqual(['sat', 'attack', 1]);
-    const [x0, x1] = counterexample?.input as unknown as [number, number];
+    const [x0, x1] = Array.from(counterexample?.input ?? []) as [number, number];
     expect(x0 + x1).toBeGreaterThanOrEqual(1.99 - 1e-6);
     expect(Array.from(counterexample?.output ?? [])).toEqual(await runNetwork(small, smallParameters, Float32Array.of(x0, x1), 1));
   });
