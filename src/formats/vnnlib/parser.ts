@@ -1,0 +1,193 @@
+/**
+ * Reads tokens into a property, without recursion: what is open is a list of frames, one for each parenthesis, so that depth costs memory
+ * and no stack.
+ *
+ * ```
+ * command    = (declare-const X_i Real) | (declare-fun X_i () Real) | (assert constraint) | a command that says nothing of the property
+ * constraint = (and constraint …) | (or constraint …) | (<= term term …), likewise >=, <, >, =
+ * term       = number | variable | (+ term …) | (- term …) | (* term …) | (/ term constant …)
+ * ```
+ * `<` and `>` are read as ≤ and ≥: the closure of the unsafe set, which a proof covers too; it differs where both sides are equal only.
+ * Comparisons of more than two terms hold for each neighbouring pair, as in SMT-LIB. `not`, `=>`, `ite`, `let` and definitions are refused.
+ */
+
+import { FormatError } from '../format-error.js';
+import type { Constraint, VnnlibProperty } from './constraint.js';
+import { createDeclarations } from './declarations.js';
+import { createLexer, errorAt, type Lexer, quoted, type TokenSink } from './lexer.js';
+import { parseNumber } from './number.js';
+import { ARITHMETIC, createLessOrEqual, type Operator, type Term } from './term.js';
+
+const COMPARISONS = new Set(['<=', '>=', '<', '>', '=']);
+/** Commands for solvers that change nothing about the property. */
+const IGNORED = new Set(['set-logic', 'set-info', 'set-option', 'check-sat', 'get-model', 'get-value', 'get-info', 'get-option', 'echo', 'exit']);
+/** Operands and open parentheses that are kept at once: some 10⁹ bytes of memory, from files of more than 100 MB. */
+const LARGEST = 2 ** 24;
+
+/** What a parenthesis holds; `new-…` where its first word has not come. */
+type Kind = 'new-command' | 'new-constraint' | 'new-term' | 'ignored' | 'declaration' | 'assert' | 'junction' | 'comparison' | 'arithmetic';
+
+interface Frame {
+  kind: Kind;
+  operator: string;
+  readonly line: number;
+  readonly column: number;
+  /** How many constraints it holds so far. */
+  count: number;
+  /** Of and, or and assert; the list of a parent with the same operator, so that (and (and a) b) is one list. */
+  constraints?: Constraint[];
+  terms?: Term[];
+  words?: string[];
+}
+
+/** What errors expect as the first word. */
+const FIRST_WORD: Readonly<Record<string, string>> = {
+  'new-command': 'a command, assert or declare-const,',
+  'new-constraint': 'and, or, <=, >=, <, > or =',
+  'new-term': '+, -, * or /',
+};
+const VERSION_2 = new Set(['vnnlib-version', 'declare-network']);
+
+/** What a ( within a parenthesis begins. */
+const WITHIN: Readonly<Partial<Record<Kind, Kind>>> = {
+  ignored: 'ignored',
+  assert: 'new-constraint',
+  junction: 'new-constraint',
+  comparison: 'new-term',
+  arithmetic: 'new-term',
+};
+
+const joined = (operator: string, constraints: readonly Constraint[]): Constraint =>
+  constraints.length === 1 ? (constraints[0] as Constraint) : operator === 'and' ? { and: constraints } : { or: constraints };
+
+export interface PropertyParser extends Lexer {
+  /** The property, once all bytes have been pushed and ended. @throws FormatError */
+  finish(): VnnlibProperty;
+}
+
+/** @param source what errors call the bytes, normally the file's path */
+export function createParser(source: string): PropertyParser {
+  const declarations = createDeclarations();
+  const lessOrEqual = createLessOrEqual();
+  const frames: Frame[] = [];
+  const asserted: Constraint[] = [];
+  let top: Frame | undefined;
+  let kept = 0;
+
+  const failAt = (line: number, column: number, message: string): never => {
+    throw errorAt(source, line, column, message);
+  };
+  const failIn = (frame: Frame) => (message: string) => failAt(frame.line, frame.column, message);
+  const keep = (line: number, column: number): void => {
+    if (++kept > LARGEST) failAt(line, column, `expected at most ${LARGEST} operands and open parentheses, got more; split the property into several files`);
+  };
+
+  const open = (line: number, column: number): void => {
+    if (top?.kind === 'declaration') {
+      word('(', line, column);
+      return;
+    }
+    const kind = top === undefined ? 'new-command' : WITHIN[top.kind];
+    if (kind === undefined) throw errorAt(source, line, column, `expected ${FIRST_WORD[top?.kind as string]} after (, got another (`);
+    keep(line, column);
+    top = { kind, operator: '', line, column, count: 0 };
+    frames.push(top);
+  };
+
+  /** The first word of a parenthesis. */
+  const begin = (frame: Frame, text: string, fail: (message: string) => never): void => {
+    const expected = FIRST_WORD[frame.kind];
+    const parent = frames[frames.length - 2];
+    frame.operator = text;
+    if (frame.kind === 'new-command') {
+      if (text === 'assert') Object.assign(frame, { kind: 'assert', constraints: asserted });
+      else if (text === 'declare-const' || text === 'declare-fun') Object.assign(frame, { kind: 'declaration', words: [] });
+      else if (IGNORED.has(text)) frame.kind = 'ignored';
+      else if (VERSION_2.has(text)) fail(`expected VNN-LIB 1.0, got ${text} of VNN-LIB 2.0; convert the property to 1.0`);
+      else fail(`expected ${expected}, got ${quoted(text)}`);
+    } else if (frame.kind === 'new-term') {
+      if (!Object.hasOwn(ARITHMETIC, text)) fail(`expected ${expected}, got ${quoted(text)}`);
+      Object.assign(frame, { kind: 'arithmetic', terms: [] });
+    } else if (text === 'and' || text === 'or') {
+      const shared = parent?.operator === text || (text === 'and' && parent?.kind === 'assert');
+      Object.assign(frame, { kind: 'junction', constraints: shared ? parent?.constraints : [] });
+    } else if (COMPARISONS.has(text)) {
+      Object.assign(frame, { kind: 'comparison', terms: [] });
+    } else {
+      fail(`expected ${expected}, got ${quoted(text)}${text === 'not' ? '; write the opposite comparison' : ''}`);
+    }
+  };
+
+  const termOf = (text: string, line: number, column: number): Term => {
+    const variable = declarations.find(text);
+    if (variable !== undefined) return variable;
+    const value = parseNumber(text);
+    if (value === undefined) return failAt(line, column, `expected a number or a variable that is declared above, got ${quoted(text)}`);
+    return Number.isFinite(value) ? value : failAt(line, column, `expected a finite number within float64, got ${quoted(text)}`);
+  };
+
+  const word = (text: string, line: number, column: number): void => {
+    if (top === undefined) failAt(line, column, `expected ( and a command, got ${quoted(text)}`);
+    else if (top.terms !== undefined) {
+      keep(line, column);
+      top.terms.push(termOf(text, line, column));
+    } else if (top.words !== undefined) {
+      if (top.words.push(text) > 4) failAt(line, column, `expected ) after the declaration, got ${quoted(text)}`);
+    } else if (top.constraints !== undefined) failAt(line, column, `expected a constraint such as (<= X_0 1), got ${quoted(text)}`);
+    else if (top.kind !== 'ignored') begin(top, text, (message) => failAt(line, column, message));
+  };
+
+  const compare = ({ terms = [], operator }: Frame, fail: (message: string) => never): Constraint => {
+    if (terms.length < 2) fail(`expected two operands of ${operator}, got ${terms.length}`);
+    const parts: Constraint[] = [];
+    for (let k = 1; k < terms.length; k++) {
+      const [left, right] = [terms[k - 1] as Term, terms[k] as Term];
+      if (operator !== '>=' && operator !== '>') parts.push(lessOrEqual(left, right, fail));
+      if (operator !== '<=' && operator !== '<') parts.push(lessOrEqual(right, left, fail));
+    }
+    return parts.length === 1 ? (parts[0] as Constraint) : { and: parts };
+  };
+
+  const close = (line: number, column: number): void => {
+    const frame = top;
+    if (frame === undefined) throw errorAt(source, line, column, 'expected ( and a command, got ) that closes nothing');
+    if (frame.words?.at(-1) === '(') {
+      word(')', line, column);
+      return;
+    }
+    if (frame.kind.startsWith('new-')) failAt(line, column, `expected ${FIRST_WORD[frame.kind]} after (, got )`);
+    const { kind, operator, constraints, terms } = frame;
+    const fail = failIn(frame);
+    frames.pop();
+    top = frames[frames.length - 1];
+    // What a sum holds stays until the comparison around it is complete.
+    if (kind !== 'arithmetic') kept--;
+    if (kind === 'declaration') declarations.declare(frame.words as string[], fail);
+    else if (kind === 'arithmetic') {
+      if (terms?.length === 0) failAt(line, column, `expected an operand of ${operator}, got none`);
+      top?.terms?.push((ARITHMETIC[operator] as Operator)(terms as Term[], fail));
+    } else if (kind !== 'ignored') {
+      if (kind !== 'comparison' && frame.count === 0) failAt(line, column, `expected a constraint in ${operator}, got none`);
+      if (kind === 'assert') return;
+      const parent = top as Frame;
+      if (++parent.count > 1 && parent.kind === 'assert') fail('expected one constraint in assert, got another; join them by and');
+      if (kind === 'comparison') parent.constraints?.push(compare(frame, fail));
+      else if (constraints !== parent.constraints) parent.constraints?.push(joined(operator, constraints as Constraint[]));
+    }
+  };
+
+  const sink: TokenSink = { open, close, word };
+  const lexer = createLexer(source, sink);
+  const finish = (): VnnlibProperty => {
+    const unclosed = top;
+    if (unclosed !== undefined)
+      failIn(unclosed)(
+        `expected ) for the ( here, got the end of the file (${frames.length} ${frames.length === 1 ? 'is' : 'are'} open); the file may be cut short`,
+      );
+    const { inputs, outputs } = declarations.sizes(source);
+    if (asserted.length === 0)
+      throw new FormatError(`${source}: expected at least one assert, got none; a property bounds the inputs and says which outputs are unsafe`);
+    return { source, inputs, outputs, constraint: { and: asserted } };
+  };
+  return { push: lexer.push, end: lexer.end, finish };
+}
