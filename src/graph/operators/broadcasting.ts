@@ -27,9 +27,12 @@ const broadcastOperator: Operator = {
 /** Repeats along axes of extent 1 (NumPy's broadcasting). */
 export const broadcastTo = (x: Tensor, shape: Shape): Tensor => (sameShape(x.shape, shape) ? x : apply(broadcastOperator, [x], { shape }));
 
+/** What a broadcast repeats; x itself where it is none. */
+export const beforeBroadcast = (x: Tensor): Tensor => (x.operator === broadcastOperator ? (x.inputs[0] as Tensor) : x);
+
 /** Operands of the named operator without broadcasts that it does itself: one pass over memory fewer each. */
 export function implicitBroadcast(operator: string, inputs: readonly Tensor[]): readonly Tensor[] {
-  const bare = inputs.map((x) => (x.operator === broadcastOperator ? (x.inputs[0] as Tensor) : x));
+  const bare = inputs.map(beforeBroadcast);
   const shape = broadcastShapes(operator, inputs);
   const kept = [...inputs];
   for (const [i, x] of bare.entries()) {

@@ -7,10 +7,11 @@ import type { Tensor } from '../tensor.js';
 import { mul } from './arithmetic.js';
 import { total } from './broadcasting.js';
 import { square } from './comparison.js';
-import { equalRows, gatherRows, invertTable, range, scatterAddRows, scatterRows, takeRows } from './indexing.js';
+import { accumulate, equalRows, gatherRows, invertTable, range, scatterAddRows, scatterRows, takeRows } from './indexing.js';
 import { reshape } from './layout.js';
 import { constant, input } from './leaves.js';
 import { gemm } from './matrix.js';
+import { exp } from './transcendental.js';
 
 const rowsBetween = (min: number, rows: number) => fc.array(fc.integer({ min, max: rows - 1 }), { minLength: 1, maxLength: 6 });
 const indexInput = (count: number) => input('rows', [count], 'int32');
@@ -89,6 +90,23 @@ describe('selection of rows', () => {
         expect(left[0]).toBeCloseTo(right[0] as number, 9);
       }),
     );
+  });
+
+  it('accumulate adds what is scattered to any base, whatever that was made of, and skips sums with zeros', () => {
+    const [x, index] = [input('x', [2, 1], 'float64'), indexInput(2)];
+    const zero = constant(new Float64Array(3), [3, 1], 'float64');
+    const scattered = scatterAddRows(x, index, 3);
+    const sum = accumulate(zero, scattered);
+    expect(sum.inputs[0]).toBe(zero);
+    for (const base of [zero, exp(zero), input('base', [3, 1], 'float64')]) {
+      const [got] = evaluate([accumulate(constant([10, 20, 30], [3, 1], 'float64'), accumulate(base, scattered))], {
+        x: [1, 2],
+        rows: [2, 2],
+        base: [4, 5, 6],
+      });
+      const own = base === zero ? [0, 0, 0] : base.inputs.length === 1 ? [1, 1, 1] : [4, 5, 6];
+      expect([...(got as Float64Array)]).toEqual([10 + (own[0] as number), 20 + (own[1] as number), 33 + (own[2] as number)]);
+    }
   });
 
   it('inverted tables name every place that selected a row, once', () => {

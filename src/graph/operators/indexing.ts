@@ -1,8 +1,7 @@
 /** Whole-row selection: by tables fixed in the graph (im2col and its adjoint) or by indices given at run time. */
 import { apply, type FloatType, fail, GraphError, type Operator, sameShape, sizeOf, type Tensor } from '../tensor.js';
 import { add, addAll } from './arithmetic.js';
-import { broadcastTo } from './broadcasting.js';
-
+import { beforeBroadcast, broadcastTo } from './broadcasting.js';
 import { constant, uniformValue, zeros } from './leaves.js';
 
 /** Row numbers of a source; −1 selects a row of zeros. */
@@ -178,7 +177,7 @@ export function accumulate(base: Tensor, addend: Tensor): Tensor {
   const scattered = addend.operator === scatterOperator && zero !== undefined && isZero(zero);
   return scattered ? apply(scatterOperator, [base, x as Tensor, rows as Tensor]) : add(base, addend);
 }
-const isZero = (x: Tensor): boolean => uniformValue(x) === 0 || (x.inputs.length === 1 && isZero(x.inputs[0] as Tensor));
+const isZero = (x: Tensor): boolean => uniformValue(beforeBroadcast(x)) === 0;
 
 /** Rows chosen by a table that holds −1, from a source known to have a zero row at `zeroRow`. */
 export const withZeroRow = (table: RowTable, zeroRow: number): RowTable => table.map((row) => (row < 0 ? zeroRow : row));
