@@ -157,7 +157,7 @@ export function createExecutor(): Executor {
     }
   }
 
-  async function iterate(plan: Plan, { program, count, state, schedule = {} }: IterateStep, arrays: Arrays): Promise<void> {
+  async function iterate(plan: Plan, { program, count, state, schedule = {}, until }: IterateStep, arrays: Arrays): Promise<void> {
     const names = Object.keys(state);
     for (const [name, from] of Object.entries(state)) {
       const begin = arrays.get(from);
@@ -180,6 +180,7 @@ export function createExecutor(): Executor {
         if (k === 0) arrays.set(name, value.slice());
         else (arrays.get(name) as HostData).set(value);
       }
+      if (until !== undefined && (arrays.get(until) as Floats).every((value) => value > 0)) break;
     }
   }
 

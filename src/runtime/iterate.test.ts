@@ -50,6 +50,14 @@ describe('a plan with an iterated stage', () => {
     );
   });
 
+  it('ends early once all values of the array named by `until` are positive', async () => {
+    const steps = { begin: Float64Array.of(-2.5, -0.5) };
+    const position = float('position', [2]);
+    const walk: IterateStage = { kind: 'iterate', count: 9, state: { position: 'begin' }, next: { position: add(position, 1) }, until: 'position' };
+    const { outputs } = await executor.run(createPlan([walk, { kind: 'whole', outputs: { end: add(position, 0) } }]), steps);
+    expect(outputs.end).toEqual(Float64Array.of(0.5, 2.5));
+  });
+
   it('holds the point it ends at fixed when later stages are differentiated', async () => {
     const stages: Stage[] = [
       { kind: 'whole', outputs: { start: mul(float('begin', [width, batch]), total(square(w))) } },

@@ -73,6 +73,8 @@ export interface IterateStage {
   readonly next: Readonly<Record<string, Tensor>>;
   /** Scalar inputs of the graph that differ from step to step, `count` values each. */
   readonly schedule?: Readonly<Record<string, readonly number[]>>;
+  /** An array of the state: the loop ends early once all its values are positive. */
+  readonly until?: string;
 }
 
 export type Stage = WholeStage | RowsStage | IterateStage | HostStage;
