@@ -5,9 +5,7 @@ import { Command } from 'commander';
 import type { Dataset } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
 import { UsageError } from '../experiment/errors.js';
-import { checkSetting } from '../experiment/resolve-settings.js';
-import { valueFromText } from '../experiment/setting-text.js';
-import type { SettingName, Settings } from '../experiment/settings.js';
+import type { Settings } from '../experiment/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
@@ -17,6 +15,7 @@ import { certificationProgress } from './certification-progress.js';
 import { certificationTable } from './certification-table.js';
 import type { Io, MakeCommand } from './command.js';
 import { fetchProgress } from './download-progress.js';
+import { setting, wholeNumber } from './flag-values.js';
 
 /** As Commander gives them: text where an option takes a value. */
 interface CertifyFlags {
@@ -93,10 +92,6 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   io.stderr.write(`verdicts in ${files.verdicts}, counterexamples in ${files.counterexamples}\n`);
 }
 
-/** A flag that means what a training setting means, checked as one. */
-const setting = <Name extends SettingName>(name: Name, text: string | undefined, where: string): Settings[Name] | undefined =>
-  text === undefined ? undefined : checkSetting(name, valueFromText(name, text), where);
-
 /** A setting from its flag or from what was certified. @throws UsageError if neither has it */
 function needed<Name extends 'dataset' | 'epsilon'>(
   name: Name,
@@ -107,13 +102,6 @@ function needed<Name extends 'dataset' | 'epsilon'>(
   if (flag === undefined && known === undefined) throw new UsageError(`--${name}: expected a value, got none, and ${path} does not say; give --${name}`);
   const value = flag === undefined ? setting(name, String(known), `${path}: ${name}`) : setting(name, flag, `--${name}`);
   return value as NonNullable<Settings[Name]>;
-}
-
-function wholeNumber(name: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= 1) return value;
-  throw new UsageError(`--${name}: expected a whole number of at least 1, got "${text}"`);
 }
 
 /** The limit, or none where all images are fewer. */

@@ -24,3 +24,17 @@ export class Interrupted extends Error {
   /** As a shell reports a process that a signal ended: 128 + 2. */
   readonly exitCode = 130;
 }
+
+/**
+ * How a command ends whose exit code says more than done or not: thrown as its last deed. Nothing is printed for it, unless something
+ * went wrong, its `cause`, which is then explained as any other error.
+ */
+export class ExitWith extends Error {
+  override name = 'ExitWith';
+  constructor(
+    readonly exitCode: number,
+    cause?: unknown,
+  ) {
+    super(`exit code ${exitCode}`, { cause });
+  }
+}

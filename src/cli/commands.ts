@@ -4,5 +4,6 @@ import type { MakeCommand } from './command.js';
 import { makeDataCommand } from './data.js';
 import { makePresetsCommand } from './presets.js';
 import { makeTrainCommand } from './train.js';
+import { makeVerifyCommand } from './verify.js';
 
-export const COMMANDS: readonly MakeCommand[] = [makeTrainCommand, makeCertifyCommand, makeDataCommand, makePresetsCommand];
+export const COMMANDS: readonly MakeCommand[] = [makeTrainCommand, makeCertifyCommand, makeVerifyCommand, makeDataCommand, makePresetsCommand];

@@ -1,13 +1,14 @@
 /**
  * The program `tautnet`: commands under one name, every error one line on stderr and an exit code.
  *
- * 0: done; 1: could not be done; 2: what was asked for cannot be; 130: interrupted. `TAUTNET_DEBUG=1` adds the stack.
+ * 0: done; 1: could not be done; 2: what was asked for cannot be; 130: interrupted; `verify` has codes of its own for its answers.
+ * `TAUTNET_DEBUG=1` adds the stack.
  */
 import { Command, CommanderError } from 'commander';
 import { Failure, UsageError } from '../experiment/errors.js';
 import { VERSION } from '../experiment/version.js';
 import { toFileError } from '../formats/file-error.js';
-import { Interrupted, type Io, type MakeCommand } from './command.js';
+import { ExitWith, Interrupted, type Io, type MakeCommand } from './command.js';
 
 /** Runs the program on arguments (without node and script) and returns its exit code; never throws, never exits. */
 export async function run(argv: readonly string[], commands: readonly MakeCommand[], io: Io): Promise<number> {
@@ -15,13 +16,16 @@ export async function run(argv: readonly string[], commands: readonly MakeComman
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return 0;
-  } catch (error) {
+  } catch (thrown) {
+    const ending = thrown instanceof ExitWith ? thrown : undefined;
+    if (ending !== undefined && ending.cause === undefined) return ending.exitCode;
+    const error = ending === undefined ? thrown : ending.cause;
     if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help')) return error.exitCode === 0 ? 0 : 2;
     const command = program.commands.find((candidate) => candidate.name() === argv[0])?.name();
     const { code, line } = explain(error, command === undefined ? 'tautnet' : `tautnet ${command}`);
     io.stderr.write(`tautnet: ${line}\n`);
     if (io.environment.TAUTNET_DEBUG === '1') io.stderr.write(`${stackOf(error)}\n`);
-    return code;
+    return ending?.exitCode ?? code;
   }
 }
 

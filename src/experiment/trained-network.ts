@@ -24,6 +24,8 @@ export interface TrainedNetwork {
     readonly clipBox?: boolean;
     readonly dataDir?: string;
   };
+  /** Its ONNX file: what any other tool would run. */
+  readonly file: string;
   /** Where verdicts on it belong unless somebody says otherwise. */
   readonly certificate: string;
 }
@@ -56,6 +58,7 @@ async function ofRun(path: string): Promise<TrainedNetwork> {
     network,
     parameters: decodeParameters(network, bytes, paths.parameters),
     trainedFor: { dataset, epsilon, clipBox, dataDir },
+    file: paths.network,
     certificate: join(path, 'certificate.jsonl'),
   };
 }
@@ -73,7 +76,8 @@ async function ofModel(path: string): Promise<TrainedNetwork> {
   try {
     const { network, parameters, metadata } = importOnnx(bytes, path);
     const name = basename(path).replace(/(\.onnx)?(\.gz)?$/, '');
-    return { network, parameters, trainedFor: { dataset: metadata.dataset, epsilon: metadata.epsilon }, certificate: `${name}.certificate.jsonl` };
+    const trainedFor = { dataset: metadata.dataset, epsilon: metadata.epsilon };
+    return { network, parameters, trainedFor, file: path, certificate: `${name}.certificate.jsonl` };
   } catch (error) {
     if (error instanceof FormatError) throw new UsageError(`${error.message}; expected the folder of a run or an ONNX file`, { cause: error });
     throw error;

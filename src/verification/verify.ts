@@ -127,7 +127,7 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
     );
     signal?.throwIfAborted();
     if (found === undefined) continue;
-    subproblems += new Set(open.map((index) => polytopes[index]?.box)).size;
+    subproblems = Math.max(subproblems, new Set(open.map((index) => polytopes[index]?.box)).size);
     open.forEach((index, k) => {
       bounds[index] = Math.max(bounds[index] as number, found[k]?.lower ?? Number.NEGATIVE_INFINITY);
     });

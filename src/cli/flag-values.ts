@@ -1,0 +1,25 @@
+/** Values of flags that belong to a command alone, or that mean what a training setting means, from their text. */
+import { UsageError } from '../experiment/errors.js';
+import { checkSetting } from '../experiment/resolve-settings.js';
+import { valueFromText } from '../experiment/setting-text.js';
+import type { SettingName, Settings } from '../experiment/settings.js';
+
+/** A flag that means what a training setting means, checked as one. @throws UsageError */
+export const setting = <Name extends SettingName>(name: Name, text: string | undefined, where: string): Settings[Name] | undefined =>
+  text === undefined ? undefined : checkSetting(name, valueFromText(name, text), where);
+
+/** @throws UsageError unless the text, if any, is a whole number of at least 1 */
+export function wholeNumber(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= 1) return value;
+  throw new UsageError(`--${name}: expected a whole number of at least 1, got "${text}"`);
+}
+
+/** @throws UsageError unless the text, if any, is a number above 0 */
+export function positiveNumber(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value) && value > 0) return value;
+  throw new UsageError(`--${name}: expected a number above 0, got "${text}"`);
+}

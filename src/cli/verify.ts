@@ -1,0 +1,116 @@
+/** `tautnet verify`: whether a network fulfils a property, with a proof's verdict or a counterexample. */
+import { stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { Command } from 'commander';
+import { UsageError } from '../experiment/errors.js';
+import { readVerificationTask } from '../experiment/verification-task.js';
+import { writeFileAtomic } from '../formats/atomic-file.js';
+import { encodeCounterexample } from '../formats/counterexample.js';
+import { type Verification, verify } from '../verification/verify.js';
+import { ExitWith, Interrupted, type Io, type MakeCommand } from './command.js';
+import { positiveNumber, setting, wholeNumber } from './flag-values.js';
+import { verificationProgress } from './verification-progress.js';
+
+/** As Commander gives them: text where an option takes a value. */
+interface VerifyFlags {
+  readonly timeout?: string;
+  readonly memory?: string;
+  readonly threads?: string;
+  readonly sound?: boolean;
+  readonly seed?: string;
+  readonly json?: boolean;
+  readonly results?: string;
+}
+
+const EXIT_CODES: Readonly<Record<Verification['verdict'], number>> = { unsat: 0, sat: 1, timeout: 3, unknown: 4 };
+/** Could not be done: `sat` has taken the program's usual 1. */
+const FAILED = 5;
+
+const AFTER_HELP = `
+The first line on stdout is the verdict: unsat (proved: no input of the property leads to an unsafe output), sat (a counterexample
+follows, confirmed by running the file itself), timeout or unknown.
+
+Exit codes: 0 unsat, 1 sat, 2 bad input, 3 timeout, 4 unknown, 5 could not be done, 130 interrupted.
+`;
+
+export const makeVerifyCommand: MakeCommand = (io) =>
+  new Command('verify')
+    .description('decide a property (VNN-LIB) of a network: a proof or a counterexample')
+    .argument('<network>', 'an ONNX file (.onnx, .onnx.gz), or the folder of a finished run')
+    .argument('<property>', 'a VNN-LIB file (.vnnlib, .vnnlib.gz)')
+    .option('--timeout <seconds>', 'give up after this long (default: never)')
+    .option('--memory <megabytes>', 'memory that may be used for open subproblems (default: a part of what is free)')
+    .option('--threads <count>', 'worker threads (default: available cores)')
+    .option('--sound', 'bounds with outward rounding only: proofs that hold for adversarially chosen weights too')
+    .option('--seed <count>', 'seed of the attack (default: 0)')
+    .option('--json', 'print one JSON object instead')
+    .option('--results <file>', "write the verdict and the counterexample to a file, as the verification competition's tools do")
+    .addHelpText('after', AFTER_HELP)
+    .action((network: string, property: string, flags: VerifyFlags) => verifyProperty(network, property, flags, io));
+
+async function verifyProperty(networkPath: string, propertyPath: string, flags: VerifyFlags, io: Io): Promise<never> {
+  try {
+    const answer = await answerOf(networkPath, propertyPath, flags, io);
+    throw new ExitWith(EXIT_CODES[answer.verdict]);
+  } catch (error) {
+    if (error instanceof ExitWith || error instanceof UsageError || error instanceof Interrupted) throw error;
+    throw new ExitWith(FAILED, error);
+  }
+}
+
+async function answerOf(networkPath: string, propertyPath: string, flags: VerifyFlags, io: Io): Promise<Verification> {
+  const started = performance.now();
+  const megabytes = wholeNumber('memory', flags.memory);
+  const timeout = positiveNumber('timeout', flags.timeout);
+  const options = {
+    threads: setting('threads', flags.threads, '--threads'),
+    seed: setting('seed', flags.seed, '--seed'),
+    sound: flags.sound,
+    ...(megabytes !== undefined && { memoryBytes: megabytes * 2 ** 20 }),
+  };
+  if (flags.results !== undefined) await checkResults(flags.results, [networkPath, propertyPath]);
+  const { network, parameters, property, model } = await readVerificationTask(networkPath, propertyPath);
+  const progress = verificationProgress(io.stderr);
+  try {
+    // Reading counts, too; what is left of the limit may be nothing, and then that is the answer.
+    const timeoutSeconds = timeout === undefined ? undefined : Math.max(1e-3, timeout - (performance.now() - started) / 1000);
+    const verification = await verify({
+      ...options,
+      network,
+      parameters,
+      property,
+      timeoutSeconds,
+      evaluate: (x) => model.run(x),
+      signal: io.signal,
+      progress: (state) => progress.update(state),
+    }).finally(() => progress.stop());
+    const text = resultText(verification);
+    if (flags.results !== undefined) await writeFileAtomic(flags.results, text);
+    io.stdout.write(flags.json ? `${JSON.stringify(jsonOf(verification))}\n` : text);
+    if (verification.reason !== undefined) io.stderr.write(`${verification.reason}\n`);
+    return verification;
+  } finally {
+    await model.close();
+  }
+}
+
+/** The competition's form: the verdict, and below `sat` the counterexample. */
+const resultText = ({ verdict, counterexample }: Verification): string =>
+  counterexample === undefined ? `${verdict}\n` : `${verdict}\n${encodeCounterexample({ inputs: counterexample.input, outputs: counterexample.output })}`;
+
+/** A verification with plain arrays. */
+const jsonOf = ({ counterexample, ...rest }: Verification) => ({
+  ...rest,
+  ...(counterexample && {
+    counterexample: { input: Array.from(counterexample.input), output: Array.from(counterexample.output), polytope: counterexample.polytope },
+  }),
+});
+
+/** Finds out before the search, not after, that there is no place for its result. */
+async function checkResults(file: string, inputs: readonly string[]): Promise<void> {
+  const isFolder = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+  if (!(await isFolder(dirname(file)))) throw new UsageError(`--results: expected a file in a folder that exists, got ${file}; create ${dirname(file)} first`);
+  if (await isFolder(file)) throw new UsageError(`--results: expected a file, ${file} is a folder; choose another`);
+  if (inputs.some((input) => resolve(input) === resolve(file)))
+    throw new UsageError(`--results: expected another file than those that are read, got ${file}; choose another`);
+}
