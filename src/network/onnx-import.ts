@@ -1,26 +1,50 @@
 /**
- * ONNX files as networks: chains and residual graphs of convolutions, linear layers, ReLUs, sums and element-wise affine arithmetic.
+ * ONNX files as networks: graphs of convolutions, linear layers, pools, ReLUs, sums, concatenations and element-wise affine arithmetic.
  *
- * The file is read operator by operator (`onnx/*`, one table entry each) into a draft that absorbs biases and batch normalisation,
- * then into layers. An operator that is not in the table is refused by name: a network that is only almost understood must not be certified.
+ * The file is read operator by operator (`onnx/*`, one table entry each) into a draft that absorbs biases, batch normalisation and
+ * rearrangements of features, then into layers. An operator that is not in the table is refused by name: a network that is only almost
+ * understood must not be certified.
  */
 import { FormatError } from '../formats/format-error.js';
 import { decodeOnnx, type OnnxModel } from '../formats/onnx.js';
 import { convolutionLayer } from './layers/convolution.js';
+import { type GroupedGeometry, groupedConvolutionLayer } from './layers/grouped-convolution.js';
 import { type Extents, featuresOf, joinLayer, type Layer, reluLayer } from './layers/layer.js';
 import { linearLayer } from './layers/linear.js';
 import { normalizeLayer } from './layers/normalize.js';
+import { poolingLayer } from './layers/pooling.js';
 import { scaleLayer } from './layers/scale.js';
+import { selectionLayer } from './layers/selection.js';
+import { transposedConvolutionLayer } from './layers/transposed-convolution.js';
 import { INPUT, type Network, type NetworkNode, network, parameterName } from './network.js';
-import { affineOperators } from './onnx/affine.js';
+import { concatenationOperators } from './onnx/concatenation.js';
+import { constantOperators } from './onnx/constants.js';
+import { convolutionOperators } from './onnx/convolution.js';
 import { type Activation, type Draft, type DraftNode, extentsOf, perStretch, sizeOf, type Value } from './onnx/draft.js';
 import { elementwiseOperators } from './onnx/elementwise.js';
-import { LARGEST_ACTIVATION, nodeTitle, type OperatorReader } from './onnx/operator.js';
+import { matrixOperators } from './onnx/matrix.js';
+import { LARGEST_ACTIVATION, nodeTitle, type OperatorReader, shapeText } from './onnx/operator.js';
 import { neededNodes } from './onnx/order.js';
 import { passingOperators } from './onnx/passing.js';
+import { poolingOperators } from './onnx/pooling.js';
+import { rearrangingOperators } from './onnx/rearranging.js';
+import { reshapingOperators } from './onnx/reshaping.js';
+import { materialized } from './onnx/view.js';
 
 const OPSETS = [7, 22] as const;
-const operators: ReadonlyMap<string, OperatorReader> = new Map(Object.entries({ ...affineOperators, ...elementwiseOperators, ...passingOperators }));
+const operators: ReadonlyMap<string, OperatorReader> = new Map(
+  Object.entries({
+    ...concatenationOperators,
+    ...constantOperators,
+    ...convolutionOperators,
+    ...elementwiseOperators,
+    ...matrixOperators,
+    ...passingOperators,
+    ...poolingOperators,
+    ...rearrangingOperators,
+    ...reshapingOperators,
+  }),
+);
 
 /** Standard operators that can be read. */
 export const importedOperators: readonly string[] = [...operators.keys()].sort();
@@ -34,9 +58,10 @@ export interface ImportedNetwork {
 }
 
 /**
- * Reads an ONNX model (or a gzip-compressed one, `.onnx.gz`) as a network on [C, H, W] pixels with float32 parameters.
+ * Reads an ONNX model (or a gzip-compressed one, `.onnx.gz`) as a network on one image's values in the file's row-major order, with
+ * float32 parameters. An output of several axes is flattened in that order too.
  *
- * One input [batch, …] and one output [batch, classes]; opsets 7 to 22; the batch extent fixed or symbolic. Biases and batch
+ * One input [batch, …] or without a batch axis, and one output; opsets 7 to 22; the batch extent fixed or symbolic. Biases and batch
  * normalisation are folded into the layer before them in float64; arithmetic on the input becomes the normalisation layer.
  * @param source what errors call the bytes, normally the file's path
  * @throws FormatError, one line: not an ONNX model, cut off, cyclic, or with an operator or a use of one that is not supported
@@ -44,15 +69,45 @@ export interface ImportedNetwork {
 export function importOnnx(bytes: Uint8Array, source = 'ONNX model'): ImportedNetwork {
   const model = decodeOnnx(bytes, source);
   if (model.opset < OPSETS[0] || model.opset > OPSETS[1]) throw new FormatError(`${source}: expected opset ${OPSETS.join(' to ')}, got ${model.opset}`);
-  const { input, batch, shape } = inputOf(model, source);
+  const input = inputOf(model, source);
+  try {
+    return networkOf(model, input, source);
+  } catch (error) {
+    // A first extent like 3 or 784 is a batch if the file treats it as one; otherwise it belongs to the only image.
+    if (!(error instanceof FormatError) || input.batch === undefined || input.batch === 1) throw error;
+    try {
+      return networkOf(model, { ...input, batch: 1, shape: [input.batch, ...input.shape], batchAxis: -1 }, source);
+    } catch {
+      throw error;
+    }
+  }
+}
+
+/** The network of a model whose input is understood so. */
+function networkOf(model: OnnxModel, input: Input, source: string): ImportedNetwork {
+  const { shape } = input;
+  if (sizeOf(shape) > LARGEST_ACTIVATION)
+    throw new FormatError(`${source}: expected an input of at most ${LARGEST_ACTIVATION} values an image, got [${shape.join(',')}]`);
   const output = onlyOne('output', model.outputs, source);
   const draft: Draft = [];
-  const last = readGraph(model, { input, batch, shape, output: output.name, source }, draft);
-  if (last.node !== draft.length - 1 || draft.length === 0)
-    throw new FormatError(`${source}: expected the output ${output.name} to be made by a layer, got the input itself`);
-  const { nodes, parameters } = assemble(draft, extentsOf(shape), source);
+  const last = readGraph(model, { ...input, input: input.name, output: output.name, source }, draft);
+  if (last.node === INPUT) throw new FormatError(`${source}: expected the output ${output.name} to be made by a layer, got the input itself`);
+  const { nodes, parameters } = assemble(needed(draft, last.node), extentsOf(shape), source);
   const net = network(model.metadata.architecture || model.name || 'imported', extentsOf(shape), nodes);
   return { network: net, parameters, metadata: model.metadata };
+}
+
+/** The draft's nodes up to `last` that it needs, renumbered: others were read for their shape alone. */
+function needed(draft: Draft, last: number): Draft {
+  const keep = new Set([last]);
+  for (let node = last; node >= 0; node--) if (keep.has(node)) for (const from of draft[node]?.inputs ?? []) keep.add(from);
+  keep.delete(INPUT);
+  const order = [...keep].sort((a, b) => a - b);
+  const moved = new Map(order.map((node, i) => [node, i]));
+  return order.map((node): DraftNode => {
+    const old = draft[node] as DraftNode;
+    return { ...old, inputs: old.inputs.map((from) => (from === INPUT ? INPUT : (moved.get(from) as number))) };
+  });
 }
 
 function onlyOne<T extends { name: string }>(what: string, values: readonly T[], source: string): T {
@@ -71,8 +126,16 @@ function onlyOne<T extends { name: string }>(what: string, values: readonly T[],
   return first;
 }
 
-/** The input that is not a constant, and its extents. */
-function inputOf(model: OnnxModel, source: string): { input: string; batch: number | undefined; shape: readonly number[] } {
+/** The input of a model, and its extents: [batch, …shape], or `shape` alone with a batch of 1. */
+interface Input {
+  readonly name: string;
+  readonly batch: number | undefined;
+  readonly shape: readonly number[];
+  readonly batchAxis: 0 | -1;
+}
+
+/** The input that is not a constant. One of a single axis has no batch. */
+function inputOf(model: OnnxModel, source: string): Input {
   const constants = new Set(model.initializers.map(({ name }) => name)); // files of IR version 3 list them as inputs too
   const { name, type, shape } = onlyOne(
     'input',
@@ -81,11 +144,12 @@ function inputOf(model: OnnxModel, source: string): { input: string; batch: numb
   );
   const show = shape === undefined ? 'no shape' : `[${shape.map((extent) => extent || '?').join(',')}]`;
   if (type !== 'FLOAT' && type !== 'DOUBLE') throw new FormatError(`${source}: expected the input ${name} to be float32 or float64, got ${type}`);
-  const [batch, ...extents] = shape ?? [];
+  const [first, ...rest] = shape ?? [];
+  const extents = rest.length === 0 && typeof first === 'number' ? [first] : rest;
   if (extents.length === 0 || !extents.every((extent): extent is number => Number.isSafeInteger(extent) && (extent as number) >= 1))
     throw new FormatError(`${source}: expected the input ${name} to be [batch, …] with fixed extents of one image, got ${show}`);
-  if (sizeOf(extents) > LARGEST_ACTIVATION) throw new FormatError(`${source}: expected an input of at most ${LARGEST_ACTIVATION} values an image, got ${show}`);
-  return { input: name, batch: typeof batch === 'number' ? batch : undefined, shape: extents };
+  const batch = rest.length === 0 ? 1 : typeof first === 'number' ? first : undefined;
+  return { name, batch, shape: extents, batchAxis: rest.length === 0 ? -1 : 0 };
 }
 
 interface Ends {
@@ -93,17 +157,19 @@ interface Ends {
   readonly output: string;
   readonly batch: number | undefined;
   readonly shape: readonly number[];
+  readonly batchAxis: 0 | -1;
   readonly source: string;
 }
 
 /** Reads every needed node into the draft; the activation of the output. */
-function readGraph(model: OnnxModel, { input, output, batch, shape, source }: Ends, draft: Draft): Activation {
+function readGraph(model: OnnxModel, { input, output, batch, shape, batchAxis, source }: Ends, draft: Draft): Activation {
   const order = neededNodes(model, output, source);
   const readers = new Map<string, number>([[output, 1]]);
-  for (const name of order.flatMap(({ inputs }) => inputs)) readers.set(name, (readers.get(name) ?? 0) + 1);
+  // Who reads only extents does not mind what becomes of the values.
+  for (const name of order.flatMap(({ opType, inputs }) => (opType === 'Shape' ? [] : inputs))) readers.set(name, (readers.get(name) ?? 0) + 1);
   const alone = (name: string) => readers.get(name) === 1;
   const values = new Map<string, Value>(model.initializers.map((tensor) => [tensor.name, { kind: 'constant', tensor }]));
-  values.set(input, { kind: 'activation', node: INPUT, shape, exclusive: alone(input) });
+  values.set(input, { kind: 'activation', node: INPUT, shape, batchAxis, exclusive: alone(input) });
   for (const node of order) {
     const reader = node.domain && node.domain !== 'ai.onnx' ? undefined : operators.get(node.opType);
     if (reader === undefined)
@@ -116,13 +182,18 @@ function readGraph(model: OnnxModel, { input, output, batch, shape, source }: En
       if (value === undefined && name !== '') throw new FormatError(`${source}: ${nodeTitle(node)} reads ${name}, an output that is not supported`);
       return value;
     });
-    const value = reader.read({ source, node, inputs, draft, input: extentsOf(shape), batch });
-    const name = node.outputs[0] ?? '';
-    values.set(name, value.kind === 'activation' ? { ...value, exclusive: value.exclusive && alone(name) } : value);
+    const made = reader.read({ source, node, inputs, draft, input: extentsOf(shape), batch });
+    const all: readonly Value[] = 'kind' in made ? [made] : made;
+    all.forEach((value, i) => {
+      const name = node.outputs[i] ?? '';
+      values.set(name, value.kind === 'activation' ? { ...value, exclusive: value.exclusive && alone(name) } : value);
+    });
   }
   const last = values.get(output);
   if (last?.kind !== 'activation') throw new FormatError(`${source}: expected the output ${output} to depend on the input, got a constant`);
-  return last;
+  if (batch !== 1 && (last.batchAxis ?? 0) !== 0)
+    throw new FormatError(`${source}: expected the output ${output} to have the batch as its first axis, got ${shapeText(last)}`);
+  return materialized(draft, last);
 }
 
 /** Layers and float32 parameters of a finished draft. */
@@ -144,10 +215,18 @@ function assemble(draft: Draft, input: Extents, source: string): { nodes: Networ
   return { nodes, parameters };
 }
 
+const isPlain = ({ groups = 1, dilation = [1, 1] }: GroupedGeometry): boolean => groups === 1 && dilation.every((d) => d === 1);
+
 function layerOf(node: DraftNode, input: Extents): Layer {
   switch (node.kind) {
     case 'convolution':
-      return convolutionLayer(node.input, node.geometry);
+      return isPlain(node.geometry) ? convolutionLayer(node.input, node.geometry) : groupedConvolutionLayer(node.input, node.geometry);
+    case 'transposed':
+      return transposedConvolutionLayer(node.input, node.geometry);
+    case 'selection':
+      return selectionLayer(node.input, node.output, node.view.table, node.view.constants);
+    case 'pooling':
+      return poolingLayer(node.input, node.output, node.table, node.factors);
     case 'linear':
       return linearLayer(node.input, node.output[0]);
     case 'relu':

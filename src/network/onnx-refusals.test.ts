@@ -31,16 +31,23 @@ describe('what cannot be certified is refused in one line', () => {
     'a matrix that does not fit': [{ ...linear, constants: [dense(8, 4)] }, /as many inputs, got x \[batch,7\], matrix \[8,4\]/],
     'a product of activations': [{ ...linear, nodes: [op('Mul', ['x', 'x'], 'y')] }, /Mul \(node the y\): expected a constant operand/],
     'a constant divided by the input': [{ ...linear, nodes: [op('Div', ['w', 'x'], 'y')], constants: [random('w', [7])] }, /not affine/],
-    'a constant that enlarges the image': [
-      { ...linear, input: ['N', 7, 1], nodes: [op('Add', ['x', 'w'], 'y')], constants: [random('w', [7])] },
-      /broadcasts to \[batch,7,1\]/,
+    'a constant that differs from image to image': [
+      { ...linear, nodes: [op('Add', ['x', 'w'], 'y')], constants: [random('w', [2, 7])] },
+      /the same for all images of a batch, got \[2,7\] beside \[batch,7\]/,
+    ],
+    'a constant that does not fit': [
+      { ...linear, nodes: [op('Add', ['x', 'w'], 'y')], constants: [random('w', [5])] },
+      /extents that broadcast, got an activation/,
     ],
     'a reshape that mixes images': [{ ...linear, nodes: [op('Reshape', ['x', 's'], 'y')], constants: [integers('s', [7, -1])] }, /keeps the batch/],
-    'a group convolution': [
-      { input: image, nodes: [op('Conv', ['x', 'cw'], 'y', { group: { int: 2 } })], constants: [random('cw', [2, 1, 3, 3])] },
-      /expected group 1, got 2/,
+    'a convolution whose groups do not divide its channels': [
+      { input: image, nodes: [op('Conv', ['x', 'cw'], 'y', { group: { int: 2 } })], constants: [random('cw', [3, 1, 3, 3])] },
+      /weights \[out,1,…\] in 2 groups, got \[3,1,3,3\]/,
     ],
-    'a dilated convolution': [{ input: image, nodes: [op('Conv', ['x', 'cw'], 'y', { dilations: { ints: [2, 2] } })], constants: [conv] }, /dilations \[1,1\]/],
+    'a dilation of nothing': [
+      { input: image, nodes: [op('Conv', ['x', 'cw'], 'y', { dilations: { ints: [0, 2] } })], constants: [conv] },
+      /dilations ≥ 1, got \[0,2\]/,
+    ],
     'a convolution larger than its input': [{ input: ['N', 2, 2, 2], nodes: [op('Conv', ['x', 'cw'], 'y')], constants: [conv] }, /extents ≥ 1, got \[3,0,1\]/],
     'absurd pads': [
       { input: image, nodes: [op('Conv', ['x', 'cw'], 'y', { pads: { ints: [60_000, 60_000, 0, 0] } })], constants: [conv] },

@@ -6,9 +6,9 @@
  * node; where it cannot be (behind a ReLU, at the input), it becomes a node of its own.
  */
 import type { OnnxTensor } from '../../formats/onnx.js';
-import type { ConvolutionGeometry } from '../layers/convolution.js';
-import { type Extents, featuresOf } from '../layers/layer.js';
-import { INPUT } from '../network.js';
+import type { GroupedGeometry } from '../layers/grouped-convolution.js';
+import type { Extents } from '../layers/layer.js';
+import type { TransposedGeometry } from '../layers/transposed-convolution.js';
 
 export interface Constant {
   readonly kind: 'constant';
@@ -21,8 +21,26 @@ export interface Activation {
   readonly node: number;
   /** Extents of one image: the ONNX shape without the batch. */
   readonly shape: readonly number[];
+  /** Where the file's shape has the batch: 0 if left out, −1 for nowhere, which files for a batch of one may do. */
+  readonly batchAxis?: number;
+  /** A selection of the node's features that has not become a node; undefined for all of them in their order. */
+  readonly view?: View;
   /** Whether nothing but the operator at hand reads it, so that its node may be changed. */
   readonly exclusive: boolean;
+}
+
+/**
+ * A selection of features that waits. Transposing, slicing and padding compute nothing, so they wait as tables: a linear layer takes
+ * them into its columns, element-wise layers let permutations pass, two of them in a row become one, and many undo each other. Only what
+ * is left before a layer that needs an order of its own becomes a node (`view.ts`).
+ */
+export interface View {
+  /** Features of the node that is looked at. */
+  readonly from: number;
+  /** For each feature of the activation the node's feature, or −1 for a constant. */
+  readonly table: Int32Array;
+  /** For each feature the constant where the table says −1; zeros if left out. */
+  readonly constants?: Float64Array;
 }
 
 export type Value = Constant | Activation;
@@ -34,11 +52,14 @@ export interface DraftWeights {
 }
 
 export type DraftNode = { readonly inputs: readonly number[]; readonly output: Extents } & (
-  | ({ readonly kind: 'convolution'; readonly input: Extents; readonly geometry: ConvolutionGeometry } & DraftWeights)
+  | ({ readonly kind: 'convolution'; readonly input: Extents; readonly geometry: GroupedGeometry } & DraftWeights)
+  | ({ readonly kind: 'transposed'; readonly input: Extents; readonly geometry: TransposedGeometry } & DraftWeights)
   | ({ readonly kind: 'linear'; readonly input: Extents } & DraftWeights)
   | ({ readonly kind: 'scale' } & DraftWeights)
   | { readonly kind: 'relu' }
   | { readonly kind: 'join' }
+  | { readonly kind: 'selection'; readonly input: Extents; readonly view: View }
+  | { readonly kind: 'pooling'; readonly input: Extents; readonly table: Int32Array; readonly factors: Float64Array }
 );
 
 /** Grows while operators are read. */
@@ -60,30 +81,4 @@ export function perStretch(values: Float64Array, count: number): Float64Array | 
   const stretch = values.length / count;
   const firsts = Float64Array.from({ length: count }, (_, i) => values[i * stretch] as number);
   return values.every((value, i) => value === firsts[Math.floor(i / stretch)]) ? firsts : undefined;
-}
-
-/** s∘(W x + b) + t as weights, with one s and t per row. */
-function scaledRows({ weight, bias }: DraftWeights, scale: Float64Array, shift: Float64Array): DraftWeights {
-  const row = weight.length / bias.length;
-  return {
-    weight: weight.map((w, i) => w * (scale[Math.floor(i / row)] as number)),
-    bias: bias.map((b, i) => b * (scale[i] as number) + (shift[i] as number)),
-  };
-}
-
-/** x ↦ s∘x + t with one s and one t per feature. */
-export function elementwiseAffine(draft: Draft, x: Activation, scale: Float64Array, shift: Float64Array): Activation {
-  if (scale.every((s) => s === 1) && shift.every((t) => t === 0)) return x;
-  const before = x.node === INPUT ? undefined : draft[x.node];
-  if (x.exclusive && before !== undefined && 'weight' in before) {
-    const rows = before.bias.length;
-    const [rowScale, rowShift] = [perStretch(scale, rows), perStretch(shift, rows)];
-    if (rowScale && rowShift) {
-      draft[x.node] = { ...before, ...scaledRows(before, rowScale, rowShift) };
-      return x;
-    }
-  }
-  const output = extentsOf(x.shape);
-  if (featuresOf(output) !== scale.length) throw new RangeError(`expected ${featuresOf(output)} factors, got ${scale.length}`);
-  return append(draft, { kind: 'scale', inputs: [x.node], output, weight: scale, bias: shift }, x.shape);
 }

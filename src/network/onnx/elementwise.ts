@@ -1,27 +1,39 @@
 /** Relu, joins, arithmetic with constants, and batch normalisation at inference. */
-import { type Activation, append, elementwiseAffine, extentsOf, sizeOf, type Value } from './draft.js';
-import { activation, type Call, describeValue, floats, integer, type OperatorReader, real, refuse } from './operator.js';
+import { batchAxisOf, broadcasted, broadcastedActivation, checkSize, commonShape, sameType } from './arrangement.js';
+import { type Activation, append, type Constant, extentsOf, sizeOf, type Value } from './draft.js';
+import {
+  activation,
+  anyActivation,
+  type Call,
+  describeValue,
+  fileShape,
+  floats,
+  integer,
+  type OperatorReader,
+  real,
+  refuse,
+  SYMBOLIC_BATCH,
+} from './operator.js';
+import { elementwiseAffine, materialized, nodeExtents, pointwise } from './view.js';
 
-/** A constant input as one value per feature of x [batch, …shape], by ONNX broadcasting; it may not enlarge x or differ along the batch. */
-function perFeature(call: Call, index: number, { shape }: Activation): Float64Array {
-  const { shape: from, values } = floats(call, index);
-  const full = [1, ...shape];
-  const aligned = [...Array(Math.max(0, full.length - from.length)).fill(1), ...from] as number[];
-  if (aligned.length !== full.length || aligned.some((extent, i) => extent !== 1 && extent !== full[i]))
-    refuse(call, `a constant that broadcasts to [batch,${shape.join(',')}]`, `[${from.join(',')}]`);
-  const strides = aligned.map((extent, i) => (extent === 1 ? 0 : sizeOf(aligned.slice(i + 1))));
-  const out = new Float64Array(sizeOf(shape));
-  for (let i = 0; i < out.length; i++) {
-    let rest = i;
-    let offset = 0;
-    for (let axis = full.length - 1; axis > 0; axis--) {
-      const extent = full[axis] as number;
-      offset += (rest % extent) * (strides[axis] as number);
-      rest = Math.floor(rest / extent);
-    }
-    out[i] = values[offset] as number;
-  }
-  return out;
+/** A constant input as one value per feature of x, by ONNX broadcasting; it may not enlarge x or differ along the batch. */
+export function constantPerFeature(call: Call, index: number, x: Activation): Float64Array {
+  const { shape, values } = floats(call, index);
+  const full = fileShape(x);
+  const common = commonShape([shape, full]);
+  if (common === undefined || common.length !== full.length || common.some((extent, i) => extent !== full[i]))
+    refuse(call, `a constant that broadcasts to ${describeValue(x).replace(/^.* /, '')}`, `[${shape.join(',')}]`);
+  const spread = broadcasted(call, { kind: 'constant', tensor: { name: '', shape, data: values } }, full) as Constant;
+  return spread.tensor.data as Float64Array;
+}
+
+/** x repeated to the extents that broadcasting gives it with the other inputs. */
+function enlarged(call: Call, x: Activation): Activation {
+  const full = fileShape(x);
+  const common = commonShape(call.inputs.map((value) => (value ? fileShape(value) : [])));
+  if (common === undefined) refuse(call, 'extents that broadcast', call.inputs.map(describeValue).join(' and '));
+  const same = common.length === full.length && common.every((extent, i) => extent === full[i]);
+  return same ? x : broadcastedActivation(call, x, common);
 }
 
 /** One feature's s and t of x ↦ s·x + t, where c is the constant operand. */
@@ -30,8 +42,8 @@ type Rule = (c: number, constantFirst: boolean) => readonly [scale: number, shif
 /** Arithmetic of an activation and a constant, in either order. */
 function withConstant(call: Call, rule: Rule): Activation {
   const constantFirst = call.inputs[0]?.kind === 'constant';
-  const x = activation(call, constantFirst ? 1 : 0);
-  const c = perFeature(call, constantFirst ? 0 : 1, x);
+  const x = enlarged(call, anyActivation(call, constantFirst ? 1 : 0));
+  const c = constantPerFeature(call, constantFirst ? 0 : 1, x);
   const scale = new Float64Array(c.length);
   const shift = new Float64Array(c.length);
   c.forEach((value, i) => {
@@ -42,38 +54,119 @@ function withConstant(call: Call, rule: Rule): Activation {
   return elementwiseAffine(call.draft, x, scale, shift);
 }
 
-const arithmetic = (rule: Rule): OperatorReader => ({
+/** Arithmetic of constants alone: what files compute their shapes with. */
+function ofConstants(call: Call, compute: (a: number, b: number) => number): Constant {
+  const [a, b] = call.inputs as readonly [Constant, Constant];
+  const shape = commonShape([a.tensor.shape, b.tensor.shape]);
+  if (shape === undefined || a.tensor.data.constructor !== b.tensor.data.constructor)
+    refuse(call, 'constants of one type whose extents broadcast', `${describeValue(a)} and ${describeValue(b)}`);
+  checkSize(call, a, shape);
+  const numbers = (value: Constant) => Array.from((broadcasted(call, value, shape) as Constant).tensor.data as ArrayLike<number | bigint>, Number);
+  const [left, right] = [numbers(a), numbers(b)];
+  const { data } = a.tensor;
+  const whole = !(data instanceof Float32Array || data instanceof Float64Array);
+  const values = left.map((p, i) => {
+    const q = right[i] as number;
+    if (whole && (p === SYMBOLIC_BATCH || q === SYMBOLIC_BATCH)) refuse(call, 'arithmetic that does not depend on the batch', 'its symbolic extent');
+    const value = whole ? Math.trunc(compute(p, q)) : compute(p, q);
+    if (whole && !Number.isSafeInteger(value)) refuse(call, 'integers below 2⁵³', `${value}`);
+    return value;
+  });
+  return { kind: 'constant', tensor: { name: '', shape, data: sameType(data, values) } };
+}
+
+const arithmetic = (rule: Rule, compute: (a: number, b: number) => number): OperatorReader => ({
   attributes: [],
   read(call) {
-    if (call.inputs.filter((value) => value?.kind === 'activation').length > 1)
-      refuse(call, 'a constant operand', `${call.inputs.map(describeValue).join(' and ')}`);
-    return withConstant(call, rule);
+    const activations = call.inputs.filter(isActivation).length;
+    if (call.inputs.length !== 2 || activations > 1) refuse(call, 'a constant operand', `${call.inputs.map(describeValue).join(' and ')}`);
+    return activations === 0 ? ofConstants(call, compute) : withConstant(call, rule);
   },
 });
 
-/** The sum of activations of one shape. */
-function join(call: Call): Activation {
-  const terms = call.inputs.map((_, i) => activation(call, i));
+const sameTable = (a: Activation, b: Activation): boolean =>
+  a.view === b.view ||
+  (a.view !== undefined && b.view !== undefined && a.view.table.length === b.view.table.length && a.view.table.every((row, i) => row === b.view?.table[i]));
+
+/** The sum of activations, with the batch on one axis. Where all are seen through one table, so is their sum. */
+function joined(call: Call, terms: readonly Activation[]): Activation {
   const first = terms[0] as Activation;
-  if (terms.some(({ shape }) => shape.length !== first.shape.length || shape.some((extent, i) => extent !== first.shape[i])))
-    refuse(call, 'activations of one shape', call.inputs.map(describeValue).join(' and '));
+  if (terms.some((term) => batchAxisOf(call, term) !== batchAxisOf(call, first)))
+    refuse(call, 'activations with the batch on one axis', call.inputs.map(describeValue).join(' and '));
   if (terms.length === 1) return first;
-  return append(call.draft, { kind: 'join', inputs: terms.map(({ node }) => node), output: extentsOf(first.shape) }, first.shape);
+  const together = terms.every((term) => sameTable(term, first) && term.view?.constants === undefined && term.view?.from === first.view?.from);
+  const plain = together ? terms : terms.map((term) => materialized(call.draft, term));
+  const output = together ? nodeExtents(call.draft, first) : extentsOf(first.shape);
+  const sum = append(call.draft, { kind: 'join', inputs: plain.map(({ node }) => node), output }, first.shape);
+  return { ...(plain[0] as Activation), ...sum };
 }
 
-const isActivation = (value: Value | undefined): boolean => value?.kind === 'activation';
+const isActivation = (value: Value | undefined): value is Activation => value?.kind === 'activation';
 
 const add: OperatorReader = {
   attributes: [],
-  read: (call) => (call.inputs.every(isActivation) ? join(call) : withConstant(call, (c) => [1, c])),
+  read(call) {
+    if (call.inputs.length === 2 && call.inputs.every(isActivation))
+      return joined(
+        call,
+        call.inputs.map((x) => enlarged(call, x as Activation)),
+      );
+    return addends.read(call);
+  },
+};
+
+const addends = arithmetic(
+  (c) => [1, c],
+  (a, b) => a + b,
+);
+
+/** Activations are joined, then constants are added one by one. */
+const sum: OperatorReader = {
+  attributes: [],
+  read(call) {
+    const activations = call.inputs.filter(isActivation);
+    if (activations.length === 0) return refuse(call, 'an input that depends on the network’s input', call.inputs.map(describeValue).join(' and '));
+    let total = joined(
+      call,
+      activations.map((x) => enlarged(call, x)),
+    );
+    call.inputs.forEach((value, index) => {
+      if (isActivation(value)) return;
+      const c = constantPerFeature(call, index, total);
+      total = elementwiseAffine(call.draft, total, new Float64Array(c.length).fill(1), c);
+    });
+    return total;
+  },
+};
+
+/** s·x for every feature. */
+function times(call: Call, x: Activation, s: number): Activation {
+  const size = sizeOf(x.shape);
+  return elementwiseAffine(call.draft, x, new Float64Array(size).fill(s), new Float64Array(size));
+}
+
+const difference = arithmetic(
+  (c, first) => (first ? [-1, c] : [1, -c]),
+  (a, b) => a - b,
+);
+
+const sub: OperatorReader = {
+  attributes: [],
+  read(call) {
+    const [a, b] = call.inputs;
+    if (call.inputs.length !== 2 || !isActivation(a) || !isActivation(b)) return difference.read(call);
+    return joined(call, [enlarged(call, a), times(call, enlarged(call, b), -1)]);
+  },
+};
+
+const negation: OperatorReader = {
+  attributes: [],
+  read: (call) => times(call, anyActivation(call), -1),
 };
 
 const relu: OperatorReader = {
   attributes: [],
-  read(call) {
-    const x = activation(call);
-    return append(call.draft, { kind: 'relu', inputs: [x.node], output: extentsOf(x.shape) }, x.shape);
-  },
+  read: (call) => pointwise(call.draft, anyActivation(call), (inputs, output) => ({ kind: 'relu', inputs, output })),
 };
 
 /** y = γ (x − μ)/√(σ² + ϵ) + β per channel, with the statistics in the file (Ioffe, Szegedy 2015, arXiv 1502.03167). */
@@ -106,10 +199,17 @@ const batchNormalization: OperatorReader = {
 
 export const elementwiseOperators: Readonly<Record<string, OperatorReader>> = {
   Add: add,
-  Sum: { attributes: [], read: join },
-  Sub: arithmetic((c, first) => (first ? [-1, c] : [1, -c])),
-  Mul: arithmetic((c) => [c, 0]),
-  Div: arithmetic((c, first) => (first ? undefined : [1 / c, 0])),
+  Sum: sum,
+  Sub: sub,
+  Mul: arithmetic(
+    (c) => [c, 0],
+    (a, b) => a * b,
+  ),
+  Div: arithmetic(
+    (c, first) => (first ? undefined : [1 / c, 0]),
+    (a, b) => a / b,
+  ),
+  Neg: negation,
   Relu: relu,
   BatchNormalization: batchNormalization,
 };

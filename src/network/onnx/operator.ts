@@ -1,8 +1,9 @@
-/** What reading one ONNX operator takes: a table entry with the attributes it knows, and a function from its inputs to its first output. */
+/** What reading one ONNX operator takes: a table entry with the attributes it knows, and a function from its inputs to its outputs. */
 import { FormatError } from '../../formats/format-error.js';
 import type { OnnxNode, OnnxTensor } from '../../formats/onnx.js';
 import type { Extents } from '../layers/layer.js';
 import { type Activation, type Draft, sizeOf, type Value } from './draft.js';
+import { materialized } from './view.js';
 
 /** Most values of one activation of one image; more than any classifier of images has, and still affordable. */
 export const LARGEST_ACTIVATION = 2 ** 22;
@@ -16,14 +17,21 @@ export interface Call {
   readonly draft: Draft;
   /** Extents of the network's input. */
   readonly input: Extents;
-  /** The input's batch extent, where the file fixes it. */
+  /**
+   * The input's batch extent, where the file fixes it; also 1 where the input has no batch axis. With 1 the batch is an axis like others
+   * and may be moved, merged and dropped; otherwise images have to stay apart.
+   */
   readonly batch: number | undefined;
 }
+
+/** What stands for a symbolic batch in shapes that a file computes: −1 and 0 mean something to Reshape already. */
+export const SYMBOLIC_BATCH = -2_000_000_011;
 
 export interface OperatorReader {
   /** Attributes that the reader takes into account; others are refused, as they might change the meaning. */
   readonly attributes: readonly string[];
-  read(call: Call): Value;
+  /** One value, or one for each output of an operator that has several. */
+  read(call: Call): Value | readonly Value[];
 }
 
 /** "Conv (node conv1)" */
@@ -33,18 +41,42 @@ export function refuse({ source, node }: Pick<Call, 'source' | 'node'>, expected
   throw new FormatError(`${source}: ${nodeTitle(node)}: expected ${expected}, got ${got}`);
 }
 
-export const describeValue = (value: Value | undefined): string =>
-  value === undefined
-    ? 'nothing'
-    : value.kind === 'constant'
-      ? `a constant [${value.tensor.shape.join(',')}]`
-      : `an activation [batch,${value.shape.join(',')}]`;
+/** Extents of a value in the file; the batch counts as 1. */
+export function fileShape(value: Value): readonly number[] {
+  if (value.kind === 'constant') return value.tensor.shape;
+  const { shape, batchAxis = 0 } = value;
+  return batchAxis < 0 ? shape : [...shape.slice(0, batchAxis), 1, ...shape.slice(batchAxis)];
+}
 
-/** Input `index` as an activation of at most LARGEST_ACTIVATION values. */
-export function activation(call: Call, index = 0): Activation {
+/** "[batch,3,32,32]" */
+export function shapeText(value: Value): string {
+  const axis = value.kind === 'constant' ? -1 : (value.batchAxis ?? 0);
+  return `[${fileShape(value)
+    .map((extent, i) => (i === axis ? 'batch' : extent))
+    .join(',')}]`;
+}
+
+export const describeValue = (value: Value | undefined): string =>
+  value === undefined ? 'nothing' : `${value.kind === 'constant' ? 'a constant' : 'an activation'} ${shapeText(value)}`;
+
+/** Input `index` as an activation whose batch may be anywhere and whose features may be a view. */
+export function anyActivation(call: Call, index = 0): Activation {
   const value = call.inputs[index];
   if (value?.kind !== 'activation') refuse(call, `input ${index} to depend on the network's input`, describeValue(value));
   return value;
+}
+
+/** Input `index` as an activation [batch, …] that is the output of a node. */
+export function activation(call: Call, index = 0): Activation {
+  const x = anyActivation(call, index);
+  if ((x.batchAxis ?? 0) !== 0) refuse(call, `input ${index} to have the batch as its first axis`, describeValue(x));
+  return materialized(call.draft, x);
+}
+
+/** An activation's shape from extents in the file, the batch counting as 1 on `axis` (−1: nowhere); a batch of one may be any first axis of 1. */
+export function imageShape({ batch }: Call, shape: readonly number[], axis: number): Pick<Activation, 'shape' | 'batchAxis'> {
+  const at = batch === 1 ? (shape[0] === 1 ? 0 : -1) : axis;
+  return { shape: shape.filter((_, i) => i !== at), batchAxis: at };
 }
 
 /** Input `index` as a constant of any type. */
@@ -61,6 +93,28 @@ export function floats(call: Call, index: number): { shape: readonly number[]; v
   return { shape, values: Float64Array.from(data) };
 }
 
+/** Input `index` as a list of integers, such as a shape or axes. */
+export function integerList(call: Call, index: number): number[] {
+  const { data } = constant(call, index);
+  if (!(data instanceof BigInt64Array || data instanceof Int32Array)) refuse(call, `input ${index} to hold int64 or int32 values`, 'other ones');
+  return Array.from(data as ArrayLike<number | bigint>, Number);
+}
+
+/** Integers that older opsets have as an attribute and newer ones as input `index`; undefined where neither is there. */
+export function attributeOrInput(call: Call, name: string, index: number): number[] | undefined {
+  const attribute = call.node.attributes[name];
+  if (attribute === undefined) return call.inputs[index] === undefined ? undefined : integerList(call, index);
+  if ('ints' in attribute) return [...attribute.ints];
+  return refuse(call, `attribute ${name} to be a list of integers`, Object.keys(attribute).join());
+}
+
+/** An axis counted from either end. */
+export function axisOf(call: Call, axis: number, rank: number): number {
+  const at = axis < 0 ? axis + rank : axis;
+  if (!Number.isSafeInteger(at) || at < 0 || at >= rank) refuse(call, `an axis from ${-rank} to ${rank - 1}`, `${axis}`);
+  return at;
+}
+
 /** Attributes by kind, with the value that the standard gives those left out. */
 export function integer(call: Call, name: string, otherwise: number): number {
   const attribute = call.node.attributes[name];
@@ -71,6 +125,11 @@ export function real(call: Call, name: string, otherwise: number): number {
   const attribute = call.node.attributes[name];
   if (attribute === undefined) return otherwise;
   return 'float' in attribute ? attribute.float : refuse(call, `attribute ${name} to be a number`, Object.keys(attribute).join());
+}
+export function text(call: Call, name: string, otherwise: string): string {
+  const attribute = call.node.attributes[name];
+  if (attribute === undefined) return otherwise;
+  return 'string' in attribute ? attribute.string : refuse(call, `attribute ${name} to be text`, Object.keys(attribute).join());
 }
 export function integers(call: Call, name: string, otherwise: readonly number[]): readonly number[] {
   const attribute = call.node.attributes[name];

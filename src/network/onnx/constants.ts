@@ -1,0 +1,71 @@
+/** Constants that files compute, most of them for shapes: Constant, Shape, ConstantOfShape, Range. */
+import type { OnnxTensor } from '../../formats/onnx.js';
+import { batchAxisOf, checkSize, sameType } from './arrangement.js';
+import { sizeOf } from './draft.js';
+import { type Call, constant, fileShape, integer, integerList, type OperatorReader, refuse, SYMBOLIC_BATCH } from './operator.js';
+
+const constantNode: OperatorReader = {
+  attributes: ['value', 'value_float', 'value_floats', 'value_int', 'value_ints'],
+  read(call) {
+    const [attribute, ...others] = Object.values(call.node.attributes);
+    if (attribute === undefined || others.length > 0) refuse(call, 'one value', `${Object.keys(call.node.attributes).length}`);
+    return { kind: 'constant', tensor: constantTensor(call, attribute) };
+  },
+};
+
+function constantTensor(call: Call, attribute: Call['node']['attributes'][string]): OnnxTensor {
+  const name = call.node.outputs[0] ?? '';
+  if ('tensor' in attribute) return { ...attribute.tensor, name };
+  if ('float' in attribute) return { name, shape: [], data: Float32Array.of(attribute.float) };
+  if ('floats' in attribute) return { name, shape: [attribute.floats.length], data: Float32Array.from(attribute.floats) };
+  if ('int' in attribute) return { name, shape: [], data: BigInt64Array.of(BigInt(attribute.int)) };
+  if ('ints' in attribute) return { name, shape: [attribute.ints.length], data: BigInt64Array.from(attribute.ints, BigInt) };
+  return refuse(call, 'numbers', Object.keys(attribute).join());
+}
+
+/** Extents as int64; those of a symbolic batch as SYMBOLIC_BATCH, which Reshape, Expand and Slice understand. */
+const shapeOf: OperatorReader = {
+  attributes: ['end', 'start'],
+  read(call) {
+    const value = call.inputs[0] ?? refuse(call, 'an input', 'none');
+    const batch = batchAxisOf(call, value);
+    const extents = fileShape(value).map((extent, axis) => (axis === batch ? (call.batch ?? SYMBOLIC_BATCH) : extent));
+    const part = extents.slice(integer(call, 'start', 0), integer(call, 'end', extents.length));
+    return { kind: 'constant', tensor: { name: '', shape: [part.length], data: BigInt64Array.from(part, BigInt) } };
+  },
+};
+
+/** One value everywhere. It is the same for all images, so that 1 will do for the batch. */
+const constantOfShape: OperatorReader = {
+  attributes: ['value'],
+  read(call) {
+    const shape = integerList(call, 0).map((extent) => (extent === SYMBOLIC_BATCH ? 1 : extent));
+    if (shape.some((extent) => extent < 0)) refuse(call, 'extents ≥ 0', `[${shape.join(',')}]`);
+    checkSize(call, { kind: 'constant' }, shape);
+    const { value } = call.node.attributes;
+    if (value !== undefined && !('tensor' in value)) refuse(call, 'attribute value to be a tensor', Object.keys(value).join());
+    const data = value?.tensor.data ?? Float32Array.of(0);
+    return { kind: 'constant', tensor: { name: '', shape, data: sameType(data, new Array<number>(sizeOf(shape)).fill(Number(data[0] ?? 0))) } };
+  },
+};
+
+const range: OperatorReader = {
+  attributes: [],
+  read(call) {
+    const { data } = constant(call, 0);
+    const [start, limit, delta] = [0, 1, 2].map((index) => Number(constant(call, index).data[0])) as [number, number, number];
+    const count = Math.max(0, Math.ceil((limit - start) / delta));
+    if (!Number.isSafeInteger(count) || [start, limit, delta].includes(SYMBOLIC_BATCH))
+      refuse(call, 'a range of fixed length', `${start} to ${limit} by ${delta}`);
+    checkSize(call, { kind: 'constant' }, [count]);
+    const values = Array.from({ length: count }, (_, i) => start + i * delta);
+    return { kind: 'constant', tensor: { name: '', shape: [count], data: sameType(data, values) } };
+  },
+};
+
+export const constantOperators: Readonly<Record<string, OperatorReader>> = {
+  Constant: constantNode,
+  Shape: shapeOf,
+  ConstantOfShape: constantOfShape,
+  Range: range,
+};

@@ -1,0 +1,109 @@
+/** Views of draft nodes: put one behind another, let pass by element-wise layers, or made into nodes where the order of features matters. */
+import { type Extents, featuresOf } from '../layers/layer.js';
+import { INPUT } from '../network.js';
+import { type Activation, append, type Draft, type DraftNode, type DraftWeights, extentsOf, perStretch, sizeOf, type View } from './draft.js';
+
+/** A look at x through one more table: entry i is x's feature table[i], or constants[i] where that is −1. */
+export function through(x: Activation, table: Int32Array, constants?: Float64Array): View | undefined {
+  const from = x.view?.from ?? sizeOf(x.shape);
+  const { table: inner, constants: innerConstants } = x.view ?? {};
+  const composed = inner ? table.map((i) => (i < 0 ? -1 : (inner[i] as number))) : table;
+  const filled = constants || innerConstants ? Float64Array.from(table, (i, k) => (i < 0 ? (constants?.[k] ?? 0) : (innerConstants?.[i] ?? 0))) : undefined;
+  const all = composed.length === from && composed.every((row, i) => row === i);
+  return all ? undefined : { from, table: composed, constants: filled };
+}
+
+/** Whether each feature of the node is seen exactly once. */
+export function isPermutation({ from, table }: View): boolean {
+  if (table.length !== from) return false;
+  const seen = new Uint8Array(from);
+  for (const row of table) {
+    if (row < 0 || seen[row]) return false;
+    seen[row] = 1;
+  }
+  return true;
+}
+
+/** Extents of the output of x's node, whatever of it is seen. */
+export function nodeExtents(draft: Draft, x: Activation): Extents {
+  if (x.view === undefined) return extentsOf(x.shape);
+  return x.node === INPUT ? [x.view.from, 1, 1] : (draft[x.node] as DraftNode).output;
+}
+
+/** The same activation as the output of a node of its own: a selection, or a linear layer whose rows are selected. */
+export function materialized(draft: Draft, x: Activation): Activation {
+  const { view } = x;
+  if (view === undefined) return x;
+  const plain: Activation = { ...x, view: undefined };
+  const before = x.node === INPUT ? undefined : draft[x.node];
+  if (x.exclusive && before?.kind === 'linear' && view.table.length <= before.bias.length) {
+    draft[x.node] = { ...before, ...selectedRows(before, view), output: [view.table.length, 1, 1] };
+    return plain;
+  }
+  const known = draft.findIndex((node) => node.kind === 'selection' && node.view === view && node.inputs[0] === x.node);
+  if (known >= 0) return { ...plain, node: known, exclusive: false };
+  const node: DraftNode = { kind: 'selection', inputs: [x.node], input: nodeExtents(draft, x), output: extentsOf(x.shape), view };
+  return { ...plain, ...append(draft, node, x.shape) };
+}
+
+/** Rows of W x + b that a view selects; its constants are rows of zeros with a bias. */
+function selectedRows({ weight, bias }: DraftWeights, { table, constants }: View): DraftWeights {
+  const width = weight.length / bias.length;
+  const selected = new Float64Array(table.length * width);
+  table.forEach((row, i) => {
+    if (row >= 0) selected.set(weight.subarray(row * width, (row + 1) * width), i * width);
+  });
+  return { weight: selected, bias: Float64Array.from(table, (row, i) => (row < 0 ? (constants?.[i] ?? 0) : (bias[row] as number))) };
+}
+
+/** A layer that acts on each feature alone, `make` given what it reads and its extents: permutations of features stay behind it. */
+export function pointwise(draft: Draft, x: Activation, make: (inputs: readonly [number], output: Extents) => DraftNode): Activation {
+  if (x.view && !isPermutation(x.view)) return pointwise(draft, materialized(draft, x), make);
+  return { ...x, ...append(draft, make([x.node], nodeExtents(draft, x)), x.shape) };
+}
+
+/** s∘(W x + b) + t as weights, with one s and t per row: of a transposed convolution per output channel. */
+function scaledRows(node: DraftNode & DraftWeights, scale: Float64Array, shift: Float64Array): DraftWeights {
+  const { weight, bias } = node;
+  const row = weight.length / bias.length;
+  let outputOf = (i: number): number => Math.floor(i / row);
+  if (node.kind === 'transposed') {
+    // W is [in, out/groups, kernel]: an input channel feeds the output channels of its group.
+    const { channels, groups = 1, kernel } = node.geometry;
+    const [taps, each] = [sizeOf(kernel), channels / groups];
+    const inputsEach = node.input[0] / groups;
+    outputOf = (i) => Math.floor(i / (taps * each * inputsEach)) * each + (Math.floor(i / taps) % each);
+  }
+  return {
+    weight: weight.map((w, i) => w * (scale[outputOf(i)] as number)),
+    bias: bias.map((b, i) => b * (scale[i] as number) + (shift[i] as number)),
+  };
+}
+
+/** x ↦ s∘x + t with one s and one t per feature. */
+export function elementwiseAffine(draft: Draft, x: Activation, scale: Float64Array, shift: Float64Array): Activation {
+  if (scale.every((s) => s === 1) && shift.every((t) => t === 0)) return x;
+  const { view } = x;
+  if (view) {
+    if (!isPermutation(view)) return elementwiseAffine(draft, materialized(draft, x), scale, shift);
+    const [nodeScale, nodeShift] = [new Float64Array(view.from), new Float64Array(view.from)];
+    view.table.forEach((row, i) => {
+      nodeScale[row] = scale[i] as number;
+      nodeShift[row] = shift[i] as number;
+    });
+    const { node, exclusive } = elementwiseAffine(draft, { ...x, view: undefined, shape: nodeExtents(draft, x) }, nodeScale, nodeShift);
+    return { ...x, node, exclusive };
+  }
+  const before = x.node === INPUT ? undefined : draft[x.node];
+  if (x.exclusive && before !== undefined && 'weight' in before) {
+    const rows = before.bias.length;
+    const [rowScale, rowShift] = [perStretch(scale, rows), perStretch(shift, rows)];
+    if (rowScale && rowShift) {
+      draft[x.node] = { ...before, ...scaledRows(before, rowScale, rowShift) };
+      return x;
+    }
+  }
+  const output = extentsOf(x.shape);
+  if (featuresOf(output) !== scale.length) throw new RangeError(`expected ${featuresOf(output)} factors, got ${scale.length}`);
+  return { ...x, ...append(draft, { kind: 'scale', inputs: [x.node], output, weight: scale, bias: shift }, x.shape) };
+}
