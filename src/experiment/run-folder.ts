@@ -12,7 +12,7 @@
  * ```
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { toFileError } from '../formats/file-error.js';
@@ -51,6 +51,8 @@ export interface Run extends RunRecord {
   check(): void;
   /** Gives the run up; always call it. */
   release(): Promise<void>;
+  /** Removes what creating it made, for a run that could not begin; only a run that was created has it. */
+  discard?(): Promise<void>;
 }
 
 export function runPaths(path: string): RunPaths {
@@ -71,7 +73,7 @@ export function runPaths(path: string): RunPaths {
 export async function createRun(path: string, settings: Settings, options: LockOptions = {}): Promise<Run> {
   await refuseOccupied(path);
   const paths = runPaths(path);
-  await making(path);
+  const isNew = await making(path);
   const held = await lockRun(path, options);
   try {
     // Between the first look and the lock another process may have made a run here.
@@ -82,7 +84,14 @@ export async function createRun(path: string, settings: Settings, options: LockO
     await held.release();
     throw error;
   }
-  return { path, paths, settings, version: VERSION, finished: false, ...held };
+  const discard = async (): Promise<void> => {
+    await rm(paths.config, { force: true });
+    await rm(paths.checkpoints, { recursive: true, force: true });
+    await held.release();
+    // What the user has put there meanwhile stays.
+    if (isNew) await rmdir(path).catch(() => undefined);
+  };
+  return { path, paths, settings, version: VERSION, finished: false, ...held, discard };
 }
 
 /**
@@ -152,9 +161,10 @@ async function refuseOccupied(path: string): Promise<void> {
   );
 }
 
-async function making(folder: string): Promise<void> {
+/** Makes a folder with those above it, and says whether it was not there. */
+async function making(folder: string): Promise<boolean> {
   try {
-    await mkdir(folder, { recursive: true });
+    return (await mkdir(folder, { recursive: true })) !== undefined;
   } catch (error) {
     throw toFileError(folder, 'create', error);
   }

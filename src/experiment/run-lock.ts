@@ -25,6 +25,7 @@ export interface LockOptions {
 export interface RunLock {
   /** @throws Failure if another process took the run over, e.g. because this one was suspended for longer than `stale` */
   check(): void;
+  /** May be called again. */
   release(): Promise<void>;
 }
 
@@ -68,8 +69,8 @@ export async function lockRun(folder: string, options: LockOptions = {}): Promis
           if (lost !== undefined) throw lost;
         },
         async release() {
-          heldHere.delete(path);
-          if (lost !== undefined) return;
+          // The lock may be another's by the second call.
+          if (!heldHere.delete(path) || lost !== undefined) return;
           rmSync(path, { force: true });
           await release();
         },

@@ -35,13 +35,18 @@ interface Saved {
 
 /**
  * Trains from where the run's last checkpoint is, or from the start, until its last epoch; then writes the network and the summary.
+ * A run that was created for it and cannot begin, for want of data say, is removed again.
  * @throws the reason of `signal` once it is aborted and a checkpoint is written; Failure if training diverges, naming the last checkpoint
  */
 export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: AbortSignal): Promise<void> {
   const { settings, paths } = run;
   const pool = createPool(settings.threads);
   try {
-    const experiment = await prepare(settings, pool, watch.data, signal);
+    const experiment = await prepare(settings, pool, watch.data, signal).catch(async (error: unknown) => {
+      // A run that was stopped can be resumed; one that cannot begin would only be in the way of the next.
+      if (!signal?.aborted) await run.discard?.();
+      throw error;
+    });
     const loaded = await loadLast(paths.checkpoints);
     const saved = loaded?.value as unknown as Saved | undefined;
     const state = saved?.training ?? experiment.first;

@@ -32,6 +32,8 @@ export function inSharedMemory<T extends Float32Array | Int32Array>(data: T): T 
 /** Starts `threads` workers (default: as many as the processor runs at once). */
 export function createPool(threads: number = availableParallelism()): Pool {
   const piscina = new Piscina({ filename: workerFile, minThreads: threads, maxThreads: threads, idleTimeout: Number.POSITIVE_INFINITY });
+  // Only that tasks still run when the pool is closed: what closed it is the error to be told.
+  piscina.on('error', () => undefined);
   return {
     threads,
     run: (task) => piscina.run(task, { name: 'run' }),
@@ -54,7 +56,8 @@ export function createPool(threads: number = availableParallelism()): Pool {
       };
       return second ? { first: joined((p) => p.first), second: joined((p) => p.second) } : { first: joined((p) => p.first) };
     },
-    // Running tasks are waited for: a thread that is ended inside ONNX Runtime takes the process with it.
+    // Running tasks are waited for, for half a minute: a thread that is ended inside ONNX Runtime takes the process with it, but a
+    // solver may take as long as it likes.
     close: () => piscina.close({ force: true }),
   };
 }
