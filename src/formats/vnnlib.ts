@@ -14,7 +14,7 @@
  * Sources: Demarchi et al., *VNN-LIB 1.0* (vnnlib.org); the benchmarks of VNN-COMP 2021–2023.
  */
 import { createReadStream } from 'node:fs';
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { toFileError } from './file-error.js';
 import { FormatError } from './format-error.js';
@@ -52,8 +52,8 @@ export async function readVnnlib(path: string): Promise<VnnlibProperty> {
       if (first.done !== true) yield first.value;
       yield* file;
     })();
-    const chunks = first.done !== true && isGzip(first.value) ? Readable.from(whole).compose(createGunzip({ chunkSize: CHUNK })) : whole;
-    for await (const chunk of chunks as AsyncIterable<Buffer>) parser.push(chunk);
+    const chunks = first.done !== true && isGzip(first.value) ? unpacked(whole) : whole;
+    for await (const chunk of chunks) parser.push(chunk);
     parser.end();
     return parser.finish();
   } catch (error) {
@@ -64,4 +64,12 @@ export async function readVnnlib(path: string): Promise<VnnlibProperty> {
   } finally {
     await file.return?.();
   }
+}
+
+/** What gzip-compressed pieces unpack to; an error of either ends it. */
+function unpacked(pieces: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  const gunzip = createGunzip({ chunkSize: CHUNK });
+  // Whoever iterates meets the error; the callback is only there because an error without one would end the process.
+  pipeline(Readable.from(pieces), gunzip, () => undefined);
+  return gunzip;
 }

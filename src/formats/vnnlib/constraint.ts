@@ -7,7 +7,7 @@
 
 /** Σ coefficients_k · variables_k ≤ bound. */
 export interface LinearConstraint {
-  /** i stands for the input X_i, −1 − j for the output Y_j; each once. None is left of a constraint of constants: 0 ≤ bound. */
+  /** i stands for the input X_i, −1 − j for the output Y_j; each once, in ascending order. None is left of a constraint of constants: 0 ≤ bound. */
   readonly variables: readonly number[];
   /** Finite, none zero. */
   readonly coefficients: readonly number[];

@@ -42,7 +42,7 @@ interface Frame {
 
 /** What errors expect as the first word. */
 const FIRST_WORD: Readonly<Record<string, string>> = {
-  'new-command': 'a command, assert or declare-const,',
+  'new-command': 'assert or declare-const',
   'new-constraint': 'and, or, <=, >=, <, > or =',
   'new-term': '+, -, * or /',
 };
@@ -100,30 +100,35 @@ export function createParser(source: string): PropertyParser {
     const parent = frames[frames.length - 2];
     frame.operator = text;
     if (frame.kind === 'new-command') {
-      if (text === 'assert') Object.assign(frame, { kind: 'assert', constraints: asserted });
-      else if (text === 'declare-const' || text === 'declare-fun') Object.assign(frame, { kind: 'declaration', words: [] });
-      else if (IGNORED.has(text)) frame.kind = 'ignored';
+      if (text === 'assert') {
+        frame.kind = 'assert';
+        frame.constraints = asserted;
+      } else if (text === 'declare-const' || text === 'declare-fun') {
+        frame.kind = 'declaration';
+        frame.words = [];
+      } else if (IGNORED.has(text)) frame.kind = 'ignored';
       else if (VERSION_2.has(text)) fail(`expected VNN-LIB 1.0, got ${text} of VNN-LIB 2.0; convert the property to 1.0`);
       else fail(`expected ${expected}, got ${quoted(text)}`);
     } else if (frame.kind === 'new-term') {
       if (!Object.hasOwn(ARITHMETIC, text)) fail(`expected ${expected}, got ${quoted(text)}`);
-      Object.assign(frame, { kind: 'arithmetic', terms: [] });
+      frame.kind = 'arithmetic';
+      frame.terms = [];
     } else if (text === 'and' || text === 'or') {
       const shared = parent?.operator === text || (text === 'and' && parent?.kind === 'assert');
-      Object.assign(frame, { kind: 'junction', constraints: shared ? parent?.constraints : [] });
+      frame.kind = 'junction';
+      frame.constraints = shared ? parent?.constraints : [];
     } else if (COMPARISONS.has(text)) {
-      Object.assign(frame, { kind: 'comparison', terms: [] });
+      frame.kind = 'comparison';
+      frame.terms = [];
     } else {
       fail(`expected ${expected}, got ${quoted(text)}${text === 'not' ? '; write the opposite comparison' : ''}`);
     }
   };
 
   const termOf = (text: string, line: number, column: number): Term => {
-    const variable = declarations.find(text);
-    if (variable !== undefined) return variable;
-    const value = parseNumber(text);
+    const value = parseNumber(text) ?? declarations.find(text);
     if (value === undefined) return failAt(line, column, `expected a number or a variable that is declared above, got ${quoted(text)}`);
-    return Number.isFinite(value) ? value : failAt(line, column, `expected a finite number within float64, got ${quoted(text)}`);
+    return typeof value === 'object' || Number.isFinite(value) ? value : failAt(line, column, `expected a finite number within float64, got ${quoted(text)}`);
   };
 
   const word = (text: string, line: number, column: number): void => {

@@ -95,15 +95,13 @@ export function createLessOrEqual(): (left: Term, right: Term, fail: (message: s
         }
       }
     }
-    const variables: number[] = [];
-    const coefficients: number[] = [];
     let finite = Number.isFinite(constant);
     for (const [variable, coefficient] of merged) {
       finite &&= Number.isFinite(coefficient);
-      if (coefficient === 0) continue;
-      variables.push(variable);
-      coefficients.push(coefficient);
+      if (coefficient === 0) merged.delete(variable);
     }
+    const variables = [...merged.keys()].sort((a, b) => a - b);
+    const coefficients = variables.map((variable) => merged.get(variable) as number);
     if (!finite) fail('expected a comparison whose constants stay within float64, got one that overflows');
     const common = COMMON_COEFFICIENTS.find((list) => list.length === coefficients.length && list.every((c, k) => c === coefficients[k]));
     return { variables: listOf(variables), coefficients: common ?? coefficients, bound: 0 - constant };
