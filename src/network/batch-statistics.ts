@@ -5,6 +5,7 @@
  * graph, so that a loss of bounds is differentiated through the statistics as a loss of outputs would be.
  */
 import { add, addAll, broadcastTo, div, gemm, maximum, mul, relu, reshape, type Shape, sub, sum, type Tensor, total, transpose } from '../graph/index.js';
+import { activationFunctions } from './activations/index.js';
 import { type ChannelStatistics, channelScale } from './folding.js';
 import { isBatchNorm } from './layers/batch-norm.js';
 import { INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from './network.js';
@@ -51,6 +52,7 @@ export function normalizedForward(net: Network, parameters: Parameters, x: Tenso
     const weights = () => weightsOf(net, node, parameters);
     if (layer.kind === 'relu') values.push(relu(y));
     else if (layer.kind === 'join') values.push(addAll(from));
+    else if (layer.kind === 'activation') values.push(activationFunctions[layer.function].value(y));
     else if (!isBatchNorm(layer)) values.push(layer.apply(weights(), y));
     else {
       const used = statisticsOf(node, y, layer.output[0]);

@@ -48,6 +48,7 @@ function forwardDirectly({ nodes }: Network, arrays: Arrays, image: number[]): n
     const from = inputs.map((i) => (i === INPUT ? image : (made[i] as number[])));
     const first = from[0] as number[];
     if (layer.kind === 'relu') made.push(first.map((v) => Math.max(v, 0)));
+    else if (layer.kind === 'activation') made.push(first.map(layer.function === 'tanh' ? Math.tanh : (v) => 1 / (1 + Math.exp(-v))));
     else if (layer.kind === 'join') made.push(first.map((_, i) => from.reduce((sum, x) => sum + (x[i] as number), 0)));
     else made.push(affineDirectly(layer, arrays[`${k}.weight`], arrays[`${k}.bias`], first));
   });

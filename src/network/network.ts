@@ -1,5 +1,6 @@
 /** A network: a directed acyclic graph of layers, from pixels to logits. Plain data and the rules of its layers; it holds no weights. */
 import { addAll, type FloatType, input as graphInput, relu, type Tensor } from '../graph/index.js';
+import { activationFunctions } from './activations/index.js';
 import { type Extents, featuresOf, type Layer, type Weights } from './layers/layer.js';
 
 /** Node number of the network's input. */
@@ -74,6 +75,7 @@ export function forward(net: Network, parameters: Parameters, x: Tensor): Tensor
     const first = from[0] as Tensor;
     if (layer.kind === 'relu') values.push(relu(first));
     else if (layer.kind === 'join') values.push(addAll(from));
+    else if (layer.kind === 'activation') values.push(activationFunctions[layer.function].value(first));
     else values.push(layer.apply(weightsOf(net, i, parameters), first));
   });
   return values;

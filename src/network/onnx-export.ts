@@ -1,10 +1,11 @@
 /**
  * A network and its parameters as a standard ONNX file that any tool reads: `input` [batch, C, H, W] float32 → `logits` [batch, classes].
  *
- * Only Conv, Gemm, Relu, Add, Sub, Div, Mul, Flatten and Reshape of opset 17; initialisers are named as the parameters. Weights go out as they
+ * Only Conv, Gemm, Relu, Sigmoid, Tanh, Add, Sub, Div, Mul, Flatten and Reshape of opset 17; initialisers are named as the parameters. Weights go out as they
  * are, batch normalisation folded into them beforehand, so the file computes what our own programs compute, up to the rounding of sums.
  */
 import { encodeOnnx, type OnnxAttribute, type OnnxNode, type OnnxTensor } from '../formats/onnx.js';
+import { activationFunctions } from './activations/index.js';
 import { batchNormNodes } from './folding.js';
 import type { ConvolutionGeometry } from './layers/convolution.js';
 import { type AffineLayer, featuresOf, type Window } from './layers/layer.js';
@@ -105,6 +106,7 @@ export function exportOnnx(net: Network, parameters: Readonly<Record<string, Flo
     const first = from[0] as Value;
     const name = `${layer.name}_${node}`;
     if (layer.kind === 'relu') values.push(emit('Relu', [first.name], { name, shape: first.shape }));
+    else if (layer.kind === 'activation') values.push(emit(activationFunctions[layer.function].onnx, [first.name], { name, shape: first.shape }));
     else if (layer.kind === 'affine') values.push(affine(layer, node, first, name));
     else {
       const sum = from

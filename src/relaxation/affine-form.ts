@@ -1,13 +1,14 @@
 /**
  * Affine forms x = c + E ε + diag(β) ε₀ of every activation, ε and ε₀ in [−1, 1]: what zonotopes and hybrid zonotopes share.
  *
- * Affine layers map them exactly (but for β, which |W| carries: its correlations are lost), branches add up; only the ReLU differs.
+ * Affine layers map them exactly (but for β, which |W| carries: its correlations are lost), branches add up; only ReLUs and smooth activations differ.
  * The input's box becomes one generator per feature, of its radius: fixed pixels keep a column of zeros, so that shapes are static.
  */
 import { abs, add, addAll, type FloatType, mul, reshape, sub, sum, type Tensor } from '../graph/index.js';
 import { INPUT, type NetworkNode, weightsOf } from '../network/network.js';
 import { addGenerators, affineGenerators, type Generators, generatorRadius, rowRadius } from './generators.js';
 import { marginsFromLogits } from './interval.js';
+import { isNonlinear, type NonlinearLayer } from './nonlinear.js';
 import { type BoundProblem, type Bounds, specificationMargins } from './relaxation.js';
 
 /** A set of activations of each image. */
@@ -20,8 +21,8 @@ export interface AffineForm {
   readonly box: Tensor | undefined;
 }
 
-/** The form of a ReLU's output from that of its input, the input's bounds, and the ReLU's node number. */
-export type ReluRule = (form: AffineForm, bounds: Bounds, node: number) => AffineForm;
+/** The form of an activation's output from that of its input, the input's bounds, the activation and its node number. */
+export type NonlinearRule = (form: AffineForm, bounds: Bounds, layer: NonlinearLayer, node: number) => AffineForm;
 
 /** c ∓ (Σ|E| + β), [features, batch] each. */
 export function formBounds({ centre, generators, box }: AffineForm): Bounds {
@@ -31,7 +32,7 @@ export function formBounds({ centre, generators, box }: AffineForm): Bounds {
 }
 
 /** The form of every node's output. */
-export function affineForms({ network: net, parameters, box }: BoundProblem, relu: ReluRule): AffineForm[] {
+export function affineForms({ network: net, parameters, box }: BoundProblem, through: NonlinearRule): AffineForm[] {
   const halfWidth = mul(sub(box.upper, box.lower), 0.5);
   const input: AffineForm = {
     centre: mul(add(box.lower, box.upper), 0.5),
@@ -42,7 +43,7 @@ export function affineForms({ network: net, parameters, box }: BoundProblem, rel
   net.nodes.forEach(({ layer, inputs }, node) => {
     const from = inputs.map((k) => (k === INPUT ? input : (forms[k] as AffineForm)));
     const first = from[0] as AffineForm;
-    if (layer.kind === 'relu') forms.push(relu(first, formBounds(first), node));
+    if (isNonlinear(layer)) forms.push(through(first, formBounds(first), layer, node));
     else if (layer.kind === 'join') {
       const boxes = from.flatMap((form) => form.box ?? []);
       forms.push({

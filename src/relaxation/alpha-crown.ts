@@ -36,6 +36,7 @@ import type { Stage } from '../runtime/plan.js';
 import { backSubstitute, concretize } from './back-substitution.js';
 import { crownBounds } from './crown.js';
 import { withoutNormalization } from './front.js';
+import { slopesOf } from './nonlinear.js';
 import { type BoundProblem, type BoundResult, type Relaxation, specificationMargins } from './relaxation.js';
 import { reluSlopes, type Slopes } from './slopes.js';
 
@@ -84,7 +85,7 @@ function alphaProblem(problem: BoundProblem) {
     start: relus.map(({ start }) => start),
     margins(alphas: Alphas): Tensor {
       const slopes = new Map(relus.map(({ node, slopesWith }, i) => [node, slopesWith(alphas[i] as Tensor)]));
-      const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (relu) => slopes.get(relu) as Slopes);
+      const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) => slopes.get(node) ?? slopesOf(net, node, before(node)));
       return concretize(bound, box);
     },
   };

@@ -1,8 +1,8 @@
 /**
  * Back-substitution of linear lower bounds from any node to the input, dense, for many rows of each image at once.
  *
- * A row a of the node's output is bounded from below by replacing, from the last layer to the first, each ReLU by its line:
- * a⁺·relu(x) ≥ a⁺ α x and a⁻·relu(x) ≥ a⁻ (λ x + μ). Coefficients are [features, rows, batch]; an upper bound is the lower bound of −a.
+ * A row a of the node's output is bounded from below by replacing, from the last layer to the first, each ReLU or smooth activation f by its lines:
+ * a⁺ f(x) ≥ a⁺ (α x + ν) and a⁻ f(x) ≥ a⁻ (λ x + μ), ν = 0 for ReLUs. Coefficients are [features, rows, batch]; an upper bound is the lower bound of −a.
  */
 import { abs, add, addAll, broadcastTo, constant, type FloatType, gemm, mul, neg, relu, reshape, slice, sub, sum, type Tensor } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
@@ -18,33 +18,36 @@ export interface LinearBound {
 
 const plus = (a: Tensor | undefined, b: Tensor | undefined): Tensor | undefined => (a === undefined ? b : b === undefined ? a : add(a, b));
 
-/** Carries coefficients [features, rows · batch] from the output of ReLU node k to its input: a lower bound of the rows, its constant [1, rows · batch]. */
-export type ReluStep = (relu: number, a: Tensor) => { readonly coefficients: Tensor; readonly constant: Tensor };
+/** Carries coefficients [features, rows · batch] from the output of ReLU or activation node k to its input: a lower bound of the rows, its constant [1, rows · batch]. */
+export type NonlinearStep = (node: number, a: Tensor) => { readonly coefficients: Tensor; readonly constant: Tensor };
 
 /**
  * Carries rows given over the output of `node`, coefficients [features, rows, batch], back to the network's input.
- * `slopes(k)` gives the relaxation of ReLU node k, [features, batch], or [features, rows, batch] where rows have their own.
+ * `slopes(k)` gives the relaxation of ReLU or activation node k, [features, batch], or [features, rows, batch] where rows have their own.
  */
-export function backSubstitute(net: Network, parameters: Parameters, node: number, rows: Tensor, slopes: (relu: number) => Slopes): LinearBound {
+export function backSubstitute(net: Network, parameters: Parameters, node: number, rows: Tensor, slopes: (node: number) => Slopes): LinearBound {
   const [, count, batch] = rows.shape as [number, number, number];
-  return backSubstituteBy(net, parameters, node, rows, (relu, a) => throughRelu(slopes(relu), a, count, batch));
+  return backSubstituteBy(net, parameters, node, rows, (k, a) => throughLines(slopes(k), a, count, batch));
 }
 
-function throughRelu({ lower, upper, intercept }: Slopes, a: Tensor, count: number, batch: number) {
+/** A lower bound of rows a of an activation's output, [features, count · batch], as rows of its input. */
+export function throughLines({ lower, lowerIntercept, upper, intercept }: Slopes, a: Tensor, count: number, batch: number): ReturnType<NonlinearStep> {
   const features = a.shape[0] as number;
   const wide = (t: Tensor) => (t.shape.length === 3 ? t : reshape(t, [features, 1, batch]));
   const cube = reshape(a, [features, count, batch]);
   const positive = relu(cube);
   const negative = sub(cube, positive);
   const lowered = add(mul(positive, wide(lower)), mul(negative, wide(upper)));
+  const above = mul(negative, wide(intercept));
+  const offsets = lowerIntercept === undefined ? above : add(above, mul(positive, wide(lowerIntercept)));
   return {
     coefficients: reshape(lowered, [features, count * batch]),
-    constant: reshape(sum(mul(negative, wide(intercept)), [0]), [1, count * batch]),
+    constant: reshape(sum(offsets, [0]), [1, count * batch]),
   };
 }
 
-/** The same with any rule for ReLUs. */
-export function backSubstituteBy(net: Network, parameters: Parameters, node: number, rows: Tensor, through: ReluStep): LinearBound {
+/** The same with any rule for ReLUs and smooth activations. */
+export function backSubstituteBy(net: Network, parameters: Parameters, node: number, rows: Tensor, through: NonlinearStep): LinearBound {
   const [, count, batch] = rows.shape as [number, number, number];
   const columns = count * batch;
   const dtype = rows.dtype as FloatType;
@@ -84,7 +87,7 @@ export function concretize({ coefficients, constant }: LinearBound, { lower, upp
 }
 
 /** Both bounds of every feature of a node by dense back-substitution: rows are the identity and its negative. */
-export function boundNode(net: Network, parameters: Parameters, node: number, box: Bounds, slopes: (relu: number) => Slopes): Bounds {
+export function boundNode(net: Network, parameters: Parameters, node: number, box: Bounds, slopes: (node: number) => Slopes): Bounds {
   const features = featuresOf((net.nodes[node] as NetworkNode).layer.output);
   const batch = box.lower.shape[1] as number;
   const dtype = box.lower.dtype as FloatType;

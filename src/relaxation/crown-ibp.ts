@@ -5,8 +5,8 @@ import { backSubstitute, concretize } from './back-substitution.js';
 import { withoutNormalization } from './front.js';
 import { intervalBounds } from './interval.js';
 import { fusedCrownIbp } from './loss-fusion.js';
+import { slopesOf } from './nonlinear.js';
 import { type Bounds, type Relaxation, specificationMargins } from './relaxation.js';
-import { reluSlopes } from './slopes.js';
 
 export const crownIbp: Relaxation = {
   name: 'crown-ibp',
@@ -15,12 +15,12 @@ export const crownIbp: Relaxation = {
     const problem = withoutNormalization(original);
     const { network: net, parameters, box, specification } = problem;
     const values = intervalBounds(net, parameters, box);
-    const before = (relu: number) => {
-      const from = (net.nodes[relu] as NetworkNode).inputs[0] as number;
+    const before = (node: number) => {
+      const from = (net.nodes[node] as NetworkNode).inputs[0] as number;
       return from === INPUT ? box : (values[from] as Bounds);
     };
     const rows = specificationMargins(specification, net.classes, box.lower.dtype as FloatType);
-    const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (relu) => reluSlopes(before(relu)));
+    const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) => slopesOf(net, node, before(node)));
     return { stages: [], margins: concretize(bound, box) };
   },
   fused: fusedCrownIbp,

@@ -3,21 +3,21 @@
  *
  * The first layer's bounds are intervals, which are exact there. Each later pre-activation is back-substituted, but only the
  * neurons that an interval step from the bounds before it leaves unstable: a stable ReLU is exactly linear, so its bounds matter
- * no further. Rows of one program each carry one neuron of one image, over its receptive field (`region.ts`).
+ * no further. Smooth activations need all of theirs. Rows of one program each carry one neuron of one image, over its receptive field (`region.ts`).
  *
  * Networks that are not chains, and convolutions that see the input through anything but convolutions, are back-substituted densely;
  * there too, neurons that intervals prove stable keep their intervals.
  */
-import { type FloatType, greater, input, mul, neg, type Tensor, where } from '../graph/index.js';
+import { type FloatType, greater, input, maximum, minimum, mul, neg, type Tensor, where } from '../graph/index.js';
 import { featuresOf, type Layer } from '../network/layers/layer.js';
 import { INPUT, isChain, type Network, type NetworkNode } from '../network/network.js';
 import type { Stage } from '../runtime/plan.js';
 import { backSubstitute, boundNode, concretize } from './back-substitution.js';
 import { withoutNormalization } from './front.js';
 import { intervalNode } from './interval.js';
+import { isNonlinear, slopesOf } from './nonlinear.js';
 import { type BoundProblem, type BoundResult, type Bounds, type Relaxation, specificationMargins } from './relaxation.js';
 import { rowStages } from './row-bounds.js';
-import { reluSlopes } from './slopes.js';
 
 export interface CrownOptions {
   /** Back-substitute every neuron, also those that intervals prove stable. */
@@ -45,8 +45,8 @@ const rowsApply = (net: Network, node: number): boolean => {
   return target.window === undefined || alternate;
 };
 
-/** Stages for the bounds of every ReLU's input, and the slopes of each ReLU in the graph that follows them. */
-export function crownBounds(problem: BoundProblem, options: CrownOptions = {}): { stages: Stage[]; before: (relu: number) => Bounds } {
+/** Stages for the bounds of what every ReLU and smooth activation reads, and those bounds in the graph that follows them. */
+export function crownBounds(problem: BoundProblem, options: CrownOptions = {}): { stages: Stage[]; before: (node: number) => Bounds } {
   const { network: net, parameters, box } = problem;
   const dtype = box.lower.dtype as FloatType;
   const batch = box.lower.shape[1] as number;
@@ -54,27 +54,32 @@ export function crownBounds(problem: BoundProblem, options: CrownOptions = {}): 
   // Within the stage under construction: bounds of every node so far; replaced by stored arrays at each boundary.
   const known = new Map<number, Bounds>();
   const at = (node: number): Bounds => (node === INPUT ? box : (known.get(node) as Bounds));
-  const feedsRelu = new Set(net.nodes.filter(({ layer }) => layer.kind === 'relu').map(({ inputs }) => inputs[0] as number));
-  const behindRelu = new Set<number>(); // nodes with a ReLU somewhere before them: intervals are not exact there
+  const readBy = (is: (layer: Layer) => boolean) => new Set(net.nodes.filter(({ layer }) => is(layer)).map(({ inputs }) => inputs[0] as number));
+  const [feeds, feedsSmooth] = [readBy(isNonlinear), readBy(({ kind }) => kind === 'activation')];
+  const behind = new Set<number>(); // nodes with an activation somewhere before them: intervals are not exact there
   net.nodes.forEach(({ layer, inputs }, k) => {
-    if (layer.kind === 'relu' || inputs.some((from) => behindRelu.has(from))) behindRelu.add(k);
+    if (isNonlinear(layer) || inputs.some((from) => behind.has(from))) behind.add(k);
     known.set(k, intervalNode(net, parameters, k, inputs.map(at)));
-    if (!feedsRelu.has(k)) return;
+    if (!feeds.has(k)) return;
     const shape = [featuresOf(layer.output), batch] as const;
     const stored = storedBounds(k, shape, dtype);
     const cheap = known.get(k) as Bounds;
-    if (!behindRelu.has(k)) stages.push({ kind: 'whole', outputs: { [boundName(k, 'lower')]: cheap.lower, [boundName(k, 'upper')]: cheap.upper } });
+    if (!behind.has(k)) stages.push({ kind: 'whole', outputs: { [boundName(k, 'lower')]: cheap.lower, [boundName(k, 'upper')]: cheap.upper } });
     else if (rowsApply(net, k))
       stages.push(...rowStages(problem, k, at, cheap, { lower: boundName(k, 'lower'), upper: boundName(k, 'upper') }, options.all ?? false));
     else {
-      const tight = boundNode(net, parameters, k, box, (relu) => reluSlopes(at((net.nodes[relu] as NetworkNode).inputs[0] as number)));
+      const tight = boundNode(net, parameters, k, box, (node) => slopesOf(net, node, at((net.nodes[node] as NetworkNode).inputs[0] as number)));
       const unstable = greater(neg(mul(cheap.lower, cheap.upper)), 0);
       const choose = (side: keyof Bounds) => (options.all ? tight[side] : where(unstable, tight[side], cheap[side]));
-      stages.push({ kind: 'whole', outputs: { [boundName(k, 'lower')]: choose('lower'), [boundName(k, 'upper')]: choose('upper') } });
+      // Lines of smooth activations may be above f(u) or below f(l), so that intervals are the better ones at times.
+      const refined = feedsSmooth.has(k)
+        ? { lower: maximum(tight.lower, cheap.lower), upper: minimum(tight.upper, cheap.upper) }
+        : { lower: choose('lower'), upper: choose('upper') };
+      stages.push({ kind: 'whole', outputs: { [boundName(k, 'lower')]: refined.lower, [boundName(k, 'upper')]: refined.upper } });
     }
     known.set(k, stored);
   });
-  return { stages, before: (relu) => at((net.nodes[relu] as NetworkNode).inputs[0] as number) };
+  return { stages, before: (node) => at((net.nodes[node] as NetworkNode).inputs[0] as number) };
 }
 
 export function crownWith(options: CrownOptions = {}): Relaxation {
@@ -86,7 +91,7 @@ export function crownWith(options: CrownOptions = {}): Relaxation {
       const { network: net, parameters, box, specification } = problem;
       const { stages, before } = crownBounds(problem, options);
       const rows: Tensor = specificationMargins(specification, net.classes, box.lower.dtype as FloatType);
-      const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (relu) => reluSlopes(before(relu)));
+      const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) => slopesOf(net, node, before(node)));
       return { stages, margins: concretize(bound, box) };
     },
   };

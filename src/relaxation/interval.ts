@@ -1,12 +1,13 @@
 /**
  * IBP: interval bounds of every activation (Gowal et al. 2018, arXiv 1810.12715).
  *
- * An affine layer maps centre and radius exactly: c' = W c + b, r' = |W| r; the ReLU maps both ends. Here c and r are kept
+ * An affine layer maps centre and radius exactly: c' = W c + b, r' = |W| r; the ReLU and every increasing function map both ends. Here c and r are kept
  * doubled (l + u and u − l) with halved weights, which saves two passes over the activations.
  */
 import { abs, add, addAll, constant, equalRows, type FloatType, gemm, mul, relu, reshape, sub, sum, type Tensor } from '../graph/index.js';
 import type { AffineLayer, Weights } from '../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from '../network/network.js';
+import { activationInterval } from './activation-lines.js';
 import { type BoundProblem, type BoundResult, type Bounds, type Relaxation, specificationMargins } from './relaxation.js';
 
 /** Halves the linear part and leaves the bias. */
@@ -26,6 +27,7 @@ export function intervalNode(net: Network, parameters: Parameters, node: number,
   const { layer } = net.nodes[node] as NetworkNode;
   const first = from[0] as Bounds;
   if (layer.kind === 'relu') return { lower: relu(first.lower), upper: relu(first.upper) };
+  if (layer.kind === 'activation') return activationInterval(layer.function, first);
   if (layer.kind === 'join') return { lower: addAll(from.map((b) => b.lower)), upper: addAll(from.map((b) => b.upper)) };
   return intervalAffine(layer, weightsOf(net, node, parameters), first);
 }

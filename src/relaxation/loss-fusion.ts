@@ -34,9 +34,10 @@ import {
   zeros,
 } from '../graph/index.js';
 import { INPUT, type NetworkNode } from '../network/network.js';
-import { backSubstituteBy, concretize } from './back-substitution.js';
+import { backSubstituteBy, concretize, throughLines } from './back-substitution.js';
 import { withoutNormalization } from './front.js';
 import { interval, intervalBounds } from './interval.js';
+import { slopesOf } from './nonlinear.js';
 import { type BoundProblem, type Bounds, type FusedBound, specificationMargins } from './relaxation.js';
 import { singleRow } from './single-row.js';
 
@@ -84,11 +85,12 @@ export function fusedCrownIbp(original: BoundProblem): FusedBound {
   const slope = mul(top, chordSlope(width));
   // Σ_j s_j (z_j − u_j) ≤ −(min Σ_j s_j m_j + Σ_j s_j u_j), m_j = −z_j.
   const fused = sum(mul(rows, reshape(slope, [1, count, batch])), [1]);
-  const before = (relu: number) => {
-    const from = (net.nodes[relu] as NetworkNode).inputs[0] as number;
+  const before = (node: number) => {
+    const from = (net.nodes[node] as NetworkNode).inputs[0] as number;
     return from === INPUT ? box : (values[from] as Bounds);
   };
-  const through = (relu: number, a: Tensor) => singleRow(a, before(relu), values[relu] as Bounds);
+  const through = (node: number, a: Tensor) =>
+    net.nodes[node]?.layer.kind === 'relu' ? singleRow(a, before(node), values[node] as Bounds) : throughLines(slopesOf(net, node, before(node)), a, 1, batch);
   const least = concretize(backSubstituteBy(net, parameters, net.nodes.length - 1, fused, through), box);
   const rest = sub(sum(sub(top, mul(slope, upper)), [0]), least);
   // In exact arithmetic the rest is positive; rounding must not take the logarithm below that of the label's own term.

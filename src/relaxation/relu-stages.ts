@@ -6,7 +6,9 @@ import type { Stage } from '../runtime/plan.js';
 import { crownBounds } from './crown.js';
 import { withoutNormalization } from './front.js';
 import { intervalBounds } from './interval.js';
+import { onlyRelus } from './nonlinear.js';
 import { type BoundProblem, type BoundResult, type Bounds, specificationMargins } from './relaxation.js';
+import type { ProgramNode } from './relu-program.js';
 import { arrayName, marginsName, type ReluSolverOptions } from './relu-solver.js';
 
 export interface SolverRelaxationOptions {
@@ -37,6 +39,7 @@ export function solverMargins(
   { intermediate = 'crown', seconds = 60 }: SolverRelaxationOptions,
 ): BoundResult {
   if (!(seconds > 0)) throw new RangeError(`${name}: expected a time limit above 0 seconds, got ${seconds}; leave it out for 60`);
+  onlyRelus(name, original.network);
   const problem = withoutNormalization(original);
   const { network: net, parameters, box, specification } = problem;
   const dtype = box.lower.dtype as FloatType;
@@ -56,7 +59,7 @@ export function solverMargins(
       if (bias !== undefined) inputs[arrayName('bias', k)] = bias;
     }
   });
-  const nodes = net.nodes.map(({ layer, inputs: from }) => ({ kind: layer.kind, inputs: from }));
+  const nodes = net.nodes.map(({ layer, inputs: from }) => ({ kind: layer.kind as ProgramNode['kind'], inputs: from }));
   const options: ReluSolverOptions = { name, nodes, exact, seconds };
   const shape = [rows.shape[1] as number, batch];
   const solving: Stage = { kind: 'host', module: solverModule, inputs, options, outputs: { [marginsName(name)]: { shape, dtype } } };

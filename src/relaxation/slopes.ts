@@ -7,9 +7,12 @@
 import { add, constant, div, type FloatType, greater, maximum, mul, neg, relu, type Tensor, where } from '../graph/index.js';
 import type { Bounds } from './relaxation.js';
 
+/** Lines α x + ν ≤ f(x) ≤ λ x + μ. */
 export interface Slopes {
   /** α: slope of the line below. */
   readonly lower: Tensor;
+  /** ν: intercept of the line below; undefined for 0, which it is for every ReLU. */
+  readonly lowerIntercept?: Tensor;
   /** λ: slope of the line above. */
   readonly upper: Tensor;
   /** μ: intercept of the line above. */

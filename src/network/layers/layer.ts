@@ -5,6 +5,7 @@
  * and the map with absolute weights. Relaxations are written once for all affine layers; adding a layer touches no relaxation.
  */
 import type { FloatType, Tensor } from '../../graph/index.js';
+import type { ActivationName } from '../activations/index.js';
 
 /** Extents of one activation: an image, or a vector as [features, 1, 1]. */
 export type Extents = readonly [channels: number, height: number, width: number];
@@ -57,6 +58,16 @@ export interface ReluLayer {
   readonly parameters: readonly [];
 }
 
+/** A smooth function of each feature. */
+export interface ActivationLayer {
+  readonly kind: 'activation';
+  readonly name: ActivationName;
+  readonly function: ActivationName;
+  readonly input: Extents;
+  readonly output: Extents;
+  readonly parameters: readonly [];
+}
+
 /** The sum of two or more activations: where a residual branch joins. */
 export interface JoinLayer {
   readonly kind: 'join';
@@ -66,7 +77,15 @@ export interface JoinLayer {
   readonly parameters: readonly [];
 }
 
-export type Layer = AffineLayer | ReluLayer | JoinLayer;
+export type Layer = AffineLayer | ReluLayer | ActivationLayer | JoinLayer;
 
 export const reluLayer = (extents: Extents): ReluLayer => ({ kind: 'relu', name: 'relu', input: extents, output: extents, parameters: [] });
+export const activationLayer = (extents: Extents, of: ActivationName): ActivationLayer => ({
+  kind: 'activation',
+  name: of,
+  function: of,
+  input: extents,
+  output: extents,
+  parameters: [],
+});
 export const joinLayer = (extents: Extents): JoinLayer => ({ kind: 'join', name: 'join', input: extents, output: extents, parameters: [] });

@@ -1,0 +1,112 @@
+/**
+ * Lines below and above a smooth S-shaped function f on [l, u] (for sigmoid and tanh Zhang et al. 2018, arXiv 1811.00866, and the
+ * tangents of least area), its interval, and its zonotope (Singh et al. 2018).
+ *
+ * The line above, with m = (l + u)/2 and t* where the tangent from (min(l, 0), f) touches f:
+ *
+ *   the chord from l to u,            where f(u) − f(l) ≤ f'(u)(u − l), so that f is below it (u ≤ t*: all of [l, u] convex, or nearly),
+ *   the tangent at t = max(t*, m),    else: of the tangents at t ≥ 0 that are above f at l, the one with the least area between.
+ *
+ * A tangent at t ≥ 0 is above the concave half; the convex half is below it if its end l is. Newton's method finds t* to the last digits, and
+ * whatever t it finds, the tangent is raised to f(l), so that soundness does not rest on it. The line below is the line above −f(−x),
+ * mirrored. All of it is continuous in l and u, and differentiable through them. Every line is moved outwards by a slack for the rounding
+ * of f and of the line itself, whose terms are at most 2 in size.
+ */
+import { add, div, type FloatType, greater, maximum, minimum, mul, neg, relu, stopGradient, sub, type Tensor, where, withGradient } from '../graph/index.js';
+import { type ActivationFunction, type ActivationName, activationFunctions } from '../network/activations/index.js';
+import type { Bounds } from './relaxation.js';
+import type { Slopes } from './slopes.js';
+
+/** Twelve units in the last place of 1: runtimes approximate f to a few of them. */
+const SLACK: Readonly<Record<FloatType, number>> = { float32: 12 * 2 ** -23, float64: 12 * 2 ** -52 };
+/** Up to this width the chord's quotient loses digits, and a line of slope f'(m) above both ends and m is above f but for |f'''| (u − l)³/24. */
+const NARROW: Readonly<Record<FloatType, number>> = { float32: 1e-2, float64: 2e-5 };
+/** Keeps 0/0 away where the tangent from 0 touches at 0. */
+const TINY = 1e-30;
+const NEWTON_STEPS = 6;
+
+const slackOf = (x: Tensor): number => SLACK[x.dtype as FloatType];
+
+/** −f(−x): the same shape, turned by half a turn. */
+const turned = ({ value, derivative, secondDerivative, ...rest }: ActivationFunction): ActivationFunction => ({
+  ...rest,
+  value: (x) => neg(value(neg(x))),
+  derivative: (x) => derivative(neg(x)),
+  secondDerivative: (x) => neg(secondDerivative(neg(x))),
+});
+
+/**
+ * t*(l) ≥ 0 for l ≤ 0: the root of G(t) = f(t) − f'(t)(t − l) − f(l), which grows with t, G' = −f''(t)(t − l), and is in [0, −l].
+ * By the implicit function theorem dt/dl = (f'(t) − f'(l))/(f''(t)(t − l)).
+ */
+function touchingPoint(f: ActivationFunction, l: Tensor): Tensor {
+  const start = stopGradient(l);
+  const reach = neg(start);
+  const base = f.value(start);
+  let t = minimum(f.touching(reach), reach);
+  for (let step = 0; step < NEWTON_STEPS; step++) {
+    const length = sub(t, start);
+    const error = sub(sub(f.value(t), mul(f.derivative(t), length)), base);
+    const growth = maximum(neg(mul(f.secondDerivative(t), length)), TINY);
+    t = minimum(relu(sub(t, div(error, growth))), reach);
+  }
+  const found = stopGradient(t);
+  return withGradient(found, [l], (g) => {
+    const bend = maximum(neg(mul(f.secondDerivative(found), sub(found, start))), TINY);
+    return [mul(g, div(sub(f.derivative(start), f.derivative(found)), bend))];
+  });
+}
+
+interface Line {
+  readonly slope: Tensor;
+  readonly intercept: Tensor;
+}
+
+function lineAbove(f: ActivationFunction, { lower, upper }: Bounds): Line {
+  const [low, high] = [f.value(lower), f.value(upper)];
+  const width = sub(upper, lower);
+  const middle = mul(add(lower, upper), 0.5);
+  const narrow = NARROW[lower.dtype as FloatType];
+  /** The least intercept with which a line of this slope is above the function at all of the points. */
+  const over = (slope: Tensor, ...points: readonly (readonly [x: Tensor, y: Tensor])[]) =>
+    points.map(([x, y]) => sub(y, mul(slope, x))).reduce((a, b) => maximum(a, b));
+  const [left, right] = [[lower, low] as const, [upper, high] as const];
+
+  const chord = div(sub(high, low), maximum(width, narrow));
+  const t = maximum(touchingPoint(f, minimum(lower, 0)), middle);
+  const tangent = f.derivative(t);
+  const flat = f.derivative(middle);
+
+  const bulge = sub(sub(high, low), mul(f.derivative(upper), width));
+  const bulges = greater(where(greater(upper, 0), bulge, -1), 0);
+  const wide = greater(width, narrow);
+  const choose = (tangential: Tensor, chordal: Tensor, narrowed: Tensor) => where(wide, where(bulges, tangential, chordal), narrowed);
+  const intercept = choose(over(tangent, [t, f.value(t)], left), over(chord, left), over(flat, [middle, f.value(middle)], left, right));
+  return { slope: choose(tangent, chord, flat), intercept: add(intercept, slackOf(lower)) };
+}
+
+/** Lines below and above the function on [lower, upper], element by element. */
+export function activationLines(name: ActivationName, { lower, upper }: Bounds): Slopes {
+  const f = activationFunctions[name];
+  const above = lineAbove(f, { lower, upper });
+  const below = lineAbove(turned(f), { lower: neg(upper), upper: neg(lower) });
+  return { lower: below.slope, lowerIntercept: neg(below.intercept), upper: above.slope, intercept: above.intercept };
+}
+
+/** Interval of the function's values: it is increasing. */
+export function activationInterval(name: ActivationName, { lower, upper }: Bounds): Bounds {
+  const { value } = activationFunctions[name];
+  return { lower: sub(value(lower), slackOf(lower)), upper: add(value(upper), slackOf(upper)) };
+}
+
+/**
+ * λ x + μ ± ν around the function: λ = min(f'(l), f'(u)), the least slope on [l, u], so that f(x) − λ x grows with x between its ends
+ * μ ∓ ν. As an interval it is [f(l), f(u)].
+ */
+export function activationStrip(name: ActivationName, { lower, upper }: Bounds): { slope: Tensor; centre: Tensor; radius: Tensor } {
+  const { value, derivative } = activationFunctions[name];
+  const slope = minimum(derivative(lower), derivative(upper));
+  const least = sub(value(lower), mul(slope, lower));
+  const greatest = sub(value(upper), mul(slope, upper));
+  return { slope, centre: mul(add(least, greatest), 0.5), radius: add(mul(relu(sub(greatest, least)), 0.5), slackOf(lower)) };
+}
