@@ -123,6 +123,7 @@ describe('a property from VNN-LIB', () => {
     const box = declarations(1, 2) + boxAsserts(1, 0, 1);
     expect(propertyOfText(box + choice.repeat(10)).polytopes).toHaveLength(1024);
     expect(refusal(box + choice.repeat(40))).toContain(`expected at most ${MOST_POLYTOPES} polytopes`);
+    expect(refusal(`${box}(assert (or ${'(<= Y_0 0) '.repeat(MOST_POLYTOPES + 1)}))`)).toContain('after distributing and over or, got more');
     // Each alternative is a box of its own, of a thousand inputs: 2¹⁷ of them would be a gigabyte.
     const splits = Array.from({ length: 17 }, (_, i) => `(assert (or (<= X_${i} 0.5) (>= X_${i} 0.5)))`).join('');
     expect(refusal(`${declarations(1000, 1)}${boxAsserts(1000, 0, 1)}(assert (<= Y_0 0))${splits}`)).toContain('half a gigabyte');
