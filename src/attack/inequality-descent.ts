@@ -61,7 +61,7 @@ export const descentInputs = ({ batch, rows, inputTerms }: DescentShape, feature
   /** w. */
   diversion: [classes, batch],
   /** a, in units of ρ. */
-  size: [],
+  size: [1, batch],
 });
 
 /** The names of the plan's results: the last points, the best points, and max_r v_r at these. */

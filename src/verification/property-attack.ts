@@ -1,9 +1,9 @@
 /**
  * The search for counterexamples: projected descents from many places of many polytopes at once, on a pool.
  *
- * Starts are the box's centre, then uniform places and corners in turn, every other pair with a diversion to random outputs first (ODI)
- * and, where a polytope has several inequalities, half of them on the sum of what is not fulfilled instead of the maximum. Everything
- * random is a function of the seed, the round and the start. What a descent finds is a candidate; `confirm` decides.
+ * Starts are the box's centre, then uniform places and some corners, with large and small steps, every other four with a diversion to
+ * random outputs first (ODI) and, where a polytope has several inequalities, half of them on the sum of what is not fulfilled instead of
+ * the maximum. Everything random is a function of the seed, the round and the start. What a descent finds is a candidate; `confirm` decides.
  */
 import { type DescentShape, descentInputs, descentOf, descentPlan } from '../attack/inequality-descent.js';
 import { sizeOf } from '../graph/index.js';
@@ -42,8 +42,8 @@ export interface AttackContextOptions {
 }
 
 export interface AttackBudget {
-  /** Descents in all; where polytopes are more, later rounds go on with the next ones. */
-  readonly starts: number;
+  /** Descents in all (default: `roundStarts`); where polytopes are more, later rounds go on with the next ones. */
+  readonly starts?: number;
   /** Gradient steps of each (default 60). */
   readonly steps?: number;
   /** Number of the round: other rounds draw other starts (default 0). */
@@ -56,13 +56,19 @@ export interface AttackBudget {
 const STEPS = 10;
 /** Floats of an array over the widest layer that a program makes. */
 const FLOATS = 2 ** 18;
-const LARGEST_BATCH = 256;
+const LARGEST_BATCH = 1024;
+/** Products that the forward passes of one round take, a fraction of a second of two cores, and the starts that this may come to. */
+const ROUND_PRODUCTS = 2 ** 31;
+const ROUND_STARTS = { least: 64, most: 4096 } as const;
+const DEFAULT_STEPS = 60;
 /** A bound that is always fulfilled, for rows that a polytope does not have. */
 const FREE = 1e30;
 /** Diversions outweigh inequalities, whose largest coefficient is 1. */
 const DIVERSION = 1e4;
-/** First and last step size, in units of half the box's widths. */
-const SIZES = [0.5, 0.005] as const;
+/** First step sizes, in units of half the box's widths, of starts in turn: large ones cross the box, small ones stay where they began. */
+const SIZES = [0.5, 0.02, 0.1] as const;
+/** Last step size, in units of the first. */
+const LAST = 0.01;
 /** Candidates of a call that are tried on the model, and how far from fulfilling its inequalities one may be in float32. */
 const TRIED = 4;
 const NEARLY = 1e-4;
@@ -76,6 +82,12 @@ export function createAttackContext({ network, parameters, pool, evaluate, seed 
 
 const powerAbove = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
 const powerBelow = (n: number): number => 2 ** Math.floor(Math.log2(Math.max(1, n)));
+
+/** Starts of a round that takes a fraction of a second: many for small networks, few for large ones. */
+export function roundStarts({ nodes }: Network, steps = DEFAULT_STEPS): number {
+  const products = nodes.reduce((total, { layer }) => total + (layer.parameters[0]?.fanIn ?? 1) * featuresOf(layer.output), 0);
+  return Math.min(ROUND_STARTS.most, Math.max(ROUND_STARTS.least, Math.floor(ROUND_PRODUCTS / (products * steps))));
+}
 
 function planOf({ network, plans }: AttackContext, shape: DescentShape): Plan {
   const name = Object.values(shape).join(' ');
@@ -119,7 +131,7 @@ function feedsFor(shape: DescentShape, starts: readonly Start[], polytopes: read
     const { box, unsafe } = polytopes[polytope] as Polytope;
     uniforms(key, draw);
     const centred = turn === 0 && round === 0;
-    const corner = turn % 2 === 0;
+    const corner = turn % 4 === 0;
     for (let i = 0, k = column; i < features; i++, k += batch) {
       // Whatever float32 lies between the rounded ends is, moved into the box, read as that float32 again.
       const [low, high] = [Math.fround(box.lower[i] as number), Math.fround(box.upper[i] as number)];
@@ -129,6 +141,7 @@ function feedsFor(shape: DescentShape, starts: readonly Start[], polytopes: read
       of('upper')[k] = high;
       of('start')[k] = Math.min(high, Math.max(low, low + place * (high - low)));
     }
+    of('size')[column] = SIZES[turn % SIZES.length] as number;
     of('reached')[column] = Number.POSITIVE_INFINITY;
     of('summed')[column] = unsafe.length > 1 && turn % 4 >= 2 ? 1 : 0;
     if (!centred && turn % 8 >= 4) for (let j = 0; j < classes; j++) of('diversion')[j * batch + column] = DIVERSION * (2 * (draw[features + j] as number) - 1);
@@ -155,12 +168,13 @@ function feedsFor(shape: DescentShape, starts: readonly Start[], polytopes: read
  * @throws the reason of the context's signal when it is aborted
  */
 export async function attackPolytopes(context: AttackContext, polytopes: readonly Polytope[], budget: AttackBudget): Promise<Counterexample | undefined> {
-  const { round = 0, deadline = Number.POSITIVE_INFINITY } = budget;
+  const { round = 0, steps = DEFAULT_STEPS, deadline = Number.POSITIVE_INFINITY } = budget;
+  const { starts: count = roundStarts(context.network, steps) } = budget;
   if (polytopes.length === 0) return undefined;
-  const first = round * budget.starts;
+  const first = round * count;
   const key = deriveKey(context.key, 1, round);
-  const starts = Array.from({ length: budget.starts }, (_, s): Start => {
-    const polytope = (polytopes.length > budget.starts ? first + s : s) % polytopes.length;
+  const starts = Array.from({ length: count }, (_, s): Start => {
+    const polytope = (polytopes.length > count ? first + s : s) % polytopes.length;
     return { polytope, turn: Math.floor(s / polytopes.length), key: deriveKey(key, s, 0) };
   });
   const shape = shapeFor(context, polytopes, starts.length);
@@ -171,7 +185,7 @@ export async function attackPolytopes(context: AttackContext, polytopes: readonl
     while (next < starts.length && !over()) {
       const batch = starts.slice(next, next + shape.batch);
       next += shape.batch;
-      const better = await descend(context, shape, batch, polytopes, budget, over);
+      const better = await descend(context, shape, batch, polytopes, { steps, round }, over);
       found ??= better;
     }
   };
@@ -187,17 +201,17 @@ async function descend(
   shape: DescentShape,
   starts: readonly Start[],
   polytopes: readonly Polytope[],
-  { steps = 60, round = 0 }: AttackBudget,
+  { steps, round }: { readonly steps: number; readonly round: number },
   over: () => boolean,
 ): Promise<Counterexample | undefined> {
   const { network, pool, theta, layout } = context;
   const plan = planOf(context, shape);
   let feeds = feedsFor(shape, starts, polytopes, featuresOf(network.input), network.classes, round);
   const calls = Math.ceil(steps / STEPS);
+  const fall = LAST ** (1 / Math.max(1, calls - 1));
   const tried = new Float32Array(starts.length).fill(Number.POSITIVE_INFINITY);
   for (let call = 0; call < calls && !over(); call++) {
-    const size = SIZES[0] * (SIZES[1] / SIZES[0]) ** (call / Math.max(1, calls - 1));
-    const { outputs } = await pool.run({ plan, feeds: { ...feeds, size: Float32Array.of(size) }, theta, layout });
+    const { outputs } = await pool.run({ plan, feeds, theta, layout });
     const { point, best, worst } = descentOf(outputs);
     const candidates = Array.from(starts.keys())
       .filter((column) => (worst[column] as number) <= NEARLY && (worst[column] as number) < (tried[column] as number))
@@ -209,7 +223,8 @@ async function descend(
       const confirmed = await confirm(polytopes[polytope] as Polytope, polytope, x, context.evaluate);
       if (confirmed !== undefined) return confirmed;
     }
-    feeds = { ...feeds, start: point, kept: best, reached: worst, diversion: new Float32Array(network.classes * shape.batch) };
+    const size = (feeds.size as Float32Array).map((a) => a * fall);
+    feeds = { ...feeds, start: point, kept: best, reached: worst, size, diversion: new Float32Array(network.classes * shape.batch) };
   }
   return undefined;
 }

@@ -66,8 +66,7 @@ export interface Verification {
   readonly reason?: string;
 }
 
-/** Starts of a round of attacks, and how many rounds there are at most. */
-const STARTS = 256;
+/** Rounds of attacks at most. */
 const ROUNDS = 16;
 
 /**
@@ -109,7 +108,7 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
     const found = await attackPolytopes(
       context,
       open.map((index) => polytopes[index] as Property['polytopes'][number]),
-      { starts: STARTS, round, deadline },
+      { round, deadline },
     );
     return found && { ...found, polytope: open[found.polytope] as number };
   };
