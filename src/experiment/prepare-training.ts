@@ -65,6 +65,28 @@ const firstImages = ({ images, labels, count }: Split, limit: number): Split => 
   count: limit,
 });
 
+/** What all objectives of a run have in common. */
+const commonOptions = (settings: Settings, network: Network): ObjectiveOptions => ({
+  network,
+  relaxation: settings.relaxation === 'none' ? undefined : relaxationNamed(settings.relaxation),
+  microBatch: Math.min(settings.microBatch, settings.batchSize),
+  clipBox: settings.clipBox,
+});
+
+/** What the settings' training minimises, on the network that they describe. */
+export function trainingObjective(settings: Settings, network: Network): Objective {
+  const common = commonOptions(settings, network);
+  const robust = robustLossOf(settings, common.relaxation);
+  const onlyRobust = settings.kappa === 1 && settings.kappaStart === 1;
+  return createObjective({
+    ...common,
+    robust,
+    natural: onlyRobust && robust !== undefined ? 'accuracy' : 'loss',
+    l1: settings.l1,
+    warmupRegularizer: settings.warmupRegularizer > 0,
+  });
+}
+
 /** What a settings object amounts to before any step is taken. */
 export interface Experiment {
   /** The network that is evaluated and exported, and its parameters at θ. */
@@ -97,20 +119,11 @@ export async function prepare(settings: Settings, pool: Pool, data?: (state: Dow
     settings.validation > 0 ? splitValidation(all, settings.validation, deriveKey(key, STREAMS.validation, 0)) : { train: all, validation: undefined };
   const network = networkOf(settings, dataset);
   const layout = parameterLayout(network);
-  const relaxation = settings.relaxation === 'none' ? undefined : relaxationNamed(settings.relaxation);
-  const onlyRobust = settings.kappa === 1 && settings.kappaStart === 1;
-  const common: ObjectiveOptions = { network, relaxation, microBatch: Math.min(settings.microBatch, settings.batchSize), clipBox: settings.clipBox };
-  const robust = robustLossOf(settings, relaxation);
-  const objective = createObjective({
-    ...common,
-    robust,
-    natural: onlyRobust && robust !== undefined ? 'accuracy' : 'loss',
-    l1: settings.l1,
-    warmupRegularizer: settings.warmupRegularizer > 0,
-  });
+  const common = commonOptions(settings, network);
+  const objective = trainingObjective(settings, network);
   // A loss at once is cheaper to train with; what is certified is better measured with all margins.
   const deployed: ObjectiveOptions = { ...common, network: foldedNetwork(network) };
-  const watched = split.validation && watchedObjectives(deployed, robustLossOf({ ...settings, lossFusion: false }, relaxation));
+  const watched = split.validation && watchedObjectives(deployed, robustLossOf({ ...settings, lossFusion: false }, common.relaxation));
   const options: TrainingOptions = {
     train: split.train,
     features: split.train.images.length / split.train.count,
