@@ -63,7 +63,7 @@ const transposedConvolution: OperatorReader = {
     const outputPadding = [rank === 1 ? 0 : more[0], more.at(-1)] as [number, number];
     /** Extents without padding. */
     const full = ([0, 1] as const).map((axis) => ((input[axis + 1] as number) - 1) * window.stride[axis] + reachOf(window, axis) + outputPadding[axis]);
-    const mode = autoPad(call);
+    const mode = autoPad(call, window);
     const wanted = 'output_shape' in call.node.attributes ? integers(call, 'output_shape', zeros) : undefined;
     const target = wanted
       ? [rank === 1 ? 1 : (wanted[0] as number), wanted.at(-1) as number]

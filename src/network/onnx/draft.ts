@@ -6,6 +6,7 @@
  * node; where it cannot be (behind a ReLU, at the input), it becomes a node of its own.
  */
 import type { OnnxTensor } from '../../formats/onnx.js';
+import type { ActivationName } from '../activations/index.js';
 import type { GroupedGeometry } from '../layers/grouped-convolution.js';
 import type { Extents } from '../layers/layer.js';
 import type { TransposedGeometry } from '../layers/transposed-convolution.js';
@@ -57,6 +58,7 @@ export type DraftNode = { readonly inputs: readonly number[]; readonly output: E
   | ({ readonly kind: 'linear'; readonly input: Extents } & DraftWeights)
   | ({ readonly kind: 'scale' } & DraftWeights)
   | { readonly kind: 'relu' }
+  | { readonly kind: 'smooth'; readonly function: ActivationName }
   | { readonly kind: 'join' }
   | { readonly kind: 'selection'; readonly input: Extents; readonly view: View }
   | { readonly kind: 'pooling'; readonly input: Extents; readonly table: Int32Array; readonly factors: Float64Array }

@@ -28,7 +28,7 @@ export function constantPerFeature(call: Call, index: number, x: Activation): Fl
 }
 
 /** x repeated to the extents that broadcasting gives it with the other inputs. */
-function enlarged(call: Call, x: Activation): Activation {
+export function enlarged(call: Call, x: Activation): Activation {
   const full = fileShape(x);
   const common = commonShape(call.inputs.map((value) => (value ? fileShape(value) : [])));
   if (common === undefined) refuse(call, 'extents that broadcast', call.inputs.map(describeValue).join(' and '));
@@ -55,7 +55,7 @@ function withConstant(call: Call, rule: Rule): Activation {
 }
 
 /** Arithmetic of constants alone: what files compute their shapes with. */
-function ofConstants(call: Call, compute: (a: number, b: number) => number): Constant {
+export function ofConstants(call: Call, compute: (a: number, b: number) => number): Constant {
   const [a, b] = call.inputs as readonly [Constant, Constant];
   const shape = commonShape([a.tensor.shape, b.tensor.shape]);
   if (shape === undefined || a.tensor.data.constructor !== b.tensor.data.constructor)
@@ -89,7 +89,7 @@ const sameTable = (a: Activation, b: Activation): boolean =>
   (a.view !== undefined && b.view !== undefined && a.view.table.length === b.view.table.length && a.view.table.every((row, i) => row === b.view?.table[i]));
 
 /** The sum of activations, with the batch on one axis. Where all are seen through one table, so is their sum. */
-function joined(call: Call, terms: readonly Activation[]): Activation {
+export function joined(call: Call, terms: readonly Activation[]): Activation {
   const first = terms[0] as Activation;
   if (terms.some((term) => batchAxisOf(call, term) !== batchAxisOf(call, first)))
     refuse(call, 'activations with the batch on one axis', call.inputs.map(describeValue).join(' and '));
@@ -101,7 +101,7 @@ function joined(call: Call, terms: readonly Activation[]): Activation {
   return { ...(plain[0] as Activation), ...sum };
 }
 
-const isActivation = (value: Value | undefined): value is Activation => value?.kind === 'activation';
+export const isActivation = (value: Value | undefined): value is Activation => value?.kind === 'activation';
 
 const add: OperatorReader = {
   attributes: [],
@@ -140,9 +140,15 @@ const sum: OperatorReader = {
 };
 
 /** s·x for every feature. */
-function times(call: Call, x: Activation, s: number): Activation {
+export function times(call: Call, x: Activation, s: number): Activation {
   const size = sizeOf(x.shape);
   return elementwiseAffine(call.draft, x, new Float64Array(size).fill(s), new Float64Array(size));
+}
+
+/** x + t for every feature. */
+export function shifted(call: Call, x: Activation, t: number): Activation {
+  const size = sizeOf(x.shape);
+  return elementwiseAffine(call.draft, x, new Float64Array(size).fill(1), new Float64Array(size).fill(t));
 }
 
 const difference = arithmetic(

@@ -17,12 +17,13 @@ import {
   shapeText,
 } from './operator.js';
 import { imageExtents, LARGEST_TABLE, placement, spatialWindow } from './spatial.js';
-import { materialized, nodeExtents, through } from './view.js';
+import { materialized, nodeExtents } from './view.js';
 
 /** factors[i] · Σ of the features of x in row i of a table; shape of the result without the batch. */
 function pooled(call: Call, given: Activation, table: Int32Array, factors: Float64Array, shape: readonly number[]): Activation {
   const x = given.view?.constants ? materialized(call.draft, given) : given;
-  const seen = through(x, table)?.table ?? table;
+  const { view } = x;
+  const seen = view ? table.map((i) => (i < 0 ? -1 : (view.table[i] as number))) : table;
   const output = extentsOf(shape);
   return append(call.draft, { kind: 'pooling', inputs: [x.node], input: nodeExtents(call.draft, x), output, table: seen, factors }, shape);
 }

@@ -40,11 +40,12 @@ export function spatialWindow(call: Call, kernel: readonly number[]): SpatialWin
 /** What a kernel reaches over along an axis, its first to its last tap. */
 export const reachOf = ({ kernel, dilation }: SpatialWindow, axis: 0 | 1): number => (kernel[axis] - 1) * dilation[axis] + 1;
 
-/** `auto_pad`: undefined where `pads` holds. */
-export function autoPad(call: Call): 'VALID' | 'SAME_UPPER' | 'SAME_LOWER' | undefined {
+/** `auto_pad`: undefined where `pads` holds. ONNX Runtime pads no dilated windows by itself, so nothing would tell what was meant. */
+export function autoPad(call: Call, { dilation }: SpatialWindow): 'VALID' | 'SAME_UPPER' | 'SAME_LOWER' | undefined {
   const mode = text(call, 'auto_pad', 'NOTSET');
   if (mode === 'NOTSET') return undefined;
   if (mode !== 'VALID' && mode !== 'SAME_UPPER' && mode !== 'SAME_LOWER') refuse(call, 'auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER', mode);
+  if (mode !== 'VALID' && dilation.some((d) => d !== 1)) refuse(call, `pads instead of auto_pad ${mode} with dilations`, `dilations ${dilation.join(',')}`);
   return mode;
 }
 
@@ -65,7 +66,7 @@ export function givenPads(call: Call, rank: number): Pads {
 
 /** Padding, and places of the output, of a window over an image. With `ceil_mode` the last window may begin inside and end outside. */
 export function placement(call: Call, extents: Pair, rank: number, window: SpatialWindow): { padding: Pads; places: [number, number] } {
-  const mode = autoPad(call);
+  const mode = autoPad(call, window);
   const axes = [0, 1] as const;
   const same = axes.map((axis) => {
     const places = Math.ceil(extents[axis] / window.stride[axis]);
