@@ -22,7 +22,7 @@ const COMPARISONS = new Set(['<=', '>=', '<', '>', '=']);
 /** Commands for solvers that change nothing about the property. */
 const IGNORED = new Set(['set-logic', 'set-info', 'set-option', 'check-sat', 'get-model', 'get-value', 'get-info', 'get-option', 'echo', 'exit']);
 /** Operands and open parentheses that are kept at once: some 10⁹ bytes of memory, from files of more than 100 MB. */
-const LARGEST = 2 ** 24;
+const LARGEST = 2 ** 23;
 
 /** What a parenthesis holds; `new-…` where its first word has not come. */
 type Kind = 'new-command' | 'new-constraint' | 'new-term' | 'ignored' | 'declaration' | 'assert' | 'junction' | 'comparison' | 'arithmetic';
