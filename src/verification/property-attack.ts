@@ -58,15 +58,19 @@ const STEPS = 10;
 const FLOATS = 2 ** 18;
 const LARGEST_BATCH = 1024;
 /** Products that the forward passes of one round take, a fraction of a second of two cores, and the starts that this may come to. */
-const ROUND_PRODUCTS = 2 ** 31;
-const ROUND_STARTS = { least: 64, most: 4096 } as const;
+const ROUND_PRODUCTS = 2 ** 30;
+const ROUND_STARTS = { least: 48, most: 4096 } as const;
 const DEFAULT_STEPS = 60;
 /** A bound that is always fulfilled, for rows that a polytope does not have. */
 const FREE = 1e30;
 /** Diversions outweigh inequalities, whose largest coefficient is 1. */
 const DIVERSION = 1e4;
-/** First step sizes, in units of half the box's widths, of starts in turn: large ones cross the box, small ones stay where they began. */
-const SIZES = [0.5, 0.02, 0.1] as const;
+/**
+ * First step sizes, in units of half the box's widths, of starts in turn: large ones cross the box, small ones stay where they began,
+ * which is worth while where starts are dense: in boxes of few dimensions.
+ */
+const SIZES = { few: [0.5, 0.02, 0.1], many: [0.5, 0.1, 0.25] } as const;
+const FEW_DIMENSIONS = 16;
 /** Last step size, in units of the first. */
 const LAST = 0.01;
 /** Candidates of a call that are tried on the model, and how far from fulfilling its inequalities one may be in float32. */
@@ -130,6 +134,7 @@ function feedsFor(shape: DescentShape, starts: readonly Start[], polytopes: read
     const { polytope, turn, key } = (starts[column] ?? starts[0]) as Start;
     const { box, unsafe } = polytopes[polytope] as Polytope;
     uniforms(key, draw);
+    const sizes = box.lower.filter((low, i) => low < (box.upper[i] as number)).length > FEW_DIMENSIONS ? SIZES.many : SIZES.few;
     const centred = turn === 0 && round === 0;
     const corner = turn % 4 === 0;
     for (let i = 0, k = column; i < features; i++, k += batch) {
@@ -141,7 +146,7 @@ function feedsFor(shape: DescentShape, starts: readonly Start[], polytopes: read
       of('upper')[k] = high;
       of('start')[k] = Math.min(high, Math.max(low, low + place * (high - low)));
     }
-    of('size')[column] = SIZES[turn % SIZES.length] as number;
+    of('size')[column] = sizes[turn % sizes.length] as number;
     of('reached')[column] = Number.POSITIVE_INFINITY;
     of('summed')[column] = unsafe.length > 1 && turn % 4 >= 2 ? 1 : 0;
     if (!centred && turn % 8 >= 4) for (let j = 0; j < classes; j++) of('diversion')[j * batch + column] = DIVERSION * (2 * (draw[features + j] as number) - 1);
