@@ -11,7 +11,8 @@
  * ```
  * Files are read as a stream, plain or gzip-compressed; decimals are rounded to the nearest float64. What is accepted beyond the
  * competition's own files, and what is refused, is said in `vnnlib/parser.ts`.
- * Sources: Demarchi et al., *VNN-LIB 1.0* (vnnlib.org); the benchmarks of VNN-COMP 2021–2023.
+ * Sources: Demarchi, Guidotti, Pulina, Tacchella, *Supporting Standardization of Neural Networks Verification with VNN-LIB and CoCoNet*, 2023;
+ * the benchmarks of VNN-COMP 2021–2023.
  */
 import { createReadStream } from 'node:fs';
 import { pipeline, Readable } from 'node:stream';
