@@ -9,7 +9,7 @@ import { FormatError } from '../formats/format-error.js';
 import { decodeOnnx, type OnnxModel } from '../formats/onnx.js';
 import { convolutionLayer } from './layers/convolution.js';
 import { type GroupedGeometry, groupedConvolutionLayer } from './layers/grouped-convolution.js';
-import { type Extents, featuresOf, joinLayer, type Layer, reluLayer } from './layers/layer.js';
+import { activationLayer, type Extents, featuresOf, joinLayer, type Layer, reluLayer } from './layers/layer.js';
 import { linearLayer } from './layers/linear.js';
 import { normalizeLayer } from './layers/normalize.js';
 import { poolingLayer } from './layers/pooling.js';
@@ -17,32 +17,40 @@ import { scaleLayer } from './layers/scale.js';
 import { selectionLayer } from './layers/selection.js';
 import { transposedConvolutionLayer } from './layers/transposed-convolution.js';
 import { INPUT, type Network, type NetworkNode, network, parameterName } from './network.js';
+import { castingOperators } from './onnx/casting.js';
 import { concatenationOperators } from './onnx/concatenation.js';
 import { constantOperators } from './onnx/constants.js';
 import { convolutionOperators } from './onnx/convolution.js';
 import { type Activation, type Draft, type DraftNode, extentsOf, perStretch, sizeOf, type Value } from './onnx/draft.js';
 import { elementwiseOperators } from './onnx/elementwise.js';
 import { matrixOperators } from './onnx/matrix.js';
+import { maxPoolingOperators } from './onnx/max-pooling.js';
 import { LARGEST_ACTIVATION, nodeTitle, type OperatorReader, shapeText } from './onnx/operator.js';
 import { neededNodes } from './onnx/order.js';
 import { passingOperators } from './onnx/passing.js';
+import { piecewiseLinearOperators } from './onnx/piecewise-linear.js';
 import { poolingOperators } from './onnx/pooling.js';
 import { rearrangingOperators } from './onnx/rearranging.js';
 import { reshapingOperators } from './onnx/reshaping.js';
+import { smoothOperators } from './onnx/smooth.js';
 import { materialized } from './onnx/view.js';
 
 const OPSETS = [7, 22] as const;
 const operators: ReadonlyMap<string, OperatorReader> = new Map(
   Object.entries({
+    ...castingOperators,
     ...concatenationOperators,
     ...constantOperators,
     ...convolutionOperators,
     ...elementwiseOperators,
     ...matrixOperators,
+    ...maxPoolingOperators,
     ...passingOperators,
+    ...piecewiseLinearOperators,
     ...poolingOperators,
     ...rearrangingOperators,
     ...reshapingOperators,
+    ...smoothOperators,
   }),
 );
 
@@ -231,6 +239,8 @@ function layerOf(node: DraftNode, input: Extents): Layer {
       return linearLayer(node.input, node.output[0]);
     case 'relu':
       return reluLayer(node.output);
+    case 'smooth':
+      return activationLayer(node.output, node.function);
     case 'join':
       return joinLayer(node.output);
     case 'scale': {

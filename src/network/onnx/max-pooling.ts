@@ -12,51 +12,55 @@ import { through } from './view.js';
 
 type Places = readonly [rows: number, columns: number];
 
-/** For each tap the input feature that each output has there. */
-function tapTables(
+/** For each tap, one after the other, the input feature that each output has there: [taps · outputs]. */
+function tapTable(
   call: Call,
   [channels, height, width]: readonly [number, number, number],
   { kernel, stride, dilation }: SpatialWindow,
   [top, left]: readonly number[],
   [rows, columns]: Places,
-): Int32Array[] {
-  const tables = Array.from({ length: sizeOf(kernel) }, () => new Int32Array(channels * rows * columns).fill(-1));
+): Int32Array {
+  const taps = sizeOf(kernel);
+  const size = channels * rows * columns;
+  const table = new Int32Array(taps * size);
   for (let i = 0; i < rows; i++)
     for (let j = 0; j < columns; j++) {
-      const seen = tables.map((_, tap) => {
+      const seen = Int32Array.from({ length: taps }, (_, tap) => {
         const row = i * stride[0] - (top as number) + Math.floor(tap / kernel[1]) * dilation[0];
         const column = j * stride[1] - (left as number) + (tap % kernel[1]) * dilation[1];
         return row >= 0 && row < height && column >= 0 && column < width ? row * width + column : -1;
       });
       const any = seen.find((place) => place >= 0) ?? refuse(call, 'windows that meet the input', `one in padding alone, at ${i},${j}`);
       for (let c = 0; c < channels; c++)
-        tables.forEach((table, tap) => {
-          const place = seen[tap] as number;
-          table[(c * rows + i) * columns + j] = c * height * width + (place < 0 ? any : place);
+        seen.forEach((place, tap) => {
+          table[tap * size + (c * rows + i) * columns + j] = c * height * width + (place < 0 ? any : place);
         });
     }
-  // Taps that only ever repeat others, as beyond the border of a small image, need no maximum.
-  const distinct = new Map(tables.map((table) => [table.join(), table]));
-  return [...distinct.values()];
+  return table;
 }
 
-const concatenated = (tables: readonly Int32Array[]): Int32Array => Int32Array.from(tables.flatMap((table) => [...table]));
-
 /** The maximum over the taps, of the extents of one image. */
-function treeMaximum(call: Call, given: Activation, taps: readonly Int32Array[], shape: readonly number[]): Activation {
+function treeMaximum(call: Call, given: Activation, tapsOfInput: Int32Array, shape: readonly number[]): Activation {
+  const size = sizeOf(shape);
   let x: Activation = { ...given, exclusive: false };
-  let tables = taps;
-  const select = (table: Int32Array, extents: readonly number[]): Activation => ({ ...x, shape: extents, view: through(x, table) });
+  let table = tapsOfInput;
+  let taps = table.length / size;
+  const select = (from: number, to: number, extents: readonly number[]): Activation => ({
+    ...x,
+    shape: extents,
+    view: through(x, table.subarray(from * size, to * size)),
+  });
   const left: Activation[] = [];
-  while (tables.length > 1) {
-    if (tables.length % 2 === 1) left.push(select(tables.at(-1) as Int32Array, shape));
-    const half = Math.floor(tables.length / 2);
-    const size = sizeOf(shape);
+  while (taps > 1) {
+    const half = Math.floor(taps / 2);
+    if (taps % 2 === 1) left.push(select(taps - 1, taps, shape));
     const level = [half * size];
-    x = extremumOf(call, select(concatenated(tables.slice(0, half)), level), select(concatenated(tables.slice(half, 2 * half)), level), 1);
-    tables = Array.from({ length: half }, (_, k) => Int32Array.from({ length: size }, (_, i) => k * size + i));
+    checkExtents(call, level);
+    x = extremumOf(call, select(0, half, level), select(half, 2 * half, level), 1);
+    table = Int32Array.from({ length: half * size }, (_, i) => i);
+    taps = half;
   }
-  return left.reduce((a, b) => extremumOf(call, a, b, 1), select(tables[0] as Int32Array, shape));
+  return left.reduce((a, b) => extremumOf(call, a, b, 1), select(0, 1, shape));
 }
 
 const maxPool: OperatorReader = {
@@ -72,7 +76,7 @@ const maxPool: OperatorReader = {
     checkExtents(call, output);
     const entries = sizeOf(output) * sizeOf(window.kernel);
     if (entries > LARGEST_TABLE) refuse(call, `a pool of at most ${LARGEST_TABLE} (output, tap) pairs`, `${entries}`);
-    return treeMaximum(call, x, tapTables(call, extents, window, padding, places), output);
+    return treeMaximum(call, x, tapTable(call, extents, window, padding, places), output);
   },
 };
 
@@ -83,7 +87,7 @@ const globalMaxPool: OperatorReader = {
     const [channels, height, width] = imageExtents(call, x.shape);
     const window: SpatialWindow = { kernel: [height, width], stride: [1, 1], dilation: [1, 1] };
     const output = [channels, ...x.shape.slice(1).map(() => 1)];
-    return treeMaximum(call, x, tapTables(call, [channels, height, width], window, [0, 0], [1, 1]), output);
+    return treeMaximum(call, x, tapTable(call, [channels, height, width], window, [0, 0], [1, 1]), output);
   },
 };
 
