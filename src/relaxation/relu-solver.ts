@@ -85,9 +85,10 @@ export const solve: HostSolver<ReluSolverOptions> = async (inputs, options) => {
     const classes = problem.logits.length;
     const rows = coefficients.length / classes / batch;
     if (image === 0) margins = new Float64Array(rows * batch);
-    const open = problem.unstable.length > 0 ? await openLinearProgram(problem.program, seconds) : undefined;
+    let open: OpenProgram | undefined;
     let row = 0;
     try {
+      open = problem.unstable.length > 0 ? await openLinearProgram(problem.program, seconds) : undefined;
       for (; row < rows; row++) {
         const weights = Float64Array.from({ length: classes }, (_, k) => coefficients[(k * rows + row) * batch + image] as number);
         const margin = combine(weights, problem.logits, 0, problem.program.lower.length);

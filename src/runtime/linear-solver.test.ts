@@ -1,7 +1,29 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import type { Highs } from 'highs';
+import { describe, expect, it, vi } from 'vitest';
 import { normalNumbers, uniformNumbers } from '../testing/numbers.js';
 import { dualBound, type LinearProgram, type Minimum, openLinearProgram } from './linear-solver.js';
+
+/** How many of the next runs of the solver fail. */
+const trouble = vi.hoisted(() => ({ failures: 0 }));
+vi.mock('highs', async (original) => {
+  const { default: load } = await original<{ default: () => Promise<Highs> }>();
+  return {
+    default: async () => {
+      const highs = await load();
+      const createModel: Highs['createModel'] = (...given) => {
+        const model = highs.createModel(...given);
+        const run = model.run.bind(model);
+        model.run = (...hooks) => {
+          if (trouble.failures-- > 0) throw new Error('run failed with HiGHS status -1');
+          return run(...hooks);
+        };
+        return model;
+      };
+      return { constants: highs.constants, createModel };
+    },
+  };
+});
 
 const COLUMNS = 5;
 
@@ -56,6 +78,28 @@ describe('a linear program', () => {
     expect(open.minimum(costOf(1))).toBeUndefined();
     open.bound(0, -4, 2);
     expect(open.minimum(Float64Array.of(1, 0, 0, 0, 0))?.bound).toBeCloseTo(-4, 9);
+    open.close();
+  });
+
+  it('with numbers that no solver takes is refused in a line that names them', async () => {
+    for (const value of [1e16, Number.NaN])
+      await expect(openLinearProgram({ ...randomProgram(1, 1), values: Float64Array.of(value, 0, 0, 0, 0) }, 10)).rejects.toThrow(
+        /^expected the solver to take the program, but it failed \(.*\)$/,
+      );
+    const open = await openLinearProgram(randomProgram(1, 1), 10);
+    expect(() => open.minimum(new Float64Array(COLUMNS).fill(Number.NaN))).toThrow(/^expected the solver to take the cost, but it failed/);
+    open.close();
+  });
+
+  it('that the solver cannot minimise from the last basis is minimised from nothing, and what cannot be at all is one line', async () => {
+    const program = randomProgram(3, 4);
+    const open = await openLinearProgram(program, 10);
+    open.minimum(costOf(4));
+    trouble.failures = 1;
+    expectMinimum(program, costOf(5), open.minimum(costOf(5)) as Minimum);
+    trouble.failures = 2;
+    expect(() => open.minimum(costOf(6))).toThrow('expected the solver to minimise, but it failed (run failed with HiGHS status -1)');
+    expectMinimum(program, costOf(6), open.minimum(costOf(6)) as Minimum);
     open.close();
   });
 });

@@ -56,22 +56,42 @@ function solver(): Promise<Highs> {
   return loading;
 }
 
-/** Opens a program; each minimum may take `seconds`. */
+/** Calls the solver. @throws SolverError where it throws, as for numbers that are not finite or above 1e15, which networks that diverged have */
+function failing<T>(what: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw new SolverError(`expected the solver to ${what}, but it failed (${(error as Error).message})`, { cause: error });
+  }
+}
+
+/** Opens a program; each minimum may take `seconds`. @throws SolverError for numbers that are not finite or above 1e15 */
 export async function openLinearProgram(program: LinearProgram, seconds: number): Promise<OpenProgram> {
   const highs = await solver();
   const { starts, indices, values, rowLower, rowUpper } = program;
   const [lower, upper] = [program.lower.slice(), program.upper.slice()];
   const [numCols, numRows] = [lower.length, rowLower.length];
   const matrix = { format: 'csr', numRows, numCols, starts, indices, values } as const;
-  const model = highs.createModel({ numCols, numRows, colCost: new Float64Array(numCols), colLower: lower, colUpper: upper, rowLower, rowUpper, matrix });
+  const model = failing('take the program', () =>
+    highs.createModel({ numCols, numRows, colCost: new Float64Array(numCols), colLower: lower, colUpper: upper, rowLower, rowUpper, matrix }),
+  );
   // Presolving would take longer than these small programs do, and lose the basis.
   model.options.set({ output_flag: false, presolve: 'off', solver: 'simplex', time_limit: seconds });
   model.options.set({ primal_feasibility_tolerance: TOLERANCE, dual_feasibility_tolerance: TOLERANCE });
+  /** Numerical trouble with the basis that the last minimum ended at is not one of the program: it is then solved from nothing. */
+  const run = () => {
+    try {
+      model.run();
+    } catch {
+      model.clearSolver();
+      failing('minimise', () => model.run());
+    }
+  };
   return {
     minimum(cost) {
-      model.changeColsCost({ kind: 'range', from: 0, to: numCols - 1 }, cost);
+      failing('take the cost', () => model.changeColsCost({ kind: 'range', from: 0, to: numCols - 1 }, cost));
       model.zeroAllClocks();
-      model.run();
+      run();
       const status = model.getModelStatus();
       const { optimal, timeLimit, infeasible } = highs.constants.modelStatus;
       if (status === infeasible) return undefined;
