@@ -4,7 +4,7 @@ import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import { boundProblem, randomBox, runStages } from '../testing/bound-programs.js';
 import { randomLabels } from '../testing/numbers.js';
-import { convolutionalNetworks, denseNetworks, randomParameters, residualNetworks } from '../testing/random-networks.js';
+import { convolutionalNetworks, denseNetworks, importedNetworks, randomParameters, residualNetworks } from '../testing/random-networks.js';
 import { sampleActivations } from '../testing/sampled-activations.js';
 import { crown, crownBounds } from './crown.js';
 import { crownIbp } from './crown-ibp.js';
@@ -55,6 +55,7 @@ describe('for every point of the box', () => {
     ['dense', denseNetworks],
     ['convolutional', convolutionalNetworks()],
     ['residual', residualNetworks],
+    ['imported', importedNetworks],
   ];
   it.each(kinds)('margins and activations of %s networks lie within the bounds of ibp, crown-ibp and crown', async (_, networks) => {
     let points = 0;

@@ -1,10 +1,14 @@
-/** Random small networks for properties of bounds: dense, convolutional and residual, 3 to 36 inputs, with and without normalisation. */
+/** Random small networks for properties of bounds: dense, convolutional, residual and of imported layers, 3 to 36 inputs, with and without normalisation. */
 import fc from 'fast-check';
 import { sizeOf } from '../graph/index.js';
 import { type ConvolutionGeometry, convolutionLayer } from '../network/layers/convolution.js';
-import { type Extents, joinLayer, type Layer, reluLayer } from '../network/layers/layer.js';
+import { groupedConvolutionLayer } from '../network/layers/grouped-convolution.js';
+import { type Extents, featuresOf, joinLayer, type Layer, reluLayer } from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
 import { normalizeLayer } from '../network/layers/normalize.js';
+import { poolingLayer } from '../network/layers/pooling.js';
+import { selectionLayer } from '../network/layers/selection.js';
+import { transposedConvolutionLayer } from '../network/layers/transposed-convolution.js';
 import { chain, INPUT, type Network, type NetworkNode, network, parameterInputs } from '../network/network.js';
 import { normalNumbers } from './numbers.js';
 
@@ -108,6 +112,76 @@ export const residualNetworks: fc.Arbitrary<Network> = fc
     const joined = add(joinLayer(first.output), branch, skip);
     add(linearLayer(first.output, classes), add(reluLayer(first.output), joined));
     return shown(network('residual', input, nodes));
+  });
+
+/** A permutation of the features, none repeated and none lost. */
+const rotation = (extents: Extents, by: number): Layer => {
+  const features = featuresOf(extents);
+  return selectionLayer(
+    extents,
+    extents,
+    Int32Array.from({ length: features }, (_, i) => (i + by) % features),
+  );
+};
+
+/** Layers that only imported networks have, by number: from any extents. */
+const imported: readonly ((from: Extents) => Layer)[] = [
+  (from) => groupedConvolutionLayer(from, { channels: 2 * from[0], kernel: [2, 2], groups: from[0], padding: [1, 0, 0, 1] }),
+  (from) => groupedConvolutionLayer(from, { channels: 2, kernel: [2, 2], dilation: [2, 1], padding: [1, 1, 1, 0] }),
+  (from) => transposedConvolutionLayer(from, { channels: 1, kernel: [2, 3], stride: [2, 1], padding: [1, 1, 0, 0] }),
+  (from) => transposedConvolutionLayer(from, { channels: from[0], kernel: [2, 2], groups: from[0] }),
+  // Means over neighbours, the last of them alone.
+  (from) => {
+    const features = featuresOf(from);
+    const table = Int32Array.from({ length: 2 * features }, (_, i) => (i >> 1) + (i % 2 < features - (i >> 1) ? i % 2 : -1 - (i >> 1)));
+    return poolingLayer(from, from, table, new Float64Array(features).fill(0.5));
+  },
+  // Every other feature, a constant before each.
+  (from) => {
+    const features = featuresOf(from);
+    const table = Int32Array.from({ length: features }, (_, i) => (i % 2 === 0 ? -1 : i));
+    return selectionLayer(
+      from,
+      from,
+      table,
+      Array.from(table, (row) => (row < 0 ? 0.25 : 0)),
+    );
+  },
+  (from) => rotation(from, 2),
+];
+
+/**
+ * Networks of the layers that only imported ones have: two of them with ReLUs, then what the first and the second give is concatenated, as
+ * a join of selections, and read by a linear layer. With `turned` the pixels are permuted first.
+ */
+export const importedNetworks: fc.Arbitrary<Network> = fc
+  .record({
+    input: fc.tuple(between(1, 2), between(2, 3), between(2, 3)),
+    kinds: fc.tuple(between(0, imported.length - 1), between(0, imported.length - 1)),
+    classes: between(2, 4),
+    turned: fc.boolean(),
+  })
+  .map(({ input, kinds, classes, turned }) => {
+    const nodes: NetworkNode[] = [];
+    const add = (layer: Layer, ...inputs: number[]): number => nodes.push({ layer, inputs }) - 1;
+    const extentsOf = (node: number) => (nodes[node] as NetworkNode).layer.output;
+    const behind = (kind: number, from: number) => {
+      const layer = (imported[kind] as (from: Extents) => Layer)(from === INPUT ? input : extentsOf(from));
+      return add(reluLayer(layer.output), add(layer, from));
+    };
+    const start = turned ? add(rotation(input, 1), INPUT) : INPUT;
+    const first = behind(kinds[0], start);
+    const second = behind(kinds[1], first);
+    const sizes = [first, second].map((node) => featuresOf(extentsOf(node))) as [number, number];
+    const whole: Extents = [sizes[0] + sizes[1], 1, 1];
+    const place = (node: number, offset: number) => {
+      const own = featuresOf(extentsOf(node));
+      const table = Int32Array.from({ length: whole[0] }, (_, i) => (i >= offset && i < offset + own ? i - offset : -1));
+      return add(selectionLayer(extentsOf(node), whole, table), node);
+    };
+    const joined = add(joinLayer(whole), place(first, 0), place(second, sizes[0]));
+    add(linearLayer([4, 1, 1], classes), add(reluLayer([4, 1, 1]), add(linearLayer(whole, 4), joined)));
+    return shown(network('imported', input, nodes));
   });
 
 /** Weights from N(0, 2/fan_in) and biases from N(0, 0.1), by name. */
