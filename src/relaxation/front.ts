@@ -1,20 +1,20 @@
-/** Leading normalisation maps a box to a box exactly: relaxations begin behind it. */
-import { INPUT, type Network, type NetworkNode, network, type Parameters, parameterName } from '../network/network.js';
+/** What a network begins with may map a box to a box exactly, as normalisation does: relaxations begin behind it. */
+import { INPUT, type Network, type NetworkNode, network, type Parameters, parameterName, weightsOf } from '../network/network.js';
 import { intervalAffine } from './interval.js';
 import type { BoundProblem } from './relaxation.js';
 
-/** The same problem without the network's leading normalisation, which the box has passed. */
+/** The same problem without the network's leading separable layers, which the box has passed. */
 export function withoutNormalization(problem: BoundProblem): BoundProblem {
   const [first, ...rest] = problem.network.nodes as [NetworkNode, ...NetworkNode[]];
-  if (first.layer.kind !== 'affine' || first.layer.name !== 'normalize' || rest.some(({ inputs }) => inputs.includes(INPUT))) return problem;
-  const { name, input } = problem.network;
+  if (rest.length === 0 || first.layer.kind !== 'affine' || !first.layer.separable || rest.some(({ inputs }) => inputs.includes(INPUT))) return problem;
   const shifted: Network = network(
-    name,
-    input,
+    problem.network.name,
+    first.layer.output,
     rest.map(({ layer, inputs }) => ({ layer, inputs: inputs.map((k) => k - 1) })),
   );
   const parameters: Parameters = Object.fromEntries(
     rest.flatMap(({ layer }, i) => layer.parameters.map((p) => [parameterName(i, p.name), problem.parameters[parameterName(i + 1, p.name)]])),
   ) as Parameters;
-  return { ...problem, network: shifted, parameters, box: intervalAffine(first.layer, {}, problem.box) };
+  const box = intervalAffine(first.layer, weightsOf(problem.network, 0, problem.parameters), problem.box);
+  return withoutNormalization({ ...problem, network: shifted, parameters, box });
 }

@@ -213,3 +213,27 @@ describe('convolution', () => {
     );
   });
 });
+
+describe('a separable layer', () => {
+  it('has at most one entry in each row and column of its matrix', () => {
+    let met = 0;
+    for (const [, arbitrary] of layers)
+      fc.assert(
+        fc.property(arbitrary, fc.nat(1e6), (layer, seed) => {
+          if (!layer.separable) return;
+          met++;
+          const columns = featuresOf(layer.input);
+          const [rowCounts, columnCounts] = [new Int32Array(featuresOf(layer.output)), new Int32Array(columns)];
+          matrixOf(layer, weightsFor(layer, seed)).forEach((entry, i) => {
+            if (entry === 0) return;
+            const row = Math.floor(i / columns);
+            rowCounts[row] = (rowCounts[row] as number) + 1;
+            columnCounts[i % columns] = (columnCounts[i % columns] as number) + 1;
+          });
+          expect(Math.max(...rowCounts, ...columnCounts)).toBeLessThanOrEqual(1);
+        }),
+        { numRuns: 20 },
+      );
+    expect(met).toBeGreaterThan(30);
+  });
+});

@@ -38,6 +38,8 @@ export interface AffineLayer {
   absolute(weights: Weights): Weights;
   /** b as [features out, 1], or undefined where the layer has none. */
   bias(weights: Weights, dtype: FloatType): Tensor | undefined;
+  /** Each output depends on one input at most and no input matters to two outputs: boxes are mapped to boxes exactly. */
+  readonly separable?: boolean;
   /** How it carries receptive fields back; undefined for layers that see all of their input. */
   readonly window?: Window;
 }

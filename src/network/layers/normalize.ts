@@ -23,6 +23,7 @@ export function normalizeLayer(extents: Extents, { mean, std }: Normalization): 
   const shift = (dtype: FloatType) => perFeature((c) => -(mean[c] as number) / (std[c] as number), dtype);
   return {
     kind: 'affine',
+    separable: true,
     name: 'normalize',
     input: extents,
     output: extents,

@@ -12,6 +12,7 @@ export function scaleLayer(extents: Extents): AffineLayer {
   const column = (t: Tensor | undefined) => reshape(t as Tensor, [features, 1]);
   return {
     kind: 'affine',
+    separable: true,
     name: 'scale',
     input: extents,
     output: extents,

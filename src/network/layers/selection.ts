@@ -27,6 +27,7 @@ export function selectionLayer(input: Extents, output: Extents, table: RowTable,
   const select = (x: Tensor) => gatherRows(x, table);
   return {
     kind: 'affine',
+    separable: readers.length <= inputs, // no feature is selected twice
     name: 'selection',
     input,
     output,
