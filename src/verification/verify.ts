@@ -2,19 +2,22 @@
  * Whether a network fulfils a property: a proof (`unsat`: no input of the boxes leads to an unsafe output), a counterexample (`sat`), or
  * neither within the limits.
  *
- *   attack → IBP → CROWN on what is open → further attacks
+ *   attack → IBP → CROWN → α-CROWN → branch and bound, with further attacks beside it
  *
  * A proof is one of the real-number function of the network's weights, computed in float32 with the allowances of `rounding.ts`; a
  * counterexample rests on what the model itself answers (`counterexample.ts`).
  */
+import { setTimeout } from 'node:timers/promises';
 import { input, transpose } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
 import { createPlan } from '../runtime/plan.js';
 import { createPool, type Pool } from '../runtime/pool.js';
-import type { Counterexample, Evaluate } from './counterexample.js';
-import type { Property } from './property.js';
+import type { Engine } from './branch-and-bound/engine.js';
+import { search as branchAndBound } from './branch-and-bound/search.js';
+import { type Counterexample, confirm, type Evaluate } from './counterexample.js';
+import type { Polytope, Property } from './property.js';
 import { type AttackContext, attackPolytopes, createAttackContext } from './property-attack.js';
 import { type RootProblem, rootBounds } from './root-bounds.js';
 
@@ -66,9 +69,6 @@ export interface Verification {
   readonly reason?: string;
 }
 
-/** Rounds of attacks at most. */
-const ROUNDS = 16;
-
 /**
  * Verifies one property.
  * @throws RangeError for a property of another size than the network; the reason of `signal` when it is aborted
@@ -103,8 +103,8 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
   const late = () => performance.now() > deadline;
   const report = (stage: VerificationStage) => options.progress?.({ stage, subproblems, ...lowerBound(), seconds: seconds() });
 
-  const attack = async (round: number): Promise<Counterexample | undefined> => {
-    report('attack');
+  const attack = async (round: number, beside = false): Promise<Counterexample | undefined> => {
+    if (!beside) report('attack');
     const found = await attackPolytopes(
       context,
       open.map((index) => polytopes[index] as Property['polytopes'][number]),
@@ -134,14 +134,64 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
     report(stage);
     if (open.length === 0) return { verdict: 'unsat', stage, subproblems, ...lowerBound() };
   }
-  for (let round = 1; round < ROUNDS && !late(); round++) {
-    const found = await attack(round);
-    if (found) return { verdict: 'sat', counterexample: found, stage: 'attack', subproblems, ...lowerBound() };
-  }
-  const undecided = { stage: null, subproblems, ...lowerBound() };
-  if (late()) return { verdict: 'timeout', ...undecided };
-  return { verdict: 'unknown', ...undecided, reason: `${open.length} of ${polytopes.length} polytopes were neither reached nor proved unreachable` };
+  if (late()) return { verdict: 'timeout', stage: null, subproblems, ...lowerBound() };
+
+  let [counterexample, stage]: [Counterexample | undefined, VerificationStage] = [undefined, 'branch-and-bound'];
+  const over = () => counterexample !== undefined || late() || signal?.aborted === true;
+  const engine: Engine = {
+    network: context.network,
+    threads: context.pool.threads,
+    run: async (plan, feeds) => (await context.pool.run({ plan, feeds, theta: context.theta, layout: context.layout })).outputs,
+    expired: over,
+  };
+  const before = subproblems;
+  const searched = branchAndBound(
+    engine,
+    open.map((index) => polytopes[index] as Polytope),
+    {
+      memoryBytes: options.memoryBytes ?? MEMORY,
+      secondsLeft: () => (deadline - performance.now()) / 1000,
+      evaluate: context.evaluate,
+      async found(point, at) {
+        const index = open[at] as number;
+        counterexample ??= await confirm(polytopes[index] as Polytope, index, point, context.evaluate);
+        return counterexample !== undefined;
+      },
+      progress: (state) => options.progress?.({ ...state, subproblems: before + state.subproblems, seconds: seconds() }),
+    },
+  );
+  // Attacks go on beside the search, less and less often.
+  let searching = true;
+  const attacks = (async () => {
+    for (let round = 1; searching && !over(); round++) {
+      const found = await attack(round, searching);
+      if (found) [counterexample, stage] = [found, 'attack'];
+      const pause = performance.now() + FIRST_PAUSE * 2 ** round;
+      while (searching && !over() && performance.now() < pause) await setTimeout(50);
+    }
+  })();
+  const result = await searched.finally(() => {
+    searching = false;
+  });
+  await attacks;
+  signal?.throwIfAborted();
+  subproblems += result.subproblems;
+  const totals = { subproblems, ...(Number.isFinite(result.lowerBound) && { lowerBound: result.lowerBound }) };
+  if (counterexample) return { verdict: 'sat', counterexample, stage, ...totals };
+  if (result.verdict === 'proved') return { verdict: 'unsat', stage: result.stage, ...totals };
+  if (result.reason === 'time') return { verdict: 'timeout', stage: null, ...totals };
+  return { verdict: 'unknown', stage: null, ...totals, reason: REASONS[result.reason ?? 'leaves'] };
 }
+
+/** Bytes for open subproblems, where the caller says nothing. */
+const MEMORY = 2 ** 31;
+/** Milliseconds after the first attack beside the search; then twice as many each time. */
+const FIRST_PAUSE = 500;
+
+const REASONS = {
+  memory: 'the open subproblems need more memory; allow more with --memory',
+  leaves: 'parts that cannot be divided any further are neither proved nor refuted: their margin is zero to rounding',
+} as const;
 
 /** The network's own outputs at one input. */
 function networkEvaluation(network: Network, parameters: ParameterArrays, pool: Pool): Evaluate {

@@ -1,0 +1,34 @@
+/** Where branch and bound computes: one network, a pool, a deadline. */
+import type { HostData } from '../../graph/index.js';
+import type { Network } from '../../network/network.js';
+import type { Plan } from '../../runtime/plan.js';
+import type { Feeds } from '../../runtime/session.js';
+
+export interface Engine {
+  readonly network: Network;
+  /** How many plans run at once. */
+  readonly threads: number;
+  /** Outputs of a plan by name, at the network's parameters. */
+  run(plan: Plan, feeds: Feeds): Promise<Readonly<Record<string, HostData>>>;
+  /** Whether the time is over or the caller has had enough. */
+  expired(): boolean;
+}
+
+/**
+ * Works through pieces, as many at once as there are threads, until none is left or the time is over.
+ * @throws the first error of `work`, when nothing is under way any more
+ */
+export async function inLanes<T>(engine: Engine, pieces: readonly T[], work: (piece: T) => Promise<void>): Promise<void> {
+  let next = 0;
+  let failed = false;
+  const lane = async (): Promise<void> => {
+    while (next < pieces.length && !failed && !engine.expired()) {
+      await work(pieces[next++] as T).catch((error: unknown) => {
+        failed = true;
+        throw error;
+      });
+    }
+  };
+  const lanes = await Promise.allSettled(Array.from({ length: engine.threads }, lane));
+  for (const result of lanes) if (result.status === 'rejected') throw result.reason;
+}

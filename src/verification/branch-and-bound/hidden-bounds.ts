@@ -1,0 +1,135 @@
+/**
+ * Bounds of what all ReLUs and smooth activations read, over one box and layer by layer: intervals first, then back-substitution of the neurons that
+ * intervals leave unstable (of all, before smooth activations), with CROWN's lines or, with `iterations`, with α optimised for each neuron and each side by itself. Each layer's bounds are
+ * used in those of the next. When the time is over the bounds found so far, of looser kinds for the rest, are returned: they hold all the same.
+ */
+import { type FloatType, input } from '../../graph/index.js';
+import { featuresOf } from '../../network/layers/layer.js';
+import { INPUT, type Network, type NetworkNode, parameterInputs } from '../../network/network.js';
+import { intervalNode } from '../../relaxation/interval.js';
+import { isNonlinear } from '../../relaxation/nonlinear.js';
+import type { Bounds } from '../../relaxation/relaxation.js';
+import { createPlan, type Plan } from '../../runtime/plan.js';
+import type { Feeds } from '../../runtime/session.js';
+import { dualPlan, nodeArray, nonlinearBefore } from './dual-program.js';
+import { type Engine, inLanes } from './engine.js';
+
+/** Ends of a box or of a layer's values. */
+export interface Ends {
+  readonly lower: Float32Array;
+  readonly upper: Float32Array;
+}
+
+/** By node, ReLU or smooth activation: bounds of its input. */
+export type HiddenBounds = ReadonlyMap<number, Ends>;
+
+/** A box and what is known of the ReLUs in it, as programs read them. */
+export function regionFeeds(box: Ends, hidden: HiddenBounds, relus: Iterable<number> = hidden.keys()): Feeds {
+  const feeds: Record<string, Float32Array> = { 'box:lower': box.lower, 'box:upper': box.upper };
+  for (const node of relus) {
+    const ends = hidden.get(node) as Ends;
+    feeds[nodeArray('lower', node)] = ends.lower;
+    feeds[nodeArray('upper', node)] = ends.upper;
+  }
+  return feeds;
+}
+
+/** Intervals of what one node reads from the bounds of the ReLUs and activations before it. */
+function intervalPlan(net: Network, node: number, dtype: FloatType = 'float32'): Plan {
+  const parameters = parameterInputs(net, dtype);
+  const target = (net.nodes[node] as NetworkNode).inputs[0] as number;
+  const given = (what: string, features: number) => input(what, [features, 1], dtype);
+  const known = new Map<number, Bounds>([[INPUT, { lower: given('box:lower', featuresOf(net.input)), upper: given('box:upper', featuresOf(net.input)) }]]);
+  for (const before of nonlinearBefore(net, target)) {
+    const { layer, inputs } = net.nodes[before] as NetworkNode;
+    const bound = (side: keyof Bounds) => given(nodeArray(side, before), featuresOf(layer.input));
+    known.set(inputs[0] as number, { lower: bound('lower'), upper: bound('upper') });
+  }
+  const at = (node: number): Bounds => {
+    const found = known.get(node) ?? intervalNode(net, parameters, node, (net.nodes[node] as NetworkNode).inputs.map(at));
+    known.set(node, found);
+    return found;
+  };
+  // A target that feeds an earlier ReLU too is known already.
+  const { lower, upper } = at(target);
+  return createPlan([{ kind: 'whole', outputs: { lower, upper } }]);
+}
+
+/** Floats that the widest array of a program may hold: what a processor's cache keeps. */
+const WIDEST = 1 << 19;
+/** Columns of a program over a network: as many as the widest activation allows, a power of two from 8 to 512. */
+export function columnsFor(net: Network): number {
+  const widest = Math.max(featuresOf(net.input), ...net.nodes.map(({ layer }) => featuresOf(layer.output)));
+  return 2 ** Math.max(3, Math.min(9, Math.floor(Math.log2(WIDEST / widest))));
+}
+
+export interface HiddenBounding {
+  /** Bounds over `box`, intersected with those that are known already. */
+  bound(box: Ends, options: { iterations: number; known?: HiddenBounds }): Promise<HiddenBounds>;
+}
+
+/** Programs for the hidden bounds of one network, made when first needed. */
+export function createHiddenBounding(engine: Engine): HiddenBounding {
+  const { network: net } = engine;
+  const nonlinear = net.nodes.flatMap(({ layer }, k) => (isNonlinear(layer) ? [k] : []));
+  const made = new Map<string, Plan>();
+  const plan = (name: string, make: () => Plan): Plan => {
+    const found = made.get(name) ?? make();
+    made.set(name, found);
+    return found;
+  };
+  const most = columnsFor(net);
+
+  async function refine(node: number, box: Ends, hidden: HiddenBounds, ends: Ends, iterations: number): Promise<void> {
+    const target = (net.nodes[node] as NetworkNode).inputs[0] as number;
+    const before = nonlinearBefore(net, target);
+    if (before.length === 0) return; // intervals are exact there
+    const smooth = (net.nodes[node] as NetworkNode).layer.kind === 'activation';
+    const open: number[] = [];
+    ends.lower.forEach((l, i) => {
+      const u = ends.upper[i] as number;
+      if (smooth ? l < u : l < 0 && u > 0) open.push(i);
+    });
+    const sides = open.flatMap((neuron) => [
+      { neuron, side: 1 },
+      { neuron, side: -1 },
+    ]);
+    const pieces: (typeof sides)[] = [];
+    for (let from = 0; from < sides.length; from += most) pieces.push(sides.slice(from, from + most));
+    await inLanes(engine, pieces, async (piece) => {
+      const columns = piece.length > most / 8 ? most : Math.max(8, most / 8);
+      const dual = plan(`dual ${node} ${columns} ${iterations}`, () => dualPlan(net, { target, columns, iterations, start: 'neurons' }));
+      const at = (j: number) => piece[Math.min(j, piece.length - 1)] as (typeof piece)[number];
+      const { bound } = await engine.run(dual, {
+        ...regionFeeds(box, hidden, before),
+        neuron: Int32Array.from({ length: columns }, (_, j) => at(j).neuron),
+        side: Float32Array.from({ length: columns }, (_, j) => at(j).side),
+        threshold: new Float32Array(columns),
+      });
+      piece.forEach(({ neuron, side }, j) => {
+        const value = (bound as Float32Array)[j] as number;
+        if (side > 0) ends.lower[neuron] = Math.max(ends.lower[neuron] as number, value);
+        else ends.upper[neuron] = Math.min(ends.upper[neuron] as number, -value);
+      });
+    });
+  }
+
+  return {
+    async bound(box, { iterations, known }) {
+      const hidden = new Map<number, Ends>();
+      for (const node of nonlinear) {
+        const step = plan(`interval ${node}`, () => intervalPlan(net, node));
+        const before = nonlinearBefore(net, (net.nodes[node] as NetworkNode).inputs[0] as number);
+        const { lower, upper } = (await engine.run(step, regionFeeds(box, hidden, before))) as unknown as Ends;
+        const old = known?.get(node);
+        const ends: Ends = {
+          lower: lower.map((l, i) => Math.max(l, old?.lower[i] ?? Number.NEGATIVE_INFINITY)),
+          upper: upper.map((u, i) => Math.min(u, old?.upper[i] ?? Number.POSITIVE_INFINITY)),
+        };
+        await refine(node, box, hidden, ends, iterations);
+        hidden.set(node, ends);
+      }
+      return hidden;
+    },
+  };
+}

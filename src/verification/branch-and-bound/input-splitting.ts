@@ -1,0 +1,254 @@
+/**
+ * Branch and bound on the inputs: boxes are halved until CROWN's bounds prove each part. The way for networks of few inputs, and the only
+ * complete one for activations that are not piecewise linear.
+ *
+ * Bounds of every layer are computed anew for each part, a batch of parts at once. The input that is halved is the one whose width moves
+ * the linear bounds most, max over rows of |a_i| (u_i − l_i) (Wang et al. 2018, ReluVal; "smear"). Worst bounds first.
+ */
+import TinyQueue from 'tinyqueue';
+import { abs, add, input, mul, reshape, sub } from '../../graph/index.js';
+import { featuresOf } from '../../network/layers/layer.js';
+import { logits, type Network, parameterInputs } from '../../network/network.js';
+import { backSubstitute, concretize } from '../../relaxation/back-substitution.js';
+import { crownBounds } from '../../relaxation/crown.js';
+import { withoutNormalization } from '../../relaxation/front.js';
+import { slopesOf } from '../../relaxation/nonlinear.js';
+import type { BoundProblem } from '../../relaxation/relaxation.js';
+import { createPlan, type Plan } from '../../runtime/plan.js';
+import { type Box, type Inequality, type Polytope, violation } from '../property.js';
+import { enclosingBox, proofThreshold } from '../rounding.js';
+import type { Engine } from './engine.js';
+import { columnsFor } from './hidden-bounds.js';
+
+/** A part of a box with the polytopes, by number, that are open on it. */
+interface Part {
+  readonly box: Box;
+  readonly open: readonly number[];
+  /** The least over open polytopes of the best bound of its inequalities. */
+  readonly bound: number;
+  /** Input to halve next. */
+  readonly next: number;
+}
+
+export interface InputSplittingOptions {
+  readonly polytopes: readonly Polytope[];
+  /** Bytes that the open parts may take. */
+  readonly memoryBytes: number;
+  /** Called with the centre of a part at which polytope number `polytope` is all but reached. True ends the search: it is a counterexample. */
+  readonly found: (point: Float32Array, polytope: number) => Promise<boolean>;
+  readonly progress?: (state: { readonly subproblems: number; readonly open: number; readonly lowerBound: number }) => void;
+}
+
+export interface SplittingResult {
+  readonly verdict: 'proved' | 'found' | 'open';
+  readonly subproblems: number;
+  /** Lower bound of what is open beside what would prove it; 0 or more where nothing is. */
+  readonly lowerBound: number;
+  /** Why something is open: no time or memory left, or parts that cannot be divided any further. */
+  readonly reason?: 'time' | 'memory' | 'leaves';
+}
+
+/** Inequalities bounded in each column. */
+const MOST_ROWS = 64;
+/** A centre this close to unsafe, beside the size of its outputs, is tried as a counterexample. */
+const NEARLY = 1e-5;
+/** Parts narrower than this, beside the size of their ends, are as narrow as float32 tells apart. */
+const NARROW = 2 ** -22;
+
+/**
+ * (parameters, `lower`, `upper` [inputs, n], `rows` [outputs, r, n] and, with `mixed`, `input rows` [inputs, r, n]) → `margins` [r, n], how far each
+ * input's width moves them, `influence` [inputs, r·n], and the outputs [outputs, n] `at centre`.
+ */
+function splittingPlan(net: Network, columns: number, rows: number, mixed: boolean): Plan {
+  const [inputs, outputs] = [featuresOf(net.input), net.classes];
+  const whole = { lower: input('lower', [inputs, columns]), upper: input('upper', [inputs, columns]) };
+  const overOutputs = input('rows', [outputs, rows, columns]);
+  const original: BoundProblem = { network: net, parameters: parameterInputs(net), box: whole, specification: { kind: 'rows', coefficients: overOutputs } };
+  // Rows over the inputs mean the inputs as they are.
+  const problem = mixed ? original : withoutNormalization(original);
+  const { stages, before } = crownBounds(problem);
+  const { network: bare, parameters, box } = problem;
+  const bound = backSubstitute(bare, parameters, bare.nodes.length - 1, overOutputs, (node) => slopesOf(bare, node, before(node)));
+  const overInputs = mixed ? reshape(input('input rows', [inputs, rows, columns]), [inputs, rows * columns]) : undefined;
+  const coefficients = overInputs ? add(bound.coefficients, overInputs) : bound.coefficients;
+  const width = reshape(sub(box.upper, box.lower), [inputs, 1, columns]);
+  const influence = mul(abs(reshape(coefficients, [inputs, rows, columns])), width);
+  const centre = logits(bare, parameters, mul(add(box.lower, box.upper), 0.5));
+  return createPlan([...stages, { kind: 'whole', outputs: { margins: concretize({ ...bound, coefficients }, box), influence, 'at centre': centre } }]);
+}
+
+/** Groups of polytopes that share a box, few enough for their inequalities to fit one column. */
+function groupsOf(polytopes: readonly Polytope[]): { box: Box; open: number[]; rows: number }[] {
+  const groups: { box: Box; open: number[]; rows: number }[] = [];
+  const latest = new Map<Box, (typeof groups)[number]>();
+  polytopes.forEach(({ box, unsafe }, index) => {
+    let group = latest.get(box);
+    if (group === undefined || group.rows + unsafe.length > MOST_ROWS) {
+      group = { box, open: [], rows: 0 };
+      latest.set(box, group);
+      groups.push(group);
+    }
+    group.open.push(index);
+    group.rows += unsafe.length;
+  });
+  return groups;
+}
+
+const sizeOf = ({ outputs, bound }: Inequality, y: (k: number) => number): number =>
+  outputs.reduce((sum, c, k) => sum + (c === 0 ? 0 : Math.abs(c * y(k))), Math.abs(bound));
+
+export async function splitInputs(engine: Engine, options: InputSplittingOptions): Promise<SplittingResult> {
+  const { network: net } = engine;
+  const { polytopes, memoryBytes } = options;
+  const [inputs, outputs] = [featuresOf(net.input), net.classes];
+  const groups = groupsOf(polytopes);
+  const rows = groups.reduce((widest, group) => Math.max(widest, group.rows), 1);
+  const mixed = polytopes.some(({ unsafe }) => unsafe.some((row) => row.inputs !== undefined));
+  const most = Math.max(8, columnsFor(net) / 2);
+  const plans = new Map<number, Plan>();
+  const planOf = (columns: number): Plan => {
+    const made = plans.get(columns) ?? splittingPlan(net, columns, rows, mixed);
+    plans.set(columns, made);
+    return made;
+  };
+
+  /** Bounds of parts; the ones that stay open, each with what is open on it. */
+  async function bound(parts: readonly Part[]): Promise<Part[] | 'found'> {
+    const columns = parts.length <= most / 8 ? Math.max(1, most / 8) : most;
+    const feeds = {
+      lower: new Float32Array(inputs * columns),
+      upper: new Float32Array(inputs * columns),
+      rows: new Float32Array(outputs * rows * columns),
+      ...(mixed && { 'input rows': new Float32Array(inputs * rows * columns) }),
+    };
+    parts.forEach(({ box, open }, j) => {
+      const { lower, upper } = enclosingBox(box);
+      for (let i = 0; i < inputs; i++) {
+        feeds.lower[i * columns + j] = lower[i] as number;
+        feeds.upper[i * columns + j] = upper[i] as number;
+      }
+      let row = 0;
+      for (const index of open)
+        for (const { outputs: c, inputs: d } of (polytopes[index] as Polytope).unsafe) {
+          c.forEach((value, k) => {
+            feeds.rows[(k * rows + row) * columns + j] = value;
+          });
+          d?.forEach((value, i) => {
+            (feeds['input rows'] as Float32Array)[(i * rows + row) * columns + j] = value;
+          });
+          row++;
+        }
+    });
+    const made = (await engine.run(planOf(columns), feeds)) as Record<'margins' | 'influence' | 'at centre', Float32Array>;
+    const left: Part[] = [];
+    for (const [j, { box, open }] of parts.entries()) {
+      const y = (k: number) => made['at centre'][k * columns + j] as number;
+      const answer = Float64Array.from({ length: outputs }, (_, k) => y(k));
+      const centre = box.lower.map((low, i) => (low + (box.upper[i] as number)) / 2);
+      const stay: number[] = [];
+      const influence = new Float64Array(inputs);
+      let least = Number.POSITIVE_INFINITY;
+      let row = 0;
+      for (const index of open) {
+        const polytope = polytopes[index] as Polytope;
+        const first = row;
+        let best = Number.NEGATIVE_INFINITY;
+        for (const inequality of polytope.unsafe) {
+          const margin = (made.margins[row * columns + j] as number) - inequality.bound - proofThreshold(sizeOf(inequality, y));
+          if (margin > best) best = margin;
+          row++;
+        }
+        // A bound above the value at the centre is none: arithmetic overflowed.
+        const value = violation(polytope, centre, answer);
+        if (best > 0 && !(best > value + proofThreshold(Math.abs(value)))) continue;
+        stay.push(index);
+        least = Math.min(least, best);
+        for (let r = first; r < row; r++)
+          for (let i = 0; i < inputs; i++) influence[i] = Math.max(influence[i] as number, made.influence[(i * rows + r) * columns + j] as number);
+        if (value <= NEARLY * (1 + Math.abs(value)) && (await options.found(Float32Array.from(centre), index))) return 'found';
+      }
+      if (stay.length > 0) left.push({ box, open: stay, bound: least, next: widest(box, influence) });
+    }
+    return left;
+  }
+
+  const bytes = 16 * inputs + 200;
+  const queue = new TinyQueue<Part>([], (a, b) => a.bound - b.bound);
+  let subproblems = 0;
+  let leafBound = Number.POSITIVE_INFINITY;
+  let found = false;
+  let busy = 0;
+  const waiting: (() => void)[] = [];
+  const full = () => queue.length * bytes > memoryBytes;
+  const lowerBound = () => Math.min(queue.peek()?.bound ?? Number.POSITIVE_INFINITY, leafBound);
+
+  async function work(parts: readonly Part[]): Promise<void> {
+    const left = await bound(parts);
+    subproblems += parts.length;
+    if (left === 'found') {
+      found = true;
+      return;
+    }
+    for (const part of left) {
+      if (part.next >= 0) queue.push(part);
+      else leafBound = Math.min(leafBound, part.bound);
+    }
+    options.progress?.({ subproblems, open: queue.length, lowerBound: lowerBound() });
+  }
+
+  async function lane(): Promise<void> {
+    while (!found && !engine.expired() && !full()) {
+      if (queue.length === 0) {
+        if (busy === 0) break;
+        await new Promise<void>((resume) => waiting.push(resume));
+        continue;
+      }
+      const share = Math.max(1, Math.min(most / 2, Math.ceil(queue.length / engine.threads)));
+      const parts: Part[] = [];
+      while (parts.length < share && queue.length > 0) parts.push(queue.pop() as Part);
+      busy++;
+      try {
+        await work(parts.flatMap(halves));
+      } finally {
+        busy--;
+        for (const resume of waiting.splice(0)) resume();
+      }
+    }
+    for (const resume of waiting.splice(0)) resume();
+  }
+
+  const wholes = groups.map(({ box, open }): Part => ({ box, open, bound: Number.NEGATIVE_INFINITY, next: -1 }));
+  for (let start = 0; start < wholes.length && !found && !engine.expired(); start += most) await work(wholes.slice(start, start + most));
+  const lanes = await Promise.allSettled(Array.from({ length: engine.threads }, lane));
+  for (const result of lanes) if (result.status === 'rejected') throw result.reason;
+
+  const totals = { subproblems, lowerBound: lowerBound() };
+  if (found) return { verdict: 'found', ...totals };
+  if (full()) return { verdict: 'open', ...totals, reason: 'memory' };
+  if (queue.length > 0 || engine.expired()) return { verdict: 'open', ...totals, reason: 'time' };
+  return leafBound < Number.POSITIVE_INFINITY ? { verdict: 'open', ...totals, reason: 'leaves' } : { verdict: 'proved', ...totals };
+}
+
+/** The input of most influence; −1 if none is wide enough to be halved. */
+function widest({ lower, upper }: Box, influence: Float64Array): number {
+  let best = -1;
+  let most = -1;
+  influence.forEach((a, i) => {
+    const [low, high] = [lower[i] as number, upper[i] as number];
+    if (!(high - low > NARROW * Math.max(Math.abs(low), Math.abs(high), 1e-30))) return;
+    if (a > most) [best, most] = [i, a];
+  });
+  return best;
+}
+
+function halves(part: Part): Part[] {
+  const { lower, upper } = part.box;
+  const middle = ((lower[part.next] as number) + (upper[part.next] as number)) / 2;
+  const [below, above] = [upper.slice(), lower.slice()];
+  below[part.next] = middle;
+  above[part.next] = middle;
+  return [
+    { ...part, box: { lower, upper: below } },
+    { ...part, box: { lower: above, upper } },
+  ];
+}

@@ -1,0 +1,299 @@
+/**
+ * Branch and bound on the signs of ReLUs (Bunel et al. 2020; β-CROWN, Wang et al. 2021): what one box and one row still leave open.
+ *
+ * A subproblem is a list of decided ReLUs. Its two children decide one more; their bounds are raised together, many subproblems at once.
+ * The ReLU to decide is chosen among the best of a score of its influence (BaBSR) and of its triangle's gap by bounding both children of each
+ * candidate without ascent (filtered smart branching, De Palma et al. 2021), the lesser child being the greatest. Worst bounds first.
+ */
+import TinyQueue from 'tinyqueue';
+import { featuresOf } from '../../network/layers/layer.js';
+import type { Network, NetworkNode } from '../../network/network.js';
+import type { Plan } from '../../runtime/plan.js';
+import { dualPlan, nodeArray } from './dual-program.js';
+import type { Engine } from './engine.js';
+import { columnsFor, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
+
+/** One row to be shown positive over the box: coefficients·f(x) > threshold. */
+export interface Goal {
+  readonly coefficients: Float64Array;
+  /** Coefficients of the inputs, added to them. */
+  readonly inputs?: Float64Array;
+  readonly threshold: number;
+}
+
+/** A part of the box by decided ReLUs. */
+interface Subproblem {
+  /** Number of its goal. */
+  readonly goal: number;
+  /** Decided ReLUs by their number among the unstable ones: i for z ≥ 0, ~i for z ≤ 0. */
+  readonly decisions: readonly number[];
+  /** α of the unstable ReLUs in 255ths; undefined to start from CROWN's. */
+  readonly alpha: Uint8Array;
+  /** β of the decisions. */
+  readonly beta: readonly number[];
+  /** Lower bound of the goal's row minus its threshold. */
+  readonly bound: number;
+}
+
+/** A subproblem with the ReLUs that are to be decided next, the best first. */
+interface Branch extends Subproblem {
+  readonly next: readonly number[];
+}
+
+export interface ReluSplittingOptions {
+  readonly box: Ends;
+  readonly hidden: HiddenBounds;
+  readonly goals: readonly Goal[];
+  /** Steps of ascent for each subproblem (default 20). */
+  readonly iterations?: number;
+  /** Bytes that the open subproblems may take. */
+  readonly memoryBytes: number;
+  /** Called with the input [inputs] at which a subproblem's linear bound is least. True ends the search: it is a counterexample. */
+  readonly found: (point: Float32Array, goal: number) => Promise<boolean>;
+  readonly progress?: (state: { readonly subproblems: number; readonly open: number; readonly lowerBound: number }) => void;
+}
+
+export interface ReluSplittingResult {
+  readonly verdict: 'proved' | 'found' | 'open';
+  readonly subproblems: number;
+  /** Lower bound of all goals minus their thresholds. */
+  readonly lowerBound: number;
+  /** Subproblems with all ReLUs decided whose bound is not positive. */
+  readonly leaves: number;
+  readonly reason?: 'time' | 'memory' | 'leaves';
+}
+
+/** Candidates for a decision by each of the two scores. */
+const CANDIDATES = 3;
+const ITERATIONS = 20;
+
+interface Unstable {
+  readonly node: Int32Array;
+  readonly neuron: Int32Array;
+}
+
+function unstableOf({ nodes: layers }: Network, hidden: HiddenBounds): Unstable {
+  const nodes: number[] = [];
+  const neurons: number[] = [];
+  for (const [node, { lower, upper }] of hidden)
+    lower.forEach((l, i) => {
+      if (layers[node]?.layer.kind !== 'relu' || !(l < 0 && (upper[i] as number) > 0)) return;
+      nodes.push(node);
+      neurons.push(i);
+    });
+  return { node: Int32Array.from(nodes), neuron: Int32Array.from(neurons) };
+}
+
+const indexOf = (decision: number): number => (decision < 0 ? ~decision : decision);
+
+export async function splitRelus(engine: Engine, options: ReluSplittingOptions): Promise<ReluSplittingResult> {
+  const { network: net } = engine;
+  const { box, hidden, goals, memoryBytes, iterations = ITERATIONS } = options;
+  const last = net.nodes.length - 1;
+  const { node: nodeOf, neuron: neuronOf } = unstableOf(net, hidden);
+  const count = nodeOf.length;
+  const most = columnsFor(net);
+  const plans = new Map<string, Plan>();
+  const inputRows = goals.some(({ inputs }) => inputs !== undefined);
+  const inputCount = featuresOf(net.input);
+  const planOf = (columns: number, steps: number): Plan => {
+    const name = `${columns} ${steps}`;
+    const kind = steps > 0 ? { scores: true, keep: true } : {};
+    const made = plans.get(name) ?? dualPlan(net, { target: last, columns, iterations: steps, start: 'rows', warm: true, decisions: true, inputRows, ...kind });
+    plans.set(name, made);
+    return made;
+  };
+  const region = regionFeeds(box, hidden);
+  const relus = [...hidden.keys()].filter((node) => (net.nodes[node] as NetworkNode).layer.kind === 'relu');
+  const featuresAt = new Map(relus.map((node) => [node, featuresOf((net.nodes[node] as NetworkNode).layer.output)]));
+
+  /** Arrays of one call. Columns beyond the given ones repeat the first. */
+  function feedsOf(columns: number, given: readonly Subproblem[]): Record<string, Float32Array> {
+    const rows = new Float32Array(net.classes * columns);
+    const threshold = new Float32Array(columns).fill(-1e30);
+    const feeds: Record<string, Float32Array> = { ...(region as Record<string, Float32Array>), rows, threshold };
+    const p = new Map<number, Float32Array>();
+    const sign = new Map<number, Float32Array>();
+    for (const node of relus) {
+      const size = (featuresAt.get(node) as number) * columns;
+      p.set(node, new Float32Array(size));
+      sign.set(node, new Float32Array(size));
+      feeds[nodeArray('p', node)] = p.get(node) as Float32Array;
+      feeds[nodeArray('sign', node)] = sign.get(node) as Float32Array;
+    }
+    const overInputs = inputRows ? new Float32Array(inputCount * columns) : undefined;
+    if (overInputs) feeds['input rows'] = overInputs;
+    given.forEach(({ goal, decisions, alpha, beta }, j) => {
+      const { coefficients, inputs, threshold: least } = goals[goal] as Goal;
+      inputs?.forEach((d, k) => {
+        (overInputs as Float32Array)[k * columns + j] = d;
+      });
+      coefficients.forEach((c, k) => {
+        rows[k * columns + j] = c;
+      });
+      threshold[j] = least;
+      for (let i = 0; i < count; i++) (p.get(nodeOf[i] as number) as Float32Array)[(neuronOf[i] as number) * columns + j] = (alpha[i] as number) / 255;
+      decisions.forEach((decision, d) => {
+        const i = indexOf(decision);
+        const at = (neuronOf[i] as number) * columns + j;
+        (p.get(nodeOf[i] as number) as Float32Array)[at] = beta[d] as number;
+        (sign.get(nodeOf[i] as number) as Float32Array)[at] = decision < 0 ? -1 : 1;
+      });
+    });
+    return feeds;
+  }
+
+  const capacity = (wanted: number): number => (wanted <= most / 8 ? Math.max(8, most / 8) : most);
+
+  /** Bounds with ascent, and the candidates of each. */
+  async function bound(given: readonly Subproblem[]): Promise<{ made: Subproblem; candidates: number[]; point: Float32Array; reached: boolean }[]> {
+    const columns = capacity(given.length);
+    const outputs = (await engine.run(planOf(columns, iterations), feedsOf(columns, given))) as Record<string, Float32Array>;
+    return given.map((parent, j) => {
+      const value = ((outputs.bound as Float32Array)[j] as number) - (goals[parent.goal] as Goal).threshold;
+      const at = (what: 'p' | 'score' | 'gap', i: number) =>
+        (outputs[nodeArray(what, nodeOf[i] as number)] as Float32Array)[(neuronOf[i] as number) * columns + j] as number;
+      const alpha = new Uint8Array(count);
+      for (let i = 0; i < count; i++) alpha[i] = Math.round(255 * Math.min(1, at('p', i)));
+      const beta = parent.decisions.map((decision) => at('p', indexOf(decision)));
+      const decided = new Set(parent.decisions.map(indexOf));
+      const open = Array.from({ length: count }, (_, i) => i).filter((i) => !decided.has(i));
+      const top = (what: 'score' | 'gap') => best(open, (i) => at(what, i), CANDIDATES);
+      const candidates = value > 0 ? [] : [...new Set([...top('score'), ...top('gap')])];
+      const point = Float32Array.from({ length: inputCount }, (_, k) => (outputs.point as Float32Array)[k * columns + j] as number);
+      const { coefficients, inputs, threshold } = goals[parent.goal] as Goal;
+      const terms = (c: Float64Array | undefined, v: (k: number) => number) => c?.reduce((sum, a, k) => sum + a * v(k), 0) ?? 0;
+      const there = terms(coefficients, (k) => (outputs['at point'] as Float32Array)[k * columns + j] as number) + terms(inputs, (k) => point[k] as number);
+      return { made: { ...parent, alpha, beta, bound: Math.max(parent.bound, value) }, candidates, point, reached: there <= threshold };
+    });
+  }
+
+  /** Which candidate to decide: both children of each are bounded as they are. */
+  async function choose(open: readonly { made: Subproblem; candidates: readonly number[] }[]): Promise<Branch[]> {
+    const trials = open.flatMap(({ made, candidates }, from) =>
+      candidates.length > 1
+        ? candidates.flatMap((i) => [
+            { from, i, made: child(made, i) },
+            { from, i, made: child(made, ~i) },
+          ])
+        : [],
+    );
+    const values: number[] = [];
+    for (let start = 0; start < trials.length; start += most) {
+      const some = trials.slice(start, start + most);
+      const columns = capacity(some.length);
+      const { bound: bounds } = await engine.run(
+        planOf(columns, 0),
+        feedsOf(
+          columns,
+          some.map(({ made }) => made),
+        ),
+      );
+      some.forEach((_, j) => {
+        values.push((bounds as Float32Array)[j] as number);
+      });
+    }
+    const lesser = open.map(() => new Map<number, number>());
+    trials.forEach(({ from, i }, t) => {
+      if (t % 2 === 0) lesser[from]?.set(i, Math.min(values[t] as number, values[t + 1] as number));
+    });
+    return open.map(({ made, candidates }, k) => {
+      const value = (i: number) => lesser[k]?.get(i) ?? 0;
+      return { ...made, next: [...candidates].sort((i, j) => value(j) - value(i)) };
+    });
+  }
+
+  const bytes = count + 300;
+  const queue = new TinyQueue<Branch>([], (a, b) => a.bound - b.bound);
+  let subproblems = 0;
+  let leaves = 0;
+  let busy = 0;
+  let verdict: 'found' | undefined;
+  let leafBound = Number.POSITIVE_INFINITY;
+  const waiting: (() => void)[] = [];
+  const wake = () => {
+    for (const resume of waiting.splice(0)) resume();
+  };
+  const full = () => queue.length * bytes > memoryBytes;
+
+  async function settle(bounded: Awaited<ReturnType<typeof bound>>): Promise<void> {
+    subproblems += bounded.length;
+    const open = bounded.filter(({ made }) => !(made.bound > 0));
+    for (const { made, point, reached } of open)
+      if (reached && (await options.found(point, made.goal))) {
+        verdict = 'found';
+        return;
+      }
+    for (const { made, candidates } of open)
+      if (candidates.length === 0) {
+        leaves++;
+        leafBound = Math.min(leafBound, made.bound);
+      }
+    for (const branch of await choose(open.filter(({ candidates }) => candidates.length > 0))) queue.push(branch);
+    options.progress?.({ subproblems, open: queue.length, lowerBound: Math.min(queue.peek()?.bound ?? 0, leafBound) });
+  }
+
+  async function lane(): Promise<void> {
+    while (verdict === undefined && !engine.expired() && !full()) {
+      if (queue.length === 0) {
+        if (busy === 0) break;
+        await new Promise<void>((resume) => waiting.push(resume));
+        continue;
+      }
+      const share = Math.min(most / 2, Math.ceil(queue.length / engine.threads));
+      const parents: Branch[] = [];
+      while (parents.length < share) parents.push(queue.pop() as Branch);
+      busy++;
+      try {
+        // Few parents decide several ReLUs at once: a call with few columns costs hardly less.
+        const levels = Math.max(1, Math.floor(Math.log2(most / 2 / parents.length)));
+        await settle(await bound(parents.flatMap((parent) => children(parent, parent.next.slice(0, levels)))));
+      } finally {
+        busy--;
+        wake();
+      }
+    }
+    wake();
+  }
+
+  const alpha = new Uint8Array(count);
+  for (let i = 0; i < count; i++) {
+    const { lower, upper } = hidden.get(nodeOf[i] as number) as Ends;
+    alpha[i] = (upper[neuronOf[i] as number] as number) > -(lower[neuronOf[i] as number] as number) ? 255 : 0;
+  }
+  const roots = goals.map((_, goal): Subproblem => ({ goal, decisions: [], alpha, beta: [], bound: Number.NEGATIVE_INFINITY }));
+  for (let start = 0; start < roots.length && verdict === undefined; start += most) await settle(await bound(roots.slice(start, start + most)));
+  const lanes = await Promise.allSettled(Array.from({ length: engine.threads }, lane));
+  for (const result of lanes) if (result.status === 'rejected') throw result.reason;
+
+  const lowerBound = Math.min(queue.peek()?.bound ?? 0, leafBound);
+  const totals = { subproblems, lowerBound, leaves };
+  if (verdict === 'found') return { verdict, ...totals };
+  if (queue.length === 0 && leaves === 0 && !engine.expired()) return { verdict: 'proved', ...totals };
+  return { verdict: 'open', ...totals, reason: queue.length === 0 ? 'leaves' : full() ? 'memory' : 'time' };
+}
+
+/** The subproblem with one more ReLU decided: i for z ≥ 0, ~i for z ≤ 0. */
+const child = ({ goal, decisions, alpha, beta, bound }: Subproblem, decision: number): Subproblem => ({
+  goal,
+  decisions: [...decisions, decision],
+  alpha,
+  beta: [...beta, 0],
+  bound,
+});
+
+const children = (parent: Subproblem, next: readonly number[]): Subproblem[] =>
+  next.reduce((made: Subproblem[], i) => made.flatMap((one) => [child(one, i), child(one, ~i)]), [parent]);
+
+/** The `count` indices of greatest positive score. */
+function best(indices: readonly number[], score: (index: number) => number, count: number): number[] {
+  const found: { index: number; value: number }[] = [];
+  for (const index of indices) {
+    const value = score(index);
+    if (found.length === count && value <= (found.at(-1) as { value: number }).value) continue;
+    found.push({ index, value });
+    found.sort((a, b) => b.value - a.value);
+    if (found.length > count) found.pop();
+  }
+  return found.map(({ index }) => index);
+}

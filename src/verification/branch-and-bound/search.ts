@@ -1,0 +1,161 @@
+/**
+ * Complete verification of polytopes that cheap bounds leave open: on the inputs where they are few or activations are smooth, else on the signs
+ * of ReLUs, one box after the other, α-CROWN first.
+ */
+import { type Box, type Inequality, type Polytope, violation } from '../property.js';
+import { enclosingBox, proofThreshold } from '../rounding.js';
+import { dualPlan } from './dual-program.js';
+import { type Engine, inLanes } from './engine.js';
+import { columnsFor, createHiddenBounding, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
+import { type SplittingResult, splitInputs } from './input-splitting.js';
+import { type Goal, splitRelus } from './relu-splitting.js';
+
+export interface SearchOptions {
+  /** Bytes that open subproblems may take. */
+  readonly memoryBytes: number;
+  /** Seconds left, for what is worth its time. */
+  readonly secondsLeft: () => number;
+  /** Outputs of the model at an input. */
+  readonly evaluate: (x: Float32Array) => Promise<ArrayLike<number>>;
+  /** Called with inputs that may be counterexamples. True ends the search. */
+  readonly found: (point: Float32Array, polytope: number) => Promise<boolean>;
+  readonly progress?: (state: { readonly stage: SearchStage; readonly subproblems: number; readonly lowerBound: number }) => void;
+}
+
+export type SearchStage = 'alpha-crown' | 'branch-and-bound';
+
+export interface SearchResult extends SplittingResult {
+  readonly stage: SearchStage;
+}
+
+/** Networks of at most so many inputs that vary are split there. */
+const FEW_INPUTS = 12;
+/** Steps of α for bounds of hidden neurons and of rows at the root. */
+const ROOT_ITERATIONS = 20;
+/** A step of ascent takes about as long as this many bounds. */
+const STEP_COST = 2.5;
+/** Share of the time left that optimised hidden bounds may take. */
+const ROOT_SHARE = 0.08;
+
+const varying = ({ lower, upper }: Box): number => lower.reduce((count, low, i) => count + (low < (upper[i] as number) ? 1 : 0), 0);
+
+/** Searches all polytopes. @returns `found` only if `options.found` said so */
+export async function search(engine: Engine, polytopes: readonly Polytope[], options: SearchOptions): Promise<SearchResult> {
+  const everywhere = polytopes.find(({ unsafe }) => unsafe.length === 0);
+  if (everywhere) throw new RangeError('search: expected at least one inequality in each polytope, got one that is all of its box');
+  const smooth = engine.network.nodes.some(({ layer }) => layer.kind === 'activation');
+  const onInputs = smooth || polytopes.every(({ box }) => varying(box) <= FEW_INPUTS);
+  const progress = (before: number) => (state: { subproblems: number; lowerBound: number }) =>
+    options.progress?.({ stage: 'branch-and-bound', ...state, subproblems: before + state.subproblems });
+  if (onInputs) return { stage: 'branch-and-bound', ...(await splitInputs(engine, { ...options, polytopes, progress: progress(0) })) };
+
+  const boxes = grouped(polytopes);
+  let [subproblems, lowerBound] = [0, Number.POSITIVE_INFINITY];
+  let stage: SearchStage = 'alpha-crown';
+  for (const [box, indices] of boxes) {
+    const root = await rootOf(
+      engine,
+      box,
+      indices.map((index) => polytopes[index] as Polytope),
+      options,
+    );
+    subproblems++;
+    lowerBound = Math.min(lowerBound, root.lowerBound);
+    if (root.goals.length === 0) continue;
+    stage = 'branch-and-bound';
+    const result = await splitRelus(engine, {
+      ...root,
+      memoryBytes: options.memoryBytes,
+      found: (point, goal) => options.found(point, indices[root.goals[goal]?.polytope as number] as number),
+      progress: progress(subproblems),
+    });
+    subproblems += result.subproblems;
+    lowerBound = result.verdict === 'proved' ? lowerBound : Math.min(lowerBound, result.lowerBound);
+    if (result.verdict !== 'proved') return { stage, ...result, subproblems, lowerBound };
+  }
+  return { stage, verdict: 'proved', subproblems, lowerBound };
+}
+
+function grouped(polytopes: readonly Polytope[]): Map<Box, number[]> {
+  const byBox = new Map<Box, number[]>();
+  polytopes.forEach(({ box }, index) => {
+    byBox.set(box, [...(byBox.get(box) ?? []), index]);
+  });
+  return byBox;
+}
+
+interface Root {
+  readonly box: Ends;
+  readonly hidden: HiddenBounds;
+  /** What is open: of each polytope the inequality that is nearest to being refuted. */
+  readonly goals: readonly (Goal & { readonly polytope: number })[];
+  readonly lowerBound: number;
+}
+
+/** Bounds over one box, α optimised where the time allows. */
+async function rootOf(engine: Engine, box: Box, polytopes: readonly Polytope[], options: SearchOptions): Promise<Root> {
+  const ends = enclosingBox(box);
+  const centre = box.lower.map((low, i) => (low + (box.upper[i] as number)) / 2);
+  const y = await options.evaluate(Float32Array.from(centre));
+  const rows = polytopes.flatMap(({ unsafe }, polytope) => unsafe.map((inequality) => ({ polytope, ...rowOf(inequality, centre, y) })));
+  const bounding = createHiddenBounding(engine);
+
+  const started = performance.now();
+  let hidden = await bounding.bound(ends, { iterations: 0 });
+  const seconds = (performance.now() - started) / 1000;
+  let open = await openGoals(engine, ends, hidden, rows);
+  if (open.goals.length > 0 && seconds * STEP_COST * ROOT_ITERATIONS < ROOT_SHARE * options.secondsLeft()) {
+    hidden = await bounding.bound(ends, { iterations: ROOT_ITERATIONS, known: hidden });
+    open = await openGoals(engine, ends, hidden, rows);
+  }
+  return { box: ends, hidden, ...open };
+}
+
+interface Row extends Goal {
+  readonly polytope: number;
+  /** c·y + d·x − threshold at the box's centre. */
+  readonly atCentre: number;
+}
+
+function rowOf(inequality: Inequality, centre: Float64Array, y: ArrayLike<number>): Omit<Row, 'polytope'> {
+  const { outputs, inputs, bound } = inequality;
+  const size = outputs.reduce((sum, c, k) => sum + Math.abs(c * (y[k] as number)), Math.abs(bound));
+  const threshold = bound + proofThreshold(size);
+  const atCentre = violation({ box: { lower: centre, upper: centre }, unsafe: [inequality] }, centre, y) + bound - threshold;
+  return { coefficients: outputs, ...(inputs && { inputs }), threshold, atCentre };
+}
+
+/** α-CROWN on the rows: of each polytope that no row proves unreachable, the best row. */
+async function openGoals(engine: Engine, box: Ends, hidden: HiddenBounds, rows: readonly Row[]): Promise<Pick<Root, 'goals' | 'lowerBound'>> {
+  const { network: net } = engine;
+  const columns = Math.min(columnsFor(net), 2 ** Math.max(3, Math.ceil(Math.log2(rows.length))));
+  const inputRows = rows.some(({ inputs }) => inputs !== undefined);
+  const plan = dualPlan(net, { target: net.nodes.length - 1, columns, iterations: ROOT_ITERATIONS, start: 'rows', inputRows });
+  // What the time does not suffice for stays open.
+  const best = new Map<number, { row: Row; value: number }>();
+  for (const row of rows) if (!best.has(row.polytope)) best.set(row.polytope, { row, value: Number.NEGATIVE_INFINITY });
+  const pieces = Array.from({ length: Math.ceil(rows.length / columns) }, (_, i) => rows.slice(i * columns, (i + 1) * columns));
+  await inLanes(engine, pieces, async (piece) => {
+    const given = new Float32Array(net.classes * columns);
+    const overInputs = new Float32Array(inputRows ? box.lower.length * columns : 0);
+    const threshold = new Float32Array(columns).fill(-1e30);
+    piece.forEach(({ coefficients, inputs, threshold: least }, j) => {
+      coefficients.forEach((c, k) => {
+        given[k * columns + j] = c;
+      });
+      inputs?.forEach((d, k) => {
+        overInputs[k * columns + j] = d;
+      });
+      threshold[j] = least;
+    });
+    const { bound } = await engine.run(plan, { ...regionFeeds(box, hidden), rows: given, threshold, ...(inputRows && { 'input rows': overInputs }) });
+    piece.forEach((row, j) => {
+      const value = ((bound as Float32Array)[j] as number) - row.threshold;
+      // A bound above the value at the centre is none: arithmetic overflowed.
+      const sane = value <= row.atCentre + Math.abs(row.threshold) * 1e-5 + 1e-5;
+      if (sane && value > (best.get(row.polytope) as { value: number }).value) best.set(row.polytope, { row, value });
+    });
+  });
+  const open = [...best.values()].filter(({ value }) => !(value > 0));
+  return { goals: open.map(({ row }) => row), lowerBound: [...best.values()].reduce((least, { value }) => Math.min(least, value), Number.POSITIVE_INFINITY) };
+}
