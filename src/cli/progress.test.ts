@@ -27,6 +27,13 @@ describe('progress', () => {
     expect(text()).not.toContain('\u001b');
   });
 
+  test('shows the accuracies that the method has: under attack for those that attack', () => {
+    const { output, text } = recordedOutput();
+    const progress = trainingProgress(output, { epochs: 1 });
+    progress.update({ epoch: 1, loss: 1, naturalAccuracy: 0.9, adversarialAccuracy: 0.625 });
+    expect(text()).toMatch(/^epoch 1\/1, loss 1\.00, natural 90\.0%, adversarial 62\.5%/);
+  });
+
   test('of a resumed run estimates the time left from the epochs done since', () => {
     const { output, text } = recordedOutput();
     let time = 0;

@@ -13,6 +13,7 @@ export interface ProgressState {
   /** Accuracies on training batches, in [0, 1]; undefined where not computed. */
   readonly naturalAccuracy?: number;
   readonly certifiedAccuracy?: number;
+  readonly adversarialAccuracy?: number;
   /** Images per second. */
   readonly samplesPerSecond?: number;
 }
@@ -76,6 +77,7 @@ function description(state: ProgressState, epochs: number, secondsLeft: number):
   const parts = [`epoch ${Number.isInteger(state.epoch) ? state.epoch : state.epoch.toFixed(1)}/${epochs}`, `loss ${state.loss.toPrecision(3)}`];
   if (state.naturalAccuracy !== undefined) parts.push(`natural ${percent(state.naturalAccuracy)}`);
   if (state.certifiedAccuracy !== undefined) parts.push(`certified ${percent(state.certifiedAccuracy)}`);
+  if (state.adversarialAccuracy !== undefined) parts.push(`adversarial ${percent(state.adversarialAccuracy)}`);
   if (state.samplesPerSecond !== undefined) parts.push(`${Math.round(state.samplesPerSecond)} images/s`);
   if (Number.isFinite(secondsLeft)) parts.push(`${duration(secondsLeft)} left`);
   return parts.join(', ');

@@ -64,7 +64,8 @@ export async function train(run: Run, io: Io): Promise<void> {
           progress = trainingProgress(io.stderr, { epochs: run.settings.epochs, startEpoch: epoch });
         },
         step({ epoch, loss, metrics, samplesPerSecond }) {
-          progress?.update({ epoch, loss, naturalAccuracy: metrics.natural, certifiedAccuracy: metrics.certified, samplesPerSecond });
+          const { natural: naturalAccuracy, certified: certifiedAccuracy, adversarial: adversarialAccuracy } = metrics;
+          progress?.update({ epoch, loss, naturalAccuracy, certifiedAccuracy, adversarialAccuracy, samplesPerSecond });
         },
       },
       io.signal,
