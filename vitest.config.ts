@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { softwareDevice } from './src/testing/software-device.js';
 
 export default defineConfig({
   test: {
@@ -6,7 +7,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,
-    env: { ORT_DISABLE_TELEMETRY: '1' },
+    env: { ORT_DISABLE_TELEMETRY: '1', ...softwareDevice() },
     reporters: ['default', './scripts/closing-line.ts'],
   },
 });

@@ -2,7 +2,7 @@
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../graph/tensor.js';
 import { runHost } from './host-stage.js';
 import { gradientName, type IterateStep, isResidual, nextName, type Plan, type RowsData, type RowsStep, sumName } from './plan.js';
-import { type Feeds, openSession, type Session } from './session.js';
+import { type Feeds, openSession, type Session, type SessionOptions } from './session.js';
 
 type Floats = Float32Array | Float64Array;
 type Arrays = Map<string, HostData>;
@@ -60,7 +60,8 @@ function chunks(count: number, programs: RowsStep['programs']): { start: number;
   return result;
 }
 
-export function createExecutor(): Executor {
+/** An executor whose programs run on one device (default: the CPU). */
+export function createExecutor(options: SessionOptions = {}): Executor {
   const sessions = new Map<string, Session>();
   // Residuals live as long as the executor: they are large, and every run of a plan needs the same ones.
   const kept: Arrays = new Map();
@@ -77,7 +78,7 @@ export function createExecutor(): Executor {
     if (encoded === undefined) throw new Error(`plan: no program ${program}`);
     let session = sessions.get(key);
     if (session === undefined) {
-      session = await openSession(encoded);
+      session = await openSession(encoded, options);
       sessions.set(key, session);
     }
     const feeds: Record<string, HostData> = {};

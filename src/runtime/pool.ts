@@ -1,16 +1,22 @@
 /**
  * A pool of worker threads, one thread of ONNX Runtime each: two of them beat one two-thread session, keep the calling thread
- * responsive, and give the same bits however many there are.
+ * responsive, and give the same bits however many there are. Any other device belongs to one worker of its own, which runs all programs;
+ * the others then only draw normals.
  */
 import './telemetry.js';
 
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
+import { type Device, DeviceError, refuseReducedPrecision } from './device.js';
+import type { SessionOptions } from './session.js';
 import type { NormalsTask, PairResult, PairTask, RunResult, RunTask } from './task.js';
 
 export interface Pool {
+  /** Where programs run. */
+  readonly device: Device;
   readonly threads: number;
+  /** @throws DeviceError if a device other than the CPU cannot go on */
   run(task: RunTask): Promise<RunResult>;
   pair(task: PairTask): Promise<PairResult>;
   /** Σ weighted normals over all `coordinates`, split among the workers by coordinate so that the bits do not depend on the split. */
@@ -29,15 +35,38 @@ export function inSharedMemory<T extends Float32Array | Int32Array>(data: T): T 
   return shared;
 }
 
-/** Starts `threads` workers (default: as many as the processor runs at once). */
-export function createPool(threads: number = availableParallelism()): Pool {
-  const piscina = new Piscina({ filename: workerFile, minThreads: threads, maxThreads: threads, idleTimeout: Number.POSITIVE_INFINITY });
+function workers(threads: number, device: Device): Piscina {
+  const piscina = new Piscina({
+    filename: workerFile,
+    minThreads: threads,
+    maxThreads: threads,
+    idleTimeout: Number.POSITIVE_INFINITY,
+    workerData: { device } satisfies SessionOptions,
+  });
   // Only that tasks still run when the pool is closed: what closed it is the error to be told.
   piscina.on('error', () => undefined);
+  return piscina;
+}
+
+/** Starts `threads` workers (default: as many as the processor runs at once), and one more for a device other than the CPU. */
+export function createPool(threads: number = availableParallelism(), device: Device = 'cpu'): Pool {
+  // In this thread, as the environment that workers set is their own copy.
+  if (device !== 'cpu') refuseReducedPrecision();
+  const piscina = workers(threads, 'cpu');
+  const owner = device === 'cpu' ? piscina : workers(1, device);
+  let open = true;
+  const onDevice = async <Result>(name: string, task: RunTask | PairTask): Promise<Result> => {
+    try {
+      return await owner.run(task, { name });
+    } catch (error) {
+      throw device !== 'cpu' && open ? new DeviceError(device, error) : error;
+    }
+  };
   return {
+    device,
     threads,
-    run: (task) => piscina.run(task, { name: 'run' }),
-    pair: (task) => piscina.run(task, { name: 'pair' }),
+    run: (task) => onDevice('run', task),
+    pair: (task) => onDevice('pair', task),
     async normals({ keys, first, second }, coordinates) {
       const share = Math.ceil(coordinates / threads);
       const starts = Array.from({ length: Math.ceil(coordinates / share) }, (_, i) => i * share);
@@ -58,6 +87,9 @@ export function createPool(threads: number = availableParallelism()): Pool {
     },
     // Running tasks are waited for, for half a minute: a thread that is ended inside ONNX Runtime takes the process with it, but a
     // solver may take as long as it likes.
-    close: () => piscina.close({ force: true }),
+    async close() {
+      open = false;
+      await Promise.all([...new Set([piscina, owner])].map((each) => each.close({ force: true })));
+    },
   };
 }

@@ -1,9 +1,10 @@
-/** One compiled program in the calling thread. `run` blocks that thread while it computes, although it returns a promise. */
+/** One compiled program in the calling thread, on any device. `run` blocks that thread while it computes, although it returns a promise. */
 import './telemetry.js';
 
 import ort from 'onnxruntime-node';
 import type { EncodedProgram } from '../graph/encode.js';
 import { type DType, type HostData, hostArray, type Shape, sizeOf } from '../graph/tensor.js';
+import { type Accelerator, acceleratorOptions, type Device, DeviceError, lowered, refuseReducedPrecision } from './device.js';
 
 export type Feeds = Readonly<Record<string, HostData>>;
 
@@ -14,6 +15,13 @@ export interface Session {
    */
   run(feeds: Feeds, into?: Feeds): Promise<Record<string, HostData>>;
   close(): Promise<void>;
+}
+
+export interface SessionOptions {
+  /** Where programs run (default cpu); those with a float64 input or output run on the CPU always. */
+  readonly device?: Device;
+  /** Prefix of the file that ONNX Runtime leaves for each session when it is closed: which provider ran which operator, in JSON. */
+  readonly profile?: string;
 }
 
 const OPTIONS: ort.InferenceSession.SessionOptions = {
@@ -34,10 +42,33 @@ const DOUBLE_OPTIONS: ort.InferenceSession.SessionOptions = { ...OPTIONS, graphO
 
 const asOrt = (data: HostData, dtype: DType, shape: Shape): ort.Tensor => new ort.Tensor(dtype as 'float32', data as Float32Array, [...shape]);
 
-/** Opens a program on one thread (so that results are bitwise reproducible). */
-export async function openSession(program: EncodedProgram): Promise<Session> {
+/** @throws DeviceError */
+async function onDevice<Result>(device: Device, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new DeviceError(device, error);
+  }
+}
+
+function openOn(device: Accelerator, program: EncodedProgram, options: ort.InferenceSession.SessionOptions): Promise<ort.InferenceSession> {
+  refuseReducedPrecision();
+  return onDevice(device, () => ort.InferenceSession.create(lowered(program, device).bytes.slice(), { ...acceleratorOptions(device), ...options }));
+}
+
+/**
+ * Opens a program, on one thread so that the CPU's results are bitwise reproducible.
+ * @throws DeviceError if the device is not there, would leave operators to the CPU, or cannot go on later
+ */
+export async function openSession(program: EncodedProgram, { device = 'cpu', profile }: SessionOptions = {}): Promise<Session> {
   const double = [...program.inputs, ...program.outputs].some(({ dtype }) => dtype === 'float64');
-  const session = await ort.InferenceSession.create(program.bytes.slice(), double ? DOUBLE_OPTIONS : OPTIONS);
+  const profiling = profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile };
+  const accelerated = device !== 'cpu' && !double;
+  const session = accelerated
+    ? await openOn(device, program, profiling)
+    : await ort.InferenceSession.create(program.bytes.slice(), { ...(double ? DOUBLE_OPTIONS : OPTIONS), ...profiling });
+  const compute: ort.InferenceSession['run'] = (...given: [never, never]) =>
+    accelerated ? onDevice(device, () => session.run(...given)) : session.run(...given);
   // Outputs that the runtime allocates are freed by the garbage collector, which does not know their size: memory would grow
   // without bound, and every run would touch fresh pages.
   const outputs: Record<string, HostData> = {};
@@ -57,13 +88,16 @@ export async function openSession(program: EncodedProgram): Promise<Session> {
         tensors[name] = asOrt(data, dtype, shape);
       }
       const redirected = program.outputs.filter(({ name }) => into[name] !== undefined);
-      if (redirected.length === 0) await session.run(tensors, fetches);
+      if (redirected.length === 0) await compute(tensors, fetches);
       else {
         const elsewhere = redirected.map(({ name, shape, dtype }) => [name, asOrt(into[name] as HostData, dtype, shape)]);
-        await session.run(tensors, { ...fetches, ...Object.fromEntries(elsewhere) });
+        await compute(tensors, { ...fetches, ...Object.fromEntries(elsewhere) });
       }
       return { ...outputs, ...into };
     },
-    close: () => session.release(),
+    close() {
+      if (profile !== undefined) session.endProfiling();
+      return session.release();
+    },
   };
 }

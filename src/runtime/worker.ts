@@ -1,12 +1,12 @@
 /** Worker thread: runs plans and draws normals. Programs stay open from one task to the next. */
-import { move, transferableSymbol, valueSymbol } from 'piscina';
+import { move, transferableSymbol, valueSymbol, workerData } from 'piscina';
 import type { HostData } from '../graph/tensor.js';
 import { createExecutor } from './executor.js';
 import { accumulateNormals, perturb, perturbPair, uniforms } from './random.js';
-import type { Feeds } from './session.js';
+import type { Feeds, SessionOptions } from './session.js';
 import type { NormalsTask, PairResult, PairTask, ParameterSlice, RunResult, RunTask, TaskFeeds, UniformNumbers } from './task.js';
 
-const executor = createExecutor();
+const executor = createExecutor(workerData as SessionOptions);
 
 /** ONNX Runtime refuses shared memory. */
 const unshared = <T extends HostData>(data: T): T => (data.buffer instanceof SharedArrayBuffer ? (data.slice() as T) : data);

@@ -148,9 +148,10 @@ const scatterOperator: Operator = {
     return { shape: base.shape, dtype: x.dtype };
   },
   encode(_, [base, x, rows], emit) {
-    const wide = emit.node('Cast', [rows as string], { to: { int: INT64 } });
-    const column = emit.node('Reshape', [wide, emit.constant([-1n, 1n], [2])]);
-    return emit.node('ScatterND', [base as string, column, x as string], { reduction: { string: 'add' } });
+    // Reshaped before it is int64, a type that WebGPU casts to but does not reshape.
+    const column = emit.node('Reshape', [rows as string, emit.constant([-1n, 1n], [2])]);
+    const wide = emit.node('Cast', [column], { to: { int: INT64 } });
+    return emit.node('ScatterND', [base as string, wide, x as string], { reduction: { string: 'add' } });
   },
   gradient: (node, g) => [g, takeRows(g, node.inputs[2] as Tensor), undefined],
   evaluate(node, [base, x, rows]) {

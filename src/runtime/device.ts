@@ -1,0 +1,81 @@
+/**
+ * Where programs run: the processor, or a graphics processor through one of ONNX Runtime's execution providers.
+ *
+ * The same plan runs on every device; what differs is said here. Devices other than the processor compute in float32 alone: a program
+ * with a float64 input or output runs on the processor whatever the device, so it is never rounded in silence.
+ */
+import type { InferenceSession } from 'onnxruntime-node';
+import type { EncodedProgram } from '../graph/encode.js';
+import { withoutSums } from '../graph/lowering.js';
+
+export const DEVICES = ['cpu', 'webgpu', 'cuda'] as const;
+export type Device = (typeof DEVICES)[number];
+
+/** A device that programs have to be taken to. */
+export type Accelerator = Exclude<Device, 'cpu'>;
+export const ACCELERATORS: readonly Accelerator[] = ['webgpu', 'cuda'];
+
+/** What a program becomes before an accelerator's provider compiles it. */
+const lowerings: Readonly<Record<Accelerator, (program: EncodedProgram) => EncodedProgram>> = {
+  webgpu: withoutSums,
+  cuda: (program) => program,
+};
+export const lowered = (program: EncodedProgram, device: Accelerator): EncodedProgram => lowerings[device](program);
+
+/** Options of a session on an accelerator. A program of which a single operator would be handed back to the CPU is refused. */
+export const acceleratorOptions = (device: Accelerator): InferenceSession.SessionOptions => ({
+  executionProviders: [device],
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  graphOptimizationLevel: 'all',
+  // What goes wrong is thrown; the runtime's own log would say it a second time.
+  logSeverityLevel: 4,
+  extra: { session: { disable_cpu_ep_fallback: '1' } },
+});
+
+/** Before a provider is loaded: cuBLAS would otherwise round the factors of products to ten bits (TF32), which no bound allows for. */
+export function refuseReducedPrecision(): void {
+  process.env.NVIDIA_TF32_OVERRIDE ??= '0';
+}
+
+/** Why a device cannot go on: it is gone, its memory does not suffice, an operator is missing, or anything else its provider says. */
+export type DeviceTrouble = 'lost' | 'memory' | 'fallback' | 'other';
+
+const PATTERNS: readonly (readonly [DeviceTrouble, RegExp])[] = [
+  ['fallback', /fallback to CPU EP has been explicitly disabled/],
+  ['memory', /out[ _-]?of[ _-]?memory|bad_alloc|failed to allocate|memory allocation|exceeds the max buffer size|CUDA failure 2:/i],
+  ['lost', /device (was |is )?lost|lost device|device is destroyed|CUDA (error|failure)|illegal memory access/i],
+];
+
+const ADVICE: Readonly<Record<DeviceTrouble, readonly [what: string, advice: string]>> = {
+  lost: ['the device was lost', 'check its driver and its power, or use the device cpu'],
+  memory: ['the memory of the device does not suffice', 'take a smaller micro-batch or batch, or use the device cpu'],
+  fallback: ['an operator of the program would fall back to the CPU', 'use the device cpu, and please report it'],
+  other: ['the device cannot run the program', 'use the device cpu'],
+};
+
+/** A device that stopped in the middle of its work; one line: what happened, in whose words, and what can be done. */
+export class DeviceError extends Error {
+  override name = 'DeviceError';
+  readonly trouble: DeviceTrouble;
+  constructor(
+    readonly device: Device,
+    cause: unknown,
+  ) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    const trouble = PATTERNS.find(([, pattern]) => pattern.test(said))?.[0] ?? 'other';
+    const [what, advice] = ADVICE[trouble];
+    // A worker's error has lost its class on the way, not its line.
+    super(said.startsWith(`${device}: `) ? said : `${device}: ${what} (${firstSentence(said)}); ${advice}`, { cause });
+    this.trouble = trouble;
+  }
+}
+
+/** The first line of what ONNX Runtime says, without the place in its sources. */
+export const firstSentence = (text: string): string =>
+  (text.split('\n')[0] as string)
+    .replace(/^.*?\bwas false\. /, '')
+    .replace(/^\S*onnxruntime_src\S* .*?\) /, '')
+    .replace(/[.\s]+$/, '')
+    .slice(0, 200);

@@ -1,0 +1,91 @@
+/** What tests of devices run on, and what they look at: whatever this machine has, else WebGPU in software (`software-device`), else none. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { encodeProgram, input, relu } from '../graph/index.js';
+import { ACCELERATORS, type Accelerator, type Device } from '../runtime/device.js';
+import { absence } from '../runtime/devices.js';
+import { createExecutor, type Executor } from '../runtime/executor.js';
+import type { Plan } from '../runtime/plan.js';
+import { differenceFromCpu, TOLERANCE } from '../runtime/self-test.js';
+import { type Feeds, openSession } from '../runtime/session.js';
+import { distance } from './operator-check.js';
+
+/** A device other than the CPU that passes the self-test, or why there is none. */
+export async function presentDevice(): Promise<{ readonly device: Accelerator } | { readonly device: undefined; readonly reason: string }> {
+  const reasons: string[] = [];
+  for (const device of ACCELERATORS) {
+    const absent = absence(device);
+    if (absent !== undefined) {
+      reasons.push(`${device}: ${absent.reason}`);
+      continue;
+    }
+    try {
+      const difference = await differenceFromCpu(device);
+      if (difference <= TOLERANCE) return { device };
+      reasons.push(`${device}: differs from the CPU by ${difference}`);
+    } catch (error) {
+      reasons.push((error as Error).message);
+    }
+  }
+  return { device: undefined, reason: reasons.join('; ') };
+}
+
+/**
+ * The device of these tests; without one they are skipped, and the reason is printed. A session stays open until the process ends: with
+ * the last one the provider forgets its compiled kernels, and a software device compiles them for seconds.
+ */
+export async function deviceForTests(): Promise<Accelerator | undefined> {
+  const present = await presentDevice();
+  if (present.device === undefined) console.log(`no device to test but the CPU: ${present.reason}`);
+  else await openSession(encodeProgram({ y: relu(input('x', [1])) }), { device: present.device });
+  return present.device;
+}
+
+/** One kernel that ran: which operator, on whose provider. */
+export interface Placement {
+  readonly operator: string;
+  readonly provider: string;
+}
+
+/** Runs plans on a device and tells from ONNX Runtime's own profile where each of their operators ran. */
+export async function profiled<Result>(device: Device, work: (executor: Executor) => Promise<Result>): Promise<{ result: Result; placements: Placement[] }> {
+  const folder = mkdtempSync(join(tmpdir(), 'tautnet-profile-'));
+  try {
+    const executor = createExecutor({ device, profile: join(folder, 'session') });
+    const result = await work(executor).finally(() => executor.close());
+    const events = readdirSync(folder).flatMap((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as ProfileEvent[]);
+    const kernels = events.filter(({ cat, args }) => cat === 'Node' && args?.provider !== undefined);
+    return { result, placements: kernels.map(({ args }) => ({ operator: args?.op_name as string, provider: args?.provider as string })) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+interface ProfileEvent {
+  readonly cat: string;
+  readonly args?: { readonly op_name?: string; readonly provider?: string };
+}
+
+/** Greatest difference over the greatest size, as one norm of the whole array. */
+const relative = (got: Float32Array, expected: Float32Array): number => {
+  const size = expected.reduce((greatest, value) => Math.max(greatest, Math.abs(value)), Number.MIN_VALUE);
+  const worst = got.reduce((greatest, value, i) => Math.max(greatest, Math.abs(value - (expected[i] as number))), 0);
+  return worst / size;
+};
+
+/**
+ * Holds a device against the CPU's float32: outputs within 1e-4 of the largest of them or of 1, gradients within 1e-3 of their largest
+ * entry, and no operator left to the CPU.
+ */
+export async function expectAgreement(device: Accelerator, plan: Plan, feeds: Feeds): Promise<void> {
+  const cpu = createExecutor();
+  const expected = await cpu.run(plan, feeds).finally(() => cpu.close());
+  const { result: got, placements } = await profiled(device, (executor) => executor.run(plan, feeds));
+  for (const [name, values] of Object.entries(expected.outputs)) expect(distance(got.outputs[name] as Float32Array, values), name).toBeLessThan(1e-4);
+  for (const [k, gradient] of (expected.gradients as readonly Float32Array[]).entries())
+    expect(relative(got.gradients[k] as Float32Array, gradient), `∂${plan.wrt[k]?.name}`).toBeLessThan(1e-3);
+  expect(placements.length).toBeGreaterThan(0);
+  expect(placements.filter(({ provider }) => provider === 'CPUExecutionProvider')).toEqual([]);
+}
