@@ -1,5 +1,6 @@
 /** The result of a certification for people: the three accuracies, and what each stage decided in what time. */
 import { type CertificationReport, type StageReport, stageNames } from '../verification/verdict.js';
+import { aligned } from './aligned.js';
 
 /** Text of several lines; `title` says what was certified. */
 export function certificationTable(report: Omit<CertificationReport, 'verdicts'>, title: string): string {
@@ -27,14 +28,3 @@ export function certificationTable(report: Omit<CertificationReport, 'verdicts'>
 
 const percent = (accuracy: number): string => `${(100 * accuracy).toFixed(2)} %`;
 const duration = (seconds: number): string => `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
-
-/** Columns of equal width, the first to the left and the others to the right. */
-function aligned(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  );
-}

@@ -2,8 +2,16 @@
 import { makeCertifyCommand } from './certify.js';
 import type { MakeCommand } from './command.js';
 import { makeDataCommand } from './data.js';
+import { makeDevicesCommand } from './devices.js';
 import { makePresetsCommand } from './presets.js';
 import { makeTrainCommand } from './train.js';
 import { makeVerifyCommand } from './verify.js';
 
-export const COMMANDS: readonly MakeCommand[] = [makeTrainCommand, makeCertifyCommand, makeVerifyCommand, makeDataCommand, makePresetsCommand];
+export const COMMANDS: readonly MakeCommand[] = [
+  makeTrainCommand,
+  makeCertifyCommand,
+  makeVerifyCommand,
+  makeDataCommand,
+  makeDevicesCommand,
+  makePresetsCommand,
+];

@@ -1,0 +1,24 @@
+/** `tautnet devices`: where programs can run on this machine, why not elsewhere, and what would change that. */
+import { Command } from 'commander';
+import { type DeviceReport, fastest, surveyDevices } from '../runtime/devices.js';
+import { aligned } from './aligned.js';
+import type { MakeCommand } from './command.js';
+
+export const makeDevicesCommand: MakeCommand = (io) =>
+  new Command('devices')
+    .description('what --device may be on this machine: each device is tried and measured')
+    .option('--json', 'print one JSON object instead of a table')
+    .action(async ({ json }: { json?: boolean }) => {
+      const devices = await surveyDevices();
+      const auto = fastest(devices);
+      io.stdout.write(json ? `${JSON.stringify({ devices, auto })}\n` : devicesTable(devices, auto));
+    });
+
+/** Speeds are of matrix products; a device that is not usable is followed by the reason and the step that would make it so. */
+export function devicesTable(devices: readonly DeviceReport[], auto: string): string {
+  const rows = devices.map((report) =>
+    report.usable ? [report.device, 'usable', `${report.speed.toPrecision(2)} ×`, report.difference.toPrecision(2)] : [report.device, 'not usable', '', ''],
+  );
+  const reasons = devices.flatMap((report) => (report.usable ? [] : [`${report.device}: ${report.reason}; to use it, ${report.enable}`]));
+  return [...aligned([['device', '', 'speed against the CPU', 'difference from it'], ...rows]), '', `auto: ${auto}`, ...reasons, ''].join('\n');
+}
