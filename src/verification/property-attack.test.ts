@@ -53,6 +53,16 @@ describe('attacks on polytopes', () => {
     expect((await inRound(1))?.polytope).toBe(9);
   });
 
+  test('give the same counterexample whatever the number of threads', async () => {
+    const alone = createPool(1);
+    const hard = [1, 2, 3].map((j): Polytope => ({ box: around(0.3), unsafe: [atLeast(j, 0.2)] }));
+    const first = await attackPolytopes(context(3), hard, { starts: 64 });
+    const other = await attackPolytopes(createAttackContext({ network, parameters, pool: alone, evaluate, seed: 3 }), hard, { starts: 64 });
+    await alone.close();
+    expect(first).toBeDefined();
+    expect(other).toEqual(first);
+  });
+
   test('start none after their deadline, and stop with the reason of their signal', async () => {
     const easy: Polytope = { box: around(0.2), unsafe: [atLeast(0, -1e3)] };
     expect(await attackPolytopes(context(), [easy], { starts: 8, deadline: performance.now() - 1 })).toBe(undefined);

@@ -50,6 +50,8 @@ export interface AttackBudget {
   readonly round?: number;
   /** No batch of steps is begun after this time of `performance.now()`. */
   readonly deadline?: number;
+  /** Asked as well before each batch of steps: whether an attack has become pointless. */
+  readonly over?: () => boolean;
 }
 
 /** Steps of one call of a program: after them a deadline is looked at and candidates are tried. */
@@ -57,6 +59,8 @@ const STEPS = 10;
 /** Floats of an array over the widest layer that a program makes. */
 const FLOATS = 2 ** 18;
 const LARGEST_BATCH = 1024;
+/** A round is at least this many batches, so that several threads have work; not as many as threads, on which no result may depend. */
+const BATCHES = 4;
 /** Products that the forward passes of one round take, a fraction of a second of two cores, and the starts that this may come to. */
 const ROUND_PRODUCTS = 2 ** 30;
 const ROUND_STARTS = { least: 48, most: 4096 } as const;
@@ -101,11 +105,11 @@ function planOf({ network, plans }: AttackContext, shape: DescentShape): Plan {
 }
 
 /** The program's extents for these polytopes and number of starts. */
-function shapeFor({ network, pool }: AttackContext, polytopes: readonly Polytope[], starts: number): DescentShape {
+function shapeFor({ network }: AttackContext, polytopes: readonly Polytope[], starts: number): DescentShape {
   const rows = powerAbove(polytopes.reduce((most, { unsafe }) => Math.max(most, unsafe.length), 1));
   const inputTerms = polytopes.some(({ unsafe }) => unsafe.some(({ inputs }) => inputs !== undefined));
   const perColumn = Math.max(widestLayer(network), network.classes * rows, inputTerms ? featuresOf(network.input) * rows : 0);
-  const batch = Math.min(LARGEST_BATCH, powerBelow(FLOATS / perColumn), powerAbove(starts / pool.threads));
+  const batch = Math.min(LARGEST_BATCH, powerBelow(FLOATS / perColumn), powerAbove(starts / BATCHES));
   return { batch, rows, inputTerms, steps: STEPS };
 }
 
@@ -176,28 +180,30 @@ export async function attackPolytopes(context: AttackContext, polytopes: readonl
   const { round = 0, steps = DEFAULT_STEPS, deadline = Number.POSITIVE_INFINITY } = budget;
   const { starts: count = roundStarts(context.network, steps) } = budget;
   if (polytopes.length === 0) return undefined;
-  const first = round * count;
+  const shift = round * count;
   const key = deriveKey(context.key, 1, round);
   const starts = Array.from({ length: count }, (_, s): Start => {
-    const polytope = (polytopes.length > count ? first + s : s) % polytopes.length;
+    const polytope = (polytopes.length > count ? shift + s : s) % polytopes.length;
     return { polytope, turn: Math.floor(s / polytopes.length), key: deriveKey(key, s, 0) };
   });
   const shape = shapeFor(context, polytopes, starts.length);
   let next = 0;
-  let found: Counterexample | undefined;
-  const over = () => found !== undefined || performance.now() > deadline || context.signal?.aborted === true;
+  let found: { readonly first: number; readonly counterexample: Counterexample } | undefined;
+  // Batches before the one that found something go on: what is given does not depend on who finishes first.
+  const over = (batch: number) =>
+    (found !== undefined && found.first < batch) || performance.now() > deadline || context.signal?.aborted === true || budget.over?.() === true;
   const lane = async (): Promise<void> => {
-    while (next < starts.length && !over()) {
-      const batch = starts.slice(next, next + shape.batch);
+    while (next < starts.length && !over(next)) {
+      const first = next;
       next += shape.batch;
-      const better = await descend(context, shape, batch, polytopes, { steps, round }, over);
-      found ??= better;
+      const counterexample = await descend(context, shape, starts.slice(first, next), polytopes, { steps, round }, () => over(first));
+      if (counterexample && !(found !== undefined && found.first < first)) found = { first, counterexample };
     }
   };
   const lanes = await Promise.allSettled(Array.from({ length: context.pool.threads }, lane));
   for (const result of lanes) if (result.status === 'rejected') throw result.reason;
   context.signal?.throwIfAborted();
-  return found;
+  return found?.counterexample;
 }
 
 /** All steps of one batch of starts, until one of them is confirmed. */
