@@ -14,7 +14,7 @@ import { logits, type Network, parameterInputs } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
 import { createPlan } from '../runtime/plan.js';
 import { createPool, type Pool } from '../runtime/pool.js';
-import type { Engine } from './branch-and-bound/engine.js';
+import { type Engine, planStore } from './branch-and-bound/engine.js';
 import { search as branchAndBound } from './branch-and-bound/search.js';
 import { type Counterexample, confirm, type Evaluate } from './counterexample.js';
 import type { Polytope, Property } from './property.js';
@@ -142,6 +142,7 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
     network: context.network,
     threads: context.pool.threads,
     run: async (plan, feeds) => (await context.pool.run({ plan, feeds, theta: context.theta, layout: context.layout })).outputs,
+    plan: planStore(),
     expired: over,
   };
   const before = subproblems;

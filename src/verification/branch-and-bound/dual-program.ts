@@ -41,6 +41,7 @@ import { backSubstituteBy, concretize, throughLines } from '../../relaxation/bac
 import { isNonlinear, slopesOf } from '../../relaxation/nonlinear.js';
 import { reluSlopes } from '../../relaxation/slopes.js';
 import { createPlan, type Plan, type Stage } from '../../runtime/plan.js';
+import type { Engine } from './engine.js';
 
 export interface DualShape {
   /** The node whose outputs the rows are over; the last one for rows of a specification. */
@@ -253,3 +254,6 @@ export function dualPlan(
   stages.push({ kind: 'whole', outputs: results });
   return createPlan(stages);
 }
+
+/** The engine's plan of a shape. */
+export const dualOf = (engine: Engine, shape: DualShape): Plan => engine.plan(`dual ${JSON.stringify(shape)}`, () => dualPlan(engine.network, shape));

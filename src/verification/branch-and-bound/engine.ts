@@ -10,8 +10,20 @@ export interface Engine {
   readonly threads: number;
   /** Outputs of a plan by name, at the network's parameters. */
   run(plan: Plan, feeds: Feeds): Promise<Readonly<Record<string, HostData>>>;
+  /** The plan of a name, made when first asked for: one network needs few, and each is compiled once by each worker. */
+  plan(name: string, make: () => Plan): Plan;
   /** Whether the time is over or the caller has had enough. */
   expired(): boolean;
+}
+
+/** Keeps plans by name. */
+export function planStore(): Engine['plan'] {
+  const plans = new Map<string, Plan>();
+  return (name, make) => {
+    const plan = plans.get(name) ?? make();
+    plans.set(name, plan);
+    return plan;
+  };
 }
 
 /**

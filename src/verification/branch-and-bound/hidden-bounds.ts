@@ -11,7 +11,7 @@ import { isNonlinear } from '../../relaxation/nonlinear.js';
 import type { Bounds } from '../../relaxation/relaxation.js';
 import { createPlan, type Plan } from '../../runtime/plan.js';
 import type { Feeds } from '../../runtime/session.js';
-import { dualPlan, nodeArray, nonlinearBefore } from './dual-program.js';
+import { dualOf, nodeArray, nonlinearBefore } from './dual-program.js';
 import { type Engine, inLanes } from './engine.js';
 
 /** Ends of a box or of a layer's values. */
@@ -72,12 +72,6 @@ export interface HiddenBounding {
 export function createHiddenBounding(engine: Engine): HiddenBounding {
   const { network: net } = engine;
   const nonlinear = net.nodes.flatMap(({ layer }, k) => (isNonlinear(layer) ? [k] : []));
-  const made = new Map<string, Plan>();
-  const plan = (name: string, make: () => Plan): Plan => {
-    const found = made.get(name) ?? make();
-    made.set(name, found);
-    return found;
-  };
   const most = columnsFor(net);
 
   async function refine(node: number, box: Ends, hidden: HiddenBounds, ends: Ends, iterations: number): Promise<void> {
@@ -98,7 +92,7 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
     for (let from = 0; from < sides.length; from += most) pieces.push(sides.slice(from, from + most));
     await inLanes(engine, pieces, async (piece) => {
       const columns = piece.length > most / 8 ? most : Math.max(8, most / 8);
-      const dual = plan(`dual ${node} ${columns} ${iterations}`, () => dualPlan(net, { target, columns, iterations, start: 'neurons' }));
+      const dual = dualOf(engine, { target, columns, iterations, start: 'neurons' });
       const at = (j: number) => piece[Math.min(j, piece.length - 1)] as (typeof piece)[number];
       const { bound } = await engine.run(dual, {
         ...regionFeeds(box, hidden, before),
@@ -118,7 +112,7 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
     async bound(box, { iterations, known }) {
       const hidden = new Map<number, Ends>();
       for (const node of nonlinear) {
-        const step = plan(`interval ${node}`, () => intervalPlan(net, node));
+        const step = engine.plan(`interval ${node}`, () => intervalPlan(net, node));
         const before = nonlinearBefore(net, (net.nodes[node] as NetworkNode).inputs[0] as number);
         const { lower, upper } = (await engine.run(step, regionFeeds(box, hidden, before))) as unknown as Ends;
         const old = known?.get(node);

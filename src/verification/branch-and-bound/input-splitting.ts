@@ -105,12 +105,7 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
   const rows = groups.reduce((widest, group) => Math.max(widest, group.rows), 1);
   const mixed = polytopes.some(({ unsafe }) => unsafe.some((row) => row.inputs !== undefined));
   const most = Math.max(8, columnsFor(net) / 2);
-  const plans = new Map<number, Plan>();
-  const planOf = (columns: number): Plan => {
-    const made = plans.get(columns) ?? splittingPlan(net, columns, rows, mixed);
-    plans.set(columns, made);
-    return made;
-  };
+  const planOf = (columns: number): Plan => engine.plan(`split ${columns} ${rows} ${mixed}`, () => splittingPlan(net, columns, rows, mixed));
 
   /** Bounds of parts; the ones that stay open, each with what is open on it. */
   async function bound(parts: readonly Part[]): Promise<Part[] | 'found'> {

@@ -9,7 +9,7 @@ import TinyQueue from 'tinyqueue';
 import { featuresOf } from '../../network/layers/layer.js';
 import type { Network, NetworkNode } from '../../network/network.js';
 import type { Plan } from '../../runtime/plan.js';
-import { dualPlan, nodeArray } from './dual-program.js';
+import { dualOf, nodeArray } from './dual-program.js';
 import type { Engine } from './engine.js';
 import { columnsFor, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
 
@@ -93,16 +93,10 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
   const { node: nodeOf, neuron: neuronOf } = unstableOf(net, hidden);
   const count = nodeOf.length;
   const most = columnsFor(net);
-  const plans = new Map<string, Plan>();
   const inputRows = goals.some(({ inputs }) => inputs !== undefined);
   const inputCount = featuresOf(net.input);
-  const planOf = (columns: number, steps: number): Plan => {
-    const name = `${columns} ${steps}`;
-    const kind = steps > 0 ? { scores: true, keep: true } : {};
-    const made = plans.get(name) ?? dualPlan(net, { target: last, columns, iterations: steps, start: 'rows', warm: true, decisions: true, inputRows, ...kind });
-    plans.set(name, made);
-    return made;
-  };
+  const planOf = (columns: number, steps: number): Plan =>
+    dualOf(engine, { target: last, columns, iterations: steps, start: 'rows', warm: true, decisions: true, scores: steps > 0, keep: steps > 0, inputRows });
   const region = regionFeeds(box, hidden);
   const relus = [...hidden.keys()].filter((node) => (net.nodes[node] as NetworkNode).layer.kind === 'relu');
   const featuresAt = new Map(relus.map((node) => [node, featuresOf((net.nodes[node] as NetworkNode).layer.output)]));

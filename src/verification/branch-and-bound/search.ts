@@ -4,7 +4,7 @@
  */
 import { type Box, type Inequality, type Polytope, violation } from '../property.js';
 import { enclosingBox, proofThreshold } from '../rounding.js';
-import { dualPlan } from './dual-program.js';
+import { dualOf } from './dual-program.js';
 import { type Engine, inLanes } from './engine.js';
 import { columnsFor, createHiddenBounding, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
 import { type SplittingResult, splitInputs } from './input-splitting.js';
@@ -130,7 +130,7 @@ async function openGoals(engine: Engine, box: Ends, hidden: HiddenBounds, rows: 
   const { network: net } = engine;
   const columns = Math.min(columnsFor(net), 2 ** Math.max(3, Math.ceil(Math.log2(rows.length))));
   const inputRows = rows.some(({ inputs }) => inputs !== undefined);
-  const plan = dualPlan(net, { target: net.nodes.length - 1, columns, iterations: ROOT_ITERATIONS, start: 'rows', inputRows });
+  const plan = dualOf(engine, { target: net.nodes.length - 1, columns, iterations: ROOT_ITERATIONS, start: 'rows', inputRows });
   // What the time does not suffice for stays open.
   const best = new Map<number, { row: Row; value: number }>();
   for (const row of rows) if (!best.has(row.polytope)) best.set(row.polytope, { row, value: Number.NEGATIVE_INFINITY });
