@@ -9,7 +9,8 @@ import { convolutionLayer } from './layers/convolution.js';
 import { type Extents, featuresOf, joinLayer, reluLayer } from './layers/layer.js';
 import { linearLayer } from './layers/linear.js';
 import { scaleLayer } from './layers/scale.js';
-import { INPUT, type Network, network } from './network.js';
+import { selectionLayer } from './layers/selection.js';
+import { chain, INPUT, type Network, network } from './network.js';
 import { exportOnnx } from './onnx-export.js';
 import { importOnnx } from './onnx-import.js';
 
@@ -94,6 +95,11 @@ describe('an exported network', () => {
       [{ name: 'input', type: 'FLOAT', shape: ['batch', 1, 8, 8] }],
       [{ name: 'logits', type: 'FLOAT', shape: ['batch', 10] }],
     ]);
+  });
+
+  it('refuses layers that have no form here by name', () => {
+    const net = chain('turned', [2, 1, 1], [selectionLayer([2, 1, 1], [2, 1, 1], Int32Array.of(1, 0))]);
+    expect(() => exportOnnx(net, {})).toThrow(/^ONNX export of turned: expected layers normalize, .* or join, got selection at node 0$/);
   });
 
   it('needs every parameter in its size', () => {

@@ -213,6 +213,58 @@ describe('what the importer makes of a file', () => {
     expect(layersOf('normalisation by pixel, with Mul')[0]).toBe('normalize');
     expect(layersOf('an input that is subtracted from a constant')[0]).toBe('scale');
   });
+
+  const layersOfModel = (built: Built) => importOnnx(encodeOnnx(model(built)), 'built').network.nodes.map(({ layer }) => layer.name);
+  const toFront = { perm: { ints: [0, 3, 1, 2] } };
+  const toBack = { perm: { ints: [0, 2, 3, 1] } };
+  it('keeps of a channels-last network only the selection in front, however often it turns', () => {
+    const nodes = [
+      op('Mul', ['x', 'f'], 'n'),
+      op('Transpose', ['n'], 't', toFront),
+      op('Conv', ['t', 'cw'], 'c'),
+      op('Transpose', ['c'], 'u', toBack),
+      op('Add', ['u', 'cb'], 'a'),
+      op('Relu', ['a'], 'r'),
+      op('Transpose', ['r'], 'v', toFront),
+      op('Conv', ['v', 'dw'], 'd'),
+      op('Relu', ['d'], 'q'),
+      op('Transpose', ['q'], 'w', toBack),
+      op('Flatten', ['w'], 'g'),
+      op('Gemm', ['g', 'hw'], 'y'),
+    ];
+    const constants = [random('f', [2], { positive: true }), conv, convBias, random('dw', [2, 3, 2, 2]), random('hw', [18, 4])];
+    expect(layersOfModel({ input: ['N', 6, 5, 2], nodes, constants })).toEqual([
+      'normalize',
+      'selection',
+      'convolution',
+      'relu',
+      'convolution',
+      'relu',
+      'linear',
+    ]);
+  });
+  it('keeps nothing of rearrangements around linear layers', () => {
+    const nodes = [
+      op('Transpose', ['x'], 't', toBack),
+      op('Flatten', ['t'], 'f'),
+      op('Gemm', ['f', 'w'], 'h'),
+      op('Relu', ['h'], 'r'),
+      op('Pad', ['r', 'p'], 'q'),
+      op('Gemm', ['q', 'u'], 'g'),
+      op('Gather', ['g', 'i'], 'y', { axis: { int: 1 } }),
+    ];
+    const constants = [random('w', [60, 5]), integers('p', [0, 1, 0, 1]), random('u', [7, 3]), integers('i', [2, 1])];
+    expect(layersOfModel({ input: image, nodes, constants })).toEqual(['linear', 'relu', 'linear']);
+  });
+  it('makes one convolution of a product with many vectors, and nothing between two of them', () => {
+    const nodes = [op('MatMul', ['x', 'w'], 'h'), op('Add', ['h', 'b'], 'a'), op('Relu', ['a'], 'r'), op('MatMul', ['r', 'u'], 'y')];
+    expect(layersOfModel({ input: ['N', 3, 5], nodes, constants: [random('w', [5, 4]), random('b', [4]), random('u', [4, 2])] })).toEqual([
+      'convolution',
+      'relu',
+      'convolution',
+      'selection',
+    ]);
+  });
 });
 
 describe('networks of the verification competition', () => {

@@ -7,21 +7,13 @@
  */
 import { FormatError } from '../formats/format-error.js';
 import { decodeOnnx, type OnnxModel } from '../formats/onnx.js';
-import { convolutionLayer } from './layers/convolution.js';
-import { type GroupedGeometry, groupedConvolutionLayer } from './layers/grouped-convolution.js';
-import { activationLayer, type Extents, featuresOf, joinLayer, type Layer, reluLayer } from './layers/layer.js';
-import { linearLayer } from './layers/linear.js';
-import { normalizeLayer } from './layers/normalize.js';
-import { poolingLayer } from './layers/pooling.js';
-import { scaleLayer } from './layers/scale.js';
-import { selectionLayer } from './layers/selection.js';
-import { transposedConvolutionLayer } from './layers/transposed-convolution.js';
-import { INPUT, type Network, type NetworkNode, network, parameterName } from './network.js';
+import { INPUT, type Network, network } from './network.js';
+import { assemble } from './onnx/assembly.js';
 import { castingOperators } from './onnx/casting.js';
 import { concatenationOperators } from './onnx/concatenation.js';
 import { constantOperators } from './onnx/constants.js';
 import { convolutionOperators } from './onnx/convolution.js';
-import { type Activation, type Draft, type DraftNode, extentsOf, perStretch, sizeOf, type Value } from './onnx/draft.js';
+import { type Activation, type Draft, extentsOf, sizeOf, type Value } from './onnx/draft.js';
 import { elementwiseOperators } from './onnx/elementwise.js';
 import { matrixOperators } from './onnx/matrix.js';
 import { maxPoolingOperators } from './onnx/max-pooling.js';
@@ -100,22 +92,9 @@ function networkOf(model: OnnxModel, input: Input, source: string): ImportedNetw
   const draft: Draft = [];
   const last = readGraph(model, { ...input, input: input.name, output: output.name, source }, draft);
   if (last.node === INPUT) throw new FormatError(`${source}: expected the output ${output.name} to be made by a layer, got the input itself`);
-  const { nodes, parameters } = assemble(needed(draft, last.node), extentsOf(shape), source);
+  const { nodes, parameters } = assemble(draft, last.node, extentsOf(shape), source);
   const net = network(model.metadata.architecture || model.name || 'imported', extentsOf(shape), nodes);
   return { network: net, parameters, metadata: model.metadata };
-}
-
-/** The draft's nodes up to `last` that it needs, renumbered: others were read for their shape alone. */
-function needed(draft: Draft, last: number): Draft {
-  const keep = new Set([last]);
-  for (let node = last; node >= 0; node--) if (keep.has(node)) for (const from of draft[node]?.inputs ?? []) keep.add(from);
-  keep.delete(INPUT);
-  const order = [...keep].sort((a, b) => a - b);
-  const moved = new Map(order.map((node, i) => [node, i]));
-  return order.map((node): DraftNode => {
-    const old = draft[node] as DraftNode;
-    return { ...old, inputs: old.inputs.map((from) => (from === INPUT ? INPUT : (moved.get(from) as number))) };
-  });
 }
 
 function onlyOne<T extends { name: string }>(what: string, values: readonly T[], source: string): T {
@@ -202,56 +181,4 @@ function readGraph(model: OnnxModel, { input, output, batch, shape, batchAxis, s
   if (batch !== 1 && (last.batchAxis ?? 0) !== 0)
     throw new FormatError(`${source}: expected the output ${output} to have the batch as its first axis, got ${shapeText(last)}`);
   return materialized(draft, last);
-}
-
-/** Layers and float32 parameters of a finished draft. */
-function assemble(draft: Draft, input: Extents, source: string): { nodes: NetworkNode[]; parameters: Record<string, Float32Array> } {
-  const parameters: Record<string, Float32Array> = {};
-  const nodes = draft.map((node, index): NetworkNode => {
-    const layer = layerOf(node, input);
-    if ('weight' in node && layer.parameters.length > 0)
-      for (const name of ['weight', 'bias'] as const) {
-        const array = Float32Array.from(node[name]);
-        if (!array.every(Number.isFinite))
-          throw new FormatError(
-            `${source}: expected finite weights, got ${array.find((w) => !Number.isFinite(w))} in the ${name} of layer ${index} (${layer.name})`,
-          );
-        parameters[parameterName(index, name)] = array;
-      }
-    return { layer, inputs: node.inputs };
-  });
-  return { nodes, parameters };
-}
-
-const isPlain = ({ groups = 1, dilation = [1, 1] }: GroupedGeometry): boolean => groups === 1 && dilation.every((d) => d === 1);
-
-function layerOf(node: DraftNode, input: Extents): Layer {
-  switch (node.kind) {
-    case 'convolution':
-      return isPlain(node.geometry) ? convolutionLayer(node.input, node.geometry) : groupedConvolutionLayer(node.input, node.geometry);
-    case 'transposed':
-      return transposedConvolutionLayer(node.input, node.geometry);
-    case 'selection':
-      return selectionLayer(node.input, node.output, node.view.table, node.view.constants);
-    case 'pooling':
-      return poolingLayer(node.input, node.output, node.table, node.factors);
-    case 'linear':
-      return linearLayer(node.input, node.output[0]);
-    case 'relu':
-      return reluLayer(node.output);
-    case 'smooth':
-      return activationLayer(node.output, node.function);
-    case 'join':
-      return joinLayer(node.output);
-    case 'scale': {
-      // (x − mean)/std with std > 0 at the input is the normalisation that relaxations know to begin behind.
-      const { weight, bias } = node;
-      const positive = weight.every((w, i) => w > 0 && Number.isFinite(1 / w) && Number.isFinite(bias[i]));
-      if (node.inputs[0] !== INPUT || !positive) return scaleLayer(node.output);
-      const perChannel = [perStretch(weight, input[0]), perStretch(bias, input[0])];
-      const [w, b] = perChannel[0] && perChannel[1] ? [perChannel[0], perChannel[1]] : [weight, bias];
-      const extents: Extents = w === weight ? [featuresOf(input), 1, 1] : input;
-      return normalizeLayer(extents, { mean: Array.from(w, (s, i) => -(b[i] as number) / s), std: Array.from(w, (s) => 1 / s) });
-    }
-  }
 }

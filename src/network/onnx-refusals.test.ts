@@ -58,6 +58,56 @@ describe('what cannot be certified is refused in one line', () => {
       { ...linear, constants: [{ name: 'w', shape: [7, 1], data: new Float32Array(7).fill(Number.NaN) }] },
       /finite weights, got NaN/,
     ],
+    'a symbolic batch in arithmetic': [
+      {
+        ...linear,
+        nodes: [op('Shape', ['x'], 's'), op('Mul', ['s', 's'], 'p'), op('Reshape', ['x', 'p'], 'y')],
+      },
+      /Mul \(node the p\): expected arithmetic that does not depend on the batch/,
+    ],
+    'a batch that is cut': [
+      { ...linear, nodes: [op('Slice', ['x', 's', 'e'], 'y')], constants: [integers('s', [0]), integers('e', [1])] },
+      /keep the images of a batch apart, got axis 0 of \[batch,7\]/,
+    ],
+    'a batch that is summed': [{ ...linear, nodes: [op('ReduceSum', ['x'], 'y')] }, /ReduceSum \(node the y\): expected to keep the images of a batch apart/],
+    'a batch that is multiplied': [
+      { ...linear, nodes: [op('MatMul', ['w', 'x'], 'y')], constants: [dense(4, 1)] },
+      /vectors of single images, got an activation \[batch,7\]/,
+    ],
+    'a batch that ends elsewhere': [
+      { ...linear, nodes: [op('Transpose', ['x'], 't'), op('Relu', ['t'], 'y')] },
+      /output y to have the batch as its first axis, got \[7,batch\]/,
+    ],
+    'a concatenation of batches': [
+      { ...linear, nodes: [op('Relu', ['x'], 'r'), op('Concat', ['x', 'r'], 'y', { axis: { int: 0 } })] },
+      /which is not the batch, got an activation \[batch,7\]/,
+    ],
+    'absurd repetition': [
+      {
+        ...linear,
+        input: ['N', 4096],
+        nodes: [
+          op('Slice', ['x', 's', 'e', 'a'], 'f'),
+          op('Expand', ['f', 'n'], 'g'),
+          op('Concat', ['x', 'g'], 'h', { axis: { int: 1 } }),
+          op('Relu', ['h'], 'y'),
+        ],
+        constants: [integers('s', [0]), integers('e', [1]), integers('a', [1]), integers('n', [1, 2 ** 20])],
+      },
+      /selected at most 16384 times of 4096, got one 1048577 times/,
+    ],
+    'an absurd constant': [
+      { ...linear, nodes: [op('ConstantOfShape', ['n'], 'c'), op('Add', ['x', 'c'], 'y')], constants: [integers('n', [2 ** 20, 2 ** 20])] },
+      /constants of at most 67108864 values/,
+    ],
+    'a constant that is no number, put beside the input': [
+      {
+        ...linear,
+        nodes: [op('Concat', ['w', 'x'], 'c', { axis: { int: 1 } }), op('Relu', ['c'], 'y')],
+        constants: [{ name: 'w', shape: [1, 1], data: Float32Array.of(Number.NaN) }],
+      },
+      /finite constants, got NaN/,
+    ],
     'training mode': [
       { ...linear, nodes: [{ ...batchNorm('x', 'y'), attributes: { training_mode: { int: 1 } } }], constants: norm(7), opset: 15 },
       /evaluation mode/,

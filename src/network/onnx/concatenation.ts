@@ -2,6 +2,7 @@
 import { batchAxisOf, sameType } from './arrangement.js';
 import { type Activation, append, type Constant, extentsOf, sizeOf, type Value } from './draft.js';
 import { axisOf, type Call, checkExtents, describeValue, fileShape, floats, imageShape, integer, type OperatorReader, refuse } from './operator.js';
+import { LARGEST_TABLE } from './spatial.js';
 import { materialized, through } from './view.js';
 
 /** For each part the table [whole] of the entry of it that each entry of the whole is, −1 for another part's. */
@@ -67,6 +68,8 @@ const concatenation: OperatorReader = {
     if (!fits || batch === axis || activations.some((x) => (call.batch === 1 ? -1 : (x.batchAxis ?? 0)) !== batch))
       refuse(call, `inputs of one shape but for axis ${axis}, which is not the batch`, values.map(describeValue).join(' and '));
     const shape = first.map((extent, i) => (i === axis ? shapes.reduce((total, part) => total + (part[axis] as number), 0) : extent));
+    if (!(sizeOf(shape) * values.length <= LARGEST_TABLE))
+      refuse(call, `at most ${LARGEST_TABLE} (input, entry) pairs`, `${values.length} inputs for [${shape.join(',')}]`);
     const tables = placesOf(shapes, shape, axis);
     if (activations.length === 0) return ofConstants(values as readonly Constant[], shape, tables);
     checkExtents(call, shape);

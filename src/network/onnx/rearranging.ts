@@ -56,6 +56,7 @@ const slicing: OperatorReader = {
       if (step === 0 || maps.has(axis)) refuse(call, 'axes once and steps other than 0', `axis ${given} with step ${step}`);
       const whole = start === 0 && step === 1 && (end >= FAR || end === SYMBOLIC_BATCH || end === call.batch);
       if (axis === batchAxisOf(call, value) && whole) return;
+      if ([start, end, step].includes(SYMBOLIC_BATCH)) refuse(call, 'ends that do not depend on the batch', `its symbolic extent for axis ${given}`);
       const clamp = (at: number, least: number, most: number) => Math.min(Math.max(at < 0 ? at + extent : at, least), most);
       const first = step > 0 ? clamp(start, 0, extent) : clamp(start, 0, extent - 1);
       const last = step > 0 ? clamp(end, 0, extent) : clamp(end, -1, extent - 1);
