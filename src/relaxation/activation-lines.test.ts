@@ -69,7 +69,7 @@ describe.each(activationNames)('lines around %s', (name) => {
         const { worst, where } = excess(made as unknown as Values, pairs, f);
         expect(worst, where).toBeLessThanOrEqual(0);
       }),
-      { numRuns: 8 },
+      { numRuns: 5 },
     );
   });
 

@@ -1,9 +1,10 @@
 /** Random small networks for properties of bounds: dense, convolutional, residual and of imported layers, 3 to 36 inputs, with and without normalisation. */
 import fc from 'fast-check';
 import { sizeOf } from '../graph/index.js';
+import { activationNames } from '../network/activations/index.js';
 import { type ConvolutionGeometry, convolutionLayer } from '../network/layers/convolution.js';
 import { groupedConvolutionLayer } from '../network/layers/grouped-convolution.js';
-import { type Extents, featuresOf, joinLayer, type Layer, reluLayer } from '../network/layers/layer.js';
+import { activationLayer, type Extents, featuresOf, joinLayer, type Layer, reluLayer } from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
 import { normalizeLayer } from '../network/layers/normalize.js';
 import { poolingLayer } from '../network/layers/pooling.js';
@@ -182,6 +183,24 @@ export const importedNetworks: fc.Arbitrary<Network> = fc
     const joined = add(joinLayer(whole), place(first, 0), place(second, sizes[0]));
     add(linearLayer([4, 1, 1], classes), add(reluLayer([4, 1, 1]), add(linearLayer(whole, 4), joined)));
     return shown(network('imported', input, nodes));
+  });
+
+/** Any of the networks above with some or all of its ReLUs replaced by smooth activations. */
+export const smoothNetworks: fc.Arbitrary<Network> = fc
+  .tuple(
+    fc.oneof(denseNetworks, convolutionalNetworks({ min: 1, max: 2 }), residualNetworks),
+    fc.array(fc.constantFrom(...activationNames, 'relu' as const), { minLength: 4, maxLength: 4 }),
+    fc.constantFrom(...activationNames),
+  )
+  .map(([net, choices, first]) => {
+    let seen = 0;
+    const nodes = net.nodes.map((node): NetworkNode => {
+      if (node.layer.kind !== 'relu') return node;
+      const choice = seen === 0 ? first : (choices[seen % choices.length] as (typeof choices)[number]);
+      seen++;
+      return choice === 'relu' ? node : { ...node, layer: activationLayer(node.layer.output, choice) };
+    });
+    return shown(network(`smooth ${net.name}`, net.input, nodes));
   });
 
 /** Weights from N(0, 2/fan_in) and biases from N(0, 0.1), by name. */
