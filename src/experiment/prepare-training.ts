@@ -25,7 +25,7 @@ import { sgd } from '../training/sgd.js';
 import type { UpdateRule } from '../training/update-rule.js';
 import { evaluateSplit } from '../training/validation.js';
 import type { Optimizer } from './choices.js';
-import { Failure } from './errors.js';
+import { UsageError } from './errors.js';
 import { estimatorOptions } from './estimator-options.js';
 import type { Settings } from './settings.js';
 import { robustLossOf } from './training-method.js';
@@ -105,14 +105,14 @@ function watchedObjectives(common: ObjectiveOptions, robust: RobustLoss | undefi
   return certifies ? [own] : [createObjective(common), own];
 }
 
-/** @throws UsageError, DataError, Failure: whatever can be refused is refused here, before any work starts */
+/** @throws UsageError, DataError: whatever can be refused is refused here, before any work starts */
 export async function prepare(settings: Settings, pool: Pool, data?: (state: DownloadProgress) => void, signal?: AbortSignal): Promise<Experiment> {
   const dataset = await loadDataset(settings.dataset, { dataDir: settings.dataDir, progress: data, signal });
   const limit = settings.trainLimit ?? dataset.train.count;
   if (limit > dataset.train.count)
-    throw new Failure(`--train-limit: expected at most the ${dataset.train.count} training images of ${dataset.name}, got ${limit}`);
+    throw new UsageError(`--train-limit: expected at most the ${dataset.train.count} training images of ${dataset.name}, got ${limit}`);
   if (settings.validation >= limit)
-    throw new Failure(`--validation: expected fewer than the ${limit} training images, got ${settings.validation}; nothing would be left`);
+    throw new UsageError(`--validation: expected fewer than the ${limit} training images, got ${settings.validation}; nothing would be left`);
   const all = firstImages(dataset.train, limit);
   const key = keyOf(settings.seed);
   const split =
@@ -163,14 +163,14 @@ export async function prepare(settings: Settings, pool: Pool, data?: (state: Dow
   };
 }
 
-/** Batch normalisation takes the deviation of a channel from at least two images. @throws Failure if a step has a micro-batch of one */
+/** Batch normalisation takes the deviation of a channel from at least two images. @throws UsageError if a step has a micro-batch of one */
 function checkStatistics({ train, batchSize, objective }: TrainingOptions, name: string): void {
   if (!objective.batchStatistics) return;
   for (const images of new Set([batchSize, train.count % batchSize || batchSize])) {
     const starts = microBatchStarts(objective, images);
     const smallest = Math.min(...starts.map((start, i) => (starts[i + 1] ?? images) - start));
     if (smallest < 2)
-      throw new Failure(
+      throw new UsageError(
         `--batch-size: expected at least 2 images in each micro-batch, which batch normalisation takes its statistics from, got ${smallest} with ${name}, ${train.count} images in batches of ${batchSize} and --micro-batch ${objective.microBatch}; change one of them`,
       );
   }
