@@ -35,6 +35,23 @@ describe('settings', () => {
     expect(settings).toMatchObject({ optimizer: 'adam', learningRate: 5e-4, gradientClip: 10, epsilon: 0.1, warmupRegularizer: 0.5, clipBox: true });
   });
 
+  test('program calls take fewer images where an attack keeps its programs beside those of the bounds of a large network', () => {
+    const microBatch = (settings: GivenSettings) => resolveSettings({ dataset: 'cifar10', ...settings }).microBatch;
+    const methods = ['certified', 'sabr'] as const;
+    expect(methods.map((method) => microBatch({ architecture: 'cnn7-bn', method }))).toEqual([32, 16]);
+    expect(methods.map((method) => microBatch({ architecture: 'cnn5', method }))).toEqual([64, 64]);
+  });
+
+  test('TAPS attacks each of few classes, and only the loss where there are 200', () => {
+    const chosen = (dataset: 'cifar10' | 'tiny-imagenet', more: GivenSettings = {}) => {
+      const { tapsEstimator, microBatch } = resolveSettings({ dataset, architecture: 'cnn5', method: 'taps', ...more });
+      return [tapsEstimator, microBatch];
+    };
+    expect(chosen('cifar10')).toEqual(['multi', 64]);
+    expect(chosen('tiny-imagenet')).toEqual(['single', 64]);
+    expect(chosen('tiny-imagenet', { tapsEstimator: 'multi' })).toEqual(['multi', 4]);
+  });
+
   test('every setting has a description and a default, under one kebab-case name', () => {
     expect(Object.keys(DEFAULTS).sort()).toEqual([...SETTING_NAMES].sort());
     for (const name of SETTING_NAMES) {

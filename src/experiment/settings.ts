@@ -94,7 +94,9 @@ export const settingsSchema = z.strictObject({
   lambda: setting(z.number().gt(0).max(1), 'radius λ of the small box of SABR, in units of ε', { only: ['sabr', 'staps'] }),
   alpha: setting(proportion(), 'weight α of the bound against the attack', { only: EXPRESSIVE }),
   tapsBlock: setting(count(), 'ReLU layers of the classifier block of TAPS, which is attacked; bounds go through the others', { only: ['taps', 'staps'] }),
-  tapsEstimator: setting(z.enum(TAPS_ESTIMATORS), 'attacks in the embedding: one for each wrong class, or a single one', { only: ['taps', 'staps'] }),
+  tapsEstimator: setting(z.enum(TAPS_ESTIMATORS), 'attacks in the embedding: one for each wrong class, slow where there are many, or a single one', {
+    only: ['taps', 'staps'],
+  }),
   tapsWeight: setting(amount(), 'weight of the gradient of the TAPS loss in that of its product with the IBP loss', { only: ['taps', 'staps'] }),
   attackSteps: setting(count(), 'gradient steps of the attack that training uses', { only: ATTACKED }),
   attackStepSize: setting(positive(), 'first step of that attack, in units of its radius', { only: ATTACKED }),
