@@ -74,7 +74,8 @@ export function decodeTensor(message: Uint8Array, source: string): OnnxTensor {
   const size = shape.includes(0) ? 0 : shape.reduce((product, extent) => product * extent, 1);
   if (raw.length > 0) {
     if (raw.length !== size * type.width) throw bad(`${size * type.width} bytes for shape [${shape.join(',')}]`, raw.length);
-    return { name, shape, data: type.raw(raw.slice().buffer) };
+    // A copy: where the bytes are a Buffer, its slice would be none.
+    return { name, shape, data: type.raw(new Uint8Array(raw).buffer) };
   }
   const fields = { floats: floats.values(), doubles: doubles.values(), int32s: int32s.values(), int64s: int64s.values() };
   const { length } = type.field(fields);
