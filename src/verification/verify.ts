@@ -7,16 +7,14 @@
  * A proof is one of the real-number function of the network's weights, computed in float32 with the allowances of `rounding.ts`; a
  * counterexample rests on what the model itself answers (`counterexample.ts`).
  */
-import { setTimeout } from 'node:timers/promises';
 import { input, transpose } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
 import { createPlan } from '../runtime/plan.js';
 import { createPool, type Pool } from '../runtime/pool.js';
-import { type Engine, planStore } from './branch-and-bound/engine.js';
-import { search as branchAndBound } from './branch-and-bound/search.js';
-import { type Counterexample, confirm, type Evaluate } from './counterexample.js';
+import { createCompleteSearch } from './complete-search.js';
+import type { Counterexample, Evaluate } from './counterexample.js';
 import type { Polytope, Property } from './property.js';
 import { type AttackContext, attackPolytopes, createAttackContext } from './property-attack.js';
 import { type RootProblem, rootBounds } from './root-bounds.js';
@@ -103,16 +101,8 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
   const late = () => performance.now() > deadline;
   const report = (stage: VerificationStage) => options.progress?.({ stage, subproblems, ...lowerBound(), seconds: seconds() });
 
-  const attack = async (round: number, beside = false): Promise<Counterexample | undefined> => {
-    if (!beside) report('attack');
-    const found = await attackPolytopes(
-      context,
-      open.map((index) => polytopes[index] as Property['polytopes'][number]),
-      { round, deadline },
-    );
-    return found && { ...found, polytope: open[found.polytope] as number };
-  };
-  const early = await attack(0);
+  report('attack');
+  const early = await attackPolytopes(context, polytopes, { round: 0, deadline });
   if (early) return { verdict: 'sat', counterexample: early, stage: 'attack', subproblems };
 
   const problem: RootProblem = { ...context, over: () => late() || signal?.aborted === true };
@@ -136,58 +126,28 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
   }
   if (late()) return { verdict: 'timeout', stage: null, subproblems, ...lowerBound() };
 
-  let [counterexample, stage]: [Counterexample | undefined, VerificationStage] = [undefined, 'branch-and-bound'];
-  const over = () => counterexample !== undefined || late() || signal?.aborted === true;
-  const engine: Engine = {
-    network: context.network,
-    threads: context.pool.threads,
-    run: async (plan, feeds) => (await context.pool.run({ plan, feeds, theta: context.theta, layout: context.layout })).outputs,
-    plan: planStore(),
-    expired: over,
-  };
   const before = subproblems;
-  const searched = branchAndBound(
-    engine,
+  const {
+    verdict,
+    counterexample,
+    stage,
+    reason = 'leaves',
+    ...found
+  } = await createCompleteSearch(context)(
     open.map((index) => polytopes[index] as Polytope),
     {
-      memoryBytes: options.memoryBytes ?? MEMORY,
-      secondsLeft: () => (deadline - performance.now()) / 1000,
-      evaluate: context.evaluate,
-      async found(point, at) {
-        const index = open[at] as number;
-        counterexample ??= await confirm(polytopes[index] as Polytope, index, point, context.evaluate);
-        return counterexample !== undefined;
-      },
+      deadline,
+      memoryBytes: options.memoryBytes,
+      firstRound: 1,
       progress: (state) => options.progress?.({ ...state, subproblems: before + state.subproblems, seconds: seconds() }),
     },
   );
-  // Attacks go on beside the search, less and less often.
-  let searching = true;
-  const attacks = (async () => {
-    for (let round = 1; searching && !over(); round++) {
-      const found = await attack(round, searching);
-      if (found) [counterexample, stage] = [found, 'attack'];
-      const pause = performance.now() + FIRST_PAUSE * 2 ** round;
-      while (searching && !over() && performance.now() < pause) await setTimeout(50);
-    }
-  })();
-  const result = await searched.finally(() => {
-    searching = false;
-  });
-  await attacks;
-  signal?.throwIfAborted();
-  subproblems += result.subproblems;
-  const totals = { subproblems, ...(Number.isFinite(result.lowerBound) && { lowerBound: result.lowerBound }) };
-  if (counterexample) return { verdict: 'sat', counterexample, stage, ...totals };
-  if (result.verdict === 'proved') return { verdict: 'unsat', stage: result.stage, ...totals };
-  if (result.reason === 'time') return { verdict: 'timeout', stage: null, ...totals };
-  return { verdict: 'unknown', stage: null, ...totals, reason: REASONS[result.reason ?? 'leaves'] };
+  const totals = { subproblems: before + found.subproblems, ...(Number.isFinite(found.lowerBound) && { lowerBound: found.lowerBound }) };
+  if (counterexample) return { verdict: 'sat', counterexample: { ...counterexample, polytope: open[counterexample.polytope] as number }, stage, ...totals };
+  if (verdict === 'proved') return { verdict: 'unsat', stage, ...totals };
+  if (reason === 'time') return { verdict: 'timeout', stage: null, ...totals };
+  return { verdict: 'unknown', stage: null, ...totals, reason: REASONS[reason] };
 }
-
-/** Bytes for open subproblems, where the caller says nothing. */
-const MEMORY = 2 ** 31;
-/** Milliseconds after the first attack beside the search; then twice as many each time. */
-const FIRST_PAUSE = 500;
 
 const REASONS = {
   memory: 'the open subproblems need more memory; allow more with --memory',

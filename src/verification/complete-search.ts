@@ -1,0 +1,89 @@
+/**
+ * The complete search for one set of polytopes: branch and bound on what cheap bounds leave open, with attacks beside it, less and less
+ * often. One search after another shares the programs, which are compiled once for a network.
+ */
+import { setTimeout } from 'node:timers/promises';
+import { type Engine, planStore } from './branch-and-bound/engine.js';
+import { search as branchAndBound, type SearchStage } from './branch-and-bound/search.js';
+import { type Counterexample, confirm } from './counterexample.js';
+import type { Polytope } from './property.js';
+import { type AttackContext, attackPolytopes } from './property-attack.js';
+
+export interface CompleteSearchOptions {
+  /** The sets that counterexamples must lie in, one for each polytope (default: the polytopes, which may be larger for the sake of sound proofs). */
+  readonly targets?: readonly Polytope[];
+  /** Time of `performance.now()` at which the search gives up. */
+  readonly deadline: number;
+  /** Bytes that open subproblems may take (default 2 GiB). */
+  readonly memoryBytes?: number;
+  /** Number of the first attack's round: rounds before it have been made already (default 0). */
+  readonly firstRound?: number;
+  readonly progress?: (state: { readonly stage: SearchStage; readonly subproblems: number; readonly lowerBound: number }) => void;
+}
+
+export interface CompleteSearchResult {
+  readonly verdict: 'proved' | 'found' | 'open';
+  /** What found or proved it; of what is open, how far the search came. */
+  readonly stage: SearchStage | 'attack';
+  /** Its polytope is the number of one of the polytopes searched. */
+  readonly counterexample?: Counterexample;
+  readonly subproblems: number;
+  /** Lower bound of what is open beside what would prove it. */
+  readonly lowerBound: number;
+  /** Why it is open: no time or memory left, or parts that cannot be divided any further. */
+  readonly reason?: 'time' | 'memory' | 'leaves';
+}
+
+/** Searches polytopes of at least one inequality each. @throws the reason of the context's signal when it is aborted */
+export type CompleteSearch = (polytopes: readonly Polytope[], options: CompleteSearchOptions) => Promise<CompleteSearchResult>;
+
+/** Bytes for open subproblems, where the caller says nothing. */
+const MEMORY = 2 ** 31;
+/** Milliseconds after the first attack beside the search; then twice as many each time. */
+const FIRST_PAUSE = 1000;
+
+/** The search over one network. */
+export function createCompleteSearch(context: AttackContext): CompleteSearch {
+  const { network, pool, theta, layout, evaluate, signal } = context;
+  const plan = planStore();
+  return async (polytopes, { targets = polytopes, deadline, memoryBytes = MEMORY, firstRound = 0, progress }) => {
+    let counterexample: Counterexample | undefined;
+    let stage: CompleteSearchResult['stage'] | undefined;
+    let searching = true;
+    const over = (): boolean => counterexample !== undefined || performance.now() > deadline || signal?.aborted === true;
+    const engine: Engine = {
+      network,
+      threads: pool.threads,
+      run: async (plan, feeds) => (await pool.run({ plan, feeds, theta, layout })).outputs,
+      plan,
+      expired: over,
+    };
+    const attacks = (async () => {
+      for (let round = firstRound; searching && !over(); round++) {
+        const found = await attackPolytopes(context, targets, { round, deadline, over: () => !searching || over() });
+        if (found && counterexample === undefined) [counterexample, stage] = [found, 'attack'];
+        const pause = performance.now() + FIRST_PAUSE * 2 ** (round - firstRound);
+        while (searching && !over() && performance.now() < pause) await setTimeout(50);
+      }
+    })();
+    const searched = branchAndBound(engine, polytopes, {
+      memoryBytes,
+      secondsLeft: () => (deadline - performance.now()) / 1000,
+      evaluate,
+      async found(point, index) {
+        counterexample ??= await confirm(targets[index] as Polytope, index, point, evaluate);
+        return counterexample !== undefined;
+      },
+      progress,
+    }).finally(() => {
+      searching = false;
+    });
+    const [result, attacked] = await Promise.allSettled([searched, attacks]);
+    signal?.throwIfAborted();
+    for (const ended of [result, attacked]) if (ended.status === 'rejected') throw ended.reason;
+    const { verdict, ...rest } = (result as PromiseFulfilledResult<Awaited<typeof searched>>).value;
+    if (counterexample) return { ...rest, verdict: 'found', stage: stage ?? rest.stage, counterexample };
+    // The search says `found` of confirmed counterexamples alone.
+    return { ...rest, verdict: verdict === 'proved' ? 'proved' : 'open' };
+  };
+}
