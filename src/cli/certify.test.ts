@@ -93,6 +93,7 @@ describe('tautnet certify', () => {
     [['--attack-restarts', 'many'], '--attack-restarts: expected a whole number of at least 1'],
     [['--dataset', 'mnsit'], '--dataset: expected one of mnist, fashion-mnist, cifar10, svhn, tiny-imagenet, got "mnsit"; did you mean mnist?'],
     [['--threads', '0'], '--threads: expected a whole number from 1'],
+    [['--device', 'webgpi'], '--device: expected one of auto, cpu, webgpu, cuda, got "webgpi"; did you mean webgpu?'],
     [['--verdicts', '/nonexistent/v.jsonl'], '--verdicts: expected a file in a folder that exists, got /nonexistent/v.jsonl'],
   ])('%j ends with code 2 and one line that names the flag', async (flags, line) => {
     const { code, stdout, stderr } = await certify([finished, ...flags]);

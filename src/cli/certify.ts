@@ -9,6 +9,8 @@ import type { Settings } from '../experiment/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
+import { DEVICE_CHOICES } from '../runtime/device.js';
+import { chooseDevice } from '../runtime/devices.js';
 import { certify } from '../verification/cascade.js';
 import { type CertificateFiles, certificateFiles, writeCertificate } from '../verification/certificate.js';
 import { certificationProgress } from './certification-progress.js';
@@ -24,6 +26,7 @@ interface CertifyFlags {
   readonly limit?: string;
   readonly json?: boolean;
   readonly threads?: string;
+  readonly device?: string;
   readonly dataDir?: string;
   readonly verdicts?: string;
   readonly clipBox?: boolean;
@@ -46,6 +49,7 @@ export const makeCertifyCommand: MakeCommand = (io) =>
     .option('--no-clip-box', 'do not')
     .option('--data-dir <path>', 'folder with the files of the data set')
     .option('--threads <count>', 'worker threads (default: available cores)')
+    .option('--device <name>', `where programs run (${DEVICE_CHOICES.join('|')}; default: cpu), see \`tautnet devices\``)
     .option('--verdicts <file>', 'JSON lines with the verdict on each image, counterexamples beside it (default: certificate.jsonl in the run)')
     .option('--json', 'print one JSON object instead of a table')
     .action((path: string, flags: CertifyFlags) => certifyNetwork(path, flags, io));
@@ -58,6 +62,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     threads: setting('threads', flags.threads, '--threads'),
     seed: setting('seed', flags.seed, '--seed'),
   };
+  const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   // What can be refused without reading the network is refused before it.
   setting('dataset', flags.dataset, '--dataset');
   setting('epsilon', flags.epsilon, '--epsilon');
@@ -69,13 +74,14 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   const files = certificateFiles(flags.verdicts ?? trained.certificate);
   await checkWritable(files, path, flags.verdicts === undefined ? 'verdicts' : '--verdicts');
   const dataDir = setting('dataDir', flags.dataDir, '--data-dir') ?? trainedFor.dataDir;
+  const device = await chooseDevice(wanted);
   const fetched = fetchProgress(io.stderr);
   const loading = datasetNamed(name).load({ dataDir, progress: (state) => fetched.update(state), signal: io.signal });
   const dataset = await loading.finally(() => fetched.stop());
   const { steps, restarts, ...rest } = { ...numbers, limit: limitWithin(dataset, numbers.limit, io) };
 
   const progress = certificationProgress(io.stderr);
-  const options = { epsilon, clipBox: flags.clipBox ?? trainedFor.clipBox ?? true, attack: { steps, restarts }, ...rest };
+  const options = { epsilon, clipBox: flags.clipBox ?? trainedFor.clipBox ?? true, attack: { steps, restarts }, device, ...rest };
   const report = await certify({
     network,
     parameters: trained.parameters,

@@ -57,10 +57,12 @@ export async function train(run: Run, io: Io): Promise<void> {
       run,
       {
         data: (state) => fetched.update(state),
-        begin({ parameters, images, epoch, warnings }) {
+        begin({ parameters, images, epoch, device, warnings }) {
           fetched.stop();
           for (const warning of warnings) io.stderr.write(`${warning}\n`);
-          io.stderr.write(`${parameters} parameters, ${images} training images${epoch > 0 ? `, going on after epoch ${epoch.toFixed(2)}` : ''}\n`);
+          io.stderr.write(
+            `${parameters} parameters, ${images} training images${epoch > 0 ? `, going on after epoch ${epoch.toFixed(2)}` : ''}${device === 'cpu' ? '' : `, on ${device}`}\n`,
+          );
           progress = trainingProgress(io.stderr, { epochs: run.settings.epochs, startEpoch: epoch });
         },
         step({ epoch, loss, metrics, samplesPerSecond }) {

@@ -6,6 +6,8 @@ import { UsageError } from '../experiment/errors.js';
 import { readVerificationTask } from '../experiment/verification-task.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { encodeCounterexample } from '../formats/counterexample.js';
+import { DEVICE_CHOICES } from '../runtime/device.js';
+import { chooseDevice } from '../runtime/devices.js';
 import { type Verification, verify } from '../verification/verify.js';
 import { ExitWith, Interrupted, type Io, type MakeCommand } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
@@ -16,6 +18,7 @@ interface VerifyFlags {
   readonly timeout?: string;
   readonly memory?: string;
   readonly threads?: string;
+  readonly device?: string;
   readonly sound?: boolean;
   readonly seed?: string;
   readonly json?: boolean;
@@ -41,6 +44,7 @@ export const makeVerifyCommand: MakeCommand = (io) =>
     .option('--timeout <seconds>', 'give up after this long (default: never)')
     .option('--memory <megabytes>', 'memory that may be used for open subproblems (default: a part of what is free)')
     .option('--threads <count>', 'worker threads (default: available cores)')
+    .option('--device <name>', `where programs run (${DEVICE_CHOICES.join('|')}; default: cpu), see \`tautnet devices\``)
     .option('--sound', 'bounds with outward rounding only: proofs that hold for adversarially chosen weights too')
     .option('--seed <count>', 'seed of the attack (default: 0)')
     .option('--json', 'print one JSON object instead')
@@ -68,14 +72,17 @@ async function answerOf(networkPath: string, propertyPath: string, flags: Verify
     sound: flags.sound,
     ...(megabytes !== undefined && { memoryBytes: megabytes * 2 ** 20 }),
   };
+  const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   if (flags.results !== undefined) await checkResults(flags.results, [networkPath, propertyPath]);
   const { network, parameters, property, model } = await readVerificationTask(networkPath, propertyPath);
   const progress = verificationProgress(io.stderr);
   try {
+    const device = await chooseDevice(wanted);
     // Reading counts, too; what is left of the limit may be nothing, and then that is the answer.
     const timeoutSeconds = timeout === undefined ? undefined : Math.max(1e-3, timeout - (performance.now() - started) / 1000);
     const verification = await verify({
       ...options,
+      device,
       network,
       parameters,
       property,

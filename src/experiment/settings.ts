@@ -6,6 +6,7 @@
  * Everything a user sees (flags, help, error lines, the configuration file of a run) is generated from this schema.
  */
 import { z } from 'zod';
+import { DEVICE_CHOICES } from '../runtime/device.js';
 import {
   ARCHITECTURES,
   AUGMENTATIONS,
@@ -141,6 +142,7 @@ export const settingsSchema = z.strictObject({
     changeable: true,
   }),
   threads: setting(count().max(1024), 'worker threads', { changeable: true }),
+  device: setting(z.enum(DEVICE_CHOICES), 'where programs run; auto: the fastest that passes its self-test, see `tautnet devices`', { changeable: true }),
   checkpointEvery: setting(count(), 'epochs between checkpoints', { changeable: true }),
   checkpointSeconds: setting(amount(), 'also a checkpoint when the last is this old (0: after epochs only)', { unit: 'seconds', changeable: true }),
   out: setting(z.string().min(1), 'run folder to create'),

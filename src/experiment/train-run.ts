@@ -3,6 +3,8 @@ import type { DownloadProgress } from '../data/download.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { exportOnnx } from '../network/onnx-export.js';
 import { encodeParameters, views } from '../network/parameters.js';
+import { type Device, DeviceError } from '../runtime/device.js';
+import { chooseDevice } from '../runtime/devices.js';
 import { createPool } from '../runtime/pool.js';
 import { averages, DivergenceError, type StepReport, stepsPerEpoch, type TrainingState, training } from '../training/loop.js';
 import { representative } from '../training/weight-average.js';
@@ -19,7 +21,13 @@ export interface TrainingWatch {
   /** While the data set is downloaded or decoded, if it has to be. */
   data?(state: DownloadProgress): void;
   /** Before the first step; `epoch` is where the run goes on. */
-  begin?(run: { readonly parameters: number; readonly images: number; readonly epoch: number; readonly warnings: readonly string[] }): void;
+  begin?(run: {
+    readonly parameters: number;
+    readonly images: number;
+    readonly epoch: number;
+    readonly device: Device;
+    readonly warnings: readonly string[];
+  }): void;
   /** After each step. */
   step?(report: { readonly epoch: number; readonly loss: number; readonly metrics: Readonly<Record<string, number>>; readonly samplesPerSecond: number }): void;
 }
@@ -36,24 +44,30 @@ interface Saved {
 /**
  * Trains from where the run's last checkpoint is, or from the start, until its last epoch; then writes the network and the summary.
  * A run that was created for it and cannot begin, for want of data say, is removed again.
- * @throws the reason of `signal` once it is aborted and a checkpoint is written; Failure if training diverges, naming the last checkpoint
+ * @throws the reason of `signal` once it is aborted and a checkpoint is written; Failure if training diverges, naming the last checkpoint, or
+ *   if its device cannot go on, once a checkpoint is written
  */
 export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: AbortSignal): Promise<void> {
   const { settings, paths } = run;
-  const pool = createPool(settings.threads);
+  // A run that was stopped can be resumed; one that cannot begin would only be in the way of the next.
+  const giveUp = async (error: unknown): Promise<never> => {
+    if (!signal?.aborted) await run.discard?.();
+    throw error;
+  };
+  const device = await chooseDevice(settings.device).catch(giveUp);
+  const pool = createPool(settings.threads, device);
   try {
-    const experiment = await prepare(settings, pool, watch.data, signal).catch(async (error: unknown) => {
-      // A run that was stopped can be resumed; one that cannot begin would only be in the way of the next.
-      if (!signal?.aborted) await run.discard?.();
-      throw error;
-    });
+    const experiment = await prepare(settings, pool, watch.data, signal).catch(giveUp);
     const loaded = await loadLast(paths.checkpoints);
     const saved = loaded?.value as unknown as Saved | undefined;
     const state = saved?.training ?? experiment.first;
     const perEpoch = stepsPerEpoch(experiment.options);
-    watch.begin?.({ parameters: state.theta.length, images: experiment.options.train.count, epoch: state.step / perEpoch, warnings: loaded?.warnings ?? [] });
+    const images = experiment.options.train.count;
+    watch.begin?.({ parameters: state.theta.length, images, epoch: state.step / perEpoch, device, warnings: loaded?.warnings ?? [] });
     const outcome = await keepTraining(run, experiment, state, saved, watch, signal);
     await finish(run, experiment, outcome);
+  } catch (error) {
+    throw error instanceof DeviceError ? new Failure(`${error.message}; go on with \`tautnet train --resume ${run.path}\``, { cause: error }) : error;
   } finally {
     await pool.close();
   }
@@ -73,11 +87,13 @@ async function keepTraining(
   const elapsed = () => before + (performance.now() - started) / 1000;
   let best = saved?.best ?? null;
   let state = from;
+  // The last state with which nothing is left to do: what a device that stops in the middle of a step leaves.
+  let settled = from;
   let images = 0;
   let lastSaved = performance.now();
-  const save = async () => {
+  const save = async (at: TrainingState) => {
     run.check();
-    await saveLast(paths.checkpoints, { training: state, best, seconds: elapsed() } satisfies Saved);
+    await saveLast(paths.checkpoints, { training: at, best, seconds: elapsed() } satisfies Saved);
     lastSaved = performance.now();
   };
   const metrics = openMetrics(paths.metrics, from.step);
@@ -101,10 +117,12 @@ async function keepTraining(
       }
       const stale = settings.checkpointSeconds > 0 && performance.now() - lastSaved > 1000 * settings.checkpointSeconds;
       const due = report.epochEnded && (epoch % settings.checkpointEvery === 0 || epoch === settings.epochs);
-      if (due || stale || signal?.aborted) await save();
+      if (due || stale || signal?.aborted) await save(state);
       if (signal?.aborted) throw signal.reason;
+      settled = state;
     }
   } catch (error) {
+    if (error instanceof DeviceError) await save(settled);
     if (!(error instanceof DivergenceError)) throw error;
     const last = (await loadLast(paths.checkpoints))?.path;
     throw new Failure(`${error.message}; last good checkpoint: ${last ?? 'none was written yet'}`, { cause: error });

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
-import onnxProto from 'onnx-proto';
 import { describe, expect, it } from 'vitest';
+import { decodeOnnx } from '../formats/onnx.js';
 import { openSession } from '../runtime/session.js';
 import { normalNumbers } from '../testing/numbers.js';
 import { addAll, type EncodedProgram, encodeProgram, exp, input, mul } from './index.js';
 import { withoutSums } from './lowering.js';
 
-const operators = ({ bytes }: EncodedProgram): string[] => onnxProto.onnx.ModelProto.decode(bytes).graph?.node?.map(({ opType }) => opType as string) ?? [];
+const operators = ({ bytes }: EncodedProgram): string[] => decodeOnnx(bytes).nodes.map(({ opType }) => opType);
 
 async function valuesOf(program: EncodedProgram, terms: readonly Float32Array[]): Promise<Float32Array> {
   const session = await openSession(program);

@@ -11,6 +11,10 @@ import { withoutSums } from '../graph/lowering.js';
 export const DEVICES = ['cpu', 'webgpu', 'cuda'] as const;
 export type Device = (typeof DEVICES)[number];
 
+/** What may be asked for: a device, or the fastest that passes the self-test. */
+export const DEVICE_CHOICES = ['auto', ...DEVICES] as const;
+export type DeviceChoice = (typeof DEVICE_CHOICES)[number];
+
 /** A device that programs have to be taken to. */
 export type Accelerator = Exclude<Device, 'cpu'>;
 export const ACCELERATORS: readonly Accelerator[] = ['webgpu', 'cuda'];

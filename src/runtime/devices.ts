@@ -10,13 +10,11 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ACCELERATORS, type Accelerator, DEVICES, type Device, firstSentence } from './device.js';
+import { ACCELERATORS, type Accelerator, type Device, type DeviceChoice, firstSentence } from './device.js';
 import type { Finding } from './device-probe.js';
-import { TOLERANCE } from './self-test.js';
 
-/** What may be asked for: a device, or the fastest that passes the self-test. */
-export const DEVICE_CHOICES = ['auto', ...DEVICES] as const;
-export type DeviceChoice = (typeof DEVICE_CHOICES)[number];
+/** Greatest difference of a self-test's value from the CPU's, relative to 1 + the greatest of them. */
+export const TOLERANCE = 1e-4;
 
 export type DeviceReport = { readonly device: Device } & (
   | {

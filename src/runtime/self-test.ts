@@ -7,9 +7,6 @@ import { createExecutor } from './executor.js';
 import { createPlan } from './plan.js';
 import { fillNormals, keyOf } from './random.js';
 
-/** Greatest difference of a value from the CPU's, relative to 1 + the greatest of them. */
-export const TOLERANCE = 1e-4;
-
 const drawn = (size: number, seed: number): Float32Array => {
   const numbers = new Float32Array(size);
   fillNormals(keyOf(seed), numbers);
@@ -32,7 +29,7 @@ async function smallLoss(device: Device): Promise<Float32Array> {
   }
 }
 
-/** Greatest difference between what the device and the CPU compute; NaN where one gives no number. @throws DeviceError */
+/** Greatest difference between what the device and the CPU compute, relative to 1 + the greatest value; NaN where one gives no number. @throws DeviceError */
 export async function differenceFromCpu(device: Device): Promise<number> {
   const [expected, got] = [await smallLoss('cpu'), await smallLoss(device)];
   const size = 1 + expected.reduce((greatest, value) => Math.max(greatest, Math.abs(value)), 0);

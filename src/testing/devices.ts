@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { encodeProgram, input, relu } from '../graph/index.js';
 import { ACCELERATORS, type Accelerator, type Device } from '../runtime/device.js';
-import { absence } from '../runtime/devices.js';
+import { absence, TOLERANCE } from '../runtime/devices.js';
 import { createExecutor, type Executor } from '../runtime/executor.js';
 import type { Plan } from '../runtime/plan.js';
-import { differenceFromCpu, TOLERANCE } from '../runtime/self-test.js';
+import { differenceFromCpu } from '../runtime/self-test.js';
 import { type Feeds, openSession } from '../runtime/session.js';
 import { distance } from './operator-check.js';
 

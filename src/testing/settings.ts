@@ -14,6 +14,7 @@ import {
 } from '../experiment/choices.js';
 import type { GivenSettings } from '../experiment/settings.js';
 import { relaxationNamed } from '../relaxation/index.js';
+import { DEVICE_CHOICES } from '../runtime/device.js';
 
 /** No −0, which text does not carry. */
 const number = (min: number, max: number, minExcluded = false) => fc.double({ min, max, minExcluded, noNaN: true }).map((value) => value + 0);
@@ -38,6 +39,7 @@ const common = {
   seed: integer(0, 2 ** 31 - 1),
   validation: integer(0, 5000),
   threads: integer(1, 1024),
+  device: fc.constantFrom(...DEVICE_CHOICES),
   checkpointEvery: integer(1, 100),
   checkpointSeconds: number(0, 1e6),
   dataDir: fc.string({ minLength: 1 }),

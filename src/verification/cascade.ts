@@ -10,6 +10,7 @@ import type { Split } from '../data/dataset.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
+import type { Device } from '../runtime/device.js';
 import { createPool, type Pool } from '../runtime/pool.js';
 import { keyOf } from '../runtime/random.js';
 import { attackOnce } from './attack-stage.js';
@@ -51,6 +52,8 @@ export interface CertificationOptions {
   readonly seed?: number;
   /** Worker threads (default: as many as the processor runs at once). */
   readonly threads?: number;
+  /** Where programs run (default cpu). */
+  readonly device?: Device;
   /** Workers to use instead of own ones; left open. */
   readonly pool?: Pool;
   /** Largest batches, where they should differ from what suits the network. */
@@ -67,7 +70,7 @@ export async function certify(options: CertificationOptions): Promise<Certificat
   checkOptions(options);
   const { network, parameters, split, epsilon, clipBox: clip = true, signal } = options;
   const started = performance.now();
-  const pool = options.pool ?? createPool(options.threads);
+  const pool = options.pool ?? createPool(options.threads, options.device);
   try {
     const evaluation = createEvaluation(network, parameters, split, { epsilon, clip }, pool, signal);
     const { verdicts, stages } = await cascade(evaluation, options);

@@ -11,6 +11,7 @@ import { input, transpose } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
+import type { Device } from '../runtime/device.js';
 import { createPlan } from '../runtime/plan.js';
 import { createPool, type Pool } from '../runtime/pool.js';
 import { createCompleteSearch } from './complete-search.js';
@@ -41,6 +42,8 @@ export interface VerifyOptions {
   readonly memoryBytes?: number;
   /** Worker threads (default: as many as the processor runs at once). */
   readonly threads?: number;
+  /** Where programs run (default cpu). */
+  readonly device?: Device;
   /** Workers to use instead of own ones; left open. */
   readonly pool?: Pool;
   /** Bounds with outward rounding only, where a proof must hold for adversarially chosen weights too. */
@@ -77,7 +80,7 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   if (!(timeoutSeconds > 0)) throw new RangeError(`verify: expected a timeout above 0 seconds, got ${timeoutSeconds}`);
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
-  const pool = options.pool ?? createPool(options.threads);
+  const pool = options.pool ?? createPool(options.threads, options.device);
   try {
     const evaluate = options.evaluate ?? networkEvaluation(network, parameters, pool);
     const context = createAttackContext({ network, parameters, pool, evaluate, seed: options.seed, signal: options.signal });

@@ -1,0 +1,81 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { DeviceError } from '../runtime/device.js';
+import type { Pool } from '../runtime/pool.js';
+import { resolveSettings } from './resolve-settings.js';
+import { createRun, openRun, type Run } from './run-folder.js';
+import { trainRun } from './train-run.js';
+
+/** How many tasks the device does before it is lost. */
+const device = vi.hoisted(() => ({ tasksLeft: Number.POSITIVE_INFINITY }));
+
+vi.mock('../runtime/pool.js', async (original) => {
+  const real = await original<typeof import('../runtime/pool.js')>();
+  const createPool = (...given: Parameters<typeof real.createPool>): Pool => {
+    const pool = real.createPool(...given);
+    const run: Pool['run'] = (task) =>
+      device.tasksLeft-- > 0 ? pool.run(task) : Promise.reject(new DeviceError('webgpu', new Error('WebGPU device lost (1): it was unplugged')));
+    return { ...pool, run };
+  };
+  return { ...real, createPool };
+});
+
+const folder = await mkdtemp(join(tmpdir(), 'tautnet-device-'));
+afterAll(() => rm(folder, { recursive: true }));
+
+const settings = resolveSettings({
+  architecture: 'fc-small',
+  trainLimit: 200,
+  validation: 50,
+  batchSize: 50,
+  microBatch: 25,
+  epochs: 2,
+  warmupEpochs: 1,
+  warmupStart: 0,
+  learningRateDecayEpochs: [],
+  threads: 1,
+});
+async function trained(run: Run): Promise<void> {
+  try {
+    await trainRun(run);
+  } finally {
+    await run.release();
+  }
+}
+const parametersOf = (path: string) => readFile(join(path, 'parameters.safetensors'));
+
+describe('a training whose device is lost', () => {
+  const whole = join(folder, 'whole');
+  beforeAll(async () => {
+    await trained(await createRun(whole, settings));
+  });
+
+  // Three steps of two micro-batches make an epoch, and its validation takes two more: in a step, and while validating.
+  test.each([3, 7])('stops after %i tasks with a checkpoint and one line, and goes on to the same bits', async (tasks) => {
+    const path = join(folder, `lost-${tasks}`);
+    device.tasksLeft = tasks;
+    await expect(trained(await createRun(path, settings))).rejects.toThrow(
+      `webgpu: the device was lost (WebGPU device lost (1): it was unplugged); check its driver and its power, or use the device cpu; go on with \`tautnet train --resume ${path}\``,
+    );
+    device.tasksLeft = Number.POSITIVE_INFINITY;
+    await trained(await openRun(path));
+    expect(await parametersOf(path)).toEqual(await parametersOf(whole));
+  });
+
+  test('a device that is not there is refused before anything is left behind', async () => {
+    const path = join(folder, 'none');
+    const loader = process.env.VK_ICD_FILENAMES;
+    process.env.VK_ICD_FILENAMES = '/there/is/no/driver.json';
+    try {
+      await expect(trained(await createRun(path, { ...settings, device: process.platform === 'linux' ? 'webgpu' : 'cuda' }))).rejects.toThrow(
+        /^--device (webgpu|cuda): expected a usable device, /,
+      );
+    } finally {
+      if (loader === undefined) delete process.env.VK_ICD_FILENAMES;
+      else process.env.VK_ICD_FILENAMES = loader;
+    }
+    await expect(openRun(path)).rejects.toThrow('expected the folder of a run');
+  });
+});

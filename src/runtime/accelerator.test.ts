@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import { encodeOnnx } from '../formats/onnx.js';
+import { addAll, encodeProgram, exp, gemm, input, mul, tanh, total } from '../graph/index.js';
+import { deviceForTests } from '../testing/devices.js';
+import { normalNumbers } from '../testing/numbers.js';
+import { distance } from '../testing/operator-check.js';
+import type { Device } from './device.js';
+import { createPlan } from './plan.js';
+import { createPool } from './pool.js';
+import { keyOf } from './random.js';
+import { openSession } from './session.js';
+
+const present = await deviceForTests();
+const device = present as Device;
+
+describe.skipIf(present === undefined)(`programs on ${present}`, () => {
+  it('in float64 run on the CPU, to the same bits', async () => {
+    const x = input('x', [4], 'float64');
+    const program = encodeProgram({ y: addAll([exp(x), mul(x, 1 / 3), tanh(x)]) });
+    const feeds = { x: normalNumbers('x', 4) };
+    const [here, there] = [await openSession(program), await openSession(program, { device })];
+    expect((await there.run(feeds)).y).toEqual((await here.run(feeds)).y);
+    expect((await there.run(feeds)).y).toBeInstanceOf(Float64Array);
+    await Promise.all([here.close(), there.close()]);
+  });
+
+  it('are refused if an operator would fall back to the CPU', async () => {
+    // WebGPU's provider has no kernel for random numbers, CUDA's has one.
+    const shape = { type: 'FLOAT', shape: [2] };
+    const bytes = encodeOnnx({
+      irVersion: 8,
+      opset: 18,
+      producer: '',
+      description: '',
+      metadata: {},
+      name: 'graph',
+      inputs: [{ name: 'x', ...shape }],
+      outputs: [{ name: 'y', ...shape }],
+      nodes: [{ opType: device === 'webgpu' ? 'RandomNormalLike' : 'Hardmax', inputs: ['x'], outputs: ['y'], attributes: {} }],
+      initializers: [],
+    });
+    const value = { shape: [2], dtype: 'float32' as const };
+    await expect(openSession({ bytes, inputs: [{ name: 'x', ...value }], outputs: [{ name: 'y', ...value }] }, { device })).rejects.toThrow(
+      new RegExp(`^${device}: an operator of the program would fall back to the CPU .*; use the device cpu`),
+    );
+  });
+
+  it('are run by the one worker of a pool that owns the device: values, gradients and perturbations as on the CPU', async () => {
+    const [a, x] = [input('a', [3, 4]), input('x', [4, 2])];
+    const loss = total(tanh(gemm(a, x)));
+    const plan = createPlan([{ kind: 'whole', outputs: { loss } }], ['a']);
+    const task = {
+      plan,
+      feeds: { x: Float32Array.from(normalNumbers('x', 8)) },
+      theta: Float32Array.from(normalNumbers('θ', 12)),
+      layout: [{ name: 'a', offset: 0, size: 12 }],
+      perturbation: { key: keyOf(1), sigma: 0.1 },
+    };
+    const [cpu, pool] = [createPool(1), createPool(2, device)];
+    expect([cpu.device, pool.device]).toEqual(['cpu', device]);
+    const [expected, got] = [await cpu.run(task), await pool.run(task)];
+    expect(distance(got.outputs.loss as Float32Array, expected.outputs.loss as Float32Array)).toBeLessThan(1e-5);
+    expect(distance(got.gradient as Float32Array, expected.gradient as Float32Array)).toBeLessThan(1e-5);
+    const drawn = { keys: [keyOf(5)], first: Float64Array.of(1) };
+    expect(await pool.normals(drawn, 7)).toEqual(await cpu.normals(drawn, 7));
+    await Promise.all([cpu.close(), pool.close()]);
+  });
+});
