@@ -1,11 +1,11 @@
 /** Stages that hand a network, its box and bounds of its neurons to the solver of `relu-solver`: what `lp` and `exact` share. */
-import { constant, type FloatType, input, maximum, minimum, type Tensor, transpose } from '../graph/index.js';
-import { type AffineLayer, featuresOf, type Weights } from '../network/layers/layer.js';
+import { constant, type FloatType, input, maximum, minimum, type Tensor } from '../graph/index.js';
 import { INPUT, type NetworkNode, weightsOf } from '../network/network.js';
 import type { Stage } from '../runtime/plan.js';
 import { crownBounds } from './crown.js';
 import { withoutNormalization } from './front.js';
 import { intervalBounds } from './interval.js';
+import { matrixOf } from './layer-matrix.js';
 import { onlyRelus } from './nonlinear.js';
 import { type BoundProblem, type BoundResult, type Bounds, specificationMargins } from './relaxation.js';
 import type { ProgramNode } from './relu-program.js';
@@ -20,16 +20,6 @@ export interface SolverRelaxationOptions {
 
 /** The compiled solver; sources run by a test runner use the build's. */
 const solverModule = new URL(import.meta.url.endsWith('.ts') ? '../../dist/relaxation/relu-solver.js' : './relu-solver.js', import.meta.url).href;
-
-/** The matrix [out, in] of an affine layer: its images of the unit vectors, or its adjoint's where those are fewer. */
-function matrixOf(layer: AffineLayer, weights: Weights, dtype: FloatType): Tensor {
-  const [inputs, outputs] = [featuresOf(layer.input), featuresOf(layer.output)];
-  const size = Math.min(inputs, outputs);
-  const identity = new Float64Array(size * size);
-  for (let i = 0; i < size; i++) identity[i * size + i] = 1;
-  const unit = constant(identity, [size, size], dtype);
-  return inputs <= outputs ? layer.linear(weights, unit) : transpose(layer.adjoint(weights, unit));
-}
 
 /** Margins of a relaxation that a solver computes. */
 export function solverMargins(

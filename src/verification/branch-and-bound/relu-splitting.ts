@@ -12,6 +12,7 @@ import type { Plan } from '../../runtime/plan.js';
 import { dualOf, nodeArray } from './dual-program.js';
 import type { Engine } from './engine.js';
 import { columnsFor, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
+import type { Signs } from './leaf.js';
 
 /** One row to be shown positive over the box: coefficients·f(x) > threshold. */
 export interface Goal {
@@ -48,6 +49,8 @@ export interface ReluSplittingOptions {
   readonly iterations?: number;
   /** Bytes that the open subproblems may take. */
   readonly memoryBytes: number;
+  /** What is left of a goal where all ReLUs are decided, if it can be told: as `LeafSolver.solve`. */
+  readonly leaf?: (signs: Signs, goal: number) => Promise<{ bound: number; point: Float32Array | undefined } | undefined>;
   /** Called with the input [inputs] at which a subproblem's linear bound is least. True ends the search: it is a counterexample. */
   readonly found: (point: Float32Array, goal: number) => Promise<boolean>;
   readonly progress?: (state: { readonly subproblems: number; readonly open: number; readonly lowerBound: number }) => void;
@@ -197,6 +200,15 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
     });
   }
 
+  function signsOf({ decisions }: Subproblem): Signs {
+    const signs = new Map(relus.map((node) => [node, new Map<number, 1 | -1>()]));
+    for (const decision of decisions) {
+      const i = indexOf(decision);
+      signs.get(nodeOf[i] as number)?.set(neuronOf[i] as number, decision < 0 ? -1 : 1);
+    }
+    return signs;
+  }
+
   const bytes = count + 300;
   const queue = new TinyQueue<Branch>([], (a, b) => a.bound - b.bound);
   let subproblems = 0;
@@ -220,8 +232,14 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
       }
     for (const { made, candidates } of open)
       if (candidates.length === 0) {
+        const solved = await options.leaf?.(signsOf(made), made.goal);
+        if (solved && solved.bound > 0) continue;
+        if (solved?.point && (await options.found(solved.point, made.goal))) {
+          verdict = 'found';
+          return;
+        }
         leaves++;
-        leafBound = Math.min(leafBound, made.bound);
+        leafBound = Math.min(leafBound, solved?.bound ?? made.bound);
       }
     for (const branch of await choose(open.filter(({ candidates }) => candidates.length > 0))) queue.push(branch);
     options.progress?.({ subproblems, open: queue.length, lowerBound: Math.min(queue.peek()?.bound ?? 0, leafBound) });

@@ -8,6 +8,7 @@ import { dualOf } from './dual-program.js';
 import { type Engine, inLanes } from './engine.js';
 import { columnsFor, createHiddenBounding, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
 import { type SplittingResult, splitInputs } from './input-splitting.js';
+import { createLeafSolver } from './leaf.js';
 import { type Goal, splitRelus } from './relu-splitting.js';
 
 export interface SearchOptions {
@@ -63,8 +64,11 @@ export async function search(engine: Engine, polytopes: readonly Polytope[], opt
     lowerBound = Math.min(lowerBound, root.lowerBound);
     if (root.goals.length === 0) continue;
     stage = 'branch-and-bound';
+    const leaves = await createLeafSolver(engine, box, root.hidden);
+    const rowsOf = (goal: number) => root.rows.filter(({ polytope }) => polytope === root.goals[goal]?.polytope);
     const result = await splitRelus(engine, {
       ...root,
+      ...(leaves && { leaf: (signs, goal) => leaves.solve(signs, rowsOf(goal)) }),
       memoryBytes: options.memoryBytes,
       found: (point, goal) => options.found(point, indices[root.goals[goal]?.polytope as number] as number),
       progress: progress(subproblems),
@@ -85,6 +89,8 @@ function grouped(polytopes: readonly Polytope[]): Map<Box, number[]> {
 }
 
 interface Root {
+  /** All inequalities of all polytopes. */
+  readonly rows: readonly Row[];
   readonly box: Ends;
   readonly hidden: HiddenBounds;
   /** What is open: of each polytope the inequality that is nearest to being refuted. */
@@ -108,7 +114,7 @@ async function rootOf(engine: Engine, box: Box, polytopes: readonly Polytope[], 
     hidden = await bounding.bound(ends, { iterations: ROOT_ITERATIONS, known: hidden });
     open = await openGoals(engine, ends, hidden, rows);
   }
-  return { box: ends, hidden, ...open };
+  return { box: ends, hidden, rows, ...open };
 }
 
 interface Row extends Goal {
