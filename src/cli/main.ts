@@ -12,7 +12,7 @@ const [{ run }, { COMMANDS }, { tolerateBrokenPipes }, { interruption }] = await
   import('./interruption.js'),
 ]);
 
-tolerateBrokenPipes(process.stdout, process.stderr, (code) => process.exit(code));
+tolerateBrokenPipes(process.stdout, process.stderr);
 const io = { stdout: process.stdout, stderr: process.stderr, environment: process.env, signal: interruption(process, (code) => process.exit(code)) };
 // Where files may not grow beyond a limit (`ulimit -f`), writing fails with an error that says so instead of ending the program.
 if (process.platform !== 'win32') process.on('SIGXFSZ', () => undefined);

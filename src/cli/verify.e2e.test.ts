@@ -106,6 +106,12 @@ describe('tautnet verify', () => {
     expect(Array.from(outputs)).toEqual(await runOnnx(await readFile(join(at('run'), 'network.onnx')), Float32Array.from(inputs), 1, [1, 28, 28]));
   });
 
+  test('the exit code is the answer even if nobody reads it', async () => {
+    const started = startTautnet(['verify', at('small.onnx'), at('reached.vnnlib'), '--threads', '1']);
+    started.child.stdout?.destroy();
+    expect((await started.ended).code).toBe(1);
+  });
+
   test('Ctrl-C ends it with 130 and one line, and writes no result', async () => {
     const started = startTautnet(['verify', at('small.onnx'), at('tight.vnnlib'), '--threads', '1', '--results', at('interrupted.txt')]);
     await new Promise<void>((resolve) => started.child.stderr?.once('data', () => resolve()));
