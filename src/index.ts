@@ -9,11 +9,15 @@ export * from './network/architectures.js';
 export * from './network/folding.js';
 export * from './network/initialization.js';
 export * from './network/layers/convolution.js';
+export * from './network/layers/grouped-convolution.js';
 export * from './network/layers/layer.js';
 // The data room has a function of the same name; both count the values of one image.
 export { featuresOf } from './network/layers/layer.js';
 export * from './network/layers/linear.js';
 export * from './network/layers/normalize.js';
+export * from './network/layers/pooling.js';
+export * from './network/layers/selection.js';
+export * from './network/layers/transposed-convolution.js';
 export * from './network/network.js';
 export * from './network/onnx-export.js';
 export * from './network/onnx-import.js';

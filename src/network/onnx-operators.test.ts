@@ -292,6 +292,32 @@ const groups: Record<string, Record<string, Built>> = {
       [random('w', [4, 3]), random('b', [3]), integers('i', [2, 0])],
     ),
   },
+  'computed constants': {
+    'weights that are turned, cut and put together': chain(
+      ['N', 6],
+      [
+        op('Transpose', ['u'], 'ut'),
+        op('Slice', ['v', 's', 'e'], 'vs'),
+        op('Concat', ['ut', 'vs'], 'w', { axis: int(0) }),
+        op('Unsqueeze', ['b', 'a'], 'bu'),
+        op('Sub', ['bu', 'd'], 'bd'),
+        op('Gemm', ['x', 'w', 'bd'], 'y'),
+      ],
+      [random('u', [3, 2]), random('v', [7, 3]), integers('s', [2]), integers('e', [6]), random('b', [3]), integers('a', [0]), random('d', [])],
+    ),
+    'a traced expand': chain(
+      ['N', 1, 4],
+      [
+        op('ConstantOfShape', ['l'], 'ones', { value: { tensor: { name: '', shape: [1], data: BigInt64Array.of(1n) } } }),
+        op('Mul', ['ones', 'minus'], 'm'),
+        op('Equal', ['s', 'm'], 'q'),
+        op('Where', ['q', 'ones', 's'], 't'),
+        op('Expand', ['x', 't'], 'e'),
+        op('Relu', ['e'], 'y'),
+      ],
+      [integers('l', [3]), integers('minus', [-1]), integers('s', [-1, 5, -1])],
+    ),
+  },
   'computed shapes': {
     'a traced view(x.size(0), -1)': chain(
       image,

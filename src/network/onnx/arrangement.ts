@@ -49,7 +49,8 @@ const LARGEST_CONSTANT = 2 ** 26;
 /** Checks the extents of a value to be made, before anything of its size is. */
 export function checkSize(call: Call, { kind }: Pick<Value, 'kind'>, shape: readonly number[]): void {
   if (kind === 'activation') checkExtents(call, shape);
-  else if (!(sizeOf(shape) <= LARGEST_CONSTANT)) refuse(call, `constants of at most ${LARGEST_CONSTANT} values`, `[${shape.join(',')}]`);
+  else if (!(sizeOf(shape) <= LARGEST_CONSTANT) || shape.some((extent) => !(extent >= 0)))
+    refuse(call, `constants of at most ${LARGEST_CONSTANT} values and no negative extents`, `[${shape.join(',')}]`);
 }
 
 /** Entry i of axis k is entry maps[k][i] of it in the old value, −1 for `fill`; axes without a map stay. Refuses to touch the batch. */

@@ -1,8 +1,8 @@
-/** Constants that files compute, most of them for shapes: Constant, Shape, ConstantOfShape, Range. */
+/** Constants that files compute, most of them for shapes: Constant, Shape, ConstantOfShape, Range, Equal, Where. */
 import type { OnnxTensor } from '../../formats/onnx.js';
-import { batchAxisOf, checkSize, sameType } from './arrangement.js';
-import { sizeOf } from './draft.js';
-import { type Call, constant, fileShape, integer, integerList, type OperatorReader, refuse, SYMBOLIC_BATCH } from './operator.js';
+import { batchAxisOf, broadcasted, checkSize, commonShape, sameType } from './arrangement.js';
+import { type Constant, sizeOf } from './draft.js';
+import { type Call, constant, describeValue, fileShape, integer, integerList, type OperatorReader, refuse, SYMBOLIC_BATCH } from './operator.js';
 
 const constantNode: OperatorReader = {
   attributes: ['value', 'value_float', 'value_floats', 'value_int', 'value_ints'],
@@ -63,9 +63,42 @@ const range: OperatorReader = {
   },
 };
 
+/** Constant inputs as numbers at each place of their common extents. */
+function together(call: Call, count: number): { shape: readonly number[]; values: readonly (readonly number[])[] } {
+  if (call.inputs.length !== count) refuse(call, `${count} inputs`, `${call.inputs.length}`);
+  const constants = call.inputs.map((_, index): Constant => ({ kind: 'constant', tensor: constant(call, index) }));
+  const shape = commonShape(constants.map(fileShape)) ?? refuse(call, 'extents that broadcast', call.inputs.map(describeValue).join(' and '));
+  const numbers = (value: Constant) => Array.from((broadcasted(call, value, shape) as Constant).tensor.data as ArrayLike<number | bigint>, Number);
+  return { shape, values: constants.map(numbers) };
+}
+
+const equal: OperatorReader = {
+  attributes: [],
+  read(call) {
+    const { shape, values } = together(call, 2);
+    const [a, b] = values as [number[], number[]];
+    // A symbolic batch may equal any extent but the −1 that exporters ask for.
+    if ([a, b].some((side, k) => side.some((v, i) => v === SYMBOLIC_BATCH && (k === 0 ? b : a)[i] !== -1)))
+      refuse(call, 'comparisons that do not depend on the batch', 'its symbolic extent');
+    return { kind: 'constant', tensor: { name: '', shape, data: Uint8Array.from(a, (v, i) => (v === b[i] ? 1 : 0)) } };
+  },
+};
+
+const where: OperatorReader = {
+  attributes: [],
+  read(call) {
+    const { shape, values } = together(call, 3);
+    const [condition, a, b] = values as [number[], number[], number[]];
+    const chosen = condition.map((holds, i) => (holds ? (a[i] as number) : (b[i] as number)));
+    return { kind: 'constant', tensor: { name: '', shape, data: sameType(constant(call, 1).data, chosen) } };
+  },
+};
+
 export const constantOperators: Readonly<Record<string, OperatorReader>> = {
   Constant: constantNode,
   Shape: shapeOf,
   ConstantOfShape: constantOfShape,
+  Equal: equal,
   Range: range,
+  Where: where,
 };

@@ -5,6 +5,7 @@ import {
   activation,
   anyActivation,
   type Call,
+  constant,
   describeValue,
   fileShape,
   floats,
@@ -56,7 +57,7 @@ function withConstant(call: Call, rule: Rule): Activation {
 
 /** Arithmetic of constants alone: what files compute their shapes with. */
 export function ofConstants(call: Call, compute: (a: number, b: number) => number): Constant {
-  const [a, b] = call.inputs as readonly [Constant, Constant];
+  const [a, b] = [0, 1].map((index): Constant => ({ kind: 'constant', tensor: constant(call, index) })) as [Constant, Constant];
   const shape = commonShape([a.tensor.shape, b.tensor.shape]);
   if (shape === undefined || a.tensor.data.constructor !== b.tensor.data.constructor)
     refuse(call, 'constants of one type whose extents broadcast', `${describeValue(a)} and ${describeValue(b)}`);
