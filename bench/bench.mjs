@@ -3,8 +3,8 @@
  *
  *   workloads  the default: the workloads of workloads.mjs in one process and on one thread, each as a multiple of u, the median time of a
  *              1024³ float32 matrix product through the same runtime; then peak memory, each in a process of its own (a minute or two)
- *   methods    training steps per second of every method, on CNN3 and CNN5 (about ten minutes)
- *   pgpe       PGPE evaluations per second with every relaxation (about five minutes)
+ *   methods    training steps per second of every method, on CNN3 and CNN5 (tens of minutes)
+ *   pgpe       PGPE evaluations per second with every relaxation (tens of minutes)
  *   memory     peak memory of whole trainings of CNN7 with batch normalisation (about ten minutes; needs CIFAR-10)
  *   all        all of them
  */
