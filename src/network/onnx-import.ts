@@ -24,6 +24,7 @@ import { piecewiseLinearOperators } from './onnx/piecewise-linear.js';
 import { poolingOperators } from './onnx/pooling.js';
 import { rearrangingOperators } from './onnx/rearranging.js';
 import { reshapingOperators } from './onnx/reshaping.js';
+import { roomFor } from './onnx/room.js';
 import { smoothOperators } from './onnx/smooth.js';
 import { materialized } from './onnx/view.js';
 
@@ -155,6 +156,7 @@ function readGraph(model: OnnxModel, { input, output, batch, shape, batchAxis, s
   // Who reads only extents does not mind what becomes of the values.
   for (const name of order.flatMap(({ opType, inputs }) => (opType === 'Shape' ? [] : inputs))) readers.set(name, (readers.get(name) ?? 0) + 1);
   const alone = (name: string) => readers.get(name) === 1;
+  const room = roomFor(model, draft);
   const values = new Map<string, Value>(model.initializers.map((tensor) => [tensor.name, { kind: 'constant', tensor }]));
   values.set(input, { kind: 'activation', node: INPUT, shape, batchAxis, exclusive: alone(input) });
   for (const node of order) {
@@ -169,8 +171,10 @@ function readGraph(model: OnnxModel, { input, output, batch, shape, batchAxis, s
       if (value === undefined && name !== '') throw new FormatError(`${source}: ${nodeTitle(node)} reads ${name}, an output that is not supported`);
       return value;
     });
-    const made = reader.read({ source, node, inputs, draft, input: extentsOf(shape), batch });
+    const call = { source, node, inputs, draft, input: extentsOf(shape), batch };
+    const made = reader.read(call);
     const all: readonly Value[] = 'kind' in made ? [made] : made;
+    room.take(call, all);
     all.forEach((value, i) => {
       const name = node.outputs[i] ?? '';
       values.set(name, value.kind === 'activation' ? { ...value, exclusive: value.exclusive && alone(name) } : value);
