@@ -5,6 +5,7 @@ export * from './attack/pgd.js';
 export * from './data/index.js';
 export * from './formats/safetensors.js';
 export * from './graph/index.js';
+export { type ActivationFunction, type ActivationName, activationFunctions } from './network/activations/index.js';
 export * from './network/architectures.js';
 export * from './network/folding.js';
 export * from './network/initialization.js';

@@ -10,8 +10,8 @@ import { type Call, refuse } from './operator.js';
 
 /** Numbers that drafts and computed constants may hold at once beside what the file itself holds: half a gigabyte of float64. */
 const MOST_KEPT = 2 ** 26;
-/** Numbers that may be computed in all: activations of one image, constants, weights. Some seconds. */
-const MOST_MADE = 2 ** 27;
+/** Numbers that may be computed in all: activations of one image, constants, weights. About ten seconds on a slow processor. */
+const MOST_MADE = 2 ** 26;
 /** Weights are widened to float64, turned round and folded into one another before the last of them is kept. */
 const [KEPT_OF_FILE, MADE_OF_FILE] = [4, 16];
 
