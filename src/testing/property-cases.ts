@@ -51,3 +51,9 @@ export async function propertyCases(
   const least = await leastViolations(net, cases);
   return cases.map((made, k) => ({ ...made, least: least[k] as number }));
 }
+
+/** The case's polytope out of the network's reach by `gap`, beside the size of its minimum. */
+export const safe = ({ polytope, least }: PropertyCase, gap: number): Polytope => movedBy(polytope, least - gap * (1 + Math.abs(least)));
+
+/** The case's polytope, reached by as much. */
+export const unsafe = (of: PropertyCase, gap: number): Polytope => safe(of, -gap);

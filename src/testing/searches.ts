@@ -1,0 +1,103 @@
+/** Searches on random properties, for tests: what each way to search says of a polytope, counterexamples confirmed by the network in float32. */
+import { expect } from 'vitest';
+import { input } from '../graph/index.js';
+import { featuresOf, type Layer, reluLayer } from '../network/layers/layer.js';
+import { linearLayer } from '../network/layers/linear.js';
+import { chain, logits, type Network, parameterInputs } from '../network/network.js';
+import { createPlan } from '../runtime/plan.js';
+import type { Engine } from '../verification/branch-and-bound/engine.js';
+import { createHiddenBounding } from '../verification/branch-and-bound/hidden-bounds.js';
+import { splitInputs } from '../verification/branch-and-bound/input-splitting.js';
+import { splitRelus } from '../verification/branch-and-bound/relu-splitting.js';
+import { search } from '../verification/branch-and-bound/search.js';
+import { type Counterexample, confirm, type Evaluate } from '../verification/counterexample.js';
+import { type Box, type Polytope, violation } from '../verification/property.js';
+import { enclosingBox } from '../verification/rounding.js';
+
+export interface Decision {
+  readonly verdict: 'proved' | 'found' | 'open';
+  readonly subproblems: number;
+  readonly lowerBound: number;
+  readonly reason?: 'time' | 'memory' | 'leaves';
+  readonly counterexample?: Counterexample;
+}
+
+/** The network's own outputs. */
+export function evaluationOf(engine: Engine): Evaluate {
+  const { network: net } = engine;
+  const plan = engine.plan('outputs', () =>
+    createPlan([{ kind: 'whole', outputs: { y: logits(net, parameterInputs(net), input('x', [featuresOf(net.input), 1])) } }]),
+  );
+  return async (x) => (await engine.run(plan, { x })).y as Float32Array;
+}
+
+/** Remembers the counterexample that ended a search. */
+function confirmation(engine: Engine, polytopes: readonly Polytope[]) {
+  const evaluate = evaluationOf(engine);
+  let counterexample: Counterexample | undefined;
+  return {
+    evaluate,
+    async found(point: Float32Array, index: number): Promise<boolean> {
+      counterexample ??= await confirm(polytopes[index] as Polytope, index, point, evaluate);
+      return counterexample !== undefined;
+    },
+    with: <T extends object>(result: T) => ({ ...result, ...(counterexample && { counterexample }) }),
+  };
+}
+
+/** Bytes for open parts: far more than small networks need. */
+const MEMORY = 2 ** 26;
+
+export async function decideOnInputs(engine: Engine, polytopes: readonly Polytope[], memoryBytes = MEMORY): Promise<Decision> {
+  const { found, with: complete } = confirmation(engine, polytopes);
+  return complete(await splitInputs(engine, { polytopes, memoryBytes, found }));
+}
+
+/** Polytopes of one box and one inequality each, by the signs of ReLUs. */
+export async function decideOnRelus(engine: Engine, polytopes: readonly Polytope[], memoryBytes = MEMORY): Promise<Decision> {
+  const { found, with: complete } = confirmation(engine, polytopes);
+  const box = enclosingBox((polytopes[0] as Polytope).box);
+  const hidden = await createHiddenBounding(engine).bound(box, { iterations: 0 });
+  const goals = polytopes.flatMap(({ unsafe }) =>
+    unsafe.map(({ outputs, inputs, bound }) => ({ coefficients: outputs, ...(inputs && { inputs }), threshold: bound })),
+  );
+  return complete(await splitRelus(engine, { box, hidden, goals, memoryBytes, found }));
+}
+
+export async function decide(engine: Engine, polytopes: readonly Polytope[], seconds = 60): Promise<Decision> {
+  const { found, evaluate, with: complete } = confirmation(engine, polytopes);
+  const deadline = performance.now() + 1000 * seconds;
+  const secondsLeft = () => (deadline - performance.now()) / 1000;
+  const limited: Engine = { ...engine, expired: () => secondsLeft() < 0 || engine.expired() };
+  return complete(await search(limited, polytopes, { memoryBytes: MEMORY, secondsLeft, evaluate, found }));
+}
+
+/** Linear layers of these widths with ReLUs between them. */
+export function denseNetwork(inputs: number, ...widths: readonly number[]): Network {
+  const layers: Layer[] = [];
+  let from = inputs;
+  widths.forEach((width, i) => {
+    if (i > 0) layers.push(reluLayer([from, 1, 1]));
+    layers.push(linearLayer([from, 1, 1], width));
+    from = width;
+  });
+  return chain(`dense ${inputs}-${widths.join('-')}`, [inputs, 1, 1], layers);
+}
+
+const inside = ({ lower, upper }: Box, x: ArrayLike<number>): boolean =>
+  lower.every((low, i) => (x[i] as number) >= low && (x[i] as number) <= (upper[i] as number));
+
+/** Expects a counterexample to be one: in the box of its polytope, its outputs unsafe. */
+export function expectTrue({ input, output, polytope }: Counterexample, polytopes: readonly Polytope[]): void {
+  const of = polytopes[polytope] as Polytope;
+  expect(inside(of.box, input)).toBe(true);
+  expect(violation(of, input, output)).toBeLessThanOrEqual(0);
+}
+
+/** Expects an answer that does not contradict that some polytope is reached. @returns whether it says so */
+export function expectNoProof(answer: Decision, polytopes: readonly Polytope[]): boolean {
+  expect(answer.verdict).not.toBe('proved');
+  if (answer.verdict !== 'found') return false;
+  expectTrue(answer.counterexample as Counterexample, polytopes);
+  return true;
+}

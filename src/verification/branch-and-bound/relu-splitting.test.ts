@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { convolutionLayer } from '../../network/layers/convolution.js';
+import { joinLayer, reluLayer } from '../../network/layers/layer.js';
+import { linearLayer } from '../../network/layers/linear.js';
+import { INPUT, network } from '../../network/network.js';
+import { propertyCases, safe, unsafe } from '../../testing/property-cases.js';
+import { searchEngines } from '../../testing/search-engines.js';
+import { decideOnRelus, denseNetwork, expectNoProof } from '../../testing/searches.js';
+
+const engineOf = searchEngines();
+const GAP = 0.02;
+
+const convolution = convolutionLayer([1, 4, 4], { channels: 1, kernel: [3, 3], padding: [1, 1, 1, 1] });
+const image = [1, 4, 4] as const;
+/** A convolution, a residual block, a linear layer; 16 inputs. */
+const residual = network('residual', image, [
+  { layer: convolution, inputs: [INPUT] },
+  { layer: reluLayer(image), inputs: [0] },
+  { layer: convolution, inputs: [1] },
+  { layer: joinLayer(image), inputs: [2, 1] },
+  { layer: reluLayer(image), inputs: [3] },
+  { layer: linearLayer(image, 3), inputs: [4] },
+]);
+const networks = [
+  { net: denseNetwork(16, 10, 2), epsilon: 0.2 },
+  { net: denseNetwork(20, 8, 8, 3), epsilon: 0.15 },
+  { net: denseNetwork(3, 8, 8, 8, 2), epsilon: 0.3 },
+  { net: residual, epsilon: 0.1 },
+].map((made) => ({ ...made, name: made.net.name }));
+
+describe('signs of ReLUs, beside the exact minimum', () => {
+  it.each(networks)('$name: what is not reached is mostly proved and never refuted, what is reached never proved', async ({ net, epsilon }) => {
+    let [proved, found, cases] = [0, 0, 0];
+    for (const mixed of [false, true])
+      for (const of of await propertyCases(net, 31, 6, { epsilon, mixed })) {
+        const engine = engineOf(net, of.parameters);
+        const answer = await decideOnRelus(engine, [safe(of, GAP)]);
+        expect(answer.verdict).not.toBe('found');
+        expect(answer.lowerBound).toBeLessThanOrEqual(GAP * (1 + Math.abs(of.least)) + 1e-5);
+        if (answer.verdict === 'proved') proved++;
+        const reached = [unsafe(of, GAP)];
+        if (expectNoProof(await decideOnRelus(engine, reached), reached)) found++;
+        cases++;
+      }
+    // A leaf whose ascent has not come far enough stays open.
+    expect(proved / cases).toBeGreaterThan(0.5);
+    expect(found / cases).toBeGreaterThan(0.6);
+  });
+
+  it('of several goals all must be out of reach for a proof', async () => {
+    const net = denseNetwork(16, 10, 2);
+    for (const [k, of] of (await propertyCases(net, 99, 6, { epsilon: 0.2 })).entries()) {
+      const engine = engineOf(net, of.parameters);
+      const goals = [GAP, 0.1, 0.5].map((gap) => safe(of, gap));
+      expect((await decideOnRelus(engine, goals)).verdict).not.toBe('found');
+      const one = goals.map((goal, at) => (at === k % 3 ? unsafe(of, GAP) : goal));
+      const answer = await decideOnRelus(engine, one);
+      if (expectNoProof(answer, one)) expect(answer.counterexample?.polytope).toBe(k % 3);
+    }
+  });
+
+  it('ends without a proof where time or memory ends, its bound still one', async () => {
+    const net = denseNetwork(20, 8, 8, 3);
+    for (const of of await propertyCases(net, 13, 3, { epsilon: 0.4 })) {
+      const slack = 1e-3 * (1 + Math.abs(of.least));
+      let calls = 0;
+      const late = await decideOnRelus(
+        engineOf(net, of.parameters, () => calls++ > 6),
+        [safe(of, 1e-3)],
+      );
+      const small = await decideOnRelus(engineOf(net, of.parameters), [safe(of, 1e-3)], 1);
+      for (const { verdict, lowerBound } of [late, small]) {
+        expect(verdict).not.toBe('found');
+        expect(lowerBound).toBeLessThanOrEqual(slack + 1e-5);
+      }
+      expect(['time', 'leaves', 'proved']).toContain(late.reason ?? late.verdict);
+      expect(['memory', 'leaves', 'proved']).toContain(small.reason ?? small.verdict);
+    }
+  });
+});

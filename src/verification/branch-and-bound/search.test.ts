@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { propertyCases, safe, unsafe } from '../../testing/property-cases.js';
+import { searchEngines } from '../../testing/search-engines.js';
+import { decide, decideOnInputs, decideOnRelus, denseNetwork, expectNoProof } from '../../testing/searches.js';
+
+const engineOf = searchEngines();
+
+describe('both ways to divide', () => {
+  it('give the same verdicts, however near to the minimum the property lies', async () => {
+    let both = 0;
+    for (const net of [denseNetwork(3, 8, 2), denseNetwork(4, 6, 6, 3)])
+      for (const of of await propertyCases(net, 404, 6))
+        for (const gap of [0.1, 0.01, 1e-3]) {
+          const engine = engineOf(net, of.parameters);
+          for (const polytope of [safe(of, gap), unsafe(of, gap)]) {
+            const [onInputs, onRelus] = [await decideOnInputs(engine, [polytope]), await decideOnRelus(engine, [polytope])];
+            const verdicts = [onInputs.verdict, onRelus.verdict].filter((verdict) => verdict !== 'open');
+            expect(new Set(verdicts).size).toBeLessThanOrEqual(1);
+            if (verdicts.length === 2) both++;
+          }
+        }
+    expect(both).toBeGreaterThan(40);
+  });
+});
+
+describe('the search', () => {
+  it.each([denseNetwork(3, 6, 6, 2), denseNetwork(16, 8, 3), denseNetwork(16, 6, 6, 2)])(
+    '$name: conjunctions over outputs and inputs that are reached are never proved, nor others refuted',
+    async (net) => {
+      let [proved, found] = [0, 0];
+      for (const rows of [1, 2])
+        for (const of of await propertyCases(net, 3 * rows, 5, { rows, mixed: true, epsilon: 0.2 })) {
+          const engine = engineOf(net, of.parameters);
+          const answer = await decide(engine, [safe(of, 0.02), safe(of, 0.3)], 10);
+          expect(answer.verdict).not.toBe('found');
+          if (answer.verdict === 'proved') proved++;
+          const reached = [safe(of, 0.3), unsafe(of, 0.02)];
+          if (expectNoProof(await decide(engine, reached, 10), reached)) found++;
+        }
+      expect(proved).toBeGreaterThan(4);
+      expect(found).toBeGreaterThan(4);
+    },
+  );
+});
