@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- SECTION …] [--json] [--only NAME,…]`, the sections being
+ * `npm run bench [-- SECTION …] [--json] [--only NAME,…] [--device NAME]`, the sections being
  *
  *   workloads  the default: the workloads of workloads.mjs in one process and on one thread, each as a multiple of u, the median time of a
  *              1024³ float32 matrix product through the same runtime; then peak memory, each in a process of its own (a minute or two)
@@ -7,10 +7,13 @@
  *   pgpe       PGPE evaluations per second with every relaxation (tens of minutes)
  *   memory     peak memory of whole trainings of CNN7 with batch normalisation (about ten minutes; needs CIFAR-10)
  *   all        all of them
+ *
+ * With `--device`, the workloads run there and u stays that of the CPU; the other sections know no device.
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { chooseDevice, DEVICE_CHOICES } from '../dist/index.js';
 import { median, medianTime } from './measure.mjs';
 import { memory } from './memory.mjs';
 import { methods } from './methods.mjs';
@@ -21,7 +24,7 @@ import { unit, workloads } from './workloads.mjs';
 const RUNS = 11;
 const SECTIONS = ['workloads', 'methods', 'pgpe', 'memory'];
 const { values, positionals } = parseArgs({
-  options: { json: { type: 'boolean' }, only: { type: 'string' }, memory: { type: 'string' } },
+  options: { json: { type: 'boolean' }, only: { type: 'string' }, memory: { type: 'string' }, device: { type: 'string', default: 'cpu' } },
   allowPositionals: true,
 });
 const unknown = positionals.find((name) => name !== 'all' && !SECTIONS.includes(name));
@@ -29,11 +32,23 @@ if (unknown !== undefined) {
   console.error(`bench: expected sections among ${SECTIONS.join(', ')} and all, got "${unknown}"`);
   process.exit(2);
 }
+if (!DEVICE_CHOICES.includes(values.device)) {
+  console.error(`bench: expected --device ${DEVICE_CHOICES.join(', ')}, got "${values.device}"`);
+  process.exit(2);
+}
 const sections = positionals.includes('all') ? SECTIONS : positionals.length > 0 ? positionals : ['workloads'];
+if (values.device !== 'cpu' && sections.some((name) => name !== 'workloads')) {
+  console.error(`bench: expected --device with the section workloads alone, got ${sections.join(', ')}`);
+  process.exit(2);
+}
+const device = await chooseDevice(values.device).catch(({ message }) => {
+  console.error(`bench: ${message}`);
+  process.exit(1);
+});
 const only = values.only?.split(',');
 
 if (values.memory) {
-  const prepared = await workloads[values.memory].prepare();
+  const prepared = await workloads[values.memory].prepare(device);
   if (prepared) for (let i = 0; i < 3; i++) await prepared.run();
   console.log(process.resourceUsage().maxRSS);
   process.exit(0);
@@ -63,7 +78,7 @@ async function workloadTimes() {
   const unitTimes = [];
   const times = {};
   for (const name of names) {
-    const prepared = await workloads[name].prepare();
+    const prepared = await workloads[name].prepare(device);
     if (prepared === undefined) {
       times[name] = null;
       continue;
@@ -80,13 +95,15 @@ async function workloadTimes() {
   const u = median(unitTimes);
   const memory = Object.fromEntries(
     names.map((name) => {
-      const out = execFileSync(process.execPath, [fileURLToPath(import.meta.url), '--memory', name], { stdio: ['ignore', 'pipe', 'ignore'] });
+      const out = execFileSync(process.execPath, [fileURLToPath(import.meta.url), '--memory', name, '--device', device], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
       return [name, Math.round(Number(out.toString().trim()) / 1024)];
     }),
   );
-  const smoothing = only ? undefined : await pgpe();
+  const smoothing = only || device !== 'cpu' ? undefined : await pgpe();
 
-  console.log(`u = ${u.toFixed(1)} ms (1024³ float32 matrix product, one thread)\n`);
+  console.log(`u = ${u.toFixed(1)} ms (1024³ float32 matrix product, one thread)${device === 'cpu' ? '' : `; the workloads run on ${device}`}\n`);
   for (const name of names) {
     const { what, target } = workloads[name];
     const measured = times[name] === null ? '   – (run `npm run quickstart` first)' : `${times[name].toFixed(2).padStart(6)} u`;

@@ -62,9 +62,9 @@ export function trainedRun() {
   return finished.sort((x, y) => statSync(y).mtimeMs - statSync(x).mtimeMs)[0];
 }
 
-/** A training step or a value of the objective over a whole batch. */
+/** A training step or a value of the objective over a whole batch, on a device. */
 function objectiveWorkload({ name, batch, microBatch, relaxation, lossFusion, natural, kappa, gradient }) {
-  return async () => {
+  return async (device) => {
     const network = architecture(name, [1, 28, 28], 10);
     const objective = createObjective({ network, relaxation: relaxation && relaxations[relaxation], lossFusion, microBatch, natural });
     const plan = gradient ? objective.gradient : objective.value;
@@ -79,7 +79,7 @@ function objectiveWorkload({ name, batch, microBatch, relaxation, lossFusion, na
       kappa: Float32Array.of(kappa),
       regularization: Float32Array.of(0),
     };
-    return stepper(plan, feeds, batch / microBatch);
+    return stepper(plan, feeds, batch / microBatch, device);
   };
 }
 
@@ -87,8 +87,8 @@ function addTo(sum, addend) {
   for (let i = 0; i < sum.length; i++) sum[i] += addend[i];
 }
 
-function stepper(plan, feeds, calls) {
-  const executor = createExecutor();
+function stepper(plan, feeds, calls, device) {
+  const executor = createExecutor({ device });
   let sum;
   return {
     async run() {
@@ -104,7 +104,7 @@ function stepper(plan, feeds, calls) {
 }
 
 /** W4 for the network that quickstart trained, on real test images, its normalisation included. */
-async function trainedWorkload() {
+async function trainedWorkload(device) {
   const run = trainedRun();
   if (run === undefined) return undefined;
   const mnist = await loadDataset('mnist');
@@ -121,7 +121,7 @@ async function trainedWorkload() {
     kappa: Float32Array.of(1),
     regularization: Float32Array.of(0),
   };
-  return stepper(objective.value, feeds, 1);
+  return stepper(objective.value, feeds, 1, device);
 }
 
 export const workloads = {

@@ -37,6 +37,8 @@ export { type SabrOptions, sabr } from './objective/sabr.js';
 export { type StapsOptions, staps } from './objective/staps.js';
 export { type TapsOptions, taps } from './objective/taps.js';
 export * from './relaxation/index.js';
+export * from './runtime/device.js';
+export * from './runtime/devices.js';
 export * from './runtime/executor.js';
 export * from './runtime/plan.js';
 export * from './runtime/pool.js';

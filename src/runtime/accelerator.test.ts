@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { encodeOnnx } from '../formats/onnx.js';
-import { addAll, encodeProgram, exp, gemm, input, mul, tanh, total } from '../graph/index.js';
+import { addAll, broadcastTo, encodeProgram, exp, gemm, input, mul, sum, tanh, total } from '../graph/index.js';
 import { deviceForTests } from '../testing/devices.js';
 import { normalNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
+import { isSoftware } from '../testing/software-device.js';
 import type { Device } from './device.js';
 import { createPlan } from './plan.js';
 import { createPool } from './pool.js';
@@ -43,6 +44,17 @@ describe.skipIf(present === undefined)(`programs on ${present}`, () => {
     await expect(openSession({ bytes, inputs: [{ name: 'x', ...value }], outputs: [{ name: 'y', ...value }] }, { device })).rejects.toThrow(
       new RegExp(`^${device}: an operator of the program would fall back to the CPU .*; use the device cpu`),
     );
+  });
+
+  it.runIf(isSoftware())('that need more memory than there can be say so', async () => {
+    // Two gigabytes in one buffer are more than a software device gives, not more than every other.
+    const [rows, columns] = [2 ** 17, 2 ** 12];
+    const row = input('x', [1, columns]);
+    const session = await openSession(encodeProgram({ y: sum(exp(broadcastTo(row, [rows, columns])), [1]) }), { device });
+    await expect(session.run({ x: new Float32Array(columns) })).rejects.toThrow(
+      /^webgpu: the memory of the device does not suffice .*; take a smaller micro-batch/,
+    );
+    await session.close();
   });
 
   it('are run by the one worker of a pool that owns the device: values, gradients and perturbations as on the CPU', async () => {

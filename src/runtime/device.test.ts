@@ -9,6 +9,7 @@ describe('what a device says when it stops', () => {
     ['WebGPU device lost (2): the device is gone', 'lost'],
     ['CUDA failure 719: unspecified launch failure', 'lost'],
     ['Non-zero status code: Out of memory', 'memory'],
+    ['WebGPU validation failed. [Invalid Buffer (unlabeled)] is invalid due to a previous error.\n - While validating entries[1]', 'memory'],
     ['CUDA failure 2: out of memory', 'memory'],
     ['This session contains graph nodes that are assigned to the default CPU EP, but fallback to CPU EP has been explicitly disabled by the user.', 'fallback'],
     [ADAPTER, 'other'],

@@ -48,7 +48,10 @@ export type DeviceTrouble = 'lost' | 'memory' | 'fallback' | 'other';
 
 const PATTERNS: readonly (readonly [DeviceTrouble, RegExp])[] = [
   ['fallback', /fallback to CPU EP has been explicitly disabled/],
-  ['memory', /out[ _-]?of[ _-]?memory|bad_alloc|failed to allocate|memory allocation|exceeds the max buffer size|CUDA failure 2:/i],
+  [
+    'memory',
+    /out[ _-]?of[ _-]?memory|bad_alloc|failed to allocate|memory allocation|exceeds the max buffer size|Invalid Buffer.* is invalid due to a previous error|too many storage buffers|CUDA failure 2:/i,
+  ],
   ['lost', /device (was |is )?lost|lost device|device is destroyed|CUDA (error|failure)|illegal memory access/i],
 ];
 

@@ -13,3 +13,6 @@ export function softwareDevice(): Record<string, string> {
   const chosen = process.env.VK_ICD_FILENAMES ?? process.env.VK_DRIVER_FILES;
   return chosen === undefined && !hardware() && existsSync(SOFTWARE_DEVICE) ? { VK_ICD_FILENAMES: SOFTWARE_DEVICE } : {};
 }
+
+/** Whether WebGPU is this software device's in this process. */
+export const isSoftware = (): boolean => process.env.VK_ICD_FILENAMES === SOFTWARE_DEVICE;
