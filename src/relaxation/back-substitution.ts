@@ -46,8 +46,18 @@ export function throughLines({ lower, lowerIntercept, upper, intercept }: Slopes
   };
 }
 
-/** The same with any rule for ReLUs and smooth activations. */
-export function backSubstituteBy(net: Network, parameters: Parameters, node: number, rows: Tensor, through: NonlinearStep): LinearBound {
+/**
+ * The same with any rule for ReLUs and smooth activations. `visit` sees the coefficients [features, rows · batch] that arrive at each node's output, each
+ * summand by itself where several branches send some, and in the end those at the input.
+ */
+export function backSubstituteBy(
+  net: Network,
+  parameters: Parameters,
+  node: number,
+  rows: Tensor,
+  through: NonlinearStep,
+  visit: (node: number, a: Tensor) => void = () => {},
+): LinearBound {
   const [, count, batch] = rows.shape as [number, number, number];
   const columns = count * batch;
   const dtype = rows.dtype as FloatType;
@@ -57,6 +67,7 @@ export function backSubstituteBy(net: Network, parameters: Parameters, node: num
   for (let k = node; k >= 0; k--) {
     const parts = pending.get(k);
     if (parts === undefined) continue;
+    for (const part of parts) visit(k, part);
     const a = addAll(parts);
     const { layer, inputs } = net.nodes[k] as NetworkNode;
     const from = inputs[0] as number;
@@ -72,7 +83,9 @@ export function backSubstituteBy(net: Network, parameters: Parameters, node: num
       send(from, passed.coefficients);
     }
   }
-  return { coefficients: addAll(pending.get(INPUT) ?? []), constant: offset };
+  const arrived = pending.get(INPUT) ?? [];
+  for (const part of arrived) visit(INPUT, part);
+  return { coefficients: addAll(arrived), constant: offset };
 }
 
 /** Minimum of a linear bound over a box, [rows, batch]: a·c − |a|·r + constant. */

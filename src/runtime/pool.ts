@@ -28,7 +28,7 @@ export interface Pool {
 const workerFile = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../dist/runtime/worker.js' : './worker.js', import.meta.url));
 
 /** The same numbers where every worker reads them without a copy being made for its message. */
-export function inSharedMemory<T extends Float32Array | Int32Array>(data: T): T {
+export function inSharedMemory<T extends Float32Array | Float64Array | Int32Array>(data: T): T {
   const make = data.constructor as new (buffer: SharedArrayBuffer) => T;
   const shared = new make(new SharedArrayBuffer(data.byteLength));
   shared.set(data);

@@ -1,0 +1,78 @@
+/**
+ * What rounding can do to a bound, as a number: an a-priori error bound of back-substitution and of intervals (Higham 2002, chapter 3).
+ *
+ * A sum of m products computed in any order, fused or not, is off by at most γ_m Σ|terms|, γ_m ≈ m·2⁻⁵³. Back-substitution replaces a·y(x), y = W x + b,
+ * by (Wᵀa)·x + a·b: with S = |W| X + |b| and X ≥ |x| of all inputs of the box, all errors made there come to at most
+ *
+ *   (m + 16 + N) 2⁻⁵³ |a|·S,
+ *
+ * m the larger of the layer's widths and N the network's nodes (whose constants are added up). Lines of ReLUs, computed from l and u, are off by
+ * few units of |a|·max(|l|, |u|), which stands for S there. Everything is counted twice, for the rounding of the error bound itself.
+ */
+import { abs, add, addAll, type FloatType, maximum, mul, reshape, sub, sum, type Tensor } from '../../graph/index.js';
+import { featuresOf } from '../../network/layers/layer.js';
+import { type Network, type NetworkNode, type Parameters, weightsOf } from '../../network/network.js';
+import { intervalNode } from '../../relaxation/interval.js';
+import { isNonlinear } from '../../relaxation/nonlinear.js';
+import type { Bounds } from '../../relaxation/relaxation.js';
+
+/** Unit roundoff of float64, twice. */
+const UNIT = 2 ** -52;
+/** Values and lines of smooth activations are at most this large beside what they read. */
+const SMOOTH = 2;
+
+/** S of every node, [features, batch], given the box and what is known of the inputs of the nonlinear nodes. */
+export function magnitudes(net: Network, parameters: Parameters, box: Bounds, before: (nonlinear: number) => Bounds): (node: number) => Tensor {
+  const made = new Map<number, Tensor>();
+  const largest = ({ lower, upper }: Bounds) => maximum(abs(lower), abs(upper));
+  const at = (node: number): Tensor => {
+    const known = made.get(node);
+    if (known !== undefined) return known;
+    const { layer, inputs } = net.nodes[node] ?? { layer: undefined, inputs: [] };
+    let size: Tensor;
+    if (layer === undefined) size = largest(box);
+    else if (layer.kind === 'affine') {
+      const weights = weightsOf(net, node, parameters);
+      const bias = layer.bias(weights, box.lower.dtype as FloatType);
+      const linear = layer.linear(layer.absolute(weights), at(inputs[0] as number));
+      size = bias === undefined ? linear : add(linear, abs(bias));
+    } else if (layer.kind === 'join') size = addAll(inputs.map(at));
+    else size = layer.kind === 'activation' ? add(largest(before(node)), SMOOTH) : largest(before(node));
+    made.set(node, size);
+    return size;
+  };
+  return at;
+}
+
+/** (m + 16 + N) · 2⁻⁵², of one node. */
+function factor(net: Network, node: number): number {
+  const { layer } = net.nodes[node] ?? { layer: undefined };
+  const width = layer === undefined ? featuresOf(net.input) : Math.max(featuresOf(layer.input), featuresOf(layer.output));
+  return (width + 16 + net.nodes.length) * UNIT;
+}
+
+/** Collects the error of a back-substitution of `count` rows for each of `batch` boxes: give `visit` to `backSubstituteBy`, then take `total`, [1, count · batch]. */
+export function errorOf(net: Network, sizes: (node: number) => Tensor, count: number, batch: number) {
+  let sumOf: Tensor | undefined;
+  return {
+    visit(node: number, a: Tensor): void {
+      const features = a.shape[0] as number;
+      const size = reshape(sizes(node), [features, 1, batch]);
+      const terms = mul(reshape(abs(a), [features, count, batch]), mul(size, factor(net, node)));
+      const error = reshape(sum(terms, [0]), [1, count * batch]);
+      sumOf = sumOf === undefined ? error : add(sumOf, error);
+    },
+    total: (): Tensor => sumOf as Tensor,
+  };
+}
+
+/** Intervals of a node from those before it, moved outwards by what rounding can do. */
+export function soundInterval(net: Network, parameters: Parameters, node: number, from: readonly Bounds[], sizes: (node: number) => Tensor): Bounds {
+  const bounds = intervalNode(net, parameters, node, from);
+  const { layer } = net.nodes[node] as NetworkNode;
+  // ReLUs are exact; smooth activations are moved outwards by their own slack.
+  if (isNonlinear(layer)) return bounds;
+  const error = mul(sizes(node), 2 * factor(net, node));
+  return { lower: sub(bounds.lower, error), upper: add(bounds.upper, error) };
+}
+
