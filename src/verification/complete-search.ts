@@ -3,6 +3,7 @@
  * often. One search after another shares the programs, which are compiled once for a network.
  */
 import { setTimeout } from 'node:timers/promises';
+import { inSharedMemory } from '../runtime/pool.js';
 import { type Engine, planStore } from './branch-and-bound/engine.js';
 import { search as branchAndBound, type SearchStage } from './branch-and-bound/search.js';
 import { type Counterexample, confirm } from './counterexample.js';
@@ -42,10 +43,17 @@ const MEMORY = 2 ** 31;
 /** Milliseconds after the first attack beside the search; then twice as many each time. */
 const FIRST_PAUSE = 1000;
 
-/** The search over one network. */
-export function createCompleteSearch(context: AttackContext): CompleteSearch {
+const NOTHING = new Float32Array(0);
+
+/** The search over one network; `sound` takes rounding into account, in float64. */
+export function createCompleteSearch(context: AttackContext, sound = false): CompleteSearch {
   const { network, pool, theta, layout, evaluate, signal } = context;
   const plan = planStore();
+  const dtype = sound ? 'float64' : 'float32';
+  // Copied by the worker with each call: the engine's programs want float64, and the pool's layout is of float32.
+  const doubles = sound
+    ? Object.fromEntries(layout.map(({ name, offset, size }) => [name, inSharedMemory(Float64Array.from(theta.subarray(offset, offset + size)))]))
+    : {};
   return async (polytopes, { targets = polytopes, deadline, memoryBytes = MEMORY, firstRound = 0, progress }) => {
     let counterexample: Counterexample | undefined;
     let stage: CompleteSearchResult['stage'] | undefined;
@@ -54,7 +62,9 @@ export function createCompleteSearch(context: AttackContext): CompleteSearch {
     const engine: Engine = {
       network,
       threads: pool.threads,
-      run: async (plan, feeds) => (await pool.run({ plan, feeds, theta, layout })).outputs,
+      dtype,
+      run: async (plan, feeds) =>
+        (await pool.run(sound ? { plan, feeds: { ...doubles, ...feeds }, theta: NOTHING, layout: [] } : { plan, feeds, theta, layout })).outputs,
       plan,
       expired: over,
     };

@@ -46,7 +46,7 @@ export interface VerifyOptions {
   readonly device?: Device;
   /** Workers to use instead of own ones; left open. */
   readonly pool?: Pool;
-  /** Bounds with outward rounding only, where a proof must hold for adversarially chosen weights too. */
+  /** Bounds in float64 less a bound of all their rounding errors: proofs that hold for adversarially chosen weights too. */
   readonly sound?: boolean;
   /** Seed of everything random (default 0). */
   readonly seed?: number;
@@ -109,7 +109,8 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
   if (early) return { verdict: 'sat', counterexample: early, stage: 'attack', subproblems };
 
   const problem: RootProblem = { ...context, over: () => late() || signal?.aborted === true };
-  for (const stage of ['ibp', 'crown'] as const) {
+  // These bounds allow for rounding, but do not bound it.
+  for (const stage of options.sound ? [] : (['ibp', 'crown'] as const)) {
     if (late()) break;
     report(stage);
     const found = await rootBounds(
@@ -136,7 +137,7 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
     stage,
     reason = 'leaves',
     ...found
-  } = await createCompleteSearch(context)(
+  } = await createCompleteSearch(context, options.sound)(
     open.map((index) => polytopes[index] as Polytope),
     {
       deadline,

@@ -8,7 +8,7 @@
  *   a ← a⁺∘(α or [s = 1]) + a⁻∘(λ or [s = 1]) − β∘s,  constant ← constant + Σ a⁻ μ [s = 0].
  *
  * Every p gives a lower bound of c·f over the inputs that fulfil the decisions, so rounding in p costs no soundness; Adam raises all columns' bounds
- * at once. Bounds of the ReLUs' inputs are those of the root, shared by all columns.
+ * at once. In float64 what rounding can do to it is taken off each bound (`rounding-error.ts`). Bounds of the ReLUs' inputs are those of the root, shared by all columns.
  */
 import {
   abs,
@@ -29,6 +29,7 @@ import {
   sqrt,
   square,
   step,
+  stopGradient,
   sub,
   sum,
   type Tensor,
@@ -36,12 +37,13 @@ import {
   where,
 } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
-import { logits, type Network, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
+import { INPUT, logits, type Network, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
 import { backSubstituteBy, concretize, throughLines } from '../../relaxation/back-substitution.js';
 import { isNonlinear, slopesOf } from '../../relaxation/nonlinear.js';
 import { reluSlopes } from '../../relaxation/slopes.js';
 import { createPlan, type Plan, type Stage } from '../../runtime/plan.js';
 import type { Engine } from './engine.js';
+import { errorOf, magnitudes } from './rounding-error.js';
 
 export interface DualShape {
   /** The node whose outputs the rows are over; the last one for rows of a specification. */
@@ -115,11 +117,7 @@ function linesOf(lower: Tensor, upper: Tensor, sign: Tensor | undefined): Lines 
  * `sign:k` [features, n] if any, `threshold` [n, 1]) → `bound` [n, 1], the best met, and on request `p:k`, `score:k`, `gap:k`, `point` [inputs, n] and `at point` [outputs, n].
  * The ascent ends early once each bound exceeds its threshold.
  */
-export function dualPlan(
-  net: Network,
-  { target, columns: n, iterations, start, warm, decisions, scores, keep, inputRows }: DualShape,
-  dtype: FloatType = 'float32',
-): Plan {
+export function dualPlan(net: Network, { target, columns: n, iterations, start, warm, decisions, scores, keep, inputRows }: DualShape, dtype: FloatType): Plan {
   const parameters = parameterInputs(net, dtype);
   const inputs = featuresOf(net.input);
   const box = { lower: input('box:lower', [inputs, 1], dtype), upper: input('box:upper', [inputs, 1], dtype) };
@@ -138,6 +136,7 @@ export function dualPlan(
   const lines = new Map(smooth.map((node) => [node, slopesOf(net, node, boundsOf(node))]));
 
   const prepared: Record<string, Tensor> = {};
+  const sizes = dtype === 'float64' ? magnitudes(net, parameters, box, boundsOf) : undefined;
   const share = (name: string, value: Tensor): Tensor => {
     prepared[name] = value;
     return input(name, value.shape, dtype);
@@ -160,7 +159,8 @@ export function dualPlan(
   /** Lower bounds [n, 1] at p, the coefficients at the input, and those at each ReLU's output. */
   const boundAt = (p: readonly Tensor[]) => {
     const arrived = new Map<number, Tensor>();
-    const found = backSubstituteBy(net, parameters, target, reshape(rows, [outputs, n, 1]), (node, a) => {
+    const error = sizes && errorOf(net, sizes, n, 1);
+    const through = (node: number, a: Tensor) => {
       const fixed = lines.get(node);
       if (fixed !== undefined) return throughLines(fixed, a, n, 1);
       const index = relus.indexOf(node);
@@ -170,14 +170,18 @@ export function dualPlan(
       const positive = relu(a);
       const negative = sub(a, positive);
       const slope = add(mul(free, own.keep), own.base);
-      const through = add(mul(positive, slope), mul(negative, own.upper));
+      const passed = add(mul(positive, slope), mul(negative, own.upper));
       return {
-        coefficients: own.sign ? sub(through, mul(free, own.sign)) : through,
+        coefficients: own.sign ? sub(passed, mul(free, own.sign)) : passed,
         constant: reshape(sum(mul(negative, own.intercept), [0]), [1, n]),
       };
-    });
+    };
+    const found = backSubstituteBy(net, parameters, target, reshape(rows, [outputs, n, 1]), through, error?.visit);
     const coefficients = inputRows ? add(found.coefficients, input('input rows', [inputs, n], dtype)) : found.coefficients;
-    return { value: concretize({ ...found, coefficients }, box), coefficients, arrived };
+    const value = concretize({ ...found, coefficients }, box);
+    if (error === undefined) return { value, coefficients, arrived };
+    if (inputRows) error.visit(INPUT, coefficients);
+    return { value: sub(value, stopGradient(reshape(error.total(), [n, 1]))), coefficients, arrived };
   };
 
   const stages: Stage[] = [];
@@ -256,4 +260,5 @@ export function dualPlan(
 }
 
 /** The engine's plan of a shape. */
-export const dualOf = (engine: Engine, shape: DualShape): Plan => engine.plan(`dual ${JSON.stringify(shape)}`, () => dualPlan(engine.network, shape));
+export const dualOf = (engine: Engine, shape: DualShape): Plan =>
+  engine.plan(`dual ${JSON.stringify(shape)}`, () => dualPlan(engine.network, shape, engine.dtype));

@@ -1,11 +1,15 @@
 /** Where branch and bound computes: one network, a pool, a deadline. */
-import type { HostData } from '../../graph/index.js';
+import { type FloatType, type HostData, hostArray } from '../../graph/index.js';
 import type { Network } from '../../network/network.js';
 import type { Plan } from '../../runtime/plan.js';
 import type { Feeds } from '../../runtime/session.js';
 
+export type Floats = Float32Array | Float64Array;
+
 export interface Engine {
   readonly network: Network;
+  /** float64: every bound is moved by what rounding can do to it (`rounding-error.ts`), and is a proof where it is positive. */
+  readonly dtype: FloatType;
   /** How many plans run at once. */
   readonly threads: number;
   /** Outputs of a plan by name, at the network's parameters. */
@@ -15,6 +19,9 @@ export interface Engine {
   /** Whether the time is over or the caller has had enough. */
   expired(): boolean;
 }
+
+/** Zeros of the engine's type. */
+export const floats = ({ dtype }: Pick<Engine, 'dtype'>, size: number): Floats => hostArray(dtype, size) as Floats;
 
 /** Keeps plans by name. */
 export function planStore(): Engine['plan'] {

@@ -12,12 +12,13 @@ import type { Bounds } from '../../relaxation/relaxation.js';
 import { createPlan, type Plan } from '../../runtime/plan.js';
 import type { Feeds } from '../../runtime/session.js';
 import { dualOf, nodeArray, nonlinearBefore } from './dual-program.js';
-import { type Engine, inLanes } from './engine.js';
+import { type Engine, type Floats, floats, inLanes } from './engine.js';
+import { magnitudes, soundInterval } from './rounding-error.js';
 
-/** Ends of a box or of a layer's values. */
+/** Ends of a box or of a layer's values, of the engine's type. */
 export interface Ends {
-  readonly lower: Float32Array;
-  readonly upper: Float32Array;
+  readonly lower: Floats;
+  readonly upper: Floats;
 }
 
 /** By node, ReLU or smooth activation: bounds of its input. */
@@ -25,7 +26,7 @@ export type HiddenBounds = ReadonlyMap<number, Ends>;
 
 /** A box and what is known of the ReLUs in it, as programs read them. */
 export function regionFeeds(box: Ends, hidden: HiddenBounds, relus: Iterable<number> = hidden.keys()): Feeds {
-  const feeds: Record<string, Float32Array> = { 'box:lower': box.lower, 'box:upper': box.upper };
+  const feeds: Record<string, Floats> = { 'box:lower': box.lower, 'box:upper': box.upper };
   for (const node of relus) {
     const ends = hidden.get(node) as Ends;
     feeds[nodeArray('lower', node)] = ends.lower;
@@ -35,19 +36,25 @@ export function regionFeeds(box: Ends, hidden: HiddenBounds, relus: Iterable<num
 }
 
 /** Intervals of what one node reads from the bounds of the ReLUs and activations before it. */
-function intervalPlan(net: Network, node: number, dtype: FloatType = 'float32'): Plan {
+function intervalPlan(net: Network, node: number, dtype: FloatType): Plan {
   const parameters = parameterInputs(net, dtype);
   const target = (net.nodes[node] as NetworkNode).inputs[0] as number;
   const given = (what: string, features: number) => input(what, [features, 1], dtype);
-  const known = new Map<number, Bounds>([[INPUT, { lower: given('box:lower', featuresOf(net.input)), upper: given('box:upper', featuresOf(net.input)) }]]);
-  for (const before of nonlinearBefore(net, target)) {
-    const { layer, inputs } = net.nodes[before] as NetworkNode;
-    const bound = (side: keyof Bounds) => given(nodeArray(side, before), featuresOf(layer.input));
-    known.set(inputs[0] as number, { lower: bound('lower'), upper: bound('upper') });
-  }
-  const at = (node: number): Bounds => {
-    const found = known.get(node) ?? intervalNode(net, parameters, node, (net.nodes[node] as NetworkNode).inputs.map(at));
-    known.set(node, found);
+  const box = { lower: given('box:lower', featuresOf(net.input)), upper: given('box:upper', featuresOf(net.input)) };
+  const read = (nonlinear: number): Bounds => {
+    const bound = (side: keyof Bounds) => given(nodeArray(side, nonlinear), featuresOf((net.nodes[nonlinear] as NetworkNode).layer.input));
+    return { lower: bound('lower'), upper: bound('upper') };
+  };
+  const known = new Map<number, Bounds>([[INPUT, box]]);
+  for (const before of nonlinearBefore(net, target)) known.set((net.nodes[before] as NetworkNode).inputs[0] as number, read(before));
+  const sizes = magnitudes(net, parameters, box, read);
+  const step = (of: number): Bounds => {
+    const from = (net.nodes[of] as NetworkNode).inputs.map(at);
+    return dtype === 'float64' ? soundInterval(net, parameters, of, from, sizes) : intervalNode(net, parameters, of, from);
+  };
+  const at = (of: number): Bounds => {
+    const found = known.get(of) ?? step(of);
+    known.set(of, found);
     return found;
   };
   // A target that feeds an earlier ReLU too is known already.
@@ -97,11 +104,11 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
       const { bound } = await engine.run(dual, {
         ...regionFeeds(box, hidden, before),
         neuron: Int32Array.from({ length: columns }, (_, j) => at(j).neuron),
-        side: Float32Array.from({ length: columns }, (_, j) => at(j).side),
-        threshold: new Float32Array(columns),
+        side: floats(engine, columns).map((_, j) => at(j).side),
+        threshold: floats(engine, columns),
       });
       piece.forEach(({ neuron, side }, j) => {
-        const value = (bound as Float32Array)[j] as number;
+        const value = (bound as Floats)[j] as number;
         if (side > 0) ends.lower[neuron] = Math.max(ends.lower[neuron] as number, value);
         else ends.upper[neuron] = Math.min(ends.upper[neuron] as number, -value);
       });
@@ -112,7 +119,7 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
     async bound(box, { iterations, known }) {
       const hidden = new Map<number, Ends>();
       for (const node of nonlinear) {
-        const step = engine.plan(`interval ${node}`, () => intervalPlan(net, node));
+        const step = engine.plan(`interval ${node}`, () => intervalPlan(net, node, engine.dtype));
         const before = nonlinearBefore(net, (net.nodes[node] as NetworkNode).inputs[0] as number);
         const { lower, upper } = (await engine.run(step, regionFeeds(box, hidden, before))) as unknown as Ends;
         const old = known?.get(node);

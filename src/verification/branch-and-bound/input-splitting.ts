@@ -6,7 +6,7 @@
  * the linear bounds most, max over rows of |a_i| (u_i − l_i) (Wang et al. 2018, ReluVal; "smear"). Worst bounds first.
  */
 import TinyQueue from 'tinyqueue';
-import { abs, add, input, mul, reshape, sub } from '../../graph/index.js';
+import { abs, add, type FloatType, input, mul, reshape, sub, type Tensor } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../../network/network.js';
 import { backSubstitute, concretize } from '../../relaxation/back-substitution.js';
@@ -16,9 +16,11 @@ import { slopesOf } from '../../relaxation/nonlinear.js';
 import type { BoundProblem } from '../../relaxation/relaxation.js';
 import { createPlan, type Plan } from '../../runtime/plan.js';
 import { type Box, type Inequality, type Polytope, violation } from '../property.js';
-import { enclosingBox, proofThreshold } from '../rounding.js';
-import type { Engine } from './engine.js';
+import { proofThreshold } from '../rounding.js';
+import { type Engine, type Floats, floats } from './engine.js';
 import { columnsFor } from './hidden-bounds.js';
+import { allowance, endsOf } from './proof.js';
+import { soundCrown } from './sound-crown.js';
 
 /** A part of a box with the polytopes, by number, that are open on it. */
 interface Part {
@@ -52,29 +54,45 @@ export interface SplittingResult {
 const MOST_ROWS = 64;
 /** A centre this close to unsafe, beside the size of its outputs, is tried as a counterexample. */
 const NEARLY = 1e-5;
-/** Parts narrower than this, beside the size of their ends, are as narrow as float32 tells apart. */
-const NARROW = 2 ** -22;
+/** Parts narrower than this, beside the size of their ends, are as narrow as the engine's numbers tell apart. */
+const NARROW = { float32: 2 ** -22, float64: 2 ** -48 };
 
 /**
  * (parameters, `lower`, `upper` [inputs, n], `rows` [outputs, r, n] and, with `mixed`, `input rows` [inputs, r, n]) → `margins` [r, n], how far each
  * input's width moves them, `influence` [inputs, r·n], and the outputs [outputs, n] `at centre`.
  */
-function splittingPlan(net: Network, columns: number, rows: number, mixed: boolean): Plan {
+function splittingPlan(net: Network, columns: number, rows: number, mixed: boolean, dtype: FloatType): Plan {
   const [inputs, outputs] = [featuresOf(net.input), net.classes];
-  const whole = { lower: input('lower', [inputs, columns]), upper: input('upper', [inputs, columns]) };
-  const overOutputs = input('rows', [outputs, rows, columns]);
-  const original: BoundProblem = { network: net, parameters: parameterInputs(net), box: whole, specification: { kind: 'rows', coefficients: overOutputs } };
-  // Rows over the inputs mean the inputs as they are.
-  const problem = mixed ? original : withoutNormalization(original);
-  const { stages, before } = crownBounds(problem);
+  const whole = { lower: input('lower', [inputs, columns], dtype), upper: input('upper', [inputs, columns], dtype) };
+  const overOutputs = input('rows', [outputs, rows, columns], dtype);
+  const overInputs = mixed ? reshape(input('input rows', [inputs, rows, columns], dtype), [inputs, rows * columns]) : undefined;
+  const specification = { kind: 'rows', coefficients: overOutputs } as const;
+  const original: BoundProblem = { network: net, parameters: parameterInputs(net, dtype), box: whole, specification };
+  // Rows over the inputs mean the inputs as they are, and rounding is accounted for layer by layer.
+  const problem = mixed || dtype === 'float64' ? original : withoutNormalization(original);
   const { network: bare, parameters, box } = problem;
-  const bound = backSubstitute(bare, parameters, bare.nodes.length - 1, overOutputs, (node) => slopesOf(bare, node, before(node)));
-  const overInputs = mixed ? reshape(input('input rows', [inputs, rows, columns]), [inputs, rows * columns]) : undefined;
-  const coefficients = overInputs ? add(bound.coefficients, overInputs) : bound.coefficients;
+  const { stages, coefficients, margins } =
+    dtype === 'float64' ? { stages: [], ...soundCrown(problem, overOutputs, overInputs) } : crownOf(problem, overOutputs, overInputs);
   const width = reshape(sub(box.upper, box.lower), [inputs, 1, columns]);
   const influence = mul(abs(reshape(coefficients, [inputs, rows, columns])), width);
   const centre = logits(bare, parameters, mul(add(box.lower, box.upper), 0.5));
-  return createPlan([...stages, { kind: 'whole', outputs: { margins: concretize({ ...bound, coefficients }, box), influence, 'at centre': centre } }]);
+  return createPlan([...stages, { kind: 'whole', outputs: { margins, influence, 'at centre': centre } }]);
+}
+
+function crownOf(problem: BoundProblem, rows: Tensor, overInputs: Tensor | undefined) {
+  const { network: net, parameters, box } = problem;
+  const { stages, before } = crownBounds(problem);
+  const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) => slopesOf(net, node, before(node)));
+  const coefficients = overInputs ? add(bound.coefficients, overInputs) : bound.coefficients;
+  return { stages, coefficients, margins: concretize({ ...bound, coefficients }, box) };
+}
+
+/** Floats that the widest array of a sound program may hold. */
+const SOUND_FLOATS = 2 ** 22;
+/** Boxes of a sound program, which bounds all neurons of all of them densely. */
+function soundColumns(net: Network): number {
+  const widest = net.nodes.reduce((most, { layer }) => Math.max(most, featuresOf(layer.output)), featuresOf(net.input));
+  return 2 ** Math.max(3, Math.min(8, Math.floor(Math.log2(SOUND_FLOATS / (2 * widest * widest)))));
 }
 
 /** Groups of polytopes that share a box, few enough for their inequalities to fit one column. */
@@ -104,20 +122,20 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
   const groups = groupsOf(polytopes);
   const rows = groups.reduce((widest, group) => Math.max(widest, group.rows), 1);
   const mixed = polytopes.some(({ unsafe }) => unsafe.some((row) => row.inputs !== undefined));
-  const most = Math.max(8, columnsFor(net) / 2);
-  const planOf = (columns: number): Plan => engine.plan(`split ${columns} ${rows} ${mixed}`, () => splittingPlan(net, columns, rows, mixed));
+  const most = engine.dtype === 'float64' ? soundColumns(net) : Math.max(8, columnsFor(net) / 2);
+  const planOf = (columns: number): Plan => engine.plan(`split ${columns} ${rows} ${mixed}`, () => splittingPlan(net, columns, rows, mixed, engine.dtype));
 
   /** Bounds of parts; the ones that stay open, each with what is open on it. */
   async function bound(parts: readonly Part[]): Promise<Part[] | 'found'> {
-    const columns = parts.length <= most / 8 ? Math.max(1, most / 8) : most;
+    const columns = parts.length <= most / 8 ? most / 8 : most;
     const feeds = {
-      lower: new Float32Array(inputs * columns),
-      upper: new Float32Array(inputs * columns),
-      rows: new Float32Array(outputs * rows * columns),
-      ...(mixed && { 'input rows': new Float32Array(inputs * rows * columns) }),
+      lower: floats(engine, inputs * columns),
+      upper: floats(engine, inputs * columns),
+      rows: floats(engine, outputs * rows * columns),
+      ...(mixed && { 'input rows': floats(engine, inputs * rows * columns) }),
     };
     parts.forEach(({ box, open }, j) => {
-      const { lower, upper } = enclosingBox(box);
+      const { lower, upper } = endsOf(engine, box);
       for (let i = 0; i < inputs; i++) {
         feeds.lower[i * columns + j] = lower[i] as number;
         feeds.upper[i * columns + j] = upper[i] as number;
@@ -129,12 +147,12 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
             feeds.rows[(k * rows + row) * columns + j] = value;
           });
           d?.forEach((value, i) => {
-            (feeds['input rows'] as Float32Array)[(i * rows + row) * columns + j] = value;
+            (feeds['input rows'] as Floats)[(i * rows + row) * columns + j] = value;
           });
           row++;
         }
     });
-    const made = (await engine.run(planOf(columns), feeds)) as Record<'margins' | 'influence' | 'at centre', Float32Array>;
+    const made = (await engine.run(planOf(columns), feeds)) as Record<'margins' | 'influence' | 'at centre', Floats>;
     const left: Part[] = [];
     for (const [j, { box, open }] of parts.entries()) {
       const y = (k: number) => made['at centre'][k * columns + j] as number;
@@ -149,7 +167,7 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
         const first = row;
         let best = Number.NEGATIVE_INFINITY;
         for (const inequality of polytope.unsafe) {
-          const margin = (made.margins[row * columns + j] as number) - inequality.bound - proofThreshold(sizeOf(inequality, y));
+          const margin = (made.margins[row * columns + j] as number) - inequality.bound - allowance(engine, sizeOf(inequality, y));
           if (margin > best) best = margin;
           row++;
         }
@@ -162,7 +180,7 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
           for (let i = 0; i < inputs; i++) influence[i] = Math.max(influence[i] as number, made.influence[(i * rows + r) * columns + j] as number);
         if (value <= NEARLY * (1 + Math.abs(value)) && (await options.found(Float32Array.from(centre), index))) return 'found';
       }
-      if (stay.length > 0) left.push({ box, open: stay, bound: least, next: widest(box, influence) });
+      if (stay.length > 0) left.push({ box, open: stay, bound: least, next: widest(box, influence, NARROW[engine.dtype]) });
     }
     return left;
   }
@@ -225,12 +243,12 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
 }
 
 /** The input of most influence; −1 if none is wide enough to be halved. */
-function widest({ lower, upper }: Box, influence: Float64Array): number {
+function widest({ lower, upper }: Box, influence: Float64Array, narrow: number): number {
   let best = -1;
   let most = -1;
   influence.forEach((a, i) => {
     const [low, high] = [lower[i] as number, upper[i] as number];
-    if (!(high - low > NARROW * Math.max(Math.abs(low), Math.abs(high), 1e-30))) return;
+    if (!(high - low > narrow * Math.max(Math.abs(low), Math.abs(high), 1e-30))) return;
     if (a > most) [best, most] = [i, a];
   });
   return best;

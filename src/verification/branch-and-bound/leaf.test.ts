@@ -36,6 +36,7 @@ describe('a part of a box with all ReLUs decided', () => {
         const parameters = weights(seed);
         const engine: Engine = {
           network: plane,
+          dtype: 'float32',
           threads: 1,
           plan: planStore(),
           run: async (plan, feeds) => (await executor.run(plan, { ...parameters, ...feeds })).outputs,

@@ -10,7 +10,7 @@ import { featuresOf } from '../../network/layers/layer.js';
 import type { Network, NetworkNode } from '../../network/network.js';
 import type { Plan } from '../../runtime/plan.js';
 import { dualOf, nodeArray } from './dual-program.js';
-import type { Engine } from './engine.js';
+import { type Engine, type Floats, floats } from './engine.js';
 import { columnsFor, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
 import type { Signs } from './leaf.js';
 
@@ -105,36 +105,36 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
   const featuresAt = new Map(relus.map((node) => [node, featuresOf((net.nodes[node] as NetworkNode).layer.output)]));
 
   /** Arrays of one call. Columns beyond the given ones repeat the first. */
-  function feedsOf(columns: number, given: readonly Subproblem[]): Record<string, Float32Array> {
-    const rows = new Float32Array(net.classes * columns);
-    const threshold = new Float32Array(columns).fill(-1e30);
-    const feeds: Record<string, Float32Array> = { ...(region as Record<string, Float32Array>), rows, threshold };
-    const p = new Map<number, Float32Array>();
-    const sign = new Map<number, Float32Array>();
+  function feedsOf(columns: number, given: readonly Subproblem[]): Record<string, Floats> {
+    const rows = floats(engine, net.classes * columns);
+    const threshold = floats(engine, columns).fill(-1e30);
+    const feeds: Record<string, Floats> = { ...(region as Record<string, Floats>), rows, threshold };
+    const p = new Map<number, Floats>();
+    const sign = new Map<number, Floats>();
     for (const node of relus) {
       const size = (featuresAt.get(node) as number) * columns;
-      p.set(node, new Float32Array(size));
-      sign.set(node, new Float32Array(size));
-      feeds[nodeArray('p', node)] = p.get(node) as Float32Array;
-      feeds[nodeArray('sign', node)] = sign.get(node) as Float32Array;
+      p.set(node, floats(engine, size));
+      sign.set(node, floats(engine, size));
+      feeds[nodeArray('p', node)] = p.get(node) as Floats;
+      feeds[nodeArray('sign', node)] = sign.get(node) as Floats;
     }
-    const overInputs = inputRows ? new Float32Array(inputCount * columns) : undefined;
+    const overInputs = inputRows ? floats(engine, inputCount * columns) : undefined;
     if (overInputs) feeds['input rows'] = overInputs;
     given.forEach(({ goal, decisions, alpha, beta }, j) => {
       const { coefficients, inputs, threshold: least } = goals[goal] as Goal;
       inputs?.forEach((d, k) => {
-        (overInputs as Float32Array)[k * columns + j] = d;
+        (overInputs as Floats)[k * columns + j] = d;
       });
       coefficients.forEach((c, k) => {
         rows[k * columns + j] = c;
       });
       threshold[j] = least;
-      for (let i = 0; i < count; i++) (p.get(nodeOf[i] as number) as Float32Array)[(neuronOf[i] as number) * columns + j] = (alpha[i] as number) / 255;
+      for (let i = 0; i < count; i++) (p.get(nodeOf[i] as number) as Floats)[(neuronOf[i] as number) * columns + j] = (alpha[i] as number) / 255;
       decisions.forEach((decision, d) => {
         const i = indexOf(decision);
         const at = (neuronOf[i] as number) * columns + j;
-        (p.get(nodeOf[i] as number) as Float32Array)[at] = beta[d] as number;
-        (sign.get(nodeOf[i] as number) as Float32Array)[at] = decision < 0 ? -1 : 1;
+        (p.get(nodeOf[i] as number) as Floats)[at] = beta[d] as number;
+        (sign.get(nodeOf[i] as number) as Floats)[at] = decision < 0 ? -1 : 1;
       });
     });
     return feeds;
@@ -145,11 +145,11 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
   /** Bounds with ascent, and the candidates of each. */
   async function bound(given: readonly Subproblem[]): Promise<{ made: Subproblem; candidates: number[]; point: Float32Array; reached: boolean }[]> {
     const columns = capacity(given.length);
-    const outputs = (await engine.run(planOf(columns, iterations), feedsOf(columns, given))) as Record<string, Float32Array>;
+    const outputs = (await engine.run(planOf(columns, iterations), feedsOf(columns, given))) as Record<string, Floats>;
     return given.map((parent, j) => {
-      const value = ((outputs.bound as Float32Array)[j] as number) - (goals[parent.goal] as Goal).threshold;
+      const value = ((outputs.bound as Floats)[j] as number) - (goals[parent.goal] as Goal).threshold;
       const at = (what: 'p' | 'score' | 'gap', i: number) =>
-        (outputs[nodeArray(what, nodeOf[i] as number)] as Float32Array)[(neuronOf[i] as number) * columns + j] as number;
+        (outputs[nodeArray(what, nodeOf[i] as number)] as Floats)[(neuronOf[i] as number) * columns + j] as number;
       const alpha = new Uint8Array(count);
       for (let i = 0; i < count; i++) alpha[i] = Math.round(255 * Math.min(1, at('p', i)));
       const beta = parent.decisions.map((decision) => at('p', indexOf(decision)));
@@ -157,10 +157,10 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
       const open = Array.from({ length: count }, (_, i) => i).filter((i) => !decided.has(i));
       const top = (what: 'score' | 'gap') => best(open, (i) => at(what, i), CANDIDATES);
       const candidates = value > 0 ? [] : [...new Set([...top('score'), ...top('gap')])];
-      const point = Float32Array.from({ length: inputCount }, (_, k) => (outputs.point as Float32Array)[k * columns + j] as number);
+      const point = Float32Array.from({ length: inputCount }, (_, k) => (outputs.point as Floats)[k * columns + j] as number);
       const { coefficients, inputs, threshold } = goals[parent.goal] as Goal;
       const terms = (c: Float64Array | undefined, v: (k: number) => number) => c?.reduce((sum, a, k) => sum + a * v(k), 0) ?? 0;
-      const there = terms(coefficients, (k) => (outputs['at point'] as Float32Array)[k * columns + j] as number) + terms(inputs, (k) => point[k] as number);
+      const there = terms(coefficients, (k) => (outputs['at point'] as Floats)[k * columns + j] as number) + terms(inputs, (k) => point[k] as number);
       return { made: { ...parent, alpha, beta, bound: Math.max(parent.bound, value) }, candidates, point, reached: there <= threshold };
     });
   }
@@ -187,7 +187,7 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
         ),
       );
       some.forEach((_, j) => {
-        values.push((bounds as Float32Array)[j] as number);
+        values.push((bounds as Floats)[j] as number);
       });
     }
     const lesser = open.map(() => new Map<number, number>());

@@ -16,8 +16,8 @@ import { intervalNode } from '../../relaxation/interval.js';
 import { isNonlinear } from '../../relaxation/nonlinear.js';
 import type { Bounds } from '../../relaxation/relaxation.js';
 
-/** Unit roundoff of float64, twice. */
-const UNIT = 2 ** -52;
+/** Unit roundoff, twice. */
+const UNIT: Readonly<Record<FloatType, number>> = { float32: 2 ** -23, float64: 2 ** -52 };
 /** Values and lines of smooth activations are at most this large beside what they read. */
 const SMOOTH = 2;
 
@@ -44,11 +44,11 @@ export function magnitudes(net: Network, parameters: Parameters, box: Bounds, be
   return at;
 }
 
-/** (m + 16 + N) · 2⁻⁵², of one node. */
-function factor(net: Network, node: number): number {
+/** (m + 16 + N) times the unit, of one node. */
+function factor(net: Network, node: number, { dtype }: Tensor): number {
   const { layer } = net.nodes[node] ?? { layer: undefined };
   const width = layer === undefined ? featuresOf(net.input) : Math.max(featuresOf(layer.input), featuresOf(layer.output));
-  return (width + 16 + net.nodes.length) * UNIT;
+  return (width + 16 + net.nodes.length) * UNIT[dtype as FloatType];
 }
 
 /** Collects the error of a back-substitution of `count` rows for each of `batch` boxes: give `visit` to `backSubstituteBy`, then take `total`, [1, count · batch]. */
@@ -58,7 +58,7 @@ export function errorOf(net: Network, sizes: (node: number) => Tensor, count: nu
     visit(node: number, a: Tensor): void {
       const features = a.shape[0] as number;
       const size = reshape(sizes(node), [features, 1, batch]);
-      const terms = mul(reshape(abs(a), [features, count, batch]), mul(size, factor(net, node)));
+      const terms = mul(reshape(abs(a), [features, count, batch]), mul(size, factor(net, node, a)));
       const error = reshape(sum(terms, [0]), [1, count * batch]);
       sumOf = sumOf === undefined ? error : add(sumOf, error);
     },
@@ -72,7 +72,6 @@ export function soundInterval(net: Network, parameters: Parameters, node: number
   const { layer } = net.nodes[node] as NetworkNode;
   // ReLUs are exact; smooth activations are moved outwards by their own slack.
   if (isNonlinear(layer)) return bounds;
-  const error = mul(sizes(node), 2 * factor(net, node));
+  const error = mul(sizes(node), 2 * factor(net, node, bounds.lower));
   return { lower: sub(bounds.lower, error), upper: add(bounds.upper, error) };
 }
-

@@ -3,12 +3,12 @@
  * of ReLUs, one box after the other, α-CROWN first.
  */
 import { type Box, type Inequality, type Polytope, violation } from '../property.js';
-import { enclosingBox, proofThreshold } from '../rounding.js';
 import { dualOf } from './dual-program.js';
-import { type Engine, inLanes } from './engine.js';
+import { type Engine, type Floats, floats, inLanes } from './engine.js';
 import { columnsFor, createHiddenBounding, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
 import { type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';
+import { allowance, endsOf } from './proof.js';
 import { type Goal, splitRelus } from './relu-splitting.js';
 
 export interface SearchOptions {
@@ -64,7 +64,8 @@ export async function search(engine: Engine, polytopes: readonly Polytope[], opt
     lowerBound = Math.min(lowerBound, root.lowerBound);
     if (root.goals.length === 0) continue;
     stage = 'branch-and-bound';
-    const leaves = await createLeafSolver(engine, box, root.hidden);
+    // The solver's own affine maps carry no error bound.
+    const leaves = engine.dtype === 'float32' ? await createLeafSolver(engine, box, root.hidden) : undefined;
     const rowsOf = (goal: number) => root.rows.filter(({ polytope }) => polytope === root.goals[goal]?.polytope);
     const result = await splitRelus(engine, {
       ...root,
@@ -100,10 +101,10 @@ interface Root {
 
 /** Bounds over one box, α optimised where the time allows. */
 async function rootOf(engine: Engine, box: Box, polytopes: readonly Polytope[], options: SearchOptions): Promise<Root> {
-  const ends = enclosingBox(box);
+  const ends = endsOf(engine, box);
   const centre = box.lower.map((low, i) => (low + (box.upper[i] as number)) / 2);
   const y = await options.evaluate(Float32Array.from(centre));
-  const rows = polytopes.flatMap(({ unsafe }, polytope) => unsafe.map((inequality) => ({ polytope, ...rowOf(inequality, centre, y) })));
+  const rows = polytopes.flatMap(({ unsafe }, polytope) => unsafe.map((inequality) => ({ polytope, ...rowOf(engine, inequality, centre, y) })));
   const bounding = createHiddenBounding(engine);
 
   const started = performance.now();
@@ -123,10 +124,10 @@ interface Row extends Goal {
   readonly atCentre: number;
 }
 
-function rowOf(inequality: Inequality, centre: Float64Array, y: ArrayLike<number>): Omit<Row, 'polytope'> {
+function rowOf(engine: Engine, inequality: Inequality, centre: Float64Array, y: ArrayLike<number>): Omit<Row, 'polytope'> {
   const { outputs, inputs, bound } = inequality;
   const size = outputs.reduce((sum, c, k) => sum + Math.abs(c * (y[k] as number)), Math.abs(bound));
-  const threshold = bound + proofThreshold(size);
+  const threshold = bound + allowance(engine, size);
   const atCentre = violation({ box: { lower: centre, upper: centre }, unsafe: [inequality] }, centre, y) + bound - threshold;
   return { coefficients: outputs, ...(inputs && { inputs }), threshold, atCentre };
 }
@@ -142,9 +143,9 @@ async function openGoals(engine: Engine, box: Ends, hidden: HiddenBounds, rows: 
   for (const row of rows) if (!best.has(row.polytope)) best.set(row.polytope, { row, value: Number.NEGATIVE_INFINITY });
   const pieces = Array.from({ length: Math.ceil(rows.length / columns) }, (_, i) => rows.slice(i * columns, (i + 1) * columns));
   await inLanes(engine, pieces, async (piece) => {
-    const given = new Float32Array(net.classes * columns);
-    const overInputs = new Float32Array(inputRows ? box.lower.length * columns : 0);
-    const threshold = new Float32Array(columns).fill(-1e30);
+    const given = floats(engine, net.classes * columns);
+    const overInputs = floats(engine, inputRows ? box.lower.length * columns : 0);
+    const threshold = floats(engine, columns).fill(-1e30);
     piece.forEach(({ coefficients, inputs, threshold: least }, j) => {
       coefficients.forEach((c, k) => {
         given[k * columns + j] = c;
@@ -156,7 +157,7 @@ async function openGoals(engine: Engine, box: Ends, hidden: HiddenBounds, rows: 
     });
     const { bound } = await engine.run(plan, { ...regionFeeds(box, hidden), rows: given, threshold, ...(inputRows && { 'input rows': overInputs }) });
     piece.forEach((row, j) => {
-      const value = ((bound as Float32Array)[j] as number) - row.threshold;
+      const value = ((bound as Floats)[j] as number) - row.threshold;
       // A bound above the value at the centre is none: arithmetic overflowed.
       const sane = value <= row.atCentre + Math.abs(row.threshold) * 1e-5 + 1e-5;
       if (sane && value > (best.get(row.polytope) as { value: number }).value) best.set(row.polytope, { row, value });
