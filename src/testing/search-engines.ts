@@ -13,6 +13,13 @@ export function searchEngines(): (network: Network, parameters: ParameterArrays,
   return (network, parameters, expired = () => false) => {
     const plan = stores.get(network) ?? planStore();
     stores.set(network, plan);
-    return { network, threads: 1, plan, expired, run: async (plan, feeds) => (await executor.run(plan, { ...parameters, ...feeds })).outputs };
+    return {
+      network,
+      dtype: 'float32',
+      threads: 1,
+      plan,
+      expired,
+      run: async (plan, feeds) => (await executor.run(plan, { ...parameters, ...feeds })).outputs,
+    };
   };
 }

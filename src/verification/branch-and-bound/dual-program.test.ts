@@ -187,7 +187,7 @@ describe('ascent', () => {
           if (Math.abs(below - above) > 1e-3 * Math.abs(below) || Math.abs(below) < 1e-4) return;
           const [at, name] = [i * columns, nodeArray('p', node)];
           const size = begin[nodeArray('sign', node)]?.[at] === 0 ? 0.1 : 0.05;
-          expect((stepped[name]?.[at] as number) - (begin[name]?.[at] as number)).toBeCloseTo(size * Math.sign(below), 5);
+          expect((stepped[name]?.[at] as number) - (begin[name]?.[at] as number)).toBeCloseTo(size * Math.sign(below), 3);
           compared++;
         });
       }),
