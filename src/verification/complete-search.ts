@@ -42,6 +42,8 @@ export type CompleteSearch = (polytopes: readonly Polytope[], options: CompleteS
 const MEMORY = 2 ** 31;
 /** Milliseconds after the first attack beside the search; then twice as many each time. */
 const FIRST_PAUSE = 1000;
+/** Attacks rest at least so many times as long as they took: what the search does is worth more. */
+const REST = 6;
 
 const NOTHING = new Float32Array(0);
 
@@ -70,9 +72,11 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
     };
     const attacks = (async () => {
       for (let round = firstRound; searching && !over(); round++) {
+        const began = performance.now();
         const found = await attackPolytopes(context, targets, { round, deadline, over: () => !searching || over() });
         if (found && counterexample === undefined) [counterexample, stage] = [found, 'attack'];
-        const pause = performance.now() + FIRST_PAUSE * 2 ** (round - firstRound);
+        const now = performance.now();
+        const pause = now + Math.max(FIRST_PAUSE * 2 ** (round - firstRound), REST * (now - began));
         while (searching && !over() && performance.now() < pause) await setTimeout(50);
       }
     })();

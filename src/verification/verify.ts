@@ -14,6 +14,7 @@ import type { ParameterArrays } from '../network/parameters.js';
 import type { Device } from '../runtime/device.js';
 import { createPlan } from '../runtime/plan.js';
 import { createPool, type Pool } from '../runtime/pool.js';
+import { splitsInputs } from './branch-and-bound/search.js';
 import { createCompleteSearch } from './complete-search.js';
 import type { Counterexample, Evaluate } from './counterexample.js';
 import type { Polytope, Property } from './property.js';
@@ -90,6 +91,9 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   }
 }
 
+/** Boxes that are bounded one by one before the search. */
+const MANY_BOXES = 16;
+
 /** The stages one after another. */
 async function search(context: AttackContext, options: VerifyOptions, deadline: number, seconds: () => number): Promise<Omit<Verification, 'seconds'>> {
   const { polytopes } = options.property;
@@ -109,8 +113,9 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
   if (early) return { verdict: 'sat', counterexample: early, stage: 'attack', subproblems };
 
   const problem: RootProblem = { ...context, over: () => late() || signal?.aborted === true };
-  // These bounds allow for rounding, but do not bound it.
-  for (const stage of options.sound ? [] : (['ibp', 'crown'] as const)) {
+  // These bounds allow for rounding, but do not bound it; and a search that bounds many boxes at once does so sooner.
+  const many = new Set(polytopes.map(({ box }) => box)).size > MANY_BOXES && splitsInputs(context.network, polytopes);
+  for (const stage of options.sound || many ? [] : (['ibp', 'crown'] as const)) {
     if (late()) break;
     report(stage);
     const found = await rootBounds(

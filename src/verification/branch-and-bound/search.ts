@@ -2,6 +2,7 @@
  * Complete verification of polytopes that cheap bounds leave open: on the inputs where they are few or activations are smooth, else on the signs
  * of ReLUs, one box after the other, α-CROWN first.
  */
+import type { Network } from '../../network/network.js';
 import { type Box, type Inequality, type Polytope, violation } from '../property.js';
 import { dualOf } from './dual-program.js';
 import { type Engine, type Floats, floats, inLanes } from './engine.js';
@@ -31,12 +32,18 @@ export interface SearchResult extends SplittingResult {
 
 /** Networks of at most so many inputs that vary are split there. */
 const FEW_INPUTS = 12;
-/** Steps of α for bounds of hidden neurons and of rows at the root. */
+/** Steps of α for rows at the root. */
 const ROOT_ITERATIONS = 20;
+/** And for bounds of hidden neurons: as many as the time is worth. */
+const HIDDEN_ITERATIONS = [20, 10, 5, 3];
 /** A step of ascent takes about as long as this many bounds. */
 const STEP_COST = 2.5;
 /** Share of the time left that optimised hidden bounds may take. */
-const ROOT_SHARE = 0.08;
+const ROOT_SHARE = 0.12;
+
+/** Whether polytopes are searched by halving boxes of inputs, not by the signs of ReLUs. */
+export const splitsInputs = ({ nodes }: Network, polytopes: readonly Polytope[]): boolean =>
+  nodes.some(({ layer }) => layer.kind === 'activation') || polytopes.every(({ box }) => varying(box) <= FEW_INPUTS);
 
 const varying = ({ lower, upper }: Box): number => lower.reduce((count, low, i) => count + (low < (upper[i] as number) ? 1 : 0), 0);
 
@@ -44,11 +51,10 @@ const varying = ({ lower, upper }: Box): number => lower.reduce((count, low, i) 
 export async function search(engine: Engine, polytopes: readonly Polytope[], options: SearchOptions): Promise<SearchResult> {
   const everywhere = polytopes.find(({ unsafe }) => unsafe.length === 0);
   if (everywhere) throw new RangeError('search: expected at least one inequality in each polytope, got one that is all of its box');
-  const smooth = engine.network.nodes.some(({ layer }) => layer.kind === 'activation');
-  const onInputs = smooth || polytopes.every(({ box }) => varying(box) <= FEW_INPUTS);
   const progress = (before: number) => (state: { subproblems: number; lowerBound: number }) =>
     options.progress?.({ stage: 'branch-and-bound', ...state, subproblems: before + state.subproblems });
-  if (onInputs) return { stage: 'branch-and-bound', ...(await splitInputs(engine, { ...options, polytopes, progress: progress(0) })) };
+  if (splitsInputs(engine.network, polytopes))
+    return { stage: 'branch-and-bound', ...(await splitInputs(engine, { ...options, polytopes, progress: progress(0) })) };
 
   const boxes = grouped(polytopes);
   let [subproblems, lowerBound] = [0, Number.POSITIVE_INFINITY];
@@ -111,8 +117,10 @@ async function rootOf(engine: Engine, box: Box, polytopes: readonly Polytope[], 
   let hidden = await bounding.bound(ends, { iterations: 0 });
   const seconds = (performance.now() - started) / 1000;
   let open = await openGoals(engine, ends, hidden, rows);
-  if (open.goals.length > 0 && seconds * STEP_COST * ROOT_ITERATIONS < ROOT_SHARE * options.secondsLeft()) {
-    hidden = await bounding.bound(ends, { iterations: ROOT_ITERATIONS, known: hidden });
+  const affordable = (ROOT_SHARE * options.secondsLeft()) / (STEP_COST * seconds);
+  const iterations = HIDDEN_ITERATIONS.find((steps) => steps <= affordable);
+  if (open.goals.length > 0 && iterations !== undefined) {
+    hidden = await bounding.bound(ends, { iterations, known: hidden });
     open = await openGoals(engine, ends, hidden, rows);
   }
   return { box: ends, hidden, rows, ...open };
