@@ -45,6 +45,13 @@ const rowsApply = (net: Network, node: number): boolean => {
   return target.window === undefined || alternate;
 };
 
+/** Neurons of a layer up to which it is bounded densely without more time and memory than it is worth. */
+const DENSE_NEURONS = 1024;
+
+/** Whether CROWN's bounds of all neurons are affordable: row by row over receptive fields, or of few neurons. */
+export const crownIsAffordable = (net: Network): boolean =>
+  net.nodes.every(({ layer, inputs }) => !isNonlinear(layer) || featuresOf(layer.input) <= DENSE_NEURONS || rowsApply(net, inputs[0] as number));
+
 /** Stages for the bounds of what every ReLU and smooth activation reads, and those bounds in the graph that follows them. */
 export function crownBounds(problem: BoundProblem, options: CrownOptions = {}): { stages: Stage[]; before: (node: number) => Bounds } {
   const { network: net, parameters, box } = problem;

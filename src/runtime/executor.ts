@@ -158,7 +158,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     }
   }
 
-  async function iterate(plan: Plan, { program, count, state, schedule = {}, until }: IterateStep, arrays: Arrays): Promise<void> {
+  async function iterate(plan: Plan, { program, count, state, schedule = {}, until, deadline = '' }: IterateStep, arrays: Arrays): Promise<void> {
     const names = Object.keys(state);
     for (const [name, from] of Object.entries(state)) {
       const begin = arrays.get(from);
@@ -182,6 +182,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
         else (arrays.get(name) as HostData).set(value);
       }
       if (until !== undefined && (arrays.get(until) as Floats).every((value) => value > 0)) break;
+      if (Date.now() > ((arrays.get(deadline) as Floats | undefined)?.[0] ?? Number.POSITIVE_INFINITY)) break;
     }
   }
 

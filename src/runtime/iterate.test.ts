@@ -58,6 +58,16 @@ describe('a plan with an iterated stage', () => {
     expect(outputs.end).toEqual(Float64Array.of(0.5, 2.5));
   });
 
+  it('ends early when the time is over, but runs once', async () => {
+    const position = float('position', [1]);
+    const walk: IterateStage = { kind: 'iterate', count: 9, state: { position: 'begin' }, next: { position: add(position, 1) }, deadline: 'late' };
+    const plan = createPlan([walk, { kind: 'whole', outputs: { end: add(position, 0) } }]);
+    const end = async (late: Record<string, Float64Array>) => (await executor.run(plan, { begin: Float64Array.of(0), ...late })).outputs.end?.[0];
+    expect(await end({ late: Float64Array.of(Date.now() - 1000) })).toBe(1);
+    expect(await end({ late: Float64Array.of(Date.now() + 1e6) })).toBe(9);
+    expect(await end({})).toBe(9);
+  });
+
   it('holds the point it ends at fixed when later stages are differentiated', async () => {
     const stages: Stage[] = [
       { kind: 'whole', outputs: { start: mul(float('begin', [width, batch]), total(square(w))) } },

@@ -75,6 +75,8 @@ export interface IterateStage {
   readonly schedule?: Readonly<Record<string, readonly number[]>>;
   /** An array of the state: the loop ends early once all its values are positive. */
   readonly until?: string;
+  /** An array of one number among what the caller feeds, if it does: the loop ends early after this time of `Date.now()`, once it has run once. */
+  readonly deadline?: string;
 }
 
 export type Stage = WholeStage | RowsStage | IterateStage | HostStage;

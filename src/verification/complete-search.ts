@@ -61,12 +61,15 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
     let stage: CompleteSearchResult['stage'] | undefined;
     let searching = true;
     const over = (): boolean => counterexample !== undefined || performance.now() > deadline || signal?.aborted === true;
+    const limit = Number.isFinite(deadline) && { deadline: Float64Array.of(Date.now() + deadline - performance.now()) };
     const engine: Engine = {
       network,
       threads: pool.threads,
       dtype,
-      run: async (plan, feeds) =>
-        (await pool.run(sound ? { plan, feeds: { ...doubles, ...feeds }, theta: NOTHING, layout: [] } : { plan, feeds, theta, layout })).outputs,
+      async run(plan, given) {
+        const feeds = { ...doubles, ...given, ...limit };
+        return (await pool.run(sound ? { plan, feeds, theta: NOTHING, layout: [] } : { plan, feeds, theta, layout })).outputs;
+      },
       plan,
       expired: over,
     };

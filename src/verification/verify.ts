@@ -11,6 +11,7 @@ import { input, transpose } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
+import { crownIsAffordable } from '../relaxation/crown.js';
 import type { Device } from '../runtime/device.js';
 import { createPlan } from '../runtime/plan.js';
 import { createPool, type Pool } from '../runtime/pool.js';
@@ -116,7 +117,7 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
   // These bounds allow for rounding, but do not bound it; and a search that bounds many boxes at once does so sooner.
   const many = new Set(polytopes.map(({ box }) => box)).size > MANY_BOXES && splitsInputs(context.network, polytopes);
   for (const stage of options.sound || many ? [] : (['ibp', 'crown'] as const)) {
-    if (late()) break;
+    if (late() || (stage === 'crown' && !crownIsAffordable(context.network))) break;
     report(stage);
     const found = await rootBounds(
       problem,

@@ -115,7 +115,7 @@ function linesOf(lower: Tensor, upper: Tensor, sign: Tensor | undefined): Lines 
 /**
  * Plan: (parameters, `box:lower`, `box:upper` [inputs, 1], `lower:k`, `upper:k` [features, 1] of each ReLU's input, rows or neurons, `p:k` and
  * `sign:k` [features, n] if any, `threshold` [n, 1]) → `bound` [n, 1], the best met, and on request `p:k`, `score:k`, `gap:k`, `point` [inputs, n] and `at point` [outputs, n].
- * The ascent ends early once each bound exceeds its threshold.
+ * The ascent ends early once each bound exceeds its threshold, or after the time `deadline`, if that is given.
  */
 export function dualPlan(net: Network, { target, columns: n, iterations, start, warm, decisions, scores, keep, inputRows }: DualShape, dtype: FloatType): Plan {
   const parameters = parameterInputs(net, dtype);
@@ -221,6 +221,7 @@ export function dualPlan(net: Network, { target, columns: n, iterations, start, 
       state,
       next,
       until: 'excess',
+      deadline: 'deadline',
       schedule: {
         step: steps.map((t) => STEP.alpha * STEP.fall ** t),
         'first scale': steps.map((t) => 1 / (1 - MOMENTS.first ** (t + 1))),
