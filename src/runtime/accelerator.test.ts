@@ -6,15 +6,21 @@ import { normalNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { isSoftware } from '../testing/software-device.js';
 import type { Device } from './device.js';
+import { TOLERANCE } from './devices.js';
 import { createPlan } from './plan.js';
 import { createPool } from './pool.js';
 import { keyOf } from './random.js';
+import { differenceFromCpu } from './self-test.js';
 import { openSession } from './session.js';
 
 const present = await deviceForTests();
 const device = present as Device;
 
 describe.skipIf(present === undefined)(`programs on ${present}`, () => {
+  it('pass the self-test', async () => {
+    expect(await differenceFromCpu(device)).toBeLessThan(TOLERANCE);
+  });
+
   it('in float64 run on the CPU, to the same bits', async () => {
     const x = input('x', [4], 'float64');
     const program = encodeProgram({ y: addAll([exp(x), mul(x, 1 / 3), tanh(x)]) });

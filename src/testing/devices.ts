@@ -5,15 +5,21 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { encodeProgram, input, relu } from '../graph/index.js';
 import { ACCELERATORS, type Accelerator, type Device } from '../runtime/device.js';
-import { absence, TOLERANCE } from '../runtime/devices.js';
+import { absence } from '../runtime/devices.js';
 import { createExecutor, type Executor } from '../runtime/executor.js';
 import type { Plan } from '../runtime/plan.js';
-import { differenceFromCpu } from '../runtime/self-test.js';
+import { createPool, type Pool } from '../runtime/pool.js';
 import { type Feeds, openSession } from '../runtime/session.js';
 import { distance } from './operator-check.js';
 
-/** A device other than the CPU that passes the self-test, or why there is none. */
-export async function presentDevice(): Promise<{ readonly device: Accelerator } | { readonly device: undefined; readonly reason: string }> {
+/** A program of one operator that every provider has. */
+const simplest = () => encodeProgram({ y: relu(input('x', [1])) });
+
+/**
+ * The first device but the CPU that runs anything; without one the tests of devices are skipped, and the reasons are printed. A session stays
+ * open until the process ends: with the last one the provider forgets its compiled kernels, and a software device compiles them for seconds.
+ */
+export async function deviceForTests(): Promise<Accelerator | undefined> {
   const reasons: string[] = [];
   for (const device of ACCELERATORS) {
     const absent = absence(device);
@@ -22,25 +28,38 @@ export async function presentDevice(): Promise<{ readonly device: Accelerator } 
       continue;
     }
     try {
-      const difference = await differenceFromCpu(device);
-      if (difference <= TOLERANCE) return { device };
-      reasons.push(`${device}: differs from the CPU by ${difference}`);
+      const session = await openSession(simplest(), { device });
+      await session.run({ x: Float32Array.of(1) });
+      return device;
     } catch (error) {
       reasons.push((error as Error).message);
     }
   }
-  return { device: undefined, reason: reasons.join('; ') };
+  console.log(`no device to test but the CPU: ${reasons.join('; ')}`);
+  return undefined;
 }
 
-/**
- * The device of these tests; without one they are skipped, and the reason is printed. A session stays open until the process ends: with
- * the last one the provider forgets its compiled kernels, and a software device compiles them for seconds.
- */
-export async function deviceForTests(): Promise<Accelerator | undefined> {
-  const present = await presentDevice();
-  if (present.device === undefined) console.log(`no device to test but the CPU: ${present.reason}`);
-  else await openSession(encodeProgram({ y: relu(input('x', [1])) }), { device: present.device });
-  return present.device;
+/** Opens every program of a plan on a device, which refuses those of which an operator would be left to the CPU; compiles and runs nothing. */
+export async function expectOnDevice(device: Accelerator, plan: Plan): Promise<void> {
+  for (const program of plan.programs) await (await openSession(program, { device })).close();
+}
+
+/** Workers that run on the CPU and remember every plan that they were given. */
+export function recordingPool(): { readonly pool: Pool; readonly plans: ReadonlySet<Plan> } {
+  const pool = createPool(1);
+  const plans = new Map<string, Plan>();
+  const remembered =
+    <Task extends { readonly plan: Plan }, Result>(work: (task: Task) => Promise<Result>) =>
+    (task: Task): Promise<Result> => {
+      plans.set(task.plan.id, task.plan);
+      return work(task);
+    };
+  return {
+    pool: { ...pool, run: remembered(pool.run), pair: remembered(pool.pair) },
+    get plans() {
+      return new Set(plans.values());
+    },
+  };
 }
 
 /** One kernel that ran: which operator, on whose provider. */
