@@ -24,6 +24,7 @@ import {
   minimum,
   mul,
   neg,
+  pad,
   relu,
   reshape,
   sqrt,
@@ -33,8 +34,10 @@ import {
   sub,
   sum,
   type Tensor,
+  takeRows,
   total,
   where,
+  withGradient,
 } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, logits, type Network, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
@@ -63,10 +66,12 @@ export interface DualShape {
   readonly keep?: boolean;
   /** The rows have a part over the inputs too, `input rows` [inputs, n]. */
   readonly inputRows?: boolean;
+  /** Rows of each ReLU node's p, signs and scores, as `unstableRelus` gives them; without it all neurons have a row. */
+  readonly unstable?: Readonly<Record<number, number>>;
 }
 
 /** Names of the arrays that belong to node k, a ReLU or a smooth activation. */
-export const nodeArray = (what: 'lower' | 'upper' | 'sign' | 'p' | 'score' | 'gap', node: number): string => `${what}:${node}`;
+export const nodeArray = (what: 'lower' | 'upper' | 'sign' | 'p' | 'score' | 'gap' | 'index' | 'map' | 'live', node: number): string => `${what}:${node}`;
 
 /** ReLUs and smooth activations that a node depends on, in order. */
 export function nonlinearBefore(net: Network, target: number): number[] {
@@ -82,42 +87,67 @@ const MOMENTS = { first: 0.9, second: 0.999 };
 const ENDLESS = 1e30;
 const LOWEST = -1e30;
 
-/** What p does in ReLU k: lower slope = keep∘p + base; upper slope; intercept; and what p may be. All [features, n], or [features, 1] without decisions. */
+/**
+ * What p does in ReLU k, on the rows of its unstable neurons: a leaves it as a·λ + move, where
+ * move = a⁺∘(keep∘p + above) + a⁻∘below − p∘sign is zero for stable neurons. [rows, n], or [rows, 1] without decisions.
+ */
 interface Lines {
   readonly keep: Tensor;
-  readonly base: Tensor;
-  readonly upper: Tensor;
+  readonly above: Tensor;
+  /** Undefined where it is zero: without decisions. */
+  readonly below: Tensor | undefined;
   readonly intercept: Tensor;
   /** 1 where p is β. */
   readonly decided: Tensor | undefined;
-  readonly sign: Tensor | undefined;
 }
 
-function linesOf(lower: Tensor, upper: Tensor, sign: Tensor | undefined): Lines {
+function linesOf(lower: Tensor, upper: Tensor, live: Tensor | undefined, sign: Tensor | undefined): Lines {
   const slopes = reluSlopes({ lower, upper });
-  const unstable = step(neg(mul(lower, upper)));
-  const stable = mul(slopes.upper, sub(1, unstable));
+  const crossing = step(neg(mul(lower, upper)));
+  const unstable = live === undefined ? crossing : mul(crossing, live);
   const intercept = mul(slopes.intercept, unstable);
-  if (sign === undefined) return { keep: unstable, base: stable, upper: slopes.upper, intercept, decided: undefined, sign };
+  const removed = neg(mul(slopes.upper, unstable));
+  if (sign === undefined) return { keep: unstable, above: removed, below: undefined, intercept, decided: undefined };
   const decided = abs(sign);
   const open = sub(1, decided);
   const active = relu(sign);
   return {
     keep: mul(unstable, open),
-    base: add(stable, active),
-    upper: add(mul(slopes.upper, open), active),
+    above: add(removed, active),
+    below: add(mul(neg(slopes.upper), decided), active),
     intercept: mul(intercept, open),
     decided,
-    sign,
+  };
+}
+
+/** The rows of a node's unstable neurons, and back: neurons without a row get zeros. Each is the other's adjoint. */
+interface Rows {
+  readonly count: number;
+  pick(x: Tensor): Tensor;
+  place(rows: Tensor): Tensor;
+}
+
+function rowsOf(node: number, features: number, count: number | undefined): Rows {
+  if (count === undefined) return { count: features, pick: (x) => x, place: (x) => x };
+  const [index, map] = [input(nodeArray('index', node), [count], 'int32'), input(nodeArray('map', node), [features], 'int32')];
+  const placed = (rows: Tensor) => takeRows(pad(rows, 0, 0, 1), map);
+  return {
+    count,
+    pick: (x) => withGradient(takeRows(x, index), [x], (g) => [placed(g)]),
+    place: (rows) => withGradient(placed(rows), [rows], (g) => [takeRows(g, index)]),
   };
 }
 
 /**
- * Plan: (parameters, `box:lower`, `box:upper` [inputs, 1], `lower:k`, `upper:k` [features, 1] of each ReLU's input, rows or neurons, `p:k` and
- * `sign:k` [features, n] if any, `threshold` [n, 1]) → `bound` [n, 1], the best met, and on request `p:k`, `score:k`, `gap:k`, `point` [inputs, n] and `at point` [outputs, n].
+ * Plan: (parameters, `box:lower`, `box:upper` [inputs, 1], `lower:k`, `upper:k` [features, 1] of each ReLU's input, what `unstableRelus` feeds, rows or
+ * neurons, `p:k` and `sign:k` [its rows, n] if any, `threshold` [n, 1]) → `bound` [n, 1], the best met, and on request `p:k`, `score:k`, `gap:k`, `point` [inputs, n] and `at point` [outputs, n].
  * The ascent ends early once each bound exceeds its threshold, or after the time `deadline`, if that is given.
  */
-export function dualPlan(net: Network, { target, columns: n, iterations, start, warm, decisions, scores, keep, inputRows }: DualShape, dtype: FloatType): Plan {
+export function dualPlan(
+  net: Network,
+  { target, columns: n, iterations, start, warm, decisions, scores, keep, inputRows, unstable }: DualShape,
+  dtype: FloatType,
+): Plan {
   const parameters = parameterInputs(net, dtype);
   const inputs = featuresOf(net.input);
   const box = { lower: input('box:lower', [inputs, 1], dtype), upper: input('box:upper', [inputs, 1], dtype) };
@@ -142,18 +172,20 @@ export function dualPlan(net: Network, { target, columns: n, iterations, start, 
     return input(name, value.shape, dtype);
   };
   const states = relus.map((node) => {
-    const { lower, upper } = boundsOf(node);
-    const made = linesOf(lower, upper, decisions ? input(nodeArray('sign', node), [features(node), n], dtype) : undefined);
+    const rowsOfNode = rowsOf(node, features(node), unstable?.[node]);
+    const { count, pick } = rowsOfNode;
+    const ends = boundsOf(node);
+    const [lower, upper] = [pick(ends.lower), pick(ends.upper)];
+    const sign = decisions ? input(nodeArray('sign', node), [count, n], dtype) : undefined;
+    const made = linesOf(lower, upper, unstable?.[node] === undefined ? undefined : input(nodeArray('live', node), [count, 1], dtype), sign);
     const kept = (what: keyof Lines) => made[what] && share(`line ${what}:${node}`, made[what]);
-    const lines = {
-      ...made,
-      ...(Object.fromEntries((['keep', 'base', 'upper', 'intercept', 'decided'] as const).map((w) => [w, kept(w)])) as object),
-    } as Lines;
+    const lines = Object.fromEntries((['keep', 'above', 'below', 'intercept', 'decided'] as const).map((what) => [what, kept(what)])) as unknown as Lines;
+    const slope = share(`slope:${node}`, mul(reluSlopes(ends).upper, 1));
     const zero = mul(reshape(sum(rows, [0]), [1, n]), 0);
     const name = warm ? nodeArray('p', node) : `begin:${node}`;
     const crownAlpha = add(where(greater(add(upper, lower), 0), constant(1, [], dtype), constant(0, [], dtype)), zero);
-    const begin = warm ? input(name, [features(node), n], dtype) : share(name, crownAlpha);
-    return { node, lines, begin, name, nothing: mul(warm ? begin : crownAlpha, 0) };
+    const begin = warm ? input(name, [count, n], dtype) : share(name, crownAlpha);
+    return { node, lines, sign, slope, ...rowsOfNode, begin, name, nothing: mul(warm ? begin : crownAlpha, 0) };
   });
 
   /** Lower bounds [n, 1] at p, the coefficients at the input, and those at each ReLU's output. */
@@ -164,17 +196,16 @@ export function dualPlan(net: Network, { target, columns: n, iterations, start, 
       const fixed = lines.get(node);
       if (fixed !== undefined) return throughLines(fixed, a, n, 1);
       const index = relus.indexOf(node);
-      const { lines: own } = states[index] as (typeof states)[number];
+      const { lines: own, sign, slope, pick, place } = states[index] as (typeof states)[number];
       const free = p[index] as Tensor;
-      arrived.set(node, a);
-      const positive = relu(a);
-      const negative = sub(a, positive);
-      const slope = add(mul(free, own.keep), own.base);
-      const passed = add(mul(positive, slope), mul(negative, own.upper));
-      return {
-        coefficients: own.sign ? sub(passed, mul(free, own.sign)) : passed,
-        constant: reshape(sum(mul(negative, own.intercept), [0]), [1, n]),
-      };
+      const open = pick(a);
+      arrived.set(node, open);
+      const positive = relu(open);
+      const negative = sub(open, positive);
+      const raised = mul(positive, add(mul(free, own.keep), own.above));
+      const turned = own.below ? add(raised, mul(negative, own.below)) : raised;
+      const move = sign ? sub(turned, mul(free, sign)) : turned;
+      return { coefficients: add(mul(a, slope), place(move)), constant: reshape(sum(mul(negative, own.intercept), [0]), [1, n]) };
     };
     const found = backSubstituteBy(net, parameters, target, reshape(rows, [outputs, n, 1]), through, error?.visit);
     const coefficients = inputRows ? add(found.coefficients, input('input rows', [inputs, n], dtype)) : found.coefficients;
@@ -244,14 +275,15 @@ export function dualPlan(net: Network, { target, columns: n, iterations, start, 
   if (scores) {
     results.point = where(greater(coefficients, 0), box.lower, box.upper);
     results['at point'] = logits(net, parameters, results.point);
-    for (const { node, lines } of states) {
+    for (const { node, lines, pick, slope } of states) {
       const a = arrived.get(node) as Tensor;
       const from = (net.nodes[node] as NetworkNode).inputs[0] as number;
       const layer = net.nodes[from]?.layer;
       const bias = layer?.kind === 'affine' ? layer.bias(weightsOf(net, from, parameters), dtype) : undefined;
       const gap = mul(neg(minimum(a, 0)), lines.intercept);
-      const moved = bias && mul(a, bias);
-      const shift = moved && maximum(mul(moved, lines.upper), mul(moved, sub(lines.upper, 1)));
+      const moved = bias && mul(a, pick(bias));
+      const upper = pick(slope);
+      const shift = moved && maximum(mul(moved, upper), mul(moved, sub(upper, 1)));
       results[nodeArray('gap', node)] = gap;
       results[nodeArray('score', node)] = mul(abs(shift ? sub(shift, gap) : gap), lines.keep);
     }

@@ -14,6 +14,7 @@ import type { Feeds } from '../../runtime/session.js';
 import { dualOf, nodeArray, nonlinearBefore } from './dual-program.js';
 import { type Engine, type Floats, floats, inLanes } from './engine.js';
 import { magnitudes, soundInterval } from './rounding-error.js';
+import { unstableRelus } from './unstable.js';
 
 /** Ends of a box or of a layer's values, of the engine's type. */
 export interface Ends {
@@ -91,6 +92,7 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
       const u = ends.upper[i] as number;
       if (smooth ? l < u : l < 0 && u > 0) open.push(i);
     });
+    const unstable = unstableRelus(engine, net, hidden, before);
     const sides = open.flatMap((neuron) => [
       { neuron, side: 1 },
       { neuron, side: -1 },
@@ -99,10 +101,11 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
     for (let from = 0; from < sides.length; from += most) pieces.push(sides.slice(from, from + most));
     await inLanes(engine, pieces, async (piece) => {
       const columns = piece.length > most / 8 ? most : Math.max(8, most / 8);
-      const dual = dualOf(engine, { target, columns, iterations, start: 'neurons' });
+      const dual = dualOf(engine, { target, columns, iterations, start: 'neurons', unstable: unstable.capacity });
       const at = (j: number) => piece[Math.min(j, piece.length - 1)] as (typeof piece)[number];
       const { bound } = await engine.run(dual, {
         ...regionFeeds(box, hidden, before),
+        ...unstable.feeds,
         neuron: Int32Array.from({ length: columns }, (_, j) => at(j).neuron),
         side: floats(engine, columns).map((_, j) => at(j).side),
         threshold: floats(engine, columns),

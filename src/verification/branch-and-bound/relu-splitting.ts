@@ -7,12 +7,13 @@
  */
 import TinyQueue from 'tinyqueue';
 import { featuresOf } from '../../network/layers/layer.js';
-import type { Network, NetworkNode } from '../../network/network.js';
+import type { NetworkNode } from '../../network/network.js';
 import type { Plan } from '../../runtime/plan.js';
 import { dualOf, nodeArray } from './dual-program.js';
 import { type Engine, type Floats, floats } from './engine.js';
 import { columnsFor, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
 import type { Signs } from './leaf.js';
+import { unstableRelus } from './unstable.js';
 
 /** One row to be shown positive over the box: coefficients·f(x) > threshold. */
 export interface Goal {
@@ -70,39 +71,32 @@ export interface ReluSplittingResult {
 const CANDIDATES = 3;
 const ITERATIONS = 20;
 
-interface Unstable {
-  readonly node: Int32Array;
-  readonly neuron: Int32Array;
-}
-
-function unstableOf({ nodes: layers }: Network, hidden: HiddenBounds): Unstable {
-  const nodes: number[] = [];
-  const neurons: number[] = [];
-  for (const [node, { lower, upper }] of hidden)
-    lower.forEach((l, i) => {
-      if (layers[node]?.layer.kind !== 'relu' || !(l < 0 && (upper[i] as number) > 0)) return;
-      nodes.push(node);
-      neurons.push(i);
-    });
-  return { node: Int32Array.from(nodes), neuron: Int32Array.from(neurons) };
-}
-
 const indexOf = (decision: number): number => (decision < 0 ? ~decision : decision);
 
 export async function splitRelus(engine: Engine, options: ReluSplittingOptions): Promise<ReluSplittingResult> {
   const { network: net } = engine;
   const { box, hidden, goals, memoryBytes, iterations = ITERATIONS } = options;
   const last = net.nodes.length - 1;
-  const { node: nodeOf, neuron: neuronOf } = unstableOf(net, hidden);
-  const count = nodeOf.length;
+  const unstable = unstableRelus(engine, net, hidden);
+  const { count, node: nodeOf, neuron: neuronOf, row: rowOf } = unstable;
   const most = columnsFor(net);
   const inputRows = goals.some(({ inputs }) => inputs !== undefined);
   const inputCount = featuresOf(net.input);
   const planOf = (columns: number, steps: number): Plan =>
-    dualOf(engine, { target: last, columns, iterations: steps, start: 'rows', warm: true, decisions: true, scores: steps > 0, keep: steps > 0, inputRows });
-  const region = regionFeeds(box, hidden);
+    dualOf(engine, {
+      target: last,
+      columns,
+      iterations: steps,
+      start: 'rows',
+      warm: true,
+      decisions: true,
+      scores: steps > 0,
+      keep: steps > 0,
+      inputRows,
+      unstable: unstable.capacity,
+    });
+  const region = { ...regionFeeds(box, hidden), ...unstable.feeds };
   const relus = [...hidden.keys()].filter((node) => (net.nodes[node] as NetworkNode).layer.kind === 'relu');
-  const featuresAt = new Map(relus.map((node) => [node, featuresOf((net.nodes[node] as NetworkNode).layer.output)]));
 
   /** Arrays of one call. Columns beyond the given ones repeat the first. */
   function feedsOf(columns: number, given: readonly Subproblem[]): Record<string, Floats> {
@@ -112,7 +106,7 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
     const p = new Map<number, Floats>();
     const sign = new Map<number, Floats>();
     for (const node of relus) {
-      const size = (featuresAt.get(node) as number) * columns;
+      const size = (unstable.capacity[node] as number) * columns;
       p.set(node, floats(engine, size));
       sign.set(node, floats(engine, size));
       feeds[nodeArray('p', node)] = p.get(node) as Floats;
@@ -129,10 +123,10 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
         rows[k * columns + j] = c;
       });
       threshold[j] = least;
-      for (let i = 0; i < count; i++) (p.get(nodeOf[i] as number) as Floats)[(neuronOf[i] as number) * columns + j] = (alpha[i] as number) / 255;
+      for (let i = 0; i < count; i++) (p.get(nodeOf[i] as number) as Floats)[(rowOf[i] as number) * columns + j] = (alpha[i] as number) / 255;
       decisions.forEach((decision, d) => {
         const i = indexOf(decision);
-        const at = (neuronOf[i] as number) * columns + j;
+        const at = (rowOf[i] as number) * columns + j;
         (p.get(nodeOf[i] as number) as Floats)[at] = beta[d] as number;
         (sign.get(nodeOf[i] as number) as Floats)[at] = decision < 0 ? -1 : 1;
       });
@@ -149,7 +143,7 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
     return given.map((parent, j) => {
       const value = ((outputs.bound as Floats)[j] as number) - (goals[parent.goal] as Goal).threshold;
       const at = (what: 'p' | 'score' | 'gap', i: number) =>
-        (outputs[nodeArray(what, nodeOf[i] as number)] as Floats)[(neuronOf[i] as number) * columns + j] as number;
+        (outputs[nodeArray(what, nodeOf[i] as number)] as Floats)[(rowOf[i] as number) * columns + j] as number;
       const alpha = new Uint8Array(count);
       for (let i = 0; i < count; i++) alpha[i] = Math.round(255 * Math.min(1, at('p', i)));
       const beta = parent.decisions.map((decision) => at('p', indexOf(decision)));

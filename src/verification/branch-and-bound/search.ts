@@ -11,6 +11,7 @@ import { type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';
 import { allowance, endsOf } from './proof.js';
 import { type Goal, splitRelus } from './relu-splitting.js';
+import { unstableRelus } from './unstable.js';
 
 export interface SearchOptions {
   /** Bytes that open subproblems may take. */
@@ -145,7 +146,8 @@ async function openGoals(engine: Engine, box: Ends, hidden: HiddenBounds, rows: 
   const { network: net } = engine;
   const columns = Math.min(columnsFor(net), 2 ** Math.max(3, Math.ceil(Math.log2(rows.length))));
   const inputRows = rows.some(({ inputs }) => inputs !== undefined);
-  const plan = dualOf(engine, { target: net.nodes.length - 1, columns, iterations: ROOT_ITERATIONS, start: 'rows', inputRows });
+  const unstable = unstableRelus(engine, net, hidden);
+  const plan = dualOf(engine, { target: net.nodes.length - 1, columns, iterations: ROOT_ITERATIONS, start: 'rows', inputRows, unstable: unstable.capacity });
   // What the time does not suffice for stays open.
   const best = new Map<number, { row: Row; value: number }>();
   for (const row of rows) if (!best.has(row.polytope)) best.set(row.polytope, { row, value: Number.NEGATIVE_INFINITY });
@@ -163,7 +165,13 @@ async function openGoals(engine: Engine, box: Ends, hidden: HiddenBounds, rows: 
       });
       threshold[j] = least;
     });
-    const { bound } = await engine.run(plan, { ...regionFeeds(box, hidden), rows: given, threshold, ...(inputRows && { 'input rows': overInputs }) });
+    const { bound } = await engine.run(plan, {
+      ...regionFeeds(box, hidden),
+      ...unstable.feeds,
+      rows: given,
+      threshold,
+      ...(inputRows && { 'input rows': overInputs }),
+    });
     piece.forEach((row, j) => {
       const value = ((bound as Floats)[j] as number) - row.threshold;
       // A bound above the value at the centre is none: arithmetic overflowed.
