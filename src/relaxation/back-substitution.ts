@@ -33,8 +33,10 @@ export function backSubstitute(net: Network, parameters: Parameters, node: numbe
 /** A lower bound of rows a of an activation's output, [features, count · batch], as rows of its input. */
 export function throughLines({ lower, lowerIntercept, upper, intercept }: Slopes, a: Tensor, count: number, batch: number): ReturnType<NonlinearStep> {
   const features = a.shape[0] as number;
-  const wide = (t: Tensor) => (t.shape.length === 3 ? t : reshape(t, [features, 1, batch]));
-  const cube = reshape(a, [features, count, batch]);
+  // One box for all rows: as in `concretize`.
+  const flat = batch === 1 && lower.shape.length === 2;
+  const wide = (t: Tensor) => (flat || t.shape.length === 3 ? t : reshape(t, [features, 1, batch]));
+  const cube = flat ? a : reshape(a, [features, count, batch]);
   const positive = relu(cube);
   const negative = sub(cube, positive);
   const lowered = add(mul(positive, wide(lower)), mul(negative, wide(upper)));
@@ -92,8 +94,9 @@ export function backSubstituteBy(
 export function concretize({ coefficients, constant }: LinearBound, { lower, upper }: Bounds): Tensor {
   const [features, batch] = lower.shape as [number, number];
   const rows = (coefficients.shape[1] as number) / batch;
-  const cube = reshape(coefficients, [features, rows, batch]);
-  const wide = (t: Tensor) => reshape(mul(t, 0.5), [features, 1, batch]);
+  // One box for all rows is broadcast along them: with a last axis of one, runtimes would do it number by number.
+  const cube = batch === 1 ? coefficients : reshape(coefficients, [features, rows, batch]);
+  const wide = (t: Tensor) => (batch === 1 ? mul(t, 0.5) : reshape(mul(t, 0.5), [features, 1, batch]));
   const terms = sub(mul(cube, wide(add(lower, upper))), mul(abs(cube), wide(sub(upper, lower))));
   const value = reshape(sum(terms, [0]), [1, rows * batch]);
   return reshape(constant === undefined ? value : add(value, constant), [rows, batch]);

@@ -57,8 +57,8 @@ export function errorOf(net: Network, sizes: (node: number) => Tensor, count: nu
   return {
     visit(node: number, a: Tensor): void {
       const features = a.shape[0] as number;
-      const size = reshape(sizes(node), [features, 1, batch]);
-      const terms = mul(reshape(abs(a), [features, count, batch]), mul(size, factor(net, node, a)));
+      const size = mul(sizes(node), factor(net, node, a));
+      const terms = batch === 1 ? mul(abs(a), size) : mul(reshape(abs(a), [features, count, batch]), reshape(size, [features, 1, batch]));
       const error = reshape(sum(terms, [0]), [1, count * batch]);
       sumOf = sumOf === undefined ? error : add(sumOf, error);
     },
