@@ -45,7 +45,7 @@ export const makeVerifyCommand: MakeCommand = (io) =>
     .option('--memory <megabytes>', 'memory that may be used for open subproblems (default: a part of what is free)')
     .option('--threads <count>', 'worker threads (default: available cores)')
     .option('--device <name>', `where programs run (${DEVICE_CHOICES.join('|')}; default: cpu), see \`tautnet devices\``)
-    .option('--sound', 'bounds with outward rounding only: proofs that hold for adversarially chosen weights too')
+    .option('--sound', 'bounds in float64 less a bound of all their rounding errors: proofs that hold for adversarially chosen weights too')
     .option('--seed <count>', 'seed of the attack (default: 0)')
     .option('--json', 'print one JSON object instead')
     .option('--results <file>', "write the verdict and the counterexample to a file, as the verification competition's tools do")
