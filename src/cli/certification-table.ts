@@ -6,13 +6,16 @@ import { aligned } from './aligned.js';
 export function certificationTable(report: Omit<CertificationReport, 'verdicts'>, title: string): string {
   const { images, epsilon, stages, seconds } = report;
   const accuracies = (['natural', 'certified', 'adversarial'] as const).map((name) => [name, percent(report[name]), `${Math.round(report[name] * images)}`]);
-  const rows = stageNames.map((name) => {
-    const { images: entered, certified, falsified, seconds: time, skipped } = stages[name];
+  const made = stageNames.flatMap((name): (readonly [name: string, stage: StageReport])[] => {
+    const stage = stages[name];
+    return stage === undefined ? [] : [[name, stage]];
+  });
+  const rows = made.map(([name, { images: entered, certified, falsified, seconds: time, skipped }]) => {
     return skipped === undefined ? [name, `${entered}`, `${certified}`, `${falsified}`, duration(time)] : [name, 'left out', '', '', ''];
   });
-  const count = (pick: (stage: StageReport) => number): number => stageNames.reduce((sum, name) => sum + pick(stages[name]), 0);
+  const count = (pick: (stage: StageReport) => number): number => made.reduce((sum, [, stage]) => sum + pick(stage), 0);
   const [certified, falsified] = [count((stage) => stage.certified), count((stage) => stage.falsified)];
-  const reasons = stageNames.flatMap((name) => (stages[name].skipped === undefined ? [] : [`${name} left out: ${stages[name].skipped}`]));
+  const reasons = made.flatMap(([name, { skipped }]) => (skipped === undefined ? [] : [`${name} left out: ${skipped}`]));
   return [
     `${title}, ε = ${epsilon}, ${images} test images`,
     '',

@@ -2,22 +2,27 @@
 import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
-import type { Dataset } from '../data/dataset.js';
+import type { Dataset, Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
 import { UsageError } from '../experiment/errors.js';
 import type { Settings } from '../experiment/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
+import { VERSION } from '../experiment/version.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
+import type { ParameterArrays } from '../network/parameters.js';
 import { DEVICE_CHOICES } from '../runtime/device.js';
 import { chooseDevice } from '../runtime/devices.js';
 import { certify } from '../verification/cascade.js';
 import { type CertificateFiles, certificateFiles, writeCertificate } from '../verification/certificate.js';
+import { fingerprintOf, type JournalIdentity, openJournal } from '../verification/certification-journal.js';
+import { MEMORY } from '../verification/complete-search.js';
+import { IMAGE_SECONDS } from '../verification/complete-stage.js';
 import { certificationProgress } from './certification-progress.js';
 import { certificationTable } from './certification-table.js';
 import type { Io, MakeCommand } from './command.js';
 import { fetchProgress } from './download-progress.js';
-import { setting, wholeNumber } from './flag-values.js';
+import { positiveNumber, setting, wholeNumber } from './flag-values.js';
 
 /** As Commander gives them: text where an option takes a value. */
 interface CertifyFlags {
@@ -33,6 +38,9 @@ interface CertifyFlags {
   readonly attackSteps?: string;
   readonly attackRestarts?: string;
   readonly seed?: string;
+  readonly complete?: boolean;
+  readonly timeoutPerImage?: string;
+  readonly memory?: string;
 }
 
 export const makeCertifyCommand: MakeCommand = (io) =>
@@ -45,6 +53,9 @@ export const makeCertifyCommand: MakeCommand = (io) =>
     .option('--attack-steps <count>', 'gradient steps of the attack (default: 40)')
     .option('--attack-restarts <count>', 'random starts of the attack for each image (default: 3)')
     .option('--seed <count>', "seed of the attack's random starts (default: 0)")
+    .option('--complete', 'decide what is left by branch and bound, one image after the other; goes on where an earlier certification stopped')
+    .option('--timeout-per-image <seconds>', `how long --complete may take for an image (default: ${IMAGE_SECONDS})`)
+    .option('--memory <megabytes>', `memory that --complete may use for open subproblems (default: ${MEMORY / 2 ** 20})`)
     .option('--clip-box', 'cut the ball to the pixel range [0, 1] (default: as the run)')
     .option('--no-clip-box', 'do not')
     .option('--data-dir <path>', 'folder with the files of the data set')
@@ -62,6 +73,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     threads: setting('threads', flags.threads, '--threads'),
     seed: setting('seed', flags.seed, '--seed'),
   };
+  const limits = searchLimits(flags);
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   // What can be refused without reading the network is refused before it.
   setting('dataset', flags.dataset, '--dataset');
@@ -82,20 +94,49 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
 
   const progress = certificationProgress(io.stderr);
   const options = { epsilon, clipBox: flags.clipBox ?? trainedFor.clipBox ?? true, attack: { steps, restarts }, device, ...rest };
+  const certified = { network, parameters: trained.parameters, split: dataset.test };
+  const journal = limits && openJournal(journalFile(files), identityOf(certified, options, limits, `${path} on ${name}, ε = ${epsilon}`));
   const report = await certify({
-    network,
-    parameters: trained.parameters,
-    split: dataset.test,
+    ...certified,
     ...options,
+    ...(limits && { complete: { secondsPerImage: limits.seconds, memoryBytes: limits.bytes, store: journal } }),
     signal: io.signal,
     progress: (state) => progress.update(state),
-  }).finally(() => progress.stop());
+  }).finally(() => {
+    progress.stop();
+    journal?.close();
+  });
 
   const { verdicts, ...result } = report;
   io.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : certificationTable(report, `${path}: ${network.name} on ${name}`));
   const about = { dataset: name, network: network.name, 'clip-box': String(options.clipBox) };
   await writeCertificate(files, { verdicts, epsilon }, featuresOf(network.input), about);
+  // What is undecided may be gone on with, given more time.
+  journal?.end(verdicts);
   io.stderr.write(`verdicts in ${files.verdicts}, counterexamples in ${files.counterexamples}\n`);
+}
+
+/** What branch and bound may take for an image; undefined without --complete. @throws UsageError for limits without it */
+function searchLimits({ complete, timeoutPerImage, memory }: CertifyFlags): JournalIdentity['limits'] | undefined {
+  const seconds = positiveNumber('timeout-per-image', timeoutPerImage) ?? IMAGE_SECONDS;
+  const bytes = (wholeNumber('memory', memory) ?? MEMORY / 2 ** 20) * 2 ** 20;
+  if (complete) return { seconds, bytes };
+  const idle = timeoutPerImage !== undefined ? '--timeout-per-image' : memory !== undefined ? '--memory' : undefined;
+  if (idle !== undefined) throw new UsageError(`${idle}: expected --complete beside it, whose search it limits; add --complete`);
+  return undefined;
+}
+
+/** `certificate.jsonl` → `certificate.journal.jsonl`. */
+const journalFile = ({ verdicts }: CertificateFiles): string => `${verdicts.replace(/\.jsonl$/, '')}.journal.jsonl`;
+
+function identityOf(
+  { network, parameters, split }: { network: Network; parameters: ParameterArrays; split: Split },
+  { epsilon, clipBox }: { epsilon: number; clipBox: boolean },
+  limits: JournalIdentity['limits'],
+  about: string,
+): JournalIdentity {
+  const fingerprint = fingerprintOf(network, parameters, split, { epsilon, clip: clipBox }, VERSION);
+  return { fingerprint, about, limits, features: featuresOf(network.input) };
 }
 
 /** A setting from its flag or from what was certified. @throws UsageError if neither has it */

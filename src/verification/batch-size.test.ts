@@ -5,12 +5,12 @@ import { joinLayer, reluLayer } from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
 import { INPUT, network } from '../network/network.js';
 import { batchFor, largestBatch, whySkipped } from './batch-size.js';
-import { stageNames } from './verdict.js';
+import { batchStages } from './verdict.js';
 
 describe('batch sizes', () => {
   test('are at least one image for every architecture and stage, fewer for larger networks', () => {
-    const size = (name: (typeof architectureNames)[number], stage: (typeof stageNames)[number]) => largestBatch(architecture(name, [3, 64, 64], 200), stage);
-    for (const stage of stageNames) {
+    const size = (name: (typeof architectureNames)[number], stage: (typeof batchStages)[number]) => largestBatch(architecture(name, [3, 64, 64], 200), stage);
+    for (const stage of batchStages) {
       for (const name of architectureNames) expect(size(name, stage)).toBeGreaterThanOrEqual(1);
       expect(size('cnn7', stage)).toBeLessThanOrEqual(size('cnn3', stage));
     }

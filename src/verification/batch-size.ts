@@ -4,7 +4,7 @@
  */
 import { featuresOf } from '../network/layers/layer.js';
 import { isChain, type Network } from '../network/network.js';
-import type { StageName } from './verdict.js';
+import type { BatchStage } from './verdict.js';
 
 /** Floats of an array over the widest layer that one program call may make. */
 const FLOATS = 2 ** 22;
@@ -13,7 +13,7 @@ const CROWN_SQUARES = 2 ** 31;
 /** Floats of the dense coefficients of one image, above which CROWN of networks that are no chains is left out. */
 const DENSE_FLOATS = 2 ** 27;
 
-const LARGEST: Readonly<Record<StageName, number>> = { natural: 256, ibp: 256, 'crown-ibp': 64, crown: 32, attack: 128 };
+const LARGEST: Readonly<Record<BatchStage, number>> = { natural: 256, ibp: 256, 'crown-ibp': 64, crown: 32, attack: 128 };
 
 export const widestLayer = ({ input, nodes }: Network): number => Math.max(featuresOf(input), ...nodes.map(({ layer }) => featuresOf(layer.output)));
 
@@ -21,7 +21,7 @@ const powerBelow = (n: number): number => 2 ** Math.floor(Math.log2(Math.max(1, 
 const powerAbove = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
 
 /** The largest batch of a stage. */
-export function largestBatch(net: Network, stage: StageName): number {
+export function largestBatch(net: Network, stage: BatchStage): number {
   const widest = widestLayer(net);
   const within = (floats: number): number => Math.min(LARGEST[stage], powerBelow(floats));
   if (stage === 'crown-ibp') return within(FLOATS / (widest * (net.classes - 1)));
@@ -33,7 +33,7 @@ export function largestBatch(net: Network, stage: StageName): number {
 export const batchFor = (largest: number, count: number): number => Math.min(largest, powerAbove(count / 4));
 
 /** Why a stage cannot be run on a network; undefined if it can. */
-export function whySkipped(net: Network, stage: StageName): string | undefined {
+export function whySkipped(net: Network, stage: BatchStage): string | undefined {
   const dense = 2 * widestLayer(net) ** 2;
   if (stage !== 'crown' || isChain(net) || dense <= DENSE_FLOATS) return undefined;
   return `dense back-substitution of ${widestLayer(net)} neurons needs too much memory`;

@@ -1,10 +1,12 @@
 /**
  * The certification cascade: proofs and counterexamples for the images of a split, cheapest first; an image leaves when it is decided.
  *
- *   natural error → IBP → CROWN-IBP → CROWN → PGD on what no bound certifies
+ *   natural error → IBP → CROWN-IBP → CROWN → PGD on what no bound certifies → if asked for, branch and bound on what is left
  *
  * A certified image needs no attack, so adversarial accuracy counts it as robust. Batches of a stage run in parallel on a pool of
- * one-thread workers; verdicts depend neither on the number of threads nor, but for the last bits of bounds, on batch sizes.
+ * one-thread workers; verdicts depend neither on the number of threads nor, but for the last bits of bounds, on batch sizes. Branch and
+ * bound takes one image after the other, each for a limited time: what it leaves undecided, and which counterexample it finds, depends on
+ * the machine.
  */
 import type { Split } from '../data/dataset.js';
 import { featuresOf } from '../network/layers/layer.js';
@@ -15,11 +17,22 @@ import { createPool, type Pool } from '../runtime/pool.js';
 import { keyOf } from '../runtime/random.js';
 import { attackOnce } from './attack-stage.js';
 import { batchFor, largestBatch, whySkipped } from './batch-size.js';
-import { lowerBounds } from './bound-stage.js';
+import { lowerBounds, type MarginBounds } from './bound-stage.js';
+import { createCompleteStage, type ImageProgress } from './complete-stage.js';
 import { createEvaluation, type Evaluation, paddedBatch } from './evaluation.js';
 import { type Answer, answers } from './forward-stage.js';
 import { isProof } from './rounding.js';
-import { accuraciesOf, type BoundStage, boundStages, type CertificationReport, type StageName, type StageReport, stageNames, type Verdict } from './verdict.js';
+import {
+  accuraciesOf,
+  type BatchStage,
+  type BoundStage,
+  boundStages,
+  type CertificationReport,
+  type StageName,
+  type StageReport,
+  stageNames,
+  type Verdict,
+} from './verdict.js';
 
 /** How far a certification is; called after each batch. */
 export interface CertificationProgress {
@@ -30,6 +43,24 @@ export interface CertificationProgress {
   /** Images decided so far, in all stages. */
   readonly certified: number;
   readonly falsified: number;
+  /** Of branch and bound: images that it had to leave, images in all, and where it is with the present one. */
+  readonly search?: { readonly undecided: number; readonly images: number; readonly current?: ImageProgress };
+}
+
+/** Verdicts that outlive their process: those of earlier processes, and where each new one goes at once. */
+export interface VerdictStore {
+  readonly known: ReadonlyMap<number, Verdict>;
+  append(verdict: Verdict): void;
+}
+
+/** Branch and bound on what all other stages leave open. */
+export interface CompleteOptions {
+  /** Wall clock for each image (default 60). */
+  readonly secondsPerImage?: number;
+  /** Bytes that open subproblems of an image may take (default 2 GiB). */
+  readonly memoryBytes?: number;
+  /** Images that it knows of are not searched again. */
+  readonly store?: VerdictStore;
 }
 
 export interface CertificationOptions {
@@ -57,7 +88,9 @@ export interface CertificationOptions {
   /** Workers to use instead of own ones; left open. */
   readonly pool?: Pool;
   /** Largest batches, where they should differ from what suits the network. */
-  readonly batchSizes?: Readonly<Partial<Record<StageName, number>>>;
+  readonly batchSizes?: Readonly<Partial<Record<BatchStage, number>>>;
+  /** Decides what is left by branch and bound (default: not). */
+  readonly complete?: CompleteOptions;
   readonly progress?: (progress: CertificationProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -73,7 +106,7 @@ export async function certify(options: CertificationOptions): Promise<Certificat
   const pool = options.pool ?? createPool(options.threads, options.device);
   try {
     const evaluation = createEvaluation(network, parameters, split, { epsilon, clip }, pool, signal);
-    const { verdicts, stages } = await cascade(evaluation, options);
+    const { verdicts, stages } = await cascade(evaluation, options, pool);
     return { ...accuraciesOf(verdicts), images: verdicts.length, epsilon, stages, seconds: secondsSince(started), verdicts };
   } finally {
     if (options.pool === undefined) await pool.close();
@@ -83,11 +116,13 @@ export async function certify(options: CertificationOptions): Promise<Certificat
 const secondsSince = (start: number): number => (performance.now() - start) / 1000;
 
 /** The stages one after another. */
-async function cascade(evaluation: Evaluation, options: CertificationOptions): Promise<Pick<CertificationReport, 'verdicts' | 'stages'>> {
+async function cascade(evaluation: Evaluation, options: CertificationOptions, pool: Pool): Promise<Pick<CertificationReport, 'verdicts' | 'stages'>> {
   const { split, network, each } = evaluation;
   const count = options.limit ?? split.count;
   const verdicts = new Array<Verdict | undefined>(count);
   const bounds = new Float64Array(count).fill(Number.NEGATIVE_INFINITY);
+  /** The best bound of each margin, for a search that needs not prove again what is proved. */
+  const margins = new Map<number, Float32Array>();
   const atImage = new Array<Answer>(count);
   const stages: Partial<Record<StageName, StageReport>> = {};
   const decided = { certified: 0, falsified: 0 };
@@ -95,11 +130,18 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions): P
   const decide = (verdict: Exclude<Verdict, { verdict: 'undecided' }>): void => {
     verdicts[verdict.image] = verdict;
     decided[verdict.verdict]++;
+    margins.delete(verdict.image);
   };
   const open = (): number[] => Array.from({ length: count }, (_, image) => image).filter((image) => verdicts[image] === undefined);
 
+  /** What a stage that began at `started`, with so many images and verdicts, has done. */
+  const reportOf = (images: number, before: typeof decided, started: number): StageReport => {
+    const found = { certified: decided.certified - before.certified, falsified: decided.falsified - before.falsified };
+    return { images, ...found, seconds: secondsSince(started) };
+  };
+
   /** Sends all open images through `work`, `passes` times. */
-  const stage = async (name: StageName, work: (images: readonly number[], batch: number, pass: number) => Promise<void>, passes = 1): Promise<void> => {
+  const stage = async (name: BatchStage, work: (images: readonly number[], batch: number, pass: number) => Promise<void>, passes = 1): Promise<void> => {
     const entered = open().length;
     const before = { ...decided };
     const started = performance.now();
@@ -115,9 +157,7 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions): P
         options.progress?.({ stage: name, done, total, ...decided });
       });
     }
-    const { certified, falsified } = decided;
-    const found = { certified: certified - before.certified, falsified: falsified - before.falsified };
-    stages[name] = { images: entered, ...found, seconds: secondsSince(started), ...(skipped !== undefined && { skipped }) };
+    stages[name] = { ...reportOf(entered, before, started), ...(skipped !== undefined && { skipped }) };
   };
 
   await stage('natural', async (images, batch) => {
@@ -137,8 +177,12 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions): P
     stage(name, async (images, batch) => {
       const found = await lowerBounds(evaluation, name, images, batch);
       images.forEach((image, row) => {
-        const bound = found[row] as number;
+        const { margins: own, smallest: bound } = found[row] as MarginBounds;
         const { margin, scale } = atImage[image] as Answer;
+        if (options.complete) {
+          const known = margins.get(image);
+          margins.set(image, known === undefined ? own : own.map((value, j) => Math.max(value, known[j] as number)));
+        }
         bounds[image] = Math.max(bounds[image] as number, Math.min(bound, margin));
         if (isProof(bound, margin, scale)) decide({ image, label: labelOf(image), verdict: 'certified', stage: name, margin: bound });
       });
@@ -153,14 +197,39 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions): P
   };
   await stage('attack', attack, restarts);
 
+  const search = async ({ store, ...limits }: CompleteOptions): Promise<void> => {
+    const images = open();
+    const before = { ...decided };
+    const started = performance.now();
+    const { parameters, seed, signal } = options;
+    const judge = createCompleteStage(evaluation, { ...limits, parameters, seed, signal, pool });
+    let undecided = 0;
+    for (const [done, image] of images.entries()) {
+      const report = (done: number, current?: ImageProgress) =>
+        options.progress?.({ stage: 'branch-and-bound', done, total: images.length, ...decided, search: { undecided, images: count, current } });
+      const known = store?.known.get(image);
+      const verdict = known ?? (await judge(image, margins.get(image), (current) => report(done, current)));
+      if (known === undefined) store?.append(verdict);
+      if (verdict.verdict !== 'undecided') decide(verdict);
+      else {
+        undecided++;
+        bounds[image] = Math.max(bounds[image] as number, verdict.margin);
+      }
+      report(done + 1);
+    }
+    stages['branch-and-bound'] = reportOf(images.length, before, started);
+  };
+  if (options.complete) await search(options.complete);
+
   const judged = Array.from(
     verdicts,
     (verdict, image): Verdict => verdict ?? { image, label: labelOf(image), verdict: 'undecided', stage: null, margin: bounds[image] as number },
   );
-  return { verdicts: judged, stages: Object.fromEntries(stageNames.map((name) => [name, stages[name]])) as CertificationReport['stages'] };
+  const present = stageNames.filter((name) => stages[name] !== undefined);
+  return { verdicts: judged, stages: Object.fromEntries(present.map((name) => [name, stages[name]])) as CertificationReport['stages'] };
 }
 
-function checkOptions({ network, parameters, split, epsilon, limit, attack = {}, batchSizes = {} }: CertificationOptions): void {
+function checkOptions({ network, parameters, split, epsilon, limit, attack = {}, batchSizes = {}, complete = {} }: CertificationOptions): void {
   const refuse = (expected: string, got: unknown): never => {
     throw new RangeError(`certify: expected ${expected}, got ${got}`);
   };
@@ -172,6 +241,8 @@ function checkOptions({ network, parameters, split, epsilon, limit, attack = {},
   const counts = { limit, 'attack steps': attack.steps, 'attack restarts': attack.restarts, ...batchSizes };
   for (const [name, value] of Object.entries(counts))
     if (value !== undefined && !(Number.isInteger(value) && value >= 1)) refuse(`${name} to be an integer ≥ 1`, value);
+  for (const [name, value] of Object.entries({ 'seconds per image': complete.secondsPerImage, 'bytes of memory': complete.memoryBytes }))
+    if (value !== undefined && !(value > 0)) refuse(`${name} to be above 0`, value);
   if (limit !== undefined && limit > split.count) refuse(`at most ${split.count} images, all there are`, limit);
   const strange = split.labels.subarray(0, limit ?? split.count).find((label: number) => label < 0 || label >= network.classes);
   if (strange !== undefined) refuse(`labels from 0 to ${network.classes - 1}, the network's classes`, strange);

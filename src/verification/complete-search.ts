@@ -39,7 +39,7 @@ export interface CompleteSearchResult {
 export type CompleteSearch = (polytopes: readonly Polytope[], options: CompleteSearchOptions) => Promise<CompleteSearchResult>;
 
 /** Bytes for open subproblems, where the caller says nothing. */
-const MEMORY = 2 ** 31;
+export const MEMORY = 2 ** 31;
 /** Milliseconds after the first attack beside the search; then twice as many each time. */
 const FIRST_PAUSE = 1000;
 /** Attacks rest at least so many times as long as they took: what the search does is worth more. */

@@ -8,8 +8,12 @@
 export const boundStages = ['ibp', 'crown-ibp', 'crown'] as const;
 export type BoundStage = (typeof boundStages)[number];
 
-/** Stages in the order in which images pass them. */
-export const stageNames = ['natural', ...boundStages, 'attack'] as const;
+/** Stages that take images in batches. */
+export const batchStages = ['natural', ...boundStages, 'attack'] as const;
+export type BatchStage = (typeof batchStages)[number];
+
+/** Stages in the order in which images pass them; the last, image by image, where it is asked for. */
+export const stageNames = [...batchStages, 'branch-and-bound'] as const;
 export type StageName = (typeof stageNames)[number];
 
 interface Judged {
@@ -21,15 +25,18 @@ interface Judged {
 /** No input in the ball changes the answer. */
 export interface Certified extends Judged {
   readonly verdict: 'certified';
-  readonly stage: BoundStage;
-  /** Proven lower bound of min over x' in the ball and j ≠ y of f_y(x') − f_j(x'), greater than 0. */
+  readonly stage: BoundStage | 'branch-and-bound';
+  /**
+   * Proven lower bound of min over x' in the ball and j ≠ y of f_y(x') − f_j(x'), greater than 0. Branch and bound proves that the margin is
+   * positive, not how large it is.
+   */
   readonly margin: number;
 }
 
 /** An input in the ball, perhaps the image itself, is not given the label. */
 export interface Falsified extends Judged {
   readonly verdict: 'falsified';
-  readonly stage: 'natural' | 'attack';
+  readonly stage: 'natural' | 'attack' | 'branch-and-bound';
   /** Margin at the counterexample by a plain forward pass, at most 0. */
   readonly margin: number;
   /** [features], inside the ball. */
@@ -72,7 +79,7 @@ export interface CertificationReport extends Accuracies {
   readonly images: number;
   /** Radius of the ball in pixels of [0, 1]. */
   readonly epsilon: number;
-  readonly stages: Readonly<Record<StageName, StageReport>>;
+  readonly stages: Readonly<Record<BatchStage, StageReport> & Partial<Record<'branch-and-bound', StageReport>>>;
   /** Wall clock of everything. */
   readonly seconds: number;
   /** One for each image, in the order of the images. */
