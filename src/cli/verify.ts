@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
-import { readVerificationTask } from '../experiment/verification-task.js';
+import { readRobustnessTask, readVerificationTask, type VerificationTask } from '../experiment/verification-task.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { encodeCounterexample } from '../formats/counterexample.js';
 import { DEVICE_CHOICES } from '../runtime/device.js';
@@ -23,6 +23,11 @@ interface VerifyFlags {
   readonly seed?: string;
   readonly json?: boolean;
   readonly results?: string;
+  readonly dataset?: string;
+  readonly index?: string;
+  readonly epsilon?: string;
+  readonly clipBox?: boolean;
+  readonly dataDir?: string;
 }
 
 const EXIT_CODES: Readonly<Record<Verification['verdict'], number>> = { unsat: 0, sat: 1, timeout: 3, unknown: 4 };
@@ -38,9 +43,15 @@ Exit codes: 0 unsat, 1 sat, 2 bad input, 3 timeout, 4 unknown, 5 could not be do
 
 export const makeVerifyCommand: MakeCommand = (io) =>
   new Command('verify')
-    .description('decide a property (VNN-LIB) of a network: a proof or a counterexample')
+    .description('decide a property (VNN-LIB) of a network, or its robustness at one image: a proof or a counterexample')
     .argument('<network>', 'an ONNX file (.onnx, .onnx.gz), or the folder of a finished run')
-    .argument('<property>', 'a VNN-LIB file (.vnnlib, .vnnlib.gz)')
+    .argument('[property]', 'a VNN-LIB file (.vnnlib, .vnnlib.gz); left out with --index')
+    .option('--index <number>', 'instead of a property: that the label of this test image, from 0, is kept in the ball around it')
+    .option('--dataset <name>', 'data set of --index (default: that of the run)')
+    .option('--epsilon <number>', 'radius ε of the ball, in pixel units of [0, 1] (default: that of the run)')
+    .option('--clip-box', 'cut the ball to the pixel range [0, 1] (default: as the run)')
+    .option('--no-clip-box', 'do not')
+    .option('--data-dir <path>', 'folder with the files of the data set')
     .option('--timeout <seconds>', 'give up after this long (default: never)')
     .option('--memory <megabytes>', 'memory that may be used for open subproblems (default: a part of what is free)')
     .option('--threads <count>', 'worker threads (default: available cores)')
@@ -50,9 +61,9 @@ export const makeVerifyCommand: MakeCommand = (io) =>
     .option('--json', 'print one JSON object instead')
     .option('--results <file>', "write the verdict and the counterexample to a file, as the verification competition's tools do")
     .addHelpText('after', AFTER_HELP)
-    .action((network: string, property: string, flags: VerifyFlags) => verifyProperty(network, property, flags, io));
+    .action((network: string, property: string | undefined, flags: VerifyFlags) => verifyProperty(network, property, flags, io));
 
-async function verifyProperty(networkPath: string, propertyPath: string, flags: VerifyFlags, io: Io): Promise<never> {
+async function verifyProperty(networkPath: string, propertyPath: string | undefined, flags: VerifyFlags, io: Io): Promise<never> {
   try {
     const answer = await answerOf(networkPath, propertyPath, flags, io);
     throw new ExitWith(EXIT_CODES[answer.verdict]);
@@ -62,7 +73,7 @@ async function verifyProperty(networkPath: string, propertyPath: string, flags: 
   }
 }
 
-async function answerOf(networkPath: string, propertyPath: string, flags: VerifyFlags, io: Io): Promise<Verification> {
+async function answerOf(networkPath: string, propertyPath: string | undefined, flags: VerifyFlags, io: Io): Promise<Verification> {
   const started = performance.now();
   const megabytes = wholeNumber('memory', flags.memory);
   const timeout = positiveNumber('timeout', flags.timeout);
@@ -73,8 +84,9 @@ async function answerOf(networkPath: string, propertyPath: string, flags: Verify
     ...(megabytes !== undefined && { memoryBytes: megabytes * 2 ** 20 }),
   };
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
-  if (flags.results !== undefined) await checkResults(flags.results, [networkPath, propertyPath]);
-  const { network, parameters, property, model } = await readVerificationTask(networkPath, propertyPath);
+  const task = taskOf(networkPath, propertyPath, flags, io);
+  if (flags.results !== undefined) await checkResults(flags.results, [networkPath, ...(propertyPath === undefined ? [] : [propertyPath])]);
+  const { network, parameters, property, model } = await task();
   const progress = verificationProgress(io.stderr);
   try {
     const device = await chooseDevice(wanted);
@@ -99,6 +111,28 @@ async function answerOf(networkPath: string, propertyPath: string, flags: Verify
   } finally {
     await model.close();
   }
+}
+
+/** What is to be read: a property's file, or one image's ball. @throws UsageError for neither or both, before anything is read */
+function taskOf(networkPath: string, propertyPath: string | undefined, flags: VerifyFlags, io: Io): () => Promise<VerificationTask> {
+  const { index, dataset, epsilon, dataDir, clipBox } = flags;
+  if (index === undefined) {
+    const idle = Object.entries({ '--dataset': dataset, '--epsilon': epsilon, '--data-dir': dataDir }).find(([, value]) => value !== undefined);
+    if (idle) throw new UsageError(`${idle[0]}: expected --index beside it, the number of a test image; add --index`);
+    if (propertyPath === undefined) throw new UsageError('verify: expected a VNN-LIB file, or --index with the number of a test image, got neither');
+    return () => readVerificationTask(networkPath, propertyPath);
+  }
+  if (propertyPath !== undefined) throw new UsageError(`--index: expected no property beside it, got ${propertyPath}; leave out one of them`);
+  if (!/^\d{1,9}$/.test(index)) throw new UsageError(`--index: expected the number of a test image, from 0, got "${index}"`);
+  const choice = {
+    index: Number(index),
+    dataset: setting('dataset', dataset, '--dataset'),
+    epsilon: setting('epsilon', epsilon, '--epsilon'),
+    dataDir: setting('dataDir', dataDir, '--data-dir'),
+    clipBox,
+    signal: io.signal,
+  };
+  return () => readRobustnessTask(networkPath, choice);
 }
 
 /** The competition's form: the verdict, and below `sat` the counterexample. */

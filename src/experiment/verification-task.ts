@@ -1,5 +1,6 @@
 /** What `verify` is given, read and checked: a network, the model that it was read from, and a property over them. */
 import { readFile } from 'node:fs/promises';
+import { datasetNamed } from '../data/datasets.js';
 import { FileError, toFileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
 import { readVnnlib } from '../formats/vnnlib.js';
@@ -7,8 +8,10 @@ import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
 import { type Model, openModel } from '../runtime/model.js';
+import { paddedBatch } from '../verification/evaluation.js';
 import type { Property } from '../verification/property.js';
 import { propertyFor } from '../verification/property-from-vnnlib.js';
+import { robustnessProperty } from '../verification/robustness-property.js';
 import { UsageError } from './errors.js';
 import { trainedNetwork } from './trained-network.js';
 
@@ -20,19 +23,67 @@ export interface VerificationTask {
   readonly model: Model;
 }
 
+/** One image of a data set's test split, and the ball around it. */
+export interface ImageChoice {
+  /** Default: that of the run. */
+  readonly dataset?: string;
+  /** Radius ε in pixels (default: that of the run). */
+  readonly epsilon?: number;
+  readonly index: number;
+  readonly clipBox?: boolean;
+  readonly dataDir?: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Reads a model and makes the property that no image of the ball around one test image is given another label than the image's.
+ * @throws UsageError, one line, for what is missing or does not fit
+ */
+export async function readRobustnessTask(modelPath: string, choice: ImageChoice): Promise<VerificationTask> {
+  return reading(async () => {
+    const { network, parameters, file, trainedFor } = await trainedNetwork(modelPath);
+    const { dataset = trainedFor.dataset, index } = choice;
+    const epsilon = choice.epsilon ?? (trainedFor.epsilon === undefined ? undefined : Number(trainedFor.epsilon));
+    if (dataset === undefined) throw new UsageError(`--dataset: expected a value, got none, and ${modelPath} does not say; give --dataset`);
+    if (epsilon === undefined) throw new UsageError(`--epsilon: expected a value, got none, and ${modelPath} does not say; give --epsilon`);
+    if (!(epsilon > 0 && epsilon <= 1)) throw new UsageError(`${modelPath}: expected an ε in (0, 1], in pixels, got ${trainedFor.epsilon}; give --epsilon`);
+    const definition = datasetNamed(dataset as Parameters<typeof datasetNamed>[0]);
+    const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
+    if (sizes.inputs !== featuresOf(definition.shape) || sizes.outputs !== definition.classes)
+      throw new UsageError(
+        `${modelPath}: expected a network on the ${featuresOf(definition.shape)} pixels and ${definition.classes} classes of ${dataset}, got ${sizes.inputs} inputs and ${sizes.outputs} outputs; choose another --dataset`,
+      );
+    const { test } = await definition.load({ dataDir: choice.dataDir ?? trainedFor.dataDir, signal: choice.signal });
+    if (index >= test.count) throw new UsageError(`--index: expected a test image of ${dataset}, 0 to ${test.count - 1}, got ${index}`);
+    const { images, labels } = paddedBatch({ split: test, network }, [index], 1);
+    const around = { epsilon, clip: choice.clipBox ?? trainedFor.clipBox ?? true };
+    const property = robustnessProperty(images, labels[0] as number, around, network.classes);
+    return { network, parameters, property, model: await openModel(await contentOf(file), sizes, file) };
+  });
+}
+
 /**
  * Reads a model, an ONNX file or the folder of a finished run, and a VNN-LIB file.
  * @throws UsageError, one line, for files that are missing, not what they should be, or do not fit each other
  */
 export async function readVerificationTask(modelPath: string, propertyPath: string): Promise<VerificationTask> {
-  try {
+  return reading(async () => {
     const { network, parameters, file } = await trainedNetwork(modelPath);
     const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
     const property = propertyFor(await readVnnlib(propertyPath), sizes);
-    const bytes = await readFile(file).catch((error: unknown) => {
-      throw toFileError(file, 'read', error);
-    });
-    return { network, parameters, property, model: await openModel(bytes, sizes, file) };
+    return { network, parameters, property, model: await openModel(await contentOf(file), sizes, file) };
+  });
+}
+
+const contentOf = (file: string): Promise<Buffer> =>
+  readFile(file).catch((error: unknown) => {
+    throw toFileError(file, 'read', error);
+  });
+
+/** Files that are not what they should be are mistakes of who named them. */
+async function reading<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
   } catch (error) {
     if (error instanceof FormatError || error instanceof FileError) throw new UsageError(error.message, { cause: error });
     throw error;

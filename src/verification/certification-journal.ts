@@ -78,15 +78,15 @@ export function openJournal(path: string, identity: JournalIdentity): Certificat
   }
 
   let descriptor: number | undefined;
+  const { fingerprint, about } = identity;
+  // What comes before the first line: the header or, so that what follows half a line begins a new one, its end.
+  let before = own ? (text.endsWith('\n') ? '' : '\n') : `${JSON.stringify({ journal: 1, fingerprint, about })}\n`;
+  let mode: 'a' | 'w' = own ? 'a' : 'w';
   const write = (entry: object): void => {
-    // What follows half a line begins a new one.
-    let before = '';
-    if (descriptor === undefined) {
-      descriptor = attempt(path, 'open', () => openSync(path, own ? 'a' : 'w'));
-      const { fingerprint, about } = identity;
-      before = own ? (text.endsWith('\n') ? '' : '\n') : `${JSON.stringify({ journal: 1, fingerprint, about })}\n`;
-    }
+    descriptor ??= attempt(path, 'open', () => openSync(path, mode));
     const line = Buffer.from(`${before}${JSON.stringify(entry)}\n`);
+    // A journal that is opened again has been begun.
+    [before, mode] = ['', 'a'];
     attempt(path, 'write', () => {
       for (let done = 0; done < line.length; ) done += writeSync(descriptor as number, line, done);
       fsyncSync(descriptor as number);
