@@ -23,7 +23,7 @@ const ROWS = [
   ['pgpe-ibp', 1, '--relaxation ibp --smoothing pgpe --samples 64 --sigma 0.01 --learning-rate 0.01'],
   ['pgpe-crown-ibp', 1, '--relaxation crown-ibp --smoothing pgpe --samples 64 --sigma 0.01 --learning-rate 0.01 --train-limit 15000'],
   ['sabr', 9, `--method sabr ${FAST}`],
-  ['mtl-ibp', 12, `--method mtl-ibp ${FAST}`],
+  ['mtl-ibp', 5, `--method mtl-ibp ${FAST}`],
 ];
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, scale: { type: 'string', default: '1' } } });
