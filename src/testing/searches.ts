@@ -64,12 +64,19 @@ export async function decideOnRelus(engine: Engine, polytopes: readonly Polytope
   return complete(await splitRelus(engine, { box, hidden, goals, memoryBytes, found }));
 }
 
-export async function decide(engine: Engine, polytopes: readonly Polytope[], seconds = 60): Promise<Decision> {
+/** The whole search; it ends after so many calls of programs, which however slow a machine makes as many. */
+export async function decide(engine: Engine, polytopes: readonly Polytope[], calls = 1000): Promise<Decision> {
   const { found, evaluate, with: complete } = confirmation(engine, polytopes);
-  const deadline = performance.now() + 1000 * seconds;
-  const secondsLeft = () => (deadline - performance.now()) / 1000;
-  const limited: Engine = { ...engine, expired: () => secondsLeft() < 0 || engine.expired() };
-  return complete(await search(limited, polytopes, { memoryBytes: MEMORY, secondsLeft, evaluate, found }));
+  let made = 0;
+  const limited: Engine = {
+    ...engine,
+    expired: () => made >= calls || engine.expired(),
+    async run(plan, feeds) {
+      made++;
+      return engine.run(plan, feeds);
+    },
+  };
+  return complete(await search(limited, polytopes, { memoryBytes: MEMORY, secondsLeft: () => 60, evaluate, found }));
 }
 
 /** Linear layers of these widths with ReLUs between them. */

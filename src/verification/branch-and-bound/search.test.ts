@@ -31,11 +31,11 @@ describe('the search', () => {
       for (const rows of [1, 2])
         for (const of of await propertyCases(net, 3 * rows, 5, { rows, mixed: true, epsilon: 0.2 })) {
           const engine = engineOf(net, of.parameters);
-          const answer = await decide(engine, [safe(of, 0.02), safe(of, 0.3)], 10);
+          const answer = await decide(engine, [safe(of, 0.02), safe(of, 0.3)]);
           expect(answer.verdict).not.toBe('found');
           if (answer.verdict === 'proved') proved++;
           const reached = [safe(of, 0.3), unsafe(of, 0.02)];
-          if (expectNoProof(await decide(engine, reached, 10), reached)) found++;
+          if (expectNoProof(await decide(engine, reached), reached)) found++;
         }
       expect(proved).toBeGreaterThan(4);
       expect(found).toBeGreaterThan(4);
