@@ -21,6 +21,7 @@ import { type Engine, type Floats, floats } from './engine.js';
 import { columnsFor } from './hidden-bounds.js';
 import { allowance, endsOf } from './proof.js';
 import { soundCrown } from './sound-crown.js';
+import { worstFirst } from './worst-first.js';
 
 /** A part of a box with the polytopes, by number, that are open on it. */
 interface Part {
@@ -190,8 +191,6 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
   let subproblems = 0;
   let leafBound = Number.POSITIVE_INFINITY;
   let found = false;
-  let busy = 0;
-  const waiting: (() => void)[] = [];
   const full = () => queue.length * bytes > memoryBytes;
   const lowerBound = () => Math.min(queue.peek()?.bound ?? Number.POSITIVE_INFINITY, leafBound);
 
@@ -209,31 +208,15 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
     options.progress?.({ subproblems, open: queue.length, lowerBound: lowerBound() });
   }
 
-  async function lane(): Promise<void> {
-    while (!found && !engine.expired() && !full()) {
-      if (queue.length === 0) {
-        if (busy === 0) break;
-        await new Promise<void>((resume) => waiting.push(resume));
-        continue;
-      }
-      const share = Math.max(1, Math.min(most / 2, Math.ceil(queue.length / engine.threads)));
-      const parts: Part[] = [];
-      while (parts.length < share && queue.length > 0) parts.push(queue.pop() as Part);
-      busy++;
-      try {
-        await work(parts.flatMap(halves));
-      } finally {
-        busy--;
-        for (const resume of waiting.splice(0)) resume();
-      }
-    }
-    for (const resume of waiting.splice(0)) resume();
-  }
-
   const wholes = groups.map(({ box, open }): Part => ({ box, open, bound: Number.NEGATIVE_INFINITY, next: -1 }));
   for (let start = 0; start < wholes.length && !found && !engine.expired(); start += most) await work(wholes.slice(start, start + most));
-  const lanes = await Promise.allSettled(Array.from({ length: engine.threads }, lane));
-  for (const result of lanes) if (result.status === 'rejected') throw result.reason;
+  await worstFirst(
+    engine,
+    queue,
+    most / 2,
+    () => found || full(),
+    (parts) => work(parts.flatMap(halves)),
+  );
 
   const totals = { subproblems, lowerBound: lowerBound() };
   if (found) return { verdict: 'found', ...totals };

@@ -14,6 +14,7 @@ import { type Engine, type Floats, floats } from './engine.js';
 import { columnsFor, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
 import type { Signs } from './leaf.js';
 import { unstableRelus } from './unstable.js';
+import { worstFirst } from './worst-first.js';
 
 /** One row to be shown positive over the box: coefficients·f(x) > threshold. */
 export interface Goal {
@@ -207,13 +208,8 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
   const queue = new TinyQueue<Branch>([], (a, b) => a.bound - b.bound);
   let subproblems = 0;
   let leaves = 0;
-  let busy = 0;
   let verdict: 'found' | undefined;
   let leafBound = Number.POSITIVE_INFINITY;
-  const waiting: (() => void)[] = [];
-  const wake = () => {
-    for (const resume of waiting.splice(0)) resume();
-  };
   const full = () => queue.length * bytes > memoryBytes;
 
   async function settle(bounded: Awaited<ReturnType<typeof bound>>): Promise<void> {
@@ -239,29 +235,6 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
     options.progress?.({ subproblems, open: queue.length, lowerBound: Math.min(queue.peek()?.bound ?? 0, leafBound) });
   }
 
-  async function lane(): Promise<void> {
-    while (verdict === undefined && !engine.expired() && !full()) {
-      if (queue.length === 0) {
-        if (busy === 0) break;
-        await new Promise<void>((resume) => waiting.push(resume));
-        continue;
-      }
-      const share = Math.min(most / 2, Math.ceil(queue.length / engine.threads));
-      const parents: Branch[] = [];
-      while (parents.length < share) parents.push(queue.pop() as Branch);
-      busy++;
-      try {
-        // Few parents decide several ReLUs at once: a call with few columns costs hardly less.
-        const levels = Math.max(1, Math.floor(Math.log2(most / 2 / parents.length)));
-        await settle(await bound(parents.flatMap((parent) => children(parent, parent.next.slice(0, levels)))));
-      } finally {
-        busy--;
-        wake();
-      }
-    }
-    wake();
-  }
-
   const alpha = new Uint8Array(count);
   for (let i = 0; i < count; i++) {
     const { lower, upper } = hidden.get(nodeOf[i] as number) as Ends;
@@ -269,8 +242,12 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
   }
   const roots = goals.map((_, goal): Subproblem => ({ goal, decisions: [], alpha, beta: [], bound: Number.NEGATIVE_INFINITY }));
   for (let start = 0; start < roots.length && verdict === undefined; start += most) await settle(await bound(roots.slice(start, start + most)));
-  const lanes = await Promise.allSettled(Array.from({ length: engine.threads }, lane));
-  for (const result of lanes) if (result.status === 'rejected') throw result.reason;
+  const over = () => verdict !== undefined || full();
+  await worstFirst(engine, queue, most / 2, over, async (parents) => {
+    // Few parents decide several ReLUs at once: a call with few columns costs hardly less.
+    const levels = Math.max(1, Math.floor(Math.log2(most / 2 / parents.length)));
+    await settle(await bound(parents.flatMap((parent) => children(parent, parent.next.slice(0, levels)))));
+  });
 
   const lowerBound = Math.min(queue.peek()?.bound ?? 0, leafBound);
   const totals = { subproblems, lowerBound, leaves };
