@@ -2,7 +2,7 @@
 import type { OnnxTensor } from '../../formats/onnx.js';
 import { forEachBroadcast } from '../../graph/broadcast.js';
 import { type Activation, sizeOf, type Value } from './draft.js';
-import { type Call, checkExtents, fileShape, imageShape, refuse, shapeText } from './operator.js';
+import { type Call, checkExtents, fileShape, imageShape, LARGEST_ACTIVATION, refuse, shapeText } from './operator.js';
 import { through } from './view.js';
 
 type Data = OnnxTensor['data'];
@@ -43,14 +43,18 @@ export function reshaped(call: Call, value: Value, shape: readonly number[], axi
   return { ...value, ...imageShape(call, shape, axis) };
 }
 
-/** Most values of a constant that is computed while reading. */
-const LARGEST_CONSTANT = 2 ** 26;
-
-/** Checks the extents of a value to be made, before anything of its size is. */
-export function checkSize(call: Call, { kind }: Pick<Value, 'kind'>, shape: readonly number[]): void {
-  if (kind === 'activation') checkExtents(call, shape);
-  else if (!(sizeOf(shape) <= LARGEST_CONSTANT) || shape.some((extent) => !(extent >= 0)))
-    refuse(call, `constants of at most ${LARGEST_CONSTANT} values and no negative extents`, `[${shape.join(',')}]`);
+/**
+ * Checks the extents of a value to be made, before anything of its size is. A constant may be as large as an activation, or as the one
+ * that it is made of.
+ */
+export function checkSize(call: Call, from: Value | undefined, shape: readonly number[]): void {
+  if (from?.kind === 'activation') {
+    checkExtents(call, shape);
+    return;
+  }
+  const most = Math.max(LARGEST_ACTIVATION, from?.tensor.data.length ?? 0);
+  if (!(sizeOf(shape) <= most) || shape.some((extent) => !(extent >= 0)))
+    refuse(call, `constants of at most ${most} values and no negative extents`, `[${shape.join(',')}]`);
 }
 
 /** Entry i of axis k is entry maps[k][i] of it in the old value, −1 for `fill`; axes without a map stay. Refuses to touch the batch. */
@@ -106,13 +110,13 @@ export function commonShape(shapes: readonly (readonly number[])[]): number[] | 
   return out;
 }
 
-/** A value repeated along axes of 1 to extents that it broadcasts to; the batch may not be repeated. */
-export function broadcasted(call: Call, value: Value, shape: readonly number[]): Value {
+/** A value repeated along axes of 1 to extents that it broadcasts to, and at most as large as `beside`; the batch may not be repeated. */
+export function broadcasted(call: Call, value: Value, shape: readonly number[], beside: Value = value): Value {
   const from = fileShape(value);
   const own = batchAxisOf(call, value);
   const axis = own < 0 ? -1 : own + shape.length - from.length;
   if (axis >= 0 && shape[axis] !== 1) refuse(call, 'what is the same for all images of a batch', `[${shape.join(',')}] beside ${shapeText(value)}`);
-  checkSize(call, value, shape);
+  checkSize(call, beside, shape);
   const table = new Int32Array(sizeOf(shape));
   forEachBroadcast(shape, [from], (i, [j]) => {
     table[i] = j as number;

@@ -41,7 +41,7 @@ const constantOfShape: OperatorReader = {
   read(call) {
     const shape = integerList(call, 0).map((extent) => (extent === SYMBOLIC_BATCH ? 1 : extent));
     if (shape.some((extent) => extent < 0)) refuse(call, 'extents ≥ 0', `[${shape.join(',')}]`);
-    checkSize(call, { kind: 'constant' }, shape);
+    checkSize(call, undefined, shape);
     const { value } = call.node.attributes;
     if (value !== undefined && !('tensor' in value)) refuse(call, 'attribute value to be a tensor', Object.keys(value).join());
     const data = value?.tensor.data ?? Float32Array.of(0);
@@ -57,7 +57,7 @@ const range: OperatorReader = {
     const count = Math.max(0, Math.ceil((limit - start) / delta));
     if (!Number.isSafeInteger(count) || [start, limit, delta].includes(SYMBOLIC_BATCH))
       refuse(call, 'a range of fixed length', `${start} to ${limit} by ${delta}`);
-    checkSize(call, { kind: 'constant' }, [count]);
+    checkSize(call, undefined, [count]);
     const values = Array.from({ length: count }, (_, i) => start + i * delta);
     return { kind: 'constant', tensor: { name: '', shape: [count], data: sameType(data, values) } };
   },

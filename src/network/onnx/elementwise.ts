@@ -1,5 +1,5 @@
 /** Relu, joins, arithmetic with constants, and batch normalisation at inference. */
-import { batchAxisOf, broadcasted, broadcastedActivation, checkSize, commonShape, sameType } from './arrangement.js';
+import { batchAxisOf, broadcasted, broadcastedActivation, commonShape, sameType } from './arrangement.js';
 import { type Activation, append, type Constant, extentsOf, sizeOf, type Value } from './draft.js';
 import {
   activation,
@@ -61,8 +61,8 @@ export function ofConstants(call: Call, compute: (a: number, b: number) => numbe
   const shape = commonShape([a.tensor.shape, b.tensor.shape]);
   if (shape === undefined || a.tensor.data.constructor !== b.tensor.data.constructor)
     refuse(call, 'constants of one type whose extents broadcast', `${describeValue(a)} and ${describeValue(b)}`);
-  checkSize(call, a, shape);
-  const numbers = (value: Constant) => Array.from((broadcasted(call, value, shape) as Constant).tensor.data as ArrayLike<number | bigint>, Number);
+  const larger = a.tensor.data.length < b.tensor.data.length ? b : a;
+  const numbers = (value: Constant) => Array.from((broadcasted(call, value, shape, larger) as Constant).tensor.data as ArrayLike<number | bigint>, Number);
   const [left, right] = [numbers(a), numbers(b)];
   const { data } = a.tensor;
   const whole = !(data instanceof Float32Array || data instanceof Float64Array);
