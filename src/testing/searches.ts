@@ -65,7 +65,7 @@ export async function decideOnRelus(engine: Engine, polytopes: readonly Polytope
 }
 
 /** The whole search; it ends after so many calls of programs, which however slow a machine makes as many. */
-export async function decide(engine: Engine, polytopes: readonly Polytope[], calls = 1000): Promise<Decision> {
+export async function decide(engine: Engine, polytopes: readonly Polytope[], calls = 200): Promise<Decision> {
   const { found, evaluate, with: complete } = confirmation(engine, polytopes);
   let made = 0;
   const limited: Engine = {
