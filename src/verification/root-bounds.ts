@@ -13,8 +13,9 @@ import { createPlan, type Plan } from '../runtime/plan.js';
 import type { Pool } from '../runtime/pool.js';
 import { largestBatch, whySkipped } from './batch-size.js';
 import { clampInto, type Evaluate } from './counterexample.js';
+import { hiddenSizePlan } from './hidden-size.js';
 import { type Box, type Inequality, type Polytope, violation } from './property.js';
-import { enclosingBox, isProof } from './rounding.js';
+import { enclosingBox, isProof, scaleWith } from './rounding.js';
 
 export type RootStage = 'ibp' | 'crown';
 
@@ -81,6 +82,7 @@ export async function rootBounds(problem: RootProblem, stage: RootStage, polytop
   const calls = callsOf(polytopes);
   const rows = Math.max(1, ...calls.map((call) => call.rows.length));
   const plan = boundPlan(network, stage, rows);
+  const sizes = hiddenSizePlan(network, 'float32');
   const bounds = polytopes.map((): RootBound => ({ lower: Number.NEGATIVE_INFINITY, proved: false }));
   let next = 0;
   const lane = async (): Promise<void> => {
@@ -97,11 +99,17 @@ export async function rootBounds(problem: RootProblem, stage: RootStage, polytop
         call.box,
         call.box.lower.map((low, i) => (low + (call.box.upper[i] as number)) / 2),
       );
-      const y = await evaluate(Float32Array.from(centre));
+      const x = Float32Array.from(centre);
+      const y = await evaluate(x);
+      const { size } = (await pool.run({ plan: sizes, feeds: { x }, theta, layout })).outputs;
       call.rows.forEach(({ polytope, inequality }, row) => {
         const lower = ((outputs.margins as Float32Array)[row] as number) + leastOfInputs(inequality, call.box);
         const before = bounds[polytope] as RootBound;
-        const proved = isProof(lower, violation({ box: call.box, unsafe: [inequality] }, centre, y), sizeAt(inequality, centre, y));
+        const proved = isProof(
+          lower,
+          violation({ box: call.box, unsafe: [inequality] }, centre, y),
+          scaleWith(sizeAt(inequality, centre, y), size?.[0] as number),
+        );
         if (lower > before.lower || proved) bounds[polytope] = { lower: Math.max(lower, before.lower), proved: proved || before.proved };
       });
     }

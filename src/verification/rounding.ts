@@ -4,8 +4,8 @@
  * Bounds are computed in float32, rounded to nearest, so a tiny positive bound may belong to a negative margin. Two allowances keep
  * rounding on the safe side: the ball is made a little larger than asked for, and a bound counts only well above zero.
  *
- * These cover what rounding does to networks whose activations are of the size of their logits or a few orders above, which is what
- * training gives; they are no outward-rounded interval arithmetic. A proof against adversarially chosen weights would need that.
+ * These cover what rounding does to networks as training gives them; they are no outward-rounded interval arithmetic. A proof against
+ * adversarially chosen weights needs that: `verify` with `sound`.
  */
 
 import { neighbour } from '../attack/box.js';
@@ -21,6 +21,15 @@ const RELATIVE = 1e-5;
  * size of all that the last layer adds up, and float32 errors are proportional to it.
  */
 export const proofThreshold = (scale: number): number => RELATIVE * (1 + scale);
+
+/**
+ * A tenth of the largest activation counts as much as the terms of an inequality: with the threshold's 1e-5 these are 17 units in the last
+ * place of that activation, for what layers before the last add up and later ones may cancel.
+ */
+const HIDDEN_SHARE = 0.1;
+
+/** The scale of an inequality whose terms are of size `terms`, in a network whose largest activation is of size `hidden`. */
+export const scaleWith = (terms: number, hidden: number): number => terms + HIDDEN_SHARE * hidden;
 
 /** x ± ε ∈ [−1, 2] and ε itself are rounded by at most 2⁻²⁴ each; four times their sum costs nothing. */
 const BALL_SLACK = 2 ** -21;

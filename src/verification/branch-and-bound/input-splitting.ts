@@ -8,13 +8,14 @@
 import TinyQueue from 'tinyqueue';
 import { abs, add, type FloatType, input, mul, reshape, sub, type Tensor } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
-import { logits, type Network, parameterInputs } from '../../network/network.js';
+import { forward, type Network, parameterInputs } from '../../network/network.js';
 import { backSubstitute, concretize } from '../../relaxation/back-substitution.js';
 import { crownBounds } from '../../relaxation/crown.js';
 import { withoutNormalization } from '../../relaxation/front.js';
 import { slopesOf } from '../../relaxation/nonlinear.js';
 import type { BoundProblem } from '../../relaxation/relaxation.js';
 import { createPlan, type Plan } from '../../runtime/plan.js';
+import { sizeOfValues } from '../hidden-size.js';
 import { type Box, type Inequality, type Polytope, violation } from '../property.js';
 import { proofThreshold } from '../rounding.js';
 import { type Engine, type Floats, floats } from './engine.js';
@@ -60,7 +61,7 @@ const NARROW = { float32: 2 ** -22, float64: 2 ** -48 };
 
 /**
  * (parameters, `lower`, `upper` [inputs, n], `rows` [outputs, r, n] and, with `mixed`, `input rows` [inputs, r, n]) → `margins` [r, n], how far each
- * input's width moves them, `influence` [inputs, r·n], and the outputs [outputs, n] `at centre`.
+ * input's width moves them, `influence` [inputs, r·n], and at the centre the outputs [outputs, n] and the largest activation `hidden` [1, n].
  */
 function splittingPlan(net: Network, columns: number, rows: number, mixed: boolean, dtype: FloatType): Plan {
   const [inputs, outputs] = [featuresOf(net.input), net.classes];
@@ -76,8 +77,11 @@ function splittingPlan(net: Network, columns: number, rows: number, mixed: boole
     dtype === 'float64' ? { stages: [], ...soundCrown(problem, overOutputs, overInputs) } : crownOf(problem, overOutputs, overInputs);
   const width = reshape(sub(box.upper, box.lower), [inputs, 1, columns]);
   const influence = mul(abs(reshape(coefficients, [inputs, rows, columns])), width);
-  const centre = logits(bare, parameters, mul(add(box.lower, box.upper), 0.5));
-  return createPlan([...stages, { kind: 'whole', outputs: { margins, influence, 'at centre': centre } }]);
+  const values = forward(bare, parameters, mul(add(box.lower, box.upper), 0.5));
+  return createPlan([
+    ...stages,
+    { kind: 'whole', outputs: { margins, influence, 'at centre': mul(values.at(-1) as Tensor, 1), hidden: sizeOfValues(values) } },
+  ]);
 }
 
 function crownOf(problem: BoundProblem, rows: Tensor, overInputs: Tensor | undefined) {
@@ -153,7 +157,7 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
           row++;
         }
     });
-    const made = (await engine.run(planOf(columns), feeds)) as Record<'margins' | 'influence' | 'at centre', Floats>;
+    const made = (await engine.run(planOf(columns), feeds)) as Record<'margins' | 'influence' | 'at centre' | 'hidden', Floats>;
     const left: Part[] = [];
     for (const [j, { box, open }] of parts.entries()) {
       const y = (k: number) => made['at centre'][k * columns + j] as number;
@@ -168,7 +172,7 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
         const first = row;
         let best = Number.NEGATIVE_INFINITY;
         for (const inequality of polytope.unsafe) {
-          const margin = (made.margins[row * columns + j] as number) - inequality.bound - allowance(engine, sizeOf(inequality, y));
+          const margin = (made.margins[row * columns + j] as number) - inequality.bound - allowance(engine, sizeOf(inequality, y), made.hidden[j] as number);
           if (margin > best) best = margin;
           row++;
         }

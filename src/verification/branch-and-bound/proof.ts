@@ -1,14 +1,18 @@
 /** When a bound is a proof, in the engine's arithmetic. */
 import type { Box } from '../property.js';
-import { enclosingBox, proofThreshold } from '../rounding.js';
+import { enclosingBox, proofThreshold, scaleWith } from '../rounding.js';
 import type { Engine } from './engine.js';
 import type { Ends } from './hidden-bounds.js';
 
 /** Subtracting a bound of an inequality, and reading it from decimals, rounds by this much of its size. */
 const SUBTRACTION = 2 ** -50;
 
-/** What a lower bound of c·y + d·x must exceed b by, for terms of this size: float32 bounds leave room for rounding, float64 ones have done so. */
-export const allowance = ({ dtype }: Pick<Engine, 'dtype'>, size: number): number => (dtype === 'float64' ? SUBTRACTION * size : proofThreshold(size));
+/**
+ * What a lower bound of c·y + d·x must exceed b by, for terms of this size and activations of size `hidden`: float32 bounds leave room for
+ * rounding, float64 ones have done so.
+ */
+export const allowance = ({ dtype }: Pick<Engine, 'dtype'>, size: number, hidden: number): number =>
+  dtype === 'float64' ? SUBTRACTION * size : proofThreshold(scaleWith(size, hidden));
 
 /** A box in the engine's numbers, at least as large: of float64 numbers, which decimals were rounded to, the neighbours. */
 export function endsOf({ dtype }: Pick<Engine, 'dtype'>, box: Box): Ends {

@@ -3,6 +3,7 @@
  * of ReLUs, one box after the other, α-CROWN first.
  */
 import type { Network } from '../../network/network.js';
+import { hiddenSizePlan } from '../hidden-size.js';
 import { type Box, type Inequality, type Polytope, violation } from '../property.js';
 import { dualOf } from './dual-program.js';
 import { type Engine, type Floats, floats, inLanes } from './engine.js';
@@ -111,7 +112,13 @@ async function rootOf(engine: Engine, box: Box, polytopes: readonly Polytope[], 
   const ends = endsOf(engine, box);
   const centre = box.lower.map((low, i) => (low + (box.upper[i] as number)) / 2);
   const y = await options.evaluate(Float32Array.from(centre));
-  const rows = polytopes.flatMap(({ unsafe }, polytope) => unsafe.map((inequality) => ({ polytope, ...rowOf(engine, inequality, centre, y) })));
+  const x = floats(engine, centre.length).map((_, i) => centre[i] as number);
+  const { size } = (await engine.run(
+    engine.plan('hidden size', () => hiddenSizePlan(engine.network, engine.dtype)),
+    { x },
+  )) as { size: Floats };
+  const hiddenSize = size[0] as number;
+  const rows = polytopes.flatMap(({ unsafe }, polytope) => unsafe.map((inequality) => ({ polytope, ...rowOf(engine, inequality, centre, y, hiddenSize) })));
   const bounding = createHiddenBounding(engine);
 
   const started = performance.now();
@@ -133,10 +140,10 @@ interface Row extends Goal {
   readonly atCentre: number;
 }
 
-function rowOf(engine: Engine, inequality: Inequality, centre: Float64Array, y: ArrayLike<number>): Omit<Row, 'polytope'> {
+function rowOf(engine: Engine, inequality: Inequality, centre: Float64Array, y: ArrayLike<number>, hiddenSize: number): Omit<Row, 'polytope'> {
   const { outputs, inputs, bound } = inequality;
   const size = outputs.reduce((sum, c, k) => sum + Math.abs(c * (y[k] as number)), Math.abs(bound));
-  const threshold = bound + allowance(engine, size);
+  const threshold = bound + allowance(engine, size, hiddenSize);
   const atCentre = violation({ box: { lower: centre, upper: centre }, unsafe: [inequality] }, centre, y) + bound - threshold;
   return { coefficients: outputs, ...(inputs && { inputs }), threshold, atCentre };
 }
