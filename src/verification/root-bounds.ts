@@ -4,16 +4,17 @@
  * A polytope is unreachable if one of its inequalities c·y + d·x ≤ b cannot be fulfilled, that is if a lower bound of c·y + d·x − b is
  * positive. c·y is bounded by the relaxation, d·x by itself over the box. Polytopes that share a box share its bounds.
  */
-import { input } from '../graph/index.js';
+import { add, input, mul } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
-import { type Network, parameterInputs } from '../network/network.js';
+import { forward, type Network, parameterInputs } from '../network/network.js';
 import type { ParameterSlot } from '../network/parameters.js';
 import { relaxations } from '../relaxation/index.js';
 import { createPlan, type Plan } from '../runtime/plan.js';
 import type { Pool } from '../runtime/pool.js';
 import { largestBatch, whySkipped } from './batch-size.js';
+import { inLanes } from './branch-and-bound/engine.js';
 import { clampInto, type Evaluate } from './counterexample.js';
-import { hiddenSizePlan } from './hidden-size.js';
+import { sizeOfValues } from './hidden-size.js';
 import { type Box, type Inequality, type Polytope, violation } from './property.js';
 import { enclosingBox, isProof, scaleWith } from './rounding.js';
 
@@ -59,8 +60,10 @@ function callsOf(polytopes: readonly Polytope[]): Call[] {
 function boundPlan(network: Network, stage: RootStage, rows: number): Plan {
   const box = { lower: input('lower', [featuresOf(network.input), 1]), upper: input('upper', [featuresOf(network.input), 1]) };
   const specification = { kind: 'rows', coefficients: input('coefficients', [network.classes, rows, 1]) } as const;
-  const { stages, margins } = relaxations[stage].bound({ network, parameters: parameterInputs(network), box, specification });
-  return createPlan([...stages, { kind: 'whole', outputs: { margins } }]);
+  const parameters = parameterInputs(network);
+  const { stages, margins } = relaxations[stage].bound({ network, parameters, box, specification });
+  const size = sizeOfValues(forward(network, parameters, mul(add(box.lower, box.upper), 0.5)));
+  return createPlan([...stages, { kind: 'whole', outputs: { margins, size } }]);
 }
 
 /** min over the box of d·x − b, in float64. */
@@ -82,39 +85,30 @@ export async function rootBounds(problem: RootProblem, stage: RootStage, polytop
   const calls = callsOf(polytopes);
   const rows = Math.max(1, ...calls.map((call) => call.rows.length));
   const plan = boundPlan(network, stage, rows);
-  const sizes = hiddenSizePlan(network, 'float32');
   const bounds = polytopes.map((): RootBound => ({ lower: Number.NEGATIVE_INFINITY, proved: false }));
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < calls.length && !over()) {
-      const call = calls[next++] as Call;
-      const coefficients = new Float32Array(network.classes * rows);
-      call.rows.forEach(({ inequality: { outputs } }, row) => {
-        outputs.forEach((c, j) => {
-          coefficients[j * rows + row] = c;
-        });
+  await inLanes({ threads: pool.threads, expired: over }, calls, async (call) => {
+    const coefficients = new Float32Array(network.classes * rows);
+    call.rows.forEach(({ inequality: { outputs } }, row) => {
+      outputs.forEach((c, j) => {
+        coefficients[j * rows + row] = c;
       });
-      const { outputs } = await pool.run({ plan, feeds: { ...enclosingBox(call.box), coefficients }, theta, layout });
-      const centre = clampInto(
-        call.box,
-        call.box.lower.map((low, i) => (low + (call.box.upper[i] as number)) / 2),
+    });
+    const { outputs } = await pool.run({ plan, feeds: { ...enclosingBox(call.box), coefficients }, theta, layout });
+    const centre = clampInto(
+      call.box,
+      call.box.lower.map((low, i) => (low + (call.box.upper[i] as number)) / 2),
+    );
+    const y = await evaluate(Float32Array.from(centre));
+    call.rows.forEach(({ polytope, inequality }, row) => {
+      const lower = ((outputs.margins as Float32Array)[row] as number) + leastOfInputs(inequality, call.box);
+      const before = bounds[polytope] as RootBound;
+      const proved = isProof(
+        lower,
+        violation({ box: call.box, unsafe: [inequality] }, centre, y),
+        scaleWith(sizeAt(inequality, centre, y), outputs.size?.[0] as number),
       );
-      const x = Float32Array.from(centre);
-      const y = await evaluate(x);
-      const { size } = (await pool.run({ plan: sizes, feeds: { x }, theta, layout })).outputs;
-      call.rows.forEach(({ polytope, inequality }, row) => {
-        const lower = ((outputs.margins as Float32Array)[row] as number) + leastOfInputs(inequality, call.box);
-        const before = bounds[polytope] as RootBound;
-        const proved = isProof(
-          lower,
-          violation({ box: call.box, unsafe: [inequality] }, centre, y),
-          scaleWith(sizeAt(inequality, centre, y), size?.[0] as number),
-        );
-        if (lower > before.lower || proved) bounds[polytope] = { lower: Math.max(lower, before.lower), proved: proved || before.proved };
-      });
-    }
-  };
-  const lanes = await Promise.allSettled(Array.from({ length: pool.threads }, lane));
-  for (const result of lanes) if (result.status === 'rejected') throw result.reason;
+      if (lower > before.lower || proved) bounds[polytope] = { lower: Math.max(lower, before.lower), proved: proved || before.proved };
+    });
+  });
   return bounds;
 }

@@ -37,7 +37,7 @@ export function planStore(): Engine['plan'] {
  * Works through pieces, as many at once as there are threads, until none is left or the time is over.
  * @throws the first error of `work`, when nothing is under way any more
  */
-export async function inLanes<T>(engine: Engine, pieces: readonly T[], work: (piece: T) => Promise<void>): Promise<void> {
+export async function inLanes<T>(engine: Pick<Engine, 'threads' | 'expired'>, pieces: readonly T[], work: (piece: T) => Promise<void>): Promise<void> {
   let next = 0;
   let failed = false;
   const lane = async (): Promise<void> => {

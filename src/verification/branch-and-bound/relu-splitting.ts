@@ -12,6 +12,7 @@ import type { Plan } from '../../runtime/plan.js';
 import { dualOf, nodeArray } from './dual-program.js';
 import { type Engine, type Floats, floats } from './engine.js';
 import { columnsFor, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
+import type { SplittingResult } from './input-splitting.js';
 import type { Signs } from './leaf.js';
 import { unstableRelus } from './unstable.js';
 import { worstFirst } from './worst-first.js';
@@ -30,7 +31,7 @@ interface Subproblem {
   readonly goal: number;
   /** Decided ReLUs by their number among the unstable ones: i for z ≥ 0, ~i for z ≤ 0. */
   readonly decisions: readonly number[];
-  /** α of the unstable ReLUs in 255ths; undefined to start from CROWN's. */
+  /** α of the unstable ReLUs in 255ths. */
   readonly alpha: Uint8Array;
   /** β of the decisions. */
   readonly beta: readonly number[];
@@ -58,14 +59,9 @@ export interface ReluSplittingOptions {
   readonly progress?: (state: { readonly subproblems: number; readonly open: number; readonly lowerBound: number }) => void;
 }
 
-export interface ReluSplittingResult {
-  readonly verdict: 'proved' | 'found' | 'open';
-  readonly subproblems: number;
-  /** Lower bound of all goals minus their thresholds. */
-  readonly lowerBound: number;
+export interface ReluSplittingResult extends SplittingResult {
   /** Subproblems with all ReLUs decided whose bound is not positive. */
   readonly leaves: number;
-  readonly reason?: 'time' | 'memory' | 'leaves';
 }
 
 /** Candidates for a decision by each of the two scores. */

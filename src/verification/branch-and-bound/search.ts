@@ -92,7 +92,9 @@ export async function search(engine: Engine, polytopes: readonly Polytope[], opt
 function grouped(polytopes: readonly Polytope[]): Map<Box, number[]> {
   const byBox = new Map<Box, number[]>();
   polytopes.forEach(({ box }, index) => {
-    byBox.set(box, [...(byBox.get(box) ?? []), index]);
+    const indices = byBox.get(box) ?? [];
+    byBox.set(box, indices);
+    indices.push(index);
   });
   return byBox;
 }
