@@ -65,6 +65,19 @@ describe('a pool of workers', () => {
     expect(theta).toEqual(Float32Array.from(normalNumbers('θ', theta.length)));
   });
 
+  it('knows how long its workers computed: not while they wait, and no longer than all of them together', async () => {
+    for (const open of pools) {
+      await open.run(task);
+      const [start, before] = [performance.now(), open.busySeconds()];
+      await Promise.all(Array.from({ length: 20 }, () => open.run(task)));
+      const [seconds, after] = [(performance.now() - start) / 1000, open.busySeconds()];
+      expect(after).toBeGreaterThan(before);
+      expect(after - before).toBeLessThan(seconds * open.threads);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(open.busySeconds()).toBe(after);
+    }
+  });
+
   it('gives no gradient for a plan without one', async () => {
     expect((await pool.run({ ...task, plan: valuePlan })).gradient).toBeUndefined();
   });

@@ -16,6 +16,11 @@ export interface Pool {
   /** Where programs run. */
   readonly device: Device;
   readonly threads: number;
+  /**
+   * Seconds that workers have spent inside ONNX Runtime so far, all together. For a device other than the CPU it is an upper bound of the
+   * time that it was busy, as moving arrays there and back is part of it; opening programs is not.
+   */
+  busySeconds(): number;
   /** @throws DeviceError if a device other than the CPU cannot go on */
   run(task: RunTask): Promise<RunResult>;
   pair(task: PairTask): Promise<PairResult>;
@@ -35,13 +40,13 @@ export function inSharedMemory<T extends Float32Array | Float64Array | Int32Arra
   return shared;
 }
 
-function workers(threads: number, device: Device): Piscina {
+function workers(threads: number, options: SessionOptions): Piscina {
   const piscina = new Piscina({
     filename: workerFile,
     minThreads: threads,
     maxThreads: threads,
     idleTimeout: Number.POSITIVE_INFINITY,
-    workerData: { device } satisfies SessionOptions,
+    workerData: options,
   });
   // Only that tasks still run when the pool is closed: what closed it is the error to be told.
   piscina.on('error', () => undefined);
@@ -52,8 +57,9 @@ function workers(threads: number, device: Device): Piscina {
 export function createPool(threads: number = availableParallelism(), device: Device = 'cpu'): Pool {
   // In this thread, as the environment that workers set is their own copy.
   if (device !== 'cpu') refuseReducedPrecision();
-  const piscina = workers(threads, 'cpu');
-  const owner = device === 'cpu' ? piscina : workers(1, device);
+  const busy = new BigInt64Array(new SharedArrayBuffer(8));
+  const piscina = workers(threads, { device: 'cpu', busy });
+  const owner = device === 'cpu' ? piscina : workers(1, { device, busy });
   let open = true;
   const onDevice = async <Result>(name: string, task: RunTask | PairTask): Promise<Result> => {
     try {
@@ -65,6 +71,7 @@ export function createPool(threads: number = availableParallelism(), device: Dev
   return {
     device,
     threads,
+    busySeconds: () => Number(Atomics.load(busy, 0)) / 1e9,
     run: (task) => onDevice('run', task),
     pair: (task) => onDevice('pair', task),
     async normals({ keys, first, second }, coordinates) {

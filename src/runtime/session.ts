@@ -22,6 +22,8 @@ export interface SessionOptions {
   readonly device?: Device;
   /** Prefix of the file that ONNX Runtime leaves for each session when it is closed: which provider ran which operator, in JSON. */
   readonly profile?: string;
+  /** One number to which the nanoseconds that programs ran on the device are added; in shared memory, those of all threads which have it. */
+  readonly busy?: BigInt64Array;
 }
 
 const OPTIONS: ort.InferenceSession.SessionOptions = {
@@ -60,15 +62,22 @@ function openOn(device: Accelerator, program: EncodedProgram, options: ort.Infer
  * Opens a program, on one thread so that the CPU's results are bitwise reproducible.
  * @throws DeviceError if the device is not there, would leave operators to the CPU, or cannot go on later
  */
-export async function openSession(program: EncodedProgram, { device = 'cpu', profile }: SessionOptions = {}): Promise<Session> {
+export async function openSession(program: EncodedProgram, { device = 'cpu', profile, busy }: SessionOptions = {}): Promise<Session> {
   const double = [...program.inputs, ...program.outputs].some(({ dtype }) => dtype === 'float64');
   const profiling = profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile };
   const accelerated = device !== 'cpu' && !double;
   const session = accelerated
     ? await openOn(device, program, profiling)
     : await ort.InferenceSession.create(program.bytes.slice(), { ...(double ? DOUBLE_OPTIONS : OPTIONS), ...profiling });
-  const compute: ort.InferenceSession['run'] = (...given: [never, never]) =>
-    accelerated ? onDevice(device, () => session.run(...given)) : session.run(...given);
+  const runTimed = async (...given: [never, never]) => {
+    const start = process.hrtime.bigint();
+    try {
+      return await session.run(...given);
+    } finally {
+      if (busy !== undefined && accelerated === (device !== 'cpu')) Atomics.add(busy, 0, process.hrtime.bigint() - start);
+    }
+  };
+  const compute: ort.InferenceSession['run'] = (...given: [never, never]) => (accelerated ? onDevice(device, () => runTimed(...given)) : runTimed(...given));
   // Outputs that the runtime allocates are freed by the garbage collector, which does not know their size: memory would grow
   // without bound, and every run would touch fresh pages.
   const outputs: Record<string, HostData> = {};
