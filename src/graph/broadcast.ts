@@ -1,18 +1,22 @@
 import { fail, type Shape, type Tensor } from './tensor.js';
 
-/** The common shape of two under NumPy's rule; throws when an axis neither matches nor is 1. */
-export function broadcastShapes(operator: string, inputs: readonly Tensor[]): Shape {
-  const rank = Math.max(...inputs.map((input) => input.shape.length));
-  const shape = new Array<number>(rank).fill(1);
-  for (const input of inputs) {
-    input.shape.forEach((extent, i) => {
-      const axis = rank - input.shape.length + i;
-      if (shape[axis] === 1) shape[axis] = extent;
-      else if (extent !== 1 && extent !== shape[axis]) fail(operator, 'shapes that broadcast', inputs);
-    });
+/** The common shape under NumPy's rule; undefined when an axis neither matches nor is 1. */
+export function commonShape(shapes: readonly Shape[]): Shape | undefined {
+  const rank = Math.max(...shapes.map(({ length }) => length));
+  const common = new Array<number>(rank).fill(1);
+  for (const shape of shapes) {
+    for (const [i, extent] of shape.entries()) {
+      const axis = rank - shape.length + i;
+      if (common[axis] === 1) common[axis] = extent;
+      else if (extent !== 1 && extent !== common[axis]) return undefined;
+    }
   }
-  return shape;
+  return common;
 }
+
+/** The common shape of an operator's inputs; throws where they have none. */
+export const broadcastShapes = (operator: string, inputs: readonly Tensor[]): Shape =>
+  commonShape(inputs.map(({ shape }) => shape)) ?? fail(operator, 'shapes that broadcast', inputs);
 
 /** Whether broadcasting `from` with `to` gives `to`. */
 export const broadcastsInto = (from: Shape, to: Shape): boolean =>

@@ -1,6 +1,7 @@
 /** Graphs as ONNX models: plain operators of the default domain, one initialiser per distinct constant. */
 import { createHash } from 'node:crypto';
 import { encodeOnnx, type OnnxNode, type OnnxTensor, type OnnxValue } from '../formats/onnx.js';
+import { forEveryMember, type Lifting, lift } from './lift.js';
 import { inputName, isInput } from './operators/leaves.js';
 import { simplify } from './simplify.js';
 import { type AttributeValue, type DType, type Emitter, GraphError, type HostData, type Shape, type Tensor, topologicalOrder } from './tensor.js';
@@ -49,13 +50,23 @@ export class GraphBuilder implements Emitter {
 export interface EncodedProgram {
   readonly bytes: Uint8Array;
   readonly inputs: readonly { name: string; shape: Shape; dtype: DType }[];
-  readonly outputs: readonly { name: string; shape: Shape; dtype: DType }[];
+  /** `lifted`: with a leading axis of members. */
+  readonly outputs: readonly { name: string; shape: Shape; dtype: DType; lifted?: boolean }[];
+}
+
+export interface EncodingOptions {
+  /** Compute the outputs for all members of a population at once. */
+  readonly lifting?: Lifting;
+  /** Outputs that have the axis of members even where members share what they depend on. */
+  readonly everyMember?: (name: string) => boolean;
 }
 
 /** An ONNX model that computes `outputs` by name. Its inputs are those that the outputs need. */
-export function encodeProgram(outputs: Readonly<Record<string, Tensor>>): EncodedProgram {
+export function encodeProgram(outputs: Readonly<Record<string, Tensor>>, { lifting, everyMember = () => false }: EncodingOptions = {}): EncodedProgram {
   const names = Object.keys(outputs);
-  const results = simplify(Object.values(outputs));
+  const simple = simplify(Object.values(outputs));
+  const lifted = lifting && lift(simple, lifting);
+  const results = lifted?.map((output, k) => (everyMember(names[k] as string) ? forEveryMember(output, lifting?.members as number) : output.tensor)) ?? simple;
   const builder = new GraphBuilder();
   const values = new Map<Tensor, string>();
   const inputs: { name: string; shape: Shape; dtype: DType }[] = [];
@@ -77,7 +88,8 @@ export function encodeProgram(outputs: Readonly<Record<string, Tensor>>): Encode
     );
   }
   for (const [k, result] of results.entries()) builder.node('Identity', [values.get(result) as string], {}, names[k] as string);
-  const outputInfo = results.map((result, k) => ({ name: names[k] as string, shape: result.shape, dtype: result.dtype }));
+  const isLifted = (k: number) => lifted !== undefined && (lifted[k]?.lifted === true || everyMember(names[k] as string));
+  const outputInfo = results.map(({ shape, dtype }, k) => ({ name: names[k] as string, shape, dtype, ...(isLifted(k) ? { lifted: true } : {}) }));
   const info = (list: typeof inputs) => list.map(({ name, shape, dtype }): OnnxValue => ({ name, type: ELEMENT_TYPE[dtype], shape }));
   return { bytes: builder.model(info(inputs), info(outputInfo)), inputs, outputs: outputInfo };
 }

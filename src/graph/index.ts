@@ -2,6 +2,7 @@
 export * from './encode.js';
 export * from './evaluate.js';
 export * from './gradient.js';
+export * from './lift.js';
 export * from './operators/arithmetic.js';
 export * from './operators/broadcasting.js';
 export * from './operators/comparison.js';

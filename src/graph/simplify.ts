@@ -1,7 +1,7 @@
 /** What happens to a graph between differentiation and encoding: equal nodes become one, zero rows are made where they are cheapest. */
 import { createHash } from 'node:crypto';
 import { isCustomGradient } from './operators/custom-gradient.js';
-import { gatherRows, gatherTable, isGatherRows, isScatterRows, scatterAsGathers, withZeroRow } from './operators/indexing.js';
+import { gatherAxis, gatherRows, gatherTable, isGatherRows, isScatterRows, scatterAsGathers, withZeroRow } from './operators/indexing.js';
 import { isReshape, pad, reshape } from './operators/layout.js';
 import { constantData, isConstant, isInput } from './operators/leaves.js';
 import { isGemm } from './operators/matrix.js';
@@ -22,14 +22,19 @@ function contentKey(data: ArrayBufferView): string {
 }
 const attributesKey = (attributes: Attributes): string => JSON.stringify(attributes, (_, value) => (ArrayBuffer.isView(value) ? contentKey(value) : value));
 
+interface ZeroRow {
+  readonly padded: Tensor;
+  readonly zeroRow: number;
+}
+
 /** `x` with at least one row of zeros behind its rows, and the number of the first of them. */
-function withZeros(x: Tensor, memo: Map<Tensor, { padded: Tensor; zeroRow: number }>): { padded: Tensor; zeroRow: number } {
+function withZeros(x: Tensor, axis: 0 | 1, memo: Map<Tensor, ZeroRow>): ZeroRow {
   const known = memo.get(x);
   if (known) return known;
-  const rows = x.shape[0] as number;
+  const rows = x.shape[axis] as number;
   const product = isReshape(x) ? (x.inputs[0] as Tensor) : x;
-  let result: { padded: Tensor; zeroRow: number };
-  if (isGemm(product) && product.inputs.length === 2 && rows % (product.shape[0] as number) === 0) {
+  let result: ZeroRow;
+  if (axis === 0 && isGemm(product) && product.inputs.length === 2 && rows % (product.shape[0] as number) === 0) {
     // A zero row of the left factor costs next to nothing; one behind the product would copy all of it.
     const [a, b] = product.inputs as [Tensor, Tensor];
     const widened = pad(a, product.attributes.transA ? 1 : 0, 0, 1);
@@ -38,7 +43,7 @@ function withZeros(x: Tensor, memo: Map<Tensor, { padded: Tensor; zeroRow: numbe
     const perRow = rows / (product.shape[0] as number);
     const node: Tensor = { ...taller, shape, id: product.id };
     result = { padded: reshape(node, [rows + perRow, ...x.shape.slice(1)]), zeroRow: rows };
-  } else result = { padded: pad(x, 0, 0, 1), zeroRow: rows };
+  } else result = { padded: pad(x, axis, 0, 1), zeroRow: rows };
   memo.set(x, result);
   return result;
 }
@@ -59,7 +64,7 @@ function lowerScatters(outputs: readonly Tensor[]): Tensor[] {
 export function simplify(outputs: readonly Tensor[]): Tensor[] {
   const canonical = new Map<string, Tensor>();
   const rebuilt = new Map<Tensor, Tensor>();
-  const zeroRows = new Map<Tensor, { padded: Tensor; zeroRow: number }>();
+  const zeroRows = [0, 1].map(() => new Map<Tensor, ZeroRow>()) as [Map<Tensor, ZeroRow>, Map<Tensor, ZeroRow>];
   const unify = (node: Tensor): Tensor => {
     const key = isConstant(node)
       ? `const ${node.dtype} ${node.shape.join()} ${contentKey(constantData(node))}`
@@ -89,8 +94,9 @@ export function simplify(outputs: readonly Tensor[]): Tensor[] {
   const wantZeros = new Set(order.filter((node) => isGatherRows(node) && gatherTable(node).includes(-1)).map((node) => node.inputs[0] as Tensor));
   for (const node of order) {
     if (isGatherRows(node) && wantZeros.has(node.inputs[0] as Tensor)) {
-      const { padded, zeroRow } = withZeros(node.inputs[0] as Tensor, zeroRows);
-      rebuilt.set(node, rebuild(gatherRows(padded, withZeroRow(gatherTable(node), zeroRow))));
+      const axis = gatherAxis(node);
+      const { padded, zeroRow } = withZeros(node.inputs[0] as Tensor, axis, zeroRows[axis]);
+      rebuilt.set(node, rebuild(gatherRows(padded, withZeroRow(gatherTable(node), zeroRow), axis)));
     } else rebuild(node);
   }
   return lowered.map(rebuild);

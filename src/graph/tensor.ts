@@ -36,6 +36,13 @@ export interface Operator {
   encode(node: Tensor, inputs: readonly string[], emit: Emitter): string;
   /** Contributions to the gradient of each input given the output's; undefined where none flows. */
   gradient?(node: Tensor, output: Tensor): (Tensor | undefined)[];
+  /**
+   * The same for all members of a population at once: inputs marked `lifted` have a leading axis of members, [members, …shape], the others
+   * are shared by all; the result has the axis. Called with one lifted input at least.
+   */
+  lift?(node: Tensor, inputs: readonly Tensor[], lifted: readonly boolean[]): Tensor;
+  /** `lift` takes lifted inputs only: shared ones are to be repeated first. */
+  readonly liftsAll?: boolean;
   /** Reference semantics in float64 (integers and booleans as numbers): slow, plain, for tests. */
   evaluate(node: Tensor, inputs: readonly Float64Array[]): Float64Array;
 }

@@ -3,6 +3,7 @@ import { broadcastShapes, broadcastsInto, forEachBroadcast } from '../broadcast.
 import { apply, fail, type Operator, sameShape, sizeOf, type Tensor } from '../tensor.js';
 import { implicitBroadcast, sumTo } from './broadcasting.js';
 import { asTensor, uniformValue } from './leaves.js';
+import { aligned, liftElementwise } from './member-axis.js';
 
 interface Binary {
   name: string;
@@ -23,6 +24,7 @@ function binary(rule: Binary): Operator {
       const [ga, gb] = rule.gradient(a, b, g, node);
       return [sumTo(ga, a.shape), sumTo(gb, b.shape)];
     },
+    lift: liftElementwise,
     evaluate(node, [a, b]) {
       const out = new Float64Array(sizeOf(node.shape));
       forEachBroadcast(
@@ -88,6 +90,7 @@ const negOperator: Operator = {
   infer: ([x]) => ({ shape: (x as Tensor).shape, dtype: (x as Tensor).dtype }),
   encode: (_, inputs, emit) => emit.node('Neg', inputs),
   gradient: (_, g) => [neg(g)],
+  lift: liftElementwise,
   evaluate: (_, [x]) => (x as Float64Array).map((v) => -v),
 };
 /** −x */
@@ -102,6 +105,9 @@ const sumAllOperator: Operator = {
   },
   encode: (_, inputs, emit) => emit.node('Sum', inputs),
   gradient: (node, g) => node.inputs.map(() => g),
+  // Terms that members share have another shape: they are added one by one, in the same order.
+  lift: (node, inputs, lifted) =>
+    lifted.every(Boolean) ? apply(node.operator, inputs) : aligned(node, inputs, lifted).reduce((sum, term) => apply(addOperator, [sum, term])),
   evaluate: (_, inputs) => (inputs[0] as Float64Array).map((_, i) => inputs.reduce((s, x) => s + (x[i] as number), 0)),
 };
 /** The sum of tensors of one shape, in one pass over memory. */

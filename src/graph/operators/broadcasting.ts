@@ -3,6 +3,7 @@ import { broadcastShapes, broadcastsInto, forEachBroadcast } from '../broadcast.
 import { reduce, reducedShape } from '../reduce.js';
 import { apply, fail, hostArray, type Operator, type Shape, sameShape, sizeOf, type Tensor } from '../tensor.js';
 import { reshape } from './layout.js';
+import { aligned } from './member-axis.js';
 
 const shapeConstant = (shape: Shape): bigint[] => shape.map((extent) => BigInt(extent));
 
@@ -15,6 +16,7 @@ const broadcastOperator: Operator = {
   },
   encode: (node, [x], emit) => emit.node('Expand', [x as string, emit.constant(shapeConstant(node.shape), [node.shape.length])]),
   gradient: (node, g) => [sumTo(g, (node.inputs[0] as Tensor).shape)],
+  lift: (node, inputs, lifted) => broadcastTo(aligned(node, inputs, lifted)[0] as Tensor, [(inputs[0] as Tensor).shape[0] as number, ...node.shape]),
   evaluate(node, [x]) {
     const out = new Float64Array(sizeOf(node.shape));
     forEachBroadcast(node.shape, [(node.inputs[0] as Tensor).shape], (i, [j]) => {
@@ -84,6 +86,11 @@ const sumOperator: Operator = {
     );
   },
   gradient: (node, g) => [broadcastTo(g, (node.inputs[0] as Tensor).shape)],
+  lift: (node, [x]) =>
+    sum(
+      x as Tensor,
+      (node.attributes.axes as number[]).map((axis) => axis + 1),
+    ),
   evaluate: (node, [x]) => reduce(node, x as Float64Array, 0, (a, b) => a + b),
 };
 

@@ -4,6 +4,7 @@ import { apply, type FloatType, fail, isFloat, type Operator, sizeOf, type Tenso
 import { mul } from './arithmetic.js';
 import { implicitBroadcast, sumTo } from './broadcasting.js';
 import { asTensor } from './leaves.js';
+import { liftElementwise } from './member-axis.js';
 
 type Operand = Tensor | number;
 
@@ -15,6 +16,7 @@ const greaterOperator: Operator = {
   },
   encode: (_, inputs, emit) => emit.node('Greater', inputs),
   gradient: () => [undefined, undefined],
+  lift: liftElementwise,
   evaluate(node, [a, b]) {
     const out = new Float64Array(sizeOf(node.shape));
     forEachBroadcast(
@@ -41,6 +43,7 @@ const whereOperator: Operator = {
     const [condition, a, b] = node.inputs as [Tensor, Tensor, Tensor];
     return [undefined, sumTo(where(condition, g, 0), a.shape), sumTo(where(condition, 0, g), b.shape)];
   },
+  lift: liftElementwise,
   evaluate(node, [c, a, b]) {
     const out = new Float64Array(sizeOf(node.shape));
     forEachBroadcast(
@@ -72,6 +75,7 @@ function extremum(name: 'Max' | 'Min', pick: (a: number, b: number) => number): 
       const first = name === 'Max' ? greater(a, b) : greater(b, a);
       return [sumTo(where(first, g, 0), a.shape), sumTo(where(first, 0, g), b.shape)];
     },
+    lift: liftElementwise,
     evaluate(node, [a, b]) {
       const out = new Float64Array(sizeOf(node.shape));
       forEachBroadcast(
@@ -113,6 +117,7 @@ function saturation(name: string, low: -1 | 0, evaluate: (x: number) => number):
       return emit.node('Clip', [emit.node('Mul', [x as string, scalar(STEEP[dtype])]), scalar(low), scalar(1)]);
     },
     gradient: () => [undefined],
+    lift: liftElementwise,
     evaluate: (_, [x]) => (x as Float64Array).map(evaluate),
   };
 }
@@ -128,6 +133,7 @@ const reluOperator: Operator = {
   infer: ([x]) => ({ shape: (x as Tensor).shape, dtype: (x as Tensor).dtype }),
   encode: (_, inputs, emit) => emit.node('Relu', inputs),
   gradient: (node, g) => [mul(g, step(node.inputs[0] as Tensor))],
+  lift: liftElementwise,
   evaluate: (_, [x]) => (x as Float64Array).map((v) => Math.max(v, 0)),
 };
 /** max(x, 0) */
@@ -138,6 +144,7 @@ const absOperator: Operator = {
   infer: ([x]) => ({ shape: (x as Tensor).shape, dtype: (x as Tensor).dtype }),
   encode: (_, inputs, emit) => emit.node('Abs', inputs),
   gradient: (node, g) => [mul(g, sign(node.inputs[0] as Tensor))],
+  lift: liftElementwise,
   evaluate: (_, [x]) => (x as Float64Array).map(Math.abs),
 };
 /** |x| */

@@ -28,6 +28,11 @@ const maxOperator: Operator = {
     const below = greater(sub(node, x), 0);
     return [where(below, 0, broadcastTo(g, x.shape))];
   },
+  lift: (node, [x]) =>
+    reduceMax(
+      x as Tensor,
+      (node.attributes.axes as number[]).map((axis) => axis + 1),
+    ),
   evaluate: (node, [x]) => reduce(node, x as Float64Array, Number.NEGATIVE_INFINITY, Math.max),
 };
 

@@ -12,6 +12,7 @@ const reshapeOperator: Operator = {
   },
   encode: (node, [x], emit) => emit.node('Reshape', [x as string, emit.constant(shapeConstant(node.shape), [node.shape.length])]),
   gradient: (node, g) => [reshape(g, (node.inputs[0] as Tensor).shape)],
+  lift: (node, [x]) => reshape(x as Tensor, [(x as Tensor).shape[0] as number, ...node.shape]),
   evaluate: (_, [x]) => (x as Float64Array).slice(),
 };
 
@@ -42,6 +43,7 @@ const transposeOperator: Operator = {
       ),
     ];
   },
+  lift: (node, [x]) => transpose(x as Tensor, [0, ...(node.attributes.order as number[]).map((axis) => axis + 1)]),
   evaluate(node, [x]) {
     const order = node.attributes.order as number[];
     const from = (node.inputs[0] as Tensor).shape;
@@ -84,6 +86,10 @@ const sliceOperator: Operator = {
     const { axis, start, end } = node.attributes as { axis: number; start: number; end: number };
     return [pad(g, axis, start, ((node.inputs[0] as Tensor).shape[axis] as number) - end)];
   },
+  lift(node, [x]) {
+    const { axis, start, end } = node.attributes as { axis: number; start: number; end: number };
+    return slice(x as Tensor, axis + 1, start, end);
+  },
   evaluate(node, [x]) {
     const { axis, start, end } = node.attributes as { axis: number; start: number; end: number };
     const from = (node.inputs[0] as Tensor).shape;
@@ -124,6 +130,8 @@ const concatOperator: Operator = {
       return part;
     });
   },
+  liftsAll: true,
+  lift: (node, inputs) => concat(inputs, (node.attributes.axis as number) + 1),
   evaluate(node, inputs) {
     const axis = node.attributes.axis as number;
     const out = new Float64Array(sizeOf(node.shape));
@@ -162,6 +170,10 @@ const padOperator: Operator = {
   gradient(node, g) {
     const { axis, before } = node.attributes as { axis: number; before: number };
     return [slice(g, axis, before, before + ((node.inputs[0] as Tensor).shape[axis] as number))];
+  },
+  lift(node, [x]) {
+    const { axis, before, after } = node.attributes as { axis: number; before: number; after: number };
+    return pad(x as Tensor, axis + 1, before, after);
   },
   evaluate(node, [x]) {
     const { axis, before } = node.attributes as { axis: number; before: number };

@@ -1,7 +1,10 @@
 /** Matrix products: two matrices (Gemm, either transposed) and stacks of them. */
+import { commonShape, forEachBroadcast } from '../broadcast.js';
 import { apply, fail, type Operator, type Shape, sizeOf, type Tensor } from '../tensor.js';
+import { add } from './arithmetic.js';
 import { sumTo } from './broadcasting.js';
-import { isMatrixTranspose, transpose } from './layout.js';
+import { isMatrixTranspose, reshape, transpose } from './layout.js';
+import { aligned } from './member-axis.js';
 
 interface GemmAttributes {
   transA: boolean;
@@ -49,6 +52,12 @@ const gemmOperator: Operator = {
     const gb = transB ? gemm(g, a, true, transA) : gemm(a, g, !transA, false);
     return c === undefined ? [ga, gb] : [ga, gb, sumTo(g, c.shape)];
   },
+  lift(node, [a, b, c], [liftedA, liftedB, liftedC]) {
+    const { transA, transB } = gemmAttributes(node);
+    const [m, n] = node.shape as [number, number];
+    const product = liftedProduct(a as Tensor, liftedA as boolean, transA, b as Tensor, liftedB as boolean, transB, m, n);
+    return c === undefined ? product : add(product, liftedC ? c : reshape(c, [1, ...c.shape]));
+  },
   evaluate(node, [a, b, c]) {
     const { transA, transB } = gemmAttributes(node);
     const [m, n] = node.shape as [number, number];
@@ -79,33 +88,53 @@ export function gemm(a: Tensor, b: Tensor, transA = false, transB = false): Tens
 export const gemmAdd = (a: Tensor, b: Tensor, c: Tensor): Tensor => apply(gemmOperator, [a, b, c], { transA: false, transB: false });
 export const isGemm = (tensor: Tensor): boolean => tensor.operator === gemmOperator;
 
+/** A product whose factors may have members: [members,m,n]. Members share a right factor in one product of all their rows. */
+function liftedProduct(a: Tensor, liftedA: boolean, transA: boolean, b: Tensor, liftedB: boolean, transB: boolean, m: number, n: number): Tensor {
+  if (!liftedA && !liftedB) return gemm(a, b, transA, transB);
+  const left = transA ? swap(a) : a;
+  if (liftedB) return batchedMatmul(left, transB ? swap(b) : b);
+  const [members, , inner] = left.shape as [number, number, number];
+  return reshape(gemm(reshape(left, [members * m, inner]), b, false, transB), [members, m, n]);
+}
+
+/** Axes of a stack before those of its matrices. */
+const stackOf = ({ shape }: Tensor): Shape => shape.slice(0, -2);
+
 const batchedOperator: Operator = {
   name: 'MatMul',
   infer(inputs) {
     const [a, b] = inputs as [Tensor, Tensor];
-    const fits = a.shape.length === 3 && b.shape.length === 3 && a.shape[0] === b.shape[0] && a.shape[2] === b.shape[1] && a.dtype === b.dtype;
-    if (!fits) fail('MatMul', 'stacks [s,m,k] and [s,k,n]', inputs);
-    return { shape: [a.shape[0], a.shape[1], b.shape[2]] as Shape, dtype: a.dtype };
+    const fits = a.shape.length > 1 && b.shape.length > 1 && a.shape.at(-1) === b.shape.at(-2) && a.dtype === b.dtype;
+    const stack = fits ? commonShape([stackOf(a), stackOf(b)]) : undefined;
+    if (stack === undefined) fail('MatMul', 'stacks […,m,k] and […,k,n]', inputs);
+    return { shape: [...stack, a.shape.at(-2) as number, b.shape.at(-1) as number], dtype: a.dtype };
   },
   encode: (_, inputs, emit) => emit.node('MatMul', inputs),
   gradient(node, g) {
     const [a, b] = node.inputs as [Tensor, Tensor];
-    return [batchedMatmul(g, swap(b)), batchedMatmul(swap(a), g)];
+    return [sumTo(batchedMatmul(g, swap(b)), a.shape), sumTo(batchedMatmul(swap(a), g), b.shape)];
   },
+  lift: (node, inputs, lifted) => apply(node.operator, aligned(node, inputs, lifted)),
   evaluate(node, [a, b]) {
-    const [s, m, n] = node.shape as [number, number, number];
-    const k = (node.inputs[0] as Tensor).shape[2] as number;
+    const [m, n] = node.shape.slice(-2) as [number, number];
+    const k = (node.inputs[0] as Tensor).shape.at(-1) as number;
     const out = new Float64Array(sizeOf(node.shape));
-    for (let t = 0; t < s; t++)
+    const stack = stackOf(node);
+    forEachBroadcast(stack, node.inputs.map(stackOf), (t, [s, r]) => {
       for (let i = 0; i < m; i++)
         for (let j = 0; j < n; j++)
           for (let l = 0; l < k; l++)
             out[(t * m + i) * n + j] =
               (out[(t * m + i) * n + j] as number) +
-              ((a as Float64Array)[(t * m + i) * k + l] as number) * ((b as Float64Array)[(t * k + l) * n + j] as number);
+              ((a as Float64Array)[((s as number) * m + i) * k + l] as number) * ((b as Float64Array)[((r as number) * k + l) * n + j] as number);
+    });
     return out;
   },
 };
-const swap = (x: Tensor): Tensor => transpose(x, [0, 2, 1]);
-/** Products of two stacks of matrices, [s,m,k]·[s,k,n] → [s,m,n]. */
+/** The last two axes swapped. */
+function swap(x: Tensor): Tensor {
+  const last = x.shape.length - 1;
+  return transpose(x, [...Array.from({ length: last - 1 }, (_, axis) => axis), last, last - 1]);
+}
+/** Products of two stacks of matrices, […,m,k]·[…,k,n] → […,m,n]; the axes before the matrices broadcast. */
 export const batchedMatmul = (a: Tensor, b: Tensor): Tensor => apply(batchedOperator, [a, b]);

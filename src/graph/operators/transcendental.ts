@@ -3,6 +3,7 @@ import { apply, fail, isFloat, type Operator, type Tensor } from '../tensor.js';
 import { add, div, mul, sub } from './arithmetic.js';
 import { sum } from './broadcasting.js';
 import { reduceMax } from './extrema.js';
+import { liftElementwise } from './member-axis.js';
 import { stopGradient } from './stop-gradient.js';
 
 function unary(name: string, evaluate: (x: number) => number, gradient: (x: Tensor, out: Tensor, g: Tensor) => Tensor): Operator {
@@ -15,6 +16,7 @@ function unary(name: string, evaluate: (x: number) => number, gradient: (x: Tens
     },
     encode: (_, inputs, emit) => emit.node(name, inputs),
     gradient: (node, g) => [gradient(node.inputs[0] as Tensor, node, g)],
+    lift: liftElementwise,
     evaluate: (_, [x]) => (x as Float64Array).map(evaluate),
   };
 }
