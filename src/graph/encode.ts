@@ -10,7 +10,7 @@ const OPSET = 18;
 const IR_VERSION = 8;
 
 /** Types as onnx.proto calls them. */
-const ELEMENT_TYPE: Readonly<Record<DType, string>> = { float32: 'FLOAT', float64: 'DOUBLE', int32: 'INT32', bool: 'BOOL' };
+export const ELEMENT_TYPE: Readonly<Record<DType, string>> = { float32: 'FLOAT', float64: 'DOUBLE', int32: 'INT32', bool: 'BOOL' };
 
 /** Collects nodes and initialisers; equal constants are stored once. */
 export class GraphBuilder implements Emitter {

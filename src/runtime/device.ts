@@ -86,3 +86,12 @@ export const firstSentence = (text: string): string =>
     .replace(/^\S*onnxruntime_src\S* .*?\) /, '')
     .replace(/[.\s]+$/, '')
     .slice(0, 200);
+
+/** What `work` gives; what it throws, as a DeviceError. @throws DeviceError */
+export async function onDevice<Result>(device: Device, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new DeviceError(device, error);
+  }
+}

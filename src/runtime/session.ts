@@ -4,16 +4,21 @@ import './telemetry.js';
 import ort from 'onnxruntime-node';
 import type { EncodedProgram } from '../graph/encode.js';
 import { type DType, type HostData, hostArray, type Shape, sizeOf } from '../graph/tensor.js';
-import { type Accelerator, acceleratorOptions, type Device, DeviceError, lowered, refuseReducedPrecision } from './device.js';
+import { type Accelerator, acceleratorOptions, type Device, lowered, onDevice, refuseReducedPrecision } from './device.js';
+import { DeviceArray } from './device-array.js';
 
 export type Feeds = Readonly<Record<string, HostData>>;
+
+/** Arrays of the host, or kept on the device (`device-array`). */
+export type ProgramArrays = Readonly<Record<string, HostData | DeviceArray>>;
 
 export interface Session {
   /**
    * Outputs by name. They are the session's own arrays, overwritten by its next run: copy what is to be kept. Those named in `into` are
-   * written there instead; where the same array is fed to an input, the program updates it in place.
+   * written there instead; where the same array of the host is fed to an input, the program updates it in place. Outputs that stay on the
+   * device are not among what is given back.
    */
-  run(feeds: Feeds, into?: Feeds): Promise<Record<string, HostData>>;
+  run(feeds: ProgramArrays, into?: ProgramArrays): Promise<Record<string, HostData>>;
   close(): Promise<void>;
 }
 
@@ -44,13 +49,31 @@ const DOUBLE_OPTIONS: ort.InferenceSession.SessionOptions = { ...OPTIONS, graphO
 
 const asOrt = (data: HostData, dtype: DType, shape: Shape): ort.Tensor => new ort.Tensor(dtype as 'float32', data as Float32Array, [...shape]);
 
-/** @throws DeviceError */
-async function onDevice<Result>(device: Device, work: () => Promise<Result>): Promise<Result> {
-  try {
-    return await work();
-  } catch (error) {
-    throw new DeviceError(device, error);
+/** The tensor of an input or output; an array on a device has to be on the program's. */
+function tensorOf(
+  role: 'input' | 'output',
+  { name, shape, dtype }: EncodedProgram['inputs'][number],
+  data: HostData | DeviceArray | undefined,
+  device: Device,
+) {
+  const size = data instanceof DeviceArray ? data.size : data?.length;
+  const fits = size === sizeOf(shape) && !(data instanceof DeviceArray && data.dtype !== dtype);
+  if (data === undefined || !fits) {
+    const got = data === undefined ? 'nothing' : `${size} values${data instanceof DeviceArray ? ` ${data.dtype}` : ''}`;
+    throw new Error(`program: ${role} ${name} expects [${shape.join(',')}] ${dtype}, got ${got}`);
   }
+  if (!(data instanceof DeviceArray)) return asOrt(data, dtype, shape);
+  const tensor = data.tensor(shape);
+  if (tensor.location !== 'cpu' && data.device !== device)
+    throw new Error(`program: ${role} ${name} is kept on ${data.device}, expected it where the program runs, on ${device}`);
+  return tensor;
+}
+
+/** A device gives no order between what one run reads and what it writes. */
+function refuseInPlace(feeds: ProgramArrays, into: ProgramArrays): void {
+  const read = new Set(Object.values(feeds).filter((data) => data instanceof DeviceArray));
+  const both = Object.entries(into).find(([, data]) => data instanceof DeviceArray && read.has(data));
+  if (both !== undefined) throw new Error(`program: expected output ${both[0]} in another array than those that are read, got one of them; use two in turn`);
 }
 
 function openOn(device: Accelerator, program: EncodedProgram, options: ort.InferenceSession.SessionOptions): Promise<ort.InferenceSession> {
@@ -88,21 +111,18 @@ export async function openSession(program: EncodedProgram, { device = 'cpu', pro
   }
   return {
     async run(feeds, into = {}) {
-      const tensors: Record<string, ort.Tensor> = {};
-      for (const { name, shape, dtype } of program.inputs) {
-        const data = feeds[name];
-        const size = sizeOf(shape);
-        if (data === undefined || data.length !== size)
-          throw new Error(`program: input ${name} expects [${shape.join(',')}] ${dtype}, got ${data === undefined ? 'nothing' : `${data.length} values`}`);
-        tensors[name] = asOrt(data, dtype, shape);
-      }
+      refuseInPlace(feeds, into);
+      const where = accelerated ? device : 'cpu';
+      const tensors = Object.fromEntries(program.inputs.map((input) => [input.name, tensorOf('input', input, feeds[input.name], where)]));
       const redirected = program.outputs.filter(({ name }) => into[name] !== undefined);
       if (redirected.length === 0) await compute(tensors, fetches);
       else {
-        const elsewhere = redirected.map(({ name, shape, dtype }) => [name, asOrt(into[name] as HostData, dtype, shape)]);
+        const elsewhere = redirected.map((output) => [output.name, tensorOf('output', output, into[output.name], where)]);
         await compute(tensors, { ...fetches, ...Object.fromEntries(elsewhere) });
       }
-      return { ...outputs, ...into };
+      const made: Record<string, HostData> = {};
+      for (const [name, data] of Object.entries({ ...outputs, ...into })) if (!(data instanceof DeviceArray)) made[name] = data;
+      return made;
     },
     close() {
       if (profile !== undefined) session.endProfiling();

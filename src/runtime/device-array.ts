@@ -1,0 +1,127 @@
+/**
+ * Arrays that stay on a device from one program to the next: what one session writes there, another reads, and nothing is moved.
+ *
+ * ONNX Runtime's binding for Node knows such tensors on WebGPU alone (docs/devices.md says how that was found). Elsewhere an array is kept
+ * by the host and moved as any other: the same code runs everywhere, and is faster where it can be.
+ */
+import './telemetry.js';
+
+import ort from 'onnxruntime-node';
+import { encodeOnnx } from '../formats/onnx.js';
+import { ELEMENT_TYPE } from '../graph/encode.js';
+import { type HostData, hostArray, type Shape } from '../graph/tensor.js';
+import { acceleratorOptions, type Device, onDevice, refuseReducedPrecision } from './device.js';
+
+/** Types that every device holds as the host does; booleans are packed differently. */
+export type KeptType = 'float32' | 'int32';
+type Kept = Float32Array | Int32Array;
+
+/** Devices on which an array can stay. */
+export const keepsArrays = (device: Device): boolean => device === 'webgpu';
+
+/** Flat numbers on a device, of any shape that a program gives them. They take its memory until `dispose`. */
+export class DeviceArray {
+  #place: ort.Tensor | HostData | undefined;
+
+  /** @internal made by `openDeviceArrays` */
+  constructor(
+    readonly device: Device,
+    readonly dtype: KeptType,
+    readonly size: number,
+    place: ort.Tensor | HostData,
+  ) {
+    this.#place = place;
+  }
+
+  /** @internal the same numbers as a tensor of `shape`. */
+  tensor(shape: Shape): ort.Tensor {
+    const place = this.#place;
+    if (place === undefined) throw new Error('device array: expected one that is still there, got one that was disposed of; dispose of it after its last use');
+    const dims = [...shape];
+    if (!(place instanceof ort.Tensor)) return new ort.Tensor(this.dtype as 'float32', place as Float32Array, dims);
+    return ort.Tensor.fromGpuBuffer(place.gpuBuffer, { dataType: this.dtype, dims });
+  }
+
+  dispose(): void {
+    if (this.#place instanceof ort.Tensor) this.#place.dispose();
+    this.#place = undefined;
+  }
+}
+
+export interface DeviceArrays {
+  /** A new array on the device with these numbers. @throws DeviceError if its memory does not suffice */
+  upload(data: Kept): Promise<DeviceArray>;
+  /** Other numbers, as many, for an array that is there. */
+  write(array: DeviceArray, data: Kept): Promise<void>;
+  /** A copy on the host. */
+  read(array: DeviceArray): Promise<Kept>;
+  /** Ends the programs that copy; arrays stay until they are disposed of. */
+  close(): Promise<void>;
+}
+
+/** y = x for vectors of any length. */
+function copyModel(dtype: KeptType): Uint8Array {
+  const vector = (name: string) => ({ name, type: ELEMENT_TYPE[dtype], shape: ['n'] });
+  return encodeOnnx({
+    irVersion: 8,
+    opset: 18,
+    producer: 'tautnet',
+    description: '',
+    metadata: {},
+    name: 'copy',
+    inputs: [vector('x')],
+    outputs: [vector('y')],
+    nodes: [{ opType: 'Identity', inputs: ['x'], outputs: ['y'], attributes: {} }],
+    initializers: [],
+  });
+}
+
+const typeOf = (data: Kept): KeptType => (data instanceof Int32Array ? 'int32' : 'float32');
+
+/** Opens what moves arrays to a device and back, in the calling thread, whose sessions alone can use them. */
+export function openDeviceArrays(device: Device): DeviceArrays {
+  const sessions = new Map<string, Promise<ort.InferenceSession>>();
+  const copier = (dtype: KeptType, allocates: boolean): Promise<ort.InferenceSession> => {
+    const key = `${dtype} ${allocates}`;
+    const open = async () => {
+      refuseReducedPrecision();
+      const where = allocates ? { preferredOutputLocation: 'gpu-buffer' as const } : {};
+      return ort.InferenceSession.create(copyModel(dtype), { ...(device === 'cpu' ? {} : acceleratorOptions(device)), ...where });
+    };
+    const session = sessions.get(key) ?? open();
+    sessions.set(key, session);
+    return session;
+  };
+  const hostTensor = (data: Kept) => new ort.Tensor(typeOf(data) as 'float32', data as Float32Array, [data.length]);
+  const copy = async (dtype: KeptType, from: ort.Tensor, to: ort.Tensor): Promise<void> => {
+    await onDevice(device, async () => (await copier(dtype, false)).run({ x: from }, { y: to }));
+  };
+  return {
+    async upload(data) {
+      const dtype = typeOf(data);
+      if (!keepsArrays(device)) return new DeviceArray(device, dtype, data.length, data.slice());
+      const made = await onDevice(device, async () => (await copier(dtype, true)).run({ x: hostTensor(data) }));
+      return new DeviceArray(device, dtype, data.length, made.y as ort.Tensor);
+    },
+    async write(array, data) {
+      if (typeOf(data) !== array.dtype || data.length !== array.size)
+        throw new TypeError(`device array: expected ${array.size} numbers ${array.dtype}, got ${data.length} ${typeOf(data)}`);
+      const target = array.tensor([array.size]);
+      if (target.location === 'cpu') (target.data as Kept).set(data);
+      else await copy(array.dtype, hostTensor(data), target);
+    },
+    async read(array) {
+      const source = array.tensor([array.size]);
+      if (source.location === 'cpu') return (source.data as Kept).slice();
+      // Never by the tensor's own `getData`, which ends the process: the binding throws what nothing catches.
+      const data = hostArray(array.dtype, array.size) as Kept;
+      await copy(array.dtype, source, hostTensor(data));
+      return data;
+    },
+    async close() {
+      const open = [...sessions.values()];
+      sessions.clear();
+      await Promise.all(open.map(async (session) => (await session).release()));
+    },
+  };
+}
