@@ -10,12 +10,12 @@
  * Batch normalisation is folded away first, with the statistics of the micro-batch's clean images (`clean-batch`): bounds and attacks
  * are those of the folded network, their derivative goes through the statistics.
  */
-import { add, addAll, type FloatType, input, maximum, mul, neg, reshape, sub, type Tensor, total, transpose } from '../graph/index.js';
+import { add, addAll, type FloatType, input, type Lifting, maximum, mul, neg, reshape, sub, type Tensor, total, transpose } from '../graph/index.js';
 import { batchNormNodes } from '../network/folding.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { type Network, type Parameters, parameterInputs, parameterName } from '../network/network.js';
 import type { Relaxation } from '../relaxation/relaxation.js';
-import { createPlan, type Plan, type Stage } from '../runtime/plan.js';
+import { createPlan, hasPopulations, type Plan, type Stage } from '../runtime/plan.js';
 import { certified } from './certified.js';
 import { type CleanBatch, cleanBatch } from './clean-batch.js';
 import { inputBox } from './input-box.js';
@@ -67,6 +67,14 @@ export interface Objective {
   /** Loss and counts; with `gradient` also ∂loss/∂parameters. */
   readonly value: Plan;
   readonly gradient: Plan | undefined;
+  /** Plans that run many sets of parameters at once; undefined where a solver outside the graph has a part in it. */
+  readonly population: ((parameters: Lifting) => PopulationPlans) | undefined;
+}
+
+/** Loss and counts of each member, [members], and with `gradient` ∂loss/∂parameters, [members, …shape]. */
+export interface PopulationPlans {
+  readonly value: () => Plan;
+  readonly gradient: (() => Plan) | undefined;
 }
 
 /** Σ|w| over the weights of a network, those of batch normalisation apart. */
@@ -124,6 +132,7 @@ export function createObjective(options: ObjectiveOptions): Objective {
   const inOne = assemble(cleanBatch(net, parameters, x, present));
   const { stages, counts, noise } = inOne.single || !batchStatistics ? inOne : assemble(cleanBatch(net, parameters, x, present, true));
   const differentiable = method === undefined || method.differentiable;
+  const names = Object.keys(parameters);
   return {
     network: net,
     microBatch,
@@ -132,6 +141,9 @@ export function createObjective(options: ObjectiveOptions): Objective {
     counts,
     noise,
     value: createPlan(stages),
-    gradient: differentiable ? createPlan(stages, Object.keys(parameters)) : undefined,
+    gradient: differentiable ? createPlan(stages, names) : undefined,
+    population: hasPopulations(stages)
+      ? (members) => ({ value: () => createPlan(stages, [], members), gradient: differentiable ? () => createPlan(stages, names, members) : undefined })
+      : undefined,
   };
 }

@@ -1,7 +1,8 @@
 /** Runs plans in the calling thread: keeps the programs of each plan open, moves arrays between stages, collects gradients. */
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../graph/tensor.js';
 import { runHost } from './host-stage.js';
-import { gradientName, type IterateStep, isResidual, nextName, type Plan, type RowsData, type RowsStep, sumName } from './plan.js';
+import { gradientName, type IterateStep, isResidual, nextName, type Plan, type RowsStep, sumName } from './plan.js';
+import { chunks, ofMembers, rowIndices, selectRows } from './rows.js';
 import { type Feeds, openSession, type Session, type SessionOptions } from './session.js';
 
 type Floats = Float32Array | Float64Array;
@@ -26,38 +27,6 @@ function addInto(arrays: Arrays, name: string, addend: Floats, fresh: Set<string
   }
   const target = arrays.get(name) as Floats;
   for (let i = 0; i < addend.length; i++) target[i] = (target[i] as number) + (addend[i] as number);
-}
-
-/**
- * Flat positions (feature · batch + image) of the neurons that get a row, all channels of one place of one image after another:
- * neighbouring rows then share what they read of the layers behind.
- */
-function selectRows(arrays: Arrays, { cheap, all, places, shape: [features, batch] }: RowsData): Int32Array {
-  const lower = arrays.get(cheap.lower) as Floats;
-  const upper = arrays.get(cheap.upper) as Floats;
-  const chosen = new Int32Array(lower.length);
-  const [perPlace, perChannel] = [features / places, places * batch];
-  let count = 0;
-  for (let place = 0; place < perChannel; place++)
-    for (let channel = 0; channel < perPlace; channel++) {
-      const at = channel * perChannel + place;
-      if (all || ((lower[at] as number) < 0 && (upper[at] as number) > 0)) chosen[count++] = at;
-    }
-  return chosen.subarray(0, count);
-}
-
-/** Splits `count` rows into runs of the programs at hand: the largest while it is full, then the smallest that holds the rest. */
-function chunks(count: number, programs: RowsStep['programs']): { start: number; used: number; rows: number; program: number }[] {
-  const result: { start: number; used: number; rows: number; program: number }[] = [];
-  for (let start = 0; start < count; ) {
-    const rest = count - start;
-    const choice = programs.find(({ rows }) => rows >= rest) ?? programs.at(-1);
-    if (choice === undefined) throw new Error('plan: a rows stage needs at least one program');
-    const used = Math.min(rest, choice.rows);
-    result.push({ start, used, ...choice });
-    start += used;
-  }
-  return result;
 }
 
 /** An executor whose programs run on one device (default: the CPU). */
@@ -98,67 +67,62 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     return session.run(feeds, into);
   }
 
-  async function runRows(plan: Plan, step: RowsStep, arrays: Arrays, fresh: Set<string>): Promise<void> {
+  async function runRows(plan: Plan, step: RowsStep, { arrays, fresh, selections }: Run): Promise<void> {
     const { rows: data } = step;
-    const { refined, cheap, places, dtype } = data;
-    const [, batch] = data.shape;
+    const { refined, cheap, dtype } = data;
+    const members = data.members ?? 1;
+    const size = sizeOf(data.shape);
     const reverse = step.kind === 'rows-gradient';
-    const selectionName = `rows of ${refined.lower}`;
-    const selection = reverse ? (arrays.get(selectionName) as Int32Array) : selectRows(arrays, data);
+    const cheapBound = (name: string) => ofMembers(arrays.get(name) as Floats, members * size);
+    const selection = reverse ? (selections.get(refined.lower) as Int32Array[]) : selectRows(cheapBound(cheap.lower), cheapBound(cheap.upper), data);
     if (!reverse) {
-      arrays.set(selectionName, selection);
-      arrays.set(refined.lower, (arrays.get(cheap.lower) as Floats).slice());
-      arrays.set(refined.upper, (arrays.get(cheap.upper) as Floats).slice());
+      selections.set(refined.lower, selection);
+      arrays.set(refined.lower, cheapBound(cheap.lower).slice());
+      arrays.set(refined.upper, cheapBound(cheap.upper).slice());
     }
     const names = reverse ? { lower: gradientName(refined.lower), upper: gradientName(refined.upper) } : refined;
     if (!arrays.has(names.lower) && !arrays.has(names.upper)) return; // nothing downstream depends on these bounds
-    const bound = (name: string) => (arrays.get(name) ?? hostArray(dtype, sizeOf(data.shape))) as Floats;
+    const bound = (name: string) => (arrays.get(name) ?? hostArray(dtype, members * size)) as Floats;
     const lower = bound(names.lower);
     const upper = bound(names.upper);
-    for (const { start, used, rows, program } of reverse && step.programs.length === 0 ? [] : chunks(selection.length, step.programs)) {
-      const channel = new Int32Array(rows);
-      const place = new Int32Array(rows);
-      const position = new Int32Array(rows);
-      const l = hostArray(dtype, reverse ? rows : 0) as Floats;
-      const u = hostArray(dtype, reverse ? rows : 0) as Floats;
-      for (let i = 0; i < used; i++) {
-        const at = selection[start + i] as number;
-        const feature = Math.floor(at / batch);
-        position[i] = at;
-        channel[i] = Math.floor(feature / places);
-        place[i] = (feature % places) * batch + (at % batch);
-        if (reverse) {
-          l[i] = lower[at] as number;
-          u[i] = upper[at] as number;
-        }
-      }
-      const indices: Record<string, HostData> = { channel, place, position };
+    const longest = Math.max(...selection.map(({ length }) => length));
+    for (const { start, rows, program } of reverse && step.programs.length === 0 ? [] : chunks(longest, step.programs)) {
+      const { from, to, ...indices } = rowIndices(selection, start, rows, data);
       const residuals = residualsOf(plan, program, kept, `${plan.id} ${refined.lower} ${start} ${rows}`, reverse);
       if (reverse) {
-        await call(plan, program, arrays, { ...indices, ...residuals, [gradientName('lower')]: l, [gradientName('upper')]: u }, { fresh });
+        const cotangent = (all: Floats) => {
+          const values = hostArray(dtype, members * rows) as Floats;
+          from.forEach((at, i) => {
+            values[to[i] as number] = all[at] as number;
+          });
+          return values;
+        };
+        const cotangents = { [gradientName('lower')]: cotangent(lower), [gradientName('upper')]: cotangent(upper) };
+        await call(plan, program, arrays, { ...indices, ...residuals, ...cotangents }, { fresh });
         continue;
       }
       const made = await call(plan, program, arrays, indices, { into: residuals });
       const newLower = made.lower as Floats;
       const newUpper = made.upper as Floats;
-      for (let i = 0; i < used; i++) {
-        const at = selection[start + i] as number;
-        lower[at] = newLower[i] as number;
-        upper[at] = newUpper[i] as number;
-      }
+      from.forEach((at, i) => {
+        lower[at] = newLower[to[i] as number] as number;
+        upper[at] = newUpper[to[i] as number] as number;
+      });
     }
     if (reverse && data.passThrough) {
       // Neurons without a row kept the cheap bounds, so their cotangents go there.
-      for (let i = 0; i < selection.length; i++) {
-        lower[selection[i] as number] = 0;
-        upper[selection[i] as number] = 0;
-      }
+      for (const [member, chosen] of selection.entries())
+        for (const at of chosen) {
+          lower[member * size + at] = 0;
+          upper[member * size + at] = 0;
+        }
       addInto(arrays, gradientName(cheap.lower), lower, fresh);
       addInto(arrays, gradientName(cheap.upper), upper, fresh);
     }
   }
 
-  async function iterate(plan: Plan, { program, count, state, schedule = {}, until, deadline = '' }: IterateStep, arrays: Arrays): Promise<void> {
+  async function iterate(plan: Plan, step: IterateStep, arrays: Arrays): Promise<void> {
+    const { program, count, state, schedule = {}, until, deadline = '' } = step;
     const names = Object.keys(state);
     for (const [name, from] of Object.entries(state)) {
       const begin = arrays.get(from);
@@ -166,6 +130,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
       arrays.set(name, begin);
     }
     const inputs = plan.programs[program]?.inputs ?? [];
+    for (const { name, shape } of inputs) if (state[name] !== undefined) arrays.set(name, ofMembers(arrays.get(name) as HostData, sizeOf(shape)));
     for (let k = 0; k < count; k++) {
       const scalars = inputs.flatMap(({ name, dtype }) => {
         const values = schedule[name];
@@ -190,10 +155,11 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     async run(plan, feeds) {
       const arrays: Arrays = new Map(Object.entries(feeds));
       const fresh = new Set<string>();
+      const selections: Run['selections'] = new Map();
       for (const step of plan.steps) {
         if (step.kind === 'iterate') await iterate(plan, step, arrays);
         else if (step.kind === 'host') for (const [name, value] of await runHost(step, await call(plan, step.program, arrays))) arrays.set(name, value);
-        else if (step.kind !== 'run') await runRows(plan, step, arrays, fresh);
+        else if (step.kind !== 'run') await runRows(plan, step, { arrays, fresh, selections });
         else {
           const made = await call(plan, step.program, arrays);
           const accumulated = new Map(step.accumulate);
@@ -216,6 +182,15 @@ export function createExecutor(options: SessionOptions = {}): Executor {
       await Promise.all(open.map((session) => session.close()));
     },
   };
+}
+
+/** What one run of a plan has made so far. */
+interface Run {
+  readonly arrays: Arrays;
+  /** Gradients that already hold something. */
+  readonly fresh: Set<string>;
+  /** The rows that each rows stage chose for each member, by the name of its lower bounds. */
+  readonly selections: Map<string, Int32Array[]>;
 }
 
 interface CallOptions {

@@ -43,6 +43,10 @@ export const noDerivative = ({ outputs }: HostStage, variable: string): Error =>
     `plan: expected values only, got a derivative by ${variable}: ${Object.keys(outputs).join(', ')} come from a solver outside the graph; use an estimator that needs values only`,
   );
 
+/** The error for a plan of the stage that is to be for a population. */
+export const noPopulation = ({ outputs }: HostStage): Error =>
+  new Error(`plan: expected one set of parameters at a time, got a population: ${Object.keys(outputs).join(', ')} come from a solver outside the graph`);
+
 /** Calls the solver with what the step's program made; its arrays by name. */
 export async function runHost({ module, options, outputs }: HostStep, made: Readonly<Record<string, HostData>>): Promise<[string, HostData][]> {
   const { solve } = (await import(module)) as { solve: HostSolver };

@@ -12,15 +12,20 @@
  * - `host`: arrays given to a function of this process instead of ONNX Runtime, such as a solver of linear programs. It has no
  *   derivative, and a plan that would need one is refused.
  *
+ * A plan can be made for a population: one run computes the same for many sets of parameters. Then every array that depends on them has a
+ * leading axis of members, results and gradients too, and a rows stage runs the unstable neurons of all members side by side.
+ *
  * Gradients run the stages backwards with the vector–Jacobian graph of each; only boundaries between stages are stored.
  */
-import { type EncodedProgram, encodeProgram } from '../graph/encode.js';
+import type { EncodedProgram } from '../graph/encode.js';
 import { gradient, vectorJacobian } from '../graph/gradient.js';
+import type { Lifting } from '../graph/lift.js';
 import { accumulate } from '../graph/operators/indexing.js';
 import { input, inputName, isInput } from '../graph/operators/leaves.js';
 import { substitute } from '../graph/substitute.js';
 import { type FloatType, isFloat, type Shape, sizeOf, type Tensor, topologicalOrder } from '../graph/tensor.js';
-import { type HostStage, type HostStep, hostStep, noDerivative } from './host-stage.js';
+import { type HostStage, type HostStep, hostStep, noDerivative, noPopulation } from './host-stage.js';
+import { memberAxis } from './member-axis.js';
 
 export interface WholeStage {
   readonly kind: 'whole';
@@ -96,6 +101,7 @@ export interface RowsStep {
 
 export interface IterateStep extends Omit<IterateStage, 'next'> {
   readonly program: number;
+  readonly members?: number;
 }
 
 export type Step = RunStep | RowsStep | IterateStep | HostStep;
@@ -104,6 +110,8 @@ export type Step = RunStep | RowsStep | IterateStep | HostStep;
 export interface RowsData extends Omit<RowsStage, 'kind' | 'build' | 'capacities'> {
   /** Where cotangents of the cheap bounds go, if anything upstream wants them. */
   readonly passThrough: boolean;
+  /** Members of a population: bounds are [members, features, batch], and a program has rows of every member. */
+  readonly members?: number;
 }
 
 export interface Plan {
@@ -112,7 +120,7 @@ export interface Plan {
   readonly steps: readonly Step[];
   /** Names that the last stage gives back. */
   readonly results: readonly string[];
-  /** The arrays whose gradient is given back, in order; empty for values only. */
+  /** The arrays whose gradient is given back, in order, with the axis of members if there is one; empty for values only. */
   readonly wrt: readonly { readonly name: string; readonly shape: Shape; readonly dtype: FloatType }[];
 }
 
@@ -133,10 +141,16 @@ export const nextName = (name: string): string => `→${name}`;
 /** Floats that the residuals of one stage may take, every neuron having a row. */
 const RESIDUAL_FLOATS = 1 << 25;
 
-function fits({ shape: [features, batch] }: RowsStage, built: (RowBounds & { rows: number }) | undefined): boolean {
+function fits({ shape: [features, batch] }: RowsStage, built: (RowBounds & { rows: number }) | undefined, members: number): boolean {
   const perRow = (built?.residuals ?? []).reduce((sum, { shape }) => sum + sizeOf(shape), 0) / (built?.rows ?? 1);
-  return perRow * features * batch <= RESIDUAL_FLOATS;
+  return perRow * features * batch * members <= RESIDUAL_FLOATS;
 }
+
+const ROW_INDICES = ['channel', 'place', 'position'] as const;
+
+/** Names that have an axis of members in every plan of a population: rows are chosen by member, and gradients are a member's own. */
+const ofEachMember = (name: string): boolean =>
+  isResidual(name) || name.startsWith(gradientName('')) || name.startsWith(sumName('')) || ROW_INDICES.some((index) => index === name);
 
 let nextPlan = 0;
 
@@ -158,10 +172,18 @@ function checkLoop({ count, state, next, schedule = {} }: IterateStage): void {
 
 const stageInputs = (outputs: readonly Tensor[]): Tensor[] => topologicalOrder(outputs).filter(isInput);
 
-/** Compiles stages; the last one is whole and its outputs are the results. With `wrt`, its output `loss` is differentiated. */
-export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []): Plan {
+/** Whether a plan of these stages can be made for a population: functions of this process know one member at a time. */
+export const hasPopulations = (stages: readonly Stage[]): boolean => stages.every(({ kind }) => kind !== 'host');
+
+/**
+ * Compiles stages; the last one is whole and its outputs are the results. With `wrt`, its output `loss` is differentiated.
+ * With `population`, for all its members at once: inputs that differ between them are replaced as it says.
+ */
+export function createPlan(stages: readonly Stage[], wrt: readonly string[] = [], population?: Lifting): Plan {
   const programs: EncodedProgram[] = [];
-  const addProgram = (outputs: Record<string, Tensor>): number => programs.push(shared(encodeProgram(outputs))) - 1;
+  const members = population?.members;
+  const axis = memberAxis(population, ofEachMember);
+  const addProgram = (outputs: Record<string, Tensor>, every?: 'all'): number => programs.push(shared(axis.encode(outputs, every))) - 1;
   const last = stages.at(-1);
   if (last?.kind !== 'whole') throw new Error('plan: expected the last stage to be a whole graph');
 
@@ -181,10 +203,12 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
         const loss = stage.outputs.loss;
         if (wrt.length > 0 && loss === undefined) throw new Error('plan: expected an output named loss to differentiate');
         const grads = wrt.length > 0 ? named(gradient(loss as Tensor, variables)) : {};
-        forward.push({ kind: 'run', program: addProgram({ ...stage.outputs, ...grads }), accumulate: wrt.length > 0 ? pull : [] });
+        forward.push({ kind: 'run', program: addProgram({ ...stage.outputs, ...grads }, 'all'), accumulate: wrt.length > 0 ? pull : [] });
         return;
       }
-      forward.push({ kind: 'run', program: addProgram({ ...stage.outputs }), accumulate: [] });
+      const program = addProgram({ ...stage.outputs });
+      axis.mark((programs[program]?.outputs ?? []).filter(({ lifted }) => lifted).map(({ name }) => name));
+      forward.push({ kind: 'run', program, accumulate: [] });
       if (variables.length === 0) return;
       const outputs = Object.entries(stage.outputs).filter(([, y]) => isFloat(y.dtype) && stageInputs([y]).some((x) => active.has(inputName(x))));
       for (const [name] of outputs) active.add(name);
@@ -201,10 +225,12 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
       checkLoop(stage);
       const { next, ...data } = stage;
       for (const x of stageInputs(Object.values(next))) if (!known.has(inputName(x))) known.set(inputName(x), x);
-      forward.push({ ...data, program: addProgram(Object.fromEntries(Object.entries(next).map(([name, y]) => [nextName(name), y]))) });
+      axis.mark(Object.keys(data.state));
+      forward.push({ ...data, members, program: addProgram(Object.fromEntries(Object.entries(next).map(([name, y]) => [nextName(name), y])), 'all') });
       return;
     }
     if (stage.kind === 'host') {
+      if (population !== undefined) throw noPopulation(stage);
       const inputs = stageInputs(Object.values(stage.inputs));
       for (const x of inputs) known.set(inputName(x), x);
       const variable = inputs.find((x) => active.has(inputName(x)) && isFloat(x.dtype));
@@ -214,16 +240,20 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
     }
     const { build, capacities, kind: _, ...data } = stage;
     const built = capacities.map((rows) => {
-      const index = (name: string) => input(name, [rows], 'int32');
-      return { rows, ...build({ channel: index('channel'), place: index('place'), position: index('position') }) };
+      const [channel, place, position] = ROW_INDICES.map((name) => input(name, [rows], 'int32')) as [Tensor, Tensor, Tensor];
+      return { rows, ...build({ channel, place, position }) };
     });
     for (const x of built.flatMap(({ lower, upper }) => stageInputs([lower, upper]))) known.set(inputName(x), x);
     const isActive = built.some(({ lower, upper }) => stageInputs([lower, upper]).some((x) => active.has(inputName(x)) && isFloat(x.dtype)));
     const passThrough = active.has(stage.cheap.lower) || active.has(stage.cheap.upper);
-    const rowsData: RowsData = { ...data, passThrough };
-    const kept = isActive && fits(stage, built[0]);
+    const rowsData: RowsData = { ...data, passThrough, members };
+    const kept = isActive && fits(stage, built[0], members ?? 1);
+    axis.mark([stage.refined.lower, stage.refined.upper]);
     const named = ({ residuals = [] }: RowBounds) => Object.fromEntries(kept ? residuals.map((value, i) => [residualName(i), value]) : []);
-    const programsOf = built.map(({ rows, ...bounds }) => ({ rows, program: addProgram({ lower: bounds.lower, upper: bounds.upper, ...named(bounds) }) }));
+    const programsOf = built.map(({ rows, ...bounds }) => ({
+      rows,
+      program: addProgram({ lower: bounds.lower, upper: bounds.upper, ...named(bounds) }, 'all'),
+    }));
     forward.push({ kind: 'rows', programs: programsOf, rows: rowsData });
     if (!isActive && !passThrough) return;
     active.add(stage.refined.lower).add(stage.refined.upper);
@@ -244,7 +274,7 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
   const variables = wrt.map((name) => {
     const variable = known.get(name);
     if (variable === undefined) throw new Error(`plan: no stage has an input named ${name}`);
-    return { name, shape: variable.shape, dtype: variable.dtype as FloatType };
+    return { name, shape: members === undefined ? variable.shape : [members, ...variable.shape], dtype: variable.dtype as FloatType };
   });
   return { id: `plan-${nextPlan++}`, programs, steps: wrt.length > 0 ? [...forward, ...backward] : forward, results, wrt: variables };
 }
