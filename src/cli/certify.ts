@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import type { Dataset, Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
 import { UsageError } from '../experiment/errors.js';
+import { readDataset } from '../experiment/read-dataset.js';
 import type { Settings } from '../experiment/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
 import { VERSION } from '../experiment/version.js';
@@ -88,7 +89,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   const dataDir = setting('dataDir', flags.dataDir, '--data-dir') ?? trainedFor.dataDir;
   const device = await chooseDevice(wanted);
   const fetched = fetchProgress(io.stderr);
-  const loading = datasetNamed(name).load({ dataDir, progress: (state) => fetched.update(state), signal: io.signal });
+  const loading = readDataset(name, { dataDir, progress: (state) => fetched.update(state), signal: io.signal });
   const dataset = await loading.finally(() => fetched.stop());
   const { steps, restarts, ...rest } = { ...numbers, limit: limitWithin(dataset, numbers.limit, io) };
 

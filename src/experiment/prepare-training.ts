@@ -1,7 +1,6 @@
 /** What the settings of a run amount to before its first step: data, network, objective, estimator and rule put together. */
 import { augmentationNamed } from '../data/augmentation.js';
 import type { Dataset, Split } from '../data/dataset.js';
-import { loadDataset } from '../data/datasets.js';
 import type { DownloadProgress } from '../data/download.js';
 import { splitValidation } from '../data/validation.js';
 import { type ArchitectureName, architecture } from '../network/architectures.js';
@@ -27,6 +26,7 @@ import { evaluateSplit } from '../training/validation.js';
 import type { Optimizer } from './choices.js';
 import { UsageError } from './errors.js';
 import { estimatorOptions } from './estimator-options.js';
+import { readDataset } from './read-dataset.js';
 import type { Settings } from './settings.js';
 import { robustLossOf } from './training-method.js';
 
@@ -105,9 +105,9 @@ function watchedObjectives(common: ObjectiveOptions, robust: RobustLoss | undefi
   return certifies ? [own] : [createObjective(common), own];
 }
 
-/** @throws UsageError, DataError: whatever can be refused is refused here, before any work starts */
+/** @throws UsageError, DataError, FileError: whatever can be refused is refused here, before any work starts */
 export async function prepare(settings: Settings, pool: Pool, data?: (state: DownloadProgress) => void, signal?: AbortSignal): Promise<Experiment> {
-  const dataset = await loadDataset(settings.dataset, { dataDir: settings.dataDir, progress: data, signal });
+  const dataset = await readDataset(settings.dataset, { dataDir: settings.dataDir, progress: data, signal });
   const limit = settings.trainLimit ?? dataset.train.count;
   if (limit > dataset.train.count)
     throw new UsageError(`--train-limit: expected at most the ${dataset.train.count} training images of ${dataset.name}, got ${limit}`);

@@ -13,6 +13,7 @@ import type { Property } from '../verification/property.js';
 import { propertyFor } from '../verification/property-from-vnnlib.js';
 import { robustnessProperty } from '../verification/robustness-property.js';
 import { UsageError } from './errors.js';
+import { readDataset } from './read-dataset.js';
 import { trainedNetwork } from './trained-network.js';
 
 export interface VerificationTask {
@@ -53,7 +54,7 @@ export async function readRobustnessTask(modelPath: string, choice: ImageChoice)
       throw new UsageError(
         `${modelPath}: expected a network on the ${featuresOf(definition.shape)} pixels and ${definition.classes} classes of ${dataset}, got ${sizes.inputs} inputs and ${sizes.outputs} outputs; choose another --dataset`,
       );
-    const { test } = await definition.load({ dataDir: choice.dataDir ?? trainedFor.dataDir, signal: choice.signal });
+    const { test } = await readDataset(dataset, { dataDir: choice.dataDir ?? trainedFor.dataDir, signal: choice.signal });
     if (index >= test.count) throw new UsageError(`--index: expected a test image of ${dataset}, 0 to ${test.count - 1}, got ${index}`);
     const { images, labels } = paddedBatch({ split: test, network }, [index], 1);
     const around = { epsilon, clip: choice.clipBox ?? trainedFor.clipBox ?? true };
