@@ -115,7 +115,8 @@ describe('tautnet certify', () => {
       [model, ['--dataset', 'mnist'], '--epsilon: expected a value, got none'],
       [other, ['--dataset', 'mnist', '--epsilon', '0.1'], 'expected a network on 1×28×28 images as mnist has them, got 3×32×32'],
       [fewer, [], 'expected 10 logits, one for each class of mnist, got 2'],
-      [model, ['--dataset', 'mnist', '--epsilon', '0.1', '--verdicts', model], "expected another file than the network's own"],
+      [model, ['--dataset', 'mnist', '--epsilon', '0.1', '--verdicts', model], 'expected another file than those that are read'],
+      [finished, ['--verdicts', join(finished, 'parameters.safetensors')], '--verdicts: expected another file than those that are read'],
     ];
     for (const [path, flags, line] of cases) {
       const { code, stdout, stderr } = await certify([path, ...flags]);
@@ -136,7 +137,7 @@ describe('tautnet certify', () => {
     );
   });
 
-  test('parameters of a run that diverged, or that are damaged, are refused with code 1', async () => {
+  test('parameters of a run that diverged are refused with code 1, damaged ones with code 2 and what to do', async () => {
     const path = await newRun('diverged');
     const network = networkOf({ architecture: 'fc-small', normalize: true }, datasetNamed('mnist'));
     const parameters = initialize(network, 'kaiming', keyOf(1));
@@ -145,7 +146,8 @@ describe('tautnet certify', () => {
     await writeFile(join(path, 'parameters.safetensors'), bytes);
     expect(await certify([path])).toMatchObject({ code: 1, stderr: expect.stringContaining('expected finite parameters') });
     await writeFile(join(path, 'parameters.safetensors'), bytes.subarray(0, 1000));
-    expect(await certify([path])).toMatchObject({ code: 1, stderr: expect.stringContaining('parameters.safetensors') });
+    const { code, stderr } = await certify([path]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/parameters\.safetensors: .*; it is damaged, take .*network\.onnx or train again\n$/)]);
   });
 });
 

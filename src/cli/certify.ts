@@ -1,6 +1,4 @@
 /** `tautnet certify`: proofs and counterexamples for the test images of a data set, and the three accuracies they amount to. */
-import { stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import type { Dataset, Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
@@ -24,6 +22,7 @@ import { certificationTable } from './certification-table.js';
 import type { Io, MakeCommand } from './command.js';
 import { fetchProgress } from './download-progress.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
+import { checkResultFiles } from './result-files.js';
 
 /** As Commander gives them: text where an option takes a value. */
 interface CertifyFlags {
@@ -85,7 +84,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   const epsilon = needed('epsilon', flags.epsilon, trainedFor.epsilon, path);
   checkFit(path, network, datasetNamed(name));
   const files = certificateFiles(flags.verdicts ?? trained.certificate);
-  await checkWritable(files, path, flags.verdicts === undefined ? 'verdicts' : '--verdicts');
+  await checkResultFiles(Object.values(files), [path], flags.verdicts === undefined ? 'verdicts' : '--verdicts');
   const dataDir = setting('dataDir', flags.dataDir, '--data-dir') ?? trainedFor.dataDir;
   const device = await chooseDevice(wanted);
   const fetched = fetchProgress(io.stderr);
@@ -169,15 +168,4 @@ function checkFit(path: string, network: Network, { name, shape, classes }: Pick
     );
   if (network.classes !== classes)
     throw new UsageError(`${path}: expected ${classes} logits, one for each class of ${name}, got ${network.classes}; choose another --dataset`);
-}
-
-/** Finds out before hours of work, not after, that there is no place for their result. */
-async function checkWritable({ verdicts, counterexamples }: CertificateFiles, network: string, where: string): Promise<void> {
-  const folder = dirname(verdicts);
-  const isFolder = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
-  if (!(await isFolder(folder))) throw new UsageError(`${where}: expected a file in a folder that exists, got ${verdicts}; create ${folder} first`);
-  for (const file of [verdicts, counterexamples]) {
-    if (resolve(file) === resolve(network)) throw new UsageError(`${where}: expected another file than the network's own, got ${file}; choose another`);
-    if (await isFolder(file)) throw new UsageError(`${where}: expected a file, ${file} is a folder; choose another`);
-  }
 }

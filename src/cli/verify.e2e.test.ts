@@ -157,6 +157,11 @@ describe('bad input is code 2 and one line that says what', () => {
 
   test('a result file that would replace what is read, or a folder, is refused', async () => {
     expect(await verify(at('small.onnx'), at('never.vnnlib'), '--results', at('never.vnnlib'))).toMatchObject({ code: 2 });
+    for (const file of ['network.onnx', 'config.yaml']) {
+      const before = await readFile(at(`run/${file}`));
+      expect(await verify(at('run'), at('run.vnnlib'), '--results', at(`run/${file}`))).toMatchObject({ code: 2 });
+      expect(await readFile(at(`run/${file}`))).toEqual(before);
+    }
     await mkdir(at('a-folder'));
     expect(await verify(at('small.onnx'), at('never.vnnlib'), '--results', at('a-folder'))).toMatchObject({ code: 2 });
   });

@@ -1,6 +1,4 @@
 /** `tautnet verify`: whether a network fulfils a property, with a proof's verdict or a counterexample. */
-import { stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
 import { readRobustnessTask, readVerificationTask, type VerificationTask } from '../experiment/verification-task.js';
@@ -11,6 +9,7 @@ import { chooseDevice } from '../runtime/devices.js';
 import { type Verification, verify } from '../verification/verify.js';
 import { ExitWith, Interrupted, type Io, type MakeCommand } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
+import { checkResultFiles } from './result-files.js';
 import { verificationProgress } from './verification-progress.js';
 
 /** As Commander gives them: text where an option takes a value. */
@@ -85,7 +84,7 @@ async function answerOf(networkPath: string, propertyPath: string | undefined, f
   };
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   const task = taskOf(networkPath, propertyPath, flags, io);
-  if (flags.results !== undefined) await checkResults(flags.results, [networkPath, ...(propertyPath === undefined ? [] : [propertyPath])]);
+  if (flags.results !== undefined) await checkResultFiles([flags.results], [networkPath, ...(propertyPath === undefined ? [] : [propertyPath])], '--results');
   const { network, parameters, property, model } = await task();
   const progress = verificationProgress(io.stderr);
   try {
@@ -146,12 +145,3 @@ const jsonOf = ({ counterexample, ...rest }: Verification) => ({
     counterexample: { input: Array.from(counterexample.input), output: Array.from(counterexample.output), polytope: counterexample.polytope },
   }),
 });
-
-/** Finds out before the search, not after, that there is no place for its result. */
-async function checkResults(file: string, inputs: readonly string[]): Promise<void> {
-  const isFolder = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
-  if (!(await isFolder(dirname(file)))) throw new UsageError(`--results: expected a file in a folder that exists, got ${file}; create ${dirname(file)} first`);
-  if (await isFolder(file)) throw new UsageError(`--results: expected a file, ${file} is a folder; choose another`);
-  if (inputs.some((input) => resolve(input) === resolve(file)))
-    throw new UsageError(`--results: expected another file than those that are read, got ${file}; choose another`);
-}

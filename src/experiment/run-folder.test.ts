@@ -55,7 +55,9 @@ describe('a run folder', () => {
     expect((await readRun(path)).finished).toBe(true);
     await expect(createRun(folder, settings)).rejects.toThrow('has other files in it');
     await expect(createRun(join(path, 'summary.md'), settings)).rejects.toThrow('is a file');
-    await expect(createRun(join(path, 'summary.md', 'run'), settings)).rejects.toThrow(/summary\.md.*: a part of the path is a file/);
+    await expect(createRun(join(path, 'summary.md', 'run'), settings)).rejects.toThrow(
+      /^--out: expected a folder, a part of .*summary\.md.run is a file; choose another$/,
+    );
     await expect(createRun(path, settings)).rejects.toBeInstanceOf(UsageError);
     expect(await readdir(folder)).toEqual(['a']);
   });

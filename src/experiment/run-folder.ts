@@ -15,7 +15,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../formats/atomic-file.js';
-import { toFileError } from '../formats/file-error.js';
+import { FileError, toFileError } from '../formats/file-error.js';
 import { configText, type Origin, readConfigFile } from './config-file.js';
 import { Failure, UsageError } from './errors.js';
 import { resolveSettings } from './resolve-settings.js';
@@ -115,6 +115,7 @@ export async function readRun(path: string): Promise<RunRecord> {
   if (!existsSync(path)) throw new UsageError(`${path}: expected the folder of a run, there is nothing; check the path`);
   if (!existsSync(paths.config)) throw new UsageError(`${path}: expected the folder of a run, it has no config.yaml; check the path`);
   const { given, whereabouts, origin } = await readConfigFile(paths.config).catch((error: unknown) => {
+    if (error instanceof FileError) throw new UsageError(error.message, { cause: error });
     throw error instanceof UsageError ? unreadable(paths.config, error) : error;
   });
   const { version } = checkOrigin(paths.config, origin);
@@ -148,9 +149,9 @@ async function refuseOccupied(path: string): Promise<void> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return;
-    if (code === 'ENOTDIR' && (await stat(path).catch(() => undefined)) !== undefined)
-      throw new UsageError(`--out: expected a folder, ${path} is a file; choose another`);
-    throw toFileError(path, 'read', error);
+    if (code !== 'ENOTDIR') throw toFileError(path, 'read', error);
+    const isFile = (await stat(path).catch(() => undefined)) !== undefined;
+    throw new UsageError(`--out: expected a folder, ${isFile ? path : `a part of ${path}`} is a file; choose another`);
   }
   const { config, summary } = runPaths(path);
   if (entries.length === 0) return;

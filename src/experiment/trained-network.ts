@@ -1,4 +1,5 @@
 /** A trained network from where it was left: a run folder, or an ONNX file of ours or anybody else's. */
+import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { datasetNamed } from '../data/datasets.js';
@@ -32,13 +33,13 @@ export interface TrainedNetwork {
 
 /**
  * Reads the network of a finished run (a folder) or of a model (a file).
- * @throws UsageError if nothing is there, or something that is neither; Failure for a run that is not finished; FileError
+ * @throws UsageError if nothing is there, or something that is neither or cannot be read; Failure for a run that is not finished
  */
 export async function trainedNetwork(path: string): Promise<TrainedNetwork> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR')
       throw new UsageError(`${path}: expected the folder of a run or an ONNX file, there is nothing; check the path`);
-    throw toFileError(path, 'read', error);
+    throw new UsageError(toFileError(path, 'read', error).message, { cause: error });
   });
   const trained = found.isDirectory() ? await ofRun(path) : await ofModel(path);
   for (const [name, array] of Object.entries(trained.parameters))
@@ -50,13 +51,12 @@ async function ofRun(path: string): Promise<TrainedNetwork> {
   const { settings, paths } = await readRun(path);
   // What a run leaves has its batch normalisation folded away.
   const network = foldedNetwork(networkOf(settings, datasetNamed(settings.dataset)));
-  const bytes = await readFile(paths.parameters).catch(async (error: NodeJS.ErrnoException) => {
-    throw error.code === 'ENOENT' ? await unfinished(path, paths.checkpoints) : toFileError(paths.parameters, 'read', error);
-  });
+  if (!existsSync(paths.parameters)) throw await unfinished(path, paths.checkpoints);
+  const bytes = await contentOf(paths.parameters);
   const { dataset, epsilon, clipBox, dataDir } = settings;
   return {
     network,
-    parameters: decodeParameters(network, bytes, paths.parameters),
+    parameters: refusing(`it is damaged, take ${paths.network} or train again`, () => decodeParameters(network, bytes, paths.parameters)),
     trainedFor: { dataset, epsilon, clipBox, dataDir },
     file: paths.network,
     certificate: join(path, 'certificate.jsonl'),
@@ -70,16 +70,24 @@ async function unfinished(path: string, checkpoints: string): Promise<Failure> {
 }
 
 async function ofModel(path: string): Promise<TrainedNetwork> {
-  const bytes = await readFile(path).catch((error: unknown) => {
-    throw toFileError(path, 'read', error);
-  });
+  const bytes = await contentOf(path);
+  const { network, parameters, metadata } = refusing('expected the folder of a run or an ONNX file', () => importOnnx(bytes, path));
+  const name = basename(path).replace(/(\.onnx)?(\.gz)?$/, '');
+  const trainedFor = { dataset: metadata.dataset, epsilon: metadata.epsilon };
+  return { network, parameters, trainedFor, file: path, certificate: `${name}.certificate.jsonl` };
+}
+
+/** A file that is not what it should be is a mistake of who named it. */
+function refusing<T>(advice: string, decode: () => T): T {
   try {
-    const { network, parameters, metadata } = importOnnx(bytes, path);
-    const name = basename(path).replace(/(\.onnx)?(\.gz)?$/, '');
-    const trainedFor = { dataset: metadata.dataset, epsilon: metadata.epsilon };
-    return { network, parameters, trainedFor, file: path, certificate: `${name}.certificate.jsonl` };
+    return decode();
   } catch (error) {
-    if (error instanceof FormatError) throw new UsageError(`${error.message}; expected the folder of a run or an ONNX file`, { cause: error });
-    throw error;
+    throw error instanceof FormatError ? new UsageError(`${error.message}; ${advice}`, { cause: error }) : error;
   }
 }
+
+/** The file itself, or that of the run: named by the user, so that a mistake is the user's. */
+const contentOf = (path: string): Promise<Buffer> =>
+  readFile(path).catch((error: unknown) => {
+    throw new UsageError(toFileError(path, 'read', error).message, { cause: error });
+  });
