@@ -5,6 +5,7 @@ export * from './gradient.js';
 export * from './lift.js';
 export * from './operators/arithmetic.js';
 export * from './operators/broadcasting.js';
+export * from './operators/casting.js';
 export * from './operators/comparison.js';
 export * from './operators/custom-gradient.js';
 export * from './operators/extrema.js';

@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { decodeOnnx } from '../formats/onnx.js';
 import { openSession } from '../runtime/session.js';
 import { normalNumbers } from '../testing/numbers.js';
+import { GraphBuilder } from './encode.js';
 import { addAll, type EncodedProgram, encodeProgram, exp, input, mul } from './index.js';
-import { withoutSums } from './lowering.js';
+import { withoutSums, withoutXor } from './lowering.js';
 
 const operators = ({ bytes }: EncodedProgram): string[] => decodeOnnx(bytes).nodes.map(({ opType }) => opType);
 
@@ -38,5 +39,42 @@ describe('a program without variadic sums', () => {
   it('is the program itself where it has none', () => {
     const program = encodeProgram({ y: exp(input('x', [3])) });
     expect(withoutSums(program)).toBe(program);
+  });
+});
+
+describe('a program without BitwiseXor', () => {
+  /** x ^ y and x ^ y ^ x of int32 words taken as uint32. */
+  function xorProgram(size: number): EncodedProgram {
+    const builder = new GraphBuilder();
+    const [x, y] = ['x', 'y'].map((name) => builder.node('Cast', [name], { to: { int: 12 } })) as [string, string];
+    const once = builder.node('BitwiseXor', [x, y]);
+    builder.node('Cast', [once], { to: { int: 6 } }, 'once');
+    builder.node('Cast', [builder.node('BitwiseXor', [once, x])], { to: { int: 6 } }, 'twice');
+    const values = (names: readonly string[]) => names.map((name) => ({ name, shape: [size], dtype: 'int32' as const }));
+    const onnx = (names: readonly string[]) => names.map((name) => ({ name, type: 'INT32', shape: [size] }));
+    return { bytes: builder.model(onnx(['x', 'y']), onnx(['once', 'twice'])), inputs: values(['x', 'y']), outputs: values(['once', 'twice']) };
+  }
+
+  it('computes the same words', async () => {
+    const size = 1000;
+    const program = withoutXor(xorProgram(size));
+    expect(operators(program)).not.toContain('BitwiseXor');
+    const session = await openSession(program);
+    const word = fc.oneof(fc.constantFrom(0, -1, 1, 255, 256, 0x7fffffff, -0x80000000), fc.integer());
+    const words = fc.array(word, { minLength: size, maxLength: size });
+    await fc.assert(
+      fc.asyncProperty(words, words, async (x, y) => {
+        const made = await session.run({ x: Int32Array.from(x), y: Int32Array.from(y) });
+        expect(Array.from(made.once as Int32Array)).toEqual(x.map((word, i) => word ^ (y[i] as number)));
+        expect(Array.from(made.twice as Int32Array)).toEqual(y);
+      }),
+      { numRuns: 10 },
+    );
+    await session.close();
+  });
+
+  it('is the program itself where it has none', () => {
+    const program = encodeProgram({ y: exp(input('x', [3])) });
+    expect(withoutXor(program)).toBe(program);
   });
 });

@@ -6,7 +6,7 @@
  */
 import type { InferenceSession } from 'onnxruntime-node';
 import type { EncodedProgram } from '../graph/encode.js';
-import { withoutSums } from '../graph/lowering.js';
+import { withoutSums, withoutXor } from '../graph/lowering.js';
 
 export const DEVICES = ['cpu', 'webgpu', 'cuda'] as const;
 export type Device = (typeof DEVICES)[number];
@@ -21,8 +21,8 @@ export const ACCELERATORS: readonly Accelerator[] = ['webgpu', 'cuda'];
 
 /** What a program becomes before an accelerator's provider compiles it. */
 const lowerings: Readonly<Record<Accelerator, (program: EncodedProgram) => EncodedProgram>> = {
-  webgpu: withoutSums,
-  cuda: (program) => program,
+  webgpu: (program) => withoutXor(withoutSums(program)),
+  cuda: withoutXor,
 };
 export const lowered = (program: EncodedProgram, device: Accelerator): EncodedProgram => lowerings[device](program);
 

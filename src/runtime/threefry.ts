@@ -11,8 +11,8 @@
 export type Key = readonly [number, number];
 
 /** Makes the three key words sum, by xor, to the cipher's constant (Skein's C240 cut to 32 bits). */
-const PARITY = 0x1bd11bda;
-const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
+export const PARITY = 0x1bd11bda;
+export const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
 
 /** One block of the cipher: the two uint32 words at counter (c0, c1). Plain and short; `fillBits` is the fast form. */
 export function threefry(key: Key, c0: number, c1: number): Key {
