@@ -3,7 +3,7 @@
  * and summing weighted perturbations. Perturbations are never stored, only made again from their keys.
  *
  * z = Φ⁻¹((b + ½)/2³² + ½) of one int32 word b, by the rational approximations of Wichura, "Algorithm AS 241: the
- * percentage points of the normal distribution", 1988 (PPND7, relative error below 1e-7). |z| reaches 6.23. The arithmetic is
+ * percentage points of the normal distribution", 1988 (PPND7, relative error below 1e-7). |z| reaches 6.34. The arithmetic is
  * double (+, ×, ÷, √ and one logarithm in the tails) and rounds to float32 at the end, so that every machine gets the same numbers.
  */
 import { fillBits, type Key } from './threefry.js';
@@ -15,7 +15,7 @@ const tail = new Int32Array(STRETCH);
 const scratch = new Float32Array(STRETCH);
 
 /** The last |b| with |q| = (|b| + ½)/2³² ≤ 0.425, where the central approximation ends. */
-const CENTRAL = Math.floor(0.425 * 2 ** 32 - 0.5);
+export const CENTRAL = Math.floor(0.425 * 2 ** 32 - 0.5);
 
 /** z[i] = normal of coordinate start + i, for i < count ≤ STRETCH. */
 function stretch(key: Key, z: Float32Array, start: number, count: number): void {
