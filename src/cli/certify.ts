@@ -19,7 +19,7 @@ import { MEMORY } from '../verification/complete-search.js';
 import { IMAGE_SECONDS } from '../verification/complete-stage.js';
 import { certificationProgress } from './certification-progress.js';
 import { certificationTable } from './certification-table.js';
-import type { Io, MakeCommand } from './command.js';
+import { Interrupted, type Io, type MakeCommand } from './command.js';
 import { fetchProgress } from './download-progress.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
 import { checkResultFiles } from './result-files.js';
@@ -96,16 +96,22 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   const options = { epsilon, clipBox: flags.clipBox ?? trainedFor.clipBox ?? true, attack: { steps, restarts }, device, ...rest };
   const certified = { network, parameters: trained.parameters, split: dataset.test };
   const journal = limits && openJournal(journalFile(files), identityOf(certified, options, limits, `${path} on ${name}, ε = ${epsilon}`));
+  if (journal && journal.known.size > 0) io.stderr.write(`going on: ${keptIn(files, journal.known.size)}\n`);
   const report = await certify({
     ...certified,
     ...options,
     ...(limits && { complete: { secondsPerImage: limits.seconds, memoryBytes: limits.bytes, store: journal } }),
     signal: io.signal,
     progress: (state) => progress.update(state),
-  }).finally(() => {
-    progress.stop();
-    journal?.close();
-  });
+  })
+    .finally(() => {
+      progress.stop();
+      journal?.close();
+    })
+    .catch((error: unknown) => {
+      const kept = journal?.known.size ?? 0;
+      throw error instanceof Interrupted && kept > 0 ? new Interrupted(`${error.message}; ${keptIn(files, kept)}, the same command goes on from there`) : error;
+    });
 
   const { verdicts, ...result } = report;
   io.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : certificationTable(report, `${path}: ${network.name} on ${name}`));
@@ -125,6 +131,10 @@ function searchLimits({ complete, timeoutPerImage, memory }: CertifyFlags): Jour
   if (idle !== undefined) throw new UsageError(`${idle}: expected --complete beside it, whose search it limits; add --complete`);
   return undefined;
 }
+
+/** What a certification that stops, or goes on, has: "12 verdicts of the search are kept in …". */
+const keptIn = (files: CertificateFiles, count: number): string =>
+  `${count} ${count === 1 ? 'verdict of the search is' : 'verdicts of the search are'} kept in ${journalFile(files)}`;
 
 /** `certificate.jsonl` → `certificate.journal.jsonl`. */
 const journalFile = ({ verdicts }: CertificateFiles): string => `${verdicts.replace(/\.jsonl$/, '')}.journal.jsonl`;

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fileOf, SHORT_TRAINING, startTautnet, tautnet } from '../testing/tautnet-process.js';
+import { failureOf, fileOf, SHORT_TRAINING, startTautnet, tautnet } from '../testing/tautnet-process.js';
 
 let folder: string;
 let run: string;
@@ -40,6 +40,19 @@ describe('tautnet certify --complete', () => {
     expect(verdicts.every(({ verdict }) => verdict !== 'undecided')).toBe(true);
     expect(report.certified).toBe(report.adversarial);
     expect(existsSync(journal)).toBe(false);
+  });
+
+  test('stopped by Ctrl-C says how many verdicts are kept and how to go on, with code 130, and then how many it goes on from', async () => {
+    const started = startTautnet(certify());
+    await fileOf(started, journal);
+    started.child.kill('SIGINT');
+    const ended = await started.ended;
+    const kept = (await readFile(journal, 'utf8')).trimEnd().split('\n').slice(1).length;
+    expect(kept).toBeGreaterThan(0);
+    const inWords = `${kept} ${kept === 1 ? 'verdict of the search is' : 'verdicts of the search are'} kept in ${journal}`;
+    expect([ended.code, ended.stdout, failureOf(ended)]).toEqual([130, '', `tautnet: interrupted by SIGINT; ${inWords}, the same command goes on from there`]);
+    const resumed = await tautnet(certify());
+    expect([resumed.code, resumed.stderr.split('\n')[0]]).toEqual([0, `going on: ${inWords}`]);
   });
 
   test('limits of the search without it are refused in one line', async () => {

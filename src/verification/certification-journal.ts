@@ -38,6 +38,8 @@ export interface JournalIdentity {
 }
 
 export interface CertificationJournal extends VerdictStore {
+  /** Verdicts that were read and those appended since: what a certification that stops now can be gone on with. */
+  readonly known: ReadonlyMap<number, Verdict>;
   /** Ends the journal: it goes if all images are decided, and stays for a certification with more time if some are not. */
   end(verdicts: readonly Verdict[]): void;
   /** Leaves the journal to be gone on with. */
@@ -98,7 +100,10 @@ export function openJournal(path: string, identity: JournalIdentity): Certificat
   };
   return {
     known,
-    append: (verdict) => write(entryOf(verdict, identity)),
+    append(verdict) {
+      write(entryOf(verdict, identity));
+      known.set(verdict.image, verdict);
+    },
     end(verdicts) {
       if (verdicts.every(({ verdict }) => verdict !== 'undecided')) {
         close();
