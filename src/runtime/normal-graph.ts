@@ -1,7 +1,8 @@
 /**
  * Standard normal numbers as graph operators: the numbers of `normals` made where the programs run, from keys alone.
  *
- * z = Φ⁻¹((b + ½)/2³² + ½) of the same words b by the same approximations (Wichura, AS 241, PPND7), in float32.
+ * z = Φ⁻¹((b + ½)/2³² + ½) of the same words b by the same approximations (Wichura, AS 241, PPND7), in float32: of 2²⁴ numbers on the
+ * processor and 2²¹ on WebGPU in software none was more than 5 units in the last place from the host's.
  */
 import { add, concat, constant, div, greater, log, maximum, mul, neg, sign, sqrt, sub, type Tensor, toFloat, where } from '../graph/index.js';
 import { CENTRAL } from './normals.js';
@@ -40,10 +41,13 @@ export function normalsOfWords(words: Tensor): Tensor {
 export const normalsOf = (keys: Tensor, count: number, start = 0, block?: Tensor): Tensor => normalsOfWords(wordsOf(keys, count, start, block));
 
 /**
- * θ + σ∘z(key) of every key, then θ − σ∘z(key) of every key: [2 · members, size]. `theta` [size] holds the coordinates from number `start` on
- * of the whole θ; `sigma` is [] or [size].
+ * θ + σ∘z of every member, then θ − σ∘z of every member: [2 · members, size]. `z` is [members, size], `theta` [size], `sigma` [] or [size].
  */
-export function perturbed(theta: Tensor, keys: Tensor, sigma: Tensor, start = 0): Tensor {
-  const shift = mul(normalsOf(keys, theta.shape[0] as number, start), sigma);
+export function antithetic(theta: Tensor, z: Tensor, sigma: Tensor): Tensor {
+  const shift = mul(z, sigma);
   return concat([add(theta, shift), sub(theta, shift)], 0);
 }
+
+/** `antithetic` with z made of keys; `theta` holds the coordinates from number `start` on of the whole θ. */
+export const perturbed = (theta: Tensor, keys: Tensor, sigma: Tensor, start = 0): Tensor =>
+  antithetic(theta, normalsOf(keys, theta.shape[0] as number, start), sigma);

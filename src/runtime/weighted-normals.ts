@@ -20,11 +20,17 @@ export interface WeightedNormals {
   readonly withSecond: boolean;
 }
 
-/** Arrays of [members, coordinates] 32-bit numbers that are alive at once in the program, and one to spare. */
-const ALIVE = 6;
+/** Arrays of [members, coordinates] 32-bit numbers that are alive at once in the program, seven, and one to spare. */
+const ALIVE = 8;
 
 /** Most members of one run: of more, float32 sums would lose more than the normals themselves have lost. */
 const MEMBERS = 64;
+
+/** Σ_i first[i]·z_i and Σ_i second[i]·(z_i² − 1), [1, size] each, of z [members, size] and weights [1, members]. */
+export const weightedSums = (z: Tensor, first: Tensor, second?: Tensor): Record<string, Tensor> => ({
+  first: gemm(first, z),
+  ...(second === undefined ? {} : { second: gemm(second, sub(square(z), 1)) }),
+});
 
 /** The program for `keys` keys and `size` coordinates, in parts that take about `bytes` bytes each. */
 export function weightedNormals(keys: number, size: number, { withSecond = false, bytes = 2 ** 28 } = {}): WeightedNormals {
@@ -33,9 +39,8 @@ export function weightedNormals(keys: number, size: number, { withSecond = false
   const fitting = 2 * Math.max(1, Math.floor(bytes / (2 * 4 * ALIVE * members)));
   const coordinates = Math.min(fitting, 2 * Math.ceil(size / 2));
   const z = normalsOf(input('keys', [members, 2], 'int32'), coordinates, 0, input('block', [1], 'int32'));
-  const weigh = (name: string, x: Tensor) => gemm(input(`${name} weights`, [1, members]), x);
-  const first = weigh('first', z);
-  const outputs: Record<string, Tensor> = withSecond ? { first, second: weigh('second', sub(square(z), 1)) } : { first };
+  const weights = (name: string) => input(`${name} weights`, [1, members]);
+  const outputs = weightedSums(z, weights('first'), withSecond ? weights('second') : undefined);
   return { plan: createPlan([{ kind: 'whole', outputs }]), members, coordinates, withSecond };
 }
 
