@@ -1,6 +1,7 @@
 /** Graphs as ONNX models: plain operators of the default domain, one initialiser per distinct constant. */
 import { createHash } from 'node:crypto';
 import { encodeOnnx, type OnnxNode, type OnnxTensor, type OnnxValue } from '../formats/onnx.js';
+import { type Footprint, footprint } from './footprint.js';
 import { forEveryMember, type Lifting, lift } from './lift.js';
 import { inputName, isInput } from './operators/leaves.js';
 import { simplify } from './simplify.js';
@@ -52,6 +53,8 @@ export interface EncodedProgram {
   readonly inputs: readonly { name: string; shape: Shape; dtype: DType }[];
   /** `lifted`: with a leading axis of members. */
   readonly outputs: readonly { name: string; shape: Shape; dtype: DType; lifted?: boolean }[];
+  /** Memory that a run needs. */
+  readonly footprint: Footprint;
 }
 
 export interface EncodingOptions {
@@ -91,5 +94,5 @@ export function encodeProgram(outputs: Readonly<Record<string, Tensor>>, { lifti
   const isLifted = (k: number) => lifted !== undefined && (lifted[k]?.lifted === true || everyMember(names[k] as string));
   const outputInfo = results.map(({ shape, dtype }, k) => ({ name: names[k] as string, shape, dtype, ...(isLifted(k) ? { lifted: true } : {}) }));
   const info = (list: typeof inputs) => list.map(({ name, shape, dtype }): OnnxValue => ({ name, type: ELEMENT_TYPE[dtype], shape }));
-  return { bytes: builder.model(info(inputs), info(outputInfo)), inputs, outputs: outputInfo };
+  return { bytes: builder.model(info(inputs), info(outputInfo)), inputs, outputs: outputInfo, footprint: footprint(results) };
 }
