@@ -52,7 +52,8 @@ describe('a program without BitwiseXor', () => {
     builder.node('Cast', [builder.node('BitwiseXor', [once, x])], { to: { int: 6 } }, 'twice');
     const values = (names: readonly string[]) => names.map((name) => ({ name, shape: [size], dtype: 'int32' as const }));
     const onnx = (names: readonly string[]) => names.map((name) => ({ name, type: 'INT32', shape: [size] }));
-    return { bytes: builder.model(onnx(['x', 'y']), onnx(['once', 'twice'])), inputs: values(['x', 'y']), outputs: values(['once', 'twice']) };
+    const bytes = builder.model(onnx(['x', 'y']), onnx(['once', 'twice']));
+    return { bytes, inputs: values(['x', 'y']), outputs: values(['once', 'twice']), footprint: { peak: 24 * size, largest: 4 * size } };
   }
 
   it('computes the same words', async () => {
