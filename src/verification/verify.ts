@@ -100,10 +100,13 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
   const { polytopes } = options.property;
   const { signal } = context;
   let open = Array.from(polytopes.keys());
+  const openPolytopes = () => open.map((index) => polytopes[index] as Polytope);
   let subproblems = 0;
   const bounds = polytopes.map(() => Number.NEGATIVE_INFINITY);
-  const lowerBound = (): { lowerBound?: number } => {
-    const least = bounds.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+  /** With a bound of all that is open, which is one of each. */
+  const lowerBound = (ofOpen = Number.NEGATIVE_INFINITY): { lowerBound?: number } => {
+    const isOpen = new Set(open);
+    const least = bounds.reduce((a, bound, index) => Math.min(a, isOpen.has(index) ? Math.max(bound, ofOpen) : bound), Number.POSITIVE_INFINITY);
     return Number.isFinite(least) ? { lowerBound: least } : {};
   };
   const late = () => performance.now() > deadline;
@@ -119,11 +122,7 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
   for (const stage of options.sound || many ? [] : (['ibp', 'crown'] as const)) {
     if (late() || (stage === 'crown' && !crownIsAffordable(context.network))) break;
     report(stage);
-    const found = await rootBounds(
-      problem,
-      stage,
-      open.map((index) => polytopes[index] as Property['polytopes'][number]),
-    );
+    const found = await rootBounds(problem, stage, openPolytopes());
     signal?.throwIfAborted();
     if (found === undefined) continue;
     subproblems = Math.max(subproblems, new Set(open.map((index) => polytopes[index]?.box)).size);
@@ -143,16 +142,15 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
     stage,
     reason = 'leaves',
     ...found
-  } = await createCompleteSearch(context, options.sound)(
-    open.map((index) => polytopes[index] as Polytope),
-    {
-      deadline,
-      memoryBytes: options.memoryBytes,
-      firstRound: 1,
-      progress: (state) => options.progress?.({ ...state, subproblems: before + state.subproblems, seconds: seconds() }),
-    },
-  );
-  const totals = { subproblems: before + found.subproblems, ...(Number.isFinite(found.lowerBound) && { lowerBound: found.lowerBound }) };
+  } = await createCompleteSearch(context, options.sound)(openPolytopes(), {
+    deadline,
+    memoryBytes: options.memoryBytes,
+    firstRound: 1,
+    progress: (state) =>
+      options.progress?.({ stage: state.stage, subproblems: before + state.subproblems, ...lowerBound(state.lowerBound), seconds: seconds() }),
+  });
+  // A search that a counterexample ends knows no bound of what it leaves.
+  const totals = { subproblems: before + found.subproblems, ...lowerBound(counterexample ? undefined : found.lowerBound) };
   if (counterexample) return { verdict: 'sat', counterexample: { ...counterexample, polytope: open[counterexample.polytope] as number }, stage, ...totals };
   if (verdict === 'proved') return { verdict: 'unsat', stage, ...totals };
   if (reason === 'time') return { verdict: 'timeout', stage: null, ...totals };

@@ -5,7 +5,6 @@
  * Bounds of every layer are computed anew for each part, a batch of parts at once. The input that is halved is the one whose width moves
  * the linear bounds most, max over rows of |a_i| (u_i − l_i) (Wang et al. 2018, ReluVal; "smear"). Worst bounds first.
  */
-import TinyQueue from 'tinyqueue';
 import { abs, add, type FloatType, input, mul, reshape, sub, type Tensor } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { forward, type Network, parameterInputs } from '../../network/network.js';
@@ -191,41 +190,47 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
   }
 
   const bytes = 16 * inputs + 200;
-  const queue = new TinyQueue<Part>([], (a, b) => a.bound - b.bound);
+  const frontier = worstFirst<Part>(engine);
   let subproblems = 0;
   let leafBound = Number.POSITIVE_INFINITY;
   let found = false;
-  const full = () => queue.length * bytes > memoryBytes;
-  const lowerBound = () => Math.min(queue.peek()?.bound ?? Number.POSITIVE_INFINITY, leafBound);
+  let begun = 0;
+  const full = () => frontier.length * bytes > memoryBytes;
+  // Of a box that was never bounded nothing is known.
+  const lowerBound = () => (begun < groups.length ? Number.NEGATIVE_INFINITY : Math.min(frontier.leastBound(), leafBound));
 
-  async function work(parts: readonly Part[]): Promise<void> {
+  const report = () => options.progress?.({ subproblems, open: frontier.length, lowerBound: lowerBound() });
+
+  /** What is left of parts, to be halved further. */
+  async function settle(parts: readonly Part[]): Promise<Part[]> {
     const left = await bound(parts);
     subproblems += parts.length;
     if (left === 'found') {
       found = true;
-      return;
+      return [];
     }
-    for (const part of left) {
-      if (part.next >= 0) queue.push(part);
-      else leafBound = Math.min(leafBound, part.bound);
-    }
-    options.progress?.({ subproblems, open: queue.length, lowerBound: lowerBound() });
+    for (const part of left) if (part.next < 0) leafBound = Math.min(leafBound, part.bound);
+    return left.filter(({ next }) => next >= 0);
   }
 
   const wholes = groups.map(({ box, open }): Part => ({ box, open, bound: Number.NEGATIVE_INFINITY, next: -1 }));
-  for (let start = 0; start < wholes.length && !found && !engine.expired(); start += most) await work(wholes.slice(start, start + most));
-  await worstFirst(
-    engine,
-    queue,
+  while (begun < wholes.length && !found && !engine.expired()) {
+    const some = wholes.slice(begun, begun + most);
+    frontier.push(await settle(some));
+    begun += some.length;
+    report();
+  }
+  await frontier.work(
     most / 2,
     () => found || full(),
-    (parts) => work(parts.flatMap(halves)),
+    (parts) => settle(parts.flatMap(halves)),
+    report,
   );
 
   const totals = { subproblems, lowerBound: lowerBound() };
   if (found) return { verdict: 'found', ...totals };
   if (full()) return { verdict: 'open', ...totals, reason: 'memory' };
-  if (queue.length > 0 || engine.expired()) return { verdict: 'open', ...totals, reason: 'time' };
+  if (frontier.length > 0 || begun < wholes.length) return { verdict: 'open', ...totals, reason: 'time' };
   return leafBound < Number.POSITIVE_INFINITY ? { verdict: 'open', ...totals, reason: 'leaves' } : { verdict: 'proved', ...totals };
 }
 

@@ -5,7 +5,6 @@
  * The ReLU to decide is chosen among the best of a score of its influence (BaBSR) and of its triangle's gap by bounding both children of each
  * candidate without ascent (filtered smart branching, De Palma et al. 2021), the lesser child being the greatest. Worst bounds first.
  */
-import TinyQueue from 'tinyqueue';
 import { featuresOf } from '../../network/layers/layer.js';
 import type { NetworkNode } from '../../network/network.js';
 import type { Plan } from '../../runtime/plan.js';
@@ -201,20 +200,25 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
   }
 
   const bytes = count + 300;
-  const queue = new TinyQueue<Branch>([], (a, b) => a.bound - b.bound);
+  const frontier = worstFirst<Branch>(engine);
   let subproblems = 0;
   let leaves = 0;
   let verdict: 'found' | undefined;
   let leafBound = Number.POSITIVE_INFINITY;
-  const full = () => queue.length * bytes > memoryBytes;
+  let begun = 0;
+  const full = () => frontier.length * bytes > memoryBytes;
+  // Of a goal that was never bounded nothing is known; 0 where nothing is open.
+  const lowerBound = () => (begun < goals.length ? Number.NEGATIVE_INFINITY : Math.min(0, frontier.leastBound(), leafBound));
+  const report = () => options.progress?.({ subproblems, open: frontier.length, lowerBound: lowerBound() });
 
-  async function settle(bounded: Awaited<ReturnType<typeof bound>>): Promise<void> {
+  /** What is left of subproblems that are bounded, to be divided further. */
+  async function settle(bounded: Awaited<ReturnType<typeof bound>>): Promise<Branch[]> {
     subproblems += bounded.length;
     const open = bounded.filter(({ made }) => !(made.bound > 0));
     for (const { made, point, reached } of open)
       if (reached && (await options.found(point, made.goal))) {
         verdict = 'found';
-        return;
+        return [];
       }
     for (const { made, candidates } of open)
       if (candidates.length === 0) {
@@ -222,13 +226,12 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
         if (solved && solved.bound > 0) continue;
         if (solved?.point && (await options.found(solved.point, made.goal))) {
           verdict = 'found';
-          return;
+          return [];
         }
         leaves++;
         leafBound = Math.min(leafBound, solved?.bound ?? made.bound);
       }
-    for (const branch of await choose(open.filter(({ candidates }) => candidates.length > 0))) queue.push(branch);
-    options.progress?.({ subproblems, open: queue.length, lowerBound: Math.min(queue.peek()?.bound ?? 0, leafBound) });
+    return choose(open.filter(({ candidates }) => candidates.length > 0));
   }
 
   const alpha = new Uint8Array(count);
@@ -237,19 +240,26 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
     alpha[i] = (upper[neuronOf[i] as number] as number) > -(lower[neuronOf[i] as number] as number) ? 255 : 0;
   }
   const roots = goals.map((_, goal): Subproblem => ({ goal, decisions: [], alpha, beta: [], bound: Number.NEGATIVE_INFINITY }));
-  for (let start = 0; start < roots.length && verdict === undefined; start += most) await settle(await bound(roots.slice(start, start + most)));
+  while (begun < roots.length && verdict === undefined && !engine.expired()) {
+    const some = roots.slice(begun, begun + most);
+    const bounded = await bound(some);
+    begun += some.length;
+    frontier.push(await settle(bounded));
+    report();
+  }
   const over = () => verdict !== undefined || full();
-  await worstFirst(engine, queue, most / 2, over, async (parents) => {
+  const divide = async (parents: readonly Branch[]): Promise<Branch[]> => {
     // Few parents decide several ReLUs at once: a call with few columns costs hardly less.
     const levels = Math.max(1, Math.floor(Math.log2(most / 2 / parents.length)));
-    await settle(await bound(parents.flatMap((parent) => children(parent, parent.next.slice(0, levels)))));
-  });
+    return settle(await bound(parents.flatMap((parent) => children(parent, parent.next.slice(0, levels)))));
+  };
+  await frontier.work(most / 2, over, divide, report);
 
-  const lowerBound = Math.min(queue.peek()?.bound ?? 0, leafBound);
-  const totals = { subproblems, lowerBound, leaves };
+  const totals = { subproblems, lowerBound: lowerBound(), leaves };
   if (verdict === 'found') return { verdict, ...totals };
-  if (queue.length === 0 && leaves === 0 && !engine.expired()) return { verdict: 'proved', ...totals };
-  return { verdict: 'open', ...totals, reason: queue.length === 0 ? 'leaves' : full() ? 'memory' : 'time' };
+  if (full()) return { verdict: 'open', ...totals, reason: 'memory' };
+  if (frontier.length > 0 || begun < goals.length) return { verdict: 'open', ...totals, reason: 'time' };
+  return leaves > 0 ? { verdict: 'open', ...totals, reason: 'leaves' } : { verdict: 'proved', ...totals };
 }
 
 /** The subproblem with one more ReLU decided: i for z ≥ 0, ~i for z ≤ 0. */

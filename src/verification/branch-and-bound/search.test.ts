@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { propertyCases, safe, unsafe } from '../../testing/property-cases.js';
 import { searchEngines } from '../../testing/search-engines.js';
 import { decide, decideOnInputs, decideOnRelus, denseNetwork, expectNoProof } from '../../testing/searches.js';
+import type { Polytope } from '../property.js';
 
 const engineOf = searchEngines();
 
@@ -41,4 +42,34 @@ describe('the search', () => {
       expect(found).toBeGreaterThan(4);
     },
   );
+
+  /** The same inputs as another box. */
+  const apart = (polytope: Polytope): Polytope => ({ ...polytope, box: { ...polytope.box } });
+
+  it.each([denseNetwork(3, 8, 2), denseNetwork(16, 8, 3)])('$name: that is stopped has no bound of what it has not begun', async (net) => {
+    let open = 0;
+    for (const of of await propertyCases(net, 21, 4, { epsilon: 0.3 }))
+      for (let calls = 0; calls <= 12; calls++) {
+        const { verdict, lowerBound } = await decide(engineOf(net, of.parameters), [safe(of, 1e-3), apart(unsafe(of, 0.5))], calls);
+        expect(verdict).not.toBe('proved');
+        if (calls === 0) expect({ verdict, lowerBound }).toEqual({ verdict: 'open', lowerBound: Number.NEGATIVE_INFINITY });
+        if (verdict === 'found') continue;
+        expect(lowerBound).toBeLessThanOrEqual(-0.5 * (1 + Math.abs(of.least)) + 1e-5);
+        open++;
+      }
+    expect(open).toBeGreaterThan(3);
+  });
+
+  it('finds what is reached in one box though another can neither be proved nor refuted', async () => {
+    const net = denseNetwork(16, 8, 3);
+    let open = 0;
+    for (const of of await propertyCases(net, 55, 6, { epsilon: 0.2 })) {
+      const engine = engineOf(net, of.parameters);
+      const nearest = safe(of, 1e-9);
+      if ((await decide(engine, [nearest])).reason !== 'leaves') continue;
+      open++;
+      expect(await decide(engine, [nearest, apart(unsafe(of, 0.3))])).toMatchObject({ verdict: 'found', counterexample: { polytope: 1 } });
+    }
+    expect(open).toBeGreaterThan(1);
+  });
 });

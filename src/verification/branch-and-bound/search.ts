@@ -53,15 +53,18 @@ const varying = ({ lower, upper }: Box): number => lower.reduce((count, low, i) 
 export async function search(engine: Engine, polytopes: readonly Polytope[], options: SearchOptions): Promise<SearchResult> {
   const everywhere = polytopes.find(({ unsafe }) => unsafe.length === 0);
   if (everywhere) throw new RangeError('search: expected at least one inequality in each polytope, got one that is all of its box');
-  const progress = (before: number) => (state: { subproblems: number; lowerBound: number }) =>
-    options.progress?.({ stage: 'branch-and-bound', ...state, subproblems: before + state.subproblems });
-  if (splitsInputs(engine.network, polytopes))
-    return { stage: 'branch-and-bound', ...(await splitInputs(engine, { ...options, polytopes, progress: progress(0) })) };
+  if (splitsInputs(engine.network, polytopes)) {
+    const stage = 'branch-and-bound';
+    return { stage, ...(await splitInputs(engine, { ...options, polytopes, progress: (state) => options.progress?.({ stage, ...state }) })) };
+  }
 
   const boxes = grouped(polytopes);
-  let [subproblems, lowerBound] = [0, Number.POSITIVE_INFINITY];
+  let [begun, subproblems, lowerBound] = [0, 0, Number.POSITIVE_INFINITY];
   let stage: SearchStage = 'alpha-crown';
+  let reason: SplittingResult['reason'];
   for (const [box, indices] of boxes) {
+    if (engine.expired()) break;
+    begun++;
     const root = await rootOf(
       engine,
       box,
@@ -69,24 +72,34 @@ export async function search(engine: Engine, polytopes: readonly Polytope[], opt
       options,
     );
     subproblems++;
-    lowerBound = Math.min(lowerBound, root.lowerBound);
-    if (root.goals.length === 0) continue;
+    if (root.goals.length === 0) {
+      lowerBound = Math.min(lowerBound, root.lowerBound);
+      continue;
+    }
     stage = 'branch-and-bound';
     // The solver's own affine maps carry no error bound.
     const leaves = engine.dtype === 'float32' ? await createLeafSolver(engine, box, root.hidden) : undefined;
+    const before = subproblems;
     const rowsOf = (goal: number) => root.rows.filter(({ polytope }) => polytope === root.goals[goal]?.polytope);
     const result = await splitRelus(engine, {
       ...root,
       ...(leaves && { leaf: (signs, goal) => leaves.solve(signs, rowsOf(goal)) }),
       memoryBytes: options.memoryBytes,
       found: (point, goal) => options.found(point, indices[root.goals[goal]?.polytope as number] as number),
-      progress: progress(subproblems),
+      progress: (state) => {
+        // Of a box that has not begun nothing is known.
+        const least = begun < boxes.size ? Number.NEGATIVE_INFINITY : Math.min(lowerBound, Math.max(root.lowerBound, state.lowerBound));
+        options.progress?.({ stage: 'branch-and-bound', subproblems: before + state.subproblems, lowerBound: least });
+      },
     });
     subproblems += result.subproblems;
-    lowerBound = result.verdict === 'proved' ? lowerBound : Math.min(lowerBound, result.lowerBound);
-    if (result.verdict !== 'proved') return { stage, ...result, subproblems, lowerBound };
+    lowerBound = Math.min(lowerBound, Math.max(root.lowerBound, result.lowerBound));
+    if (result.verdict === 'found') return { stage, verdict: 'found', subproblems, lowerBound };
+    // What one box leaves open says nothing of the others: one of them may hold a counterexample.
+    if (reason === undefined || result.reason === 'time') reason = result.reason;
   }
-  return { stage, verdict: 'proved', subproblems, lowerBound };
+  if (begun < boxes.size) return { stage, verdict: 'open', subproblems, lowerBound: Number.NEGATIVE_INFINITY, reason: 'time' };
+  return { stage, verdict: reason === undefined ? 'proved' : 'open', subproblems, lowerBound, ...(reason && { reason }) };
 }
 
 function grouped(polytopes: readonly Polytope[]): Map<Box, number[]> {
