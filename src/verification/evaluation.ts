@@ -8,6 +8,7 @@ import { flatten, type ParameterArrays, parameterLayout } from '../network/param
 import type { Plan } from '../runtime/plan.js';
 import type { Pool } from '../runtime/pool.js';
 import type { Feeds } from '../runtime/session.js';
+import { inLanes } from './branch-and-bound/engine.js';
 import { createPrograms, type Programs } from './programs.js';
 
 /** The ball ‖x' − x‖∞ ≤ ε around images, in pixels of [0, 1]. */
@@ -47,21 +48,9 @@ export function createEvaluation(network: Network, parameters: ParameterArrays, 
       return (await pool.run({ plan, feeds, theta, layout })).outputs;
     },
     async each(images, size, work) {
-      let next = 0;
-      let failed = false;
+      const batches = Array.from({ length: Math.ceil(images.length / size) }, (_, i) => images.slice(i * size, (i + 1) * size));
       // One batch more than threads: the next is ready when a thread becomes free.
-      const lane = async (): Promise<void> => {
-        while (next < images.length && !failed) {
-          const batch = images.slice(next, next + size);
-          next += size;
-          await work(batch).catch((error: unknown) => {
-            failed = true;
-            throw error;
-          });
-        }
-      };
-      const lanes = await Promise.allSettled(Array.from({ length: pool.threads + 1 }, lane));
-      for (const result of lanes) if (result.status === 'rejected') throw result.reason;
+      await inLanes({ threads: pool.threads + 1, expired: () => signal?.aborted === true }, batches, work);
       signal?.throwIfAborted();
     },
   };

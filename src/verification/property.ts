@@ -34,6 +34,16 @@ export interface Property {
   readonly polytopes: readonly Polytope[];
 }
 
+/** The middle of a box. */
+export const centreOf = ({ lower, upper }: Box): Float64Array => lower.map((low, i) => (low + (upper[i] as number)) / 2);
+
+/** What adds up to c·y + d·x − b, in size: |b| + Σ|c_k y_k| + Σ|d_i x_i|, beside which its rounding is small. */
+export function sizeOfTerms({ outputs, inputs, bound }: Inequality, x: ArrayLike<number>, y: ArrayLike<number>): number {
+  const sizeOf = (of: Float64Array | undefined, values: ArrayLike<number>) =>
+    of?.reduce((sum, factor, i) => (factor === 0 ? sum : sum + Math.abs(factor * (values[i] as number))), 0) ?? 0;
+  return Math.abs(bound) + sizeOf(outputs, y) + sizeOf(inputs, x);
+}
+
 /** How far x with outputs y is from a polytope's inequalities: max over them of c·y + d·x − b; unsafe where it is ≤ 0. */
 export function violation({ unsafe }: Polytope, x: ArrayLike<number>, y: ArrayLike<number>): number {
   let worst = Number.NEGATIVE_INFINITY;

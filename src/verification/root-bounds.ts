@@ -13,9 +13,9 @@ import { createPlan, type Plan } from '../runtime/plan.js';
 import type { Pool } from '../runtime/pool.js';
 import { largestBatch, whySkipped } from './batch-size.js';
 import { inLanes } from './branch-and-bound/engine.js';
-import { clampInto, type Evaluate } from './counterexample.js';
+import type { Evaluate } from './counterexample.js';
 import { sizeOfValues } from './hidden-size.js';
-import { type Box, type Inequality, type Polytope, violation } from './property.js';
+import { type Box, centreOf, type Inequality, type Polytope, sizeOfTerms, violation } from './property.js';
 import { enclosingBox, isProof, scaleWith } from './rounding.js';
 
 export type RootStage = 'ibp' | 'crown';
@@ -72,12 +72,6 @@ function leastOfInputs({ inputs, bound }: Inequality, { lower, upper }: Box): nu
   return terms.reduce((sum, d, i) => sum + Math.min(d * (lower[i] as number), d * (upper[i] as number)), -bound);
 }
 
-/** What adds up to an inequality's value, in size. */
-function sizeAt({ outputs, inputs, bound }: Inequality, x: Float64Array, y: ArrayLike<number>): number {
-  const terms = (c: Float64Array | undefined, v: ArrayLike<number>) => c?.reduce((sum, value, i) => sum + Math.abs(value * (v[i] as number)), 0) ?? 0;
-  return Math.abs(bound) + terms(outputs, y) + terms(inputs, x);
-}
-
 /** Bounds of each polytope by one relaxation; undefined where it cannot be run on the network. */
 export async function rootBounds(problem: RootProblem, stage: RootStage, polytopes: readonly Polytope[]): Promise<RootBound[] | undefined> {
   const { network, pool, theta, layout, evaluate, over } = problem;
@@ -94,10 +88,7 @@ export async function rootBounds(problem: RootProblem, stage: RootStage, polytop
       });
     });
     const { outputs } = await pool.run({ plan, feeds: { ...enclosingBox(call.box), coefficients }, theta, layout });
-    const centre = clampInto(
-      call.box,
-      call.box.lower.map((low, i) => (low + (call.box.upper[i] as number)) / 2),
-    );
+    const centre = centreOf(call.box);
     const y = await evaluate(Float32Array.from(centre));
     call.rows.forEach(({ polytope, inequality }, row) => {
       const lower = ((outputs.margins as Float32Array)[row] as number) + leastOfInputs(inequality, call.box);
@@ -105,7 +96,7 @@ export async function rootBounds(problem: RootProblem, stage: RootStage, polytop
       const proved = isProof(
         lower,
         violation({ box: call.box, unsafe: [inequality] }, centre, y),
-        scaleWith(sizeAt(inequality, centre, y), outputs.size?.[0] as number),
+        scaleWith(sizeOfTerms(inequality, centre, y), outputs.size?.[0] as number),
       );
       if (lower > before.lower || proved) bounds[polytope] = { lower: Math.max(lower, before.lower), proved: proved || before.proved };
     });

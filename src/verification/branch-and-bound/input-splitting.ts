@@ -15,7 +15,7 @@ import { slopesOf } from '../../relaxation/nonlinear.js';
 import type { BoundProblem } from '../../relaxation/relaxation.js';
 import { createPlan, type Plan } from '../../runtime/plan.js';
 import { sizeOfValues } from '../hidden-size.js';
-import { type Box, type Inequality, type Polytope, violation } from '../property.js';
+import { type Box, centreOf, type Polytope, sizeOfTerms, violation } from '../property.js';
 import { proofThreshold } from '../rounding.js';
 import { type Engine, type Floats, floats } from './engine.js';
 import { columnsFor } from './hidden-bounds.js';
@@ -116,9 +116,6 @@ function groupsOf(polytopes: readonly Polytope[]): { box: Box; open: number[]; r
   return groups;
 }
 
-const sizeOf = ({ outputs, bound }: Inequality, y: (k: number) => number): number =>
-  outputs.reduce((sum, c, k) => sum + (c === 0 ? 0 : Math.abs(c * y(k))), Math.abs(bound));
-
 export async function splitInputs(engine: Engine, options: InputSplittingOptions): Promise<SplittingResult> {
   const { network: net } = engine;
   const { polytopes, memoryBytes } = options;
@@ -159,9 +156,8 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
     const made = (await engine.run(planOf(columns), feeds)) as Record<'margins' | 'influence' | 'at centre' | 'hidden', Floats>;
     const left: Part[] = [];
     for (const [j, { box, open }] of parts.entries()) {
-      const y = (k: number) => made['at centre'][k * columns + j] as number;
-      const answer = Float64Array.from({ length: outputs }, (_, k) => y(k));
-      const centre = box.lower.map((low, i) => (low + (box.upper[i] as number)) / 2);
+      const y = Float64Array.from({ length: outputs }, (_, k) => made['at centre'][k * columns + j] as number);
+      const centre = centreOf(box);
       const stay: number[] = [];
       const influence = new Float64Array(inputs);
       let least = Number.POSITIVE_INFINITY;
@@ -171,12 +167,13 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
         const first = row;
         let best = Number.NEGATIVE_INFINITY;
         for (const inequality of polytope.unsafe) {
-          const margin = (made.margins[row * columns + j] as number) - inequality.bound - allowance(engine, sizeOf(inequality, y), made.hidden[j] as number);
+          const margin =
+            (made.margins[row * columns + j] as number) - inequality.bound - allowance(engine, sizeOfTerms(inequality, centre, y), made.hidden[j] as number);
           if (margin > best) best = margin;
           row++;
         }
         // A bound above the value at the centre is none: arithmetic overflowed.
-        const value = violation(polytope, centre, answer);
+        const value = violation(polytope, centre, y);
         if (best > 0 && !(best > value + proofThreshold(Math.abs(value)))) continue;
         stay.push(index);
         least = Math.min(least, best);

@@ -4,7 +4,7 @@
  */
 import type { Network } from '../../network/network.js';
 import { hiddenSizePlan } from '../hidden-size.js';
-import { type Box, type Inequality, type Polytope, violation } from '../property.js';
+import { type Box, centreOf, type Inequality, type Polytope, sizeOfTerms, violation } from '../property.js';
 import { dualOf } from './dual-program.js';
 import { type Engine, type Floats, floats, inLanes } from './engine.js';
 import { columnsFor, createHiddenBounding, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
@@ -125,7 +125,7 @@ interface Root {
 /** Bounds over one box, α optimised where the time allows. */
 async function rootOf(engine: Engine, box: Box, polytopes: readonly Polytope[], options: SearchOptions): Promise<Root> {
   const ends = endsOf(engine, box);
-  const centre = box.lower.map((low, i) => (low + (box.upper[i] as number)) / 2);
+  const centre = centreOf(box);
   const y = await options.evaluate(Float32Array.from(centre));
   const x = floats(engine, centre.length).map((_, i) => centre[i] as number);
   const { size } = (await engine.run(
@@ -157,8 +157,7 @@ interface Row extends Goal {
 
 function rowOf(engine: Engine, inequality: Inequality, centre: Float64Array, y: ArrayLike<number>, hiddenSize: number): Omit<Row, 'polytope'> {
   const { outputs, inputs, bound } = inequality;
-  const size = outputs.reduce((sum, c, k) => sum + Math.abs(c * (y[k] as number)), Math.abs(bound));
-  const threshold = bound + allowance(engine, size, hiddenSize);
+  const threshold = bound + allowance(engine, sizeOfTerms(inequality, centre, y), hiddenSize);
   const atCentre = violation({ box: { lower: centre, upper: centre }, unsafe: [inequality] }, centre, y) + bound - threshold;
   return { coefficients: outputs, ...(inputs && { inputs }), threshold, atCentre };
 }
