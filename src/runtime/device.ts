@@ -28,7 +28,8 @@ export const lowered = (program: EncodedProgram, device: Accelerator): EncodedPr
 
 /** Options of a session on an accelerator. A program of which a single operator would be handed back to the CPU is refused. */
 export const acceleratorOptions = (device: Accelerator): InferenceSession.SessionOptions => ({
-  executionProviders: [device],
+  // In WebGPU's own layout, which is for convolutions, the runtime would move transpositions past comparisons, and has none of booleans.
+  executionProviders: [device === 'webgpu' ? { name: device, preferredLayout: 'NCHW' } : device],
   intraOpNumThreads: 1,
   interOpNumThreads: 1,
   executionMode: 'sequential',

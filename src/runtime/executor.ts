@@ -1,12 +1,14 @@
 /** Runs plans in the calling thread: keeps the programs of each plan open, moves arrays between stages, collects gradients. */
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../graph/tensor.js';
+import { type DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from './device-array.js';
 import { runHost } from './host-stage.js';
+import { programArrays } from './kept-arrays.js';
 import { gradientName, type IterateStep, isResidual, nextName, type Plan, type RowsStep, sumName } from './plan.js';
 import { chunks, ofMembers, rowIndices, selectRows } from './rows.js';
-import { type Feeds, openSession, type Session, type SessionOptions } from './session.js';
+import { type Feeds, openSession, type ProgramArrays, type Session, type SessionOptions } from './session.js';
 
 type Floats = Float32Array | Float64Array;
-type Arrays = Map<string, HostData>;
+type Arrays = Map<string, HostData | DeviceArray>;
 
 export interface PlanResult {
   readonly outputs: Readonly<Record<string, HostData>>;
@@ -14,8 +16,18 @@ export interface PlanResult {
   readonly gradients: readonly Floats[];
 }
 
+/** Feeds that are where the device reads them, until they are disposed of. */
+export interface KeptFeeds {
+  readonly feeds: ProgramArrays;
+  dispose(): void;
+}
+
 export interface Executor {
-  run(plan: Plan, feeds: Feeds): Promise<PlanResult>;
+  run(plan: Plan, feeds: ProgramArrays): Promise<PlanResult>;
+  /** Feeds for several runs of a plan: what only programs read is sent to a device once, if it can keep it. */
+  keep(plan: Plan, feeds: Feeds): Promise<KeptFeeds>;
+  /** Closes what a plan has open: it gives its memory back, and is opened anew if it is run again. */
+  release(plan: Plan): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -31,9 +43,26 @@ function addInto(arrays: Arrays, name: string, addend: Floats, fresh: Set<string
 
 /** An executor whose programs run on one device (default: the CPU). */
 export function createExecutor(options: SessionOptions = {}): Executor {
-  const sessions = new Map<string, Session>();
+  const sessions = new Map<Plan['id'], Map<number, Session>>();
   // Residuals live as long as the executor: they are large, and every run of a plan needs the same ones.
-  const kept: Arrays = new Map();
+  const kept = new Map<string, HostData>();
+  // Where the device can keep them, arrays that no one but programs reads.
+  const onDevice = new Map<Plan['id'], Map<string, DeviceArray>>();
+  let device: DeviceArrays | undefined;
+
+  const arraysOfDevice = (): DeviceArrays => {
+    device ??= openDeviceArrays(options.device ?? 'cpu');
+    return device;
+  };
+
+  /** The device's own array for an output of a plan; the same in every run. */
+  async function deviceArray(plan: Plan, { name, shape, dtype }: Plan['programs'][number]['outputs'][number]): Promise<DeviceArray> {
+    const own = onDevice.get(plan.id) ?? new Map<string, DeviceArray>();
+    onDevice.set(plan.id, own);
+    const array = own.get(name) ?? (await arraysOfDevice().upload(hostArray(dtype, sizeOf(shape)) as Float32Array | Int32Array));
+    own.set(name, array);
+    return array;
+  }
 
   async function call(
     plan: Plan,
@@ -42,16 +71,17 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     extra: Feeds = {},
     { fresh, into: given = {} }: CallOptions = {},
   ): Promise<Record<string, HostData>> {
-    const key = `${plan.id}/${program}`;
+    const opened = sessions.get(plan.id) ?? new Map<number, Session>();
+    sessions.set(plan.id, opened);
     const encoded = plan.programs[program];
     if (encoded === undefined) throw new Error(`plan: no program ${program}`);
-    let session = sessions.get(key);
+    let session = opened.get(program);
     if (session === undefined) {
       session = await openSession(encoded, options);
-      sessions.set(key, session);
+      opened.set(program, session);
     }
-    const feeds: Record<string, HostData> = {};
-    const into: Record<string, HostData> = { ...given };
+    const feeds: Record<string, HostData | DeviceArray> = {};
+    const into: Record<string, HostData | DeviceArray> = { ...given };
     for (const { name, shape, dtype } of encoded.inputs) {
       if (fresh && name.startsWith(sumName(''))) {
         const gradient = gradientName(name.slice(sumName('').length));
@@ -151,17 +181,31 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     }
   }
 
+  async function release({ id }: Pick<Plan, 'id'>): Promise<void> {
+    const open = [...(sessions.get(id)?.values() ?? [])];
+    sessions.delete(id);
+    for (const array of onDevice.get(id)?.values() ?? []) array.dispose();
+    onDevice.delete(id);
+    for (const name of kept.keys()) if (name.includes(` of ${id} `)) kept.delete(name);
+    await Promise.all(open.map((session) => session.close()));
+  }
+
   return {
     async run(plan, feeds) {
       const arrays: Arrays = new Map(Object.entries(feeds));
       const fresh = new Set<string>();
       const selections: Run['selections'] = new Map();
+      const staying = keepsArrays(options.device ?? 'cpu') ? programArrays(plan).made : new Set<string>();
       for (const step of plan.steps) {
         if (step.kind === 'iterate') await iterate(plan, step, arrays);
         else if (step.kind === 'host') for (const [name, value] of await runHost(step, await call(plan, step.program, arrays))) arrays.set(name, value);
         else if (step.kind !== 'run') await runRows(plan, step, { arrays, fresh, selections });
         else {
-          const made = await call(plan, step.program, arrays);
+          const outputs = (plan.programs[step.program]?.outputs ?? []).filter(({ name }) => staying.has(name));
+          const into: Record<string, DeviceArray> = {};
+          for (const output of outputs) into[output.name] = await deviceArray(plan, output);
+          const made = await call(plan, step.program, arrays, {}, { into });
+          for (const [name, array] of Object.entries(into)) arrays.set(name, array);
           const accumulated = new Map(step.accumulate);
           for (const [name, value] of Object.entries(made)) {
             const into = accumulated.get(name);
@@ -175,11 +219,27 @@ export function createExecutor(options: SessionOptions = {}): Executor {
         gradients: plan.wrt.map(({ name, shape, dtype }) => (arrays.get(gradientName(name)) ?? hostArray(dtype, sizeOf(shape))) as Floats),
       };
     },
+    async keep(plan, feeds) {
+      const stays = keepsArrays(options.device ?? 'cpu') ? programArrays(plan).reads : () => false;
+      const own: DeviceArray[] = [];
+      const made: Record<string, HostData | DeviceArray> = {};
+      for (const [name, data] of Object.entries(feeds)) {
+        const moves = stays(name) && (data instanceof Float32Array || data instanceof Int32Array);
+        made[name] = moves ? await arraysOfDevice().upload(data) : data;
+        if (made[name] !== data) own.push(made[name] as DeviceArray);
+      }
+      return {
+        feeds: made,
+        dispose() {
+          for (const array of own) array.dispose();
+        },
+      };
+    },
+    release,
     async close() {
-      const open = [...sessions.values()];
-      sessions.clear();
+      for (const id of [...sessions.keys()]) await release({ id });
       kept.clear();
-      await Promise.all(open.map((session) => session.close()));
+      await device?.close();
     },
   };
 }
@@ -197,11 +257,11 @@ interface CallOptions {
   /** Gradients that already hold something; sums of others begin at zero. */
   readonly fresh?: Set<string>;
   /** Where outputs are to be written. */
-  readonly into?: Feeds;
+  readonly into?: ProgramArrays;
 }
 
 /** Arrays for the residuals of one run of a rows program, by name: new ones forwards, the same ones again backwards. */
-function residualsOf(plan: Plan, program: number, kept: Arrays, run: string, reverse: boolean): Record<string, HostData> {
+function residualsOf(plan: Plan, program: number, kept: Map<string, HostData>, run: string, reverse: boolean): Record<string, HostData> {
   const encoded = plan.programs[program];
   const values = (reverse ? encoded?.inputs : encoded?.outputs) ?? [];
   const residuals: Record<string, HostData> = {};

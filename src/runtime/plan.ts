@@ -17,7 +17,7 @@
  *
  * Gradients run the stages backwards with the vector–Jacobian graph of each; only boundaries between stages are stored.
  */
-import type { EncodedProgram } from '../graph/encode.js';
+import { type EncodedProgram, encodeProgram } from '../graph/encode.js';
 import { gradient, vectorJacobian } from '../graph/gradient.js';
 import type { Lifting } from '../graph/lift.js';
 import { accumulate } from '../graph/operators/indexing.js';
@@ -177,12 +177,17 @@ export const hasPopulations = (stages: readonly Stage[]): boolean => stages.ever
 
 /**
  * Compiles stages; the last one is whole and its outputs are the results. With `wrt`, its output `loss` is differentiated.
- * With `population`, for all its members at once: inputs that differ between them are replaced as it says.
+ * With `population`, for all its members at once: inputs that differ between them are replaced as it says. What replaces them is computed
+ * in the program that needs it if there is one alone, else in a program of its own before.
  */
 export function createPlan(stages: readonly Stage[], wrt: readonly string[] = [], population?: Lifting): Plan {
   const programs: EncodedProgram[] = [];
   const members = population?.members;
-  const axis = memberAxis(population, ofEachMember);
+  const ahead = stages.length > 1 && population !== undefined && [...population.inputs.values()].some((x) => !isInput(x));
+  const axis = memberAxis(
+    ahead ? { ...population, inputs: new Map([...population.inputs].map(([name, x]) => [name, input(name, x.shape, x.dtype)])) } : population,
+    ofEachMember,
+  );
   const addProgram = (outputs: Record<string, Tensor>, every?: 'all'): number => programs.push(shared(axis.encode(outputs, every))) - 1;
   const last = stages.at(-1);
   if (last?.kind !== 'whole') throw new Error('plan: expected the last stage to be a whole graph');
@@ -190,7 +195,9 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
   // Names that depend on what is differentiated.
   const active = new Set(wrt);
   const known = new Map<string, Tensor>();
-  const forward: Step[] = [];
+  const forward: Step[] = ahead
+    ? [{ kind: 'run', program: programs.push(shared(encodeProgram(Object.fromEntries(population.inputs)))) - 1, accumulate: [] }]
+    : [];
   const backward: Step[] = [];
   stages.forEach((stage, index) => {
     if (stage.kind === 'whole') {

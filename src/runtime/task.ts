@@ -55,6 +55,23 @@ export interface PairResult {
   readonly minus: readonly Outputs[];
 }
 
+/** A plan for a population, run on several micro-batches for one population after the other. */
+export interface PopulationTask {
+  readonly plan: Plan;
+  readonly feeds: readonly TaskFeeds[];
+  /** What the parameters of all populations are made from, by the names that the plan has for it. A device gets it once. */
+  readonly parameters: Readonly<Record<string, HostData>>;
+  /** What makes the parameters of one population, for each of them. */
+  readonly populations: readonly Readonly<Record<string, HostData>>[];
+}
+
+export interface PopulationResult {
+  /** Outputs of each micro-batch, [members, …]. */
+  readonly outputs: readonly Outputs[];
+  /** Summed over micro-batches, the gradients of every array that the plan differentiates by, [members, size], one array after the other. */
+  readonly gradients: readonly Float32Array[];
+}
+
 /** Weighted sums of regenerated normals over coordinates start … start + count. */
 export interface NormalsTask {
   readonly keys: readonly Key[];

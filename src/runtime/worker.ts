@@ -1,10 +1,23 @@
 /** Worker thread: runs plans and draws normals. Programs stay open from one task to the next. */
 import { move, transferableSymbol, valueSymbol, workerData } from 'piscina';
 import type { HostData } from '../graph/tensor.js';
-import { createExecutor } from './executor.js';
+import { createExecutor, type KeptFeeds } from './executor.js';
+import type { Plan } from './plan.js';
 import { accumulateNormals, perturb, perturbPair, uniforms } from './random.js';
-import type { Feeds, SessionOptions } from './session.js';
-import type { NormalsTask, PairResult, PairTask, ParameterSlice, RunResult, RunTask, TaskFeeds, UniformNumbers } from './task.js';
+import type { Feeds, ProgramArrays, SessionOptions } from './session.js';
+import type {
+  NormalsTask,
+  Outputs,
+  PairResult,
+  PairTask,
+  ParameterSlice,
+  PopulationResult,
+  PopulationTask,
+  RunResult,
+  RunTask,
+  TaskFeeds,
+  UniformNumbers,
+} from './task.js';
 
 const executor = createExecutor(workerData as SessionOptions);
 
@@ -53,6 +66,52 @@ export async function pair({ plan, layout, perturbation, ...task }: PairTask): P
     return outputs;
   };
   return { plus: await at(plus), minus: await at(minus) };
+}
+
+/** What a plan makes of one population on all micro-batches. */
+async function onBatches(plan: Plan, feeds: readonly ProgramArrays[]): Promise<PopulationResult> {
+  const outputs: Outputs[] = [];
+  const gradients: Float32Array[] = [];
+  for (const feed of feeds) {
+    const result = await executor.run(plan, feed);
+    outputs.push(result.outputs);
+    result.gradients.forEach((gradient, k) => {
+      const sum = gradients[k];
+      if (sum === undefined) gradients[k] = gradient.slice() as Float32Array;
+      else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (gradient[i] as number);
+    });
+  }
+  return { outputs, gradients };
+}
+
+export async function population({ plan, feeds, parameters, populations }: PopulationTask): Promise<PopulationResult[]> {
+  const kept: KeptFeeds[] = [];
+  const keep = async (given: TaskFeeds): Promise<ProgramArrays> => {
+    const made = await executor.keep(plan, feedsOf(given));
+    kept.push(made);
+    return made.feeds;
+  };
+  try {
+    const common = await keep(parameters);
+    const batches: ProgramArrays[] = [];
+    for (const feed of feeds) batches.push({ ...common, ...(await keep(feed)) });
+    const results: PopulationResult[] = [];
+    for (const own of populations)
+      results.push(
+        await onBatches(
+          plan,
+          batches.map((batch) => ({ ...batch, ...own })),
+        ),
+      );
+    const buffers = results.flatMap(({ gradients }) => gradients.map(({ buffer }) => buffer));
+    return moved(results, buffers);
+  } catch (error) {
+    // A device out of memory has to have it back before fewer members are tried.
+    await executor.release(plan);
+    throw error;
+  } finally {
+    for (const { dispose } of kept) dispose();
+  }
 }
 
 export function normals({ keys, first, second, start, count }: NormalsTask): { first: Float64Array; second?: Float64Array } {

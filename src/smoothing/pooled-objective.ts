@@ -1,9 +1,14 @@
-/** An objective on one batch as estimators see it, evaluated by a pool of workers: micro-batches and perturbations in parallel. */
+/**
+ * An objective on one batch as estimators see it, evaluated by a pool of workers: on the CPU micro-batches and perturbations in parallel, on
+ * another device many perturbations in one call (`population`).
+ */
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import { inSharedMemory, type Pool } from '../runtime/pool.js';
 import { deriveKey, type Key } from '../runtime/random.js';
 import type { Outputs, ParameterSlice, TaskFeeds, UniformNumbers } from '../runtime/task.js';
-import type { BatchObjective, LossAndGradient } from './estimator.js';
+import { accumulateOnDevice, type WeightedNormals, weightedNormals } from '../runtime/weighted-normals.js';
+import type { BatchObjective, LossAndGradient, Perturbation } from './estimator.js';
+import { evaluateTogether, type MemberResult, type Perturbations, type PopulationKind } from './population.js';
 
 export interface PooledBatch {
   /** Row per image, [batch, features], in [0, 1]. */
@@ -60,6 +65,44 @@ function summed(objective: Objective, parts: readonly Outputs[], images: number)
   return { loss: sum('loss'), metrics: Object.fromEntries(objective.counts.map((name) => [name, sum(name) / images])) };
 }
 
+const DEFAULT_PER_CALL = 16;
+
+const sums = new WeakMap<Objective, Map<string, WeightedNormals>>();
+/** The program of an objective's weighted sums of perturbations; the same one when it is asked for again. */
+function weightedNormalsOf(objective: Objective, keys: number, size: number, withSecond: boolean): WeightedNormals {
+  const own = sums.get(objective) ?? new Map<string, WeightedNormals>();
+  sums.set(objective, own);
+  const name = `${keys} ${size} ${withSecond}`;
+  const program = own.get(name) ?? weightedNormals(keys, size, { withSecond });
+  own.set(name, program);
+  return program;
+}
+
+/** Runs plans without parameters where the pool's programs run. */
+const onPool =
+  (pool: Pool): Parameters<typeof accumulateOnDevice>[0] =>
+  async (plan, feeds) => ({ ...(await pool.run({ plan, feeds: feeds as TaskFeeds, theta: NO_PARAMETERS, layout: [] })), gradients: [] });
+const NO_PARAMETERS = new Float32Array(0);
+
+type Values = ReturnType<typeof summed>;
+function asPairs({ counts }: Objective, plus: readonly Values[], minus: readonly Values[]) {
+  const all = [...plus, ...minus];
+  const metrics = Object.fromEntries(counts.map((name) => [name, all.reduce((s, { metrics: m }) => s + (m[name] as number), 0) / all.length]));
+  return { plus: Float64Array.from(plus, ({ loss }) => loss), minus: Float64Array.from(minus, ({ loss }) => loss), metrics };
+}
+
+/** Perturbations that can be computed together: all of one σ. */
+function together(perturbations: readonly (Perturbation | undefined)[]): Perturbations | undefined {
+  const sigma = perturbations[0]?.sigma;
+  if (sigma === undefined || perturbations.some((perturbation) => perturbation?.sigma !== sigma)) return undefined;
+  return { keys: perturbations.map((perturbation) => (perturbation as Perturbation).key), sigma };
+}
+
+export interface PooledOptions {
+  /** Perturbations of one call; by default one on the CPU, and elsewhere as many as fit the device's memory. */
+  readonly perCall?: number;
+}
+
 /**
  * The objective on `batch`. `layout` says where each parameter array lies in θ. `attackKey`, needed where the objective has attacks,
  * is what their starts are drawn from: the same at every θ.
@@ -71,14 +114,24 @@ export function pooledObjective(
   batch: PooledBatch,
   scalars: ObjectiveScalars,
   attackKey?: Key,
+  { perCall }: PooledOptions = {},
 ): BatchObjective {
   const feeds = microBatches(objective, batch, scalars, attackKey);
   const count = batch.labels.length;
+  const sumOf = ({ outputs }: MemberResult) => summed(objective, outputs, count);
+  /** All perturbations in a few calls, where there is more than one a call and a plan for it. */
+  const population = (kind: PopulationKind, theta: Float32Array, perturbations: readonly (Perturbation | undefined)[]) => {
+    const each = together(perturbations);
+    const largest = perCall ?? (pool.device === 'cpu' ? 1 : DEFAULT_PER_CALL);
+    return each && largest > 1 ? evaluateTogether(pool, objective, kind, layout, theta, each, feeds, largest) : undefined;
+  };
   return {
     async gradients(theta, perturbations) {
       const plan = objective.gradient;
       if (plan === undefined) throw new TypeError('this objective has no gradient: its relaxation is not differentiable; use the estimator pgpe');
       const shared = inSharedMemory(theta);
+      const made = await population('gradients', shared, perturbations);
+      if (made) return made.plus.map((member) => ({ ...sumOf(member), gradient: member.gradient as Float32Array }));
       return Promise.all(
         perturbations.map(async (perturbation): Promise<LossAndGradient> => {
           const parts = await Promise.all(feeds.map((feed) => pool.run({ plan, feeds: feed, theta: shared, layout, perturbation })));
@@ -92,18 +145,19 @@ export function pooledObjective(
     },
     async pairs(theta, perturbations) {
       const shared = inSharedMemory(theta);
+      const made = await population('pairs', shared, perturbations);
+      if (made) return asPairs(objective, made.plus.map(sumOf), made.minus.map(sumOf));
       const results = await Promise.all(perturbations.map((perturbation) => pool.pair({ plan: objective.value, feeds, theta: shared, layout, perturbation })));
       const plus = results.map((result) => summed(objective, result.plus, count));
       const minus = results.map((result) => summed(objective, result.minus, count));
-      const all = [...plus, ...minus];
-      const metrics = Object.fromEntries(objective.counts.map((name) => [name, all.reduce((s, { metrics: m }) => s + (m[name] as number), 0) / all.length]));
-      return { plus: Float64Array.from(plus, ({ loss }) => loss), minus: Float64Array.from(minus, ({ loss }) => loss), metrics };
+      return asPairs(objective, plus, minus);
     },
-    weightedNormals: (keys, first, second) =>
-      pool.normals(
-        { keys, first, second },
-        layout.reduce((sum, { size }) => sum + size, 0),
-      ),
+    weightedNormals(keys, first, second) {
+      const size = layout.reduce((sum, slot) => sum + slot.size, 0);
+      if (pool.device === 'cpu') return pool.normals({ keys, first, second }, size);
+      const program = weightedNormalsOf(objective, keys.length, size, second !== undefined);
+      return accumulateOnDevice(onPool(pool), program, keys, first, second, 0, size);
+    },
   };
 }
 

@@ -1,0 +1,26 @@
+import type { Plan } from './plan.js';
+
+export interface ProgramArraysOf {
+  /** Outputs of its programs. */
+  readonly made: ReadonlySet<string>;
+  /** Whether an array that it is fed is read by programs alone. */
+  reads(name: string): boolean;
+}
+
+/**
+ * Arrays of a plan that only its programs read and write, float32 or int32: a device may keep them from one program to the next. Results,
+ * bounds by which rows are chosen, gradients and what is iterated are the host's. Plans with float64 run on the host.
+ */
+export function programArrays({ programs, steps, results }: Plan): ProgramArraysOf {
+  if (programs.some(({ inputs, outputs }) => [...inputs, ...outputs].some(({ dtype }) => dtype === 'float64'))) return { made: new Set(), reads: () => false };
+  const ofHost = new Set(results);
+  const made = new Set<string>();
+  for (const step of steps) {
+    if (step.kind === 'run') {
+      for (const { name, dtype } of programs[step.program]?.outputs ?? []) if (dtype !== 'bool') made.add(name);
+      for (const [output] of step.accumulate) ofHost.add(output);
+    } else if (step.kind === 'iterate') for (const name of [...Object.entries(step.state).flat(), step.until ?? '', step.deadline ?? '']) ofHost.add(name);
+    else if (step.kind !== 'host') for (const { lower, upper } of [step.rows.cheap, step.rows.refined]) ofHost.add(lower).add(upper);
+  }
+  return { made: new Set([...made].filter((name) => !ofHost.has(name))), reads: (name) => !ofHost.has(name) };
+}
