@@ -4,8 +4,9 @@
  * Forward: im2col as gathers of whole rows, then matrix products. The adjoint: matrix products and, for each tap that an input pixel
  * can meet, one gather; their sum (`convolution-product.ts`). Both use documented operators only and run in float32 and float64 alike.
  */
-import { abs, broadcastTo, reshape, type Tensor } from '../../graph/index.js';
+import type { Tensor } from '../../graph/index.js';
 import { convolutionProduct } from './convolution-product.js';
+import { kernelLayer } from './kernel-layer.js';
 import type { AffineLayer, Extents, Window } from './layer.js';
 
 export interface ConvolutionGeometry {
@@ -29,32 +30,12 @@ export function convolutionPlaces(
   return [rows, columns];
 }
 
-/** One bias per channel as a column, [features, 1]. */
-export function channelBias(bias: Tensor, [channels, rows, columns]: Extents): Tensor {
-  const places = rows * columns;
-  return reshape(broadcastTo(reshape(bias, [channels, 1]), [channels, places]), [channels * places, 1]);
-}
-
 export function convolutionLayer(input: Extents, geometry: ConvolutionGeometry): AffineLayer {
   const { channels, kernel, stride = [1, 1], padding = [0, 0, 0, 0] } = geometry;
   const window: Window = { kernel, stride, padding: [padding[0], padding[1]] };
   const fanIn = input[0] * kernel[0] * kernel[1];
   const output: Extents = [channels, ...convolutionPlaces(input, geometry)];
   const product = convolutionProduct({ input, output, window });
-  return {
-    kind: 'affine',
-    name: 'convolution',
-    input,
-    output,
-    parameters: [
-      { name: 'weight', shape: [channels, input[0], ...kernel], fanIn },
-      { name: 'bias', shape: [channels], fanIn },
-    ],
-    window,
-    apply: ({ weight, bias }, x) => product.linear(weight as Tensor, x, bias),
-    linear: ({ weight }, x) => product.linear(weight as Tensor, x),
-    adjoint: ({ weight }, a) => product.adjoint(weight as Tensor, a),
-    absolute: ({ weight }) => ({ weight: abs(weight as Tensor) }),
-    bias: ({ bias }) => bias && channelBias(bias, output),
-  };
+  const shape = { name: 'convolution', input, output, weight: [channels, input[0], ...kernel], fanIn };
+  return { ...kernelLayer(shape, product), window, apply: ({ weight, bias }, x) => product.linear(weight as Tensor, x, bias) };
 }

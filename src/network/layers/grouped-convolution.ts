@@ -2,9 +2,9 @@
  * Convolution in groups of channels, with dilated kernels: y = W ∗ x + b, W [out, in/groups, kernel height, kernel width] (depthwise with as
  * many groups as channels). Bounds carry its rows back densely: its receptive fields are not windows of all channels.
  */
-import { abs, add, type Tensor } from '../../graph/index.js';
-import { type ConvolutionGeometry, channelBias, convolutionPlaces } from './convolution.js';
+import { type ConvolutionGeometry, convolutionPlaces } from './convolution.js';
 import { groupedProduct } from './grouped-product.js';
+import { kernelLayer } from './kernel-layer.js';
 import type { AffineLayer, Extents } from './layer.js';
 
 export interface GroupedGeometry extends ConvolutionGeometry {
@@ -22,20 +22,5 @@ export function groupedConvolutionLayer(input: Extents, geometry: GroupedGeometr
   const window = { kernel, stride, padding: [padding[0], padding[1]] } as const;
   const product = groupedProduct({ input, output, window, groups, dilation });
   const fanIn = (input[0] / groups) * kernel[0] * kernel[1];
-  const linear = (weight: Tensor | undefined, x: Tensor) => product.linear(weight as Tensor, x);
-  return {
-    kind: 'affine',
-    name: 'grouped-convolution',
-    input,
-    output,
-    parameters: [
-      { name: 'weight', shape: [channels, input[0] / groups, ...kernel], fanIn },
-      { name: 'bias', shape: [channels], fanIn },
-    ],
-    apply: ({ weight, bias }, x) => (bias ? add(linear(weight, x), channelBias(bias, output)) : linear(weight, x)),
-    linear: ({ weight }, x) => linear(weight, x),
-    adjoint: ({ weight }, a) => product.adjoint(weight as Tensor, a),
-    absolute: ({ weight }) => ({ weight: abs(weight as Tensor) }),
-    bias: ({ bias }) => bias && channelBias(bias, output),
-  };
+  return kernelLayer({ name: 'grouped-convolution', input, output, weight: [channels, input[0] / groups, ...kernel], fanIn }, product);
 }

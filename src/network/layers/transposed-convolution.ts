@@ -2,11 +2,10 @@
  * Transposed convolution: y = (W ∗ ·)ᵀ x + b with W [in, out/groups, kernel height, kernel width], the adjoint of the convolution from its
  * output to its input (Zeiler et al. 2010); b has one value per output channel.
  */
-import { abs, add, type Tensor } from '../../graph/index.js';
-import { channelBias } from './convolution.js';
 import { convolutionProduct } from './convolution-product.js';
 import type { GroupedGeometry } from './grouped-convolution.js';
 import { groupedProduct } from './grouped-product.js';
+import { kernelLayer } from './kernel-layer.js';
 import type { AffineLayer, Extents } from './layer.js';
 
 /** Of the transposed convolution: `channels` are those of its output, `padding` what is cut off the output's borders. */
@@ -34,20 +33,6 @@ export function transposedConvolutionLayer(input: Extents, geometry: TransposedG
   const plain = groups === 1 && dilation[0] === 1 && dilation[1] === 1;
   const product = plain ? convolutionProduct(shape) : groupedProduct({ ...shape, groups, dilation });
   const fanIn = (input[0] / groups) * kernel[0] * kernel[1];
-  const linear = (weight: Tensor | undefined, x: Tensor) => product.adjoint(weight as Tensor, x);
-  return {
-    kind: 'affine',
-    name: 'transposed-convolution',
-    input,
-    output,
-    parameters: [
-      { name: 'weight', shape: [input[0], channels / groups, ...kernel], fanIn },
-      { name: 'bias', shape: [channels], fanIn },
-    ],
-    apply: ({ weight, bias }, x) => (bias ? add(linear(weight, x), channelBias(bias, output)) : linear(weight, x)),
-    linear: ({ weight }, x) => linear(weight, x),
-    adjoint: ({ weight }, a) => product.linear(weight as Tensor, a),
-    absolute: ({ weight }) => ({ weight: abs(weight as Tensor) }),
-    bias: ({ bias }) => bias && channelBias(bias, output),
-  };
+  const weight = [input[0], channels / groups, ...kernel];
+  return kernelLayer({ name: 'transposed-convolution', input, output, weight, fanIn }, { linear: product.adjoint, adjoint: product.linear });
 }
