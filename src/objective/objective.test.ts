@@ -9,9 +9,9 @@ import { crown } from '../relaxation/crown.js';
 import { crownIbp } from '../relaxation/crown-ibp.js';
 import { interval, intervalBounds } from '../relaxation/interval.js';
 import type { Bounds, Relaxation } from '../relaxation/relaxation.js';
-import { createExecutor, type PlanResult } from '../runtime/executor.js';
+import type { PlanResult } from '../runtime/executor.js';
 import type { Plan } from '../runtime/plan.js';
-import { boundProblem, type Feeds, runStages } from '../testing/bound-programs.js';
+import { boundProblem, runPlan, runStages } from '../testing/bound-programs.js';
 import { normalNumbers, randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { type PlainBounds, plainRegularizer } from '../testing/plain-regularizer.js';
@@ -44,17 +44,6 @@ function feedsOf(net: Network, seed: number, scalars: ObjectiveScalars): Record<
     ...Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, Float64Array.of(value)])),
     ...randomParameters(net, seed),
   };
-}
-
-async function runPlan(plan: Plan, feeds: readonly Feeds[]): Promise<PlanResult[]> {
-  const executor = createExecutor();
-  try {
-    const results: PlanResult[] = [];
-    for (const feed of feeds) results.push(await executor.run(plan, feed));
-    return results;
-  } finally {
-    await executor.close();
-  }
 }
 
 /** Columns of the images, [features, images], of the first `count`. */

@@ -4,7 +4,7 @@ import { featuresOf } from '../network/layers/layer.js';
 import { type Network, parameterInputs } from '../network/network.js';
 import type { BoundProblem } from '../relaxation/relaxation.js';
 import { createExecutor, type PlanResult } from '../runtime/executor.js';
-import { createPlan, type Stage } from '../runtime/plan.js';
+import { createPlan, type Plan, type Stage } from '../runtime/plan.js';
 import { uniformNumbers } from './numbers.js';
 
 export type Feeds = Readonly<Record<string, HostData>>;
@@ -22,7 +22,11 @@ export function boundProblem(net: Network, batch: number, dtype: FloatType = 'fl
 
 /** Results of the stages for each of the feeds; gradients of the output `loss` in the order of `wrt`. */
 export async function runStages(stages: readonly Stage[], feeds: readonly Feeds[], wrt: readonly string[] = []): Promise<PlanResult[]> {
-  const plan = createPlan(stages, wrt);
+  return runPlan(createPlan(stages, wrt), feeds);
+}
+
+/** Results of a plan for each of the feeds. */
+export async function runPlan(plan: Plan, feeds: readonly Feeds[]): Promise<PlanResult[]> {
   const executor = createExecutor();
   try {
     const results: PlanResult[] = [];
