@@ -33,6 +33,7 @@ export const acceleratorOptions = (device: Accelerator): InferenceSession.Sessio
   intraOpNumThreads: 1,
   interOpNumThreads: 1,
   executionMode: 'sequential',
+  enableMemPattern: false,
   graphOptimizationLevel: 'all',
   // What goes wrong is thrown; the runtime's own log would say it a second time.
   logSeverityLevel: 4,
