@@ -26,6 +26,8 @@ export interface Executor {
   run(plan: Plan, feeds: ProgramArrays): Promise<PlanResult>;
   /** Feeds for several runs of a plan: what only programs read is sent to a device once, if it can keep it. */
   keep(plan: Plan, feeds: Feeds): Promise<KeptFeeds>;
+  /** Results of a plan of one program, left where the device keeps them: good until the plan is run again or released. */
+  make(plan: Plan, feeds: ProgramArrays): Promise<ProgramArrays>;
   /** Closes what a plan has open: it gives its memory back, and is opened anew if it is run again. */
   release(plan: Plan): Promise<void>;
   close(): Promise<void>;
@@ -234,6 +236,11 @@ export function createExecutor(options: SessionOptions = {}): Executor {
           for (const array of own) array.dispose();
         },
       };
+    },
+    async make(plan, feeds) {
+      const into: Record<string, DeviceArray> = {};
+      if (keepsArrays(options.device ?? 'cpu')) for (const output of plan.programs[0]?.outputs ?? []) into[output.name] = await deviceArray(plan, output);
+      return { ...(await call(plan, 0, new Map(Object.entries(feeds)), {}, { into })), ...into };
     },
     release,
     async close() {

@@ -1,3 +1,5 @@
+import type { Footprint } from '../graph/footprint.js';
+import { sizeOf } from '../graph/tensor.js';
 import type { Plan } from './plan.js';
 
 export interface ProgramArraysOf {
@@ -23,4 +25,13 @@ export function programArrays({ programs, steps, results }: Plan): ProgramArrays
     else if (step.kind !== 'host') for (const { lower, upper } of [step.rows.cheap, step.rows.refined]) ofHost.add(lower).add(upper);
   }
   return { made: new Set([...made].filter((name) => !ofHost.has(name))), reads: (name) => !ofHost.has(name) };
+}
+
+/** What a plan takes of a device's memory: the program that takes the most, beside what all of them hand on. */
+export function planFootprint(plan: Plan): Footprint {
+  const { made } = programArrays(plan);
+  const handedOn = plan.programs.flatMap(({ outputs }) => outputs.filter(({ name }) => made.has(name)));
+  const kept = handedOn.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+  const footprints = plan.programs.map(({ footprint }) => footprint);
+  return { peak: kept + Math.max(...footprints.map(({ peak }) => peak)), largest: Math.max(...footprints.map(({ largest }) => largest)) };
 }

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { type Device, DeviceError, refuseReducedPrecision } from './device.js';
 import type { SessionOptions } from './session.js';
-import type { NormalsTask, PairResult, PairTask, PopulationResult, PopulationTask, RunResult, RunTask } from './task.js';
+import type { NormalsTask, PairResult, PairTask, PopulationResult, PopulationTask, RunResult, RunTask, WeighTask } from './task.js';
 
 export interface Pool {
   /** Where programs run. */
@@ -24,8 +24,10 @@ export interface Pool {
   /** @throws DeviceError if a device other than the CPU cannot go on */
   run(task: RunTask): Promise<RunResult>;
   pair(task: PairTask): Promise<PairResult>;
-  /** The result of each population. On a device other than the CPU, what populations share goes there once. */
+  /** The result of each call. On a device other than the CPU, what calls share goes there once. */
   population(task: PopulationTask): Promise<PopulationResult[]>;
+  /** Σ weighted normals where programs run: on a device, those of the last populations while they fit. */
+  weigh(task: WeighTask): Promise<{ first: Float64Array; second?: Float64Array }>;
   /** Σ weighted normals over all `coordinates`, split among the workers by coordinate so that the bits do not depend on the split. */
   normals(task: Omit<NormalsTask, 'start' | 'count'>, coordinates: number): Promise<{ first: Float64Array; second?: Float64Array }>;
   close(): Promise<void>;
@@ -63,7 +65,7 @@ export function createPool(threads: number = availableParallelism(), device: Dev
   const piscina = workers(threads, { device: 'cpu', busy });
   const owner = device === 'cpu' ? piscina : workers(1, { device, busy });
   let open = true;
-  const onDevice = async <Result>(name: string, task: RunTask | PairTask | PopulationTask): Promise<Result> => {
+  const onDevice = async <Result>(name: string, task: RunTask | PairTask | PopulationTask | WeighTask): Promise<Result> => {
     try {
       return await owner.run(task, { name });
     } catch (error) {
@@ -77,6 +79,7 @@ export function createPool(threads: number = availableParallelism(), device: Dev
     run: (task) => onDevice('run', task),
     pair: (task) => onDevice('pair', task),
     population: (task) => onDevice('population', task),
+    weigh: (task) => onDevice('weigh', task),
     async normals({ keys, first, second }, coordinates) {
       const share = Math.ceil(coordinates / threads);
       const starts = Array.from({ length: Math.ceil(coordinates / share) }, (_, i) => i * share);

@@ -2,6 +2,7 @@
 import type { HostData } from '../graph/tensor.js';
 import type { Plan } from './plan.js';
 import type { Key } from './random.js';
+import type { NormalPrograms } from './weighted-normals.js';
 
 /** Where each parameter array lies in the flat vector. */
 export interface ParameterSlice {
@@ -55,14 +56,23 @@ export interface PairResult {
   readonly minus: readonly Outputs[];
 }
 
-/** A plan for a population, run on several micro-batches for one population after the other. */
+/** A plan for a population, run on several micro-batches for the keys of one call after the other. */
 export interface PopulationTask {
   readonly plan: Plan;
   readonly feeds: readonly TaskFeeds[];
-  /** What the parameters of all populations are made from, by the names that the plan has for it. A device gets it once. */
+  /** What all calls share, θ and σ, by the names that the plan has for it. A device gets it once. */
   readonly parameters: Readonly<Record<string, HostData>>;
-  /** What makes the parameters of one population, for each of them. */
-  readonly populations: readonly Readonly<Record<string, HostData>>[];
+  /** Make `z`, which the plan reads. */
+  readonly programs: NormalPrograms;
+  readonly calls: readonly (readonly Key[])[];
+}
+
+/** Weighted sums of the normals of calls, a weight for each key. */
+export interface WeighTask {
+  readonly programs: NormalPrograms;
+  readonly calls: readonly (readonly Key[])[];
+  readonly first: readonly Float32Array[];
+  readonly second?: readonly Float32Array[];
 }
 
 export interface PopulationResult {

@@ -1,76 +1,87 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { deviceForTests, expectOnDevice } from '../testing/devices.js';
 import { normalNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
+import type { DeviceArray } from './device-array.js';
 import { createExecutor } from './executor.js';
-import { accumulateNormals } from './normals.js';
+import { keptNormals } from './kept-normals.js';
+import { accumulateNormals, fillNormals } from './normals.js';
 import { deriveKey, type Key, keyOf } from './random.js';
-import { accumulateOnDevice, weightedNormals } from './weighted-normals.js';
+import { normalPrograms } from './weighted-normals.js';
 
-const keysOf = (count: number): Key[] => Array.from({ length: count }, (_, i) => deriveKey(keyOf('weighted'), i, 0));
-const weightsOf = (name: string, count: number): Float64Array => Float64Array.from(normalNumbers(name, count));
+const executor = createExecutor();
+afterAll(() => executor.close());
+const keysOf = (call: number, count: number): Key[] => Array.from({ length: count }, (_, i) => deriveKey(keyOf('weighted'), call, i));
+const weightsOf = (name: string, count: number): Float32Array => Float32Array.from(normalNumbers(name, count));
 
-describe('weighted normals made where programs run', () => {
-  it('are the host’s sums to float32, however many keys and coordinates a run takes', async () => {
+describe('normal numbers made where programs run', () => {
+  it('are the host’s, and so are their weighted sums, however many calls a run makes them for', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.integer({ min: 1, max: 70 }),
+        fc.integer({ min: 1, max: 20 }),
         fc.integer({ min: 1, max: 300 }),
-        fc.integer({ min: 0, max: 2 ** 31 }),
+        fc.integer({ min: 1, max: 5 }),
+        fc.constantFrom(1, 2 ** 17, 2 ** 30),
         fc.boolean(),
-        fc.constantFrom(1, 30_000, 2 ** 20),
-        async (count, size, half, withSecond, bytes) => {
-          const keys = keysOf(count);
-          const [first, second] = [weightsOf('first', count), withSecond ? weightsOf('second', count) : undefined];
-          const executor = createExecutor();
-          // At one byte a run takes two coordinates: some hundred runs.
-          const program = weightedNormals(count, Math.min(size, bytes === 1 ? 60 : size), { withSecond, bytes });
-          const got = await accumulateOnDevice(executor.run, program, keys, first, second, 2 * half, size).finally(() => executor.close());
-          const expected = accumulateNormals(keys, first, second, 2 * half, size);
-          expect(distance(got.first, expected.first)).toBeLessThan(3e-6);
-          expect(got.second === undefined).toBe(!withSecond);
-          if (got.second) expect(distance(got.second, expected.second as Float64Array)).toBeLessThan(3e-6);
+        async (keys, size, count, bytes, both) => {
+          const calls = Array.from({ length: count }, (_, c) => keysOf(c, keys));
+          const programs = normalPrograms(keys, size, count, bytes);
+          const drawn = keptNormals(executor);
+          for (let call = 0; call < count; call++) {
+            const z = (await drawn.of(programs, calls, call)) as Float32Array;
+            const expected = new Float32Array(size);
+            for (const [i, key] of (calls[call] as Key[]).entries()) {
+              fillNormals(key, expected);
+              expect(distance(z.slice(i * size, (i + 1) * size), expected)).toBeLessThan(1e-5);
+            }
+          }
+          const weights = ['first', 'second'].map((name) => calls.map((_, c) => weightsOf(`${name} ${c}`, keys)));
+          const [first, second] = weights as [Float32Array[], Float32Array[]];
+          const made = await drawn.weigh({ programs, calls, first, second: both ? second : undefined });
+          const flat = (values: readonly Float32Array[]) => Float64Array.from(values.flatMap((each) => [...each]));
+          const expected = accumulateNormals(calls.flat(), flat(first), both ? flat(second) : undefined, 0, size);
+          expect(distance(made.first, expected.first)).toBeLessThan(1e-5);
+          expect(made.second === undefined).toBe(!both);
+          if (made.second) expect(distance(made.second, expected.second as Float64Array)).toBeLessThan(1e-5);
         },
       ),
-      { numRuns: 6 },
+      { numRuns: 8 },
     );
   });
 
-  it('take runs that fit the memory given', () => {
-    const [small, large] = [weightedNormals(512, 4_000_000, { bytes: 2 ** 24 }), weightedNormals(512, 4_000_000, { bytes: 2 ** 30 })];
-    for (const [program, bytes] of [
-      [small, 2 ** 24],
-      [large, 2 ** 30],
-    ] as const) {
-      expect(program.members * program.coordinates * 4).toBeLessThan(bytes / 4);
-      expect(program.coordinates % 2).toBe(0);
-    }
-    expect([small.members, large.members]).toEqual([64, 64]);
-    expect(large.coordinates).toBeGreaterThan(60 * small.coordinates);
-    expect(weightedNormals(3, 7)).toMatchObject({ members: 3, coordinates: 8 });
+  it('are made once for as many calls as fit the memory', () => {
+    expect(normalPrograms(4, 1000, 9, 28 * 4 * 1000 * 3).calls).toBe(3);
+    expect(normalPrograms(4, 1000, 9, 1).calls).toBe(1);
+    expect(normalPrograms(4, 1000, 2, 2 ** 40).calls).toBe(2);
+    expect(() => normalPrograms(65, 10, 1, 1)).toThrow(/expected 1 to 64 keys/);
   });
 
-  it('need a weight for each key, and second weights exactly where the program has them', async () => {
-    const executor = createExecutor();
-    const program = weightedNormals(2, 4);
-    await expect(accumulateOnDevice(executor.run, program, keysOf(2), new Float64Array(1), undefined, 0, 4)).rejects.toThrow(
-      /expected 2 weights, one per key, got 1/,
-    );
-    await expect(accumulateOnDevice(executor.run, program, keysOf(2), new Float64Array(2), new Float64Array(2), 0, 4)).rejects.toThrow(
-      /expected no second weights/,
-    );
-    await expect(accumulateOnDevice(executor.run, program, keysOf(2), new Float64Array(2), undefined, 1, 4)).rejects.toThrow(
-      /from an even one on, got 4 from 1/,
-    );
-    await executor.close();
+  it('are refused for calls of other sizes', async () => {
+    await expect(keptNormals(executor).of(normalPrograms(3, 5, 1, 1), [keysOf(0, 2)], 0)).rejects.toThrow('expected 3 keys in every call, got 2 in 1');
   });
 });
 
 const device = await deviceForTests();
 
-describe.skipIf(device === undefined)(`weighted normals on ${device}`, () => {
+describe.skipIf(device === undefined)(`normal numbers on ${device}`, () => {
   it('leave no operator to the CPU', async () => {
-    await expectOnDevice(device as NonNullable<typeof device>, weightedNormals(3, 100, { withSecond: true }).plan);
+    const { make, weigh, weighBoth } = normalPrograms(3, 100, 2, 2 ** 30);
+    for (const plan of [make, weigh, weighBoth]) await expectOnDevice(device as NonNullable<typeof device>, plan);
+  }, 300_000);
+
+  it('stay there until they are weighed, and are made again where another run took their place', async () => {
+    const there = createExecutor({ device });
+    const drawn = keptNormals(there);
+    const calls = [keysOf(0, 2), keysOf(1, 2)];
+    const weights = calls.map((_, c) => weightsOf(`first ${c}`, 2));
+    const expected = accumulateNormals(calls.flat(), Float64Array.from(weights.flatMap((each) => [...each])), undefined, 0, 50);
+    for (const bytes of [1, 2 ** 30]) {
+      const programs = normalPrograms(2, 50, 2, bytes);
+      const arrays = [await drawn.of(programs, calls, 0), await drawn.of(programs, calls, 1)] as DeviceArray[];
+      expect(arrays.map(({ size }) => size)).toEqual([100, 100]);
+      expect(distance((await drawn.weigh({ programs, calls, first: weights })).first, expected.first)).toBeLessThan(1e-5);
+    }
+    await there.close();
   }, 300_000);
 });

@@ -2,6 +2,7 @@
 import { move, transferableSymbol, valueSymbol, workerData } from 'piscina';
 import type { HostData } from '../graph/tensor.js';
 import { createExecutor, type KeptFeeds } from './executor.js';
+import { keptNormals } from './kept-normals.js';
 import type { Plan } from './plan.js';
 import { accumulateNormals, perturb, perturbPair, uniforms } from './random.js';
 import type { Feeds, ProgramArrays, SessionOptions } from './session.js';
@@ -17,9 +18,11 @@ import type {
   RunTask,
   TaskFeeds,
   UniformNumbers,
+  WeighTask,
 } from './task.js';
 
 const executor = createExecutor(workerData as SessionOptions);
+const drawnNormals = keptNormals(executor);
 
 /** ONNX Runtime refuses shared memory. */
 const unshared = <T extends HostData>(data: T): T => (data.buffer instanceof SharedArrayBuffer ? (data.slice() as T) : data);
@@ -84,7 +87,7 @@ async function onBatches(plan: Plan, feeds: readonly ProgramArrays[]): Promise<P
   return { outputs, gradients };
 }
 
-export async function population({ plan, feeds, parameters, populations }: PopulationTask): Promise<PopulationResult[]> {
+export async function population({ plan, feeds, parameters, programs, calls }: PopulationTask): Promise<PopulationResult[]> {
   const kept: KeptFeeds[] = [];
   const keep = async (given: TaskFeeds): Promise<ProgramArrays> => {
     const made = await executor.keep(plan, feedsOf(given));
@@ -96,23 +99,28 @@ export async function population({ plan, feeds, parameters, populations }: Popul
     const batches: ProgramArrays[] = [];
     for (const feed of feeds) batches.push({ ...common, ...(await keep(feed)) });
     const results: PopulationResult[] = [];
-    for (const own of populations)
+    for (let call = 0; call < calls.length; call++) {
+      const z = await drawnNormals.of(programs, calls, call);
       results.push(
         await onBatches(
           plan,
-          batches.map((batch) => ({ ...batch, ...own })),
+          batches.map((batch) => ({ ...batch, z })),
         ),
       );
+    }
     const buffers = results.flatMap(({ gradients }) => gradients.map(({ buffer }) => buffer));
     return moved(results, buffers);
   } catch (error) {
     // A device out of memory has to have it back before fewer members are tried.
-    await executor.release(plan);
+    drawnNormals.forget();
+    await Promise.all([plan, programs.make].map((each) => executor.release(each)));
     throw error;
   } finally {
     for (const { dispose } of kept) dispose();
   }
 }
+
+export const weigh = (task: WeighTask): ReturnType<typeof drawnNormals.weigh> => drawnNormals.weigh(task);
 
 export function normals({ keys, first, second, start, count }: NormalsTask): { first: Float64Array; second?: Float64Array } {
   return accumulateNormals(keys, first, second, start, count);

@@ -6,9 +6,17 @@ import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import { inSharedMemory, type Pool } from '../runtime/pool.js';
 import { deriveKey, type Key } from '../runtime/random.js';
 import type { Outputs, ParameterSlice, TaskFeeds, UniformNumbers } from '../runtime/task.js';
-import { accumulateOnDevice, type WeightedNormals, weightedNormals } from '../runtime/weighted-normals.js';
 import type { BatchObjective, LossAndGradient, Perturbation } from './estimator.js';
-import { evaluateTogether, type MemberResult, type Perturbations, type PopulationKind } from './population.js';
+import {
+  type CallLimits,
+  type Calls,
+  callsFor,
+  evaluateTogether,
+  type MemberResult,
+  type Perturbations,
+  type PopulationKind,
+  weighTogether,
+} from './population.js';
 
 export interface PooledBatch {
   /** Row per image, [batch, features], in [0, 1]. */
@@ -65,24 +73,8 @@ function summed(objective: Objective, parts: readonly Outputs[], images: number)
   return { loss: sum('loss'), metrics: Object.fromEntries(objective.counts.map((name) => [name, sum(name) / images])) };
 }
 
-const DEFAULT_PER_CALL = 16;
-
-const sums = new WeakMap<Objective, Map<string, WeightedNormals>>();
-/** The program of an objective's weighted sums of perturbations; the same one when it is asked for again. */
-function weightedNormalsOf(objective: Objective, keys: number, size: number, withSecond: boolean): WeightedNormals {
-  const own = sums.get(objective) ?? new Map<string, WeightedNormals>();
-  sums.set(objective, own);
-  const name = `${keys} ${size} ${withSecond}`;
-  const program = own.get(name) ?? weightedNormals(keys, size, { withSecond });
-  own.set(name, program);
-  return program;
-}
-
-/** Runs plans without parameters where the pool's programs run. */
-const onPool =
-  (pool: Pool): Parameters<typeof accumulateOnDevice>[0] =>
-  async (plan, feeds) => ({ ...(await pool.run({ plan, feeds: feeds as TaskFeeds, theta: NO_PARAMETERS, layout: [] })), gradients: [] });
-const NO_PARAMETERS = new Float32Array(0);
+/** What calls may take where nothing is known of a device. */
+const LIMITS: CallLimits = { memory: 2 ** 32, array: 2 ** 27 };
 
 type Values = ReturnType<typeof summed>;
 function asPairs({ counts }: Objective, plus: readonly Values[], minus: readonly Values[]) {
@@ -99,8 +91,8 @@ function together(perturbations: readonly (Perturbation | undefined)[]): Perturb
 }
 
 export interface PooledOptions {
-  /** Perturbations of one call; by default one on the CPU, and elsewhere as many as fit the device's memory. */
-  readonly perCall?: number;
+  /** Evaluate perturbations together within these limits; by default one by one on the CPU, and together on any other device. */
+  readonly limits?: CallLimits;
 }
 
 /**
@@ -114,16 +106,21 @@ export function pooledObjective(
   batch: PooledBatch,
   scalars: ObjectiveScalars,
   attackKey?: Key,
-  { perCall }: PooledOptions = {},
+  { limits: given }: PooledOptions = {},
 ): BatchObjective {
   const feeds = microBatches(objective, batch, scalars, attackKey);
   const count = batch.labels.length;
+  const coordinates = layout.reduce((sum, { size }) => sum + size, 0);
   const sumOf = ({ outputs }: MemberResult) => summed(objective, outputs, count);
-  /** All perturbations in a few calls, where there is more than one a call and a plan for it. */
-  const population = (kind: PopulationKind, theta: Float32Array, perturbations: readonly (Perturbation | undefined)[]) => {
+  const limits: CallLimits | undefined = given ?? (pool.device === 'cpu' ? undefined : LIMITS);
+  const callsOf = (kind: PopulationKind, keys: number, sigma: number | Float32Array) =>
+    limits && callsFor(objective, kind, keys, typeof sigma === 'number' ? 1 : 'each', limits);
+  // The sums of a step are of the perturbations that were evaluated last: they are cut alike, so that a device has their numbers still.
+  let last: Calls | undefined;
+  const population = async (kind: PopulationKind, theta: Float32Array, perturbations: readonly (Perturbation | undefined)[]) => {
     const each = together(perturbations);
-    const largest = perCall ?? (pool.device === 'cpu' ? 1 : DEFAULT_PER_CALL);
-    return each && largest > 1 ? evaluateTogether(pool, objective, kind, layout, theta, each, feeds, largest) : undefined;
+    last = each && callsOf(kind, each.keys.length, each.sigma);
+    return each && last && evaluateTogether(pool, last, layout, theta, each, feeds);
   };
   return {
     async gradients(theta, perturbations) {
@@ -152,11 +149,9 @@ export function pooledObjective(
       const minus = results.map((result) => summed(objective, result.minus, count));
       return asPairs(objective, plus, minus);
     },
-    weightedNormals(keys, first, second) {
-      const size = layout.reduce((sum, slot) => sum + slot.size, 0);
-      if (pool.device === 'cpu') return pool.normals({ keys, first, second }, size);
-      const program = weightedNormalsOf(objective, keys.length, size, second !== undefined);
-      return accumulateOnDevice(onPool(pool), program, keys, first, second, 0, size);
+    async weightedNormals(keys, first, second) {
+      if (last) return weighTogether(pool, last, keys, first, second);
+      return pool.normals({ keys, first, second }, coordinates);
     },
   };
 }

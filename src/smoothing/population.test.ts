@@ -4,16 +4,18 @@ import { flatten, parameterLayout } from '../network/parameters.js';
 import { createObjective, type Objective } from '../objective/objective.js';
 import { sabr } from '../objective/sabr.js';
 import { type RelaxationName, relaxations } from '../relaxation/index.js';
+import { planFootprint } from '../runtime/kept-arrays.js';
+import type { Plan } from '../runtime/plan.js';
 import { createPool, type Pool } from '../runtime/pool.js';
 import { deriveKey, keyOf } from '../runtime/random.js';
 import { deviceForTests } from '../testing/devices.js';
-import { randomLabels, uniformNumbers } from '../testing/numbers.js';
+import { normalNumbers, randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { randomParameters } from '../testing/random-networks.js';
 import { smallNetwork } from '../testing/robust-objectives.js';
 import { pgpe } from './pgpe.js';
 import { type PooledOptions, pooledObjective } from './pooled-objective.js';
-import { callSize, populationPlan } from './population.js';
+import { callSize, callsFor } from './population.js';
 
 const present = await deviceForTests();
 const cpu = createPool(1);
@@ -27,6 +29,8 @@ const batch = { images: Float32Array.from(uniformNumbers('images', IMAGES * 16))
 const perturbations = (count: number, sigma: number | Float32Array) => Array.from({ length: count }, (_, i) => ({ key: deriveKey(keyOf(7), 0, i), sigma }));
 const spread = Float32Array.from({ length: theta.length }, (_, i) => 0.02 + 0.01 * Math.sin(i));
 
+/** Calls of so many keys at most. */
+const within = (keys: number, memory = 2 ** 32, array = 2 ** 30) => ({ keys, memory, array });
 const objectiveOf = (options: object): Objective => createObjective({ network: smallNetwork, microBatch: 3, ...options });
 const at = (pool: Pool, objective: Objective, options?: PooledOptions) =>
   pooledObjective(pool, objective, layout, batch, { epsilon: 0.1, kappa: 0.7, regularization: 0 }, keyOf(2), options);
@@ -39,7 +43,7 @@ describe('perturbations evaluated together', () => {
       [spread, 3, 8],
     ] as const) {
       const given = perturbations(count, sigma);
-      const [alone, together] = [at(cpu, objective), at(cpu, objective, { perCall })];
+      const [alone, together] = [at(cpu, objective), at(cpu, objective, { limits: within(perCall) })];
       const [one, many] = [await alone.pairs(theta, given), await together.pairs(theta, given)];
       expect(distance(many.plus, one.plus)).toBeLessThan(1e-5);
       expect(distance(many.minus, one.minus)).toBeLessThan(1e-5);
@@ -57,21 +61,49 @@ describe('perturbations evaluated together', () => {
   it('are attacked from the same points as one by one', async () => {
     const objective = objectiveOf({ robust: sabr({ lambda: 0.4 }) });
     const given = perturbations(4, 0.05);
-    const [one, many] = [await at(cpu, objective).pairs(theta, given), await at(cpu, objective, { perCall: 3 }).pairs(theta, given)];
+    const [one, many] = [await at(cpu, objective).pairs(theta, given), await at(cpu, objective, { limits: within(3) }).pairs(theta, given)];
     expect(distance(many.plus, one.plus)).toBeLessThan(1e-4);
   });
 
   it('are those of one plan, made once', () => {
     const objective = objectiveOf({ relaxation: relaxations.ibp });
-    expect(populationPlan(objective, 'pairs', 4, 1)).toBe(populationPlan(objective, 'pairs', 4, 1));
-    expect(populationPlan(objective, 'pairs', 4, 'each')).not.toBe(populationPlan(objective, 'pairs', 4, 1));
+    expect(callsFor(objective, 'pairs', 4, 1, within(9))).toBe(callsFor(objective, 'pairs', 4, 1, within(9)));
+    expect(callsFor(objective, 'pairs', 4, 'each', within(9))).not.toBe(callsFor(objective, 'pairs', 4, 1, within(9)));
   });
 
   it('are computed one by one where they differ in σ, and where a solver outside the graph has a part', async () => {
     const objective = objectiveOf({ relaxation: relaxations.ibp });
     const mixed = [...perturbations(1, 0.05), ...perturbations(2, 0.01)];
-    expect(await at(cpu, objective, { perCall: 4 }).pairs(theta, mixed)).toEqual(await at(cpu, objective).pairs(theta, mixed));
-    expect(populationPlan(objectiveOf({ relaxation: relaxations.lp }), 'pairs', 2, 1)).toBeUndefined();
+    expect(await at(cpu, objective, { limits: within(4) }).pairs(theta, mixed)).toEqual(await at(cpu, objective).pairs(theta, mixed));
+    expect(callsFor(objectiveOf({ relaxation: relaxations.lp }), 'pairs', 2, 1, within(2))).toBeUndefined();
+  });
+
+  it('are cut into calls that fit the memory and the longest array, down to one pair', () => {
+    const objective = objectiveOf({ relaxation: relaxations['crown-ibp'] });
+    const cut = (memory: number, array: number) => callsFor(objective, 'pairs', 64, 1, { memory, array });
+    const sizes = [2 ** 13, 2 ** 20, 2 ** 22, 2 ** 26].map((memory) => cut(memory, 2 ** 30)?.programs.keys as number);
+    expect(sizes[0]).toBe(1);
+    expect(sizes).toEqual([...sizes].sort((a, b) => a - b));
+    expect(sizes.at(-1)).toBe(64);
+    for (const memory of [2 ** 20, 2 ** 22]) expect(planFootprint(cut(memory, 2 ** 30)?.plan as Plan).peak).toBeLessThan(memory);
+    const [long, short] = [2 ** 30, 2 ** 16].map((array) => planFootprint(cut(2 ** 26, array)?.plan as Plan).largest) as [number, number];
+    expect(long).toBeGreaterThan(2 ** 16);
+    expect(short).toBeLessThanOrEqual(2 ** 16);
+  });
+
+  it('have their normals made for several calls at once, and weighed alike wherever', async () => {
+    const objective = objectiveOf({ relaxation: relaxations.ibp });
+    const keys = perturbations(7, 0.05).map(({ key }) => key);
+    const weights = [normalNumbers('first', 7), normalNumbers('second', 7)].map((values) => Float64Array.from(values)) as [Float64Array, Float64Array];
+    const expected = await at(cpu, objective).weightedNormals(keys, ...weights);
+    for (const memory of [2 ** 16, 2 ** 32]) {
+      const together = at(cpu, objective, { limits: within(2, memory) });
+      await together.pairs(theta, perturbations(7, 0.05));
+      const made = await together.weightedNormals(keys, ...weights);
+      expect(distance(made.first, expected.first)).toBeLessThan(1e-5);
+      expect(distance(made.second as Float64Array, expected.second as Float64Array)).toBeLessThan(1e-5);
+      expect((await together.weightedNormals(keys, weights[0])).second).toBeUndefined();
+    }
   });
 
   it('are cut into calls that are alike and as few as may be', () => {

@@ -1,19 +1,20 @@
 /**
  * Perturbed sets of parameters evaluated together: one call gives the losses, or the gradients, of many members θ + σ∘z(key).
  *
- * What goes to the device is θ, a key of eight bytes for each perturbation and the batch; z is made there (`runtime/normal-graph`), and only
- * losses, counts and, where they are asked for, gradients come back. This is what keeps a graphics processor busy; the CPU is as fast
- * with one member at a time.
+ * What goes to the device is θ, a key of eight bytes for each perturbation and the batch, once a step; z is made there
+ * (`runtime/weighted-normals`), and only losses, counts and, where they are asked for, gradients come back. This is what keeps a graphics
+ * processor busy; the CPU is as fast with one member at a time.
  */
 import { add, input, type Lifting, mul, reshape, slice } from '../graph/index.js';
 import { parameterInputs } from '../network/network.js';
 import type { Objective } from '../objective/objective.js';
-import { normalsOf, perturbed } from '../runtime/normal-graph.js';
+import { planFootprint } from '../runtime/kept-arrays.js';
+import { antithetic } from '../runtime/normal-graph.js';
 import type { Plan } from '../runtime/plan.js';
 import type { Pool } from '../runtime/pool.js';
 import type { Key } from '../runtime/random.js';
 import type { Outputs, ParameterSlice, PopulationResult, TaskFeeds } from '../runtime/task.js';
-import { keyWords } from '../runtime/threefry-graph.js';
+import { MOST_KEYS, type NormalPrograms, normalPrograms } from '../runtime/weighted-normals.js';
 
 /** What a call gives: values at θ ± σ∘z of each key, all plus before all minus, or gradients at θ + σ∘z. */
 export type PopulationKind = 'pairs' | 'gradients';
@@ -27,40 +28,82 @@ export interface Perturbations {
   readonly sigma: number | Float32Array;
 }
 
-/** Every parameter of every member, [members, …shape], made from θ [size], σ [] or [size], and the keys. */
-function perturbedParameters({ network }: Objective, kind: PopulationKind, keys: number, sigmas: 1 | 'each'): Lifting {
-  const parameters = Object.entries(parameterInputs(network));
-  const sizes = parameters.map(([, { shape }]) => shape.reduce((a, b) => a * b, 1));
-  const size = sizes.reduce((a, b) => a + b, 0);
+/** What calls may take of a device's memory. */
+export interface CallLimits {
+  /** Bytes of all that is there at once. */
+  readonly memory: number;
+  /** Bytes of one array. */
+  readonly array: number;
+  /** Keys of one call, whatever the memory. */
+  readonly keys?: number;
+}
+
+/** How the perturbations of a step are cut into calls. */
+export interface Calls {
+  readonly plan: Plan;
+  readonly programs: NormalPrograms;
+}
+
+const parameterCount = ({ network }: Objective): number =>
+  Object.values(parameterInputs(network)).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+
+/** Every parameter of every member, [members, …shape], made from θ [size], σ [] or [size], and z [keys, size]. */
+function perturbedParameters(objective: Objective, kind: PopulationKind, keys: number, sigmas: 1 | 'each'): Lifting {
+  const size = parameterCount(objective);
   const theta = input('θ', [size]);
   const sigma = input('σ', sigmas === 1 ? [] : [size]);
-  const words = input('keys', [keys, 2], 'int32');
-  const all = kind === 'pairs' ? perturbed(theta, words, sigma) : add(theta, mul(normalsOf(words, size), sigma));
+  const z = input('z', [keys, size]);
+  const all = kind === 'pairs' ? antithetic(theta, z, sigma) : add(theta, mul(z, sigma));
   const members = membersOf(kind, keys);
   let offset = 0;
-  const inputs = parameters.map(([name, { shape }], i) => {
+  const inputs = Object.entries(parameterInputs(objective.network)).map(([name, { shape }]) => {
     const from = offset;
-    offset += sizes[i] as number;
+    offset += shape.reduce((a, b) => a * b, 1);
     return [name, reshape(slice(all, 1, from, offset), [members, ...shape])] as const;
   });
   return { members, inputs: new Map(inputs) };
 }
 
-const plans = new WeakMap<Objective, Map<string, Plan>>();
+/** Sizes of calls that cover `count` keys: as few as hold `largest` each, and alike, so that one plan serves them with little left over. */
+export const callSize = (count: number, largest: number): number => Math.ceil(count / Math.ceil(count / Math.max(1, largest)));
 
-/** The plan of an objective for calls of `keys` perturbations; the same one when it is asked for again. */
-export function populationPlan(objective: Objective, kind: PopulationKind, keys: number, sigmas: 1 | 'each'): Plan | undefined {
-  if (objective.population === undefined || objective.dtype !== 'float32') return undefined;
-  const own = plans.get(objective) ?? new Map<string, Plan>();
-  plans.set(objective, own);
-  const name = `${kind} ${keys} ${sigmas}`;
-  const known = own.get(name);
-  if (known !== undefined) return known;
-  const { value, gradient } = objective.population(perturbedParameters(objective, kind, keys, sigmas));
-  const plan = kind === 'pairs' ? value() : gradient?.();
-  if (plan !== undefined) own.set(name, plan);
-  return plan;
+/** Shares of the memory for calls and for making z. The rest is the runtime's. */
+const CALL_SHARE = 0.6;
+const NORMALS_SHARE = 0.25;
+
+function newCalls(objective: Objective, kind: PopulationKind, count: number, sigmas: 1 | 'each', limits: CallLimits): Calls | undefined {
+  const alone = kind === 'pairs' ? objective.value : objective.gradient;
+  if (objective.population === undefined || objective.dtype !== 'float32' || alone === undefined) return undefined;
+  const { memory, array, keys: most = MOST_KEYS } = limits;
+  const fitting = Math.floor((CALL_SHARE * memory) / membersOf(kind, 1) / planFootprint(alone).peak);
+  let keys = callSize(count, Math.max(1, Math.min(most, fitting, MOST_KEYS)));
+  for (;;) {
+    const { value, gradient } = objective.population(perturbedParameters(objective, kind, keys, sigmas));
+    const plan = (kind === 'pairs' ? value : gradient)?.() as Plan;
+    const { peak, largest } = planFootprint(plan);
+    if (keys === 1 || (peak <= CALL_SHARE * memory && largest <= array))
+      return { plan, programs: normalPrograms(keys, parameterCount(objective), Math.ceil(count / keys), NORMALS_SHARE * memory) };
+    keys = callSize(count, keys >> 1);
+  }
 }
+
+const known = new WeakMap<Objective, Map<string, Calls | undefined>>();
+
+/**
+ * How an objective's `count` perturbations are cut into calls within the limits; the same plans when asked for again. Undefined where it has
+ * none for a population: a solver outside the graph has a part in it, or it is not in float32.
+ */
+export function callsFor(objective: Objective, kind: PopulationKind, count: number, sigmas: 1 | 'each', limits: CallLimits): Calls | undefined {
+  const own = known.get(objective) ?? new Map<string, Calls | undefined>();
+  known.set(objective, own);
+  const name = [kind, count, sigmas, limits.memory, limits.array, limits.keys].join();
+  if (!own.has(name)) own.set(name, newCalls(objective, kind, count, sigmas, limits));
+  return own.get(name);
+}
+
+/** Keys of each call; the last one repeats the last key where there are fewer left. */
+const cut = (keys: readonly Key[], size: number): Key[][] =>
+  Array.from({ length: Math.ceil(keys.length / size) }, (_, c) => Array.from({ length: size }, (_, i) => keys[Math.min(c * size + i, keys.length - 1)] as Key));
 
 /** One member's part of a call: what each micro-batch gave it, and its gradient summed over them if the plan has one. */
 export interface MemberResult {
@@ -78,32 +121,32 @@ function memberOf({ outputs, gradients }: PopulationResult, layout: readonly Par
   return { outputs: own, gradient };
 }
 
-/**
- * The members of all keys, in their order: θ + σ∘z, and for pairs θ − σ∘z. As many at a time as `largest` perturbations. Undefined where
- * the objective has no plan for a population.
- */
+/** The members of all keys, in their order: θ + σ∘z, and for pairs θ − σ∘z. */
 export async function evaluateTogether(
   pool: Pool,
-  objective: Objective,
-  kind: PopulationKind,
+  { plan, programs }: Calls,
   layout: readonly ParameterSlice[],
   theta: Float32Array,
   { keys, sigma }: Perturbations,
   feeds: readonly TaskFeeds[],
-  largest: number,
-): Promise<{ readonly plus: MemberResult[]; readonly minus: MemberResult[] } | undefined> {
-  const size = callSize(keys.length, largest);
-  const plan = populationPlan(objective, kind, size, typeof sigma === 'number' ? 1 : 'each');
-  if (plan === undefined) return undefined;
-  // The last call repeats the last key where keys are fewer than its plan has.
-  const calls = Array.from({ length: Math.ceil(keys.length / size) }, (_, c) =>
-    Array.from({ length: size }, (_, i) => keys[Math.min(c * size + i, keys.length - 1)] as Key),
-  );
+): Promise<{ readonly plus: MemberResult[]; readonly minus: MemberResult[] }> {
+  const size = programs.keys;
   const parameters = { θ: theta, σ: typeof sigma === 'number' ? Float32Array.of(sigma) : sigma };
-  const results = await pool.population({ plan, feeds, parameters, populations: calls.map((own) => ({ keys: keyWords(own) })) });
+  const results = await pool.population({ plan, feeds, parameters, programs, calls: cut(keys, size) });
   const members = (first: number) => keys.map((_, i) => memberOf(results[Math.floor(i / size)] as PopulationResult, layout, first + (i % size)));
-  return { plus: members(0), minus: kind === 'pairs' ? members(size) : [] };
+  const pairs = (results[0]?.outputs[0]?.loss?.length ?? 0) > size;
+  return { plus: members(0), minus: pairs ? members(size) : [] };
 }
 
-/** Sizes of calls that cover `count` keys: as few as hold `largest` each, and alike, so that one plan serves them with little left over. */
-export const callSize = (count: number, largest: number): number => Math.ceil(count / Math.ceil(count / Math.max(1, largest)));
+/** Σ_i first[i]·z_i and, if asked, Σ_i second[i]·(z_i² − 1), where the programs run: z is there still if it was used last and fits. */
+export function weighTogether(pool: Pool, { programs }: Calls, keys: readonly Key[], first: Float64Array, second?: Float64Array) {
+  const size = programs.keys;
+  const calls = cut(keys, size);
+  const weights = (values: Float64Array) =>
+    calls.map((_, c) => {
+      const own = new Float32Array(size);
+      own.set(values.subarray(c * size, (c + 1) * size));
+      return own;
+    });
+  return pool.weigh({ programs, calls, first: weights(first), second: second && weights(second) });
+}
