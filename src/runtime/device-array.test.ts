@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { add, encodeProgram, gemm, input, mul, takeRows, total } from '../graph/index.js';
@@ -74,15 +75,16 @@ describe.each(devices)('arrays kept on %s', (device) => {
     for (const array of [a, b, now, next]) array.dispose();
   });
 
-  it('outlive the programs that made them', async () => {
+  it('outlive the programs that wrote them, and end with what moves them', async () => {
     const own = openDeviceArrays(device);
-    const program = encodeProgram({ y: mul(input('x', [3]), 2) });
-    const session = await openSession(program, { device });
+    const session = await openSession(encodeProgram({ y: mul(input('x', [3]), 2) }), { device });
     const [x, y] = [await own.upload(Float32Array.of(1, 2, 3)), await own.upload(new Float32Array(3))];
     await session.run({ x }, { y });
-    await Promise.all([session.close(), own.close()]);
-    expect(await arrays.read(y)).toEqual(Float32Array.of(2, 4, 6));
-    for (const array of [x, y]) array.dispose();
+    await session.close();
+    expect(await own.read(y)).toEqual(Float32Array.of(2, 4, 6));
+    await own.close();
+    await expect(own.read(y)).rejects.toThrow(/^device array: expected one that is still there/);
+    x.dispose();
   });
 
   it('are refused in one line where they do not fit', async () => {
@@ -103,6 +105,21 @@ describe.each(devices)('arrays kept on %s', (device) => {
 });
 
 describe.skipIf(present === undefined)('arrays of two devices', () => {
+  it('may be let go of when no program is open any more, which ends a process where an array outlives its device', () => {
+    // In a process of its own: in this one a program is always open.
+    const script = `
+      const { openDeviceArrays } = await import(${JSON.stringify(new URL('../../dist/runtime/device-array.js', import.meta.url).href)});
+      const arrays = openDeviceArrays('${present}');
+      const array = await arrays.upload(Float32Array.of(1, 2));
+      await arrays.close();
+      array.dispose();
+      const [again] = await arrays.read(await arrays.upload(Float32Array.of(3)));
+      await arrays.close();
+      console.log(again);`;
+    const { status, signal, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect({ status, signal, stdout }).toEqual({ status: 0, signal: null, stdout: '3\n' });
+  });
+
   it('kept by the host are moved, kept elsewhere are refused', async () => {
     const device = present as Device;
     const [here, there] = [openDeviceArrays('cpu'), openDeviceArrays(device)];

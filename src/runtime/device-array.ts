@@ -22,6 +22,7 @@ export const keepsArrays = (device: Device): boolean => device === 'webgpu';
 /** Flat numbers on a device, of any shape that a program gives them. They take its memory until `dispose`. */
 export class DeviceArray {
   #place: ort.Tensor | HostData | undefined;
+  readonly #living: Set<DeviceArray>;
 
   /** @internal made by `openDeviceArrays` */
   constructor(
@@ -29,8 +30,11 @@ export class DeviceArray {
     readonly dtype: KeptType,
     readonly size: number,
     place: ort.Tensor | HostData,
+    living: Set<DeviceArray>,
   ) {
     this.#place = place;
+    this.#living = living;
+    living.add(this);
   }
 
   /** @internal the same numbers as a tensor of `shape`. */
@@ -45,6 +49,7 @@ export class DeviceArray {
   dispose(): void {
     if (this.#place instanceof ort.Tensor) this.#place.dispose();
     this.#place = undefined;
+    this.#living.delete(this);
   }
 }
 
@@ -55,7 +60,7 @@ export interface DeviceArrays {
   write(array: DeviceArray, data: Kept): Promise<void>;
   /** A copy on the host. */
   read(array: DeviceArray): Promise<Kept>;
-  /** Ends the programs that copy; arrays stay until they are disposed of. */
+  /** Disposes of all arrays that are still there and ends the programs that copy. */
   close(): Promise<void>;
 }
 
@@ -81,6 +86,8 @@ const typeOf = (data: Kept): KeptType => (data instanceof Int32Array ? 'int32' :
 /** Opens what moves arrays to a device and back, in the calling thread, whose sessions alone can use them. */
 export function openDeviceArrays(device: Device): DeviceArrays {
   const sessions = new Map<string, Promise<ort.InferenceSession>>();
+  // With its last session the provider forgets the device, and who then lets go of an array ends the process: arrays have to go before.
+  const living = new Set<DeviceArray>();
   const copier = (dtype: KeptType, allocates: boolean): Promise<ort.InferenceSession> => {
     const key = `${dtype} ${allocates}`;
     const open = async () => {
@@ -99,9 +106,9 @@ export function openDeviceArrays(device: Device): DeviceArrays {
   return {
     async upload(data) {
       const dtype = typeOf(data);
-      if (!keepsArrays(device)) return new DeviceArray(device, dtype, data.length, data.slice());
+      if (!keepsArrays(device)) return new DeviceArray(device, dtype, data.length, data.slice(), living);
       const made = await onDevice(device, async () => (await copier(dtype, true)).run({ x: hostTensor(data) }));
-      return new DeviceArray(device, dtype, data.length, made.y as ort.Tensor);
+      return new DeviceArray(device, dtype, data.length, made.y as ort.Tensor, living);
     },
     async write(array, data) {
       if (typeOf(data) !== array.dtype || data.length !== array.size)
@@ -119,6 +126,7 @@ export function openDeviceArrays(device: Device): DeviceArrays {
       return data;
     },
     async close() {
+      for (const array of [...living]) array.dispose();
       const open = [...sessions.values()];
       sessions.clear();
       await Promise.all(open.map(async (session) => (await session).release()));
