@@ -52,7 +52,7 @@ const PATTERNS: readonly (readonly [DeviceTrouble, RegExp])[] = [
   ['fallback', /fallback to CPU EP has been explicitly disabled/],
   [
     'memory',
-    /out[ _-]?of[ _-]?memory|bad_alloc|failed to allocate|memory allocation|exceeds the max buffer size|Invalid Buffer.* is invalid due to a previous error|too many storage buffers|CUDA failure 2:/i,
+    /out[ _-]?of[ _-](device[ _-]|host[ _-]|pool[ _-])?memory|bad_alloc|failed to allocate|memory allocation|memory of the device does not suffice|exceeds the max buffer size|allocation size too large|Invalid Buffer.* is invalid due to a previous error|too many storage buffers|CUDA failure 2:|(CUBLAS|CUDNN|CUSPARSE)_STATUS_ALLOC_FAILED/i,
   ],
   ['lost', /device (was |is )?lost|lost device|device is destroyed|CUDA (error|failure)|illegal memory access/i],
 ];
@@ -68,15 +68,20 @@ const ADVICE: Readonly<Record<DeviceTrouble, readonly [what: string, advice: str
 export class DeviceError extends Error {
   override name = 'DeviceError';
   readonly trouble: DeviceTrouble;
+  /** `tried` says for what the memory did not suffice: " for …". */
   constructor(
     readonly device: Device,
     cause: unknown,
+    tried?: string,
   ) {
     const said = cause instanceof Error ? cause.message : String(cause);
     const trouble = PATTERNS.find(([, pattern]) => pattern.test(said))?.[0] ?? 'other';
     const [what, advice] = ADVICE[trouble];
     // A worker's error has lost its class on the way, not its line.
-    super(said.startsWith(`${device}: `) ? said : `${device}: ${what} (${firstSentence(said)}); ${advice}`, { cause });
+    const own = said.startsWith(`${device}: `);
+    const words = own ? (/\((.*)\); /.exec(said)?.[1] ?? said) : firstSentence(said);
+    const told = tried === undefined ? `${what} (${words}); ${advice}` : `${what} ${tried} (${words}); let programs take less with --memory, ${advice}`;
+    super(own && tried === undefined ? said : `${device}: ${told}`, { cause });
     this.trouble = trouble;
   }
 }
@@ -84,8 +89,10 @@ export class DeviceError extends Error {
 /** The first line of what ONNX Runtime says, without the place in its sources. */
 export const firstSentence = (text: string): string =>
   (text.split('\n')[0] as string)
+    .replace(/^.*\bStatus Message: /, '')
     .replace(/^.*?\bwas false\. /, '')
-    .replace(/^\S*onnxruntime_src\S* .*?\) /, '')
+    .replace(/^\S+\.(cc|cpp|h|cu):\d+ (\S+::\S+ (?=[A-Z])|.*?\) (const )?)/, '')
+    .replace(/ ; GPU=\d.*$/, '')
     .replace(/[.\s]+$/, '')
     .slice(0, 200);
 
