@@ -106,6 +106,7 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   microBatch: derived('batch-size, at most 64, fewer for large networks and tight relaxations', (known) => Math.min(known.batchSize, largestMicroBatch(known))),
   threads: derived('available cores', () => availableParallelism()),
   device: constant('cpu'),
+  memory: derived('most of what the device has free', () => undefined),
   checkpointEvery: constant(1),
   checkpointSeconds: constant(300),
   out: derived('runs/<dataset>-<architecture>-<relaxation or method>-<smoothing>', (known) =>

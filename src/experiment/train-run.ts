@@ -55,7 +55,7 @@ export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: Abo
     throw error;
   };
   const device = await chooseDevice(settings.device).catch(giveUp);
-  const pool = createPool(settings.threads, device);
+  const pool = createPool(settings.threads, device, settings.memory);
   try {
     const experiment = await prepare(settings, pool, watch.data, signal).catch(giveUp);
     const loaded = await loadLast(paths.checkpoints);

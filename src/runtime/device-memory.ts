@@ -1,21 +1,20 @@
 /**
- * Memory that programs may take on a device, and how many members of a population fit into it. ONNX Runtime tells nothing of a device's
- * memory, so the system is asked: NVIDIA's tool where it is on the PATH, what amdgpu's driver says under /sys, the host's free memory for
- * the CPU and for graphics processors that share it.
+ * Memory that programs may take on a device. ONNX Runtime tells nothing of it, so the system is asked: NVIDIA's tool where it is on the
+ * PATH, what amdgpu's driver says under /sys, the host's free memory for the CPU and for graphics processors that share it.
  */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { promisify } from 'node:util';
-import type { Footprint } from '../graph/footprint.js';
 import type { Device } from './device.js';
-import type { Plan } from './plan.js';
 
 export interface MemoryBudget {
-  /** Bytes that programs may take, all together. */
+  /** Bytes that programs may take, all together and with all that the runtime adds to them. */
   readonly bytes: number;
-  /** Bytes of the largest single value. */
-  readonly largest: number;
+  /** Bytes of footprints (`graph/footprint`) that fit into it. */
+  readonly memory: number;
+  /** Bytes of the longest array. */
+  readonly array: number;
   /** Where the number comes from, for messages: "--memory", "nvidia-smi", … */
   readonly source: string;
 }
@@ -31,7 +30,7 @@ export const DEFAULT_BYTES = 2 ** 31;
  */
 const LARGEST_BUFFER: Readonly<Record<Device, number>> = { cpu: Number.MAX_SAFE_INTEGER, cuda: Number.MAX_SAFE_INTEGER, webgpu: 2 ** 30 - 1 };
 
-/** Of the free memory, what is left alone: the display and other programs want some, and the host's is everybody's. */
+/** What may be taken of free memory: a display and other programs want some of a device's own, and the host's is everybody's. */
 const SHARE = { own: 0.85, shared: 0.5 } as const;
 
 /**
@@ -126,48 +125,5 @@ async function found(device: Device, system: System): Promise<Pick<MemoryBudget,
 /** What programs may take on a device: `megabytes` where the user says so, else most of what is free. */
 export async function memoryBudget(device: Device, megabytes?: number, system: System = thisSystem): Promise<MemoryBudget> {
   const { bytes, source } = megabytes === undefined ? await found(device, system) : { bytes: megabytes * MB, source: '--memory' };
-  return { bytes: Math.floor(bytes), largest: LARGEST_BUFFER[device], source };
-}
-
-/** Memory that a plan needs: its programs stay open and keep what they had, one after another. */
-export function planFootprint({ programs }: Pick<Plan, 'programs'>): Footprint {
-  return {
-    peak: programs.reduce((sum, { footprint }) => sum + footprint.peak, 0),
-    largest: programs.reduce((most, { footprint }) => Math.max(most, footprint.largest), 0),
-  };
-}
-
-/** Share of the budget that a footprint takes, of its bytes or of the largest value; 1 is all of it. */
-const load = ({ peak, largest }: Footprint, device: Device, budget: MemoryBudget): number =>
-  Math.max((OVERHEAD[device] * peak) / budget.bytes, largest / budget.largest);
-
-const megabytes = (bytes: number): string => `${Math.ceil(bytes / MB)} MB`;
-
-/**
- * The greatest number of members, at most `wanted`, that one call may have. `footprintOf` is asked a few times, as footprints grow
- * almost evenly with the number of members.
- * @throws Error in one line if not even one fits
- */
-export function membersThatFit(wanted: number, footprintOf: (members: number) => Footprint, device: Device, budget: MemoryBudget): number {
-  const of = (members: number): number => load(footprintOf(members), device, budget);
-  let above = { members: wanted, load: of(wanted) };
-  if (above.load <= 1) return wanted;
-  let below = { members: 1, load: wanted === 1 ? above.load : of(1) };
-  if (below.load > 1) throw new Error(tooLarge(footprintOf(1), device, budget));
-  // Along the chord, which is the answer where growth is even, and every other time by halves, which ends soon where it is not.
-  for (let turn = 0; above.members - below.members > 1; turn++) {
-    const slope = (above.load - below.load) / (above.members - below.members);
-    const guess = turn % 2 === 0 ? Math.floor(below.members + (1 - below.load) / slope) : (below.members + above.members) >> 1;
-    const members = Math.min(Math.max(guess, below.members + 1), above.members - 1);
-    const middle = { members, load: of(members) };
-    if (middle.load <= 1) below = middle;
-    else above = middle;
-  }
-  return below.members;
-}
-
-function tooLarge({ peak, largest }: Footprint, device: Device, budget: MemoryBudget): string {
-  if (largest > budget.largest)
-    return `${device}: expected arrays of at most ${megabytes(budget.largest)}, which is what the device takes, one set of parameters needs one of ${megabytes(largest)}; take a smaller micro-batch`;
-  return `${device}: expected programs within ${megabytes(budget.bytes)} (${budget.source}), one set of parameters needs about ${megabytes(OVERHEAD[device] * peak)}; take a smaller micro-batch, or allow more with --memory`;
+  return { bytes: Math.floor(bytes), memory: Math.floor(bytes / OVERHEAD[device]), array: LARGEST_BUFFER[device], source };
 }

@@ -78,6 +78,14 @@ describe('a pool of workers', () => {
     }
   });
 
+  it('says what programs may take of the memory: what it was told, else some of what is there', async () => {
+    const told = createPool(1, 'cpu', 300);
+    expect(await told.memory()).toMatchObject({ bytes: 300 * 2 ** 20, source: '--memory' });
+    expect((await pool.memory()).bytes).toBeGreaterThan(0);
+    expect(await pool.memory()).toBe(await pool.memory());
+    await told.close();
+  });
+
   it('gives no gradient for a plan without one', async () => {
     expect((await pool.run({ ...task, plan: valuePlan })).gradient).toBeUndefined();
   });

@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { type Device, DeviceError, refuseReducedPrecision } from './device.js';
+import { type MemoryBudget, memoryBudget } from './device-memory.js';
 import type { SessionOptions } from './session.js';
 import type { NormalsTask, PairResult, PairTask, PopulationResult, PopulationTask, RunResult, RunTask, WeighTask } from './task.js';
 
@@ -21,6 +22,8 @@ export interface Pool {
    * time that it was busy, as moving arrays there and back is part of it; opening programs is not.
    */
   busySeconds(): number;
+  /** What programs may take there; found out once, when it is first asked for. */
+  memory(): Promise<MemoryBudget>;
   /** @throws DeviceError if a device other than the CPU cannot go on */
   run(task: RunTask): Promise<RunResult>;
   pair(task: PairTask): Promise<PairResult>;
@@ -57,13 +60,17 @@ function workers(threads: number, options: SessionOptions): Piscina {
   return piscina;
 }
 
-/** Starts `threads` workers (default: as many as the processor runs at once), and one more for a device other than the CPU. */
-export function createPool(threads: number = availableParallelism(), device: Device = 'cpu'): Pool {
+/**
+ * Starts `threads` workers (default: as many as the processor runs at once), and one more for a device other than the CPU. `megabytes` is what
+ * programs may take of the device's memory (default: most of what is free).
+ */
+export function createPool(threads: number = availableParallelism(), device: Device = 'cpu', megabytes?: number): Pool {
   // In this thread, as the environment that workers set is their own copy.
   if (device !== 'cpu') refuseReducedPrecision();
   const busy = new BigInt64Array(new SharedArrayBuffer(8));
   const piscina = workers(threads, { device: 'cpu', busy });
   const owner = device === 'cpu' ? piscina : workers(1, { device, busy });
+  let budget: Promise<MemoryBudget> | undefined;
   let open = true;
   const onDevice = async <Result>(name: string, task: RunTask | PairTask | PopulationTask | WeighTask): Promise<Result> => {
     try {
@@ -76,6 +83,10 @@ export function createPool(threads: number = availableParallelism(), device: Dev
     device,
     threads,
     busySeconds: () => Number(Atomics.load(busy, 0)) / 1e9,
+    memory() {
+      budget ??= memoryBudget(device, megabytes);
+      return budget;
+    },
     run: (task) => onDevice('run', task),
     pair: (task) => onDevice('pair', task),
     population: (task) => onDevice('population', task),
