@@ -40,7 +40,7 @@ const common = {
   validation: integer(0, 5000),
   threads: integer(1, 1024),
   device: fc.constantFrom(...DEVICE_CHOICES),
-  memory: fc.option(integer(1, 1_000_000), { nil: undefined }),
+  memory: integer(1, 1_000_000),
   checkpointEvery: integer(1, 100),
   checkpointSeconds: number(0, 1e6),
   dataDir: fc.string({ minLength: 1 }),
