@@ -42,6 +42,14 @@ describe('settings', () => {
     expect(methods.map((method) => microBatch({ architecture: 'cnn5', method }))).toEqual([64, 64]);
   });
 
+  test('program calls take more images on a graphics processor, but where they share statistics', () => {
+    const microBatch = (settings: GivenSettings) => resolveSettings({ dataset: 'mnist', batchSize: 512, device: 'webgpu', ...settings }).microBatch;
+    expect(microBatch({ architecture: 'cnn3' })).toBe(512);
+    expect(microBatch({ architecture: 'cnn3', relaxation: 'crown-ibp' })).toBe(256);
+    expect(microBatch({ architecture: 'cnn3', relaxation: 'crown-ibp', device: 'cpu' })).toBe(32);
+    expect(microBatch({ architecture: 'cnn3-bn' })).toBe(microBatch({ architecture: 'cnn3-bn', device: 'cpu' }));
+  });
+
   test('TAPS attacks each of few classes, and only the loss where there are 200', () => {
     const chosen = (dataset: 'cifar10' | 'tiny-imagenet', more: GivenSettings = {}) => {
       const { tapsEstimator, microBatch } = resolveSettings({ dataset, architecture: 'cnn5', method: 'taps', ...more });

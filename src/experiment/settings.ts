@@ -138,15 +138,15 @@ export const settingsSchema = z.strictObject({
   ),
 
   // Machine and run
-  microBatch: setting(count(), 'images per program call; smaller needs less memory; batch normalisation takes its statistics from each micro-batch', {
-    changeable: true,
-  }),
-  threads: setting(count().max(1024), 'worker threads', { changeable: true }),
   device: setting(z.enum(DEVICE_CHOICES), 'where programs run; auto: the fastest that passes its self-test, see `tautnet devices`', { changeable: true }),
   memory: setting(count().optional(), 'memory of the device that programs may take: how many perturbations run in one call', {
     unit: 'megabytes',
     changeable: true,
   }),
+  microBatch: setting(count(), 'images per program call; smaller needs less memory; batch normalisation takes its statistics from each micro-batch', {
+    changeable: true,
+  }),
+  threads: setting(count().max(1024), 'worker threads', { changeable: true }),
   checkpointEvery: setting(count(), 'epochs between checkpoints', { changeable: true }),
   checkpointSeconds: setting(amount(), 'also a checkpoint when the last is this old (0: after epochs only)', { unit: 'seconds', changeable: true }),
   out: setting(z.string().min(1), 'run folder to create'),
