@@ -1,6 +1,6 @@
 /** Runs plans in the calling thread: keeps the programs of each plan open, moves arrays between stages, collects gradients. */
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../graph/tensor.js';
-import { type DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from './device-array.js';
+import { DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from './device-array.js';
 import { runHost } from './host-stage.js';
 import { programArrays } from './kept-arrays.js';
 import { gradientName, type IterateStep, isResidual, nextName, type Plan, type RowsStep, sumName } from './plan.js';
@@ -46,10 +46,9 @@ function addInto(arrays: Arrays, name: string, addend: Floats, fresh: Set<string
 /** An executor whose programs run on one device (default: the CPU). */
 export function createExecutor(options: SessionOptions = {}): Executor {
   const sessions = new Map<Plan['id'], Map<number, Session>>();
-  // Residuals live as long as the executor: they are large, and every run of a plan needs the same ones.
-  const kept = new Map<string, HostData>();
-  // Where the device can keep them, arrays that no one but programs reads.
-  const onDevice = new Map<Plan['id'], Map<string, DeviceArray>>();
+  // Arrays that only programs read, where the device can keep them, and residuals: they are large, and every run of a plan needs the same.
+  const keptArrays = new Map<Plan['id'], Map<string, HostData | DeviceArray>>();
+  const keeps = keepsArrays(options.device ?? 'cpu');
   let device: DeviceArrays | undefined;
 
   const arraysOfDevice = (): DeviceArrays => {
@@ -57,20 +56,38 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     return device;
   };
 
-  /** The device's own array for an output of a plan; the same in every run. */
-  async function deviceArray(plan: Plan, { name, shape, dtype }: Plan['programs'][number]['outputs'][number]): Promise<DeviceArray> {
-    const own = onDevice.get(plan.id) ?? new Map<string, DeviceArray>();
-    onDevice.set(plan.id, own);
-    const array = own.get(name) ?? (await arraysOfDevice().upload(hostArray(dtype, sizeOf(shape)) as Float32Array | Int32Array));
+  /** An array of a plan, the same in every run; the device's own if it keeps arrays. */
+  async function ownArray(plan: Plan, name: string, dtype: DType, size: number): Promise<HostData | DeviceArray> {
+    const own = keptArrays.get(plan.id) ?? new Map<string, HostData | DeviceArray>();
+    keptArrays.set(plan.id, own);
+    const empty = () => hostArray(dtype, size);
+    const array = own.get(name) ?? (keeps && dtype !== 'float64' ? await arraysOfDevice().upload(empty() as Float32Array | Int32Array) : empty());
     own.set(name, array);
     return array;
+  }
+
+  /** Where the outputs of a program that are named go, if the device keeps them. */
+  async function placesOf(plan: Plan, program: number, isNamed: (name: string) => boolean): Promise<Record<string, HostData | DeviceArray>> {
+    const places: Record<string, HostData | DeviceArray> = {};
+    for (const { name, dtype, shape } of (keeps && plan.programs[program]?.outputs) || [])
+      if (isNamed(name)) places[name] = await ownArray(plan, name, dtype, sizeOf(shape));
+    return places;
+  }
+
+  /** Arrays for the residuals of one run of a rows program, by name: what is written forwards is read backwards. */
+  async function residualsOf(plan: Plan, program: number, run: string, reverse: boolean): Promise<Record<string, HostData | DeviceArray>> {
+    const encoded = plan.programs[program];
+    const residuals: Record<string, HostData | DeviceArray> = {};
+    for (const { name, shape, dtype } of (reverse ? encoded?.inputs : encoded?.outputs) ?? [])
+      if (isResidual(name)) residuals[name] = await ownArray(plan, `${name} of ${run}`, dtype, sizeOf(shape));
+    return residuals;
   }
 
   async function call(
     plan: Plan,
     program: number,
     arrays: Arrays,
-    extra: Feeds = {},
+    extra: ProgramArrays = {},
     { fresh, into: given = {} }: CallOptions = {},
   ): Promise<Record<string, HostData>> {
     const opened = sessions.get(plan.id) ?? new Map<number, Session>();
@@ -120,7 +137,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     const longest = Math.max(...selection.map(({ length }) => length));
     for (const { start, rows, program } of reverse && step.programs.length === 0 ? [] : chunks(longest, step.programs)) {
       const { from, to, ...indices } = rowIndices(selection, start, rows, data);
-      const residuals = residualsOf(plan, program, kept, `${plan.id} ${refined.lower} ${start} ${rows}`, reverse);
+      const residuals = await residualsOf(plan, program, `${refined.lower} ${start} ${rows}`, reverse);
       if (reverse) {
         const cotangent = (all: Floats) => {
           const values = hostArray(dtype, members * rows) as Floats;
@@ -186,9 +203,8 @@ export function createExecutor(options: SessionOptions = {}): Executor {
   async function release({ id }: Pick<Plan, 'id'>): Promise<void> {
     const open = [...(sessions.get(id)?.values() ?? [])];
     sessions.delete(id);
-    for (const array of onDevice.get(id)?.values() ?? []) array.dispose();
-    onDevice.delete(id);
-    for (const name of kept.keys()) if (name.includes(` of ${id} `)) kept.delete(name);
+    for (const array of keptArrays.get(id)?.values() ?? []) if (array instanceof DeviceArray) array.dispose();
+    keptArrays.delete(id);
     await Promise.all(open.map((session) => session.close()));
   }
 
@@ -197,15 +213,13 @@ export function createExecutor(options: SessionOptions = {}): Executor {
       const arrays: Arrays = new Map(Object.entries(feeds));
       const fresh = new Set<string>();
       const selections: Run['selections'] = new Map();
-      const staying = keepsArrays(options.device ?? 'cpu') ? programArrays(plan).made : new Set<string>();
+      const staying = programArrays(plan).made;
       for (const step of plan.steps) {
         if (step.kind === 'iterate') await iterate(plan, step, arrays);
         else if (step.kind === 'host') for (const [name, value] of await runHost(step, await call(plan, step.program, arrays))) arrays.set(name, value);
         else if (step.kind !== 'run') await runRows(plan, step, { arrays, fresh, selections });
         else {
-          const outputs = (plan.programs[step.program]?.outputs ?? []).filter(({ name }) => staying.has(name));
-          const into: Record<string, DeviceArray> = {};
-          for (const output of outputs) into[output.name] = await deviceArray(plan, output);
+          const into = await placesOf(plan, step.program, (name) => staying.has(name));
           const made = await call(plan, step.program, arrays, {}, { into });
           for (const [name, array] of Object.entries(into)) arrays.set(name, array);
           const accumulated = new Map(step.accumulate);
@@ -222,7 +236,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
       };
     },
     async keep(plan, feeds) {
-      const stays = keepsArrays(options.device ?? 'cpu') ? programArrays(plan).reads : () => false;
+      const stays = keeps ? programArrays(plan).reads : () => false;
       const own: DeviceArray[] = [];
       const made: Record<string, HostData | DeviceArray> = {};
       for (const [name, data] of Object.entries(feeds)) {
@@ -238,14 +252,12 @@ export function createExecutor(options: SessionOptions = {}): Executor {
       };
     },
     async make(plan, feeds) {
-      const into: Record<string, DeviceArray> = {};
-      if (keepsArrays(options.device ?? 'cpu')) for (const output of plan.programs[0]?.outputs ?? []) into[output.name] = await deviceArray(plan, output);
+      const into = await placesOf(plan, 0, () => true);
       return { ...(await call(plan, 0, new Map(Object.entries(feeds)), {}, { into })), ...into };
     },
     release,
     async close() {
       for (const id of [...sessions.keys()]) await release({ id });
-      kept.clear();
       await device?.close();
     },
   };
@@ -265,21 +277,6 @@ interface CallOptions {
   readonly fresh?: Set<string>;
   /** Where outputs are to be written. */
   readonly into?: ProgramArrays;
-}
-
-/** Arrays for the residuals of one run of a rows program, by name: new ones forwards, the same ones again backwards. */
-function residualsOf(plan: Plan, program: number, kept: Map<string, HostData>, run: string, reverse: boolean): Record<string, HostData> {
-  const encoded = plan.programs[program];
-  const values = (reverse ? encoded?.inputs : encoded?.outputs) ?? [];
-  const residuals: Record<string, HostData> = {};
-  for (const { name, shape, dtype } of values) {
-    if (!isResidual(name)) continue;
-    const key = `${name} of ${run}`;
-    const array = kept.get(key) ?? hostArray(dtype, sizeOf(shape));
-    kept.set(key, array);
-    residuals[name] = array;
-  }
-  return residuals;
 }
 
 function zeroIfCotangent(name: string, dtype: DType, size: number): HostData {
