@@ -35,7 +35,7 @@ describe('a population for which the memory of a device does not suffice', () =>
   });
 
   it('ends in one line that says what was tried and what can be done', async () => {
-    const line = `webgpu: the memory of the device does not suffice for 64 sets of parameters at once, nor for 32 (${SAID}); let programs take less with --memory, take a smaller micro-batch or batch, or use the device cpu`;
+    const line = `webgpu: the memory of the device does not suffice for 64 perturbations at once, nor for 32 (${SAID}); let programs take less with --memory, take a smaller micro-batch or batch, or use the device cpu`;
     const failure = await withSmallerChunk(64, holding(0).work).catch((error) => error);
     expect(failure).toBeInstanceOf(DeviceError);
     expect([failure.message, failure.trouble]).toEqual([line, 'memory']);

@@ -22,7 +22,7 @@ export async function withSmallerChunk<Result>(members: number, work: (members: 
     try {
       return { result: await work(half), members: half };
     } catch (again) {
-      throw isOutOfMemory(again) ? new DeviceError(again.device, again, `for ${members} sets of parameters at once, nor for ${half}`) : again;
+      throw isOutOfMemory(again) ? new DeviceError(again.device, again, `for ${members} perturbations at once, nor for ${half}`) : again;
     }
   }
 }

@@ -5,7 +5,9 @@
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import { inSharedMemory, type Pool } from '../runtime/pool.js';
 import { deriveKey, type Key } from '../runtime/random.js';
+import { withSmallerChunk } from '../runtime/smaller-chunk.js';
 import type { Outputs, ParameterSlice, TaskFeeds, UniformNumbers } from '../runtime/task.js';
+import { MOST_KEYS } from '../runtime/weighted-normals.js';
 import type { BatchObjective, LossAndGradient, Perturbation } from './estimator.js';
 import {
   type CallLimits,
@@ -73,8 +75,8 @@ function summed(objective: Objective, parts: readonly Outputs[], images: number)
   return { loss: sum('loss'), metrics: Object.fromEntries(objective.counts.map((name) => [name, sum(name) / images])) };
 }
 
-/** What calls may take where nothing is known of a device. */
-const LIMITS: CallLimits = { memory: 2 ** 32, array: 2 ** 27 };
+/** Keys of a call that a device's memory did hold, where it did not hold as many as were planned. */
+const fewerKeys = new WeakMap<Objective, number>();
 
 type Values = ReturnType<typeof summed>;
 function asPairs({ counts }: Objective, plus: readonly Values[], minus: readonly Values[]) {
@@ -112,15 +114,23 @@ export function pooledObjective(
   const count = batch.labels.length;
   const coordinates = layout.reduce((sum, { size }) => sum + size, 0);
   const sumOf = ({ outputs }: MemberResult) => summed(objective, outputs, count);
-  const limits: CallLimits | undefined = given ?? (pool.device === 'cpu' ? undefined : LIMITS);
-  const callsOf = (kind: PopulationKind, keys: number, sigma: number | Float32Array) =>
-    limits && callsFor(objective, kind, keys, typeof sigma === 'number' ? 1 : 'each', limits);
   // The sums of a step are of the perturbations that were evaluated last: they are cut alike, so that a device has their numbers still.
   let last: Calls | undefined;
   const population = async (kind: PopulationKind, theta: Float32Array, perturbations: readonly (Perturbation | undefined)[]) => {
+    last = undefined;
     const each = together(perturbations);
-    last = each && callsOf(kind, each.keys.length, each.sigma);
-    return each && last && evaluateTogether(pool, last, layout, theta, each, feeds);
+    const limits: CallLimits | undefined = given ?? (pool.device === 'cpu' ? undefined : await pool.memory());
+    if (each === undefined || limits === undefined) return undefined;
+    const callsOf = (keys: number) => callsFor(objective, kind, each, { ...limits, keys });
+    const most = Math.min(limits.keys ?? MOST_KEYS, fewerKeys.get(objective) ?? MOST_KEYS);
+    const planned = callsOf(most);
+    if (planned === undefined) return undefined;
+    const { result, members } = await withSmallerChunk(planned.programs.keys, (keys) => {
+      last = keys === planned.programs.keys ? planned : (callsOf(keys) as Calls);
+      return evaluateTogether(pool, last, layout, theta, each, feeds);
+    });
+    if (members < planned.programs.keys) fewerKeys.set(objective, members);
+    return result;
   };
   return {
     async gradients(theta, perturbations) {

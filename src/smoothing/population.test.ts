@@ -4,6 +4,7 @@ import { flatten, parameterLayout } from '../network/parameters.js';
 import { createObjective, type Objective } from '../objective/objective.js';
 import { sabr } from '../objective/sabr.js';
 import { type RelaxationName, relaxations } from '../relaxation/index.js';
+import { DeviceError } from '../runtime/device.js';
 import { planFootprint } from '../runtime/kept-arrays.js';
 import type { Plan } from '../runtime/plan.js';
 import { createPool, type Pool } from '../runtime/pool.js';
@@ -29,6 +30,7 @@ const batch = { images: Float32Array.from(uniformNumbers('images', IMAGES * 16))
 const perturbations = (count: number, sigma: number | Float32Array) => Array.from({ length: count }, (_, i) => ({ key: deriveKey(keyOf(7), 0, i), sigma }));
 const spread = Float32Array.from({ length: theta.length }, (_, i) => 0.02 + 0.01 * Math.sin(i));
 
+const sampled = (count: number, sigma: number | Float32Array = 0.05) => ({ keys: perturbations(count, sigma).map(({ key }) => key), sigma });
 /** Calls of so many keys at most. */
 const within = (keys: number, memory = 2 ** 32, array = 2 ** 30) => ({ keys, memory, array });
 const objectiveOf = (options: object): Objective => createObjective({ network: smallNetwork, microBatch: 3, ...options });
@@ -67,20 +69,20 @@ describe('perturbations evaluated together', () => {
 
   it('are those of one plan, made once', () => {
     const objective = objectiveOf({ relaxation: relaxations.ibp });
-    expect(callsFor(objective, 'pairs', 4, 1, within(9))).toBe(callsFor(objective, 'pairs', 4, 1, within(9)));
-    expect(callsFor(objective, 'pairs', 4, 'each', within(9))).not.toBe(callsFor(objective, 'pairs', 4, 1, within(9)));
+    expect(callsFor(objective, 'pairs', sampled(4), within(9))).toBe(callsFor(objective, 'pairs', sampled(4), within(9)));
+    expect(callsFor(objective, 'pairs', sampled(4, spread), within(9))).not.toBe(callsFor(objective, 'pairs', sampled(4), within(9)));
   });
 
   it('are computed one by one where they differ in σ, and where a solver outside the graph has a part', async () => {
     const objective = objectiveOf({ relaxation: relaxations.ibp });
     const mixed = [...perturbations(1, 0.05), ...perturbations(2, 0.01)];
     expect(await at(cpu, objective, { limits: within(4) }).pairs(theta, mixed)).toEqual(await at(cpu, objective).pairs(theta, mixed));
-    expect(callsFor(objectiveOf({ relaxation: relaxations.lp }), 'pairs', 2, 1, within(2))).toBeUndefined();
+    expect(callsFor(objectiveOf({ relaxation: relaxations.lp }), 'pairs', sampled(2), within(2))).toBeUndefined();
   });
 
   it('are cut into calls that fit the memory and the longest array, down to one pair', () => {
     const objective = objectiveOf({ relaxation: relaxations['crown-ibp'] });
-    const cut = (memory: number, array: number) => callsFor(objective, 'pairs', 64, 1, { memory, array });
+    const cut = (memory: number, array: number) => callsFor(objective, 'pairs', sampled(64), { memory, array });
     const sizes = [2 ** 13, 2 ** 20, 2 ** 22, 2 ** 26].map((memory) => cut(memory, 2 ** 30)?.programs.keys as number);
     expect(sizes[0]).toBe(1);
     expect(sizes).toEqual([...sizes].sort((a, b) => a - b));
@@ -104,6 +106,25 @@ describe('perturbations evaluated together', () => {
       expect(distance(made.second as Float64Array, expected.second as Float64Array)).toBeLessThan(1e-5);
       expect((await together.weightedNormals(keys, weights[0])).second).toBeUndefined();
     }
+  });
+
+  it('are fewer a call from then on where the memory of a device does not hold them, and an error where it does not hold half of them', async () => {
+    const objective = objectiveOf({ relaxation: relaxations.ibp });
+    const asked: number[] = [];
+    const holding = (most: number): Pool => ({
+      ...cpu,
+      population(task) {
+        asked.push(task.programs.keys);
+        if (task.programs.keys > most) throw new DeviceError('webgpu', new Error('failed to allocate memory'));
+        return cpu.population(task);
+      },
+    });
+    const given = perturbations(8, 0.05);
+    const expected = await at(cpu, objective).pairs(theta, given);
+    const small = at(holding(4), objective, { limits: within(8) });
+    for (let step = 0; step < 2; step++) expect(distance((await small.pairs(theta, given)).plus, expected.plus)).toBeLessThan(1e-5);
+    expect(asked).toEqual([8, 4, 4]);
+    await expect(at(holding(1), objective, { limits: within(8) }).pairs(theta, given)).rejects.toThrow(/memory .* 4 perturbations at once, nor for 2/);
   });
 
   it('are cut into calls that are alike and as few as may be', () => {

@@ -90,10 +90,12 @@ function newCalls(objective: Objective, kind: PopulationKind, count: number, sig
 const known = new WeakMap<Objective, Map<string, Calls | undefined>>();
 
 /**
- * How an objective's `count` perturbations are cut into calls within the limits; the same plans when asked for again. Undefined where it has
+ * How perturbations of an objective's parameters are cut into calls within the limits; the same plans when asked for again. Undefined where it has
  * none for a population: a solver outside the graph has a part in it, or it is not in float32.
  */
-export function callsFor(objective: Objective, kind: PopulationKind, count: number, sigmas: 1 | 'each', limits: CallLimits): Calls | undefined {
+export function callsFor(objective: Objective, kind: PopulationKind, { keys, sigma }: Perturbations, limits: CallLimits): Calls | undefined {
+  const count = keys.length;
+  const sigmas = typeof sigma === 'number' ? 1 : 'each';
   const own = known.get(objective) ?? new Map<string, Calls | undefined>();
   known.set(objective, own);
   const name = [kind, count, sigmas, limits.memory, limits.array, limits.keys].join();
