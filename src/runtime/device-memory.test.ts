@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { DEFAULT_BYTES, memoryBudget, OVERHEAD, type System } from './device-memory.js';
+import { adapterName } from './adapter.js';
+import { DEFAULT_BYTES, memoryBudget, OVERHEAD } from './device-memory.js';
+import type { System } from './system.js';
 
 const MB = 2 ** 20;
 const GB = 2 ** 30;
@@ -15,6 +17,7 @@ function system(files: Record<string, string> = {}, nvidia?: string, platform: N
     list: inside,
     output: async (program) => (program === 'nvidia-smi' ? nvidia : undefined),
     free: () => 6 * GB,
+    processor: () => 'Some CPU',
   };
 }
 const card = (name: string, numbers: Record<string, number>): Record<string, string> =>
@@ -80,5 +83,20 @@ describe('memory that programs may take', () => {
     const { bytes } = await memoryBudget('cpu');
     expect(bytes).toBeGreaterThan(100 * MB);
     expect(bytes).toBeLessThan(2 ** 50);
+  });
+});
+
+describe('the name of a device', () => {
+  it('is that of the processor, of the driver in software, or of the graphics processor as the system names it', async () => {
+    vi.stubEnv('VK_ICD_FILENAMES', undefined);
+    vi.stubEnv('VK_DRIVER_FILES', undefined);
+    const named = { '/sys/class/drm/card0/device/vendor': '0x1002', '/sys/class/drm/card1/device/product_name': 'Some GPU\n' };
+    expect(await adapterName('cpu', system({}, 'NVIDIA H100'))).toBe('Some CPU');
+    expect(await adapterName('cuda', system(named, 'NVIDIA H100\nNVIDIA A100\n'))).toBe('NVIDIA H100');
+    expect(await adapterName('webgpu', system(named))).toBe('Some GPU');
+    expect(await adapterName('webgpu', system())).toContain('does not name');
+    vi.stubEnv('VK_DRIVER_FILES', '/usr/share/vulkan/icd.d/lvp_icd.x86_64.json');
+    expect(await adapterName('webgpu', system(named, 'NVIDIA H100'))).toBe('lvp_icd.x86_64.json (software)');
+    expect(await adapterName('cuda', system(named, 'NVIDIA H100'))).toBe('NVIDIA H100');
   });
 });

@@ -2,11 +2,9 @@
  * Memory that programs may take on a device. ONNX Runtime tells nothing of it, so the system is asked: NVIDIA's tool where it is on the
  * PATH, what amdgpu's driver says under /sys, the host's free memory for the CPU and for graphics processors that share it.
  */
-import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
-import { freemem } from 'node:os';
-import { promisify } from 'node:util';
+import { isSoftwareAdapter } from './adapter.js';
 import type { Device } from './device.js';
+import { cards, nvidiaSays, type System, thisSystem } from './system.js';
 
 export interface MemoryBudget {
   /** Bytes that programs may take, all together and with all that the runtime adds to them. */
@@ -39,42 +37,9 @@ const SHARE = { own: 0.85, shared: 0.5 } as const;
  */
 export const OVERHEAD: Readonly<Record<Device, number>> = { cpu: 2, webgpu: 3, cuda: 3 };
 
-/** What of the system is looked at; tests give another one. */
-export interface System {
-  readonly platform: NodeJS.Platform;
-  /** A file's text, undefined where it cannot be read. */
-  read(path: string): string | undefined;
-  list(path: string): readonly string[];
-  /** What a program on the PATH prints, undefined where there is none or it fails. */
-  output(program: string, argv: readonly string[]): Promise<string | undefined>;
-  /** Bytes of the host that are free. */
-  free(): number;
-}
-
-function attempt<Result>(work: () => Result): Result | undefined {
-  try {
-    return work();
-  } catch {
-    return undefined;
-  }
-}
-
-const thisSystem: System = {
-  platform: process.platform,
-  read: (path) => attempt(() => readFileSync(path, 'utf8')),
-  list: (path) => attempt(() => readdirSync(path)) ?? [],
-  output: (program, argv) =>
-    promisify(execFile)(program, [...argv], { timeout: 10_000 }).then(
-      ({ stdout }) => stdout,
-      () => undefined,
-    ),
-  free: freemem,
-};
-
 /** Free memory of the first graphics processor that NVIDIA's tool lists. */
 async function nvidia(system: System): Promise<number | undefined> {
-  const printed = await system.output('nvidia-smi', ['--query-gpu=memory.free', '--format=csv,noheader,nounits']);
-  const megabytes = Number.parseInt(printed ?? '', 10);
+  const megabytes = Number.parseInt((await nvidiaSays('memory.free', system)) ?? '', 10);
   return megabytes > 0 ? megabytes * MB : undefined;
 }
 
@@ -85,8 +50,12 @@ function amd(system: System): number | undefined {
     const pool = number('vram_total') >= 2 ** 30 ? 'vram' : 'gtt';
     return number(`${pool}_total`) - number(`${pool}_used`);
   };
-  const cards = system.list('/sys/class/drm').filter((name) => /^card\d+$/.test(name));
-  const free = Math.max(0, ...cards.map(ofCard).filter((bytes) => bytes > 0));
+  const free = Math.max(
+    0,
+    ...cards(system)
+      .map(ofCard)
+      .filter((bytes) => bytes > 0),
+  );
   return free > 0 ? free : undefined;
 }
 
@@ -94,17 +63,6 @@ function amd(system: System): number | undefined {
 function host(system: System): number {
   const available = /^MemAvailable:\s+(\d+) kB$/m.exec(system.read('/proc/meminfo') ?? '')?.[1];
   return available === undefined ? system.free() : 1024 * Number(available);
-}
-
-/** Drivers of graphics processors in software: theirs is the host's memory. */
-const SOFTWARE = /swiftshader|lvp|llvmpipe|lavapipe/i;
-
-/** The file that names WebGPU's driver where the user chose one (Vulkan's loader reads these). */
-const chosenDriver = (): string | undefined => process.env.VK_DRIVER_FILES ?? process.env.VK_ICD_FILENAMES;
-
-/** Whether WebGPU runs on the processor itself, as far as that can be known without asking the adapter. */
-export function isSoftwareAdapter(): boolean {
-  return SOFTWARE.test(chosenDriver() ?? '');
 }
 
 async function found(device: Device, system: System): Promise<Pick<MemoryBudget, 'bytes' | 'source'>> {
@@ -116,7 +74,7 @@ async function found(device: Device, system: System): Promise<Pick<MemoryBudget,
     const bytes = amd(system);
     if (bytes !== undefined) return { bytes: SHARE.own * bytes, source: 'amdgpu' };
     // Apple's processors share the host's memory; so do Intel's, of which Linux says nothing else.
-    const isIntegrated = system.platform === 'darwin' || system.list('/sys/class/drm').some((name) => /^card\d+$/.test(name));
+    const isIntegrated = system.platform === 'darwin' || cards(system).length > 0;
     if (isIntegrated) return shared;
   }
   return { bytes: DEFAULT_BYTES, source: `nothing is known of the device, ${DEFAULT_BYTES / MB} MB are assumed` };

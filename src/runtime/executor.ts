@@ -28,8 +28,7 @@ export interface Executor {
   keep(plan: Plan, feeds: Feeds): Promise<KeptFeeds>;
   /** Results of a plan of one program, left where the device keeps them: good until the plan is run again or released. */
   make(plan: Plan, feeds: ProgramArrays): Promise<ProgramArrays>;
-  /** Closes what a plan has open: it gives its memory back, and is opened anew if it is run again. */
-  release(plan: Plan): Promise<void>;
+  /** Closes all that is open: memory is given back, and plans are opened anew if they are run again. */
   close(): Promise<void>;
 }
 
@@ -255,7 +254,6 @@ export function createExecutor(options: SessionOptions = {}): Executor {
       const into = await placesOf(plan, 0, () => true);
       return { ...(await call(plan, 0, new Map(Object.entries(feeds)), {}, { into })), ...into };
     },
-    release,
     async close() {
       for (const id of [...sessions.keys()]) await release({ id });
       await device?.close();

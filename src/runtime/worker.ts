@@ -111,9 +111,9 @@ export async function population({ plan, feeds, parameters, programs, calls }: P
     const buffers = results.flatMap(({ gradients }) => gradients.map(({ buffer }) => buffer));
     return moved(results, buffers);
   } catch (error) {
-    // A device out of memory has to have it back before fewer members are tried.
+    // A device out of memory has to have it back before fewer members are tried, and WebGPU gives back what it had with the last program.
     drawnNormals.forget();
-    await Promise.all([plan, programs.make].map((each) => executor.release(each)));
+    await executor.close();
     throw error;
   } finally {
     for (const { dispose } of kept) dispose();
