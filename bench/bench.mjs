@@ -1,14 +1,16 @@
 /**
- * `npm run bench [-- SECTION …] [--json] [--only NAME,…] [--device NAME]`, the sections being
+ * `npm run bench [-- SECTION …] [--json] [--only NAME,…] [--device NAME] [--pairs N] [--batch N] [--memory MB]`, the sections being
  *
  *   workloads  the default: the workloads of workloads.mjs in one process and on one thread, each as a multiple of u, the median time of a
  *              1024³ float32 matrix product through the same runtime; then peak memory, each in a process of its own (a minute or two)
  *   methods    training steps per second of every method, on CNN3 and CNN5 (tens of minutes)
- *   pgpe       PGPE evaluations per second with every relaxation (tens of minutes)
+ *   pgpe       PGPE evaluations per second with every relaxation (tens of minutes); with `--device`, cpu among them, on that device with 256
+ *              pairs and batch 512 (`--pairs`, `--batch`), how long it was idle and how far its losses are from the CPU's
  *   memory     peak memory of whole trainings of CNN7 with batch normalisation (about ten minutes; needs CIFAR-10)
  *   all        all of them
  *
- * With `--device`, the workloads run there and u stays that of the CPU; the other sections know no device.
+ * With `--device`, the workloads run there and u stays that of the CPU; methods and memory know no device. `--memory` is what programs of the
+ * section pgpe may take of it.
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -18,13 +20,22 @@ import { median, medianTime } from './measure.mjs';
 import { memory } from './memory.mjs';
 import { methods } from './methods.mjs';
 import { pgpe } from './pgpe.mjs';
+import { pgpeOnDevice } from './pgpe-device.mjs';
 import { pgpeRelaxations } from './pgpe-relaxations.mjs';
 import { unit, workloads } from './workloads.mjs';
 
 const RUNS = 11;
 const SECTIONS = ['workloads', 'methods', 'pgpe', 'memory'];
 const { values, positionals } = parseArgs({
-  options: { json: { type: 'boolean' }, only: { type: 'string' }, memory: { type: 'string' }, device: { type: 'string', default: 'cpu' } },
+  options: {
+    json: { type: 'boolean' },
+    only: { type: 'string' },
+    'peak-of': { type: 'string' },
+    device: { type: 'string' },
+    pairs: { type: 'string', default: '256' },
+    batch: { type: 'string', default: '512' },
+    memory: { type: 'string' },
+  },
   allowPositionals: true,
 });
 const unknown = positionals.find((name) => name !== 'all' && !SECTIONS.includes(name));
@@ -32,23 +43,30 @@ if (unknown !== undefined) {
   console.error(`bench: expected sections among ${SECTIONS.join(', ')} and all, got "${unknown}"`);
   process.exit(2);
 }
-if (!DEVICE_CHOICES.includes(values.device)) {
+if (values.device !== undefined && !DEVICE_CHOICES.includes(values.device)) {
   console.error(`bench: expected --device ${DEVICE_CHOICES.join(', ')}, got "${values.device}"`);
   process.exit(2);
 }
-const sections = positionals.includes('all') ? SECTIONS : positionals.length > 0 ? positionals : ['workloads'];
-if (values.device !== 'cpu' && sections.some((name) => name !== 'workloads')) {
-  console.error(`bench: expected --device with the section workloads alone, got ${sections.join(', ')}`);
+/** A flag that is a whole number of at least 1. */
+function count(name) {
+  if (values[name] === undefined || /^[1-9]\d*$/.test(values[name])) return values[name] && Number(values[name]);
+  console.error(`bench: expected --${name} to be a whole number of at least 1, got "${values[name]}"`);
   process.exit(2);
 }
-const device = await chooseDevice(values.device).catch(({ message }) => {
+const [pairs, batch, megabytes] = ['pairs', 'batch', 'memory'].map(count);
+const sections = positionals.includes('all') ? SECTIONS : positionals.length > 0 ? positionals : ['workloads'];
+if (values.device !== undefined && sections.some((name) => !['workloads', 'pgpe'].includes(name))) {
+  console.error(`bench: expected --device with the sections workloads and pgpe alone, got ${sections.join(', ')}`);
+  process.exit(2);
+}
+const device = await chooseDevice(values.device ?? 'cpu').catch(({ message }) => {
   console.error(`bench: ${message}`);
   process.exit(1);
 });
 const only = values.only?.split(',');
 
-if (values.memory) {
-  const prepared = await workloads[values.memory].prepare(device);
+if (values['peak-of']) {
+  const prepared = await workloads[values['peak-of']].prepare(device);
   if (prepared) for (let i = 0; i < 3; i++) await prepared.run();
   console.log(process.resourceUsage().maxRSS);
   process.exit(0);
@@ -58,7 +76,10 @@ if (values.memory) {
 const measured = {
   workloads: workloadTimes,
   methods: async () => ({ methods: rounded(await methods(only)) }),
-  pgpe: async () => ({ pgpe: rounded(await pgpeRelaxations(only)) }),
+  pgpe: async () =>
+    values.device === undefined
+      ? { pgpe: rounded(await pgpeRelaxations(only)) }
+      : { pgpe_device: await pgpeOnDevice(device, { pairs, batch, only, memory: megabytes }) },
   memory: () => ({ memory_gb: rounded(memory(only)) }),
 };
 const figures = {};
@@ -95,7 +116,7 @@ async function workloadTimes() {
   const u = median(unitTimes);
   const memory = Object.fromEntries(
     names.map((name) => {
-      const out = execFileSync(process.execPath, [fileURLToPath(import.meta.url), '--memory', name, '--device', device], {
+      const out = execFileSync(process.execPath, [fileURLToPath(import.meta.url), '--peak-of', name, '--device', device], {
         stdio: ['ignore', 'pipe', 'ignore'],
       });
       return [name, Math.round(Number(out.toString().trim()) / 1024)];
