@@ -1,8 +1,11 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { input, type Shape, sizeOf } from '../graph/index.js';
-import { featuresOf } from '../network/layers/layer.js';
-import { type Network, parameterInputs } from '../network/network.js';
+import { batchNormLayer, withoutBias } from '../network/layers/batch-norm.js';
+import { convolutionLayer } from '../network/layers/convolution.js';
+import { type Extents, featuresOf, reluLayer } from '../network/layers/layer.js';
+import { linearLayer } from '../network/layers/linear.js';
+import { chain, type Network, parameterInputs } from '../network/network.js';
 import { alphaCrownWith, type RelaxationName, relaxationNamed, relaxations } from '../relaxation/index.js';
 import { createExecutor } from '../runtime/executor.js';
 import type { Plan } from '../runtime/plan.js';
@@ -85,6 +88,20 @@ describe('a population has the losses, counts and gradients of its members', () 
       ),
       { numRuns: 4 },
     );
+  });
+
+  it('batch normalisation, whose statistics are each member’s own', async () => {
+    const image: Extents = [1, 4, 4];
+    const first = withoutBias(convolutionLayer(image, { channels: 3, kernel: [2, 2], stride: [2, 2] }));
+    const layers = [
+      first,
+      batchNormLayer(first.output),
+      reluLayer(first.output),
+      linearLayer(first.output, 5),
+      reluLayer([5, 1, 1]),
+      linearLayer([5, 1, 1], 3),
+    ];
+    for (const name of ['ibp', 'crown'] as const) await expectMembersAlone(chain('normalized', image, layers), { relaxation: relaxations[name] }, 11);
   });
 
   it('has none where a solver outside the graph bounds it', () => {
