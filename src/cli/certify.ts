@@ -10,7 +10,7 @@ import { VERSION } from '../experiment/version.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
-import { DEVICE_CHOICES } from '../runtime/device.js';
+import { DEVICE_CHOICES, type DeviceChoice } from '../runtime/device.js';
 import { chooseDevice } from '../runtime/devices.js';
 import { certify } from '../verification/cascade.js';
 import { type CertificateFiles, certificateFiles, writeCertificate } from '../verification/certificate.js';
@@ -55,7 +55,10 @@ export const makeCertifyCommand: MakeCommand = (io) =>
     .option('--seed <count>', "seed of the attack's random starts (default: 0)")
     .option('--complete', 'decide what is left by branch and bound, one image after the other; goes on where an earlier certification stopped')
     .option('--timeout-per-image <seconds>', `how long --complete may take for an image (default: ${IMAGE_SECONDS})`)
-    .option('--memory <megabytes>', `memory that --complete may use for open subproblems (default: ${MEMORY / 2 ** 20})`)
+    .option(
+      '--memory <megabytes>',
+      `memory that --complete may use for open subproblems (default: ${MEMORY / 2 ** 20}), and programs on a device (default: most of what is free)`,
+    )
     .option('--clip-box', 'cut the ball to the pixel range [0, 1] (default: as the run)')
     .option('--no-clip-box', 'do not')
     .option('--data-dir <path>', 'folder with the files of the data set')
@@ -73,8 +76,8 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     threads: setting('threads', flags.threads, '--threads'),
     seed: setting('seed', flags.seed, '--seed'),
   };
-  const limits = searchLimits(flags);
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
+  const limits = searchLimits(flags, wanted);
   // What can be refused without reading the network is refused before it.
   setting('dataset', flags.dataset, '--dataset');
   setting('epsilon', flags.epsilon, '--epsilon');
@@ -100,6 +103,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   const report = await certify({
     ...certified,
     ...options,
+    deviceMegabytes: wholeNumber('memory', flags.memory),
     ...(limits && { complete: { secondsPerImage: limits.seconds, memoryBytes: limits.bytes, store: journal } }),
     signal: io.signal,
     progress: (state) => progress.update(state),
@@ -123,11 +127,11 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
 }
 
 /** What branch and bound may take for an image; undefined without --complete. @throws UsageError for limits without it */
-function searchLimits({ complete, timeoutPerImage, memory }: CertifyFlags): JournalIdentity['limits'] | undefined {
+function searchLimits({ complete, timeoutPerImage, memory }: CertifyFlags, device: DeviceChoice): JournalIdentity['limits'] | undefined {
   const seconds = positiveNumber('timeout-per-image', timeoutPerImage) ?? IMAGE_SECONDS;
   const bytes = (wholeNumber('memory', memory) ?? MEMORY / 2 ** 20) * 2 ** 20;
   if (complete) return { seconds, bytes };
-  const idle = timeoutPerImage !== undefined ? '--timeout-per-image' : memory !== undefined ? '--memory' : undefined;
+  const idle = timeoutPerImage !== undefined ? '--timeout-per-image' : memory !== undefined && device === 'cpu' ? '--memory' : undefined;
   if (idle !== undefined) throw new UsageError(`${idle}: expected --complete beside it, whose search it limits; add --complete`);
   return undefined;
 }

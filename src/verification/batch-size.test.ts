@@ -4,7 +4,9 @@ import { architecture, architectureNames } from '../network/architectures.js';
 import { joinLayer, reluLayer } from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
 import { INPUT, network } from '../network/network.js';
+import { planFootprint } from '../runtime/kept-arrays.js';
 import { batchFor, largestBatch, whySkipped } from './batch-size.js';
+import { createPrograms } from './programs.js';
 import { batchStages } from './verdict.js';
 
 describe('batch sizes', () => {
@@ -14,6 +16,38 @@ describe('batch sizes', () => {
       for (const name of architectureNames) expect(size(name, stage)).toBeGreaterThanOrEqual(1);
       expect(size('cnn7', stage)).toBeLessThanOrEqual(size('cnn3', stage));
     }
+  });
+
+  test('on a device are as large as its memory allows: the programs, as they are compiled, stay within it', () => {
+    const MB = 2 ** 20;
+    const networks = [architecture('cnn3', [1, 28, 28], 10), architecture('fc-small', [1, 28, 28], 10)];
+    for (const net of networks)
+      for (const stage of batchStages) {
+        const batches = [20, 80, 320].map((megabytes) => largestBatch(net, stage, { memory: megabytes * MB, array: 2 ** 30 }));
+        expect(batches, stage).toEqual([...batches].sort((a, b) => a - b));
+        expect(largestBatch(net, stage, { memory: 2 ** 36, array: 2 ** 36 })).toBe(8 * largestBatch(architecture('fc-small', [1, 28, 28], 10), stage));
+        const programs = createPrograms(net, true);
+        const plan = (batch: number) =>
+          stage === 'natural' ? programs.forward(batch) : stage === 'attack' ? programs.attack(batch).plan : programs.bound(stage, batch);
+        expect(planFootprint(plan(batches[0] as number)).peak, `${net.name} ${stage} ${batches[0]}`).toBeLessThanOrEqual(20 * MB);
+        const short = largestBatch(net, stage, { memory: 2 ** 40, array: MB });
+        // CROWN's rows have a size of their own, whatever the batch.
+        const least = planFootprint(plan(1)).largest;
+        if (stage !== 'crown') expect(planFootprint(plan(short)).largest, `${net.name} ${stage} ${short}`).toBeLessThanOrEqual(Math.max(MB, least));
+      }
+  });
+
+  test('of CROWN on a device count that its slopes grow with the square of the layers', () => {
+    const net = architecture('cnn5', [3, 32, 32], 10);
+    const memory = 150 * 2 ** 20;
+    const batch = largestBatch(net, 'crown', { memory, array: 2 ** 30 });
+    expect(planFootprint(createPrograms(net, true).bound('crown', batch)).peak).toBeLessThanOrEqual(memory);
+  });
+
+  test('on a device take all images that there are', () => {
+    expect(batchFor(256, 100)).toBe(32);
+    expect(batchFor(256, 100, 1)).toBe(128);
+    expect(batchFor(64, 100, 1)).toBe(64);
   });
 
   test('waste less than half of a program on few images, and never exceed the largest', () => {

@@ -85,6 +85,8 @@ export interface CertificationOptions {
   readonly threads?: number;
   /** Where programs run (default cpu). */
   readonly device?: Device;
+  /** What programs may take of a device's memory, of which batches follow (default: most of what is free). */
+  readonly deviceMegabytes?: number;
   /** Workers to use instead of own ones; left open. */
   readonly pool?: Pool;
   /** Largest batches, where they should differ from what suits the network. */
@@ -103,7 +105,7 @@ export async function certify(options: CertificationOptions): Promise<Certificat
   checkOptions(options);
   const { network, parameters, split, epsilon, clipBox: clip = true, signal } = options;
   const started = performance.now();
-  const pool = options.pool ?? createPool(options.threads, options.device);
+  const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
     const evaluation = createEvaluation(network, parameters, split, { epsilon, clip }, pool, signal);
     const { verdicts, stages } = await cascade(evaluation, options, pool);
@@ -134,6 +136,10 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions, po
   };
   const open = (): number[] => Array.from({ length: count }, (_, image) => image).filter((image) => verdicts[image] === undefined);
 
+  const onDevice = pool.device === 'cpu' ? undefined : await pool.memory();
+  const batchOf = (name: BatchStage, images: number): number =>
+    batchFor(options.batchSizes?.[name] ?? largestBatch(network, name, onDevice), images, onDevice && 1);
+
   /** What a stage that began at `started`, with so many images and verdicts, has done. */
   const reportOf = (images: number, before: typeof decided, started: number): StageReport => {
     const found = { certified: decided.certified - before.certified, falsified: decided.falsified - before.falsified };
@@ -149,7 +155,7 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions, po
     let done = 0;
     for (let pass = 0; pass < passes && skipped === undefined; pass++) {
       const images = open();
-      const batch = batchFor(options.batchSizes?.[name] ?? largestBatch(network, name), images.length);
+      const batch = batchOf(name, images.length);
       const total = done + images.length * (passes - pass);
       await each(images, batch, async (some) => {
         await work(some, batch, pass);
