@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { encodeOnnx } from '../formats/onnx.js';
 import { addAll, broadcastTo, encodeProgram, exp, gemm, input, mul, sum, tanh, total } from '../graph/index.js';
@@ -62,6 +63,18 @@ describe.skipIf(present === undefined)(`programs on ${present}`, () => {
       /^webgpu: the memory of the device does not suffice .*; take a smaller micro-batch/,
     );
     await session.close();
+  });
+
+  it.runIf(isSoftware())('write nothing beside what they throw', () => {
+    const module = (path: string) => JSON.stringify(new URL(`../../dist/${path}`, import.meta.url).href);
+    const script = `
+      const { encodeProgram, input, mul, total } = await import(${module('graph/index.js')});
+      const { openSession } = await import(${module('runtime/session.js')});
+      const session = await openSession(encodeProgram({ y: total(mul(input('a', [${2 ** 17}, 1]), input('b', [1, ${2 ** 12}]))) }), { device: '${device}' });
+      await session.run({ a: new Float32Array(${2 ** 17}), b: new Float32Array(${2 ** 12}) }).catch(({ trouble }) => console.log(trouble));
+      await session.close();`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect({ stdout, stderr }).toEqual({ stdout: 'memory\n', stderr: '' });
   });
 
   it('are run by the one worker of a pool that owns the device: values, gradients and perturbations as on the CPU', async () => {

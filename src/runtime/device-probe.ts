@@ -2,8 +2,12 @@
  * A process that tries one device and prints what it found as one line of JSON: `node device-probe.js webgpu`. Providers write to
  * stderr on their own and, with a broken driver, may end the process; both are then nobody's concern but its caller's (`devices`).
  */
+import ort from 'onnxruntime-node';
 import type { Device } from './device.js';
 import { differenceFromCpu, speedOf } from './self-test.js';
+
+// Which library a provider lacks stands in the log alone.
+ort.env.logLevel = 'error';
 
 export type Finding = { readonly difference: number; readonly speed: number } | { readonly error: string };
 

@@ -7,6 +7,9 @@ import { type DType, type HostData, hostArray, type Shape, sizeOf } from '../gra
 import { type Accelerator, acceleratorOptions, type Device, lowered, onDevice, refuseReducedPrecision } from './device.js';
 import { DeviceArray } from './device-array.js';
 
+// What a provider has to say is thrown, and told in one line (`device`); its log would tell it a second time, over several.
+ort.env.logLevel = 'fatal';
+
 export type Feeds = Readonly<Record<string, HostData>>;
 
 /** Arrays of the host, or kept on the device (`device-array`). */
