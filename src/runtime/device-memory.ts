@@ -32,7 +32,7 @@ const LARGEST_BUFFER: Readonly<Record<Device, number>> = { cpu: Number.MAX_SAFE_
 const SHARE = { own: 0.85, shared: 0.5 } as const;
 
 /**
- * Memory measured as a multiple of the footprint. CPU: 1.2 to 1.9 (11 plans). WebGPU keeps freed buffers in sizes of powers of two: 1.2 to 3.
+ * Memory measured as a multiple of the footprint. CPU: 1.2 to 1.9 (11 plans). WebGPU keeps freed buffers in sizes of powers of two: 1.1 to 3.
  * CUDA: not measured; its arena, too, grows by doubling.
  */
 export const OVERHEAD: Readonly<Record<Device, number>> = { cpu: 2, webgpu: 3, cuda: 3 };
