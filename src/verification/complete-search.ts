@@ -5,6 +5,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { inSharedMemory } from '../runtime/pool.js';
 import { type Engine, planStore } from './branch-and-bound/engine.js';
+import { columnsFor } from './branch-and-bound/hidden-bounds.js';
 import { search as branchAndBound, type SearchStage } from './branch-and-bound/search.js';
 import { type Counterexample, confirm } from './counterexample.js';
 import type { Polytope } from './property.js';
@@ -52,6 +53,8 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
   const { network, pool, theta, layout, evaluate, signal } = context;
   const plan = planStore();
   const dtype = sound ? 'float64' : 'float32';
+  // Proofs in float64 run on the CPU, whatever the device.
+  const columns = async () => (sound || pool.device === 'cpu' ? undefined : columnsFor(network, await pool.memory()));
   // Copied by the worker with each call: the engine's programs want float64, and the pool's layout is of float32.
   const doubles = sound
     ? Object.fromEntries(layout.map(({ name, offset, size }) => [name, inSharedMemory(Float64Array.from(theta.subarray(offset, offset + size)))]))
@@ -65,6 +68,7 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
     const engine: Engine = {
       network,
       threads: pool.threads,
+      columns: await columns(),
       dtype,
       async run(plan, given) {
         const feeds = { ...doubles, ...given, ...limit };

@@ -12,6 +12,8 @@ export interface Engine {
   readonly dtype: FloatType;
   /** How many plans run at once. */
   readonly threads: number;
+  /** Columns of a program, at most, where they should not be those that suit the CPU. */
+  readonly columns?: number;
   /** Outputs of a plan by name, at the network's parameters. */
   run(plan: Plan, feeds: Feeds): Promise<Readonly<Record<string, HostData>>>;
   /** The plan of a name, made when first asked for: one network needs few, and each is compiled once by each worker. */

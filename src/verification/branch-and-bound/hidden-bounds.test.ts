@@ -1,14 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { architecture } from '../../network/architectures.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode } from '../../network/network.js';
 import { isNonlinear } from '../../relaxation/nonlinear.js';
+import { planFootprint } from '../../runtime/kept-arrays.js';
 import { nodeValues } from '../../testing/dual-cases.js';
 import { uniformNumbers } from '../../testing/numbers.js';
 import { singleBox, singleParameters } from '../../testing/property-cases.js';
 import { convolutionalNetworks, denseNetworks, importedNetworks, residualNetworks, smoothNetworks } from '../../testing/random-networks.js';
 import { searchEngines } from '../../testing/search-engines.js';
 import { enclosingBox } from '../rounding.js';
+import { dualPlan } from './dual-program.js';
 import { columnsFor, createHiddenBounding, type Ends, type HiddenBounds } from './hidden-bounds.js';
 
 const SAMPLES = 200;
@@ -130,4 +133,17 @@ it('a program has a power of two of columns, from 8 to 512, the fewer the wider 
       expect(columns >= 8 && columns <= 512 && Number.isInteger(Math.log2(columns))).toBe(true);
     }),
   );
+});
+
+it.each(['cnn3', 'fc-small'] as const)('%s: on a device a program has as many columns as its memory and its longest array allow', (name) => {
+  const MB = 2 ** 20;
+  const net = architecture(name, [1, 28, 28], 10);
+  const footprintWith = (columns: number) =>
+    planFootprint(
+      dualPlan(net, { target: net.nodes.length - 1, columns, iterations: 10, start: 'rows', warm: true, decisions: true, scores: true, keep: true }, 'float32'),
+    );
+  for (const memory of [32 * MB, 64 * MB, 128 * MB])
+    expect(footprintWith(columnsFor(net, { memory, array: 2 ** 40 })).peak).toBeLessThanOrEqual(Math.max(memory, footprintWith(8).peak));
+  expect(footprintWith(columnsFor(net, { memory: 2 ** 40, array: 4 * MB })).largest).toBeLessThanOrEqual(4 * MB);
+  expect(columnsFor(net, { memory: 2 ** 40, array: 2 ** 40 })).toBe(2048);
 });

@@ -9,6 +9,7 @@ import { INPUT, type Network, type NetworkNode, parameterInputs } from '../../ne
 import { intervalNode } from '../../relaxation/interval.js';
 import { isNonlinear } from '../../relaxation/nonlinear.js';
 import type { Bounds } from '../../relaxation/relaxation.js';
+import type { MemoryBudget } from '../../runtime/device-memory.js';
 import { createPlan, type Plan } from '../../runtime/plan.js';
 import type { Feeds } from '../../runtime/session.js';
 import { dualOf, nodeArray, nonlinearBefore } from './dual-program.js';
@@ -65,11 +66,18 @@ function intervalPlan(net: Network, node: number, dtype: FloatType): Plan {
 
 /** Floats that the widest array of a program may hold: what a processor's cache keeps. */
 const WIDEST = 1 << 19;
-/** Columns of a program over a network: as many as the widest activation allows, a power of two from 8 to 512. */
-export function columnsFor(net: Network): number {
+/** Such arrays that a program over a device's memory has at once: 33 were counted, and other programs are open beside it. */
+const ALIVE = 64;
+/** And those that its longest array is as long as. */
+const LONGEST = 4;
+/** Columns of a program over a network: as many as the widest activation allows, a power of two from 8 to 512; on a device to 2048. */
+export function columnsFor(net: Network, budget?: Pick<MemoryBudget, 'memory' | 'array'>): number {
   const widest = Math.max(featuresOf(net.input), ...net.nodes.map(({ layer }) => featuresOf(layer.output)));
-  return 2 ** Math.max(3, Math.min(9, Math.floor(Math.log2(WIDEST / widest))));
+  const floats = budget === undefined ? WIDEST : Math.min(budget.memory / ALIVE, budget.array / LONGEST) / 4;
+  return 2 ** Math.max(3, Math.min(budget === undefined ? 9 : 11, Math.floor(Math.log2(floats / widest))));
 }
+/** Those of an engine's programs. */
+export const columnsOf = ({ network, columns }: Pick<Engine, 'network' | 'columns'>): number => columns ?? columnsFor(network);
 
 export interface HiddenBounding {
   /** Bounds over `box`, intersected with those that are known already. */
@@ -80,7 +88,7 @@ export interface HiddenBounding {
 export function createHiddenBounding(engine: Engine): HiddenBounding {
   const { network: net } = engine;
   const nonlinear = net.nodes.flatMap(({ layer }, k) => (isNonlinear(layer) ? [k] : []));
-  const most = columnsFor(net);
+  const most = columnsOf(engine);
 
   async function refine(node: number, box: Ends, hidden: HiddenBounds, ends: Ends, iterations: number): Promise<void> {
     const target = (net.nodes[node] as NetworkNode).inputs[0] as number;

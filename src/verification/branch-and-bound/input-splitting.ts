@@ -18,7 +18,7 @@ import { sizeOfValues } from '../hidden-size.js';
 import { type Box, centreOf, type Polytope, sizeOfTerms, violation } from '../property.js';
 import { proofThreshold } from '../rounding.js';
 import { type Engine, type Floats, floats } from './engine.js';
-import { columnsFor } from './hidden-bounds.js';
+import { columnsOf } from './hidden-bounds.js';
 import { allowance, endsOf } from './proof.js';
 import { soundCrown } from './sound-crown.js';
 import { worstFirst } from './worst-first.js';
@@ -123,7 +123,7 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
   const groups = groupsOf(polytopes);
   const rows = groups.reduce((widest, group) => Math.max(widest, group.rows), 1);
   const mixed = polytopes.some(({ unsafe }) => unsafe.some((row) => row.inputs !== undefined));
-  const most = engine.dtype === 'float64' ? soundColumns(net) : Math.max(8, columnsFor(net) / 2);
+  const most = engine.dtype === 'float64' ? soundColumns(net) : Math.max(8, columnsOf(engine) / 2);
   const planOf = (columns: number): Plan => engine.plan(`split ${columns} ${rows} ${mixed}`, () => splittingPlan(net, columns, rows, mixed, engine.dtype));
 
   /** Bounds of parts; the ones that stay open, each with what is open on it. */

@@ -10,7 +10,7 @@ import type { NetworkNode } from '../../network/network.js';
 import type { Plan } from '../../runtime/plan.js';
 import { dualOf, nodeArray } from './dual-program.js';
 import { type Engine, type Floats, floats } from './engine.js';
-import { columnsFor, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
+import { columnsOf, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
 import type { SplittingResult } from './input-splitting.js';
 import type { Signs } from './leaf.js';
 import { unstableRelus } from './unstable.js';
@@ -75,7 +75,7 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
   const last = net.nodes.length - 1;
   const unstable = unstableRelus(engine, net, hidden);
   const { count, node: nodeOf, neuron: neuronOf, row: rowOf } = unstable;
-  const most = columnsFor(net);
+  const most = columnsOf(engine);
   const inputRows = goals.some(({ inputs }) => inputs !== undefined);
   const inputCount = featuresOf(net.input);
   const planOf = (columns: number, steps: number): Plan =>

@@ -25,6 +25,21 @@ describe('both ways to divide', () => {
 });
 
 describe('the search', () => {
+  it.each([denseNetwork(3, 8, 2), denseNetwork(4, 6, 6, 3)])('$name: gives the same verdicts with as many columns as a device takes', async (net) => {
+    let decided = 0;
+    for (const of of await propertyCases(net, 77, 4))
+      for (const gap of [0.1, 0.01]) {
+        const engine = engineOf(net, of.parameters);
+        for (const polytope of [safe(of, gap), unsafe(of, gap)]) {
+          const [few, many] = [await decide(engine, [polytope]), await decide({ ...engine, columns: 2048 }, [polytope])];
+          const verdicts = [few.verdict, many.verdict].filter((verdict) => verdict !== 'open');
+          expect(new Set(verdicts).size).toBeLessThanOrEqual(1);
+          if (verdicts.length === 2) decided++;
+        }
+      }
+    expect(decided).toBeGreaterThan(10);
+  });
+
   it.each([denseNetwork(3, 6, 6, 2), denseNetwork(16, 8, 3), denseNetwork(16, 6, 6, 2)])(
     '$name: conjunctions over outputs and inputs that are reached are never proved, nor others refuted',
     async (net) => {

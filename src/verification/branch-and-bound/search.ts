@@ -7,7 +7,7 @@ import { hiddenSizePlan } from '../hidden-size.js';
 import { type Box, centreOf, type Inequality, type Polytope, sizeOfTerms, violation } from '../property.js';
 import { dualOf } from './dual-program.js';
 import { type Engine, type Floats, floats, inLanes } from './engine.js';
-import { columnsFor, createHiddenBounding, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
+import { columnsOf, createHiddenBounding, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
 import { type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';
 import { allowance, endsOf } from './proof.js';
@@ -165,7 +165,7 @@ function rowOf(engine: Engine, inequality: Inequality, centre: Float64Array, y: 
 /** α-CROWN on the rows: of each polytope that no row proves unreachable, the best row. */
 async function openGoals(engine: Engine, box: Ends, hidden: HiddenBounds, rows: readonly Row[]): Promise<Pick<Root, 'goals' | 'lowerBound'>> {
   const { network: net } = engine;
-  const columns = Math.min(columnsFor(net), 2 ** Math.max(3, Math.ceil(Math.log2(rows.length))));
+  const columns = Math.min(columnsOf(engine), 2 ** Math.max(3, Math.ceil(Math.log2(rows.length))));
   const inputRows = rows.some(({ inputs }) => inputs !== undefined);
   const unstable = unstableRelus(engine, net, hidden);
   const plan = dualOf(engine, { target: net.nodes.length - 1, columns, iterations: ROOT_ITERATIONS, start: 'rows', inputRows, unstable: unstable.capacity });
