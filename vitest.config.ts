@@ -7,7 +7,8 @@ export default defineConfig({
     setupFiles: ['src/testing/property-seed.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
+    // What an idle machine does in half a minute takes several on a loaded one.
+    testTimeout: 300_000,
     hookTimeout: 60_000,
     env: { ORT_DISABLE_TELEMETRY: '1', ...softwareDevice() },
     reporters: ['default', './scripts/closing-line.ts'],
