@@ -82,7 +82,9 @@ describe('a property whose boundary the network touches exactly', () => {
         expect(answer.verdict).not.toBe('unsat');
         if (answer.counterexample) {
           expectTrue(answer.counterexample, polytopes);
-          expect(answer.counterexample.output).toEqual(Float64Array.of(of.least));
+          // Where the network is flat at its least, inputs between whole numbers reach it too, and float32 may round it down by a step.
+          const step = 2 ** -20 * (1 + Math.abs(of.least));
+          expect(of.least - (answer.counterexample.output[0] as number)).toBeLessThanOrEqual(step);
         }
       }),
       { numRuns: 40 },
