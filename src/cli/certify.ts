@@ -131,8 +131,8 @@ function searchLimits({ complete, timeoutPerImage, memory }: CertifyFlags, devic
   const seconds = positiveNumber('timeout-per-image', timeoutPerImage) ?? IMAGE_SECONDS;
   const bytes = (wholeNumber('memory', memory) ?? MEMORY / 2 ** 20) * 2 ** 20;
   if (complete) return { seconds, bytes };
-  const idle = timeoutPerImage !== undefined ? '--timeout-per-image' : memory !== undefined && device === 'cpu' ? '--memory' : undefined;
-  if (idle !== undefined) throw new UsageError(`${idle}: expected --complete beside it, whose search it limits; add --complete`);
+  if (timeoutPerImage !== undefined) throw new UsageError('--timeout-per-image: expected --complete beside it, whose search it limits; add --complete');
+  if (memory !== undefined && device === 'cpu') throw new UsageError('--memory: expected --complete or a --device beside it, which it limits; add one of them');
   return undefined;
 }
 

@@ -59,6 +59,9 @@ describe('tautnet certify --complete', () => {
     const ended = await tautnet(['certify', run, '--timeout-per-image', '3']);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toBe('tautnet: --timeout-per-image: expected --complete beside it, whose search it limits; add --complete\n');
+    const memory = await tautnet(['certify', run, '--memory', '64']);
+    expect(memory.code).toBe(2);
+    expect(memory.stderr).toBe('tautnet: --memory: expected --complete or a --device beside it, which it limits; add one of them\n');
   });
 });
 
