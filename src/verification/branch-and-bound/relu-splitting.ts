@@ -48,7 +48,7 @@ export interface ReluSplittingOptions {
   readonly box: Ends;
   readonly hidden: HiddenBounds;
   readonly goals: readonly Goal[];
-  /** Steps of ascent for each subproblem (default 5). */
+  /** Steps of ascent for each subproblem (default 3). */
   readonly iterations?: number;
   /** Bytes that the open subproblems may take. */
   readonly memoryBytes: number;
@@ -67,7 +67,9 @@ export interface ReluSplittingResult extends SplittingResult {
 /** Candidates for a decision by each of the two scores. */
 const CANDIDATES = 3;
 /** Children begin where their parent's ascent ended: 20 steps each raise bounds hardly more, and cost almost twice as much. */
-const ITERATIONS = 5;
+const ITERATIONS = 3;
+/** Where all ReLUs are decided and no linear program tells what is left, this is the last chance. */
+const LEAF_ITERATIONS = 50;
 
 const indexOf = (decision: number): number => (decision < 0 ? ~decision : decision);
 
@@ -135,9 +137,12 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
   const capacity = (wanted: number): number => (wanted <= most / 8 ? Math.max(8, most / 8) : most);
 
   /** Bounds with ascent, and the candidates of each. */
-  async function bound(given: readonly Subproblem[]): Promise<{ made: Subproblem; candidates: number[]; point: Float32Array; reached: boolean }[]> {
+  async function bound(
+    given: readonly Subproblem[],
+    steps = iterations,
+  ): Promise<{ made: Subproblem; candidates: number[]; point: Float32Array; reached: boolean }[]> {
     const columns = capacity(given.length);
-    const outputs = (await engine.run(planOf(columns, iterations), feedsOf(columns, given))) as Record<string, Floats>;
+    const outputs = (await engine.run(planOf(columns, steps), feedsOf(columns, given))) as Record<string, Floats>;
     return given.map((parent, j) => {
       const value = ((outputs.bound as Floats)[j] as number) - (goals[parent.goal] as Goal).threshold;
       const at = (what: 'p' | 'score' | 'gap', i: number) =>
@@ -227,17 +232,18 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
         verdict = 'found';
         return [];
       }
-    for (const { made, candidates } of open)
-      if (candidates.length === 0) {
-        const solved = await options.leaf?.(signsOf(made), made.goal);
-        if (solved && solved.bound > 0) continue;
-        if (solved?.point && (await options.found(solved.point, made.goal))) {
-          verdict = 'found';
-          return [];
-        }
-        leaves++;
-        leafBound = Math.min(leafBound, solved?.bound ?? made.bound);
+    const decided = open.flatMap(({ made, candidates }) => (candidates.length === 0 ? [made] : []));
+    const last = options.leaf || decided.length === 0 ? decided : (await bound(decided, LEAF_ITERATIONS)).map(({ made }) => made);
+    for (const made of last.filter((one) => !(one.bound > 0))) {
+      const solved = await options.leaf?.(signsOf(made), made.goal);
+      if (solved && solved.bound > 0) continue;
+      if (solved?.point && (await options.found(solved.point, made.goal))) {
+        verdict = 'found';
+        return [];
       }
+      leaves++;
+      leafBound = Math.min(leafBound, solved?.bound ?? made.bound);
+    }
     return choose(open.filter(({ candidates }) => candidates.length > 0));
   }
 
