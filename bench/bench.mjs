@@ -1,11 +1,11 @@
 /**
  * `npm run bench [-- SECTION …] [--json] [--only NAME,…] [--device NAME] [--pairs N] [--batch N] [--memory MB]`, the sections being
  *
- *   workloads  the default: the workloads of workloads.mjs in one process and on one thread, each as a multiple of u, the median time of a
+ *   workloads  the default, with `--device` besides pgpe: the workloads of workloads.mjs in one process and on one thread, each as a multiple of u, the median time of a
  *              1024³ float32 matrix product through the same runtime; then peak memory, each in a process of its own (a minute or two)
  *   methods    training steps per second of every method, on CNN3 and CNN5 (tens of minutes)
  *   pgpe       PGPE evaluations per second with every relaxation (tens of minutes); with `--device`, cpu among them, on that device with 256
- *              pairs and batch 512 (`--pairs`, `--batch`), how long it was idle and how far its losses are from the CPU's
+ *              pairs and batch 512 (`--pairs`, `--batch`; on a device in software 1 and 4), how long it was idle and how far its losses are from the CPU's
  *   memory     peak memory of whole trainings of CNN7 with batch normalisation (about ten minutes; needs CIFAR-10)
  *   all        all of them
  *
@@ -32,8 +32,8 @@ const { values, positionals } = parseArgs({
     only: { type: 'string' },
     'peak-of': { type: 'string' },
     device: { type: 'string' },
-    pairs: { type: 'string', default: '256' },
-    batch: { type: 'string', default: '512' },
+    pairs: { type: 'string' },
+    batch: { type: 'string' },
     memory: { type: 'string' },
   },
   allowPositionals: true,
@@ -53,8 +53,9 @@ function count(name) {
   console.error(`bench: expected --${name} to be a whole number of at least 1, got "${values[name]}"`);
   process.exit(2);
 }
+const accelerated = values.device !== undefined && values.device !== 'cpu';
 const [pairs, batch, megabytes] = ['pairs', 'batch', 'memory'].map(count);
-const sections = positionals.includes('all') ? SECTIONS : positionals.length > 0 ? positionals : ['workloads'];
+const sections = positionals.includes('all') ? SECTIONS : positionals.length > 0 ? positionals : accelerated ? ['workloads', 'pgpe'] : ['workloads'];
 if (values.device !== undefined && sections.some((name) => !['workloads', 'pgpe'].includes(name))) {
   console.error(`bench: expected --device with the sections workloads and pgpe alone, got ${sections.join(', ')}`);
   process.exit(2);

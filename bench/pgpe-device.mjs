@@ -58,18 +58,19 @@ async function differenceFromCpu({ theta, on }, pool, cpu, { pairs, batch }) {
  * Prints the tables. `only`: names of networks and relaxations, those of one kind that are missing being all of them; `memory`: megabytes.
  * @returns evaluations per second, idle share and difference by network and relaxation, and what was measured
  */
-export async function pgpeOnDevice(device, { pairs, batch, only, memory }) {
+export async function pgpeOnDevice(device, { only, memory, ...asked }) {
   const chosen = (names) => (only?.some((name) => names.includes(name)) ? names.filter((name) => only.includes(name)) : names);
   const adapter = await adapterName(device);
   const software = device === 'webgpu' && isSoftwareAdapter();
-  console.log(`PGPE on ${device}, ${adapter}: ${pairs} pairs, batch ${batch}, at the start of training, ε full`);
+  const { pairs = software ? 1 : 256, batch = software ? 4 : 512 } = asked;
+  console.log(`PGPE on ${device}, ${adapter}: ${pairs} ${pairs === 1 ? 'pair' : 'pairs'}, batch ${batch}, at the start of training, ε full`);
   if (software) console.log('This adapter is software: its speed means nothing, only its agreement with the CPU does.');
   console.log('\n| network | relaxation | evaluations/s | device idle | greatest difference from the CPU |\n| --- | --- | --- | --- | --- |');
   const figures = {};
   let reduced = false;
   for (const network of chosen(Object.keys(NETWORKS)))
     for (const relaxation of chosen(NAMES)) {
-      const training = trainingOf({ ...RECIPES[network], relaxation, smoothing: 'pgpe', sigma: SIGMA, batchSize: batch });
+      const training = trainingOf({ ...RECIPES[network], relaxation, smoothing: 'pgpe', sigma: SIGMA, batchSize: batch, device });
       const pool = createPool(training.settings.threads, device, memory);
       const cpu = device === 'cpu' ? undefined : createPool(training.settings.threads);
       try {
