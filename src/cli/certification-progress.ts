@@ -43,13 +43,18 @@ function plainLines(output: Output, now: () => number, interval: number): ShownP
     lastTime = now();
     output.write(`${description(latest)}\n`);
   };
+  // What takes long is said even if nothing new comes.
+  const timer = setInterval(write, interval).unref();
   return {
     update(progress) {
       if (progress.stage !== latest?.stage) write();
       latest = progress;
       if (now() - lastTime >= interval) write();
     },
-    stop: write,
+    stop() {
+      clearInterval(timer);
+      write();
+    },
   };
 }
 

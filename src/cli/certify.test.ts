@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { datasetNamed } from '../data/datasets.js';
 import { saveLast } from '../experiment/checkpoint-folder.js';
 import { networkOf } from '../experiment/prepare-training.js';
@@ -172,6 +172,23 @@ describe('progress of a certification', () => {
       'ibp: 250/296 images, 150 certified, 4 falsified so far',
       'ibp: 296/296 images, 150 certified, 4 falsified so far',
     ]);
+  });
+
+  test('names a stage that takes long before its first batch is done, once', () => {
+    vi.useFakeTimers();
+    try {
+      const { output, text } = recordedOutput();
+      const shown = certificationProgress(output, { interval: 1000 });
+      shown.update({ ...states[2], stage: 'crown', done: 0 });
+      expect(text()).toBe('');
+      vi.advanceTimersByTime(5000);
+      expect(text()).toBe('crown: 0/296 images, 150 certified, 4 falsified so far\n');
+      shown.stop();
+      expect(text().trimEnd().split('\n')).toHaveLength(1);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('is a bar on a terminal that ends with a newline', () => {

@@ -157,6 +157,8 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions, po
       const images = open();
       const batch = batchOf(name, images.length);
       const total = done + images.length * (passes - pass);
+      // The first batch may take minutes.
+      if (total > done) options.progress?.({ stage: name, done, total, ...decided });
       await each(images, batch, async (some) => {
         await work(some, batch, pass);
         done += some.length;
