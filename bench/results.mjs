@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FOLDER = join(ROOT, 'runs', 'results');
 const FAST = '--learning-rate 0.002';
+const PGPE = '--smoothing pgpe --samples 32 --batch-size 64 --sigma 0.002 --learning-rate 0.002';
 
 /** Label, epochs at scale 1 (four to eight minutes on two cores of u = 34 ms, as `npm run bench` measures it), flags. */
 const ROWS = [
@@ -20,8 +21,9 @@ const ROWS = [
   ['crown-ibp-rgs', 3, `--relaxation crown-ibp --smoothing rgs ${FAST}`],
   ['crown', 2, `--relaxation crown --micro-batch 32 ${FAST}`],
   ['crown-rgs', 1, `--relaxation crown --smoothing rgs --micro-batch 32 ${FAST}`],
-  ['pgpe-ibp', 1, '--relaxation ibp --smoothing pgpe --samples 64 --sigma 0.01 --learning-rate 0.01'],
-  ['pgpe-crown-ibp', 1, '--relaxation crown-ibp --smoothing pgpe --samples 64 --sigma 0.01 --learning-rate 0.01 --train-limit 15000'],
+  ['pgpe-ibp', 3, `--relaxation ibp ${PGPE} --warmup-epochs 2.5 --train-limit 20000`],
+  ['pgpe-crown-ibp', 1, `--relaxation crown-ibp ${PGPE} --warmup-epochs 0.8 --train-limit 16000`],
+  ['pgpe-ibp-wide', 1, '--relaxation ibp --smoothing pgpe --samples 64 --sigma 0.01 --learning-rate 0.01'],
   ['sabr', 9, `--method sabr ${FAST}`],
   ['mtl-ibp', 5, `--method mtl-ibp ${FAST}`],
 ];
