@@ -37,7 +37,7 @@ describe('an objective with attacks evaluated by a pool', () => {
     const [one, two] = await Promise.all(
       pools.map(async (by) => {
         const pooled = pooledObjective(by, objective, layout, batch, scalars, key);
-        return [await pooled.gradients(theta, [undefined, ...perturbations]), await pooled.pairs(theta, perturbations)];
+        return [await pooled.meanGradient(theta, [undefined]), await pooled.meanGradient(theta, perturbations), await pooled.pairs(theta, perturbations)];
       }),
     );
     expect(two).toEqual(one);
@@ -46,10 +46,10 @@ describe('an objective with attacks evaluated by a pool', () => {
   it('starts each image at its own place, whatever micro-batch it is in', async () => {
     const results = await Promise.all(
       [2, 4, 7].map((microBatch) =>
-        pooledObjective(pool, objectiveOf(pgdTraining({ steps: 1 }), microBatch), layout, batch, scalars, key).gradients(theta, [undefined]),
+        pooledObjective(pool, objectiveOf(pgdTraining({ steps: 1 }), microBatch), layout, batch, scalars, key).meanGradient(theta, [undefined]),
       ),
     );
-    const [first, ...others] = results.map(([result]) => result as LossAndGradient) as [LossAndGradient, ...LossAndGradient[]];
+    const [first, ...others] = results as [LossAndGradient, ...LossAndGradient[]];
     for (const other of others) {
       expect(other.loss).toBeCloseTo(first.loss, 5);
       expect(distance(other.gradient, first.gradient)).toBeLessThan(5e-6);
@@ -59,7 +59,7 @@ describe('an objective with attacks evaluated by a pool', () => {
   it('starts elsewhere with another key', async () => {
     const objective = objectiveOf(pgdTraining({ steps: 1, stepSize: 1e-3 }));
     const [a, b] = await Promise.all(
-      [key, keyOf('others')].map(async (from) => (await pooledObjective(pool, objective, layout, batch, scalars, from).gradients(theta, [undefined]))[0]),
+      [key, keyOf('others')].map((from) => pooledObjective(pool, objective, layout, batch, scalars, from).meanGradient(theta, [undefined])),
     );
     expect(a?.loss).not.toBe(b?.loss);
   });
@@ -70,7 +70,7 @@ describe('an objective with attacks evaluated by a pool', () => {
     const [perturbation] = perturbations as [(typeof perturbations)[number]];
     perturb(theta, perturbation.key, perturbation.sigma, 1, moved);
     const pooled = pooledObjective(pool, objective, layout, batch, scalars, key);
-    expect(await pooled.gradients(theta, [perturbation])).toEqual(await pooled.gradients(moved, [undefined]));
+    expect(await pooled.meanGradient(theta, [perturbation])).toEqual(await pooled.meanGradient(moved, [undefined]));
   });
 
   it('says that a key is needed', () => {

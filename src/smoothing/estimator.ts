@@ -2,7 +2,8 @@
  * The interface between an objective L(θ) and the estimators of a gradient of it (or of its Gaussian average).
  *
  * An estimator knows no relaxation: it sees values and gradients of L at θ and at θ + σ∘z, where z ∼ N(0, I) is never
- * stored but regenerated from (seed, step, sample) by the counter-based generator of `runtime/random`.
+ * stored but regenerated from (seed, step, sample) by the counter-based generator of `runtime/random`. Nor does it know where θ and the
+ * gradients are, as it never looks inside: on a device they need not leave it.
  */
 import type { Key } from '../runtime/random.js';
 
@@ -12,31 +13,41 @@ export interface Perturbation {
   readonly sigma: number | Float32Array;
 }
 
-export interface LossAndGradient {
+/** A number for each coordinate of θ, wherever they are. On the host it is a Float32Array. */
+export interface Vector {
+  readonly length: number;
+}
+
+export interface LossAndGradient<V extends Vector = Float32Array> {
   readonly loss: number;
   /** ∂L/∂θ, one entry per coordinate. */
-  readonly gradient: Float32Array;
+  readonly gradient: V;
   /** Further averages over the batch (natural and certified accuracy, …), by name. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
 /** L on one batch, as an estimator sees it. Every call may run in parallel inside; results do not depend on how many workers there are. */
-export interface BatchObjective {
-  /** L and its gradient at each perturbed point; `undefined` stands for θ itself. */
-  gradients(theta: Float32Array, perturbations: readonly (Perturbation | undefined)[]): Promise<LossAndGradient[]>;
+export interface BatchObjective<V extends Vector = Float32Array> {
+  /** 1/n Σ_i of L and of its gradient at n perturbed points; `undefined` stands for θ itself. */
+  meanGradient(theta: V, perturbations: readonly (Perturbation | undefined)[]): Promise<LossAndGradient<V>>;
   /** L(θ + σ∘z) and L(θ − σ∘z) of each pair, and the metrics averaged over all evaluations. */
-  pairs(
-    theta: Float32Array,
-    perturbations: readonly Perturbation[],
-  ): Promise<{ plus: Float64Array; minus: Float64Array; metrics: Readonly<Record<string, number>> }>;
-  /** Σ_i first[i]·z_i and, if asked, Σ_i second[i]·(z_i² − 1), per coordinate, the z_i regenerated from their keys. */
-  weightedNormals(keys: readonly Key[], first: Float64Array, second?: Float64Array): Promise<{ first: Float64Array; second?: Float64Array }>;
+  pairs(theta: V, perturbations: readonly Perturbation[]): Promise<{ plus: Float64Array; minus: Float64Array; metrics: Readonly<Record<string, number>> }>;
+  /**
+   * Weighted sums of the scores of N(θ, diag σ²) at the points θ + σ∘z_i, the z_i regenerated from their keys, per coordinate:
+   * Σ_i first[i] ∂log p(z_i)/∂θ = Σ_i first[i]·z_i/σ and, if asked, Σ_i second[i] ∂log p(z_i)/∂σ = Σ_i second[i]·(z_i² − 1)/σ.
+   */
+  weightedScores(keys: readonly Key[], sigma: Perturbation['sigma'], first: Float64Array, second?: Float64Array): Promise<WeightedScores<V>>;
 }
 
-export interface Estimate<State> {
+export interface WeightedScores<V extends Vector = Float32Array> {
+  readonly theta: V;
+  readonly sigma?: Float64Array;
+}
+
+export interface Estimate<State, V extends Vector = Float32Array> {
   readonly state: State;
   /** The estimate of ∇_θ. */
-  readonly gradient: Float32Array;
+  readonly gradient: V;
   /** The loss to report: at θ for `none`, averaged over perturbations otherwise. */
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
@@ -60,5 +71,5 @@ export interface Estimator<State = unknown> {
   readonly needsGradient: boolean;
   /** `layers` gives, for each parameter tensor, its range of coordinates. */
   init(parameters: number, layers: readonly { readonly offset: number; readonly size: number }[]): State;
-  estimate(state: State, theta: Float32Array, objective: BatchObjective, context: EstimateContext): Promise<Estimate<State>>;
+  estimate<V extends Vector = Float32Array>(state: State, theta: V, objective: BatchObjective<V>, context: EstimateContext): Promise<Estimate<State, V>>;
 }

@@ -1,6 +1,7 @@
 /** A plain TypeScript function as an objective, so that any function can be smoothed, here and now, with no network. */
 import { accumulateNormals, perturb, perturbPair } from '../runtime/random.js';
 import type { BatchObjective } from './estimator.js';
+import { mean, scores } from './sums.js';
 
 /**
  * The objective L = `loss` of so many parameters; `gradient` returns ∂L/∂θ and is needed by `none` and `rgs` only. Both are called
@@ -15,16 +16,18 @@ export function functionObjective(
     if (theta.length !== parameters) throw new RangeError(`functionObjective: expected ${parameters} parameters, got ${theta.length}`);
   };
   return {
-    async gradients(theta, perturbations) {
+    async meanGradient(theta, perturbations) {
       check(theta);
       if (gradient === undefined)
         throw new TypeError('functionObjective: expected a gradient function, got none; give one or use pgpe, which needs values only');
       const point = new Float32Array(parameters);
-      return perturbations.map((perturbation) => {
-        if (perturbation) perturb(theta, perturbation.key, perturbation.sigma, 1, point);
-        else point.set(theta);
-        return { loss: loss(point), gradient: Float32Array.from(gradient(point)), metrics: {} };
-      });
+      return mean(
+        perturbations.map((perturbation) => {
+          if (perturbation) perturb(theta, perturbation.key, perturbation.sigma, 1, point);
+          else point.set(theta);
+          return { loss: loss(point), gradient: Float32Array.from(gradient(point)), metrics: {} };
+        }),
+      );
     },
     async pairs(theta, perturbations) {
       check(theta);
@@ -37,6 +40,6 @@ export function functionObjective(
       }
       return { plus, minus, metrics: {} };
     },
-    weightedNormals: async (keys, first, second) => accumulateNormals(keys, first, second, 0, parameters),
+    weightedScores: async (keys, sigma, first, second) => scores(accumulateNormals(keys, first, second, 0, parameters), sigma),
   };
 }

@@ -5,6 +5,7 @@ import type { BatchObjective, EstimateContext } from './estimator.js';
 import { functionObjective } from './function-objective.js';
 import { type PgpeOptions, pgpe } from './pgpe.js';
 import type { SearchDistribution } from './search-distribution.js';
+import { scores } from './sums.js';
 
 const context = (step: number, epoch = 0, seed = 0): EstimateContext => ({ key: keyOf(seed), step, epoch, epochs: 10 });
 const modes = ['global', 'layer', 'coordinate'] as const;
@@ -27,10 +28,10 @@ describe('PGPE', () => {
   it('repeats to the bit from a seed, however the sums are split among workers', async () => {
     const split: BatchObjective = {
       ...saddle,
-      async weightedNormals(keys, first, second) {
+      async weightedScores(keys, sigma, first, second) {
         const parts = [0, 1, 2].map((j) => accumulateNormals(keys, first, second, j, 1));
         const join = (arrays: (Float64Array | undefined)[]) => Float64Array.from(arrays.flatMap((a) => Array.from(a ?? [])));
-        return { first: join(parts.map((p) => p.first)), second: second && join(parts.map((p) => p.second)) };
+        return scores({ first: join(parts.map((p) => p.first)), second: second && join(parts.map((p) => p.second)) }, sigma);
       },
     };
     for (const sigmaMode of modes) {

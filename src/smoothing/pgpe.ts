@@ -6,7 +6,7 @@
  * holds the estimate, `search-distribution` the σ's, `sigma-schedule` their decay; here they are put together.
  */
 import { z } from 'zod';
-import type { Estimate, Estimator } from './estimator.js';
+import type { Estimator } from './estimator.js';
 import { parseOptions } from './parse-options.js';
 import { sampleKeys } from './sample-keys.js';
 import { effectiveSigma, initialDistribution, type SearchDistribution, stepSigma } from './search-distribution.js';
@@ -54,7 +54,7 @@ export function pgpe(options: PgpeOptions = {}): Estimator<SearchDistribution> {
     name: 'pgpe',
     needsGradient: false,
     init: (parameters, layers) => initialDistribution(parsed.sigmaMode, parsed.sigma, parameters, layers),
-    async estimate(state, theta, objective, { key, step, epoch, epochs }): Promise<Estimate<SearchDistribution>> {
+    async estimate(state, theta, objective, { key, step, epoch, epochs }) {
       const sigma = effectiveSigma(state, sigmaFactor(parsed.sigmaDecay, epoch / epochs));
       const withSigma = sigmaLearningRate > 0;
       const { gradient, sigmaGradient, loss, metrics } = await searchGradient(objective, theta, sigma, sampleKeys(key, step, samples), { shaping, withSigma });

@@ -15,6 +15,7 @@ import { distance } from '../testing/operator-check.js';
 import { randomParameters } from '../testing/random-networks.js';
 import type { BatchObjective, LossAndGradient } from './estimator.js';
 import { microBatchStarts, type PooledBatch, pooledObjective } from './pooled-objective.js';
+import { mean } from './sums.js';
 
 const pools = [1, 2, 3].map((threads) => createPool(threads));
 const [pool] = pools as [(typeof pools)[number]];
@@ -84,20 +85,21 @@ describe('an objective evaluated by a pool', () => {
       pools.map(async (by) => {
         const pooled = at(objective, batch, by);
         return {
-          gradients: await pooled.gradients(theta, [undefined, ...perturbations]),
+          point: await pooled.meanGradient(theta, [undefined]),
+          mean: await pooled.meanGradient(theta, perturbations),
           pairs: await pooled.pairs(theta, perturbations),
-          normals: await pooled.weightedNormals(keys, Float64Array.of(1, -2, 0.3), Float64Array.of(0.1, 0.2, 0.3)),
+          scores: await pooled.weightedScores(keys, 0.1, Float64Array.of(1, -2, 0.3), Float64Array.of(0.1, 0.2, 0.3)),
         };
       }),
     );
-    expect(results[0]?.gradients).toHaveLength(4);
+    expect(results[0]?.mean).not.toEqual(results[0]?.point);
     expect(results[1]).toEqual(results[0]);
     expect(results[2]).toEqual(results[0]);
   });
 
   it.each([1, 3, 5, 16])('does not depend on the size of micro-batches beyond rounding: %i images', async (microBatch) => {
-    const [whole] = (await at(objectiveOf(8)).gradients(theta, [undefined])) as [LossAndGradient];
-    const [parts] = (await at(objectiveOf(microBatch)).gradients(theta, [undefined])) as [LossAndGradient];
+    const whole = await at(objectiveOf(8)).meanGradient(theta, [undefined]);
+    const parts = await at(objectiveOf(microBatch)).meanGradient(theta, [undefined]);
     expect(Math.abs(parts.loss - whole.loss)).toBeLessThan(2e-6 * (1 + Math.abs(whole.loss)));
     expect(distance(parts.gradient, whole.gradient)).toBeLessThan(5e-6);
     expect(parts.metrics).toEqual(whole.metrics);
@@ -105,8 +107,8 @@ describe('an objective evaluated by a pool', () => {
 
   it('is not changed by padding, warm-up regulariser included', async () => {
     const three = images(0, 3);
-    const [bare] = (await at(objectiveOf(3, { warmupRegularizer: true }), three).gradients(theta, [undefined])) as [LossAndGradient];
-    const [padded] = (await at(objectiveOf(8, { warmupRegularizer: true }), three).gradients(theta, [undefined])) as [LossAndGradient];
+    const bare = await at(objectiveOf(3, { warmupRegularizer: true }), three).meanGradient(theta, [undefined]);
+    const padded = await at(objectiveOf(8, { warmupRegularizer: true }), three).meanGradient(theta, [undefined]);
     expect(Math.abs(padded.loss - bare.loss)).toBeLessThan(2e-6 * (1 + Math.abs(bare.loss)));
     expect(distance(padded.gradient, bare.gradient)).toBeLessThan(5e-6);
     expect(padded.metrics).toEqual(bare.metrics);
@@ -114,14 +116,14 @@ describe('an objective evaluated by a pool', () => {
 
   it('is the mean over images, accuracies too', async () => {
     const objective = objectiveOf(4);
-    const halves = (await Promise.all([images(0, 4), images(4, 8)].map((half) => at(objective, half).gradients(theta, [undefined])))).flat();
-    const [whole] = (await at(objective).gradients(theta, [undefined])) as [LossAndGradient];
-    const mean = (pick: (half: LossAndGradient) => number) => halves.reduce((sum, half) => sum + pick(half), 0) / halves.length;
+    const halves = await Promise.all([images(0, 4), images(4, 8)].map((half) => at(objective, half).meanGradient(theta, [undefined])));
+    const whole = await at(objective).meanGradient(theta, [undefined]);
+    const average = (pick: (half: LossAndGradient) => number) => halves.reduce((sum, half) => sum + pick(half), 0) / halves.length;
     expect(whole.loss).toBeCloseTo(
-      mean(({ loss }) => loss),
+      average(({ loss }) => loss),
       5,
     );
-    for (const name of ['natural', 'certified']) expect(whole.metrics[name]).toBeCloseTo(mean(({ metrics }) => metrics[name] as number) as number, 12);
+    for (const name of ['natural', 'certified']) expect(whole.metrics[name]).toBeCloseTo(average(({ metrics }) => metrics[name] as number) as number, 12);
   });
 
   it('at a perturbation is the objective at the perturbed parameters, on both sides', async () => {
@@ -130,29 +132,32 @@ describe('an objective evaluated by a pool', () => {
       perturbations.map(({ key, sigma }) => {
         const point = new Float32Array(theta.length);
         perturb(theta, key, sigma, sign, point);
-        return pooled.gradients(point, [undefined]);
+        return pooled.meanGradient(point, [undefined]);
       });
     const [plus, minus] = await Promise.all([Promise.all(moved(1)), Promise.all(moved(-1))]);
-    expect(await pooled.gradients(theta, perturbations)).toEqual(plus.flat());
+    for (const [i, perturbation] of perturbations.entries()) expect(await pooled.meanGradient(theta, [perturbation])).toEqual(plus[i]);
+    expect(await pooled.meanGradient(theta, perturbations)).toEqual(mean(plus));
     const pairs = await pooled.pairs(theta, perturbations);
     // Programs of values and of gradients round differently.
     expect(
       distance(
         pairs.plus,
-        plus.flat().map(({ loss }) => loss),
+        plus.map(({ loss }) => loss),
       ),
     ).toBeLessThan(2e-6);
     expect(
       distance(
         pairs.minus,
-        minus.flat().map(({ loss }) => loss),
+        minus.map(({ loss }) => loss),
       ),
     ).toBeLessThan(2e-6);
-    expect(pairs.metrics.natural).toBeCloseTo([...plus, ...minus].flat().reduce((sum, { metrics }) => sum + (metrics.natural as number), 0) / 6, 12);
+    expect(pairs.metrics.natural).toBeCloseTo([...plus, ...minus].reduce((sum, { metrics }) => sum + (metrics.natural as number), 0) / 6, 12);
   });
 
   it('says what to do where it has no gradient', async () => {
     const valuesOnly: Relaxation = { ...interval, differentiable: false };
-    await expect(at(objectiveOf(8, { relaxation: valuesOnly })).gradients(theta, [undefined])).rejects.toThrow(/not differentiable; use the estimator pgpe$/);
+    await expect(at(objectiveOf(8, { relaxation: valuesOnly })).meanGradient(theta, [undefined])).rejects.toThrow(
+      /not differentiable; use the estimator pgpe$/,
+    );
   });
 });

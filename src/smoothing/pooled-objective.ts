@@ -19,6 +19,7 @@ import {
   type PopulationKind,
   weighTogether,
 } from './population.js';
+import { mean, scores } from './sums.js';
 
 export interface PooledBatch {
   /** Row per image, [batch, features], in [0, 1]. */
@@ -133,13 +134,13 @@ export function pooledObjective(
     return result;
   };
   return {
-    async gradients(theta, perturbations) {
+    async meanGradient(theta, perturbations) {
       const plan = objective.gradient;
       if (plan === undefined) throw new TypeError('this objective has no gradient: its relaxation is not differentiable; use the estimator pgpe');
       const shared = inSharedMemory(theta);
       const made = await population('gradients', shared, perturbations);
-      if (made) return made.plus.map((member) => ({ ...sumOf(member), gradient: member.gradient as Float32Array }));
-      return Promise.all(
+      if (made) return mean(made.plus.map((member) => ({ ...sumOf(member), gradient: member.gradient as Float32Array })));
+      const points = await Promise.all(
         perturbations.map(async (perturbation): Promise<LossAndGradient> => {
           const parts = await Promise.all(feeds.map((feed) => pool.run({ plan, feeds: feed, theta: shared, layout, perturbation })));
           const gradient = parts[0]?.gradient as Float32Array;
@@ -149,6 +150,7 @@ export function pooledObjective(
           return { ...summed(objective, outputs, count), gradient };
         }),
       );
+      return mean(points);
     },
     async pairs(theta, perturbations) {
       const shared = inSharedMemory(theta);
@@ -159,9 +161,9 @@ export function pooledObjective(
       const minus = results.map((result) => summed(objective, result.minus, count));
       return asPairs(objective, plus, minus);
     },
-    async weightedNormals(keys, first, second) {
-      if (last) return weighTogether(pool, last, keys, first, second);
-      return pool.normals({ keys, first, second }, coordinates);
+    async weightedScores(keys, sigma, first, second) {
+      const sums = last ? weighTogether(pool, last, keys, first, second) : pool.normals({ keys, first, second }, coordinates);
+      return scores(await sums, sigma);
     },
   };
 }

@@ -51,12 +51,9 @@ describe('perturbations evaluated together', () => {
       expect(distance(many.minus, one.minus)).toBeLessThan(1e-5);
       expect(Object.keys(many.metrics)).toEqual(Object.keys(one.metrics));
       for (const [metric, value] of Object.entries(one.metrics)) expect(many.metrics[metric]).toBeCloseTo(value, 2);
-      const [gradients, expected] = [await together.gradients(theta, given), await alone.gradients(theta, given)];
-      expect(gradients).toHaveLength(count);
-      for (const [i, { loss, gradient }] of expected.entries()) {
-        expect(gradients[i]?.loss).toBeCloseTo(loss, 4);
-        expect(distance(gradients[i]?.gradient as Float32Array, gradient)).toBeLessThan(1e-3);
-      }
+      const [made, expected] = [await together.meanGradient(theta, given), await alone.meanGradient(theta, given)];
+      expect(made.loss).toBeCloseTo(expected.loss, 4);
+      expect(distance(made.gradient, expected.gradient)).toBeLessThan(1e-3);
     }
   });
 
@@ -97,14 +94,14 @@ describe('perturbations evaluated together', () => {
     const objective = objectiveOf({ relaxation: relaxations.ibp });
     const keys = perturbations(7, 0.05).map(({ key }) => key);
     const weights = [normalNumbers('first', 7), normalNumbers('second', 7)].map((values) => Float64Array.from(values)) as [Float64Array, Float64Array];
-    const expected = await at(cpu, objective).weightedNormals(keys, ...weights);
+    const expected = await at(cpu, objective).weightedScores(keys, 0.05, ...weights);
     for (const memory of [2 ** 16, 2 ** 32]) {
       const together = at(cpu, objective, { limits: within(2, memory) });
       await together.pairs(theta, perturbations(7, 0.05));
-      const made = await together.weightedNormals(keys, ...weights);
-      expect(distance(made.first, expected.first)).toBeLessThan(1e-5);
-      expect(distance(made.second as Float64Array, expected.second as Float64Array)).toBeLessThan(1e-5);
-      expect((await together.weightedNormals(keys, weights[0])).second).toBeUndefined();
+      const made = await together.weightedScores(keys, 0.05, ...weights);
+      expect(distance(made.theta, expected.theta)).toBeLessThan(1e-5);
+      expect(distance(made.sigma as Float64Array, expected.sigma as Float64Array)).toBeLessThan(1e-5);
+      expect((await together.weightedScores(keys, 0.05, weights[0])).sigma).toBeUndefined();
     }
   });
 

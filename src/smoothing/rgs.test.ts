@@ -5,6 +5,7 @@ import type { BatchObjective, EstimateContext, LossAndGradient } from './estimat
 import { functionObjective } from './function-objective.js';
 import { none } from './none.js';
 import { type RgsOptions, rgs } from './rgs.js';
+import { mean } from './sums.js';
 
 const context = (step: number, epoch = 0): EstimateContext => ({ key: keyOf('rgs'), step, epoch, epochs: 100 });
 const at = (x: number): Float32Array => Float32Array.of(x);
@@ -48,9 +49,9 @@ describe('RGS', () => {
     const asked: number[] = [];
     const counting: BatchObjective = {
       ...smooth,
-      gradients: (theta, perturbations) => {
+      meanGradient: (theta, perturbations) => {
         asked.push(perturbations.filter((p) => p !== undefined).length, perturbations.length);
-        return smooth.gradients(theta, perturbations);
+        return smooth.meanGradient(theta, perturbations);
       },
     };
     const options: RgsOptions = { samples: 5, sigma: 0.1, sigmaDecay: { shape: 'linear', until: 0.5 } };
@@ -63,7 +64,7 @@ describe('RGS', () => {
 
   it('is the average of what the objective returns: gradient, loss and metrics', async () => {
     const returned: LossAndGradient[] = [1, 2, 6].map((v) => ({ loss: v, gradient: Float32Array.of(10 * v), metrics: { natural: v / 6 } }));
-    const fixed: BatchObjective = { ...smooth, gradients: async () => returned };
+    const fixed: BatchObjective = { ...smooth, meanGradient: async (_, perturbations) => mean(perturbations.map((__, i) => returned[i] as LossAndGradient)) };
     const { gradient, loss, metrics } = await rgs({ samples: 3 }).estimate(null, at(0), fixed, context(0));
     expect([gradient[0], loss, metrics.natural]).toEqual([30, expect.closeTo(3, 12), expect.closeTo(0.5, 12)]);
   });

@@ -5,8 +5,7 @@
  * return a handful of samples is enough. σ decays to 0, by default at three quarters of the run, and what is left is plain GRAD.
  */
 import { z } from 'zod';
-import type { Estimate, Estimator } from './estimator.js';
-import { pointGradient } from './none.js';
+import type { Estimator } from './estimator.js';
 import { parseOptions } from './parse-options.js';
 import { sampleKeys } from './sample-keys.js';
 import { sigmaDecaySchema, sigmaFactor } from './sigma-schedule.js';
@@ -27,20 +26,10 @@ export function rgs(options: RgsOptions = {}): Estimator<null> {
     name: 'rgs',
     needsGradient: true,
     init: () => null,
-    async estimate(state, theta, objective, { key, step, epoch, epochs }): Promise<Estimate<null>> {
+    async estimate(state, theta, objective, { key, step, epoch, epochs }) {
       const spread = sigma * sigmaFactor(sigmaDecay, epoch / epochs);
-      if (spread === 0) return { state, ...(await pointGradient(theta, objective)) };
-      const perturbations = sampleKeys(key, step, samples).map((sampleKey) => ({ key: sampleKey, sigma: spread }));
-      const points = await objective.gradients(theta, perturbations);
-      const sum = new Float64Array(theta.length);
-      const metrics: Record<string, number> = {};
-      let loss = 0;
-      for (const point of points) {
-        for (let j = 0; j < sum.length; j++) (sum[j] as number) += point.gradient[j] as number;
-        for (const [name, value] of Object.entries(point.metrics)) metrics[name] = (metrics[name] ?? 0) + value / samples;
-        loss += point.loss / samples;
-      }
-      return { state, gradient: new Float32Array(sum.map((s) => s / samples)), loss, metrics };
+      const points = spread === 0 ? [undefined] : sampleKeys(key, step, samples).map((sampleKey) => ({ key: sampleKey, sigma: spread }));
+      return { state, ...(await objective.meanGradient(theta, points)) };
     },
   };
 }

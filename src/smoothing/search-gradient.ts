@@ -3,14 +3,14 @@
  * policy gradients", Neural Networks 2010), in θ and in σ.
  */
 import type { Key } from '../runtime/random.js';
-import type { BatchObjective } from './estimator.js';
+import type { BatchObjective, Vector } from './estimator.js';
 import { centeredRanks } from './rank-shaping.js';
 
 export type Shaping = 'none' | 'centered-rank';
 
-export interface SearchGradient {
+export interface SearchGradient<V extends Vector = Float32Array> {
   /** ∂L_σ/∂θ_j. */
-  readonly gradient: Float32Array;
+  readonly gradient: V;
   /** ∂L_σ/∂σ_j of each coordinate's own σ; of a σ that coordinates share it is the sum over them. */
   readonly sigmaGradient?: Float64Array;
   /** Mean of L over all evaluations, an estimate of L_σ(θ). */
@@ -27,13 +27,13 @@ export interface SearchGradient {
  * from the other pairs. With `centered-rank` the 2n losses are replaced by their centred ranks first: the estimates then follow the
  * order of the losses, not their size. σ > 0; ∂σ is only made `withSigma`, which needs two pairs.
  */
-export async function searchGradient(
-  objective: BatchObjective,
-  theta: Float32Array,
+export async function searchGradient<V extends Vector>(
+  objective: BatchObjective<V>,
+  theta: V,
   sigma: number | Float32Array,
   keys: readonly Key[],
   { shaping = 'none', withSigma = false }: { readonly shaping?: Shaping; readonly withSigma?: boolean } = {},
-): Promise<SearchGradient> {
+): Promise<SearchGradient<V>> {
   const n = keys.length;
   if (n < (withSigma ? 2 : 1)) throw new RangeError(`pgpe: expected at least ${withSigma ? '2 pairs to learn σ' : '1 pair'}, got ${n}`);
   const values = await objective.pairs(
@@ -54,13 +54,6 @@ export async function searchGradient(
   const baseline = shaping === 'centered-rank' ? 0 : loss;
   const differences = Float64Array.from(keys, (_, i) => ((shaped[i] as number) - (shaped[n + i] as number)) / (2 * n));
   const advantages = withSigma ? Float64Array.from(keys, (_, i) => (((shaped[i] as number) + (shaped[n + i] as number)) / 2 - baseline) / (n - 1)) : undefined;
-  const sums = await objective.weightedNormals(keys, differences, advantages);
-  const gradient = new Float32Array(theta.length);
-  const sigmaGradient = sums.second && new Float64Array(theta.length);
-  for (let j = 0; j < gradient.length; j++) {
-    const s = typeof sigma === 'number' ? sigma : (sigma[j] as number);
-    gradient[j] = (sums.first[j] as number) / s;
-    if (sigmaGradient) sigmaGradient[j] = (sums.second?.[j] as number) / s;
-  }
-  return { gradient, sigmaGradient, loss, metrics: values.metrics };
+  const scores = await objective.weightedScores(keys, sigma, differences, advantages);
+  return { gradient: scores.theta, sigmaGradient: scores.sigma, loss, metrics: values.metrics };
 }
