@@ -19,6 +19,11 @@ type Kept = Float32Array | Int32Array;
 /** Devices on which an array can stay. */
 export const keepsArrays = (device: Device): boolean => device === 'webgpu';
 
+/** Bytes that went to a device, and bytes that came from it; in shared memory, those of all threads which have it. */
+export type MovedBytes = BigInt64Array;
+/** Where each way is counted. */
+export const WAYS = { up: 0, down: 1 } as const;
+
 /** Flat numbers on a device, of any shape that a program gives them. They take its memory until `dispose`. */
 export class DeviceArray {
   #place: ort.Tensor | HostData | undefined;
@@ -60,12 +65,14 @@ export interface DeviceArrays {
   write(array: DeviceArray, data: Kept): Promise<void>;
   /** A copy on the host. */
   read(array: DeviceArray): Promise<Kept>;
+  /** a + b of float32 arrays, written to a third one. */
+  add(a: DeviceArray, b: DeviceArray, into: DeviceArray): Promise<void>;
   /** Disposes of all arrays that are still there and ends the programs that copy. */
   close(): Promise<void>;
 }
 
-/** y = x for vectors of any length. */
-function copyModel(dtype: KeptType): Uint8Array {
+/** y = f(inputs) for vectors of any length, f being one operator. */
+function vectorModel(dtype: KeptType, opType: string, inputs: readonly string[]): Uint8Array {
   const vector = (name: string) => ({ name, type: ELEMENT_TYPE[dtype], shape: ['n'] });
   return encodeOnnx({
     irVersion: 8,
@@ -73,40 +80,44 @@ function copyModel(dtype: KeptType): Uint8Array {
     producer: 'tautnet',
     description: '',
     metadata: {},
-    name: 'copy',
-    inputs: [vector('x')],
+    name: opType,
+    inputs: inputs.map(vector),
     outputs: [vector('y')],
-    nodes: [{ opType: 'Identity', inputs: ['x'], outputs: ['y'], attributes: {} }],
+    nodes: [{ opType, inputs, outputs: ['y'], attributes: {} }],
     initializers: [],
   });
 }
 
 const typeOf = (data: Kept): KeptType => (data instanceof Int32Array ? 'int32' : 'float32');
 
-/** Opens what moves arrays to a device and back, in the calling thread, whose sessions alone can use them. */
-export function openDeviceArrays(device: Device): DeviceArrays {
+/** Opens what moves arrays to a device and back, in the calling thread, whose sessions alone can use them. `moved` counts the bytes. */
+export function openDeviceArrays(device: Device, moved?: MovedBytes): DeviceArrays {
   const sessions = new Map<string, Promise<ort.InferenceSession>>();
   // With its last session the provider forgets the device, and who then lets go of an array ends the process: arrays have to go before.
   const living = new Set<DeviceArray>();
-  const copier = (dtype: KeptType, allocates: boolean): Promise<ort.InferenceSession> => {
-    const key = `${dtype} ${allocates}`;
+  const opened = (name: string, model: () => Uint8Array, allocates = false): Promise<ort.InferenceSession> => {
     const open = async () => {
       refuseReducedPrecision();
       const where = allocates ? { preferredOutputLocation: 'gpu-buffer' as const } : {};
-      return ort.InferenceSession.create(copyModel(dtype), { ...(device === 'cpu' ? {} : acceleratorOptions(device)), ...where });
+      return ort.InferenceSession.create(model(), { ...(device === 'cpu' ? {} : acceleratorOptions(device)), ...where });
     };
-    const session = sessions.get(key) ?? open();
-    sessions.set(key, session);
+    const session = sessions.get(name) ?? open();
+    sessions.set(name, session);
     return session;
   };
+  const copier = (dtype: KeptType, allocates = false) => opened(`copy ${dtype} ${allocates}`, () => vectorModel(dtype, 'Identity', ['x']), allocates);
   const hostTensor = (data: Kept) => new ort.Tensor(typeOf(data) as 'float32', data as Float32Array, [data.length]);
   const copy = async (dtype: KeptType, from: ort.Tensor, to: ort.Tensor): Promise<void> => {
-    await onDevice(device, async () => (await copier(dtype, false)).run({ x: from }, { y: to }));
+    await onDevice(device, async () => (await copier(dtype)).run({ x: from }, { y: to }));
+  };
+  const count = (way: keyof typeof WAYS, data: Kept): void => {
+    if (moved !== undefined && device !== 'cpu') Atomics.add(moved, WAYS[way], BigInt(data.byteLength));
   };
   return {
     async upload(data) {
       const dtype = typeOf(data);
       if (!keepsArrays(device)) return new DeviceArray(device, dtype, data.length, data.slice(), living);
+      count('up', data);
       const made = await onDevice(device, async () => (await copier(dtype, true)).run({ x: hostTensor(data) }));
       return new DeviceArray(device, dtype, data.length, made.y as ort.Tensor, living);
     },
@@ -114,16 +125,27 @@ export function openDeviceArrays(device: Device): DeviceArrays {
       if (typeOf(data) !== array.dtype || data.length !== array.size)
         throw new TypeError(`device array: expected ${array.size} numbers ${array.dtype}, got ${data.length} ${typeOf(data)}`);
       const target = array.tensor([array.size]);
-      if (target.location === 'cpu') (target.data as Kept).set(data);
-      else await copy(array.dtype, hostTensor(data), target);
+      if (target.location === 'cpu') {
+        (target.data as Kept).set(data);
+        return;
+      }
+      count('up', data);
+      await copy(array.dtype, hostTensor(data), target);
     },
     async read(array) {
       const source = array.tensor([array.size]);
       if (source.location === 'cpu') return (source.data as Kept).slice();
       // Never by the tensor's own `getData`, which ends the process: the binding throws what nothing catches.
       const data = hostArray(array.dtype, array.size) as Kept;
+      count('down', data);
       await copy(array.dtype, source, hostTensor(data));
       return data;
+    },
+    async add(a, b, into) {
+      if ([b, into].some(({ size }) => size !== a.size) || [a, b].includes(into))
+        throw new RangeError(`device array: expected a sum of arrays of ${a.size} numbers in a third one, got ${b.size} and ${into.size} numbers`);
+      const [x, y, sum] = [a, b, into].map((array) => array.tensor([a.size])) as [ort.Tensor, ort.Tensor, ort.Tensor];
+      await onDevice(device, async () => (await opened('add', () => vectorModel('float32', 'Add', ['a', 'b']))).run({ a: x, b: y }, { y: sum }));
     },
     async close() {
       for (const array of [...living]) array.dispose();

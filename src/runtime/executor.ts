@@ -1,6 +1,7 @@
 /** Runs plans in the calling thread: keeps the programs of each plan open, moves arrays between stages, collects gradients. */
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../graph/tensor.js';
 import { DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from './device-array.js';
+import { type GradientSums, gradientSums } from './gradient-sums.js';
 import { runHost } from './host-stage.js';
 import { programArrays } from './kept-arrays.js';
 import { gradientName, type IterateStep, isResidual, nextName, type Plan, type RowsStep, sumName } from './plan.js';
@@ -22,24 +23,27 @@ export interface KeptFeeds {
   dispose(): void;
 }
 
+/** What a plan gave, its gradients left on a device that keeps arrays. */
+export interface KeptResult {
+  readonly outputs: PlanResult['outputs'];
+  /** Good until the plan is run again or released. */
+  readonly gradients: readonly (Floats | DeviceArray)[];
+}
+
 export interface Executor {
   run(plan: Plan, feeds: ProgramArrays): Promise<PlanResult>;
+  /** The same, but gradients stay where they are. */
+  runKeeping(plan: Plan, feeds: ProgramArrays): Promise<KeptResult>;
   /** Feeds for several runs of a plan: what only programs read is sent to a device once, if it can keep it. */
   keep(plan: Plan, feeds: Feeds): Promise<KeptFeeds>;
   /** Results of a plan of one program, left where the device keeps them: good until the plan is run again or released. */
   make(plan: Plan, feeds: ProgramArrays): Promise<ProgramArrays>;
+  /** Runs a plan of one program whose outputs go to the arrays of `into`; gives back those that it does not name. */
+  write(plan: Plan, feeds: ProgramArrays, into: ProgramArrays): Promise<Readonly<Record<string, HostData>>>;
+  /** What moves arrays to the device and back. */
+  arrays(): DeviceArrays;
   /** Closes all that is open: memory is given back, and plans are opened anew if they are run again. */
   close(): Promise<void>;
-}
-
-function addInto(arrays: Arrays, name: string, addend: Floats, fresh: Set<string>): void {
-  if (!fresh.has(name)) {
-    fresh.add(name);
-    arrays.set(name, addend);
-    return;
-  }
-  const target = arrays.get(name) as Floats;
-  for (let i = 0; i < addend.length; i++) target[i] = (target[i] as number) + (addend[i] as number);
 }
 
 /** An executor whose programs run on one device (default: the CPU). */
@@ -51,7 +55,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
   let device: DeviceArrays | undefined;
 
   const arraysOfDevice = (): DeviceArrays => {
-    device ??= openDeviceArrays(options.device ?? 'cpu');
+    device ??= openDeviceArrays(options.device ?? 'cpu', options.moved);
     return device;
   };
 
@@ -65,11 +69,13 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     return array;
   }
 
-  /** Where the outputs of a program that are named go, if the device keeps them. */
-  async function placesOf(plan: Plan, program: number, isNamed: (name: string) => boolean): Promise<Record<string, HostData | DeviceArray>> {
+  /** Where the outputs of a program go that are given a name among the plan's arrays, if the device keeps them. */
+  async function placesOf(plan: Plan, program: number, nameOf: (output: string) => string | undefined): Promise<Record<string, HostData | DeviceArray>> {
     const places: Record<string, HostData | DeviceArray> = {};
-    for (const { name, dtype, shape } of (keeps && plan.programs[program]?.outputs) || [])
-      if (isNamed(name)) places[name] = await ownArray(plan, name, dtype, sizeOf(shape));
+    for (const { name, dtype, shape } of (keeps && plan.programs[program]?.outputs) || []) {
+      const own = nameOf(name);
+      if (own !== undefined) places[name] = await ownArray(plan, own, dtype, sizeOf(shape));
+    }
     return places;
   }
 
@@ -87,7 +93,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     program: number,
     arrays: Arrays,
     extra: ProgramArrays = {},
-    { fresh, into: given = {} }: CallOptions = {},
+    { sums, into: given = {} }: CallOptions = {},
   ): Promise<Record<string, HostData>> {
     const opened = sessions.get(plan.id) ?? new Map<number, Session>();
     sessions.set(plan.id, opened);
@@ -101,12 +107,11 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     const feeds: Record<string, HostData | DeviceArray> = {};
     const into: Record<string, HostData | DeviceArray> = { ...given };
     for (const { name, shape, dtype } of encoded.inputs) {
-      if (fresh && name.startsWith(sumName(''))) {
+      if (sums && name.startsWith(sumName(''))) {
         const gradient = gradientName(name.slice(sumName('').length));
-        if (!fresh.has(gradient)) arrays.set(gradient, hostArray(dtype, sizeOf(shape)));
-        fresh.add(gradient);
-        into[gradient] = arrays.get(gradient) as HostData;
-        feeds[name] = into[gradient];
+        const sum = await sums.next(gradient, dtype as FloatType, sizeOf(shape));
+        feeds[name] = sum.from;
+        into[gradient] = sum.into;
         continue;
       }
       // A cotangent that nothing contributed to is zero.
@@ -115,7 +120,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     return session.run(feeds, into);
   }
 
-  async function runRows(plan: Plan, step: RowsStep, { arrays, fresh, selections }: Run): Promise<void> {
+  async function runRows(plan: Plan, step: RowsStep, { arrays, sums, selections }: Run): Promise<void> {
     const { rows: data } = step;
     const { refined, cheap, dtype } = data;
     const members = data.members ?? 1;
@@ -146,7 +151,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
           return values;
         };
         const cotangents = { [gradientName('lower')]: cotangent(lower), [gradientName('upper')]: cotangent(upper) };
-        await call(plan, program, arrays, { ...indices, ...residuals, ...cotangents }, { fresh });
+        await call(plan, program, arrays, { ...indices, ...residuals, ...cotangents }, { sums });
         continue;
       }
       const made = await call(plan, program, arrays, indices, { into: residuals });
@@ -164,8 +169,8 @@ export function createExecutor(options: SessionOptions = {}): Executor {
           lower[member * size + at] = 0;
           upper[member * size + at] = 0;
         }
-      addInto(arrays, gradientName(cheap.lower), lower, fresh);
-      addInto(arrays, gradientName(cheap.upper), upper, fresh);
+      await sums.add(gradientName(cheap.lower), lower);
+      await sums.add(gradientName(cheap.upper), upper);
     }
   }
 
@@ -207,33 +212,41 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     await Promise.all(open.map((session) => session.close()));
   }
 
-  return {
-    async run(plan, feeds) {
-      const arrays: Arrays = new Map(Object.entries(feeds));
-      const fresh = new Set<string>();
-      const selections: Run['selections'] = new Map();
-      const staying = programArrays(plan).made;
-      for (const step of plan.steps) {
-        if (step.kind === 'iterate') await iterate(plan, step, arrays);
-        else if (step.kind === 'host') for (const [name, value] of await runHost(step, await call(plan, step.program, arrays))) arrays.set(name, value);
-        else if (step.kind !== 'run') await runRows(plan, step, { arrays, fresh, selections });
-        else {
-          const into = await placesOf(plan, step.program, (name) => staying.has(name));
-          const made = await call(plan, step.program, arrays, {}, { into });
-          for (const [name, array] of Object.entries(into)) arrays.set(name, array);
-          const accumulated = new Map(step.accumulate);
-          for (const [name, value] of Object.entries(made)) {
-            const into = accumulated.get(name);
-            if (into === undefined) arrays.set(name, value);
-            else addInto(arrays, into, value as Floats, fresh);
-          }
+  /** Runs the steps of a plan; the gradients that `keeping` names stay on the device. */
+  async function execute(plan: Plan, feeds: ProgramArrays, keeping: ReadonlySet<string>): Promise<KeptResult> {
+    const arrays: Arrays = new Map(Object.entries(feeds));
+    const place = async (name: string, size: number) => (await ownArray(plan, name, 'float32', size)) as DeviceArray;
+    const sums = gradientSums(arrays, keeping.size === 0 ? undefined : { names: keeping, device: arraysOfDevice(), place });
+    const selections: Run['selections'] = new Map();
+    const staying = programArrays(plan).made;
+    for (const step of plan.steps) {
+      if (step.kind === 'iterate') await iterate(plan, step, arrays);
+      else if (step.kind === 'host') for (const [name, value] of await runHost(step, await call(plan, step.program, arrays))) arrays.set(name, value);
+      else if (step.kind !== 'run') await runRows(plan, step, { arrays, sums, selections });
+      else {
+        const added = new Map(step.accumulate);
+        const nameOf = (output: string) => {
+          if (keeping.has(added.get(output) ?? '')) return `${output} of ${step.program}`;
+          return staying.has(output) ? output : undefined;
+        };
+        const into = await placesOf(plan, step.program, nameOf);
+        const made = await call(plan, step.program, arrays, {}, { into });
+        for (const [output, value] of Object.entries({ ...made, ...into })) {
+          const sum = added.get(output);
+          if (sum === undefined) arrays.set(output, value);
+          else await sums.add(sum, value as Floats | DeviceArray);
         }
       }
-      return {
-        outputs: Object.fromEntries(plan.results.map((name) => [name, (arrays.get(name) as HostData).slice()])),
-        gradients: plan.wrt.map(({ name, shape, dtype }) => (arrays.get(gradientName(name)) ?? hostArray(dtype, sizeOf(shape))) as Floats),
-      };
-    },
+    }
+    return {
+      outputs: Object.fromEntries(plan.results.map((name) => [name, (arrays.get(name) as HostData).slice()])),
+      gradients: plan.wrt.map(({ name, shape, dtype }) => (arrays.get(gradientName(name)) ?? hostArray(dtype, sizeOf(shape))) as Floats | DeviceArray),
+    };
+  }
+
+  return {
+    run: (plan, feeds) => execute(plan, feeds, new Set()) as Promise<PlanResult>,
+    runKeeping: (plan, feeds) => execute(plan, feeds, keptGradients(plan, keeps)),
     async keep(plan, feeds) {
       const stays = keeps ? programArrays(plan).reads : () => false;
       const own: DeviceArray[] = [];
@@ -251,9 +264,11 @@ export function createExecutor(options: SessionOptions = {}): Executor {
       };
     },
     async make(plan, feeds) {
-      const into = await placesOf(plan, 0, () => true);
+      const into = await placesOf(plan, 0, (name) => name);
       return { ...(await call(plan, 0, new Map(Object.entries(feeds)), {}, { into })), ...into };
     },
+    write: (plan, feeds, into) => call(plan, 0, new Map(Object.entries(feeds)), {}, { into }),
+    arrays: arraysOfDevice,
     async close() {
       for (const id of [...sessions.keys()]) await release({ id });
       await device?.close();
@@ -264,17 +279,21 @@ export function createExecutor(options: SessionOptions = {}): Executor {
 /** What one run of a plan has made so far. */
 interface Run {
   readonly arrays: Arrays;
-  /** Gradients that already hold something. */
-  readonly fresh: Set<string>;
+  readonly sums: GradientSums;
   /** The rows that each rows stage chose for each member, by the name of its lower bounds. */
   readonly selections: Map<string, Int32Array[]>;
 }
 
 interface CallOptions {
-  /** Gradients that already hold something; sums of others begin at zero. */
-  readonly fresh?: Set<string>;
+  /** For programs that add to gradients by themselves. */
+  readonly sums?: GradientSums;
   /** Where outputs are to be written. */
   readonly into?: ProgramArrays;
+}
+
+/** Gradients that a device can keep: those that are given back, in float32. Others are cotangents of bounds, which the host works on. */
+function keptGradients({ wrt }: Plan, keeps: boolean): ReadonlySet<string> {
+  return new Set(keeps ? wrt.filter(({ dtype }) => dtype === 'float32').map(({ name }) => gradientName(name)) : []);
 }
 
 function zeroIfCotangent(name: string, dtype: DType, size: number): HostData {

@@ -27,11 +27,16 @@ export function programArrays({ programs, steps, results }: Plan): ProgramArrays
   return { made: new Set([...made].filter((name) => !ofHost.has(name))), reads: (name) => !ofHost.has(name) };
 }
 
-/** What a plan takes of a device's memory: the program that takes the most, beside what all of them hand on. */
+/** Arrays beside what programs make that each gradient takes on a device where several programs add to it: zeros, and two sums in turn. */
+const SUMS = 3;
+
+/** What a plan takes of a device's memory: the program that takes the most, beside what all of them hand on and the gradients that they add to. */
 export function planFootprint(plan: Plan): Footprint {
   const { made } = programArrays(plan);
   const handedOn = plan.programs.flatMap(({ outputs }) => outputs.filter(({ name }) => made.has(name)));
-  const kept = handedOn.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+  const adding = plan.steps.filter((step) => step.kind === 'rows-gradient' || (step.kind === 'run' && step.accumulate.length > 0)).length;
+  const summed = adding > 1 ? plan.wrt.map(({ shape }) => SUMS * sizeOf(shape)) : [];
+  const kept = [...handedOn.map(({ shape }) => sizeOf(shape)), ...summed].reduce((sum, size) => sum + 4 * size, 0);
   const footprints = plan.programs.map(({ footprint }) => footprint);
   return { peak: kept + Math.max(...footprints.map(({ peak }) => peak)), largest: Math.max(...footprints.map(({ largest }) => largest)) };
 }

@@ -9,19 +9,54 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { type Device, DeviceError, refuseReducedPrecision } from './device.js';
+import { keepsArrays, WAYS } from './device-array.js';
 import { type MemoryBudget, memoryBudget } from './device-memory.js';
 import type { SessionOptions } from './session.js';
-import type { NormalsTask, PairResult, PairTask, PopulationResult, PopulationTask, RunResult, RunTask, WeighTask } from './task.js';
+import type {
+  ComputeTask,
+  KeptVector,
+  NormalsTask,
+  Outputs,
+  PairResult,
+  PairTask,
+  PopulationResult,
+  PopulationTask,
+  RunResult,
+  RunTask,
+  ScoreTask,
+  WeighTask,
+} from './task.js';
+
+/** Vectors that stay on a device, by number. Errors are those of `Pool`. */
+export interface PoolVectors {
+  upload(data: Float32Array): Promise<KeptVector>;
+  read(vector: KeptVector): Promise<Float32Array>;
+  /** Lets go of vectors that nothing under way needs. */
+  drop(vectors: readonly KeptVector[]): Promise<void>;
+  /** A number for a vector that a task makes. */
+  reserve(length: number): KeptVector;
+  /** Runs a plan of one program; the outputs that are named stay, as new vectors of these lengths. */
+  compute(
+    task: Omit<ComputeTask, 'keep'>,
+    keep: Readonly<Record<string, number>>,
+  ): Promise<{ readonly outputs: Outputs; readonly kept: Readonly<Record<string, KeptVector>> }>;
+  /** Scores of perturbations; those of θ become the vector `into`, those of σ come back if they were asked for. */
+  score(task: ScoreTask): Promise<Float64Array | undefined>;
+}
 
 export interface Pool {
   /** Where programs run. */
   readonly device: Device;
   readonly threads: number;
+  /** What stays on the device between calls; undefined where the runtime keeps nothing there, or for the CPU. */
+  readonly vectors: PoolVectors | undefined;
   /**
    * Seconds that workers have spent inside ONNX Runtime so far, all together. For a device other than the CPU it is an upper bound of the
    * time that it was busy, as moving arrays there and back is part of it; opening programs is not.
    */
   busySeconds(): number;
+  /** Bytes that have gone to the device, and come from it, so far; none for the CPU. */
+  movedBytes(): { readonly up: number; readonly down: number };
   /** What programs may take there; found out once, when it is first asked for. */
   memory(): Promise<MemoryBudget>;
   /** @throws DeviceError if a device other than the CPU cannot go on */
@@ -68,20 +103,40 @@ export function createPool(threads: number = availableParallelism(), device: Dev
   // In this thread, as the environment that workers set is their own copy.
   if (device !== 'cpu') refuseReducedPrecision();
   const busy = new BigInt64Array(new SharedArrayBuffer(8));
+  const moved = new BigInt64Array(new SharedArrayBuffer(16));
   const piscina = workers(threads, { device: 'cpu', busy });
-  const owner = device === 'cpu' ? piscina : workers(1, { device, busy });
+  const owner = device === 'cpu' ? piscina : workers(1, { device, busy, moved });
   let budget: Promise<MemoryBudget> | undefined;
   let open = true;
-  const onDevice = async <Result>(name: string, task: RunTask | PairTask | PopulationTask | WeighTask): Promise<Result> => {
+  const onDevice = async <Result>(name: string, task: object): Promise<Result> => {
     try {
       return await owner.run(task, { name });
     } catch (error) {
       throw device !== 'cpu' && open ? new DeviceError(device, error) : error;
     }
   };
+  let vectorsSoFar = 0;
+  const reserve = (length: number): KeptVector => ({ id: vectorsSoFar++, length });
+  const vectors: PoolVectors = {
+    async upload(data) {
+      const vector = reserve(data.length);
+      await onDevice('upload', { vector, data });
+      return vector;
+    },
+    read: (vector) => onDevice('read', vector),
+    drop: (given) => onDevice('drop', given),
+    reserve,
+    async compute({ plan, feeds }, keep) {
+      const kept = Object.fromEntries(Object.entries(keep).map(([name, length]) => [name, reserve(length)]));
+      return { outputs: await onDevice<Outputs>('compute', { plan, feeds, keep: kept } satisfies ComputeTask), kept };
+    },
+    score: (task) => onDevice('score', task),
+  };
   return {
     device,
     threads,
+    vectors: keepsArrays(device) ? vectors : undefined,
+    movedBytes: () => ({ up: Number(Atomics.load(moved, WAYS.up)), down: Number(Atomics.load(moved, WAYS.down)) }),
     busySeconds: () => Number(Atomics.load(busy, 0)) / 1e9,
     memory() {
       budget ??= memoryBudget(device, megabytes);

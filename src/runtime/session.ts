@@ -5,7 +5,7 @@ import ort from 'onnxruntime-node';
 import type { EncodedProgram } from '../graph/encode.js';
 import { type DType, type HostData, hostArray, type Shape, sizeOf } from '../graph/tensor.js';
 import { type Accelerator, acceleratorOptions, type Device, lowered, onDevice, refuseReducedPrecision } from './device.js';
-import { DeviceArray } from './device-array.js';
+import { DeviceArray, type MovedBytes, WAYS } from './device-array.js';
 
 // What a provider has to say is thrown, and told in one line (`device`); its log would tell it a second time, over several.
 ort.env.logLevel = 'fatal';
@@ -32,6 +32,8 @@ export interface SessionOptions {
   readonly profile?: string;
   /** One number to which the nanoseconds that programs ran on the device are added; in shared memory, those of all threads which have it. */
   readonly busy?: BigInt64Array;
+  /** Counts what moves to the device and back. */
+  readonly moved?: MovedBytes;
 }
 
 const OPTIONS: ort.InferenceSession.SessionOptions = {
@@ -90,7 +92,7 @@ function openOn(device: Accelerator, program: EncodedProgram, options: ort.Infer
  * Opens a program, on one thread so that the CPU's results are bitwise reproducible.
  * @throws DeviceError if the device is not there, would leave operators to the CPU, or cannot go on later
  */
-export async function openSession(program: EncodedProgram, { device = 'cpu', profile, busy }: SessionOptions = {}): Promise<Session> {
+export async function openSession(program: EncodedProgram, { device = 'cpu', profile, busy, moved }: SessionOptions = {}): Promise<Session> {
   const double = [...program.inputs, ...program.outputs].some(({ dtype }) => dtype === 'float64');
   const profiling = profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile };
   const accelerated = device !== 'cpu' && !double;
@@ -106,6 +108,11 @@ export async function openSession(program: EncodedProgram, { device = 'cpu', pro
     }
   };
   const compute: ort.InferenceSession['run'] = (...given: [never, never]) => (accelerated ? onDevice(device, () => runTimed(...given)) : runTimed(...given));
+  const count = (way: keyof typeof WAYS, arrays: readonly (HostData | DeviceArray | undefined)[]): void => {
+    if (moved === undefined || !accelerated) return;
+    const bytes = arrays.reduce((sum, data) => sum + (data === undefined || data instanceof DeviceArray ? 0 : data.byteLength), 0);
+    Atomics.add(moved, WAYS[way], BigInt(bytes));
+  };
   // Outputs that the runtime allocates are freed by the garbage collector, which does not know their size: memory would grow
   // without bound, and every run would touch fresh pages.
   const outputs: Record<string, HostData> = {};
@@ -127,6 +134,11 @@ export async function openSession(program: EncodedProgram, { device = 'cpu', pro
       }
       const made: Record<string, HostData> = {};
       for (const [name, data] of Object.entries({ ...outputs, ...into })) if (!(data instanceof DeviceArray)) made[name] = data;
+      count(
+        'up',
+        program.inputs.map(({ name }) => feeds[name]),
+      );
+      count('down', Object.values(made));
       return made;
     },
     close() {

@@ -2,7 +2,7 @@
 import type { HostData } from '../graph/tensor.js';
 import type { Plan } from './plan.js';
 import type { Key } from './random.js';
-import type { NormalPrograms } from './weighted-normals.js';
+import type { NormalPrograms, ScorePrograms } from './weighted-normals.js';
 
 /** Where each parameter array lies in the flat vector. */
 export interface ParameterSlice {
@@ -56,15 +56,41 @@ export interface PairResult {
   readonly minus: readonly Outputs[];
 }
 
+/** Numbers that stay on the device: what a pool has given a number to. */
+export interface KeptVector {
+  readonly id: number;
+  readonly length: number;
+}
+
+/** Arrays of the host, or vectors on the device. */
+export type VectorFeeds = Readonly<Record<string, HostData | KeptVector>>;
+
+export const isKeptVector = (data: object): data is KeptVector => 'id' in data;
+
 /** A plan for a population, run on several micro-batches for the keys of one call after the other. */
 export interface PopulationTask {
   readonly plan: Plan;
   readonly feeds: readonly TaskFeeds[];
   /** What all calls share, θ and σ, by the names that the plan has for it. A device gets it once. */
-  readonly parameters: Readonly<Record<string, HostData>>;
-  /** Make `z`, which the plan reads. */
-  readonly programs: NormalPrograms;
+  readonly parameters: VectorFeeds;
+  /** Makes what the plan reads of `parameters`, where that is not they themselves: one program. */
+  readonly prepare?: Plan;
+  /** Make `z`, which the plan reads; without them there is one call, whose keys do not count. */
+  readonly programs?: NormalPrograms;
   readonly calls: readonly (readonly Key[])[];
+  /** Gradients do not come back, but stay as one vector. */
+  readonly collect?: CollectedGradient;
+}
+
+/** Σ of weighted gradients of members, over calls and micro-batches, as one vector on the device. */
+export interface CollectedGradient {
+  readonly into: KeptVector;
+  /** From the gradients `∂name` of each array and `weights` [1, members] to `sum`, the flat vector. */
+  readonly begin: Plan;
+  /** The same plus the sum so far, `sum so far`. */
+  readonly more: Plan;
+  /** Weights of each call's members. */
+  readonly weights: readonly Float32Array[];
 }
 
 /** Weighted sums of the normals of calls, a weight for each key. */
@@ -75,10 +101,28 @@ export interface WeighTask {
   readonly second?: readonly Float32Array[];
 }
 
+/** Scores of perturbations, as `ScorePrograms` has them: those of θ stay on the device. */
+export interface ScoreTask extends Omit<WeighTask, 'second'> {
+  readonly scores: ScorePrograms;
+  readonly second?: readonly Float32Array[];
+  readonly sigma: HostData;
+  readonly into: KeptVector;
+}
+
+/** A plan of one program run on vectors of the device; the outputs that `keep` names stay there. */
+export interface ComputeTask {
+  readonly plan: Plan;
+  readonly feeds: VectorFeeds;
+  readonly keep: Readonly<Record<string, KeptVector>>;
+}
+
 export interface PopulationResult {
   /** Outputs of each micro-batch, [members, …]. */
   readonly outputs: readonly Outputs[];
-  /** Summed over micro-batches, the gradients of every array that the plan differentiates by, [members, size], one array after the other. */
+  /**
+   * Summed over micro-batches, the gradients of every array that the plan differentiates by, [members, size], one array after the other; none
+   * where they are collected.
+   */
   readonly gradients: readonly Float32Array[];
 }
 

@@ -5,7 +5,7 @@
  * z takes some eight hundred operators on a device without bitwise ones, whatever its size, so one run makes it for several calls; it stays
  * on the device, and is made again only where it does not fit there until the sums are wanted.
  */
-import { gemm, input, slice, square, sub, type Tensor } from '../graph/index.js';
+import { add, concat, div, gemm, input, reshape, slice, square, sub, sum, type Tensor } from '../graph/index.js';
 import { normalsOf } from './normal-graph.js';
 import { createPlan, type Plan } from './plan.js';
 
@@ -36,6 +36,45 @@ const weightedSums = (z: Tensor, first: Tensor, second?: Tensor): Record<string,
   first: gemm(first, z),
   ...(second === undefined ? {} : { second: gemm(second, sub(square(z), 1)) }),
 });
+
+/**
+ * Scores of N(θ, diag σ²) at the points of a call. `begin` takes `z` [keys, size], `first weights` [1, keys] and `σ`, [1] or [size], to `sum` [size] =
+ * Σ_i first[i]·z_i/σ; `more` adds `sum so far` to it. With `second weights` they also give `second`, the means of Σ_i second[i]·(z_i² − 1), which
+ * is σ∂/∂σ, over groups of coordinates, or that of each coordinate.
+ */
+export interface ScorePrograms {
+  readonly begin: Plan;
+  readonly more: Plan;
+}
+
+/** Coordinates that share a σ. */
+export interface CoordinateRange {
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface ScoreOptions {
+  /** Whether σ is one number or one of each coordinate. */
+  readonly sigmas: 1 | 'each';
+  /** Whether ∂/∂σ is wanted: of groups of coordinates, one after the other and all of them, or of each. */
+  readonly second?: readonly CoordinateRange[] | 'each';
+}
+
+export function scorePrograms(keys: number, size: number, { sigmas, second }: ScoreOptions): ScorePrograms {
+  const z = input('z', [keys, size]);
+  const weights = (name: string) => input(`${name} weights`, [1, keys]);
+  const sigma = input('σ', [sigmas === 1 ? 1 : size]);
+  const score = div(reshape(gemm(weights('first'), z), [size]), sigma);
+  const outputs: Record<string, Tensor> = {};
+  if (second !== undefined) {
+    const relative = gemm(weights('second'), sub(square(z), 1));
+    const mean = ({ offset, size: n }: CoordinateRange) => div(sum(slice(relative, 1, offset, offset + n), [1]), n);
+    const groups = second === 'each' ? relative : concat(second.map(mean), 1);
+    outputs.second = reshape(groups, [groups.shape[1] as number]);
+  }
+  const planOf = (total: Tensor) => createPlan([{ kind: 'whole', outputs: { sum: total, ...outputs } }]);
+  return { begin: planOf(score), more: planOf(add(score, input('sum so far', [size]))) };
+}
 
 /** Programs for at most `calls` calls a run: as many as take `bytes` bytes, but one at least. */
 export function normalPrograms(keys: number, size: number, calls: number, bytes: number): NormalPrograms {

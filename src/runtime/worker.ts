@@ -1,28 +1,37 @@
 /** Worker thread: runs plans and draws normals. Programs stay open from one task to the next. */
 import { move, transferableSymbol, valueSymbol, workerData } from 'piscina';
 import type { HostData } from '../graph/tensor.js';
+import type { DeviceArray } from './device-array.js';
 import { createExecutor, type KeptFeeds } from './executor.js';
 import { keptNormals } from './kept-normals.js';
-import type { Plan } from './plan.js';
+import { keptVectors } from './kept-vectors.js';
+import { gradientName, type Plan } from './plan.js';
 import { accumulateNormals, perturb, perturbPair, uniforms } from './random.js';
 import type { Feeds, ProgramArrays, SessionOptions } from './session.js';
-import type {
-  NormalsTask,
-  Outputs,
-  PairResult,
-  PairTask,
-  ParameterSlice,
-  PopulationResult,
-  PopulationTask,
-  RunResult,
-  RunTask,
-  TaskFeeds,
-  UniformNumbers,
-  WeighTask,
+import {
+  type CollectedGradient,
+  type ComputeTask,
+  isKeptVector,
+  type KeptVector,
+  type NormalsTask,
+  type Outputs,
+  type PairResult,
+  type PairTask,
+  type ParameterSlice,
+  type PopulationResult,
+  type PopulationTask,
+  type RunResult,
+  type RunTask,
+  type ScoreTask,
+  type TaskFeeds,
+  type UniformNumbers,
+  type VectorFeeds,
+  type WeighTask,
 } from './task.js';
 
 const executor = createExecutor(workerData as SessionOptions);
 const drawnNormals = keptNormals(executor);
+const vectors = keptVectors(executor.arrays);
 
 /** ONNX Runtime refuses shared memory. */
 const unshared = <T extends HostData>(data: T): T => (data.buffer instanceof SharedArrayBuffer ? (data.slice() as T) : data);
@@ -87,40 +96,125 @@ async function onBatches(plan: Plan, feeds: readonly ProgramArrays[]): Promise<P
   return { outputs, gradients };
 }
 
-export async function population({ plan, feeds, parameters, programs, calls }: PopulationTask): Promise<PopulationResult[]> {
-  const kept: KeptFeeds[] = [];
-  const keep = async (given: TaskFeeds): Promise<ProgramArrays> => {
-    const made = await executor.keep(plan, feedsOf(given));
-    kept.push(made);
-    return made.feeds;
+/** A sum on the device to which one program after the other adds: each reads it and writes another array. */
+function deviceSum({ begin, more }: { readonly begin: Plan; readonly more: Plan }, into: KeptVector) {
+  let sum: DeviceArray | undefined;
+  return {
+    async add(feeds: ProgramArrays): Promise<Outputs> {
+      const next = await vectors.allocate(into.length);
+      const outputs =
+        sum === undefined ? await executor.write(begin, feeds, { sum: next }) : await executor.write(more, { ...feeds, 'sum so far': sum }, { sum: next });
+      if (sum !== undefined) vectors.recycle(sum);
+      sum = next;
+      return outputs;
+    },
+    keep: () => vectors.keep(into, sum as DeviceArray),
   };
+}
+
+/** The same as `onBatches`, but the gradients are added up where they are. */
+async function collected(plan: Plan, feeds: readonly ProgramArrays[], weights: Float32Array, sum: ReturnType<typeof deviceSum>): Promise<PopulationResult> {
+  const outputs: Outputs[] = [];
+  for (const feed of feeds) {
+    const result = await executor.runKeeping(plan, feed);
+    outputs.push(result.outputs);
+    await sum.add({ weights, ...Object.fromEntries(plan.wrt.map(({ name }, k) => [gradientName(name), result.gradients[k] as Float32Array | DeviceArray])) });
+  }
+  return { outputs, gradients: [] };
+}
+
+/** Feeds of the two kinds apart: vectors where they are, and what is the host's. */
+async function parted(feeds: VectorFeeds): Promise<{ readonly onDevice: ProgramArrays; readonly ofHost: Feeds }> {
+  const onDevice: Record<string, DeviceArray> = {};
+  const ofHost: Record<string, HostData> = {};
+  for (const [name, data] of Object.entries(feeds)) {
+    if (isKeptVector(data)) onDevice[name] = await vectors.get(data);
+    else ofHost[name] = unshared(data);
+  }
+  return { onDevice, ofHost };
+}
+
+/** A device out of memory has to have it back before fewer members are tried, and WebGPU gives back what it had with the last program. */
+async function givingBack<Result>(work: () => Promise<Result>): Promise<Result> {
   try {
-    const common = await keep(parameters);
-    const batches: ProgramArrays[] = [];
-    for (const feed of feeds) batches.push({ ...common, ...(await keep(feed)) });
-    const results: PopulationResult[] = [];
-    for (let call = 0; call < calls.length; call++) {
-      const z = await drawnNormals.of(programs, calls, call);
-      results.push(
-        await onBatches(
-          plan,
-          batches.map((batch) => ({ ...batch, z })),
-        ),
-      );
-    }
-    const buffers = results.flatMap(({ gradients }) => gradients.map(({ buffer }) => buffer));
-    return moved(results, buffers);
+    return await work();
   } catch (error) {
-    // A device out of memory has to have it back before fewer members are tried, and WebGPU gives back what it had with the last program.
     drawnNormals.forget();
+    await vectors.rescue();
     await executor.close();
     throw error;
-  } finally {
-    for (const { dispose } of kept) dispose();
   }
 }
 
+export async function population(task: PopulationTask): Promise<PopulationResult[]> {
+  const { plan, feeds, parameters, prepare, programs, calls, collect } = task;
+  const kept: KeptFeeds[] = [];
+  const keep = async (given: Feeds): Promise<ProgramArrays> => {
+    const made = await executor.keep(plan, given);
+    kept.push(made);
+    return made.feeds;
+  };
+  return givingBack(async () => {
+    try {
+      const { onDevice, ofHost } = await parted(parameters);
+      const given = { ...onDevice, ...(await keep(ofHost)) };
+      const common = prepare === undefined ? given : await executor.make(prepare, given);
+      const batches: ProgramArrays[] = [];
+      for (const feed of feeds) batches.push({ ...common, ...(await keep(feedsOf(feed))) });
+      const sum = collect && deviceSum(collect, collect.into);
+      const results: PopulationResult[] = [];
+      for (let call = 0; call < calls.length; call++) {
+        const z: ProgramArrays = programs === undefined ? {} : { z: await drawnNormals.of(programs, calls, call) };
+        const members = batches.map((batch) => ({ ...batch, ...z }));
+        results.push(sum ? await collected(plan, members, (collect as CollectedGradient).weights[call] as Float32Array, sum) : await onBatches(plan, members));
+      }
+      sum?.keep();
+      const buffers = results.flatMap(({ gradients }) => gradients.map(({ buffer }) => buffer));
+      return moved(results, buffers);
+    } finally {
+      for (const { dispose } of kept) dispose();
+    }
+  });
+}
+
 export const weigh = (task: WeighTask): ReturnType<typeof drawnNormals.weigh> => drawnNormals.weigh(task);
+
+/** The scores of θ stay; those of σ come back, added up in float64 and in the order of the calls. */
+export const score = ({ programs, calls, scores, first, second, sigma, into }: ScoreTask): Promise<Float64Array | undefined> =>
+  givingBack(async () => {
+    const sum = deviceSum(scores, into);
+    const kept = await executor.keep(scores.begin, { σ: unshared(sigma) });
+    let totals: Float64Array | undefined;
+    try {
+      for (let call = 0; call < calls.length; call++) {
+        const z = await drawnNormals.of(programs, calls, call);
+        const weights = { 'first weights': first[call] as Float32Array, ...(second && { 'second weights': second[call] as Float32Array }) };
+        const outputs = await sum.add({ z, ...kept.feeds, ...weights });
+        const part = outputs.second;
+        if (part === undefined) continue;
+        totals ??= new Float64Array(part.length);
+        for (let j = 0; j < totals.length; j++) totals[j] = (totals[j] as number) + (part[j] as number);
+      }
+      sum.keep();
+    } finally {
+      kept.dispose();
+    }
+    return totals;
+  });
+
+export const compute = ({ plan, feeds, keep }: ComputeTask): Promise<Outputs> =>
+  givingBack(async () => {
+    const into: Record<string, DeviceArray> = {};
+    for (const [name, { length }] of Object.entries(keep)) into[name] = await vectors.allocate(length);
+    const { onDevice, ofHost } = await parted(feeds);
+    const outputs = await executor.write(plan, { ...onDevice, ...ofHost }, into);
+    for (const [name, vector] of Object.entries(keep)) vectors.keep(vector, into[name] as DeviceArray);
+    return Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values.slice()]));
+  });
+
+export const upload = ({ vector, data }: { vector: KeptVector; data: Float32Array }): Promise<void> => vectors.put(vector, unshared(data));
+export const read = (vector: KeptVector): Promise<Float32Array> => vectors.read(vector);
+export const drop = (given: readonly KeptVector[]): void => vectors.drop(given);
 
 export function normals({ keys, first, second, start, count }: NormalsTask): { first: Float64Array; second?: Float64Array } {
   return accumulateNormals(keys, first, second, start, count);

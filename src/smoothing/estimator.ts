@@ -6,6 +6,7 @@
  * gradients are, as it never looks inside: on a device they need not leave it.
  */
 import type { Key } from '../runtime/random.js';
+import type { CoordinateRange } from '../runtime/weighted-normals.js';
 
 /** A perturbation θ + sign · σ∘z(key): z is a function of the key alone. σ is one number or one per coordinate. */
 export interface Perturbation {
@@ -34,13 +35,21 @@ export interface BatchObjective<V extends Vector = Float32Array> {
   pairs(theta: V, perturbations: readonly Perturbation[]): Promise<{ plus: Float64Array; minus: Float64Array; metrics: Readonly<Record<string, number>> }>;
   /**
    * Weighted sums of the scores of N(θ, diag σ²) at the points θ + σ∘z_i, the z_i regenerated from their keys, per coordinate:
-   * Σ_i first[i] ∂log p(z_i)/∂θ = Σ_i first[i]·z_i/σ and, if asked, Σ_i second[i] ∂log p(z_i)/∂σ = Σ_i second[i]·(z_i² − 1)/σ.
+   * Σ_i first[i] ∂log p(z_i)/∂θ = Σ_i first[i]·z_i/σ and, if asked, Σ_i weights[i] σ ∂log p(z_i)/∂σ = Σ_i weights[i]·(z_i² − 1).
    */
-  weightedScores(keys: readonly Key[], sigma: Perturbation['sigma'], first: Float64Array, second?: Float64Array): Promise<WeightedScores<V>>;
+  weightedScores(keys: readonly Key[], sigma: Perturbation['sigma'], first: Float64Array, second?: SigmaWeights): Promise<WeightedScores<V>>;
+}
+
+/** The scores of σ that are wanted. */
+export interface SigmaWeights {
+  readonly weights: Float64Array;
+  /** Ranges of coordinates, one after the other and all of them, over which scores are averaged; without it those of each coordinate are wanted. */
+  readonly groups?: readonly CoordinateRange[];
 }
 
 export interface WeightedScores<V extends Vector = Float32Array> {
   readonly theta: V;
+  /** σ ∂/∂σ of each coordinate, or its mean over each group. */
   readonly sigma?: Float64Array;
 }
 
@@ -70,6 +79,6 @@ export interface Estimator<State = unknown> {
   /** Whether it needs ∂L/∂θ (and so a differentiable relaxation). */
   readonly needsGradient: boolean;
   /** `layers` gives, for each parameter tensor, its range of coordinates. */
-  init(parameters: number, layers: readonly { readonly offset: number; readonly size: number }[]): State;
+  init(parameters: number, layers: readonly CoordinateRange[]): State;
   estimate<V extends Vector = Float32Array>(state: State, theta: V, objective: BatchObjective<V>, context: EstimateContext): Promise<Estimate<State, V>>;
 }

@@ -40,6 +40,6 @@ export function functionObjective(
       }
       return { plus, minus, metrics: {} };
     },
-    weightedScores: async (keys, sigma, first, second) => scores(accumulateNormals(keys, first, second, 0, parameters), sigma),
+    weightedScores: async (keys, sigma, first, second) => scores(accumulateNormals(keys, first, second?.weights, 0, parameters), sigma, second?.groups),
   };
 }

@@ -29,9 +29,9 @@ describe('PGPE', () => {
     const split: BatchObjective = {
       ...saddle,
       async weightedScores(keys, sigma, first, second) {
-        const parts = [0, 1, 2].map((j) => accumulateNormals(keys, first, second, j, 1));
+        const parts = [0, 1, 2].map((j) => accumulateNormals(keys, first, second?.weights, j, 1));
         const join = (arrays: (Float64Array | undefined)[]) => Float64Array.from(arrays.flatMap((a) => Array.from(a ?? [])));
-        return scores({ first: join(parts.map((p) => p.first)), second: second && join(parts.map((p) => p.second)) }, sigma);
+        return scores({ first: join(parts.map((p) => p.first)), second: second && join(parts.map((p) => p.second)) }, sigma, second?.groups);
       },
     };
     for (const sigmaMode of modes) {

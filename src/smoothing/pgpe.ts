@@ -56,9 +56,10 @@ export function pgpe(options: PgpeOptions = {}): Estimator<SearchDistribution> {
     init: (parameters, layers) => initialDistribution(parsed.sigmaMode, parsed.sigma, parameters, layers),
     async estimate(state, theta, objective, { key, step, epoch, epochs }) {
       const sigma = effectiveSigma(state, sigmaFactor(parsed.sigmaDecay, epoch / epochs));
-      const withSigma = sigmaLearningRate > 0;
-      const { gradient, sigmaGradient, loss, metrics } = await searchGradient(objective, theta, sigma, sampleKeys(key, step, samples), { shaping, withSigma });
-      return { state: sigmaGradient ? stepSigma(state, sigma, sigmaGradient, sigmaStep) : state, gradient, loss, metrics };
+      const sigmas = sigmaLearningRate > 0 ? (state.groups ?? 'each') : undefined;
+      const search = await searchGradient(objective, theta, sigma, sampleKeys(key, step, samples), { shaping, sigmas });
+      const { gradient, relativeSigmaGradient, loss, metrics } = search;
+      return { state: relativeSigmaGradient ? stepSigma(state, relativeSigmaGradient, sigmaStep) : state, gradient, loss, metrics };
     },
   };
 }

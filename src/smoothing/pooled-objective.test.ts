@@ -13,8 +13,9 @@ import { deriveKey, keyOf, perturb } from '../runtime/random.js';
 import { randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { randomParameters } from '../testing/random-networks.js';
+import { microBatchStarts, type PooledBatch } from './batch-feeds.js';
 import type { BatchObjective, LossAndGradient } from './estimator.js';
-import { microBatchStarts, type PooledBatch, pooledObjective } from './pooled-objective.js';
+import { pooledObjective } from './pooled-objective.js';
 import { mean } from './sums.js';
 
 const pools = [1, 2, 3].map((threads) => createPool(threads));
@@ -88,7 +89,7 @@ describe('an objective evaluated by a pool', () => {
           point: await pooled.meanGradient(theta, [undefined]),
           mean: await pooled.meanGradient(theta, perturbations),
           pairs: await pooled.pairs(theta, perturbations),
-          scores: await pooled.weightedScores(keys, 0.1, Float64Array.of(1, -2, 0.3), Float64Array.of(0.1, 0.2, 0.3)),
+          scores: await pooled.weightedScores(keys, 0.1, Float64Array.of(1, -2, 0.3), { weights: Float64Array.of(0.1, 0.2, 0.3) }),
         };
       }),
     );

@@ -13,8 +13,10 @@ import { antithetic } from '../runtime/normal-graph.js';
 import type { Plan } from '../runtime/plan.js';
 import type { Pool } from '../runtime/pool.js';
 import type { Key } from '../runtime/random.js';
-import type { Outputs, ParameterSlice, PopulationResult, TaskFeeds } from '../runtime/task.js';
+import { withSmallerChunk } from '../runtime/smaller-chunk.js';
+import type { NormalsTask, Outputs, ParameterSlice, PopulationResult, TaskFeeds } from '../runtime/task.js';
 import { MOST_KEYS, type NormalPrograms, normalPrograms } from '../runtime/weighted-normals.js';
+import type { Perturbation } from './estimator.js';
 
 /** What a call gives: values at θ ± σ∘z of each key, all plus before all minus, or gradients at θ + σ∘z. */
 export type PopulationKind = 'pairs' | 'gradients';
@@ -44,7 +46,7 @@ export interface Calls {
   readonly programs: NormalPrograms;
 }
 
-const parameterCount = ({ network }: Objective): number =>
+export const parameterCount = ({ network }: Objective): number =>
   Object.values(parameterInputs(network)).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 
 /** Every parameter of every member, [members, …shape], made from θ [size], σ [] or [size], and z [keys, size]. */
@@ -69,7 +71,7 @@ export const callSize = (count: number, largest: number): number => Math.ceil(co
 
 /** Shares of the memory for calls and for making z. The rest is the runtime's. */
 const CALL_SHARE = 0.6;
-const NORMALS_SHARE = 0.25;
+export const NORMALS_SHARE = 0.25;
 
 function newCalls(objective: Objective, kind: PopulationKind, count: number, sigmas: 1 | 'each', limits: CallLimits): Calls | undefined {
   const alone = kind === 'pairs' ? objective.value : objective.gradient;
@@ -103,9 +105,52 @@ export function callsFor(objective: Objective, kind: PopulationKind, { keys, sig
   return own.get(name);
 }
 
+/** Perturbations that can be computed together: all of one σ. */
+export function together(perturbations: readonly (Perturbation | undefined)[]): Perturbations | undefined {
+  const sigma = perturbations[0]?.sigma;
+  if (sigma === undefined || perturbations.some((perturbation) => perturbation?.sigma !== sigma)) return undefined;
+  return { keys: perturbations.map((perturbation) => (perturbation as Perturbation).key), sigma };
+}
+
+/** Keys of a call that a device's memory did hold, where it did not hold as many as were planned. */
+const fewerKeys = new WeakMap<Objective, number>();
+
+export interface CallsWanted {
+  readonly objective: Objective;
+  readonly kind: PopulationKind;
+  readonly each: Perturbations;
+  readonly limits: CallLimits;
+}
+
+/**
+ * What `work` makes of calls within the limits and, where a device's memory does not hold them, of calls half as large, which from then on
+ * are taken. Undefined where calls cannot be made. @throws DeviceError
+ */
+export async function inCalls<Result>(
+  { objective, kind, each, limits }: CallsWanted,
+  work: (calls: Calls) => Promise<Result>,
+): Promise<{ readonly calls: Calls; readonly result: Result } | undefined> {
+  const callsOf = (keys: number) => callsFor(objective, kind, each, { ...limits, keys });
+  const planned = callsOf(Math.min(limits.keys ?? MOST_KEYS, fewerKeys.get(objective) ?? MOST_KEYS));
+  if (planned === undefined) return undefined;
+  const most = planned.programs.keys;
+  const taken = (keys: number) => (keys === most ? planned : (callsOf(keys) as Calls));
+  const { result, members } = await withSmallerChunk(most, (keys) => work(taken(keys)));
+  if (members < most) fewerKeys.set(objective, members);
+  return { calls: taken(members), result };
+}
+
 /** Keys of each call; the last one repeats the last key where there are fewer left. */
-const cut = (keys: readonly Key[], size: number): Key[][] =>
+export const cut = (keys: readonly Key[], size: number): Key[][] =>
   Array.from({ length: Math.ceil(keys.length / size) }, (_, c) => Array.from({ length: size }, (_, i) => keys[Math.min(c * size + i, keys.length - 1)] as Key));
+
+/** Weights of the keys of each call; keys that are repeated weigh nothing. */
+export const cutWeights = (weights: Float64Array, size: number): Float32Array[] =>
+  Array.from({ length: Math.ceil(weights.length / size) }, (_, c) => {
+    const own = new Float32Array(size);
+    own.set(weights.subarray(c * size, (c + 1) * size));
+    return own;
+  });
 
 /** One member's part of a call: what each micro-batch gave it, and its gradient summed over them if the plan has one. */
 export interface MemberResult {
@@ -132,23 +177,28 @@ export async function evaluateTogether(
   { keys, sigma }: Perturbations,
   feeds: readonly TaskFeeds[],
 ): Promise<{ readonly plus: MemberResult[]; readonly minus: MemberResult[] }> {
-  const size = programs.keys;
-  const parameters = { θ: theta, σ: typeof sigma === 'number' ? Float32Array.of(sigma) : sigma };
-  const results = await pool.population({ plan, feeds, parameters, programs, calls: cut(keys, size) });
-  const members = (first: number) => keys.map((_, i) => memberOf(results[Math.floor(i / size)] as PopulationResult, layout, first + (i % size)));
+  const parameters = { θ: theta, σ: spread(sigma) };
+  const results = await pool.population({ plan, feeds, parameters, programs, calls: cut(keys, programs.keys) });
+  return membersOfCalls(results, layout, keys.length, programs.keys);
+}
+
+/** σ as programs read it. */
+export const spread = (sigma: number | Float32Array): Float32Array => (typeof sigma === 'number' ? Float32Array.of(sigma) : sigma);
+
+/** The members of so many keys, `size` of them a call: those of θ + σ∘z and, where there are pairs, those of θ − σ∘z. */
+export function membersOfCalls(results: readonly PopulationResult[], layout: readonly ParameterSlice[], keys: number, size: number) {
+  const members = (first: number) =>
+    Array.from({ length: keys }, (_, i) => memberOf(results[Math.floor(i / size)] as PopulationResult, layout, first + (i % size)));
   const pairs = (results[0]?.outputs[0]?.loss?.length ?? 0) > size;
   return { plus: members(0), minus: pairs ? members(size) : [] };
 }
 
 /** Σ_i first[i]·z_i and, if asked, Σ_i second[i]·(z_i² − 1), where the programs run: z is there still if it was used last and fits. */
-export function weighTogether(pool: Pool, { programs }: Calls, keys: readonly Key[], first: Float64Array, second?: Float64Array) {
-  const size = programs.keys;
-  const calls = cut(keys, size);
-  const weights = (values: Float64Array) =>
-    calls.map((_, c) => {
-      const own = new Float32Array(size);
-      own.set(values.subarray(c * size, (c + 1) * size));
-      return own;
-    });
-  return pool.weigh({ programs, calls, first: weights(first), second: second && weights(second) });
+export function weighTogether(pool: Pool, { programs }: Calls, { keys, first, second }: Omit<NormalsTask, 'start' | 'count'>) {
+  return pool.weigh({
+    programs,
+    calls: cut(keys, programs.keys),
+    first: cutWeights(first, programs.keys),
+    second: second && cutWeights(second, programs.keys),
+  });
 }

@@ -1,22 +1,18 @@
 /** The spread σ of the search distribution N(θ, diag σ²): one number, one per layer or one per coordinate; fixed or learned. */
 
-export type SigmaMode = 'global' | 'layer' | 'coordinate';
+import type { CoordinateRange } from '../runtime/weighted-normals.js';
 
-/** The coordinates of one parameter tensor. */
-export interface Layer {
-  readonly offset: number;
-  readonly size: number;
-}
+export type SigmaMode = 'global' | 'layer' | 'coordinate';
 
 /** Groups of coordinates that share a σ, and their σ's before decay. */
 export interface SearchDistribution {
   readonly sigma: Float64Array;
   /** The range of coordinates of each σ; absent when every coordinate has its own. */
-  readonly groups?: readonly Layer[];
+  readonly groups?: readonly CoordinateRange[];
 }
 
 /** Every σ at its initial value. Layers must cover the parameters exactly, in order. */
-export function initialDistribution(mode: SigmaMode, sigma: number, parameters: number, layers: readonly Layer[]): SearchDistribution {
+export function initialDistribution(mode: SigmaMode, sigma: number, parameters: number, layers: readonly CoordinateRange[]): SearchDistribution {
   if (mode === 'coordinate') return { sigma: new Float64Array(parameters).fill(sigma) };
   if (mode === 'global') return { sigma: Float64Array.of(sigma), groups: [{ offset: 0, size: parameters }] };
   let covered = 0;
@@ -47,17 +43,12 @@ export interface SigmaStep {
 
 /**
  * σ_G ← clip(σ_G·(1 − clip(α · mean_{j ∈ G} σ_j ∂σ_j, ±maxChange)), min, max): descent of L_σ along the natural gradient of log σ_G
- * (its constant ½ counted into α). So one α fits σ's of any size and groups of any number of coordinates. `sigmaGradient` is ∂L_σ/∂σ_j at
- * the σ_j in use, `used` = factor·σ; the change is relative, hence the same for both.
+ * (its constant ½ counted into α). So one α fits σ's of any size and groups of any number of coordinates. `relativeGradient` holds the
+ * mean of each group; the change is relative, hence the same for σ before and after decay.
  */
-export function stepSigma(distribution: SearchDistribution, used: number | Float32Array, sigmaGradient: Float64Array, step: SigmaStep): SearchDistribution {
-  const { sigma, groups } = distribution;
-  const relative = (j: number): number => (typeof used === 'number' ? used : (used[j] as number)) * (sigmaGradient[j] as number);
+export function stepSigma({ sigma, groups }: SearchDistribution, relativeGradient: Float64Array, step: SigmaStep): SearchDistribution {
   const next = sigma.map((s, g) => {
-    const { offset, size } = groups?.[g] ?? { offset: g, size: 1 };
-    let sum = 0;
-    for (let j = offset; j < offset + size; j++) sum += relative(j);
-    const change = size > 0 ? (step.learningRate * sum) / size : 0;
+    const change = step.learningRate * (relativeGradient[g] as number);
     const bounded = Math.min(step.maxChange, Math.max(-step.maxChange, change));
     return Math.min(step.max, Math.max(step.min, s * (1 - bounded)));
   });

@@ -3,7 +3,7 @@ import { fillNormals, type Key, keyOf } from '../runtime/random.js';
 import { type SmoothedFunction, smoothedFunctions } from '../testing/smoothed-functions.js';
 import { functionObjective } from './function-objective.js';
 import { sampleKeys } from './sample-keys.js';
-import { searchGradient } from './search-gradient.js';
+import { type SigmaGroups, searchGradient } from './search-gradient.js';
 
 const entry = (values: ArrayLike<number> | undefined, j: number): number => values?.[j] as number;
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
@@ -14,15 +14,15 @@ const normals = (key: Key, size: number): Float32Array => {
   return z;
 };
 
-/** Estimates of (∂x, ∂σ) of f at x from n pairs, many times over. */
+/** Estimates of (∂x, σ∂σ) of f at x from n pairs, many times over. */
 async function estimates({ name, f }: SmoothedFunction, x: number, sigma: number, n: number, times: number): Promise<{ dx: number[]; dSigma: number[] }> {
   const objective = functionObjective(1, ([t]) => f(t as number));
   const made = await Promise.all(
     Array.from({ length: times }, (_, step) =>
-      searchGradient(objective, Float32Array.of(x), sigma, sampleKeys(keyOf(`${name} ${n}`), step, n), { withSigma: true }),
+      searchGradient(objective, Float32Array.of(x), sigma, sampleKeys(keyOf(`${name} ${n}`), step, n), { sigmas: 'each' }),
     ),
   );
-  return { dx: made.map(({ gradient }) => entry(gradient, 0)), dSigma: made.map(({ sigmaGradient }) => entry(sigmaGradient, 0)) };
+  return { dx: made.map(({ gradient }) => entry(gradient, 0)), dSigma: made.map(({ relativeSigmaGradient }) => entry(relativeSigmaGradient, 0)) };
 }
 
 const points = [
@@ -36,7 +36,7 @@ describe('the search gradient', () => {
     const times = 4000;
     const { dx, dSigma } = await estimates(f, x, sigma, 3, times);
     expect(Math.abs(mean(dx) - f.dx(x, sigma))).toBeLessThan((4 * deviation(dx)) / Math.sqrt(times) + 1e-5);
-    expect(Math.abs(mean(dSigma) - f.dSigma(x, sigma))).toBeLessThan((4 * deviation(dSigma)) / Math.sqrt(times) + 1e-5);
+    expect(Math.abs(mean(dSigma) - sigma * f.dSigma(x, sigma))).toBeLessThan((4 * deviation(dSigma)) / Math.sqrt(times) + 1e-5);
   });
 
   it.each(cases)('of %s at x = %d, σ = %d converges at the rate 1/√n', async (_, x, sigma, f) => {
@@ -45,7 +45,7 @@ describe('the search gradient', () => {
     for (const n of sizes) {
       const { dx, dSigma } = await estimates(f, x, sigma, n, 150);
       const rms = (values: readonly number[], truth: number) => Math.sqrt(mean(values.map((v) => (v - truth) ** 2)));
-      errors.push({ dx: rms(dx, f.dx(x, sigma)), dSigma: rms(dSigma, f.dSigma(x, sigma)) });
+      errors.push({ dx: rms(dx, f.dx(x, sigma)), dSigma: rms(dSigma, sigma * f.dSigma(x, sigma)) });
     }
     const slope = (which: 'dx' | 'dSigma'): number => {
       const [u, v] = [sizes.map(Math.log), errors.map((e) => Math.log(e[which]))];
@@ -72,25 +72,38 @@ describe('the search gradient', () => {
   });
 
   it('of a constant is exactly zero, in θ and in σ', async () => {
-    const { gradient, sigmaGradient } = await searchGradient(
+    const { gradient, relativeSigmaGradient } = await searchGradient(
       functionObjective(4, () => 3),
       new Float32Array(4),
       0.1,
       sampleKeys(keyOf(6), 0, 10),
-      { withSigma: true },
+      { sigmas: 'each' },
     );
     expect(Array.from(gradient, Math.abs)).toEqual([0, 0, 0, 0]);
-    expect(Array.from(sigmaGradient as Float64Array, Math.abs)).toEqual([0, 0, 0, 0]);
+    expect(Array.from(relativeSigmaGradient as Float64Array, Math.abs)).toEqual([0, 0, 0, 0]);
   });
 
   it('takes one σ per coordinate: each coordinate sees the loss smoothed by its own', async () => {
     const [x, sigma] = [Float32Array.of(0.2, -0.3), Float32Array.of(0.3, 0.9)];
     const steps = functionObjective(2, ([a, b]) => Number((a as number) > 0) + Math.abs(b as number));
-    const { gradient, sigmaGradient } = await searchGradient(steps, x, sigma, sampleKeys(keyOf(7), 0, 40_000), { withSigma: true });
+    const { gradient, relativeSigmaGradient } = await searchGradient(steps, x, sigma, sampleKeys(keyOf(7), 0, 40_000), { sigmas: 'each' });
     [smoothedFunctions[1], smoothedFunctions[2]].forEach((f, j) => {
       expect(entry(gradient, j)).toBeCloseTo(f?.dx(entry(x, j), entry(sigma, j)) as number, 1);
-      expect(entry(sigmaGradient, j)).toBeCloseTo(f?.dSigma(entry(x, j), entry(sigma, j)) as number, 1);
+      expect(entry(relativeSigmaGradient, j) / entry(sigma, j)).toBeCloseTo(f?.dSigma(entry(x, j), entry(sigma, j)) as number, 1);
     });
+  });
+
+  it('of a σ that coordinates share is the mean of theirs, whichever groups they form', async () => {
+    const objective = functionObjective(3, ([a, b, c]) => Math.abs(a as number) + (b as number) ** 2 - Math.floor(3 * (c as number)));
+    const made = (sigmas: SigmaGroups) => searchGradient(objective, Float32Array.of(0.1, 0.2, 0.3), 0.4, sampleKeys(keyOf(11), 0, 20), { sigmas });
+    const each = (await made('each')).relativeSigmaGradient as Float64Array;
+    const groups = [
+      { offset: 0, size: 1 },
+      { offset: 1, size: 2 },
+    ];
+    const grouped = await made(groups);
+    expect(grouped.relativeSigmaGradient).toEqual(Float64Array.of(entry(each, 0), (entry(each, 1) + entry(each, 2)) / 2));
+    expect(grouped.gradient).toEqual((await made('each')).gradient);
   });
 
   it('with centred ranks sees the order of losses only', async () => {
@@ -101,11 +114,11 @@ describe('the search gradient', () => {
         Float32Array.of(0.1, 0.2),
         0.3,
         keys,
-        { shaping: 'centered-rank', withSigma: true },
+        { shaping: 'centered-rank', sigmas: 'each' },
       );
     const [plain, bent] = [await shaped((x) => x), await shaped((x) => Math.exp(5 * x))];
     expect(bent.gradient).toEqual(plain.gradient);
-    expect(bent.sigmaGradient).toEqual(plain.sigmaGradient);
+    expect(bent.relativeSigmaGradient).toEqual(plain.relativeSigmaGradient);
     expect(entry(plain.gradient, 1)).toBeGreaterThan(entry(plain.gradient, 0));
     expect(entry(plain.gradient, 0)).toBeGreaterThan(0);
   });
@@ -115,6 +128,6 @@ describe('the search gradient', () => {
     const negative = keys.findIndex((key) => entry(normals(key, 1), 0) < 0);
     const log = functionObjective(1, ([x]) => ((x as number) > 0 ? 1 : Number.NaN));
     await expect(searchGradient(log, Float32Array.of(0), 1, keys.slice(negative))).rejects.toThrow(/got NaN at θ \+ σ∘z of pair 0; lower sigma/);
-    await expect(searchGradient(log, Float32Array.of(0), 1, keys.slice(0, 1), { withSigma: true })).rejects.toThrow(/at least 2 pairs to learn σ, got 1/);
+    await expect(searchGradient(log, Float32Array.of(0), 1, keys.slice(0, 1), { sigmas: 'each' })).rejects.toThrow(/at least 2 pairs to learn σ, got 1/);
   });
 });

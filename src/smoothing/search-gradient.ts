@@ -3,16 +3,20 @@
  * policy gradients", Neural Networks 2010), in θ and in σ.
  */
 import type { Key } from '../runtime/random.js';
+import type { CoordinateRange } from '../runtime/weighted-normals.js';
 import type { BatchObjective, Vector } from './estimator.js';
 import { centeredRanks } from './rank-shaping.js';
 
 export type Shaping = 'none' | 'centered-rank';
 
+/** Ranges of coordinates that share a σ, or `each` for a σ of every coordinate. */
+export type SigmaGroups = readonly CoordinateRange[] | 'each';
+
 export interface SearchGradient<V extends Vector = Float32Array> {
   /** ∂L_σ/∂θ_j. */
   readonly gradient: V;
-  /** ∂L_σ/∂σ_j of each coordinate's own σ; of a σ that coordinates share it is the sum over them. */
-  readonly sigmaGradient?: Float64Array;
+  /** σ_j·∂L_σ/∂σ_j of each coordinate's own σ, or its mean over each group of coordinates: of a σ that they share, its σ·∂L_σ/∂σ over their number. */
+  readonly relativeSigmaGradient?: Float64Array;
   /** Mean of L over all evaluations, an estimate of L_σ(θ). */
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
@@ -21,21 +25,21 @@ export interface SearchGradient<V extends Vector = Float32Array> {
 /**
  * With n antithetic pairs r±_i = L(θ ± σ∘z_i) and b the mean of r,
  *
- *   ∂θ_j ≈ 1/n · Σ_i z_ij (r⁺_i − r⁻_i)/(2σ_j),   ∂σ_j ≈ 1/(n − 1) · Σ_i ((r⁺_i + r⁻_i)/2 − b)(z_ij² − 1)/σ_j.
+ *   ∂θ_j ≈ 1/n · Σ_i z_ij (r⁺_i − r⁻_i)/(2σ_j),   σ_j∂σ_j ≈ 1/(n − 1) · Σ_i ((r⁺_i + r⁻_i)/2 − b)(z_ij² − 1).
  *
  * Both are unbiased. As b holds each pair's own loss, 1/n would shrink ∂σ by (n − 1)/n; dividing by n − 1 is the same as a baseline
  * from the other pairs. With `centered-rank` the 2n losses are replaced by their centred ranks first: the estimates then follow the
- * order of the losses, not their size. σ > 0; ∂σ is only made `withSigma`, which needs two pairs.
+ * order of the losses, not their size. σ > 0; ∂σ is only made with `sigmas`, of each coordinate or of groups, which needs two pairs.
  */
 export async function searchGradient<V extends Vector>(
   objective: BatchObjective<V>,
   theta: V,
   sigma: number | Float32Array,
   keys: readonly Key[],
-  { shaping = 'none', withSigma = false }: { readonly shaping?: Shaping; readonly withSigma?: boolean } = {},
+  { shaping = 'none', sigmas }: { readonly shaping?: Shaping; readonly sigmas?: SigmaGroups } = {},
 ): Promise<SearchGradient<V>> {
   const n = keys.length;
-  if (n < (withSigma ? 2 : 1)) throw new RangeError(`pgpe: expected at least ${withSigma ? '2 pairs to learn σ' : '1 pair'}, got ${n}`);
+  if (n < (sigmas ? 2 : 1)) throw new RangeError(`pgpe: expected at least ${sigmas ? '2 pairs to learn σ' : '1 pair'}, got ${n}`);
   const values = await objective.pairs(
     theta,
     keys.map((key) => ({ key, sigma })),
@@ -53,7 +57,8 @@ export async function searchGradient<V extends Vector>(
   const shaped = shaping === 'centered-rank' ? centeredRanks(losses) : losses;
   const baseline = shaping === 'centered-rank' ? 0 : loss;
   const differences = Float64Array.from(keys, (_, i) => ((shaped[i] as number) - (shaped[n + i] as number)) / (2 * n));
-  const advantages = withSigma ? Float64Array.from(keys, (_, i) => (((shaped[i] as number) + (shaped[n + i] as number)) / 2 - baseline) / (n - 1)) : undefined;
-  const scores = await objective.weightedScores(keys, sigma, differences, advantages);
-  return { gradient: scores.theta, sigmaGradient: scores.sigma, loss, metrics: values.metrics };
+  const advantages = () => Float64Array.from(keys, (_, i) => (((shaped[i] as number) + (shaped[n + i] as number)) / 2 - baseline) / (n - 1));
+  const second = sigmas && { weights: advantages(), ...(sigmas === 'each' ? {} : { groups: sigmas }) };
+  const scores = await objective.weightedScores(keys, sigma, differences, second);
+  return { gradient: scores.theta, relativeSigmaGradient: scores.sigma, loss, metrics: values.metrics };
 }
