@@ -73,6 +73,9 @@ export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: Abo
   }
 }
 
+/** How old what is on the host of a training on a device may become: so many seconds of work are lost with the device. */
+const SETTLED_SECONDS = 10;
+
 async function keepTraining(
   run: Run,
   experiment: Experiment,
@@ -86,9 +89,9 @@ async function keepTraining(
   const before = saved?.seconds ?? 0;
   const elapsed = () => before + (performance.now() - started) / 1000;
   let best = saved?.best ?? null;
-  let state = from;
-  // The last state with which nothing is left to do: what a device that stops in the middle of a step leaves.
-  let settled = from;
+  // The state after the last epoch, and the last with which nothing is left to do: what a device that stops in the middle of a step leaves.
+  let [last, settled] = [from, from];
+  let settledAt = started;
   let images = 0;
   let lastSaved = performance.now();
   const save = async (at: TrainingState) => {
@@ -99,27 +102,30 @@ async function keepTraining(
   const metrics = openMetrics(paths.metrics, from.step);
   try {
     for await (const report of training(experiment.options, from)) {
-      state = report.state;
       images += report.images;
-      const { loss, metrics: counts } = averages(state.sums);
+      const { loss, metrics: counts } = averages(report.sums);
       const samplesPerSecond = images / ((performance.now() - started) / 1000);
       watch.step?.({ epoch: report.epoch, loss, metrics: counts, samplesPerSecond });
       const epoch = Math.round(report.epoch);
       if (report.epochEnded) {
-        const theta = representative(state);
+        last = await report.state();
+        const theta = representative(last);
         const held = await experiment.validate(theta);
         const score = validationScore(settings.method, held);
         metrics.write(record(report, loss, counts, held, samplesPerSecond, elapsed()));
         if (score !== undefined && (best === null || score >= best)) {
           best = score;
-          await saveBest(paths.checkpoints, { step: state.step, theta, score });
+          await saveBest(paths.checkpoints, { step: report.step, theta, score });
         }
       }
       const stale = settings.checkpointSeconds > 0 && performance.now() - lastSaved > 1000 * settings.checkpointSeconds;
       const due = report.epochEnded && (epoch % settings.checkpointEvery === 0 || epoch === settings.epochs);
-      if (due || stale || signal?.aborted) await save(state);
+      if (due || stale || signal?.aborted) await save(await report.state());
       if (signal?.aborted) throw signal.reason;
-      settled = state;
+      if (report.onHost || report.epochEnded || performance.now() - settledAt > 1000 * SETTLED_SECONDS) {
+        settled = await report.state();
+        settledAt = performance.now();
+      }
     }
   } catch (error) {
     if (error instanceof DeviceError) await save(settled);
@@ -129,12 +135,12 @@ async function keepTraining(
   } finally {
     metrics.close();
   }
-  return { theta: representative(state), seconds: elapsed() };
+  return { theta: representative(last), seconds: elapsed() };
 }
 
 /** One line of the metrics file, for an epoch. */
 function record(
-  { state, epoch, scalars, learningRate }: StepReport,
+  { step, epoch, scalars, learningRate }: StepReport,
   loss: number,
   counts: Readonly<Record<string, number>>,
   held: Readonly<Record<string, number>>,
@@ -142,7 +148,7 @@ function record(
   seconds: number,
 ): MetricsRecord {
   return {
-    step: state.step,
+    step,
     epoch: Math.round(epoch),
     epsilon: scalars.epsilon,
     kappa: scalars.kappa,

@@ -71,7 +71,7 @@ export const callSize = (count: number, largest: number): number => Math.ceil(co
 
 /** Shares of the memory for calls and for making z. The rest is the runtime's. */
 const CALL_SHARE = 0.6;
-export const NORMALS_SHARE = 0.25;
+const NORMALS_SHARE = 0.25;
 
 function newCalls(objective: Objective, kind: PopulationKind, count: number, sigmas: 1 | 'each', limits: CallLimits): Calls | undefined {
   const alone = kind === 'pairs' ? objective.value : objective.gradient;

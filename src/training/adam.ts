@@ -1,4 +1,5 @@
 /** Adam: steps scaled per coordinate by running moments of the gradient (Kingma and Ba, ICLR 2015, arXiv 1412.6980, Algorithm 1). */
+import { add, div, mul, sqrt, sub, type Tensor } from '../graph/index.js';
 import { checkRate, checkSizes, type UpdateRule } from './update-rule.js';
 
 export interface AdamOptions {
@@ -46,6 +47,18 @@ export function adam({ beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 }: AdamOptions
         next[j] = (theta[j] as number) - (learningRate * m * meanScale) / (Math.sqrt(v * squareScale) + epsilon);
       }
       return { state: { step, mean, square }, theta: next };
+    },
+    graph: {
+      numbers({ step: before = 0 }, learningRate) {
+        const step = before + 1;
+        return { state: { step }, inputs: { rate: learningRate / (1 - beta1 ** step), squareScale: 1 / (1 - beta2 ** step) } };
+      },
+      step(theta, g, arrays, inputs) {
+        const { mean, square, rate, squareScale } = { ...arrays, ...inputs } as Record<'mean' | 'square' | 'rate' | 'squareScale', Tensor>;
+        const m = add(mul(mean, beta1), mul(g, 1 - beta1));
+        const v = add(mul(square, beta2), mul(mul(g, g), 1 - beta2));
+        return { theta: sub(theta, div(mul(m, rate), add(sqrt(mul(v, squareScale)), epsilon))), arrays: { mean: m, square: v } };
+      },
     },
   };
 }

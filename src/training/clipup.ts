@@ -5,8 +5,10 @@
  * (arXiv 2008.02387). Only the gradient's direction counts, so neither the scale of the loss nor rank shaping changes the step, and
  * θ never moves farther than the maximal speed in one step.
  */
+import { add, div, maximum, minimum, mul, sub, type Tensor } from '../graph/index.js';
 import { globalNorm } from './gradient-clip.js';
 import { checkRate, checkSizes, type UpdateRule } from './update-rule.js';
+import { TINY, vectorNorm } from './vector-norm.js';
 
 export interface ClipUpOptions {
   /** Default 0.9. */
@@ -44,6 +46,16 @@ export function clipup({ momentum = 0.9, maxSpeed }: ClipUpOptions = {}): Update
         next[j] = (theta[j] as number) - (velocity[j] as number);
       }
       return { state: { velocity }, theta: next };
+    },
+    graph: {
+      numbers: (_, rate) => ({ state: {}, inputs: { rate, limit: maxSpeed ?? 2 * rate } }),
+      step(theta, g, arrays, inputs) {
+        const { velocity, rate, limit } = { ...arrays, ...inputs } as Record<'velocity' | 'rate' | 'limit', Tensor>;
+        const shortest = (x: Tensor) => maximum(vectorNorm(x), TINY);
+        const fast = add(mul(velocity, momentum), mul(g, div(rate, shortest(g))));
+        const v = mul(fast, minimum(div(limit, shortest(fast)), 1));
+        return { theta: sub(theta, v), arrays: { velocity: v } };
+      },
     },
   };
 }

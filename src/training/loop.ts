@@ -12,9 +12,10 @@ import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import type { Pool } from '../runtime/pool.js';
 import { deriveKey, type Key } from '../runtime/random.js';
 import type { ParameterSlice } from '../runtime/task.js';
-import type { Estimator } from '../smoothing/estimator.js';
-import { pooledObjective } from '../smoothing/pooled-objective.js';
-import { clipGlobalNorm, globalNorm } from './gradient-clip.js';
+import type { Estimator, Vector } from '../smoothing/estimator.js';
+import { devicePlacement } from './device-placement.js';
+import { hostPlacement } from './host-placement.js';
+import type { Placement } from './placement.js';
 import type { Schedule } from './schedules.js';
 import type { UpdateRule } from './update-rule.js';
 import { averagedWith, type WeightAverage } from './weight-average.js';
@@ -64,7 +65,13 @@ export interface TrainingState {
 }
 
 export interface StepReport {
-  readonly state: TrainingState;
+  /** Steps done. */
+  readonly step: number;
+  readonly sums: EpochSums;
+  /** The state after this step, brought to the host if it is not there: only until the next step is asked for. */
+  state(): Promise<TrainingState>;
+  /** Whether the state is plain data already, so that asking for it costs nothing. */
+  readonly onHost: boolean;
   /** Epochs done after this step, fractional. */
   readonly epoch: number;
   readonly epochEnded: boolean;
@@ -112,9 +119,15 @@ function stepImages(
   };
 }
 
-/** Runs the steps after `state` until the last epoch is done, reporting each. @throws DivergenceError */
+/** Runs the steps after `state` until the last epoch is done, reporting each; θ is on the pool's device if that keeps it. @throws DivergenceError */
 export async function* training(options: TrainingOptions, state: TrainingState): AsyncGenerator<StepReport, void> {
-  const { train, augmentation, objective, pool, estimator, rule, batchSize, epochs } = options;
+  const onDevice = devicePlacement(options);
+  if (onDevice) yield* trainingAt(options, state, onDevice);
+  else yield* trainingAt(options, state, hostPlacement(options));
+}
+
+async function* trainingAt<V extends Vector>(options: TrainingOptions, state: TrainingState, placement: Placement<V>): AsyncGenerator<StepReport, void> {
+  const { train, augmentation, estimator, batchSize, epochs } = options;
   const perEpoch = stepsPerEpoch(options);
   const key = deriveKey(options.key, STREAMS.perturbations, 0);
   const attackKey = deriveKey(options.key, STREAMS.attacks, 0);
@@ -125,11 +138,12 @@ export async function* training(options: TrainingOptions, state: TrainingState):
     return asked && loader.request(asked.indices, asked.epoch);
   };
   try {
+    let { step, estimator: search, average } = state;
     // The sums of an epoch that has ended are not carried into the next.
-    let current = state.step % perEpoch === 0 ? { ...state, sums: NOTHING } : state;
-    let coming = batchOf(current.step);
+    let sums = step % perEpoch === 0 ? NOTHING : state.sums;
+    let coming = batchOf(step);
+    let position = await placement.begin(state);
     while (coming !== undefined) {
-      const { step } = current;
       const at = step / perEpoch;
       const scalars: ObjectiveScalars = { epsilon: options.epsilon(at), kappa: options.kappa(at), regularization: options.regularization(at) };
       const learningRate = options.learningRate(at);
@@ -139,29 +153,36 @@ export async function* training(options: TrainingOptions, state: TrainingState):
       // Its place is that of the batch before, which is done with.
       coming = batchOf(step + 1);
       const images = batch.labels.length;
-      const batchObjective = pooledObjective(pool, objective, options.layout, batch, scalars, deriveKey(attackKey, step, 0));
-      const estimate = await estimator.estimate(current.estimator, current.theta, batchObjective, { key, step, epoch: at, epochs });
+      const objective = placement.objective(batch, scalars, deriveKey(attackKey, step, 0));
+      const estimate = await estimator.estimate(search, position.theta, objective, { key, step, epoch: at, epochs });
       if (!Number.isFinite(estimate.loss)) throw new DivergenceError(step, `the loss is ${estimate.loss}`);
-      const norm = globalNorm(estimate.gradient);
-      if (!Number.isFinite(norm)) throw new DivergenceError(step, `the norm of the gradient is ${norm}`);
-      const gradient = options.gradientClip > 0 ? clipGlobalNorm(estimate.gradient, options.gradientClip) : estimate.gradient;
-      const next = rule.update(current.rule, current.theta, gradient, learningRate);
+      const descent = await placement.descend(position, estimate.gradient, learningRate);
+      if (!Number.isFinite(descent.gradientNorm)) throw new DivergenceError(step, `the norm of the gradient is ${descent.gradientNorm}`);
       // Found now, not by the next step's loss: no checkpoint and no network may hold such parameters.
-      if (!Number.isFinite(globalNorm(next.theta))) throw new DivergenceError(step, 'parameters are not finite after the update');
-      const done = step + 1;
-      const epochEnded = done % perEpoch === 0;
-      current = {
-        step: done,
-        theta: next.theta,
-        estimator: estimate.state,
-        rule: next.state,
-        average:
-          epochEnded && done / perEpoch >= (options.averageFrom ?? Number.POSITIVE_INFINITY) ? averagedWith(current.average, next.theta) : current.average,
-        sums: accumulate(current.sums, images, estimate.loss, estimate.metrics),
+      if (!Number.isFinite(descent.thetaNorm)) throw new DivergenceError(step, 'parameters are not finite after the update');
+      position = descent.position;
+      search = estimate.state;
+      sums = accumulate(sums, images, estimate.loss, estimate.metrics);
+      step++;
+      const epochEnded = step % perEpoch === 0;
+      if (epochEnded && step / perEpoch >= (options.averageFrom ?? Number.POSITIVE_INFINITY))
+        average = averagedWith(average, (await placement.copy(position)).theta);
+      const done = { step, estimator: search, average, sums };
+      yield {
+        step,
+        sums,
+        state: async () => ({ ...done, ...(await placement.copy(position)) }),
+        onHost: placement.onHost,
+        epoch: step / perEpoch,
+        epochEnded,
+        images,
+        scalars,
+        learningRate,
+        waited,
       };
-      yield { state: current, epoch: done / perEpoch, epochEnded, images, scalars, learningRate, waited };
-      if (epochEnded) current = { ...current, sums: NOTHING };
+      if (epochEnded) sums = NOTHING;
     }
+    await placement.end(position);
   } finally {
     await loader.close();
   }

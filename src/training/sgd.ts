@@ -1,4 +1,5 @@
 /** Stochastic gradient descent, with heavy-ball (Polyak 1964) or Nesterov momentum (Sutskever et al., ICML 2013). */
+import { add, mul, sub, type Tensor } from '../graph/index.js';
 import { checkRate, checkSizes, type UpdateRule } from './update-rule.js';
 
 export interface SgdOptions {
@@ -30,6 +31,14 @@ export function sgd({ momentum = 0, nesterov = false }: SgdOptions = {}): Update
         next[j] = (theta[j] as number) - learningRate * (nesterov ? g + momentum * v : v);
       }
       return { state: { velocity }, theta: next };
+    },
+    graph: {
+      numbers: (_, rate) => ({ state: {}, inputs: { rate } }),
+      step(theta, g, arrays, inputs) {
+        const { velocity, rate } = { ...arrays, ...inputs } as Record<'velocity' | 'rate', Tensor>;
+        const v = add(mul(velocity, momentum), g);
+        return { theta: sub(theta, mul(nesterov ? add(g, mul(v, momentum)) : v, rate)), arrays: { velocity: v } };
+      },
     },
   };
 }

@@ -1,0 +1,39 @@
+/**
+ * Where θ, its gradients and the state of the update rule are between the steps of a training: on the host, or on a device that keeps them.
+ * The loop and the estimators are the same for both, as neither looks inside.
+ */
+import type { ObjectiveScalars } from '../objective/objective.js';
+import type { Key } from '../runtime/random.js';
+import type { PooledBatch } from '../smoothing/batch-feeds.js';
+import type { BatchObjective, Vector } from '../smoothing/estimator.js';
+
+/** θ and the state of the rule, its arrays wherever they are. */
+export interface Position<V extends Vector> {
+  readonly theta: V;
+  readonly rule: unknown;
+}
+
+/** A position on the host: plain data. */
+export type HostPosition = Position<Float32Array>;
+
+export interface Descent<V extends Vector> {
+  /** After the step; where the gradient was not finite it is of no use. */
+  readonly position: Position<V>;
+  /** ‖g‖₂ before clipping. */
+  readonly gradientNorm: number;
+  /** ‖θ‖₂ after the step. */
+  readonly thetaNorm: number;
+}
+
+export interface Placement<V extends Vector> {
+  /** Whether positions are plain data, which nothing can happen to. */
+  readonly onHost: boolean;
+  objective(batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key): BatchObjective<V>;
+  begin(from: HostPosition): Promise<Position<V>>;
+  /** One step along the clipped gradient. The position before and the gradient are used up by it. */
+  descend(from: Position<V>, gradient: V, learningRate: number): Promise<Descent<V>>;
+  /** A copy on the host. */
+  copy(position: Position<V>): Promise<HostPosition>;
+  /** Lets go of a position. */
+  end(position: Position<V>): Promise<void>;
+}
