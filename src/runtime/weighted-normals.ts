@@ -38,7 +38,7 @@ const weightedSums = (z: Tensor, first: Tensor, second?: Tensor): Record<string,
 });
 
 /**
- * Scores of N(θ, diag σ²) at the points of a call. `begin` takes `z` [keys, size], `first weights` [1, keys] and `σ`, [1] or [size], to `sum` [size] =
+ * Scores of N(θ, diag σ²) at the points of a call. `begin` takes `z` [keys, size], `first weights` [1, keys] and `σ` to `sum` [size] =
  * Σ_i first[i]·z_i/σ; `more` adds `sum so far` to it. With `second weights` they also give `second`, the means of Σ_i second[i]·(z_i² − 1), which
  * is σ∂/∂σ, over groups of coordinates, or that of each coordinate.
  */
@@ -54,16 +54,15 @@ export interface CoordinateRange {
 }
 
 export interface ScoreOptions {
-  /** Whether σ is one number or one of each coordinate. */
-  readonly sigmas: 1 | 'each';
+  /** σ, [1] or [size], made of an input `σ`. */
+  readonly sigma: Tensor;
   /** Whether ∂/∂σ is wanted: of groups of coordinates, one after the other and all of them, or of each. */
   readonly second?: readonly CoordinateRange[] | 'each';
 }
 
-export function scorePrograms(keys: number, size: number, { sigmas, second }: ScoreOptions): ScorePrograms {
+export function scorePrograms(keys: number, size: number, { sigma, second }: ScoreOptions): ScorePrograms {
   const z = input('z', [keys, size]);
   const weights = (name: string) => input(`${name} weights`, [1, keys]);
-  const sigma = input('σ', [sigmas === 1 ? 1 : size]);
   const score = div(reshape(gemm(weights('first'), z), [size]), sigma);
   const outputs: Record<string, Tensor> = {};
   if (second !== undefined) {

@@ -20,9 +20,9 @@ import {
   type MemberResult,
   membersOfCalls,
   type PopulationKind,
-  spread,
   together,
 } from './population.js';
+import { feedOf, formOf } from './sigma.js';
 import { meanValues } from './sums.js';
 import { additionProgram, collectPrograms, scoringPrograms, splitProgram } from './vector-programs.js';
 
@@ -73,7 +73,7 @@ export function deviceObjective(
     const each = together(group);
     if (each === undefined) throw new TypeError('device objective: expected perturbations of one σ');
     const { keys, sigma } = each;
-    const parameters = { θ: theta, σ: spread(sigma) };
+    const parameters = { θ: theta, σ: feedOf(sigma) };
     const made = await inCalls({ objective, kind, each, limits: await limits() }, ({ plan, programs }) => {
       const collect = into && {
         into,
@@ -127,10 +127,10 @@ export function deviceObjective(
     async weightedScores(keys, sigma, first, second?: SigmaWeights) {
       const unknown = () => normalPrograms(callSize(keys.length, MOST_KEYS), coordinates, 1, 0);
       const programs = last?.programs ?? unknown();
-      const scores = scoringPrograms(programs, { sigmas: typeof sigma === 'number' ? 1 : 'each', second: second && (second.groups ?? 'each') });
+      const scores = scoringPrograms(programs, { form: formOf(sigma), second: second && (second.groups ?? 'each') });
       const into = vectors.reserve(coordinates);
       const weights = { first: cutWeights(first, programs.keys), second: second && cutWeights(second.weights, programs.keys) };
-      const made = await vectors.score({ programs, scores, calls: cut(keys, programs.keys), ...weights, sigma: spread(sigma), into });
+      const made = await vectors.score({ programs, scores, calls: cut(keys, programs.keys), ...weights, sigma: feedOf(sigma), into });
       return { theta: into, sigma: made };
     },
   };

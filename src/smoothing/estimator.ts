@@ -7,11 +7,12 @@
  */
 import type { Key } from '../runtime/random.js';
 import type { CoordinateRange } from '../runtime/weighted-normals.js';
+import type { Sigma } from './sigma.js';
 
-/** A perturbation θ + sign · σ∘z(key): z is a function of the key alone. σ is one number or one per coordinate. */
+/** A perturbation θ + sign · σ∘z(key): z is a function of the key alone. */
 export interface Perturbation {
   readonly key: Key;
-  readonly sigma: number | Float32Array;
+  readonly sigma: Sigma;
 }
 
 /** A number for each coordinate of θ, wherever they are. On the host it is a Float32Array. */
@@ -37,7 +38,7 @@ export interface BatchObjective<V extends Vector = Float32Array> {
    * Weighted sums of the scores of N(θ, diag σ²) at the points θ + σ∘z_i, the z_i regenerated from their keys, per coordinate:
    * Σ_i first[i] ∂log p(z_i)/∂θ = Σ_i first[i]·z_i/σ and, if asked, Σ_i weights[i] σ ∂log p(z_i)/∂σ = Σ_i weights[i]·(z_i² − 1).
    */
-  weightedScores(keys: readonly Key[], sigma: Perturbation['sigma'], first: Float64Array, second?: SigmaWeights): Promise<WeightedScores<V>>;
+  weightedScores(keys: readonly Key[], sigma: Sigma, first: Float64Array, second?: SigmaWeights): Promise<WeightedScores<V>>;
 }
 
 /** The scores of σ that are wanted. */

@@ -1,6 +1,7 @@
 /** A plain TypeScript function as an objective, so that any function can be smoothed, here and now, with no network. */
 import { accumulateNormals, perturb, perturbPair } from '../runtime/random.js';
 import type { BatchObjective } from './estimator.js';
+import { perCoordinate } from './sigma.js';
 import { mean, scores } from './sums.js';
 
 /**
@@ -23,7 +24,7 @@ export function functionObjective(
       const point = new Float32Array(parameters);
       return mean(
         perturbations.map((perturbation) => {
-          if (perturbation) perturb(theta, perturbation.key, perturbation.sigma, 1, point);
+          if (perturbation) perturb(theta, perturbation.key, perCoordinate(perturbation.sigma), 1, point);
           else point.set(theta);
           return { loss: loss(point), gradient: Float32Array.from(gradient(point)), metrics: {} };
         }),
@@ -34,7 +35,7 @@ export function functionObjective(
       const [above, below] = [new Float32Array(parameters), new Float32Array(parameters)];
       const [plus, minus] = [new Float64Array(perturbations.length), new Float64Array(perturbations.length)];
       for (const [i, { key, sigma }] of perturbations.entries()) {
-        perturbPair(theta, key, sigma, above, below);
+        perturbPair(theta, key, perCoordinate(sigma), above, below);
         plus[i] = loss(above);
         minus[i] = loss(below);
       }

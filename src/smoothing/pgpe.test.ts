@@ -5,6 +5,7 @@ import type { BatchObjective, EstimateContext } from './estimator.js';
 import { functionObjective } from './function-objective.js';
 import { type PgpeOptions, pgpe } from './pgpe.js';
 import type { SearchDistribution } from './search-distribution.js';
+import type { Sigma } from './sigma.js';
 import { scores } from './sums.js';
 
 const context = (step: number, epoch = 0, seed = 0): EstimateContext => ({ key: keyOf(seed), step, epoch, epochs: 10 });
@@ -120,7 +121,7 @@ describe('PGPE', () => {
   });
 
   it('multiplies σ by its decay and leaves the learned σ alone', async () => {
-    const seen: (number | Float32Array)[] = [];
+    const seen: Sigma[] = [];
     const watching: BatchObjective = {
       ...saddle,
       pairs: (theta, perturbations) => {

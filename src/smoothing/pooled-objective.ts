@@ -6,10 +6,11 @@ import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import type { Plan } from '../runtime/plan.js';
 import { inSharedMemory, type Pool } from '../runtime/pool.js';
 import type { Key } from '../runtime/random.js';
-import type { ParameterSlice } from '../runtime/task.js';
+import type { ParameterSlice, TaskPerturbation } from '../runtime/task.js';
 import { type BatchValues, batchValues, microBatches, type PooledBatch, pairValues } from './batch-feeds.js';
 import type { BatchObjective, LossAndGradient, Perturbation } from './estimator.js';
 import { type CallLimits, type Calls, evaluateTogether, inCalls, type MemberResult, type PopulationKind, together, weighTogether } from './population.js';
+import { perCoordinate } from './sigma.js';
 import { mean, scores } from './sums.js';
 
 export type { PooledBatch } from './batch-feeds.js';
@@ -19,6 +20,10 @@ export function gradientPlan({ gradient }: Objective): Plan {
   if (gradient === undefined) throw new TypeError('this objective has no gradient: its relaxation is not differentiable; use the estimator pgpe');
   return gradient;
 }
+
+/** A perturbation as workers draw it. */
+const onHost = (perturbation: Perturbation | undefined): TaskPerturbation | undefined =>
+  perturbation && { key: perturbation.key, sigma: perCoordinate(perturbation.sigma) };
 
 export interface PooledOptions {
   /** Evaluate perturbations together within these limits; by default one by one on the CPU, and together on any other device. */
@@ -60,7 +65,7 @@ export function pooledObjective(
       const made = await population('gradients', shared, perturbations);
       if (made) return mean(made.plus.map((member) => ({ ...sumOf(member), gradient: member.gradient as Float32Array })));
       const points = await Promise.all(
-        perturbations.map(async (perturbation): Promise<LossAndGradient> => {
+        perturbations.map(onHost).map(async (perturbation): Promise<LossAndGradient> => {
           const parts = await Promise.all(feeds.map((feed) => pool.run({ plan, feeds: feed, theta: shared, layout, perturbation })));
           const gradient = parts[0]?.gradient as Float32Array;
           for (const { gradient: more } of parts.slice(1))
@@ -75,7 +80,11 @@ export function pooledObjective(
       const shared = inSharedMemory(theta);
       const made = await population('pairs', shared, perturbations);
       if (made) return pairValues(objective, made.plus.map(sumOf), made.minus.map(sumOf));
-      const results = await Promise.all(perturbations.map((perturbation) => pool.pair({ plan: objective.value, feeds, theta: shared, layout, perturbation })));
+      const results = await Promise.all(
+        perturbations
+          .map(onHost)
+          .map((perturbation) => pool.pair({ plan: objective.value, feeds, theta: shared, layout, perturbation: perturbation as TaskPerturbation })),
+      );
       const plus = results.map((result) => batchValues(objective, result.plus, count));
       const minus = results.map((result) => batchValues(objective, result.minus, count));
       return pairValues(objective, plus, minus);

@@ -17,6 +17,7 @@ import { withSmallerChunk } from '../runtime/smaller-chunk.js';
 import type { NormalsTask, Outputs, ParameterSlice, PopulationResult, TaskFeeds } from '../runtime/task.js';
 import { MOST_KEYS, type NormalPrograms, normalPrograms } from '../runtime/weighted-normals.js';
 import type { Perturbation } from './estimator.js';
+import { feedOf, formOf, type Sigma, type SigmaForm, sigmaTensor } from './sigma.js';
 
 /** What a call gives: values at θ ± σ∘z of each key, all plus before all minus, or gradients at θ + σ∘z. */
 export type PopulationKind = 'pairs' | 'gradients';
@@ -27,7 +28,7 @@ const membersOf = (kind: PopulationKind, keys: number): number => (kind === 'pai
 /** Perturbations of a step: of one σ, each with a key of its own. */
 export interface Perturbations {
   readonly keys: readonly Key[];
-  readonly sigma: number | Float32Array;
+  readonly sigma: Sigma;
 }
 
 /** What calls may take of a device's memory. */
@@ -49,11 +50,11 @@ export interface Calls {
 export const parameterCount = ({ network }: Objective): number =>
   Object.values(parameterInputs(network)).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 
-/** Every parameter of every member, [members, …shape], made from θ [size], σ [] or [size], and z [keys, size]. */
-function perturbedParameters(objective: Objective, kind: PopulationKind, keys: number, sigmas: 1 | 'each'): Lifting {
+/** Every parameter of every member, [members, …shape], made from θ [size], σ and z [keys, size]. */
+function perturbedParameters(objective: Objective, kind: PopulationKind, keys: number, form: SigmaForm): Lifting {
   const size = parameterCount(objective);
   const theta = input('θ', [size]);
-  const sigma = input('σ', sigmas === 1 ? [] : [size]);
+  const sigma = sigmaTensor(form, size);
   const z = input('z', [keys, size]);
   const all = kind === 'pairs' ? antithetic(theta, z, sigma) : add(theta, mul(z, sigma));
   const members = membersOf(kind, keys);
@@ -73,14 +74,14 @@ export const callSize = (count: number, largest: number): number => Math.ceil(co
 const CALL_SHARE = 0.6;
 const NORMALS_SHARE = 0.25;
 
-function newCalls(objective: Objective, kind: PopulationKind, count: number, sigmas: 1 | 'each', limits: CallLimits): Calls | undefined {
+function newCalls(objective: Objective, kind: PopulationKind, count: number, form: SigmaForm, limits: CallLimits): Calls | undefined {
   const alone = kind === 'pairs' ? objective.value : objective.gradient;
   if (objective.population === undefined || objective.dtype !== 'float32' || alone === undefined) return undefined;
   const { memory, array, keys: most = MOST_KEYS } = limits;
   const fitting = Math.floor((CALL_SHARE * memory) / membersOf(kind, 1) / planFootprint(alone).peak);
   let keys = callSize(count, Math.max(1, Math.min(most, fitting, MOST_KEYS)));
   for (;;) {
-    const { value, gradient } = objective.population(perturbedParameters(objective, kind, keys, sigmas));
+    const { value, gradient } = objective.population(perturbedParameters(objective, kind, keys, form));
     const plan = (kind === 'pairs' ? value : gradient)?.() as Plan;
     const { peak, largest } = planFootprint(plan);
     if (keys === 1 || (peak <= CALL_SHARE * memory && largest <= array))
@@ -97,11 +98,11 @@ const known = new WeakMap<Objective, Map<string, Calls | undefined>>();
  */
 export function callsFor(objective: Objective, kind: PopulationKind, { keys, sigma }: Perturbations, limits: CallLimits): Calls | undefined {
   const count = keys.length;
-  const sigmas = typeof sigma === 'number' ? 1 : 'each';
+  const form = formOf(sigma);
   const own = known.get(objective) ?? new Map<string, Calls | undefined>();
   known.set(objective, own);
-  const name = [kind, count, sigmas, limits.memory, limits.array, limits.keys].join();
-  if (!own.has(name)) own.set(name, newCalls(objective, kind, count, sigmas, limits));
+  const name = [kind, count, JSON.stringify(form), limits.memory, limits.array, limits.keys].join();
+  if (!own.has(name)) own.set(name, newCalls(objective, kind, count, form, limits));
   return own.get(name);
 }
 
@@ -177,13 +178,10 @@ export async function evaluateTogether(
   { keys, sigma }: Perturbations,
   feeds: readonly TaskFeeds[],
 ): Promise<{ readonly plus: MemberResult[]; readonly minus: MemberResult[] }> {
-  const parameters = { θ: theta, σ: spread(sigma) };
+  const parameters = { θ: theta, σ: feedOf(sigma) };
   const results = await pool.population({ plan, feeds, parameters, programs, calls: cut(keys, programs.keys) });
   return membersOfCalls(results, layout, keys.length, programs.keys);
 }
-
-/** σ as programs read it. */
-export const spread = (sigma: number | Float32Array): Float32Array => (typeof sigma === 'number' ? Float32Array.of(sigma) : sigma);
 
 /** The members of so many keys, `size` of them a call: those of θ + σ∘z and, where there are pairs, those of θ − σ∘z. */
 export function membersOfCalls(results: readonly PopulationResult[], layout: readonly ParameterSlice[], keys: number, size: number) {

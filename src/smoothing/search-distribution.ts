@@ -1,6 +1,7 @@
 /** The spread σ of the search distribution N(θ, diag σ²): one number, one per layer or one per coordinate; fixed or learned. */
 
 import type { CoordinateRange } from '../runtime/weighted-normals.js';
+import type { Sigma } from './sigma.js';
 
 export type SigmaMode = 'global' | 'layer' | 'coordinate';
 
@@ -24,13 +25,11 @@ export function initialDistribution(mode: SigmaMode, sigma: number, parameters: 
   return { sigma: new Float64Array(layers.length).fill(sigma), groups: layers.map(({ offset, size }) => ({ offset, size })) };
 }
 
-/** factor·σ as perturbations take it: one number if all coordinates share it, else one float32 per coordinate. */
-export function effectiveSigma({ sigma, groups }: SearchDistribution, factor: number): number | Float32Array {
-  if (groups === undefined) return new Float32Array(sigma.map((s) => factor * s));
-  if (groups.length === 1) return factor * (sigma[0] as number);
-  const spread = new Float32Array(groups.reduce((sum, { size }) => sum + size, 0));
-  for (const [g, { offset, size }] of groups.entries()) spread.fill(factor * (sigma[g] as number), offset, offset + size);
-  return spread;
+/** factor·σ as perturbations take it. */
+export function effectiveSigma({ sigma, groups }: SearchDistribution, factor: number): Sigma {
+  const values = new Float32Array(sigma.map((s) => factor * s));
+  if (groups === undefined) return values;
+  return groups.length === 1 ? factor * (sigma[0] as number) : { values, groups };
 }
 
 export interface SigmaStep {

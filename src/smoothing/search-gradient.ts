@@ -6,6 +6,7 @@ import type { Key } from '../runtime/random.js';
 import type { CoordinateRange } from '../runtime/weighted-normals.js';
 import type { BatchObjective, Vector } from './estimator.js';
 import { centeredRanks } from './rank-shaping.js';
+import type { Sigma } from './sigma.js';
 
 export type Shaping = 'none' | 'centered-rank';
 
@@ -34,7 +35,7 @@ export interface SearchGradient<V extends Vector = Float32Array> {
 export async function searchGradient<V extends Vector>(
   objective: BatchObjective<V>,
   theta: V,
-  sigma: number | Float32Array,
+  sigma: Sigma,
   keys: readonly Key[],
   { shaping = 'none', sigmas }: { readonly shaping?: Shaping; readonly sigmas?: SigmaGroups } = {},
 ): Promise<SearchGradient<V>> {

@@ -1,7 +1,8 @@
 /** What estimators need of many perturbed points, on the host and in float64: the mean of gradients, and weighted sums of scores. */
 import type { CoordinateRange } from '../runtime/weighted-normals.js';
 import type { BatchValues } from './batch-feeds.js';
-import type { LossAndGradient, Perturbation, SigmaWeights, WeightedScores } from './estimator.js';
+import type { LossAndGradient, SigmaWeights, WeightedScores } from './estimator.js';
+import { perCoordinate, type Sigma } from './sigma.js';
 
 /** 1/n Σ_i of losses and metrics, in the order given. */
 export function meanValues(points: readonly BatchValues[]): BatchValues {
@@ -28,10 +29,11 @@ export function mean(points: readonly LossAndGradient[]): LossAndGradient {
 /** Σ first·z/σ and Σ second·(z² − 1), averaged over groups, from the sums Σ first·z and Σ second·(z² − 1) of each coordinate. */
 export function scores(
   { first, second }: { readonly first: Float64Array; readonly second?: Float64Array },
-  sigma: Perturbation['sigma'],
+  sigma: Sigma,
   groups?: SigmaWeights['groups'],
 ): WeightedScores {
-  const over = (s: number, j: number) => s / (typeof sigma === 'number' ? sigma : (sigma[j] as number));
+  const spread = perCoordinate(sigma);
+  const over = (s: number, j: number) => s / (typeof spread === 'number' ? spread : (spread[j] as number));
   const mean = ({ offset, size }: CoordinateRange) => second?.subarray(offset, offset + size).reduce((sum, s) => sum + s / size, 0) ?? 0;
   return { theta: new Float32Array(first.map(over)), sigma: second && (groups ? Float64Array.from(groups, mean) : second) };
 }

@@ -4,7 +4,9 @@ import { parameterInputs } from '../network/network.js';
 import type { Objective } from '../objective/objective.js';
 import { createPlan, gradientName, type Plan } from '../runtime/plan.js';
 import type { ParameterSlice } from '../runtime/task.js';
-import { type NormalPrograms, type ScoreOptions, type ScorePrograms, scorePrograms } from '../runtime/weighted-normals.js';
+import { type NormalPrograms, type ScorePrograms, scorePrograms } from '../runtime/weighted-normals.js';
+import type { SigmaGroups } from './search-gradient.js';
+import { type SigmaForm, sigmaTensor } from './sigma.js';
 
 /** What `make` makes of an object and a name, the first time that it is asked for. */
 function remembered<Owner extends object, Made>(): (owner: Owner, name: string, make: () => Made) => Made {
@@ -47,8 +49,10 @@ export function collectPrograms(objective: Objective, layout: readonly Parameter
 const scorings = remembered<NormalPrograms, ScorePrograms>();
 
 /** Programs of the scores at the points whose normals these programs make. */
-export const scoringPrograms = (programs: NormalPrograms, options: ScoreOptions): ScorePrograms =>
-  scorings(programs, JSON.stringify(options), () => scorePrograms(programs.keys, programs.size, options));
+export const scoringPrograms = (programs: NormalPrograms, options: { readonly form: SigmaForm; readonly second?: SigmaGroups }): ScorePrograms =>
+  scorings(programs, JSON.stringify(options), () =>
+    scorePrograms(programs.keys, programs.size, { sigma: sigmaTensor(options.form, programs.size), second: options.second }),
+  );
 
 const additions = new Map<string, Plan>();
 

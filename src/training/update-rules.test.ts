@@ -1,18 +1,25 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { evaluate, input, type Tensor } from '../graph/index.js';
 import { adam } from './adam.js';
 import { clipup } from './clipup.js';
 import { clipGlobalNorm, globalNorm } from './gradient-clip.js';
 import { sgd } from './sgd.js';
-import type { UpdateRule } from './update-rule.js';
+import type { UpdateGraph, UpdateRule } from './update-rule.js';
 
 const entry = (values: ArrayLike<number>, j: number): number => values[j] as number;
 const vector = (size: number) => fc.float32Array({ minLength: size, maxLength: size, noNaN: true, noDefaultInfinity: true, min: -1e3, max: 1e3 });
 
+/** The same to the last places of a float32, relative to the largest. */
+const closeTo = (values: Float32Array): number[] => {
+  const size = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return Array.from(values, (value) => expect.closeTo(value, 6.5 - Math.log10(1 + size)) as unknown as number);
+};
+
 /** θ after following the gradients one after the other. */
 function follow<State>(rule: UpdateRule<State>, start: Float32Array, gradients: readonly Float32Array[], learningRate: number): Float32Array {
   let state = rule.init(start.length);
-  let theta = start;
+  let theta: Float32Array = start;
   for (const gradient of gradients) ({ state, theta } = rule.update(state, theta, gradient, learningRate));
   return theta;
 }
@@ -48,6 +55,49 @@ describe('every update rule', () => {
       ({ state, theta } = rule.update(state, theta, gradient, 0.05 * 0.995 ** step) as { state: unknown; theta: Float32Array<ArrayBuffer> });
     }
     expect(globalNorm(theta)).toBeLessThan(0.02);
+  });
+
+  it.each(rules)('%s takes the same steps as a graph, on which devices take them', (_, rule) => {
+    const size = 5;
+    const graph = rule.graph as UpdateGraph;
+    // Below TINY a gradient counts as none.
+    const gradientOf = vector(size).map((values) => values.map((value) => (Math.abs(value) < 1e-20 ? 0 : value)) as Float32Array);
+    fc.assert(
+      fc.property(
+        vector(size),
+        fc.array(gradientOf, { minLength: 1, maxLength: 6 }),
+        fc.double({ min: 1e-4, max: 1, noNaN: true }),
+        (start, gradients, rate) => {
+          let state = rule.init(size) as Record<string, number | Float32Array>;
+          let theta: Float32Array = start;
+          for (const gradient of gradients) {
+            const arrays = Object.entries(state).filter((entry): entry is [string, Float32Array] => typeof entry[1] === 'object');
+            const numbers = Object.fromEntries(Object.entries(state).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
+            const given = graph.numbers(numbers, rate);
+            const named = (names: readonly string[], shape: readonly number[]) =>
+              Object.fromEntries(names.map((name) => [name, input(name, shape, 'float64')]));
+            const arrayNames = arrays.map(([name]) => name);
+            const [x, g] = [input('θ', [size], 'float64'), input('gradient', [size], 'float64')];
+            const made = graph.step(x, g, named(arrayNames, [size]), named(Object.keys(given.inputs), []));
+            const scalars = Object.fromEntries(Object.entries(given.inputs).map(([name, value]) => [name, Float64Array.of(value)]));
+            const outputs = evaluate([made.theta, ...arrayNames.map((name) => made.arrays[name] as Tensor)], {
+              θ: theta,
+              gradient,
+              ...Object.fromEntries(arrays),
+              ...scalars,
+            });
+            const next = rule.update(state, theta, gradient, rate) as { state: typeof state; theta: Float32Array };
+            // Arithmetic is double in both; what is kept of it is float32.
+            expect(Array.from(outputs[0] as Float64Array)).toEqual(closeTo(next.theta));
+            arrayNames.forEach((name, i) => {
+              expect(Array.from(outputs[i + 1] as Float64Array), name).toEqual(closeTo(next.state[name] as Float32Array));
+            });
+            expect({ ...next.state, ...Object.fromEntries(arrays) }).toEqual({ ...given.state, ...Object.fromEntries(arrays) });
+            ({ state, theta } = next);
+          }
+        },
+      ),
+    );
   });
 
   it.each(rules)('%s refuses a gradient of another size', (_, rule) => {
