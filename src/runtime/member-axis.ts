@@ -10,6 +10,7 @@ import { type Tensor, topologicalOrder } from '../graph/tensor.js';
 export interface MemberAxis {
   /** Says of named arrays that they have the axis. */
   mark(names: Iterable<string>): void;
+  isMarked(name: string): boolean;
   /** A program of the plan. Its outputs have the axis where they depend on something that has it, or all of them, or those that `every` names. */
   encode(outputs: Readonly<Record<string, Tensor>>, every?: 'all' | ((name: string) => boolean)): EncodedProgram;
 }
@@ -21,6 +22,7 @@ export function memberAxis(lifting: Lifting | undefined, always: (name: string) 
     mark(names) {
       for (const name of names) marked.add(name);
     },
+    isMarked: (name) => marked.has(name),
     encode(outputs, every = always) {
       if (lifting === undefined) return encodeProgram(outputs);
       const { members } = lifting;

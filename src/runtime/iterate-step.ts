@@ -1,0 +1,66 @@
+/** Runs an iterated stage: on the host what its program makes is copied and fed to it again, on a device it is written by turns to two arrays. */
+import { type HostData, hostArray, sizeOf } from '../graph/tensor.js';
+import type { DeviceArray } from './device-array.js';
+import { firstName, type IterateStep, nextName } from './plan.js';
+import { ofMembers } from './rows.js';
+import type { Floats, Run } from './run.js';
+
+/** The arrays that the loop begins with, by their names in the state. */
+function begin({ arrays }: Run, { state }: IterateStep): void {
+  for (const [name, from] of Object.entries(state)) {
+    const first = arrays.get(from);
+    if (first === undefined) throw new Error(`plan: nothing provides the array ${from}`);
+    arrays.set(name, first);
+  }
+}
+
+/** The scalars of repetition k. */
+function scalarsOf({ plan }: Run, { program, schedule = {} }: IterateStep, k: number): Record<string, HostData> {
+  const scalars: Record<string, HostData> = {};
+  for (const { name, dtype } of plan.programs[program]?.inputs ?? []) {
+    const values = schedule[name];
+    if (values === undefined) continue;
+    scalars[name] = hostArray(dtype, 1);
+    scalars[name][0] = values[k] as number;
+  }
+  return scalars;
+}
+
+export async function iterate(run: Run, step: IterateStep): Promise<void> {
+  const { plan, arrays, call } = run;
+  const { program, count, state, until, deadline = '' } = step;
+  begin(run, step);
+  for (const { name, shape } of plan.programs[program]?.inputs ?? [])
+    if (state[name] !== undefined) arrays.set(name, ofMembers(arrays.get(name) as HostData, sizeOf(shape)));
+  for (let k = 0; k < count; k++) {
+    const made = await call(program, scalarsOf(run, step, k));
+    // What the program made is overwritten while it reads it the next time: it must read a copy, the first of which is used again.
+    for (const name of Object.keys(state)) {
+      const value = made[nextName(name)] as HostData;
+      if (k === 0) arrays.set(name, value.slice());
+      else (arrays.get(name) as HostData).set(value);
+    }
+    if (until !== undefined && (arrays.get(until) as Floats).every((value) => value > 0)) break;
+    if (Date.now() > ((arrays.get(deadline) as Floats | undefined)?.[0] ?? Number.POSITIVE_INFINITY)) break;
+  }
+}
+
+/** The same where the host has no part in it. */
+export async function iterateThere(run: Run, step: IterateStep): Promise<void> {
+  const { arrays, call, places } = run;
+  const { program, count, state } = step;
+  begin(run, step);
+  if (step.begin !== undefined) {
+    const lifted = await places(step.begin, (output) => output);
+    await call(step.begin, {}, lifted);
+    for (const name of Object.keys(state)) {
+      const first = lifted[firstName(name)];
+      if (first !== undefined) arrays.set(name, first);
+    }
+  }
+  for (let k = 0; k < count; k++) {
+    const into = await places(program, (output) => `${output} ${k % 2}`);
+    await call(program, scalarsOf(run, step, k), into);
+    for (const name of Object.keys(state)) arrays.set(name, into[nextName(name)] as DeviceArray);
+  }
+}
