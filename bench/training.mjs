@@ -8,7 +8,9 @@
 import { datasetNamed } from '../dist/data/datasets.js';
 import { networkOf, trainingObjective } from '../dist/experiment/prepare-training.js';
 import { resolveSettings } from '../dist/experiment/resolve-settings.js';
-import { flatten, initialize, keyOf, parameterLayout, pooledObjective, uniforms } from '../dist/index.js';
+import { adam, flatten, initialize, keyOf, parameterLayout, pooledObjective, uniforms } from '../dist/index.js';
+import { devicePlacement } from '../dist/training/device-placement.js';
+import { hostPlacement } from '../dist/training/host-placement.js';
 
 /** The two networks at their recipes' batch. */
 export const RECIPES = {
@@ -25,14 +27,28 @@ export function trainingOf(given) {
   const objective = trainingObjective(settings, network);
   const theta = flatten(initialize(network, settings.initialization, keyOf(0)), layout);
   const features = dataset.shape.reduce((a, b) => a * b);
-  const on = (pool, count) => {
+  const batchOf = (count) => {
     const images = new Float32Array(count * features);
     uniforms(keyOf(3), images);
-    const labels = Int32Array.from({ length: count }, (_, i) => i % dataset.classes);
-    const scalars = { epsilon: settings.epsilon, kappa: settings.kappa, regularization: settings.warmupRegularizer / 2 };
-    return pooledObjective(pool, objective, layout, { images, labels }, scalars, keyOf(5));
+    return { images, labels: Int32Array.from({ length: count }, (_, i) => i % dataset.classes) };
   };
-  return { settings, objective, theta, on };
+  const scalars = { epsilon: settings.epsilon, kappa: settings.kappa, regularization: settings.warmupRegularizer / 2 };
+  const on = (pool, count) => pooledObjective(pool, objective, layout, batchOf(count), scalars, keyOf(5));
+  /** One training step after the other on the same batch, θ where the library keeps it. */
+  const stepper = async (pool, count, estimator) => {
+    const [rule, batch] = [adam(), batchOf(count)];
+    const options = { pool, objective, layout, rule, gradientClip: settings.gradientClip };
+    const placement = devicePlacement(options) ?? hostPlacement(options);
+    let position = await placement.begin({ theta, rule: rule.init(theta.length) });
+    let [state, step] = [estimator.init(theta.length, layout), 0];
+    return async () => {
+      const context = { key: keyOf(4), step: step++, epoch: 0, epochs: 1 };
+      const estimate = await estimator.estimate(state, position.theta, placement.objective(batch, scalars, keyOf(5)), context);
+      ({ position } = await placement.descend(position, estimate.gradient, settings.learningRate));
+      state = estimate.state;
+    };
+  };
+  return { settings, objective, theta, on, stepper };
 }
 
 /** Seconds that a part of a batch may take for the whole batch to be run. */

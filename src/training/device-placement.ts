@@ -6,8 +6,7 @@ import { div, input, maximum, minimum, mul, type Tensor } from '../graph/index.j
 import { createPlan, type Plan } from '../runtime/plan.js';
 import { isKeptVector, type KeptVector } from '../runtime/task.js';
 import { deviceObjective, staysOnDevice } from '../smoothing/device-objective.js';
-import type { TrainingOptions } from './loop.js';
-import type { Placement } from './placement.js';
+import type { Placement, PlacementOptions } from './placement.js';
 import type { UpdateGraph } from './update-rule.js';
 import { TINY, vectorNorm } from './vector-norm.js';
 
@@ -38,7 +37,7 @@ function stepPlan(graph: UpdateGraph, size: number, gradientClip: number, arrays
 }
 
 /** The placement on a pool's device; undefined where it keeps nothing, or where the objective or the rule need the host. */
-export function devicePlacement({ pool, objective, layout, rule, gradientClip }: TrainingOptions): Placement<KeptVector> | undefined {
+export function devicePlacement({ pool, objective, layout, rule, gradientClip }: PlacementOptions): Placement<KeptVector> | undefined {
   const { vectors } = pool;
   const { graph } = rule;
   if (vectors === undefined || graph === undefined || !staysOnDevice(objective)) return undefined;

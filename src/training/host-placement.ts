@@ -1,10 +1,9 @@
 /** θ and the state of the update rule on the host: plain arrays, steps in double precision. */
 import { pooledObjective } from '../smoothing/pooled-objective.js';
 import { clipGlobalNorm, globalNorm } from './gradient-clip.js';
-import type { TrainingOptions } from './loop.js';
-import type { Placement } from './placement.js';
+import type { Placement, PlacementOptions } from './placement.js';
 
-export function hostPlacement({ pool, objective, layout, rule, gradientClip }: TrainingOptions): Placement<Float32Array> {
+export function hostPlacement({ pool, objective, layout, rule, gradientClip }: PlacementOptions): Placement<Float32Array> {
   return {
     onHost: true,
     objective: (batch, scalars, attackKey) => pooledObjective(pool, objective, layout, batch, scalars, attackKey),

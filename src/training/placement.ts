@@ -6,12 +6,16 @@ import type { ObjectiveScalars } from '../objective/objective.js';
 import type { Key } from '../runtime/random.js';
 import type { PooledBatch } from '../smoothing/batch-feeds.js';
 import type { BatchObjective, Vector } from '../smoothing/estimator.js';
+import type { TrainingOptions } from './loop.js';
 
 /** θ and the state of the rule, its arrays wherever they are. */
 export interface Position<V extends Vector> {
   readonly theta: V;
   readonly rule: unknown;
 }
+
+/** What of a training a placement needs. */
+export type PlacementOptions = Pick<TrainingOptions, 'pool' | 'objective' | 'layout' | 'rule' | 'gradientClip'>;
 
 /** A position on the host: plain data. */
 export type HostPosition = Position<Float32Array>;
