@@ -1,6 +1,7 @@
 /** Runs plans in the calling thread: keeps the programs of each plan open, moves arrays between stages, collects gradients. */
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../graph/tensor.js';
 import { DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from './device-array.js';
+import { runRowsThere } from './device-rows-step.js';
 import { gradientSums } from './gradient-sums.js';
 import { runHost } from './host-stage.js';
 import { iterate, iterateThere } from './iterate-step.js';
@@ -50,6 +51,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
   const sessions = new Map<Plan['id'], Map<number, Session>>();
   // Arrays that only programs read, where the device can keep them, and residuals: they are large, and every run of a plan needs the same.
   const keptArrays = new Map<Plan['id'], Map<string, HostData | DeviceArray>>();
+  const memories = new Map<Plan['id'], Map<string, unknown>>();
   const keeps = keepsArrays(options.device ?? 'cpu');
   let device: DeviceArrays | undefined;
 
@@ -81,7 +83,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
   async function call(
     plan: Plan,
     program: number,
-    known: Pick<Run, 'arrays'> & Partial<Pick<Run, 'mirrors' | 'sums'>>,
+    known: Pick<Run, 'arrays'> & Partial<Pick<Run, 'sums' | 'own'>>,
     extra: ProgramArrays = {},
     into: ProgramArrays = {},
   ): Promise<Record<string, HostData>> {
@@ -94,7 +96,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
       session = await openSession(encoded, options);
       opened.set(program, session);
     }
-    const { arrays, mirrors, sums } = known;
+    const { arrays, sums } = known;
     const feeds: Record<string, HostData | DeviceArray> = {};
     const places: Record<string, HostData | DeviceArray> = { ...into };
     for (const { name, shape, dtype } of encoded.inputs) {
@@ -105,10 +107,16 @@ export function createExecutor(options: SessionOptions = {}): Executor {
         places[gradient] = sum.into;
         continue;
       }
-      // A cotangent that nothing contributed to is zero.
-      feeds[name] = extra[name] ?? mirrors?.get(name) ?? arrays.get(name) ?? zeroIfCotangent(name, dtype, sizeOf(shape));
+      feeds[name] = extra[name] ?? arrays.get(name) ?? (await zeroIfCotangent(known, name, dtype, sizeOf(shape)));
     }
     return session.run(feeds, places);
+  }
+
+  function remembered<Made>({ id }: Plan, name: string, make: (id: string) => Made): Made {
+    const own = memories.get(id) ?? new Map<string, unknown>();
+    memories.set(id, own);
+    if (!own.has(name)) own.set(name, make(`${id} ${name}`));
+    return own.get(name) as Made;
   }
 
   async function release({ id }: Pick<Plan, 'id'>): Promise<void> {
@@ -119,43 +127,43 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     await Promise.all(open.map((session) => session.close()));
   }
 
-  /** Runs the steps of a plan; the gradients that `keeping` names stay on the device. */
-  async function execute(plan: Plan, feeds: ProgramArrays, keeping: ReadonlySet<string>): Promise<KeptResult> {
+  /** Runs the steps of a plan; gradients stay on a device that keeps them if they are to, or if programs add to them that it has to itself. */
+  async function execute(plan: Plan, feeds: ProgramArrays, keepGradients: boolean): Promise<KeptResult> {
     const arrays: Run['arrays'] = new Map(Object.entries(feeds));
+    const { made: staying, loops, stays } = programArrays(plan);
+    const there = keeps && stays;
     const own: Run['own'] = (name, dtype, size) => ownArray(plan, name, dtype, size);
     const place = async (name: string, size: number) => (await own(name, 'float32', size)) as DeviceArray;
-    const sums = gradientSums(arrays, keeping.size === 0 ? undefined : { names: keeping, device: arraysOfDevice(), place });
+    const keeping = there && (keepGradients || plan.steps.some(({ kind }) => kind === 'rows-gradient'));
+    const sums = gradientSums(arrays, keeping ? { device: arraysOfDevice(), place } : undefined);
     const run: Run = {
       plan,
       arrays,
-      mirrors: new Map(),
       sums,
       selections: new Map(),
-      device: keeps ? arraysOfDevice() : undefined,
+      chosen: new Map(),
       call: (program, extra, into) => call(plan, program, run, extra, into),
+      compute: (other, given, into) => call(other, 0, { arrays: new Map(Object.entries(given)) }, {}, into),
+      remember: (name, make) => remembered(plan, name, make),
       own,
       places: (program, nameOf) => placesOf(plan, program, nameOf),
     };
-    const { made: staying, worked, loops } = programArrays(plan);
     for (const step of plan.steps) {
-      if (step.kind === 'iterate') await (keeps && loops.has(step) ? iterateThere(run, step) : iterate(run, step));
+      if (step.kind === 'iterate') await (there && loops.has(step) ? iterateThere(run, step) : iterate(run, step));
       else if (step.kind === 'host') for (const [name, value] of await runHost(step, await run.call(step.program))) arrays.set(name, value);
-      else if (step.kind !== 'run') await runRows(run, step);
+      else if (step.kind !== 'run') await (there ? runRowsThere(run, step) : runRows(run, step));
       else {
         const added = new Map(step.accumulate);
         const nameOf = (output: string) => {
-          if (keeping.has(added.get(output) ?? '')) return `${output} of ${step.program}`;
-          return staying.has(output) || worked.has(output) ? output : undefined;
+          if (added.has(output)) return keeping ? `${output} of ${step.program}` : undefined;
+          return there && staying.has(output) ? output : undefined;
         };
         const into = await run.places(step.program, nameOf);
         const made = await run.call(step.program, {}, into);
         for (const [output, value] of Object.entries({ ...made, ...into })) {
           const sum = added.get(output);
-          if (sum !== undefined) await sums.add(sum, value as Floats | DeviceArray);
-          else if (value instanceof DeviceArray && worked.has(output)) {
-            run.mirrors.set(output, value);
-            arrays.set(output, await arraysOfDevice().read(value));
-          } else arrays.set(output, value);
+          if (sum === undefined) arrays.set(output, value);
+          else await sums.add(sum, value as Floats | DeviceArray);
         }
       }
     }
@@ -166,8 +174,13 @@ export function createExecutor(options: SessionOptions = {}): Executor {
   }
 
   return {
-    run: (plan, feeds) => execute(plan, feeds, new Set()) as Promise<PlanResult>,
-    runKeeping: (plan, feeds) => execute(plan, feeds, keptGradients(plan, keeps)),
+    async run(plan, feeds) {
+      const { outputs, gradients } = await execute(plan, feeds, false);
+      const here: Floats[] = [];
+      for (const gradient of gradients) here.push(gradient instanceof DeviceArray ? ((await arraysOfDevice().read(gradient)) as Float32Array) : gradient);
+      return { outputs, gradients: here };
+    },
+    runKeeping: (plan, feeds) => execute(plan, feeds, true),
     async keep(plan, feeds) {
       const stays = keeps ? programArrays(plan).reads : () => false;
       const own: DeviceArray[] = [];
@@ -197,12 +210,8 @@ export function createExecutor(options: SessionOptions = {}): Executor {
   };
 }
 
-/** Gradients that a device can keep: those that are given back, in float32. Others are cotangents of bounds, which the host works on. */
-function keptGradients({ wrt }: Plan, keeps: boolean): ReadonlySet<string> {
-  return new Set(keeps ? wrt.filter(({ dtype }) => dtype === 'float32').map(({ name }) => gradientName(name)) : []);
-}
-
-function zeroIfCotangent(name: string, dtype: DType, size: number): HostData {
-  if (!name.startsWith(gradientName(''))) throw new Error(`plan: nothing provides the array ${name}`);
-  return hostArray(dtype as FloatType, size);
+/** A cotangent that nothing contributed to is zero: an array that nothing writes to. */
+async function zeroIfCotangent({ own }: Partial<Pick<Run, 'own'>>, name: string, dtype: DType, size: number): Promise<HostData | DeviceArray> {
+  if (own === undefined || !name.startsWith(gradientName(''))) throw new Error(`plan: nothing provides the array ${name}`);
+  return own(`zero ${size}`, dtype, size);
 }

@@ -14,14 +14,13 @@ export interface GradientSums {
   next(name: string, dtype: FloatType, size: number): Promise<{ readonly from: Floats | DeviceArray; readonly into: Floats | DeviceArray }>;
 }
 
-/** Where gradients stay on a device: which ones, and arrays of the plan's own by name, zero at first. */
+/** Where gradients stay on a device: arrays of the plan's own by name, zero at first. */
 export interface DeviceSums {
-  readonly names: ReadonlySet<string>;
   readonly device: DeviceArrays;
   place(name: string, size: number): Promise<DeviceArray>;
 }
 
-/** Sums in `arrays`, by name; those that `kept` names on the device. */
+/** Sums in `arrays`, by name; with `kept` all of them on the device. */
 export function gradientSums(arrays: Map<string, HostData | DeviceArray>, kept?: DeviceSums): GradientSums {
   // Gradients that already hold something: what `arrays` has of others may be of an earlier run.
   const begun = new Set<string>();
@@ -47,7 +46,7 @@ export function gradientSums(arrays: Map<string, HostData | DeviceArray>, kept?:
     async next(name, dtype, size) {
       const isNew = !begun.has(name);
       begun.add(name);
-      if (!kept?.names.has(name)) {
+      if (kept === undefined) {
         if (isNew) arrays.set(name, hostArray(dtype, size));
         const sum = arrays.get(name) as Floats;
         return { from: sum, into: sum };

@@ -1,68 +1,62 @@
 import type { Footprint } from '../graph/footprint.js';
 import { sizeOf } from '../graph/tensor.js';
 import type { Plan, Step } from './plan.js';
+import { choosesThere } from './row-programs.js';
 
 export interface ProgramArraysOf {
+  /** Whether a device may have arrays of the plan to itself. */
+  readonly stays: boolean;
   /** Outputs of its programs that only programs read. */
   readonly made: ReadonlySet<string>;
-  /** Outputs that the host works on and programs read, too. */
-  readonly worked: ReadonlySet<string>;
   /** Iterated stages of which the host sees nothing on the way. */
   readonly loops: ReadonlySet<Step>;
   /** Whether an array that it is fed is read by programs alone. */
   reads(name: string): boolean;
 }
 
-const NOTHING: ProgramArraysOf = { made: new Set(), worked: new Set(), loops: new Set(), reads: () => false };
-
 /**
- * Arrays of a plan, float32 or int32, that a device may keep from one program to the next. The host wants results, bounds by which rows are
- * chosen, gradients, and what is iterated until it has seen enough. Plans with float64 run on the host.
+ * Arrays of a plan, float32 or int32, that a device may keep from one program to the next. The host wants results, and what is iterated until
+ * it has seen enough. Plans with float64, or with more rows than programs can choose from, run through the host.
  */
 export function programArrays({ programs, steps, results }: Plan): ProgramArraysOf {
-  if (programs.some(({ inputs, outputs }) => [...inputs, ...outputs].some(({ dtype }) => dtype === 'float64'))) return NOTHING;
+  const hasDouble = programs.some(({ inputs, outputs }) => [...inputs, ...outputs].some(({ dtype }) => dtype === 'float64'));
+  const hasTooMany = steps.some((step) => (step.kind === 'rows' || step.kind === 'rows-gradient') && !choosesThere(step.rows));
+  if (hasDouble || hasTooMany) return { stays: false, made: new Set(), loops: new Set(), reads: () => false };
   const ofHost = new Set(results);
-  const worked = new Set<string>();
   const made = new Set<string>();
   for (const step of steps) {
-    if (step.kind === 'run') {
-      for (const { name, dtype } of programs[step.program]?.outputs ?? []) if (dtype !== 'bool') made.add(name);
-      for (const [output] of step.accumulate) ofHost.add(output);
-    } else if (step.kind === 'rows' || step.kind === 'rows-gradient')
-      for (const { lower, upper } of [step.rows.cheap, step.rows.refined]) for (const name of [lower, upper]) worked.add(name);
+    if (step.kind !== 'run') continue;
+    for (const { name, dtype } of programs[step.program]?.outputs ?? []) if (dtype !== 'bool') made.add(name);
+    for (const [output] of step.accumulate) ofHost.add(output);
   }
   const loops = new Set<Step>();
   for (const step of steps) {
     if (step.kind !== 'iterate') continue;
-    const names = Object.entries(step.state).flat();
-    const isSeen = step.until !== undefined || step.deadline !== undefined || Object.keys(step.state).some((name) => ofHost.has(name) || worked.has(name));
+    const isSeen = step.until !== undefined || step.deadline !== undefined || Object.keys(step.state).some((name) => ofHost.has(name));
     if (!isSeen) loops.add(step);
-    else for (const name of [...names, step.deadline ?? '']) ofHost.add(name);
+    else for (const name of [...Object.entries(step.state).flat(), step.deadline ?? '']) ofHost.add(name);
   }
-  const isOfHost = (name: string) => ofHost.has(name) || worked.has(name);
-  return {
-    made: new Set([...made].filter((name) => !isOfHost(name))),
-    worked: new Set([...made].filter((name) => worked.has(name) && !ofHost.has(name))),
-    loops,
-    reads: (name) => !isOfHost(name),
-  };
+  return { stays: true, made: new Set([...made].filter((name) => !ofHost.has(name))), loops, reads: (name) => !ofHost.has(name) };
 }
 
 /** Arrays beside what programs make that each gradient takes on a device where several programs add to it: zeros, and two sums in turn. */
 const SUMS = 3;
 
+/** Arrays of the size of its bounds that a rows stage takes there: which rows there are, bounds by turns, indices, and what choosing them takes. */
+const ROWS = 16;
+
 /** What a plan takes of a device's memory: the program that takes the most, beside what all of them hand on and the gradients that they add to. */
 export function planFootprint(plan: Plan): Footprint {
-  const { made, worked, loops } = programArrays(plan);
-  const handedOn = plan.programs.flatMap(({ outputs }) => outputs.filter(({ name }) => made.has(name) || worked.has(name)));
+  const { made, loops } = programArrays(plan);
+  const handedOn = plan.programs.flatMap(({ outputs }) => outputs.filter(({ name }) => made.has(name)));
   // A loop writes to two arrays by turns.
   const turns = [...loops]
     .flatMap((step) => (step.kind === 'iterate' ? (plan.programs[step.program]?.outputs ?? []) : []))
     .map(({ shape }) => 2 * sizeOf(shape));
   const adding = plan.steps.filter((step) => step.kind === 'rows-gradient' || (step.kind === 'run' && step.accumulate.length > 0)).length;
   const summed = adding > 1 ? plan.wrt.map(({ shape }) => SUMS * sizeOf(shape)) : [];
-  const mirrors = plan.steps.flatMap((step) => (step.kind === 'rows' ? [2 * (step.rows.members ?? 1) * sizeOf(step.rows.shape)] : []));
-  const kept = [...handedOn.map(({ shape }) => sizeOf(shape)), ...turns, ...mirrors, ...summed].reduce((sum, size) => sum + 4 * size, 0);
+  const chosen = plan.steps.flatMap((step) => (step.kind === 'rows' ? [ROWS * (step.rows.members ?? 1) * sizeOf(step.rows.shape)] : []));
+  const kept = [...handedOn.map(({ shape }) => sizeOf(shape)), ...turns, ...chosen, ...summed].reduce((sum, size) => sum + 4 * size, 0);
   const footprints = plan.programs.map(({ footprint }) => footprint);
   return { peak: kept + Math.max(...footprints.map(({ peak }) => peak)), largest: Math.max(...footprints.map(({ largest }) => largest)) };
 }

@@ -1,12 +1,12 @@
-/** Runs a rows stage: the bounds of the neurons that cheaper bounds leave unstable, or their derivative. */
+/** Runs a rows stage, or its derivative, on the host's side: the bounds of the neurons that cheaper bounds leave unstable. */
 import { type HostData, hostArray, sizeOf } from '../graph/tensor.js';
 import type { DeviceArray } from './device-array.js';
 import { gradientName, isResidual, type RowsStep } from './plan.js';
 import { chunks, ofMembers, rowIndices, selectRows } from './rows.js';
-import { type Floats, mirror, type Run } from './run.js';
+import type { Floats, Run } from './run.js';
 
 /** Arrays for the residuals of one run of a rows program, by name: what is written forwards is read backwards. */
-async function residualsOf({ plan, own }: Run, program: number, run: string, reverse: boolean): Promise<Record<string, HostData | DeviceArray>> {
+export async function residualsOf({ plan, own }: Run, program: number, run: string, reverse: boolean): Promise<Record<string, HostData | DeviceArray>> {
   const encoded = plan.programs[program];
   const residuals: Record<string, HostData | DeviceArray> = {};
   for (const { name, shape, dtype } of (reverse ? encoded?.inputs : encoded?.outputs) ?? [])
@@ -57,10 +57,7 @@ export async function runRows(run: Run, step: RowsStep): Promise<void> {
       upper[at] = newUpper[to[i] as number] as number;
     });
   }
-  if (!reverse) {
-    await mirror(run, refined.lower, lower);
-    await mirror(run, refined.upper, upper);
-  } else if (data.passThrough) {
+  if (reverse && data.passThrough) {
     // Neurons without a row kept the cheap bounds, so their cotangents go there.
     for (const [member, chosen] of selection.entries())
       for (const at of chosen) {

@@ -34,7 +34,7 @@ function binary(rule: Binary): Operator {
           out[i] = rule.evaluate((a as Float64Array)[j as number] as number, (b as Float64Array)[k as number] as number);
         },
       );
-      return out;
+      return node.dtype === 'int32' ? out.map(Math.trunc) : out;
     },
   };
 }
@@ -79,7 +79,7 @@ export function mul(a: Operand, b: Operand): Tensor {
   if (unchanged(x, y, 1)) return x;
   return unchanged(y, x, 1) ? y : apply(mulOperator, [x, y]);
 }
-/** a / b, element by element */
+/** a / b, element by element; of integers without the fraction */
 export function div(a: Operand, b: Operand): Tensor {
   const [x, y] = operands(divOperator, a, b);
   return unchanged(x, y, 1) ? x : apply(divOperator, [x, y]);
