@@ -36,6 +36,17 @@ describe.each(devices)('arrays kept on %s', (device) => {
     );
   });
 
+  it('are zeros where they are made there, and sums of two others', async () => {
+    const zeros = await Promise.all([arrays.allocate('float32', 300), arrays.allocate('int32', 1)]);
+    expect(await arrays.read(zeros[0])).toEqual(new Float32Array(300));
+    expect(await arrays.read(zeros[1])).toEqual(new Int32Array(1));
+    const [a, b, sum] = await Promise.all([arrays.upload(Float32Array.of(1, 2, -3)), arrays.upload(Float32Array.of(0.5, 4, 3)), arrays.allocate('float32', 3)]);
+    await arrays.add(a, b, sum);
+    expect(await arrays.read(sum)).toEqual(Float32Array.of(1.5, 6, 0));
+    await expect(arrays.add(a, b, a)).rejects.toThrow(/^device array: expected a sum of arrays of 3 numbers in a third one/);
+    for (const array of [...zeros, a, b, sum]) array.dispose();
+  });
+
   it('are the device’s own where the runtime allows it', async () => {
     const array = await arrays.upload(Float32Array.of(1, 2));
     expect(array.tensor([2, 1]).location).toBe(keepsArrays(device) ? 'gpu-buffer' : 'cpu');

@@ -61,6 +61,8 @@ export class DeviceArray {
 export interface DeviceArrays {
   /** A new array on the device with these numbers. @throws DeviceError if its memory does not suffice */
   upload(data: Kept): Promise<DeviceArray>;
+  /** A new array of zeros, made there. @throws DeviceError if its memory does not suffice */
+  allocate(dtype: KeptType, size: number): Promise<DeviceArray>;
   /** Other numbers, as many, for an array that is there. */
   write(array: DeviceArray, data: Kept): Promise<void>;
   /** A copy on the host. */
@@ -71,9 +73,10 @@ export interface DeviceArrays {
   close(): Promise<void>;
 }
 
-/** y = f(inputs) for vectors of any length, f being one operator. */
-function vectorModel(dtype: KeptType, opType: string, inputs: readonly string[]): Uint8Array {
-  const vector = (name: string) => ({ name, type: ELEMENT_TYPE[dtype], shape: ['n'] });
+const vector = (dtype: KeptType, name: string, shape: readonly (string | number)[] = ['n']) => ({ name, type: ELEMENT_TYPE[dtype], shape });
+
+/** y = f(inputs), f being one operator and y of any length. */
+function vectorModel(dtype: KeptType, opType: string, inputs: Parameters<typeof encodeOnnx>[0]['inputs']): Uint8Array {
   return encodeOnnx({
     irVersion: 8,
     opset: 18,
@@ -81,9 +84,9 @@ function vectorModel(dtype: KeptType, opType: string, inputs: readonly string[])
     description: '',
     metadata: {},
     name: opType,
-    inputs: inputs.map(vector),
-    outputs: [vector('y')],
-    nodes: [{ opType, inputs, outputs: ['y'], attributes: {} }],
+    inputs,
+    outputs: [vector(dtype, 'y')],
+    nodes: [{ opType, inputs: inputs.map(({ name }) => name), outputs: ['y'], attributes: {} }],
     initializers: [],
   });
 }
@@ -105,7 +108,8 @@ export function openDeviceArrays(device: Device, moved?: MovedBytes): DeviceArra
     sessions.set(name, session);
     return session;
   };
-  const copier = (dtype: KeptType, allocates = false) => opened(`copy ${dtype} ${allocates}`, () => vectorModel(dtype, 'Identity', ['x']), allocates);
+  const copier = (dtype: KeptType, allocates = false) =>
+    opened(`copy ${dtype} ${allocates}`, () => vectorModel(dtype, 'Identity', [vector(dtype, 'x')]), allocates);
   const hostTensor = (data: Kept) => new ort.Tensor(typeOf(data) as 'float32', data as Float32Array, [data.length]);
   const copy = async (dtype: KeptType, from: ort.Tensor, to: ort.Tensor): Promise<void> => {
     await onDevice(device, async () => (await copier(dtype)).run({ x: from }, { y: to }));
@@ -120,6 +124,13 @@ export function openDeviceArrays(device: Device, moved?: MovedBytes): DeviceArra
       count('up', data);
       const made = await onDevice(device, async () => (await copier(dtype, true)).run({ x: hostTensor(data) }));
       return new DeviceArray(device, dtype, data.length, made.y as ort.Tensor, living);
+    },
+    async allocate(dtype, size) {
+      if (!keepsArrays(device)) return new DeviceArray(device, dtype, size, hostArray(dtype, size), living);
+      const inputs = [vector(dtype, 'x', [1]), { name: 'shape', type: 'INT64', shape: [1] }];
+      const feeds = { x: hostTensor(hostArray(dtype, 1) as Kept), shape: new ort.Tensor('int64', BigInt64Array.of(BigInt(size)), [1]) };
+      const made = await onDevice(device, async () => (await opened(`zeros ${dtype}`, () => vectorModel(dtype, 'Expand', inputs), true)).run(feeds));
+      return new DeviceArray(device, dtype, size, made.y as ort.Tensor, living);
     },
     async write(array, data) {
       if (typeOf(data) !== array.dtype || data.length !== array.size)
@@ -145,7 +156,9 @@ export function openDeviceArrays(device: Device, moved?: MovedBytes): DeviceArra
       if ([b, into].some(({ size }) => size !== a.size) || [a, b].includes(into))
         throw new RangeError(`device array: expected a sum of arrays of ${a.size} numbers in a third one, got ${b.size} and ${into.size} numbers`);
       const [x, y, sum] = [a, b, into].map((array) => array.tensor([a.size])) as [ort.Tensor, ort.Tensor, ort.Tensor];
-      await onDevice(device, async () => (await opened('add', () => vectorModel('float32', 'Add', ['a', 'b']))).run({ a: x, b: y }, { y: sum }));
+      await onDevice(device, async () =>
+        (await opened('add', () => vectorModel('float32', 'Add', [vector('float32', 'a'), vector('float32', 'b')]))).run({ a: x, b: y }, { y: sum }),
+      );
     },
     async close() {
       for (const array of [...living]) array.dispose();

@@ -30,8 +30,8 @@ async function choose(run: Run, step: RowsStep): Promise<{ chosen: ChosenRows; b
   const lengthOf = (data: DeviceArray | Floats) => ('size' in data ? data.size : data.length);
   const shared = { lower: lengthOf(lower) < size, upper: lengthOf(upper) < size };
   const programs = run.remember(`rows ${refined.lower} ${shared.lower} ${shared.upper}`, (id) => rowPrograms(id, step.rows, shared));
-  const place = async (name: string, dtype: 'float32' | 'int32' = 'float32') => (await own(ownName(step, name), dtype, size)) as DeviceArray;
-  const into: Record<string, DeviceArray> = { order: await place('order'), rank: await place('rank', 'int32') };
+  const place = async (name: string, length = size, dtype: 'float32' | 'int32' = 'float32') => (await own(ownName(step, name), dtype, length)) as DeviceArray;
+  const into: Record<string, DeviceArray> = { order: await place('order', members * programs.orderSize), rank: await place('rank', size, 'int32') };
   if (shared.lower) into['own lower'] = await place('own lower');
   if (shared.upper) into['own upper'] = await place('own upper');
   const { count } = await compute(programs.select, { lower, upper }, into);

@@ -64,8 +64,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
   async function ownArray(plan: Plan, name: string, dtype: DType, size: number): Promise<HostData | DeviceArray> {
     const own = keptArrays.get(plan.id) ?? new Map<string, HostData | DeviceArray>();
     keptArrays.set(plan.id, own);
-    const empty = () => hostArray(dtype, size);
-    const array = own.get(name) ?? (keeps && dtype !== 'float64' ? await arraysOfDevice().upload(empty() as Float32Array | Int32Array) : empty());
+    const array = own.get(name) ?? (keeps && dtype !== 'float64' && dtype !== 'bool' ? await arraysOfDevice().allocate(dtype, size) : hostArray(dtype, size));
     own.set(name, array);
     return array;
   }

@@ -67,7 +67,7 @@ export function keptVectors(arrays: () => DeviceArrays): KeptVectors {
       return known instanceof Float32Array ? known.slice() : ((await arrays().read(await get(vector))) as Float32Array);
     },
     async allocate(length) {
-      return free.get(length)?.pop() ?? arrays().upload(new Float32Array(length));
+      return free.get(length)?.pop() ?? arrays().allocate('float32', length);
     },
     keep,
     recycle,

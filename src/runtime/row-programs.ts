@@ -8,6 +8,7 @@
 import {
   add,
   broadcastTo,
+  concat,
   constant,
   div,
   gemm,
@@ -31,17 +32,19 @@ import {
 } from '../graph/index.js';
 import { createPlan, gradientName, type Plan, type RowsData } from './plan.js';
 
-/** Prefix sums of so many ones are exact in float32, and numbers of neurons of all members in int32. */
-const [MOST_NEURONS, MOST_OF_ALL] = [2 ** 24, 2 ** 31];
+/** Prefix sums of so many ones are exact in float32; places in the sums of all members, twice as many as neurons at most, fit int32. */
+const [MOST_NEURONS, MOST_OF_ALL] = [2 ** 24, 2 ** 30];
 
 /** Whether rows of the stage can be chosen by programs. */
 export const choosesThere = ({ dtype, shape: [features, batch], members = 1 }: RowsData): boolean =>
   dtype === 'float32' && features * batch <= MOST_NEURONS && members * features * batch < MOST_OF_ALL;
 
 export interface RowPrograms {
+  /** Numbers of `order` for each member: a power of two, so that it can be searched bit by bit. */
+  readonly orderSize: number;
   /**
-   * From the cheap bounds `lower` and `upper` to the prefix sums `order` [members, neurons], `count` [members], the row `rank` of each neuron, int32
-   * [members, neurons], −1 where it has none, and the bounds as each member's own.
+   * From the cheap bounds `lower` and `upper` to the prefix sums `order` [members, orderSize], followed by larger numbers, `count` [members], the row
+   * `rank` of each neuron, int32 [members, neurons], −1 where it has none, and the bounds as each member's own.
    */
   readonly select: Plan;
   /** From `order`, `count` and the number `start` of the first row, int32 [1], to `channel`, `place` and `position`, int32 [members, rows]. */
@@ -54,7 +57,11 @@ export interface RowPrograms {
   readonly rest: Plan;
 }
 
+/** Neurons whose prefix sums are one product. */
 const BLOCK = 256;
+
+/** More than there can be neurons. */
+const BEYOND = 2 ** 30;
 
 const triangle = (n: number): Tensor =>
   constant(
@@ -96,6 +103,7 @@ export function rowPrograms(id: string, data: RowsData, shared: { readonly lower
   const { places, shape, all = false, members = 1 } = data;
   const [features, batch] = shape;
   const [channels, perChannel, neurons] = [features / places, places * batch, features * batch];
+  const orderSize = 2 ** Math.ceil(Math.log2(neurons + 1));
   const plans = new Map<string, Plan>();
   const plan = (name: string, outputs: () => Record<string, Tensor>): Plan => {
     const made = plans.get(name) ?? { ...createPlan([{ kind: 'whole', outputs: outputs() }]), id: `${id} ${name}` };
@@ -109,6 +117,7 @@ export function rowPrograms(id: string, data: RowsData, shared: { readonly lower
   const exists = (rows: number) => greater(count(), toFloat(ranks(rows)));
 
   return {
+    orderSize,
     get select() {
       return plan('select', () => {
         const cheap = (name: 'lower' | 'upper') => (shared[name] ? broadcastTo(reshape(input(name, [neurons]), [1, neurons]), [members, neurons]) : own(name));
@@ -120,7 +129,7 @@ export function rowPrograms(id: string, data: RowsData, shared: { readonly lower
         const back = reshape(transpose(reshape(order, [members, perChannel, channels]), [0, 2, 1]), [members, neurons]);
         const rank = toInt(sub(mul(back, isUnstable), 1));
         return {
-          order,
+          order: concat([order, broadcastTo(constant(BEYOND, [1, 1]), [members, orderSize - neurons])], 1),
           rank,
           count: slice(order, 1, neurons - 1, neurons),
           ...(shared.lower ? { 'own lower': lower } : {}),
@@ -130,16 +139,17 @@ export function rowPrograms(id: string, data: RowsData, shared: { readonly lower
     },
     indices: (rows) =>
       plan(`indices ${rows}`, () => {
-        const order = own('order');
-        const wanted = broadcastTo(reshape(toFloat(ranks(rows)), [1, rows]), [members, rows]);
-        // The number of neurons that have at most r unstable ones up to them, bit by bit from the highest.
-        let before = broadcastTo(reshape(integer(0), [1, 1]), [members, rows]);
-        for (let bit = 2 ** Math.floor(Math.log2(neurons)); bit >= 1; bit /= 2) {
-          const more = add(before, integer(bit));
-          const seen = entries(order, sub(minimum(more, integer(neurons)), integer(1)));
-          before = where(greater(add(wanted, 0.5), seen), more, before);
+        const order = input('order', [members * orderSize, 1]);
+        const wanted = add(toFloat(ranks(rows)), 0.5);
+        // The last neuron that has at most r unstable ones up to it, bit by bit from the highest; at first the one before all.
+        const none = broadcastTo(sub(offsets(members, orderSize), integer(1)), [members, rows]);
+        let before = none;
+        for (let bit = orderSize / 2; bit >= 1; bit /= 2) {
+          const further = add(before, integer(bit));
+          const seen = takeRows(order, reshape(further, [members * rows]));
+          before = where(greater(wanted, reshape(seen, [members, rows])), further, before);
         }
-        const at = where(exists(rows), before, integer(0));
+        const at = where(exists(rows), sub(before, none), integer(0));
         const place = div(at, integer(channels));
         const channel = sub(at, mul(place, integer(channels)));
         return { channel, place, position: add(mul(channel, integer(perChannel)), place) };

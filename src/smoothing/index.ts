@@ -10,7 +10,8 @@ export { type NoneOptions, none } from './none.js';
 export { type PgpeOptions, pgpe } from './pgpe.js';
 export { type RgsOptions, rgs } from './rgs.js';
 export type { SearchDistribution, SigmaMode } from './search-distribution.js';
-export { type SearchGradient, searchGradient } from './search-gradient.js';
+export { type SearchGradient, type SigmaGroups, searchGradient } from './search-gradient.js';
+export type { GroupedSigma, Sigma } from './sigma.js';
 export type { SigmaDecayOptions } from './sigma-schedule.js';
 
 export interface EstimatorOptions {
