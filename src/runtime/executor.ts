@@ -143,6 +143,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
       chosen: new Map(),
       call: (program, extra, into) => call(plan, program, run, extra, into),
       compute: (other, given, into) => call(other, 0, { arrays: new Map(Object.entries(given)) }, {}, into),
+      read: (array) => arraysOfDevice().read(array),
       remember: (name, make) => remembered(plan, name, make),
       own,
       places: (program, nameOf) => placesOf(plan, program, nameOf),

@@ -26,9 +26,15 @@ function scalarsOf({ plan }: Run, { program, schedule = {} }: IterateStep, k: nu
   return scalars;
 }
 
+/** Whether the loop has come to what it is for, or to its time. `until` are the values of the array that it is run for. */
+function isOver({ arrays }: Run, { deadline = '' }: IterateStep, until: Floats | undefined): boolean {
+  if (until?.every((value) => value > 0)) return true;
+  return Date.now() > ((arrays.get(deadline) as Floats | undefined)?.[0] ?? Number.POSITIVE_INFINITY);
+}
+
 export async function iterate(run: Run, step: IterateStep): Promise<void> {
   const { plan, arrays, call } = run;
-  const { program, count, state, until, deadline = '' } = step;
+  const { program, count, state, until } = step;
   begin(run, step);
   for (const { name, shape } of plan.programs[program]?.inputs ?? [])
     if (state[name] !== undefined) arrays.set(name, ofMembers(arrays.get(name) as HostData, sizeOf(shape)));
@@ -40,15 +46,14 @@ export async function iterate(run: Run, step: IterateStep): Promise<void> {
       if (k === 0) arrays.set(name, value.slice());
       else (arrays.get(name) as HostData).set(value);
     }
-    if (until !== undefined && (arrays.get(until) as Floats).every((value) => value > 0)) break;
-    if (Date.now() > ((arrays.get(deadline) as Floats | undefined)?.[0] ?? Number.POSITIVE_INFINITY)) break;
+    if (isOver(run, step, until === undefined ? undefined : (arrays.get(until) as Floats))) break;
   }
 }
 
-/** The same where the host has no part in it. */
+/** The same on a device that keeps the state; what ends the loop early comes back. */
 export async function iterateThere(run: Run, step: IterateStep): Promise<void> {
-  const { arrays, call, places } = run;
-  const { program, count, state } = step;
+  const { arrays, call, places, read } = run;
+  const { program, count, state, until } = step;
   begin(run, step);
   if (step.begin !== undefined) {
     const lifted = await places(step.begin, (output) => output);
@@ -62,5 +67,6 @@ export async function iterateThere(run: Run, step: IterateStep): Promise<void> {
     const into = await places(program, (output) => `${output} ${k % 2}`);
     await call(program, scalarsOf(run, step, k), into);
     for (const name of Object.keys(state)) arrays.set(name, into[nextName(name)] as DeviceArray);
+    if (isOver(run, step, until === undefined ? undefined : ((await read(arrays.get(until) as DeviceArray)) as Floats))) break;
   }
 }

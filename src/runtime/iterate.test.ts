@@ -1,12 +1,18 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { add, evaluate, gemm, gradient, input, maximum, minimum, mul, sigmoid, sign, square, type Tensor, total } from '../graph/index.js';
+import { add, evaluate, gemm, gradient, input, type Lifting, maximum, minimum, mul, sigmoid, sign, square, sub, type Tensor, total } from '../graph/index.js';
+import { deviceForTests } from '../testing/devices.js';
 import { distance, separated, weighted } from '../testing/operator-check.js';
+import type { MovedBytes } from './device-array.js';
+import { keepsArrays } from './device-array.js';
 import { createExecutor } from './executor.js';
 import { createPlan, type IterateStage, type Stage } from './plan.js';
 
+const present = await deviceForTests();
 const executor = createExecutor();
-afterAll(() => executor.close());
+const moved: MovedBytes = new BigInt64Array(2);
+const there = createExecutor({ device: present ?? 'cpu', moved });
+afterAll(() => Promise.all([executor.close(), there.close()]));
 
 const float = (name: string, shape: readonly number[]) => input(name, shape, 'float64');
 const [rows, width, batch] = [4, 3, 2];
@@ -85,5 +91,59 @@ describe('a plan with an iterated stage', () => {
     expect(() => createPlan([{ ...loop([1]), next: { x: next.x } }, whole])).toThrow('expected the next value of each of x, far, got x');
     expect(() => createPlan([{ ...loop([1]), count: 3 }, whole])).toThrow('expected 3 values of size, one for each repetition, got 1');
     await expect(executor.run(createPlan([loop([1]), whole]), { w: feedsOf(1).w })).rejects.toThrow('nothing provides the array start');
+  });
+});
+
+describe.skipIf(present === undefined)(`an iterated stage on ${present}`, () => {
+  const size = 64;
+  const single = (name: string, shape: readonly number[]) => input(name, shape, 'float32');
+  const [position, pace, target] = [single('position', [size]), single('pace', [size]), single('target', [])];
+  /** Each place walks at its pace until all have passed the target, or as often as asked; paces are of each member. */
+  const walk = (more: Partial<IterateStage> = {}): Stage[] => [
+    {
+      kind: 'iterate',
+      count: 8,
+      state: { position: 'begin', excess: 'begin' },
+      next: { position: add(position, mul(pace, single('stride', []))), excess: sub(add(position, mul(pace, single('stride', []))), target) },
+      schedule: { stride: [1, 1, 2, 2, 1, 1, 1, 1] },
+      ...more,
+    },
+    { kind: 'whole', outputs: { end: mul(position, 1), left: sub(target, position) } },
+  ];
+  const members = 3;
+  const paces: Lifting = { members, inputs: new Map([['pace', single('paces', [members, size])]]) };
+  const feeds = (target: number) => ({
+    begin: Float32Array.from(separated(size, 1)),
+    pace: Float32Array.from(separated(size, 2), (x) => 0.5 + Math.abs(x)),
+    paces: Float32Array.from(separated(members * size, 3), (x) => 0.5 + Math.abs(x)),
+    target: Float32Array.of(target),
+  });
+
+  it.each([
+    ['as often as asked', {}, undefined],
+    ['until it has come where it should', { until: 'excess' }, undefined],
+    ['until its time is over', { deadline: 'late' }, undefined],
+    ['for every member of a population, which begin alike', {}, paces],
+    ['for every member until all have come', { until: 'excess' }, paces],
+  ])('goes as far as on the CPU: %s', async (_, more, population) => {
+    const plan = createPlan(walk(more), [], population);
+    for (const given of [feeds(1e6), feeds(2.5)]) {
+      const late: Record<string, Float64Array> = 'deadline' in more ? { late: Float64Array.of(Date.now() - 1) } : {};
+      const [expected, made] = [await executor.run(plan, { ...given, ...late }), await there.run(plan, { ...given, ...late })];
+      for (const [name, values] of Object.entries(expected.outputs))
+        expect(distance(made.outputs[name] as Float32Array, values as Float32Array)).toBeLessThan(1e-5);
+    }
+  });
+
+  it.runIf(keepsArrays(present ?? 'cpu'))('moves its beginning there, once for all members, and nothing back on the way', async () => {
+    const plan = createPlan(walk(), [], paces);
+    const bytes = async () => {
+      const before = moved.slice();
+      await there.run(plan, feeds(9));
+      return { up: Number((moved[0] as bigint) - (before[0] as bigint)), down: Number((moved[1] as bigint) - (before[1] as bigint)) };
+    };
+    await bytes();
+    const [begin, pacesFed, scalars, results] = [4 * size, 8 * 4 * members * size, 8 * 2 * 4 + 4, 2 * 4 * members * size];
+    expect(await bytes()).toEqual({ up: begin + pacesFed + scalars, down: results });
   });
 });

@@ -8,15 +8,14 @@ export interface ProgramArraysOf {
   readonly stays: boolean;
   /** Outputs of its programs that only programs read. */
   readonly made: ReadonlySet<string>;
-  /** Iterated stages of which the host sees nothing on the way. */
+  /** Iterated stages whose state is nothing to the host, but for what ends them early. */
   readonly loops: ReadonlySet<Step>;
   /** Whether an array that it is fed is read by programs alone. */
   reads(name: string): boolean;
 }
 
 /**
- * Arrays of a plan, float32 or int32, that a device may keep from one program to the next. The host wants results, and what is iterated until
- * it has seen enough. Plans with float64, or with more rows than programs can choose from, run through the host.
+ * Arrays of a plan, float32 or int32, that a device may keep from one program to the next. The host wants results alone. Plans with float64, or with more rows than programs can choose from, run through the host.
  */
 export function programArrays({ programs, steps, results }: Plan): ProgramArraysOf {
   const hasDouble = programs.some(({ inputs, outputs }) => [...inputs, ...outputs].some(({ dtype }) => dtype === 'float64'));
@@ -32,9 +31,9 @@ export function programArrays({ programs, steps, results }: Plan): ProgramArrays
   const loops = new Set<Step>();
   for (const step of steps) {
     if (step.kind !== 'iterate') continue;
-    const isSeen = step.until !== undefined || step.deadline !== undefined || Object.keys(step.state).some((name) => ofHost.has(name));
-    if (!isSeen) loops.add(step);
-    else for (const name of [...Object.entries(step.state).flat(), step.deadline ?? '']) ofHost.add(name);
+    if (step.deadline !== undefined) ofHost.add(step.deadline);
+    if (Object.keys(step.state).every((name) => !ofHost.has(name))) loops.add(step);
+    else for (const name of Object.entries(step.state).flat()) ofHost.add(name);
   }
   return { stays: true, made: new Set([...made].filter((name) => !ofHost.has(name))), loops, reads: (name) => !ofHost.has(name) };
 }

@@ -20,6 +20,8 @@ export interface Run {
   call(program: number, extra?: ProgramArrays, into?: ProgramArrays): Promise<Record<string, HostData>>;
   /** Runs a plan of one program that is not part of this one. */
   compute(plan: Plan, feeds: ProgramArrays, into: ProgramArrays): Promise<Readonly<Record<string, HostData>>>;
+  /** A copy on the host. */
+  read(array: DeviceArray): Promise<HostData>;
   /** What `make` makes for this plan, the same in every run; `id` is for plans that belong to it. */
   remember<Made>(name: string, make: (id: string) => Made): Made;
   /** An array of the plan's own, the same in every run and zero at first; the device's if it keeps arrays. */
