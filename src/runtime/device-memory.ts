@@ -13,6 +13,8 @@ export interface MemoryBudget {
   readonly memory: number;
   /** Bytes of the longest array. */
   readonly array: number;
+  /** Whether each open program keeps its memory to itself, so that those of a plan take all that they need together. */
+  readonly perProgram: boolean;
   /** Where the number comes from, for messages: "--memory", "nvidia-smi", … */
   readonly source: string;
 }
@@ -33,7 +35,7 @@ const SHARE = { own: 0.85, shared: 0.5 } as const;
 
 /**
  * Memory measured as a multiple of the footprint. CPU: 1.2 to 1.9 (11 plans). WebGPU keeps freed buffers in sizes of powers of two: 1.1 to 3.
- * CUDA: not measured; its arena, too, grows by doubling.
+ * CUDA: not measured; its arenas, one of each session, grow by doubling, too (microsoft/onnxruntime issue 29351).
  */
 export const OVERHEAD: Readonly<Record<Device, number>> = { cpu: 2, webgpu: 3, cuda: 3 };
 
@@ -83,5 +85,5 @@ async function found(device: Device, system: System): Promise<Pick<MemoryBudget,
 /** What programs may take on a device: `megabytes` where the user says so, else most of what is free. */
 export async function memoryBudget(device: Device, megabytes?: number, system: System = thisSystem): Promise<MemoryBudget> {
   const { bytes, source } = megabytes === undefined ? await found(device, system) : { bytes: megabytes * MB, source: '--memory' };
-  return { bytes: Math.floor(bytes), memory: Math.floor(bytes / OVERHEAD[device]), array: LARGEST_BUFFER[device], source };
+  return { bytes: Math.floor(bytes), memory: Math.floor(bytes / OVERHEAD[device]), array: LARGEST_BUFFER[device], perProgram: device === 'cuda', source };
 }

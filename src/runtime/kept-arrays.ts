@@ -44,8 +44,11 @@ const SUMS = 3;
 /** Arrays of the size of its bounds that a rows stage takes there: which rows there are, bounds by turns, indices, and what choosing them takes. */
 const ROWS = 16;
 
-/** What a plan takes of a device's memory: the program that takes the most, beside what all of them hand on and the gradients that they add to. */
-export function planFootprint(plan: Plan): Footprint {
+/**
+ * What a plan takes of a device's memory: the program that takes the most, or all of them where each keeps what it once had (`perProgram`), beside
+ * what all of them hand on and the gradients that they add to.
+ */
+export function planFootprint(plan: Plan, perProgram = false): Footprint {
   const { made, loops } = programArrays(plan);
   const handedOn = plan.programs.flatMap(({ outputs }) => outputs.filter(({ name }) => made.has(name)));
   // A loop writes to two arrays by turns.
@@ -57,5 +60,7 @@ export function planFootprint(plan: Plan): Footprint {
   const chosen = plan.steps.flatMap((step) => (step.kind === 'rows' ? [ROWS * (step.rows.members ?? 1) * sizeOf(step.rows.shape)] : []));
   const kept = [...handedOn.map(({ shape }) => sizeOf(shape)), ...turns, ...chosen, ...summed].reduce((sum, size) => sum + 4 * size, 0);
   const footprints = plan.programs.map(({ footprint }) => footprint);
-  return { peak: kept + Math.max(...footprints.map(({ peak }) => peak)), largest: Math.max(...footprints.map(({ largest }) => largest)) };
+  const peaks = footprints.map(({ peak }) => peak);
+  const open = perProgram ? peaks.reduce((a, b) => a + b, 0) : Math.max(...peaks);
+  return { peak: kept + open, largest: Math.max(...footprints.map(({ largest }) => largest)) };
 }

@@ -64,8 +64,8 @@ export function deviceObjective(
 
   const limits = async (): Promise<CallLimits> => {
     if (given !== undefined) return given;
-    const { memory, array } = await pool.memory();
-    return { memory: Math.max(0, memory - 4 * VECTORS * coordinates), array };
+    const budget = await pool.memory();
+    return { ...budget, memory: Math.max(0, budget.memory - 4 * VECTORS * coordinates) };
   };
 
   /** Members at perturbations of one σ; their gradients, each weighed by `weight`, become the vector `into`. */

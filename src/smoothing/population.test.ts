@@ -16,7 +16,7 @@ import { randomParameters } from '../testing/random-networks.js';
 import { smallNetwork } from '../testing/robust-objectives.js';
 import { pgpe } from './pgpe.js';
 import { type PooledOptions, pooledObjective } from './pooled-objective.js';
-import { callSize, callsFor } from './population.js';
+import { type Calls, callSize, callsFor } from './population.js';
 
 const present = await deviceForTests();
 const cpu = createPool(1);
@@ -88,6 +88,17 @@ describe('perturbations evaluated together', () => {
     const [long, short] = [2 ** 30, 2 ** 16].map((array) => planFootprint(cut(2 ** 26, array)?.plan as Plan).largest) as [number, number];
     expect(long).toBeGreaterThan(2 ** 16);
     expect(short).toBeLessThanOrEqual(2 ** 16);
+  });
+
+  it('are fewer a call where each program keeps its memory to itself', () => {
+    const objective = objectiveOf({ relaxation: relaxations.crown });
+    const keysOf = (perProgram: boolean) =>
+      callsFor(objective, 'gradients', sampled(64), { memory: 2 ** 24, array: 2 ** 30, perProgram })?.programs.keys as number;
+    expect(keysOf(true)).toBeLessThan(keysOf(false));
+    const { plan } = callsFor(objective, 'gradients', sampled(64), { memory: 2 ** 24, array: 2 ** 30, perProgram: true }) as Calls;
+    const peaks = plan.programs.map(({ footprint }) => footprint.peak);
+    expect(planFootprint(plan, true).peak - planFootprint(plan).peak).toBe(peaks.reduce((a, b) => a + b, 0) - Math.max(...peaks));
+    expect(planFootprint(plan, true).peak).toBeLessThan(2 ** 24);
   });
 
   it('have their normals made for several calls at once, and weighed alike wherever', async () => {

@@ -37,6 +37,8 @@ export interface CallLimits {
   readonly memory: number;
   /** Bytes of one array. */
   readonly array: number;
+  /** Whether each program keeps its memory to itself. */
+  readonly perProgram?: boolean;
   /** Keys of one call, whatever the memory. */
   readonly keys?: number;
 }
@@ -77,13 +79,13 @@ const NORMALS_SHARE = 0.25;
 function newCalls(objective: Objective, kind: PopulationKind, count: number, form: SigmaForm, limits: CallLimits): Calls | undefined {
   const alone = kind === 'pairs' ? objective.value : objective.gradient;
   if (objective.population === undefined || objective.dtype !== 'float32' || alone === undefined) return undefined;
-  const { memory, array, keys: most = MOST_KEYS } = limits;
-  const fitting = Math.floor((CALL_SHARE * memory) / membersOf(kind, 1) / planFootprint(alone).peak);
+  const { memory, array, perProgram, keys: most = MOST_KEYS } = limits;
+  const fitting = Math.floor((CALL_SHARE * memory) / membersOf(kind, 1) / planFootprint(alone, perProgram).peak);
   let keys = callSize(count, Math.max(1, Math.min(most, fitting, MOST_KEYS)));
   for (;;) {
     const { value, gradient } = objective.population(perturbedParameters(objective, kind, keys, form));
     const plan = (kind === 'pairs' ? value : gradient)?.() as Plan;
-    const { peak, largest } = planFootprint(plan);
+    const { peak, largest } = planFootprint(plan, perProgram);
     if (keys === 1 || (peak <= CALL_SHARE * memory && largest <= array))
       return { plan, programs: normalPrograms(keys, parameterCount(objective), Math.ceil(count / keys), NORMALS_SHARE * memory) };
     keys = callSize(count, keys >> 1);
@@ -101,7 +103,7 @@ export function callsFor(objective: Objective, kind: PopulationKind, { keys, sig
   const form = formOf(sigma);
   const own = known.get(objective) ?? new Map<string, Calls | undefined>();
   known.set(objective, own);
-  const name = [kind, count, JSON.stringify(form), limits.memory, limits.array, limits.keys].join();
+  const name = [kind, count, JSON.stringify(form), limits.memory, limits.array, limits.perProgram, limits.keys].join();
   if (!own.has(name)) own.set(name, newCalls(objective, kind, count, form, limits));
   return own.get(name);
 }
