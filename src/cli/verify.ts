@@ -52,7 +52,10 @@ export const makeVerifyCommand: MakeCommand = (io) =>
     .option('--no-clip-box', 'do not')
     .option('--data-dir <path>', 'folder with the files of the data set')
     .option('--timeout <seconds>', 'give up after this long (default: never)')
-    .option('--memory <megabytes>', 'memory that may be used for open subproblems (default: a part of what is free)')
+    .option(
+      '--memory <megabytes>',
+      'memory that open subproblems may take (default: a part of what is free), and programs on a device (default: most of what is free)',
+    )
     .option('--threads <count>', 'worker threads (default: available cores)')
     .option('--device <name>', `where programs run (${DEVICE_CHOICES.join('|')}; default: cpu), see \`tautnet devices\``)
     .option('--sound', 'bounds in float64 less a bound of all their rounding errors: proofs that hold for adversarially chosen weights too')
@@ -80,7 +83,7 @@ async function answerOf(networkPath: string, propertyPath: string | undefined, f
     threads: setting('threads', flags.threads, '--threads'),
     seed: setting('seed', flags.seed, '--seed'),
     sound: flags.sound,
-    ...(megabytes !== undefined && { memoryBytes: megabytes * 2 ** 20 }),
+    ...(megabytes !== undefined && { memoryBytes: megabytes * 2 ** 20, deviceMegabytes: megabytes }),
   };
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   const task = taskOf(networkPath, propertyPath, flags, io);

@@ -46,6 +46,8 @@ export interface VerifyOptions {
   readonly threads?: number;
   /** Where programs run (default cpu). */
   readonly device?: Device;
+  /** What programs may take of a device's memory (default: most of what is free). */
+  readonly deviceMegabytes?: number;
   /** Workers to use instead of own ones; left open. */
   readonly pool?: Pool;
   /** Bounds in float64 less a bound of all their rounding errors: proofs that hold for adversarially chosen weights too. */
@@ -82,7 +84,7 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   if (!(timeoutSeconds > 0)) throw new RangeError(`verify: expected a timeout above 0 seconds, got ${timeoutSeconds}`);
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
-  const pool = options.pool ?? createPool(options.threads, options.device);
+  const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
     const evaluate = options.evaluate ?? networkEvaluation(network, parameters, pool);
     const context = createAttackContext({ network, parameters, pool, evaluate, seed: options.seed, signal: options.signal });
