@@ -37,10 +37,10 @@ export function trainingOf(given) {
   /** One training step after the other on the same batch, θ where the library keeps it. */
   const stepper = async (pool, count, estimator) => {
     const [rule, batch] = [adam(), batchOf(count)];
-    const options = { pool, objective, layout, rule, gradientClip: settings.gradientClip };
+    const options = { pool, objective, layout, estimator, rule, gradientClip: settings.gradientClip };
     const placement = devicePlacement(options) ?? hostPlacement(options);
     let position = await placement.begin({ theta, rule: rule.init(theta.length) });
-    let [state, step] = [estimator.init(theta.length, layout), 0];
+    let [state, step] = [await placement.beginSearch(estimator.init(theta.length, layout)), 0];
     return async () => {
       const context = { key: keyOf(4), step: step++, epoch: 0, epochs: 1 };
       const estimate = await estimator.estimate(state, position.theta, placement.objective(batch, scalars, keyOf(5)), context);

@@ -40,7 +40,7 @@ export interface PoolVectors {
     task: Omit<ComputeTask, 'keep'>,
     keep: Readonly<Record<string, number>>,
   ): Promise<{ readonly outputs: Outputs; readonly kept: Readonly<Record<string, KeptVector>> }>;
-  /** Scores of perturbations; those of θ become the vector `into`, those of σ come back if they were asked for. */
+  /** Scores of perturbations; what is kept becomes vectors, others come back if they were asked for. */
   score(task: ScoreTask): Promise<Float64Array | undefined>;
 }
 

@@ -101,12 +101,13 @@ export interface WeighTask {
   readonly second?: readonly Float32Array[];
 }
 
-/** Scores of perturbations, as `ScorePrograms` has them: those of θ stay on the device. */
+/** Scores of perturbations, as `ScorePrograms` has them: what it keeps stays on the device. */
 export interface ScoreTask extends Omit<WeighTask, 'second'> {
   readonly scores: ScorePrograms;
   readonly second?: readonly Float32Array[];
-  readonly sigma: HostData;
-  readonly into: KeptVector;
+  /** What σ is made of. */
+  readonly sigma: VectorFeeds;
+  readonly keep: Readonly<Record<string, KeptVector>>;
 }
 
 /** A plan of one program run on vectors of the device; the outputs that `keep` names stay there. */

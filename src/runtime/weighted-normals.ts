@@ -38,13 +38,15 @@ const weightedSums = (z: Tensor, first: Tensor, second?: Tensor): Record<string,
 });
 
 /**
- * Scores of N(θ, diag σ²) at the points of a call. `begin` takes `z` [keys, size], `first weights` [1, keys] and `σ` to `sum` [size] =
- * Σ_i first[i]·z_i/σ; `more` adds `sum so far` to it. With `second weights` they also give `second`, the means of Σ_i second[i]·(z_i² − 1), which
- * is σ∂/∂σ, over groups of coordinates, or that of each coordinate.
+ * Scores of N(θ, diag σ²) at the points of a call. `begin` takes `z` [keys, size], `first weights` [1, keys] and what σ is made of to `first` [size] =
+ * Σ_i first[i]·z_i/σ. With `second weights` they also give `second`, that of Σ_i second[i]·(z_i² − 1), which is σ∂/∂σ: the means over groups of
+ * coordinates, or that of each coordinate. `more` adds what `keeps` names to the sums so far, `first so far` and `second so far`.
  */
 export interface ScorePrograms {
   readonly begin: Plan;
   readonly more: Plan;
+  /** Outputs that may stay on the device: vectors of the length of θ. */
+  readonly keeps: readonly string[];
 }
 
 /** Coordinates that share a σ. */
@@ -54,25 +56,28 @@ export interface CoordinateRange {
 }
 
 export interface ScoreOptions {
-  /** σ, [1] or [size], made of an input `σ`. */
+  /** σ, [1] or [size], made of inputs. */
   readonly sigma: Tensor;
   /** Whether ∂/∂σ is wanted: of groups of coordinates, one after the other and all of them, or of each. */
   readonly second?: readonly CoordinateRange[] | 'each';
+  /** Whether that of each stays, too. */
+  readonly keepsSecond?: boolean;
 }
 
-export function scorePrograms(keys: number, size: number, { sigma, second }: ScoreOptions): ScorePrograms {
+export function scorePrograms(keys: number, size: number, { sigma, second, keepsSecond = false }: ScoreOptions): ScorePrograms {
   const z = input('z', [keys, size]);
   const weights = (name: string) => input(`${name} weights`, [1, keys]);
-  const score = div(reshape(gemm(weights('first'), z), [size]), sigma);
-  const outputs: Record<string, Tensor> = {};
+  const begin: Record<string, Tensor> = { first: div(reshape(gemm(weights('first'), z), [size]), sigma) };
   if (second !== undefined) {
     const relative = gemm(weights('second'), sub(square(z), 1));
     const mean = ({ offset, size: n }: CoordinateRange) => div(sum(slice(relative, 1, offset, offset + n), [1]), n);
     const groups = second === 'each' ? relative : concat(second.map(mean), 1);
-    outputs.second = reshape(groups, [groups.shape[1] as number]);
+    begin.second = reshape(groups, [groups.shape[1] as number]);
   }
-  const planOf = (total: Tensor) => createPlan([{ kind: 'whole', outputs: { sum: total, ...outputs } }]);
-  return { begin: planOf(score), more: planOf(add(score, input('sum so far', [size]))) };
+  const keeps = second === 'each' && keepsSecond ? ['first', 'second'] : ['first'];
+  const soFar = keeps.map((name) => [name, add(begin[name] as Tensor, input(`${name} so far`, [size]))] as const);
+  const planOf = (outputs: Record<string, Tensor>) => createPlan([{ kind: 'whole', outputs }]);
+  return { begin: planOf(begin), more: planOf({ ...begin, ...Object.fromEntries(soFar) }), keeps };
 }
 
 /** Programs for at most `calls` calls a run: as many as take `bytes` bytes, but one at least. */

@@ -96,24 +96,27 @@ async function onBatches(plan: Plan, feeds: readonly ProgramArrays[]): Promise<P
   return { outputs, gradients };
 }
 
-/** A sum on the device to which one program after the other adds: each reads it and writes another array. */
-function deviceSum({ begin, more }: { readonly begin: Plan; readonly more: Plan }, into: KeptVector) {
-  let sum: DeviceArray | undefined;
+/** Sums on the device to which one program after the other adds: each reads them, as `… so far`, and writes other arrays. */
+function deviceSums({ begin, more }: { readonly begin: Plan; readonly more: Plan }, keep: Readonly<Record<string, KeptVector>>) {
+  let sums: Record<string, DeviceArray> | undefined;
   return {
     async add(feeds: ProgramArrays): Promise<Outputs> {
-      const next = await vectors.allocate(into.length);
-      const outputs =
-        sum === undefined ? await executor.write(begin, feeds, { sum: next }) : await executor.write(more, { ...feeds, 'sum so far': sum }, { sum: next });
-      if (sum !== undefined) vectors.recycle(sum);
-      sum = next;
+      const next: Record<string, DeviceArray> = {};
+      for (const [name, { length }] of Object.entries(keep)) next[name] = await vectors.allocate(length);
+      const soFar = Object.fromEntries(Object.entries(sums ?? {}).map(([name, sum]) => [`${name} so far`, sum]));
+      const outputs = await executor.write(sums === undefined ? begin : more, { ...feeds, ...soFar }, next);
+      for (const sum of Object.values(sums ?? {})) vectors.recycle(sum);
+      sums = next;
       return outputs;
     },
-    keep: () => vectors.keep(into, sum as DeviceArray),
+    keep() {
+      for (const [name, vector] of Object.entries(keep)) vectors.keep(vector, sums?.[name] as DeviceArray);
+    },
   };
 }
 
 /** The same as `onBatches`, but the gradients are added up where they are. */
-async function collected(plan: Plan, feeds: readonly ProgramArrays[], weights: Float32Array, sum: ReturnType<typeof deviceSum>): Promise<PopulationResult> {
+async function collected(plan: Plan, feeds: readonly ProgramArrays[], weights: Float32Array, sum: ReturnType<typeof deviceSums>): Promise<PopulationResult> {
   const outputs: Outputs[] = [];
   for (const feed of feeds) {
     const result = await executor.runKeeping(plan, feed);
@@ -161,7 +164,7 @@ export async function population(task: PopulationTask): Promise<PopulationResult
       const common = prepare === undefined ? given : await executor.make(prepare, given);
       const batches: ProgramArrays[] = [];
       for (const feed of feeds) batches.push({ ...common, ...(await keep(feedsOf(feed))) });
-      const sum = collect && deviceSum(collect, collect.into);
+      const sum = collect && deviceSums(collect, { sum: collect.into });
       const results: PopulationResult[] = [];
       for (let call = 0; call < calls.length; call++) {
         const z: ProgramArrays = programs === undefined ? {} : { z: await drawnNormals.of(programs, calls, call) };
@@ -179,23 +182,24 @@ export async function population(task: PopulationTask): Promise<PopulationResult
 
 export const weigh = (task: WeighTask): ReturnType<typeof drawnNormals.weigh> => drawnNormals.weigh(task);
 
-/** The scores of θ stay; those of σ come back, added up in float64 and in the order of the calls. */
-export const score = ({ programs, calls, scores, first, second, sigma, into }: ScoreTask): Promise<Float64Array | undefined> =>
+/** Scores that are kept stay; those of σ that are not come back, added up in float64 and in the order of the calls. */
+export const score = ({ programs, calls, scores, first, second, sigma, keep }: ScoreTask): Promise<Float64Array | undefined> =>
   givingBack(async () => {
-    const sum = deviceSum(scores, into);
-    const kept = await executor.keep(scores.begin, { σ: unshared(sigma) });
+    const sums = deviceSums(scores, keep);
+    const { onDevice, ofHost } = await parted(sigma);
+    const kept = await executor.keep(scores.begin, ofHost);
     let totals: Float64Array | undefined;
     try {
       for (let call = 0; call < calls.length; call++) {
         const z = await drawnNormals.of(programs, calls, call);
         const weights = { 'first weights': first[call] as Float32Array, ...(second && { 'second weights': second[call] as Float32Array }) };
-        const outputs = await sum.add({ z, ...kept.feeds, ...weights });
+        const outputs = await sums.add({ z, ...onDevice, ...kept.feeds, ...weights });
         const part = outputs.second;
         if (part === undefined) continue;
         totals ??= new Float64Array(part.length);
         for (let j = 0; j < totals.length; j++) totals[j] = (totals[j] as number) + (part[j] as number);
       }
-      sum.keep();
+      sums.keep();
     } finally {
       kept.dispose();
     }

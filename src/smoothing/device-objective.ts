@@ -8,7 +8,7 @@ import type { Key } from '../runtime/random.js';
 import type { KeptVector, ParameterSlice, PopulationResult } from '../runtime/task.js';
 import { MOST_KEYS, normalPrograms } from '../runtime/weighted-normals.js';
 import { type BatchValues, batchValues, microBatches, type PooledBatch, pairValues } from './batch-feeds.js';
-import type { BatchObjective, Perturbation, SigmaWeights } from './estimator.js';
+import type { BatchObjective, Perturbation as PerturbationOf, SigmaWeights } from './estimator.js';
 import { gradientPlan } from './pooled-objective.js';
 import {
   type CallLimits,
@@ -22,12 +22,14 @@ import {
   type PopulationKind,
   together,
 } from './population.js';
-import { feedOf, formOf } from './sigma.js';
+import { formOf, sigmaFeeds } from './sigma.js';
 import { meanValues } from './sums.js';
-import { additionProgram, collectPrograms, scoringPrograms, splitProgram } from './vector-programs.js';
+import { additionProgram, collectPrograms, scoringPrograms, sigmaProgram, splitProgram } from './vector-programs.js';
 
-/** Vectors of the length of θ that a training step has on the device: θ, its gradient, an update rule's two, what they become, and a sum. */
-const VECTORS = 8;
+type Perturbation = PerturbationOf<KeptVector>;
+
+/** Vectors of the length of θ that a training step has on the device: θ, an update rule's two, σ, their gradients, what they become, and sums. */
+const VECTORS = 12;
 
 /** Whether the objective can be evaluated at a θ that stays on a device: no solver has a part in it, and float32 is enough. */
 export const staysOnDevice = ({ population, dtype }: Objective): boolean => population !== undefined && dtype === 'float32';
@@ -73,7 +75,7 @@ export function deviceObjective(
     const each = together(group);
     if (each === undefined) throw new TypeError('device objective: expected perturbations of one σ');
     const { keys, sigma } = each;
-    const parameters = { θ: theta, σ: feedOf(sigma) };
+    const parameters = { θ: theta, ...sigmaFeeds(sigma) };
     const made = await inCalls({ objective, kind, each, limits: await limits() }, ({ plan, programs }) => {
       const collect = into && {
         into,
@@ -127,11 +129,19 @@ export function deviceObjective(
     async weightedScores(keys, sigma, first, second?: SigmaWeights) {
       const unknown = () => normalPrograms(callSize(keys.length, MOST_KEYS), coordinates, 1, 0);
       const programs = last?.programs ?? unknown();
-      const scores = scoringPrograms(programs, { form: formOf(sigma), second: second && (second.groups ?? 'each') });
-      const into = vectors.reserve(coordinates);
+      const form = formOf(sigma);
+      const scores = scoringPrograms(programs, { form, second: second && (second.groups ?? 'each'), keepsSecond: form === 'scaled' });
+      const keep = Object.fromEntries(scores.keeps.map((name) => [name, vectors.reserve(coordinates)]));
       const weights = { first: cutWeights(first, programs.keys), second: second && cutWeights(second.weights, programs.keys) };
-      const made = await vectors.score({ programs, scores, calls: cut(keys, programs.keys), ...weights, sigma: feedOf(sigma), into });
-      return { theta: into, sigma: made };
+      const made = await vectors.score({ programs, scores, calls: cut(keys, programs.keys), ...weights, sigma: sigmaFeeds(sigma), keep });
+      return { theta: keep.first as KeptVector, sigma: keep.second ?? made };
+    },
+    async stepSigma(sigma, relativeGradient, { learningRate, maxChange, min, max }) {
+      const numbers = Object.entries({ learningRate, maxChange, min, max }).map(([name, value]) => [name, Float32Array.of(value)]);
+      const feeds = { σ: sigma, 'relative gradient': relativeGradient, ...Object.fromEntries(numbers) };
+      const { kept } = await vectors.compute({ plan: sigmaProgram(coordinates), feeds }, { 'next σ': coordinates });
+      await vectors.drop([sigma, relativeGradient]);
+      return kept['next σ'] as KeptVector;
     },
   };
 }

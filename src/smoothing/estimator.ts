@@ -7,12 +7,13 @@
  */
 import type { Key } from '../runtime/random.js';
 import type { CoordinateRange } from '../runtime/weighted-normals.js';
+import type { SigmaStep } from './search-distribution.js';
 import type { Sigma } from './sigma.js';
 
 /** A perturbation θ + sign · σ∘z(key): z is a function of the key alone. */
-export interface Perturbation {
+export interface Perturbation<V extends Vector = Float32Array> {
   readonly key: Key;
-  readonly sigma: Sigma;
+  readonly sigma: Sigma<V>;
 }
 
 /** A number for each coordinate of θ, wherever they are. On the host it is a Float32Array. */
@@ -31,14 +32,16 @@ export interface LossAndGradient<V extends Vector = Float32Array> {
 /** L on one batch, as an estimator sees it. Every call may run in parallel inside; results do not depend on how many workers there are. */
 export interface BatchObjective<V extends Vector = Float32Array> {
   /** 1/n Σ_i of L and of its gradient at n perturbed points; `undefined` stands for θ itself. */
-  meanGradient(theta: V, perturbations: readonly (Perturbation | undefined)[]): Promise<LossAndGradient<V>>;
+  meanGradient(theta: V, perturbations: readonly (Perturbation<V> | undefined)[]): Promise<LossAndGradient<V>>;
   /** L(θ + σ∘z) and L(θ − σ∘z) of each pair, and the metrics averaged over all evaluations. */
-  pairs(theta: V, perturbations: readonly Perturbation[]): Promise<{ plus: Float64Array; minus: Float64Array; metrics: Readonly<Record<string, number>> }>;
+  pairs(theta: V, perturbations: readonly Perturbation<V>[]): Promise<{ plus: Float64Array; minus: Float64Array; metrics: Readonly<Record<string, number>> }>;
   /**
    * Weighted sums of the scores of N(θ, diag σ²) at the points θ + σ∘z_i, the z_i regenerated from their keys, per coordinate:
    * Σ_i first[i] ∂log p(z_i)/∂θ = Σ_i first[i]·z_i/σ and, if asked, Σ_i weights[i] σ ∂log p(z_i)/∂σ = Σ_i weights[i]·(z_i² − 1).
    */
-  weightedScores(keys: readonly Key[], sigma: Sigma, first: Float64Array, second?: SigmaWeights): Promise<WeightedScores<V>>;
+  weightedScores(keys: readonly Key[], sigma: Sigma<V>, first: Float64Array, second?: SigmaWeights): Promise<WeightedScores<V>>;
+  /** One step of a σ of each coordinate that is where θ is (`stepSigma`); needed where `Estimator.vectors` are not the host's. Both are used up by it. */
+  stepSigma?(sigma: V, relativeGradient: V, step: SigmaStep): Promise<V>;
 }
 
 /** The scores of σ that are wanted. */
@@ -50,8 +53,8 @@ export interface SigmaWeights {
 
 export interface WeightedScores<V extends Vector = Float32Array> {
   readonly theta: V;
-  /** σ ∂/∂σ of each coordinate, or its mean over each group. */
-  readonly sigma?: Float64Array;
+  /** σ ∂/∂σ of each coordinate, which is where θ is if σ is, or its mean over each group. */
+  readonly sigma?: Float64Array | V;
 }
 
 export interface Estimate<State, V extends Vector = Float32Array> {
@@ -79,6 +82,8 @@ export interface Estimator<State = unknown> {
   readonly name: string;
   /** Whether it needs ∂L/∂θ (and so a differentiable relaxation). */
   readonly needsGradient: boolean;
+  /** Arrays of the state, Float64Arrays on the host, that have a number for each coordinate and may be kept where θ is. */
+  readonly vectors?: readonly (keyof State & string)[];
   /** `layers` gives, for each parameter tensor, its range of coordinates. */
   init(parameters: number, layers: readonly CoordinateRange[]): State;
   estimate<V extends Vector = Float32Array>(state: State, theta: V, objective: BatchObjective<V>, context: EstimateContext): Promise<Estimate<State, V>>;

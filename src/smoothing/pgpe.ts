@@ -6,7 +6,7 @@
  * holds the estimate, `search-distribution` the σ's, `sigma-schedule` their decay; here they are put together.
  */
 import { z } from 'zod';
-import type { Estimator } from './estimator.js';
+import type { BatchObjective, EstimateContext, Estimator, Vector } from './estimator.js';
 import { parseOptions } from './parse-options.js';
 import { sampleKeys } from './sample-keys.js';
 import { effectiveSigma, initialDistribution, type SearchDistribution, stepSigma } from './search-distribution.js';
@@ -50,16 +50,27 @@ export function pgpe(options: PgpeOptions = {}): Estimator<SearchDistribution> {
   const parsed = parseOptions('pgpe', pgpeSchema, options);
   const { samples, sigmaLearningRate, shaping } = parsed;
   const sigmaStep = { learningRate: sigmaLearningRate, maxChange: parsed.sigmaMaxChange, min: parsed.sigmaMin, max: parsed.sigmaMax };
+  /** σ after a step, on the host or where θ is. */
+  async function stepped<V extends Vector>(state: SearchDistribution<V>, relative: Float64Array | V, objective: BatchObjective<V>) {
+    const { sigma, groups } = state;
+    if (sigma instanceof Float64Array) return stepSigma({ sigma, groups }, relative as Float64Array, sigmaStep);
+    if (objective.stepSigma === undefined) throw new TypeError('pgpe: expected an objective that steps σ where it is, or a σ on the host');
+    return { sigma: await objective.stepSigma(sigma, relative as V, sigmaStep) };
+  }
   return {
     name: 'pgpe',
     needsGradient: false,
+    vectors: parsed.sigmaMode === 'coordinate' ? ['sigma'] : [],
     init: (parameters, layers) => initialDistribution(parsed.sigmaMode, parsed.sigma, parameters, layers),
-    async estimate(state, theta, objective, { key, step, epoch, epochs }) {
+    async estimate<V extends Vector>(given: SearchDistribution, theta: V, objective: BatchObjective<V>, { key, step, epoch, epochs }: EstimateContext) {
+      // Where σ is not the host's it is where θ is.
+      const state = given as unknown as SearchDistribution<V>;
       const sigma = effectiveSigma(state, sigmaFactor(parsed.sigmaDecay, epoch / epochs));
       const sigmas = sigmaLearningRate > 0 ? (state.groups ?? 'each') : undefined;
       const search = await searchGradient(objective, theta, sigma, sampleKeys(key, step, samples), { shaping, sigmas });
       const { gradient, relativeSigmaGradient, loss, metrics } = search;
-      return { state: relativeSigmaGradient ? stepSigma(state, relativeSigmaGradient, sigmaStep) : state, gradient, loss, metrics };
+      const next = relativeSigmaGradient ? await stepped(state, relativeSigmaGradient, objective) : given;
+      return { state: next as SearchDistribution, gradient, loss, metrics };
     },
   };
 }

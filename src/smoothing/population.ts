@@ -16,8 +16,8 @@ import type { Key } from '../runtime/random.js';
 import { withSmallerChunk } from '../runtime/smaller-chunk.js';
 import type { NormalsTask, Outputs, ParameterSlice, PopulationResult, TaskFeeds } from '../runtime/task.js';
 import { MOST_KEYS, type NormalPrograms, normalPrograms } from '../runtime/weighted-normals.js';
-import type { Perturbation } from './estimator.js';
-import { feedOf, formOf, type Sigma, type SigmaForm, sigmaTensor } from './sigma.js';
+import type { Perturbation, Vector } from './estimator.js';
+import { formOf, type Sigma, type SigmaForm, sigmaFeeds, sigmaTensor } from './sigma.js';
 
 /** What a call gives: values at θ ± σ∘z of each key, all plus before all minus, or gradients at θ + σ∘z. */
 export type PopulationKind = 'pairs' | 'gradients';
@@ -26,9 +26,9 @@ export type PopulationKind = 'pairs' | 'gradients';
 const membersOf = (kind: PopulationKind, keys: number): number => (kind === 'pairs' ? 2 * keys : keys);
 
 /** Perturbations of a step: of one σ, each with a key of its own. */
-export interface Perturbations {
+export interface Perturbations<V extends Vector = Float32Array> {
   readonly keys: readonly Key[];
-  readonly sigma: Sigma;
+  readonly sigma: Sigma<V>;
 }
 
 /** What calls may take of a device's memory. */
@@ -98,7 +98,7 @@ const known = new WeakMap<Objective, Map<string, Calls | undefined>>();
  * How perturbations of an objective's parameters are cut into calls within the limits; the same plans when asked for again. Undefined where it has
  * none for a population: a solver outside the graph has a part in it, or it is not in float32.
  */
-export function callsFor(objective: Objective, kind: PopulationKind, { keys, sigma }: Perturbations, limits: CallLimits): Calls | undefined {
+export function callsFor(objective: Objective, kind: PopulationKind, { keys, sigma }: Perturbations<Vector>, limits: CallLimits): Calls | undefined {
   const count = keys.length;
   const form = formOf(sigma);
   const own = known.get(objective) ?? new Map<string, Calls | undefined>();
@@ -109,10 +109,10 @@ export function callsFor(objective: Objective, kind: PopulationKind, { keys, sig
 }
 
 /** Perturbations that can be computed together: all of one σ. */
-export function together(perturbations: readonly (Perturbation | undefined)[]): Perturbations | undefined {
+export function together<V extends Vector>(perturbations: readonly (Perturbation<V> | undefined)[]): Perturbations<V> | undefined {
   const sigma = perturbations[0]?.sigma;
   if (sigma === undefined || perturbations.some((perturbation) => perturbation?.sigma !== sigma)) return undefined;
-  return { keys: perturbations.map((perturbation) => (perturbation as Perturbation).key), sigma };
+  return { keys: perturbations.map((perturbation) => (perturbation as Perturbation<V>).key), sigma };
 }
 
 /** Keys of a call that a device's memory did hold, where it did not hold as many as were planned. */
@@ -121,7 +121,7 @@ const fewerKeys = new WeakMap<Objective, number>();
 export interface CallsWanted {
   readonly objective: Objective;
   readonly kind: PopulationKind;
-  readonly each: Perturbations;
+  readonly each: Perturbations<Vector>;
   readonly limits: CallLimits;
 }
 
@@ -180,7 +180,7 @@ export async function evaluateTogether(
   { keys, sigma }: Perturbations,
   feeds: readonly TaskFeeds[],
 ): Promise<{ readonly plus: MemberResult[]; readonly minus: MemberResult[] }> {
-  const parameters = { θ: theta, σ: feedOf(sigma) };
+  const parameters = { θ: theta, ...sigmaFeeds(sigma) };
   const results = await pool.population({ plan, feeds, parameters, programs, calls: cut(keys, programs.keys) });
   return membersOfCalls(results, layout, keys.length, programs.keys);
 }

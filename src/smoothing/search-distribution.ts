@@ -1,13 +1,15 @@
 /** The spread σ of the search distribution N(θ, diag σ²): one number, one per layer or one per coordinate; fixed or learned. */
 
 import type { CoordinateRange } from '../runtime/weighted-normals.js';
+import type { Vector } from './estimator.js';
 import type { Sigma } from './sigma.js';
 
 export type SigmaMode = 'global' | 'layer' | 'coordinate';
 
 /** Groups of coordinates that share a σ, and their σ's before decay. */
-export interface SearchDistribution {
-  readonly sigma: Float64Array;
+export interface SearchDistribution<V extends Vector = Float64Array> {
+  /** Float64Array on the host; that of each coordinate may be where θ is. */
+  readonly sigma: Float64Array | V;
   /** The range of coordinates of each σ; absent when every coordinate has its own. */
   readonly groups?: readonly CoordinateRange[];
 }
@@ -26,7 +28,8 @@ export function initialDistribution(mode: SigmaMode, sigma: number, parameters: 
 }
 
 /** factor·σ as perturbations take it. */
-export function effectiveSigma({ sigma, groups }: SearchDistribution, factor: number): Sigma {
+export function effectiveSigma<V extends Vector>({ sigma, groups }: SearchDistribution<V>, factor: number): Sigma<V> {
+  if (!(sigma instanceof Float64Array)) return { vector: sigma, factor };
   const values = new Float32Array(sigma.map((s) => factor * s));
   if (groups === undefined) return values;
   return groups.length === 1 ? factor * (sigma[0] as number) : { values, groups };

@@ -17,7 +17,7 @@ export interface SearchGradient<V extends Vector = Float32Array> {
   /** ∂L_σ/∂θ_j. */
   readonly gradient: V;
   /** σ_j·∂L_σ/∂σ_j of each coordinate's own σ, or its mean over each group of coordinates: of a σ that they share, its σ·∂L_σ/∂σ over their number. */
-  readonly relativeSigmaGradient?: Float64Array;
+  readonly relativeSigmaGradient?: Float64Array | V;
   /** Mean of L over all evaluations, an estimate of L_σ(θ). */
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
@@ -35,7 +35,7 @@ export interface SearchGradient<V extends Vector = Float32Array> {
 export async function searchGradient<V extends Vector>(
   objective: BatchObjective<V>,
   theta: V,
-  sigma: Sigma,
+  sigma: Sigma<V>,
   keys: readonly Key[],
   { shaping = 'none', sigmas }: { readonly shaping?: Shaping; readonly sigmas?: SigmaGroups } = {},
 ): Promise<SearchGradient<V>> {

@@ -1,11 +1,10 @@
 /** Programs that make one vector of what evaluations on a device leave there, and parameters of one vector. Each is compiled once. */
-import { add, addAll, concat, gemm, input, reshape, slice, type Tensor } from '../graph/index.js';
+import { add, addAll, concat, gemm, input, maximum, minimum, mul, neg, reshape, slice, sub, type Tensor } from '../graph/index.js';
 import { parameterInputs } from '../network/network.js';
 import type { Objective } from '../objective/objective.js';
 import { createPlan, gradientName, type Plan } from '../runtime/plan.js';
 import type { ParameterSlice } from '../runtime/task.js';
-import { type NormalPrograms, type ScorePrograms, scorePrograms } from '../runtime/weighted-normals.js';
-import type { SigmaGroups } from './search-gradient.js';
+import { type NormalPrograms, type ScoreOptions, type ScorePrograms, scorePrograms } from '../runtime/weighted-normals.js';
 import { type SigmaForm, sigmaTensor } from './sigma.js';
 
 /** What `make` makes of an object and a name, the first time that it is asked for. */
@@ -48,11 +47,28 @@ export function collectPrograms(objective: Objective, layout: readonly Parameter
 
 const scorings = remembered<NormalPrograms, ScorePrograms>();
 
+export interface ScoringOptions extends Omit<ScoreOptions, 'sigma'> {
+  readonly form: SigmaForm;
+}
+
 /** Programs of the scores at the points whose normals these programs make. */
-export const scoringPrograms = (programs: NormalPrograms, options: { readonly form: SigmaForm; readonly second?: SigmaGroups }): ScorePrograms =>
-  scorings(programs, JSON.stringify(options), () =>
-    scorePrograms(programs.keys, programs.size, { sigma: sigmaTensor(options.form, programs.size), second: options.second }),
-  );
+export const scoringPrograms = (programs: NormalPrograms, options: ScoringOptions): ScorePrograms =>
+  scorings(programs, JSON.stringify(options), () => {
+    const { form, ...more } = options;
+    return scorePrograms(programs.keys, programs.size, { sigma: sigmaTensor(form, programs.size), ...more });
+  });
+
+const sigmaSteps = new Map<number, Plan>();
+
+/** The step that `stepSigma` takes of so many σ's, each of its own coordinate: `next σ` from `σ` and the `relative gradient`. */
+export function sigmaProgram(length: number): Plan {
+  const [sigma, gradient] = [input('σ', [length]), input('relative gradient', [length])];
+  const [learningRate, maxChange, min, max] = ['learningRate', 'maxChange', 'min', 'max'].map((name) => input(name, [1])) as [Tensor, Tensor, Tensor, Tensor];
+  const change = minimum(maximum(mul(gradient, learningRate), neg(maxChange)), maxChange);
+  const plan = sigmaSteps.get(length) ?? planOf({ 'next σ': minimum(maximum(mul(sigma, sub(1, change)), min), max) });
+  sigmaSteps.set(length, plan);
+  return plan;
+}
 
 const additions = new Map<string, Plan>();
 

@@ -37,10 +37,11 @@ function stepPlan(graph: UpdateGraph, size: number, gradientClip: number, arrays
 }
 
 /** The placement on a pool's device; undefined where it keeps nothing, or where the objective or the rule need the host. */
-export function devicePlacement({ pool, objective, layout, rule, gradientClip }: PlacementOptions): Placement<KeptVector> | undefined {
+export function devicePlacement({ pool, objective, layout, estimator, rule, gradientClip }: PlacementOptions): Placement<KeptVector> | undefined {
   const { vectors } = pool;
   const { graph } = rule;
   if (vectors === undefined || graph === undefined || !staysOnDevice(objective)) return undefined;
+  const names = estimator.vectors ?? [];
   let plan: Plan | undefined;
   const arraysOf = (state: KeptState) => Object.entries(state).filter((entry): entry is [string, KeptVector] => typeof entry[1] === 'object');
   const numbersOf = (state: KeptState) => Object.fromEntries(Object.entries(state).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
@@ -82,6 +83,19 @@ export function devicePlacement({ pool, objective, layout, rule, gradientClip }:
         copied[name] = typeof value === 'object' && isKeptVector(value) ? await vectors.read(value) : (value as number);
       return { theta: await vectors.read(theta), rule: copied };
     },
-    end: ({ theta, rule: state }) => vectors.drop([theta, ...arraysOf(state as KeptState).map(([, vector]) => vector)]),
+    async beginSearch(search) {
+      const kept: Record<string, KeptVector> = {};
+      for (const name of names) kept[name] = await vectors.upload(Float32Array.from((search as Record<string, Float64Array>)[name] as Float64Array));
+      return names.length === 0 ? search : { ...(search as object), ...kept };
+    },
+    async copySearch(search) {
+      const copied: Record<string, Float64Array> = {};
+      for (const name of names) copied[name] = Float64Array.from(await vectors.read((search as Record<string, KeptVector>)[name] as KeptVector));
+      return names.length === 0 ? search : { ...(search as object), ...copied };
+    },
+    async end({ theta, rule: state }, search) {
+      const searched = names.map((name) => (search as Record<string, KeptVector>)[name] as KeptVector);
+      await vectors.drop([theta, ...arraysOf(state as KeptState).map(([, vector]) => vector), ...searched]);
+    },
   };
 }

@@ -16,6 +16,8 @@ export function hostPlacement({ pool, objective, layout, rule, gradientClip }: P
       return { position: { theta, rule: state }, gradientNorm, thetaNorm: globalNorm(theta) };
     },
     copy: async (position) => position,
+    beginSearch: async (search) => search,
+    copySearch: async (search) => search,
     end: async () => undefined,
   };
 }

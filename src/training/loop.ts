@@ -138,11 +138,12 @@ async function* trainingAt<V extends Vector>(options: TrainingOptions, state: Tr
     return asked && loader.request(asked.indices, asked.epoch);
   };
   try {
-    let { step, estimator: search, average } = state;
+    let { step, average } = state;
     // The sums of an epoch that has ended are not carried into the next.
     let sums = step % perEpoch === 0 ? NOTHING : state.sums;
     let coming = batchOf(step);
     let position = await placement.begin(state);
+    let search = await placement.beginSearch(state.estimator);
     while (coming !== undefined) {
       const at = step / perEpoch;
       const scalars: ObjectiveScalars = { epsilon: options.epsilon(at), kappa: options.kappa(at), regularization: options.regularization(at) };
@@ -167,11 +168,11 @@ async function* trainingAt<V extends Vector>(options: TrainingOptions, state: Tr
       const epochEnded = step % perEpoch === 0;
       if (epochEnded && step / perEpoch >= (options.averageFrom ?? Number.POSITIVE_INFINITY))
         average = averagedWith(average, (await placement.copy(position)).theta);
-      const done = { step, estimator: search, average, sums };
+      const done = { step, average, sums };
       yield {
         step,
         sums,
-        state: async () => ({ ...done, ...(await placement.copy(position)) }),
+        state: async () => ({ ...done, ...(await placement.copy(position)), estimator: await placement.copySearch(search) }),
         onHost: placement.onHost,
         epoch: step / perEpoch,
         epochEnded,
@@ -182,7 +183,7 @@ async function* trainingAt<V extends Vector>(options: TrainingOptions, state: Tr
       };
       if (epochEnded) sums = NOTHING;
     }
-    await placement.end(position);
+    await placement.end(position, search);
   } finally {
     await loader.close();
   }

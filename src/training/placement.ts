@@ -15,7 +15,7 @@ export interface Position<V extends Vector> {
 }
 
 /** What of a training a placement needs. */
-export type PlacementOptions = Pick<TrainingOptions, 'pool' | 'objective' | 'layout' | 'rule' | 'gradientClip'>;
+export type PlacementOptions = Pick<TrainingOptions, 'pool' | 'objective' | 'layout' | 'estimator' | 'rule' | 'gradientClip'>;
 
 /** A position on the host: plain data. */
 export type HostPosition = Position<Float32Array>;
@@ -38,6 +38,9 @@ export interface Placement<V extends Vector> {
   descend(from: Position<V>, gradient: V, learningRate: number): Promise<Descent<V>>;
   /** A copy on the host. */
   copy(position: Position<V>): Promise<HostPosition>;
-  /** Lets go of a position. */
-  end(position: Position<V>): Promise<void>;
+  /** The state of the estimator with those of its arrays that may be where θ is, and a copy of such a state on the host. */
+  beginSearch(search: unknown): Promise<unknown>;
+  copySearch(search: unknown): Promise<unknown>;
+  /** Lets go of a position and the state of the estimator. */
+  end(position: Position<V>, search: unknown): Promise<void>;
 }
