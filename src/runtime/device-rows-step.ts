@@ -59,14 +59,14 @@ async function refine(run: Run, step: RowsStep): Promise<void> {
   let bounds = cheap;
   for (const [turn, { start, rows, program }] of chunks(Math.max(...chosen.count), step.programs).entries()) {
     const indices = await indicesOf(run, step, chosen, start, rows);
-    const own = { lower: await place(`row lower ${rows}`, members * rows), upper: await place(`row upper ${rows}`, members * rows) };
+    const made = { lower: await place(`row lower ${rows}`, members * rows), upper: await place(`row upper ${rows}`, members * rows) };
     const residuals = await residualsOf(run, program, `${refined.lower} ${start} ${rows}`, false);
-    await run.call(program, indices, { ...residuals, ...own });
+    await run.call(program, indices, { ...residuals, ...made });
     const next = {
       lower: await place(`lower ${turn % 2}`, members * sizeOf(shape)),
       upper: await place(`upper ${turn % 2}`, members * sizeOf(shape)),
     };
-    const feeds = { ...bounds, rank: chosen.rank, start: Int32Array.of(start), 'row lower': own.lower, 'row upper': own.upper };
+    const feeds = { ...bounds, rank: chosen.rank, start: Int32Array.of(start), 'row lower': made.lower, 'row upper': made.upper };
     await compute(chosen.programs.merge(rows), feeds, { 'merged lower': next.lower, 'merged upper': next.upper });
     bounds = next;
   }

@@ -1,3 +1,4 @@
+/** Which arrays of a plan a device may have to itself, and how much of its memory they take. */
 import type { Footprint } from '../graph/footprint.js';
 import { sizeOf } from '../graph/tensor.js';
 import type { Plan, Step } from './plan.js';
@@ -15,7 +16,8 @@ export interface ProgramArraysOf {
 }
 
 /**
- * Arrays of a plan, float32 or int32, that a device may keep from one program to the next. The host wants results alone. Plans with float64, or with more rows than programs can choose from, run through the host.
+ * Arrays of a plan, float32 or int32, that a device may keep from one program to the next. The host wants results alone. Plans with float64, or
+ * with more rows than programs can choose from, run through the host.
  */
 export function programArrays({ programs, steps, results }: Plan): ProgramArraysOf {
   const hasDouble = programs.some(({ inputs, outputs }) => [...inputs, ...outputs].some(({ dtype }) => dtype === 'float64'));
