@@ -3,12 +3,13 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, open, rename, rm, stat } from 'node:fs/promises';
+import { mkdtemp, open, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { toFileError } from '../formats/file-error.js';
+import { makeFolder } from '../formats/folder.js';
 import { isGzip } from '../formats/idx.js';
 import { DataError } from './data-error.js';
 
@@ -61,7 +62,7 @@ export async function installFiles(
   fill: (staging: string) => Promise<readonly { path: string; name: string }[]>,
 ): Promise<string> {
   const folder = join(cacheDir, name);
-  const staging = await mkdir(folder, { recursive: true })
+  const staging = await makeFolder(folder)
     .then(() => mkdtemp(join(cacheDir, `.${name}-`)))
     .catch((error: unknown) => {
       throw toFileError(folder, 'write', error);

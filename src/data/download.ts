@@ -4,11 +4,12 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lock } from 'proper-lockfile';
 import { toFileError } from '../formats/file-error.js';
+import { makeFolder } from '../formats/folder.js';
 import { DataError } from './data-error.js';
 
 /** A file on the web as its authors published it. */
@@ -46,7 +47,7 @@ class ConnectionError extends Error {}
  * @throws DataError in one line: what was to be fetched, how far it came, why it ended, what to do; FileError if it cannot be written
  */
 export async function download(file: WebFile, path: string, options: DownloadOptions = {}): Promise<void> {
-  await written(dirname(path), () => mkdir(dirname(path), { recursive: true }));
+  await makeFolder(dirname(path));
   const { waited, release } = await locked(path, options.signal);
   try {
     // Another process that held the lock has fetched what both wanted.

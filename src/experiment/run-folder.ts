@@ -12,10 +12,11 @@
  * ```
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
+import { readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { FileError, toFileError } from '../formats/file-error.js';
+import { makeFolder } from '../formats/folder.js';
 import { configText, type Origin, readConfigFile } from './config-file.js';
 import { Failure, UsageError } from './errors.js';
 import { resolveSettings } from './resolve-settings.js';
@@ -73,12 +74,12 @@ export function runPaths(path: string): RunPaths {
 export async function createRun(path: string, settings: Settings, options: LockOptions = {}): Promise<Run> {
   await refuseOccupied(path);
   const paths = runPaths(path);
-  const isNew = await making(path);
+  const isNew = await makeFolder(path);
   const held = await lockRun(path, options);
   try {
     // Between the first look and the lock another process may have made a run here.
     await refuseOccupied(path);
-    await making(paths.checkpoints);
+    await makeFolder(paths.checkpoints);
     await writeFileAtomic(paths.config, configText(settings, { format: RUN_FORMAT, version: VERSION }));
   } catch (error) {
     await held.release();
@@ -160,13 +161,4 @@ async function refuseOccupied(path: string): Promise<void> {
   throw new UsageError(
     `--out: expected a new or empty folder, ${path} is an unfinished run; continue it with \`tautnet train --resume ${path}\`, or choose another`,
   );
-}
-
-/** Makes a folder with those above it, and says whether it was not there. */
-async function making(folder: string): Promise<boolean> {
-  try {
-    return (await mkdir(folder, { recursive: true })) !== undefined;
-  } catch (error) {
-    throw toFileError(folder, 'create', error);
-  }
 }
