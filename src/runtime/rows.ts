@@ -18,16 +18,13 @@ export function ofMembers<T extends HostData>(shared: T, size: number): T {
  */
 export function selectRows(lower: Floats, upper: Floats, { all, places, shape: [features, batch], members = 1 }: RowsData): Int32Array[] {
   const size = features * batch;
-  const [perPlace, perChannel] = [features / places, places * batch];
+  const perChannel = places * batch;
+  const chosen = new Int32Array(size);
   return Array.from({ length: members }, (_, member) => {
-    const chosen = new Int32Array(size);
     const base = member * size;
     let count = 0;
     for (let place = 0; place < perChannel; place++)
-      for (let channel = 0; channel < perPlace; channel++) {
-        const at = channel * perChannel + place;
-        if (all || ((lower[base + at] as number) < 0 && (upper[base + at] as number) > 0)) chosen[count++] = at;
-      }
+      for (let at = place; at < size; at += perChannel) if (all || ((lower[base + at] as number) < 0 && (upper[base + at] as number) > 0)) chosen[count++] = at;
     return chosen.slice(0, count);
   });
 }
@@ -43,6 +40,7 @@ export interface RowIndices {
 
 /** Rows start … start + rows of every member's selection, [members, rows]; a member with fewer repeats neuron 0 of image 0 in what is left. */
 export function rowIndices(selection: readonly Int32Array[], start: number, rows: number, { places, shape: [features, batch] }: RowsData): RowIndices {
+  const perChannel = places * batch;
   const [channel, place, position] = [0, 1, 2].map(() => new Int32Array(selection.length * rows)) as [Int32Array, Int32Array, Int32Array];
   const used = selection.map(({ length }) => Math.max(0, Math.min(rows, length - start)));
   const total = used.reduce((a, b) => a + b, 0);
@@ -52,12 +50,12 @@ export function rowIndices(selection: readonly Int32Array[], start: number, rows
     for (let i = 0; i < (used[member] as number); i++, k++) {
       const at = chosen[start + i] as number;
       const row = member * rows + i;
-      const feature = Math.floor(at / batch);
+      const ofChannel = Math.floor(at / perChannel);
       from[k] = member * features * batch + at;
       to[k] = row;
       position[row] = at;
-      channel[row] = Math.floor(feature / places);
-      place[row] = (feature % places) * batch + (at % batch);
+      channel[row] = ofChannel;
+      place[row] = at - ofChannel * perChannel;
     }
   });
   return { channel, place, position, from, to };
