@@ -2,20 +2,11 @@
 import { sizeOf } from '../graph/tensor.js';
 import type { DeviceArray } from './device-array.js';
 import { gradientName, type RowsStep } from './plan.js';
-import { type RowPrograms, rowPrograms } from './row-programs.js';
+import { type ChosenRows, rowPrograms } from './row-programs.js';
 import { chunks } from './rows.js';
 import { residualsOf } from './rows-step.js';
 import type { Floats, Run } from './run.js';
 import type { ProgramArrays } from './session.js';
-
-/** The rows that a stage chose in this run. */
-export interface ChosenRows {
-  readonly programs: RowPrograms;
-  readonly rank: DeviceArray;
-  readonly order: DeviceArray;
-  /** Rows of each member. */
-  readonly count: Float32Array;
-}
 
 type Bounds = { readonly lower: DeviceArray; readonly upper: DeviceArray };
 

@@ -1,7 +1,8 @@
 /** Runs an iterated stage: on the host what its program makes is copied and fed to it again, on a device it is written by turns to two arrays. */
 import { type HostData, hostArray, sizeOf } from '../graph/tensor.js';
 import type { DeviceArray } from './device-array.js';
-import { firstName, type IterateStep, nextName } from './plan.js';
+import { firstName } from './member-axis.js';
+import { type IterateStep, nextName } from './plan.js';
 import { ofMembers } from './rows.js';
 import type { Floats, Run } from './run.js';
 

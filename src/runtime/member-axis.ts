@@ -4,13 +4,22 @@
  */
 import { type EncodedProgram, encodeProgram } from '../graph/encode.js';
 import type { Lifting } from '../graph/lift.js';
+import { broadcastTo } from '../graph/operators/broadcasting.js';
+import { reshape } from '../graph/operators/layout.js';
 import { input, inputName, isInput } from '../graph/operators/leaves.js';
 import { type Tensor, topologicalOrder } from '../graph/tensor.js';
+
+/** What the first value of an array of a state is called. */
+export const firstName = (name: string): string => `first ${name}`;
 
 export interface MemberAxis {
   /** Says of named arrays that they have the axis. */
   mark(names: Iterable<string>): void;
-  isMarked(name: string): boolean;
+  /**
+   * Once for each member, arrays of a `state` that begin as ones which members share, by `firstName`; `next` tells their shapes. Undefined where
+   * there is none.
+   */
+  repeated(state: Readonly<Record<string, string>>, next: Readonly<Record<string, Tensor>>): Readonly<Record<string, Tensor>> | undefined;
   /** A program of the plan. Its outputs have the axis where they depend on something that has it, or all of them, or those that `every` names. */
   encode(outputs: Readonly<Record<string, Tensor>>, every?: 'all' | ((name: string) => boolean)): EncodedProgram;
 }
@@ -22,7 +31,15 @@ export function memberAxis(lifting: Lifting | undefined, always: (name: string) 
     mark(names) {
       for (const name of names) marked.add(name);
     },
-    isMarked: (name) => marked.has(name),
+    repeated(state, next) {
+      const shared = Object.entries(state).filter(([, from]) => !marked.has(from));
+      if (lifting === undefined || shared.length === 0) return undefined;
+      const ofEach = ([name, from]: readonly [string, string]) => {
+        const { shape, dtype } = next[name] as Tensor;
+        return [firstName(name), broadcastTo(reshape(input(from, shape, dtype), [1, ...shape]), [lifting.members, ...shape])] as const;
+      };
+      return Object.fromEntries(shared.map(ofEach));
+    },
     encode(outputs, every = always) {
       if (lifting === undefined) return encodeProgram(outputs);
       const { members } = lifting;

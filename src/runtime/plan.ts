@@ -20,9 +20,7 @@
 import { type EncodedProgram, encodeProgram } from '../graph/encode.js';
 import { gradient, vectorJacobian } from '../graph/gradient.js';
 import type { Lifting } from '../graph/lift.js';
-import { broadcastTo } from '../graph/operators/broadcasting.js';
 import { accumulate } from '../graph/operators/indexing.js';
-import { reshape } from '../graph/operators/layout.js';
 import { input, inputName, isInput } from '../graph/operators/leaves.js';
 import { substitute } from '../graph/substitute.js';
 import { type FloatType, isFloat, type Shape, sizeOf, type Tensor, topologicalOrder } from '../graph/tensor.js';
@@ -104,7 +102,7 @@ export interface RowsStep {
 export interface IterateStep extends Omit<IterateStage, 'next'> {
   readonly program: number;
   readonly members?: number;
-  /** For a device that keeps the state: a program that gives every member its own of arrays that they share at first, named by `firstName`. */
+  /** For a device that keeps the state: a program that gives every member its own of arrays that they share at first. */
   readonly begin?: number;
 }
 
@@ -156,9 +154,6 @@ const ROW_INDICES = ['channel', 'place', 'position'] as const;
 const ofEachMember = (name: string): boolean =>
   isResidual(name) || name.startsWith(gradientName('')) || name.startsWith(sumName('')) || ROW_INDICES.some((index) => index === name);
 
-/** What the program that begins an iterated stage of a population calls the first value of an array of its state. */
-export const firstName = (name: string): string => `first ${name}`;
-
 let nextPlan = 0;
 
 /** The same program in shared memory: sending a plan to a worker copies no bytes. */
@@ -175,17 +170,6 @@ function checkLoop({ count, state, next, schedule = {} }: IterateStage): void {
     throw new Error(`plan: expected the next value of each of ${names.join(', ')}, got ${made.join(', ') || 'none'}`);
   const wrong = Object.entries(schedule).find(([, values]) => values.length !== count);
   if (wrong !== undefined) throw new Error(`plan: expected ${count} values of ${wrong[0]}, one for each repetition, got ${wrong[1].length}`);
-}
-
-/** First values of the arrays of a state that members share, once for each of them; undefined where there is none. */
-function repeating({ state, next }: IterateStage, members: number, isOfEach: (name: string) => boolean): Record<string, Tensor> | undefined {
-  const shared = Object.entries(state).filter(([, from]) => !isOfEach(from));
-  if (shared.length === 0) return undefined;
-  const repeated = shared.map(([name, from]) => {
-    const { shape, dtype } = next[name] as Tensor;
-    return [firstName(name), broadcastTo(reshape(input(from, shape, dtype), [1, ...shape]), [members, ...shape])] as const;
-  });
-  return Object.fromEntries(repeated);
 }
 
 const stageInputs = (outputs: readonly Tensor[]): Tensor[] => topologicalOrder(outputs).filter(isInput);
@@ -250,7 +234,7 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
       checkLoop(stage);
       const { next, ...data } = stage;
       for (const x of stageInputs(Object.values(next))) if (!known.has(inputName(x))) known.set(inputName(x), x);
-      const begin = members === undefined ? undefined : repeating(stage, members, axis.isMarked);
+      const begin = axis.repeated(stage.state, next);
       axis.mark(Object.keys(data.state));
       forward.push({
         ...data,

@@ -30,6 +30,7 @@ import {
   transpose,
   where,
 } from '../graph/index.js';
+import type { DeviceArray } from './device-array.js';
 import { createPlan, gradientName, type Plan, type RowsData } from './plan.js';
 
 /** Prefix sums of so many ones are exact in float32; places in the sums of all members, twice as many as neurons at most, fit int32. */
@@ -55,6 +56,15 @@ export interface RowPrograms {
   pick(rows: number): Plan;
   /** What is left of the cotangents for neurons without a row. */
   readonly rest: Plan;
+}
+
+/** The rows that a stage chose in a run of its plan. */
+export interface ChosenRows {
+  readonly programs: RowPrograms;
+  readonly rank: DeviceArray;
+  readonly order: DeviceArray;
+  /** Rows of each member. */
+  readonly count: Float32Array;
 }
 
 /** Neurons whose prefix sums are one product. */

@@ -1,9 +1,9 @@
 /** One run of a plan under way: what its steps share. */
 import type { DType, HostData } from '../graph/tensor.js';
 import type { DeviceArray } from './device-array.js';
-import type { ChosenRows } from './device-rows-step.js';
 import type { GradientSums } from './gradient-sums.js';
 import type { Plan } from './plan.js';
+import type { ChosenRows } from './row-programs.js';
 import type { ProgramArrays } from './session.js';
 
 export type Floats = Float32Array | Float64Array;

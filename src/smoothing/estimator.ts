@@ -9,16 +9,14 @@ import type { Key } from '../runtime/random.js';
 import type { CoordinateRange } from '../runtime/weighted-normals.js';
 import type { SigmaStep } from './search-distribution.js';
 import type { Sigma } from './sigma.js';
+import type { Vector } from './vector.js';
+
+export type { Vector } from './vector.js';
 
 /** A perturbation θ + sign · σ∘z(key): z is a function of the key alone. */
 export interface Perturbation<V extends Vector = Float32Array> {
   readonly key: Key;
   readonly sigma: Sigma<V>;
-}
-
-/** A number for each coordinate of θ, wherever they are. On the host it is a Float32Array. */
-export interface Vector {
-  readonly length: number;
 }
 
 export interface LossAndGradient<V extends Vector = Float32Array> {

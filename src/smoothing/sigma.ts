@@ -1,7 +1,7 @@
 /** The σ of perturbations: of all coordinates, of groups of them, or of each; as numbers, and as programs read it. */
 import { broadcastTo, concat, input, mul, slice, type Tensor } from '../graph/index.js';
 import type { CoordinateRange } from '../runtime/weighted-normals.js';
-import type { Vector } from './estimator.js';
+import type { Vector } from './vector.js';
 
 /** One σ for each range of coordinates; the ranges follow one another and cover all of them. */
 export interface GroupedSigma {

@@ -8,33 +8,23 @@ import type { Augmentation } from '../data/augmentation.js';
 import { epochBatches } from '../data/batches.js';
 import type { Split } from '../data/dataset.js';
 import { createLoader } from '../data/loader.js';
-import type { Objective, ObjectiveScalars } from '../objective/objective.js';
-import type { Pool } from '../runtime/pool.js';
+import type { ObjectiveScalars } from '../objective/objective.js';
 import { deriveKey, type Key } from '../runtime/random.js';
-import type { ParameterSlice } from '../runtime/task.js';
-import type { Estimator, Vector } from '../smoothing/estimator.js';
+import type { Vector } from '../smoothing/estimator.js';
 import { devicePlacement } from './device-placement.js';
 import { hostPlacement } from './host-placement.js';
-import type { Placement } from './placement.js';
+import type { Placement, PlacementOptions } from './placement.js';
 import type { Schedule } from './schedules.js';
-import type { UpdateRule } from './update-rule.js';
 import { averagedWith, type WeightAverage } from './weight-average.js';
 
-export interface TrainingOptions {
+export interface TrainingOptions extends PlacementOptions {
   readonly train: Split;
   /** Pixels of one image. */
   readonly features: number;
   /** How training images are changed at random; not at all unless given. */
   readonly augmentation?: Augmentation;
-  readonly objective: Objective;
-  readonly layout: readonly ParameterSlice[];
-  readonly estimator: Estimator;
-  readonly rule: UpdateRule;
-  readonly pool: Pool;
   readonly batchSize: number;
   readonly epochs: number;
-  /** Largest norm of the gradient; 0: no limit. */
-  readonly gradientClip: number;
   /** Schedules of the epoch, fractional. */
   readonly learningRate: Schedule;
   readonly epsilon: Schedule;

@@ -2,11 +2,13 @@
  * Where θ, its gradients and the state of the update rule are between the steps of a training: on the host, or on a device that keeps them.
  * The loop and the estimators are the same for both, as neither looks inside.
  */
-import type { ObjectiveScalars } from '../objective/objective.js';
+import type { Objective, ObjectiveScalars } from '../objective/objective.js';
+import type { Pool } from '../runtime/pool.js';
 import type { Key } from '../runtime/random.js';
+import type { ParameterSlice } from '../runtime/task.js';
 import type { PooledBatch } from '../smoothing/batch-feeds.js';
-import type { BatchObjective, Vector } from '../smoothing/estimator.js';
-import type { TrainingOptions } from './loop.js';
+import type { BatchObjective, Estimator, Vector } from '../smoothing/estimator.js';
+import type { UpdateRule } from './update-rule.js';
 
 /** θ and the state of the rule, its arrays wherever they are. */
 export interface Position<V extends Vector> {
@@ -15,7 +17,15 @@ export interface Position<V extends Vector> {
 }
 
 /** What of a training a placement needs. */
-export type PlacementOptions = Pick<TrainingOptions, 'pool' | 'objective' | 'layout' | 'estimator' | 'rule' | 'gradientClip'>;
+export interface PlacementOptions {
+  readonly objective: Objective;
+  readonly layout: readonly ParameterSlice[];
+  readonly estimator: Estimator;
+  readonly rule: UpdateRule;
+  readonly pool: Pool;
+  /** Largest norm of the gradient; 0: no limit. */
+  readonly gradientClip: number;
+}
 
 /** A position on the host: plain data. */
 export type HostPosition = Position<Float32Array>;
