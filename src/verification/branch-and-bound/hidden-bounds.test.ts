@@ -12,7 +12,8 @@ import { convolutionalNetworks, denseNetworks, importedNetworks, residualNetwork
 import { searchEngines } from '../../testing/search-engines.js';
 import { enclosingBox } from '../rounding.js';
 import { dualPlan } from './dual-program.js';
-import { columnsFor, createHiddenBounding, type Ends, type HiddenBounds } from './hidden-bounds.js';
+import type { Ends, HiddenBounds } from './ends.js';
+import { columnsFor, createHiddenBounding } from './hidden-bounds.js';
 
 const SAMPLES = 200;
 /** Float32 sums of values of size 1. */

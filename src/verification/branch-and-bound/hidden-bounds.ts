@@ -13,18 +13,10 @@ import type { MemoryBudget } from '../../runtime/device-memory.js';
 import { createPlan, type Plan } from '../../runtime/plan.js';
 import type { Feeds } from '../../runtime/session.js';
 import { dualOf, nodeArray, nonlinearBefore } from './dual-program.js';
+import type { Ends, HiddenBounds } from './ends.js';
 import { type Engine, type Floats, floats, inLanes } from './engine.js';
 import { magnitudes, soundInterval } from './rounding-error.js';
 import { unstableRelus } from './unstable.js';
-
-/** Ends of a box or of a layer's values, of the engine's type. */
-export interface Ends {
-  readonly lower: Floats;
-  readonly upper: Floats;
-}
-
-/** By node, ReLU or smooth activation: bounds of its input. */
-export type HiddenBounds = ReadonlyMap<number, Ends>;
 
 /** A box and what is known of the ReLUs in it, as programs read them. */
 export function regionFeeds(box: Ends, hidden: HiddenBounds, relus: Iterable<number> = hidden.keys()): Feeds {

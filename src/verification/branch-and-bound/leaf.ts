@@ -13,9 +13,9 @@ import { matrixOf } from '../../relaxation/layer-matrix.js';
 import { type LinearProgram, openLinearProgram, SolverError } from '../../runtime/linear-solver.js';
 import { createPlan } from '../../runtime/plan.js';
 import type { Box } from '../property.js';
+import type { HiddenBounds } from './ends.js';
 import type { Engine } from './engine.js';
-import type { HiddenBounds } from './hidden-bounds.js';
-import type { Goal } from './relu-splitting.js';
+import type { Goal } from './goal.js';
 
 /** The sign of each ReLU: 1 for z ≥ 0, −1 for z ≤ 0, by node and neuron, where it is decided. */
 export type Signs = ReadonlyMap<number, ReadonlyMap<number, 1 | -1>>;

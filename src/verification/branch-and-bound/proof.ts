@@ -1,8 +1,8 @@
 /** When a bound is a proof, in the engine's arithmetic. */
 import type { Box } from '../property.js';
 import { enclosingBox, proofThreshold, scaleWith } from '../rounding.js';
+import type { Ends } from './ends.js';
 import type { Engine } from './engine.js';
-import type { Ends } from './hidden-bounds.js';
 
 /** Subtracting a bound of an inequality, and reading it from decimals, rounds by this much of its size. */
 const SUBTRACTION = 2 ** -50;

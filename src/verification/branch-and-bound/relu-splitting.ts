@@ -10,20 +10,14 @@ import { featuresOf } from '../../network/layers/layer.js';
 import type { NetworkNode } from '../../network/network.js';
 import type { Plan } from '../../runtime/plan.js';
 import { dualOf, nodeArray } from './dual-program.js';
+import type { Ends, HiddenBounds } from './ends.js';
 import { type Engine, type Floats, floats } from './engine.js';
-import { columnsOf, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
+import type { Goal } from './goal.js';
+import { columnsOf, regionFeeds } from './hidden-bounds.js';
 import type { SplittingResult } from './input-splitting.js';
 import type { Signs } from './leaf.js';
 import { unstableRelus } from './unstable.js';
 import { worstFirst } from './worst-first.js';
-
-/** One row to be shown positive over the box: coefficients·f(x) > threshold. */
-export interface Goal {
-  readonly coefficients: Float64Array;
-  /** Coefficients of the inputs, added to them. */
-  readonly inputs?: Float64Array;
-  readonly threshold: number;
-}
 
 /** A part of the box by decided ReLUs. */
 interface Subproblem {

@@ -6,12 +6,14 @@ import type { Network } from '../../network/network.js';
 import { hiddenSizePlan } from '../hidden-size.js';
 import { type Box, centreOf, type Inequality, type Polytope, sizeOfTerms, violation } from '../property.js';
 import { dualOf } from './dual-program.js';
+import type { Ends, HiddenBounds } from './ends.js';
 import { type Engine, type Floats, floats, inLanes } from './engine.js';
-import { columnsOf, createHiddenBounding, type Ends, type HiddenBounds, regionFeeds } from './hidden-bounds.js';
+import type { Goal } from './goal.js';
+import { columnsOf, createHiddenBounding, regionFeeds } from './hidden-bounds.js';
 import { type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';
 import { allowance, endsOf } from './proof.js';
-import { type Goal, splitRelus } from './relu-splitting.js';
+import { splitRelus } from './relu-splitting.js';
 import { unstableRelus } from './unstable.js';
 
 export interface SearchOptions {

@@ -5,8 +5,8 @@
 import type { Network } from '../../network/network.js';
 import type { Feeds } from '../../runtime/session.js';
 import { nodeArray } from './dual-program.js';
+import type { HiddenBounds } from './ends.js';
 import { type Engine, floats } from './engine.js';
-import type { HiddenBounds } from './hidden-bounds.js';
 
 export interface UnstableRelus {
   readonly count: number;
