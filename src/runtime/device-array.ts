@@ -24,6 +24,14 @@ export type MovedBytes = BigInt64Array;
 /** Where each way is counted. */
 export const WAYS = { up: 0, down: 1 } as const;
 
+/** What is counted of the use of a device. */
+export interface Counters {
+  /** One number to which the nanoseconds that programs ran on the device are added; in shared memory, those of all threads which have it. */
+  readonly busy?: BigInt64Array;
+  /** Counts what moves to the device and back. */
+  readonly moved?: MovedBytes;
+}
+
 /** Flat numbers on a device, of any shape that a program gives them. They take its memory until `dispose`. */
 export class DeviceArray {
   #place: ort.Tensor | HostData | undefined;
@@ -93,8 +101,8 @@ function vectorModel(dtype: KeptType, opType: string, inputs: Parameters<typeof 
 
 const typeOf = (data: Kept): KeptType => (data instanceof Int32Array ? 'int32' : 'float32');
 
-/** Opens what moves arrays to a device and back, in the calling thread, whose sessions alone can use them. `moved` counts the bytes. */
-export function openDeviceArrays(device: Device, moved?: MovedBytes): DeviceArrays {
+/** Opens what moves arrays to a device and back, in the calling thread, whose sessions alone can use them. */
+export function openDeviceArrays(device: Device, { moved, busy }: Counters = {}): DeviceArrays {
   const sessions = new Map<string, Promise<ort.InferenceSession>>();
   // With its last session the provider forgets the device, and who then lets go of an array ends the process: arrays have to go before.
   const living = new Set<DeviceArray>();
@@ -108,11 +116,21 @@ export function openDeviceArrays(device: Device, moved?: MovedBytes): DeviceArra
     sessions.set(name, session);
     return session;
   };
+  const run = (session: () => Promise<ort.InferenceSession>, ...given: [Record<string, ort.Tensor>, Record<string, ort.Tensor>?]) =>
+    onDevice(device, async () => {
+      const opened = await session();
+      const start = process.hrtime.bigint();
+      try {
+        return await opened.run(...(given as [never]));
+      } finally {
+        if (busy !== undefined && device !== 'cpu') Atomics.add(busy, 0, process.hrtime.bigint() - start);
+      }
+    });
   const copier = (dtype: KeptType, allocates = false) =>
     opened(`copy ${dtype} ${allocates}`, () => vectorModel(dtype, 'Identity', [vector(dtype, 'x')]), allocates);
   const hostTensor = (data: Kept) => new ort.Tensor(typeOf(data) as 'float32', data as Float32Array, [data.length]);
   const copy = async (dtype: KeptType, from: ort.Tensor, to: ort.Tensor): Promise<void> => {
-    await onDevice(device, async () => (await copier(dtype)).run({ x: from }, { y: to }));
+    await run(() => copier(dtype), { x: from }, { y: to });
   };
   const count = (way: keyof typeof WAYS, data: Kept): void => {
     if (moved !== undefined && device !== 'cpu') Atomics.add(moved, WAYS[way], BigInt(data.byteLength));
@@ -122,14 +140,14 @@ export function openDeviceArrays(device: Device, moved?: MovedBytes): DeviceArra
       const dtype = typeOf(data);
       if (!keepsArrays(device)) return new DeviceArray(device, dtype, data.length, data.slice(), living);
       count('up', data);
-      const made = await onDevice(device, async () => (await copier(dtype, true)).run({ x: hostTensor(data) }));
+      const made = await run(() => copier(dtype, true), { x: hostTensor(data) });
       return new DeviceArray(device, dtype, data.length, made.y as ort.Tensor, living);
     },
     async allocate(dtype, size) {
       if (!keepsArrays(device)) return new DeviceArray(device, dtype, size, hostArray(dtype, size), living);
       const inputs = [vector(dtype, 'x', [1]), { name: 'shape', type: 'INT64', shape: [1] }];
       const feeds = { x: hostTensor(hostArray(dtype, 1) as Kept), shape: new ort.Tensor('int64', BigInt64Array.of(BigInt(size)), [1]) };
-      const made = await onDevice(device, async () => (await opened(`zeros ${dtype}`, () => vectorModel(dtype, 'Expand', inputs), true)).run(feeds));
+      const made = await run(() => opened(`zeros ${dtype}`, () => vectorModel(dtype, 'Expand', inputs), true), feeds);
       return new DeviceArray(device, dtype, size, made.y as ort.Tensor, living);
     },
     async write(array, data) {
@@ -156,9 +174,7 @@ export function openDeviceArrays(device: Device, moved?: MovedBytes): DeviceArra
       if ([b, into].some(({ size }) => size !== a.size) || [a, b].includes(into))
         throw new RangeError(`device array: expected a sum of arrays of ${a.size} numbers in a third one, got ${b.size} and ${into.size} numbers`);
       const [x, y, sum] = [a, b, into].map((array) => array.tensor([a.size])) as [ort.Tensor, ort.Tensor, ort.Tensor];
-      await onDevice(device, async () =>
-        (await opened('add', () => vectorModel('float32', 'Add', [vector('float32', 'a'), vector('float32', 'b')]))).run({ a: x, b: y }, { y: sum }),
-      );
+      await run(() => opened('add', () => vectorModel('float32', 'Add', [vector('float32', 'a'), vector('float32', 'b')])), { a: x, b: y }, { y: sum });
     },
     async close() {
       for (const array of [...living]) array.dispose();

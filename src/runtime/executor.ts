@@ -56,7 +56,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
   let device: DeviceArrays | undefined;
 
   const arraysOfDevice = (): DeviceArrays => {
-    device ??= openDeviceArrays(options.device ?? 'cpu', options.moved);
+    device ??= openDeviceArrays(options.device ?? 'cpu', options);
     return device;
   };
 

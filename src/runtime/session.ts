@@ -5,7 +5,7 @@ import ort from 'onnxruntime-node';
 import type { EncodedProgram } from '../graph/encode.js';
 import { type DType, type HostData, hostArray, type Shape, sizeOf } from '../graph/tensor.js';
 import { type Accelerator, acceleratorOptions, type Device, lowered, onDevice, refuseReducedPrecision } from './device.js';
-import { DeviceArray, type MovedBytes, WAYS } from './device-array.js';
+import { type Counters, DeviceArray, WAYS } from './device-array.js';
 
 // What a provider has to say is thrown, and told in one line (`device`); its log would tell it a second time, over several.
 ort.env.logLevel = 'fatal';
@@ -25,15 +25,11 @@ export interface Session {
   close(): Promise<void>;
 }
 
-export interface SessionOptions {
+export interface SessionOptions extends Counters {
   /** Where programs run (default cpu); those with a float64 input or output run on the CPU always. */
   readonly device?: Device;
   /** Prefix of the file that ONNX Runtime leaves for each session when it is closed: which provider ran which operator, in JSON. */
   readonly profile?: string;
-  /** One number to which the nanoseconds that programs ran on the device are added; in shared memory, those of all threads which have it. */
-  readonly busy?: BigInt64Array;
-  /** Counts what moves to the device and back. */
-  readonly moved?: MovedBytes;
 }
 
 const OPTIONS: ort.InferenceSession.SessionOptions = {
