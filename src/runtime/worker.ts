@@ -29,6 +29,7 @@ import {
   type WeighTask,
 } from './task.js';
 
+const isDevice = ((workerData as SessionOptions).device ?? 'cpu') !== 'cpu';
 const executor = createExecutor(workerData as SessionOptions);
 const drawnNormals = keptNormals(executor);
 const vectors = keptVectors(executor.arrays);
@@ -53,32 +54,6 @@ function drawn({ key, start, size }: UniformNumbers): Float32Array {
 
 const feedsOf = (feeds: TaskFeeds): Feeds =>
   Object.fromEntries(Object.entries(feeds).map(([name, data]) => [name, 'key' in data ? drawn(data) : unshared(data)]));
-
-export async function run(task: RunTask): Promise<RunResult> {
-  const { plan, layout, perturbation } = task;
-  const theta = unshared(task.theta);
-  const point = perturbation ? new Float32Array(theta.length) : theta;
-  if (perturbation) perturb(theta, perturbation.key, perturbation.sigma, 1, point);
-  const { outputs, gradients } = await executor.run(plan, withParameters(feedsOf(task.feeds), point, layout));
-  if (plan.wrt.length === 0) return { outputs };
-  const gradient = new Float32Array(theta.length);
-  layout.forEach(({ offset }, i) => {
-    gradient.set(gradients[i] as Float32Array, offset);
-  });
-  return moved({ outputs, gradient }, [gradient.buffer]);
-}
-
-export async function pair({ plan, layout, perturbation, ...task }: PairTask): Promise<PairResult> {
-  const feeds = task.feeds.map(feedsOf);
-  const [plus, minus] = [new Float32Array(task.theta.length), new Float32Array(task.theta.length)];
-  perturbPair(unshared(task.theta), perturbation.key, perturbation.sigma, plus, minus);
-  const at = async (point: Float32Array) => {
-    const outputs = [];
-    for (const feed of feeds) outputs.push((await executor.run(plan, withParameters(feed, point, layout))).outputs);
-    return outputs;
-  };
-  return { plus: await at(plus), minus: await at(minus) };
-}
 
 /** What a plan makes of one population on all micro-batches. */
 async function onBatches(plan: Plan, feeds: readonly ProgramArrays[]): Promise<PopulationResult> {
@@ -148,6 +123,38 @@ async function givingBack<Result>(work: () => Promise<Result>): Promise<Result> 
     throw error;
   }
 }
+
+async function runAt(task: RunTask): Promise<RunResult> {
+  const { plan, layout, perturbation } = task;
+  const theta = unshared(task.theta);
+  const point = perturbation ? new Float32Array(theta.length) : theta;
+  if (perturbation) perturb(theta, perturbation.key, perturbation.sigma, 1, point);
+  const { outputs, gradients } = await executor.run(plan, withParameters(feedsOf(task.feeds), point, layout));
+  if (plan.wrt.length === 0) return { outputs };
+  const gradient = new Float32Array(theta.length);
+  layout.forEach(({ offset }, i) => {
+    gradient.set(gradients[i] as Float32Array, offset);
+  });
+  return moved({ outputs, gradient }, [gradient.buffer]);
+}
+
+async function pairAt({ plan, layout, perturbation, ...task }: PairTask): Promise<PairResult> {
+  const feeds = task.feeds.map(feedsOf);
+  const [plus, minus] = [new Float32Array(task.theta.length), new Float32Array(task.theta.length)];
+  perturbPair(unshared(task.theta), perturbation.key, perturbation.sigma, plus, minus);
+  const at = async (point: Float32Array) => {
+    const outputs = [];
+    for (const feed of feeds) outputs.push((await executor.run(plan, withParameters(feed, point, layout))).outputs);
+    return outputs;
+  };
+  return { plus: await at(plus), minus: await at(minus) };
+}
+
+/** On the CPU, an error of one task is none of the others'. */
+const onOwn = <Result>(work: () => Promise<Result>): Promise<Result> => (isDevice ? givingBack(work) : work());
+
+export const run = (task: RunTask): Promise<RunResult> => onOwn(() => runAt(task));
+export const pair = (task: PairTask): Promise<PairResult> => onOwn(() => pairAt(task));
 
 export async function population(task: PopulationTask): Promise<PopulationResult[]> {
   const { plan, feeds, parameters, prepare, programs, calls, collect } = task;

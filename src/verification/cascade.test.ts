@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attackProgram, evaluatorOf } from '../attack/attack-program.js';
 import { ball } from '../attack/box.js';
 import { multiTargetPgd } from '../attack/multi-target.js';
+import { DeviceError } from '../runtime/device.js';
 import { createExecutor } from '../runtime/executor.js';
 import { createPool, type Pool } from '../runtime/pool.js';
 import { keyOf } from '../runtime/random.js';
@@ -230,5 +231,44 @@ describe('the cascade', () => {
     [{ split: { images: new Uint8Array(25), labels: Uint8Array.of(3), count: 1 } }, 'expected labels from 0 to 2'],
   ] as [Partial<CertificationOptions>, string][])('refuses options that make no sense: %j', async (options, message) => {
     await expect(certifySet(options)).rejects.toThrow(message);
+  });
+});
+
+describe('on a device whose memory does not hold a batch', () => {
+  /** A pool whose memory holds calls of so many images, whatever it says itself; remembers how many each call has. */
+  function holding(most: number) {
+    const asked: number[] = [];
+    const limited: Pool = {
+      ...pool,
+      device: 'webgpu',
+      threads: 1,
+      memory: async () => ({ bytes: 2 ** 33, memory: 2 ** 32, array: 2 ** 30, perProgram: false, source: 'a test' }),
+      run(task) {
+        const images = Math.max(...Object.values(task.feeds).map((data) => ('key' in data ? data.size : data.length))) / FEATURES;
+        asked.push(images);
+        return images > most ? Promise.reject(new DeviceError('webgpu', new Error('failed to allocate memory'))) : pool.run(task);
+      },
+    };
+    return { limited, asked };
+  }
+
+  test('half as many images are taken, and the verdicts are the same', async () => {
+    const { limited, asked } = holding(64);
+    const states: CertificationProgress[] = [];
+    const made = await certifySet({ pool: limited, progress: (state) => states.push(state) });
+    expect(rounded(made)).toEqual(rounded(report));
+    // Each stage finds out once.
+    const tooMany = asked.filter((images) => images > 64).length;
+    expect(tooMany).toBeGreaterThan(0);
+    expect(tooMany).toBeLessThanOrEqual(Object.keys(made.stages).length);
+    expect(asked.filter((images) => images === 64).length).toBeGreaterThan(2);
+    expect(made.stages.natural).toMatchObject({ images: COUNT, falsified: report.stages.natural.falsified });
+    for (const { done, total } of states) expect(done).toBeLessThanOrEqual(total);
+  });
+
+  test('one line says so where half as many are too many', async () => {
+    await expect(certifySet({ pool: holding(32).limited })).rejects.toThrow(
+      /^webgpu: the memory of the device does not suffice for 128 images at once, nor for 64 \(failed to allocate memory\); let programs take less with --memory/,
+    );
   });
 });

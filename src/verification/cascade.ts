@@ -15,6 +15,7 @@ import type { ParameterArrays } from '../network/parameters.js';
 import type { Device } from '../runtime/device.js';
 import { createPool, type Pool } from '../runtime/pool.js';
 import { keyOf } from '../runtime/random.js';
+import { withSmallerChunk } from '../runtime/smaller-chunk.js';
 import { attackOnce } from './attack-stage.js';
 import { batchFor, largestBatch, whySkipped } from './batch-size.js';
 import { lowerBounds, type MarginBounds } from './bound-stage.js';
@@ -137,8 +138,10 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions, po
   const open = (): number[] => Array.from({ length: count }, (_, image) => image).filter((image) => verdicts[image] === undefined);
 
   const onDevice = pool.device === 'cpu' ? undefined : await pool.memory();
+  /** Batches that a device's memory did hold, where it did not hold those that were planned. */
+  const smaller = new Map<BatchStage, number>();
   const batchOf = (name: BatchStage, images: number): number =>
-    batchFor(options.batchSizes?.[name] ?? largestBatch(network, name, onDevice), images, onDevice && 1);
+    batchFor(smaller.get(name) ?? options.batchSizes?.[name] ?? largestBatch(network, name, onDevice), images, onDevice && 1);
 
   /** What a stage that began at `started`, with so many images and verdicts, has done. */
   const reportOf = (images: number, before: typeof decided, started: number): StageReport => {
@@ -159,11 +162,16 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions, po
       const total = done + images.length * (passes - pass);
       // The first batch may take minutes.
       if (total > done) options.progress?.({ stage: name, done, total, ...decided });
-      await each(images, batch, async (some) => {
-        await work(some, batch, pass);
-        done += some.length;
-        options.progress?.({ stage: name, done, total, ...decided });
-      });
+      const left = new Set(images);
+      const all = (size: number) =>
+        each([...left], size, async (some) => {
+          await work(some, size, pass);
+          for (const image of some) left.delete(image);
+          done += some.length;
+          options.progress?.({ stage: name, done, total, ...decided });
+        });
+      const { members } = await withSmallerChunk(batch, all, 'images');
+      if (members < batch) smaller.set(name, members);
     }
     stages[name] = { ...reportOf(entered, before, started), ...(skipped !== undefined && { skipped }) };
   };

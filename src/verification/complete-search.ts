@@ -4,6 +4,7 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import { inSharedMemory } from '../runtime/pool.js';
+import { withSmallerChunk } from '../runtime/smaller-chunk.js';
 import { type Engine, planStore } from './branch-and-bound/engine.js';
 import { columnsFor } from './branch-and-bound/hidden-bounds.js';
 import { search as branchAndBound, type SearchStage } from './branch-and-bound/search.js';
@@ -59,7 +60,21 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
   const doubles = sound
     ? Object.fromEntries(layout.map(({ name, offset, size }) => [name, inSharedMemory(Float64Array.from(theta.subarray(offset, offset + size)))]))
     : {};
-  return async (polytopes, { targets = polytopes, deadline, memoryBytes = MEMORY, firstRound = 0, progress }) => {
+  /** Columns that a device's memory did hold, where it did not hold those that were planned. */
+  let fewer: number | undefined;
+  return async (polytopes, options) => {
+    const most = fewer ?? (await columns());
+    if (most === undefined) return searchWith(undefined, polytopes, options);
+    const { result, members } = await withSmallerChunk(most, (size) => searchWith(size, polytopes, options), 'subproblems');
+    if (members < most) fewer = members;
+    return result;
+  };
+
+  async function searchWith(
+    size: number | undefined,
+    polytopes: readonly Polytope[],
+    { targets = polytopes, deadline, memoryBytes = MEMORY, firstRound = 0, progress }: CompleteSearchOptions,
+  ): Promise<CompleteSearchResult> {
     let counterexample: Counterexample | undefined;
     let stage: CompleteSearchResult['stage'] | undefined;
     let searching = true;
@@ -68,7 +83,7 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
     const engine: Engine = {
       network,
       threads: pool.threads,
-      columns: await columns(),
+      columns: size,
       dtype,
       async run(plan, given) {
         const feeds = { ...doubles, ...given, ...limit };
@@ -106,5 +121,5 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
     if (counterexample) return { ...rest, verdict: 'found', stage: stage ?? rest.stage, counterexample };
     // The search says `found` of confirmed counterexamples alone.
     return { ...rest, verdict: verdict === 'proved' ? 'proved' : 'open' };
-  };
+  }
 }
