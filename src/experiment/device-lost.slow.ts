@@ -79,4 +79,12 @@ describe.skipIf(present === undefined)(`a training on ${present} that is lost`, 
     expect(resumed.step).toBe(4);
     expect(distance(resumed.theta, whole.theta)).toBeLessThan(1e-5);
   });
+
+  test('leaves no checkpoint that is older than the last one', async () => {
+    const path = join(folder, 'late');
+    device.stepsLeft = 3;
+    await expect(trained(await createRun(path, { ...settings, checkpointSeconds: 0.001 }))).rejects.toThrow(/the device was lost/);
+    expect((await stateOf(path))?.step).toBe(3);
+    device.stepsLeft = Number.POSITIVE_INFINITY;
+  });
 });

@@ -120,10 +120,13 @@ async function keepTraining(
       }
       const stale = settings.checkpointSeconds > 0 && performance.now() - lastSaved > 1000 * settings.checkpointSeconds;
       const due = report.epochEnded && (epoch % settings.checkpointEvery === 0 || epoch === settings.epochs);
-      if (due || stale || signal?.aborted) await save(await report.state());
-      if (signal?.aborted) throw signal.reason;
-      if (report.onHost || report.epochEnded || performance.now() - settledAt > 1000 * SETTLED_SECONDS) {
-        settled = await report.state();
+      const old = performance.now() - settledAt > 1000 * SETTLED_SECONDS;
+      if (report.onHost || report.epochEnded || due || stale || old || signal?.aborted) {
+        const state = report.epochEnded ? last : await report.state();
+        if (due || stale || signal?.aborted) await save(state);
+        if (signal?.aborted) throw signal.reason;
+        // Never older than what was saved, which it may replace.
+        settled = state;
         settledAt = performance.now();
       }
     }
