@@ -8,9 +8,7 @@
 import { datasetNamed } from '../dist/data/datasets.js';
 import { networkOf, trainingObjective } from '../dist/experiment/prepare-training.js';
 import { resolveSettings } from '../dist/experiment/resolve-settings.js';
-import { adam, flatten, initialize, keyOf, parameterLayout, pooledObjective, uniforms } from '../dist/index.js';
-import { devicePlacement } from '../dist/training/device-placement.js';
-import { hostPlacement } from '../dist/training/host-placement.js';
+import { adam, devicePlacement, flatten, hostPlacement, initialize, keyOf, parameterLayout, pooledObjective, uniforms } from '../dist/index.js';
 
 /** The two networks at their recipes' batch. */
 export const RECIPES = {

@@ -37,7 +37,7 @@ export function parameterLayout({ nodes }: Network): ParameterSlot[] {
 }
 
 /** Coordinates of θ. */
-export const parameterCount = (layout: readonly ParameterSlot[]): number => layout.reduce((count, { size }) => count + size, 0);
+export const parameterCount = (layout: readonly Pick<ParameterSlot, 'size'>[]): number => layout.reduce((count, { size }) => count + size, 0);
 
 /**
  * θ from named arrays; a copy.

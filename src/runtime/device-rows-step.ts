@@ -1,6 +1,7 @@
 /** Runs a rows stage, or its derivative, where bounds stay on the device: programs choose the rows, and only how many there are comes back. */
 import { sizeOf } from '../graph/tensor.js';
 import type { DeviceArray } from './device-array.js';
+import { zeroName } from './gradient-sums.js';
 import { gradientName, type RowsStep } from './plan.js';
 import { type ChosenRows, rowPrograms } from './row-programs.js';
 import { chunks } from './rows.js';
@@ -74,7 +75,7 @@ async function pullBack(run: Run, step: RowsStep): Promise<void> {
   const { programs, count, rank } = chosen;
   const place = async (name: string, size: number) => (await own(ownName(step, name), 'float32', size)) as DeviceArray;
   const size = members * sizeOf(shape);
-  const cotangent = async (name: string) => (arrays.get(name) ?? (await place('zero', size))) as DeviceArray;
+  const cotangent = async (name: string) => (arrays.get(name) ?? (await own(zeroName(size), 'float32', size))) as DeviceArray;
   const cotangents = { [gradientName('lower')]: await cotangent(names.lower), [gradientName('upper')]: await cotangent(names.upper) };
   for (const { start, rows, program } of step.programs.length === 0 ? [] : chunks(Math.max(...count), step.programs)) {
     const indices = await indicesOf(run, step, chosen, start, rows);

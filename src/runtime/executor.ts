@@ -2,7 +2,7 @@
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../graph/tensor.js';
 import { DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from './device-array.js';
 import { runRowsThere } from './device-rows-step.js';
-import { gradientSums } from './gradient-sums.js';
+import { gradientSums, zeroName } from './gradient-sums.js';
 import { runHost } from './host-stage.js';
 import { iterate, iterateThere } from './iterate-step.js';
 import { programArrays } from './kept-arrays.js';
@@ -111,6 +111,8 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     return session.run(feeds, places);
   }
 
+  const write: Executor['write'] = (plan, feeds, into) => call(plan, 0, { arrays: new Map(Object.entries(feeds)) }, {}, into);
+
   function remembered<Made>({ id }: Plan, name: string, make: (id: string) => Made): Made {
     const own = memories.get(id) ?? new Map<string, unknown>();
     memories.set(id, own);
@@ -142,7 +144,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
       selections: new Map(),
       chosen: new Map(),
       call: (program, extra, into) => call(plan, program, run, extra, into),
-      compute: (other, given, into) => call(other, 0, { arrays: new Map(Object.entries(given)) }, {}, into),
+      compute: write,
       read: (array) => arraysOfDevice().read(array),
       remember: (name, make) => remembered(plan, name, make),
       own,
@@ -199,9 +201,9 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     },
     async make(plan, feeds) {
       const into = await placesOf(plan, 0, (name) => name);
-      return { ...(await call(plan, 0, { arrays: new Map(Object.entries(feeds)) }, {}, into)), ...into };
+      return { ...(await write(plan, feeds, into)), ...into };
     },
-    write: (plan, feeds, into) => call(plan, 0, { arrays: new Map(Object.entries(feeds)) }, {}, into),
+    write,
     arrays: arraysOfDevice,
     async close() {
       for (const id of [...sessions.keys()]) await release({ id });
@@ -213,5 +215,5 @@ export function createExecutor(options: SessionOptions = {}): Executor {
 /** A cotangent that nothing contributed to is zero: an array that nothing writes to. */
 async function zeroIfCotangent({ own }: Partial<Pick<Run, 'own'>>, name: string, dtype: DType, size: number): Promise<HostData | DeviceArray> {
   if (own === undefined || !name.startsWith(gradientName(''))) throw new Error(`plan: nothing provides the array ${name}`);
-  return own(`zero ${size}`, dtype, size);
+  return own(zeroName(size), dtype, size);
 }

@@ -7,6 +7,9 @@ import { DeviceArray, type DeviceArrays } from './device-array.js';
 
 type Floats = Float32Array | Float64Array;
 
+/** An array of a plan's own that nothing writes to. */
+export const zeroName = (size: number): string => `zero ${size}`;
+
 export interface GradientSums {
   /** Adds what a program made. The first addend of a gradient becomes the sum. */
   add(name: string, addend: Floats | DeviceArray): Promise<void>;
@@ -51,8 +54,7 @@ export function gradientSums(arrays: Map<string, HostData | DeviceArray>, kept?:
         const sum = arrays.get(name) as Floats;
         return { from: sum, into: sum };
       }
-      // Nothing ever writes to this one.
-      const from = isNew ? await kept.place(`zero ${name}`, size) : (arrays.get(name) as DeviceArray);
+      const from = isNew ? await kept.place(zeroName(size), size) : (arrays.get(name) as DeviceArray);
       const into = await other(kept, name, size);
       arrays.set(name, into);
       return { from, into };

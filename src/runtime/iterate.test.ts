@@ -3,8 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { add, evaluate, gemm, gradient, input, type Lifting, maximum, minimum, mul, sigmoid, sign, square, sub, type Tensor, total } from '../graph/index.js';
 import { deviceForTests } from '../testing/devices.js';
 import { distance, separated, weighted } from '../testing/operator-check.js';
-import type { MovedBytes } from './device-array.js';
-import { keepsArrays } from './device-array.js';
+import { keepsArrays, type MovedBytes } from './device-array.js';
 import { createExecutor } from './executor.js';
 import { createPlan, type IterateStage, type Stage } from './plan.js';
 

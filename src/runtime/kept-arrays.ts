@@ -1,7 +1,7 @@
 /** Which arrays of a plan a device may have to itself, and how much of its memory they take. */
 import type { Footprint } from '../graph/footprint.js';
 import { sizeOf } from '../graph/tensor.js';
-import type { Plan, Step } from './plan.js';
+import type { IterateStep, Plan } from './plan.js';
 import { choosesThere } from './row-programs.js';
 
 export interface ProgramArraysOf {
@@ -10,7 +10,7 @@ export interface ProgramArraysOf {
   /** Outputs of its programs that only programs read. */
   readonly made: ReadonlySet<string>;
   /** Iterated stages whose state is nothing to the host, but for what ends them early. */
-  readonly loops: ReadonlySet<Step>;
+  readonly loops: ReadonlySet<IterateStep>;
   /** Whether an array that it is fed is read by programs alone. */
   reads(name: string): boolean;
 }
@@ -30,7 +30,7 @@ export function programArrays({ programs, steps, results }: Plan): ProgramArrays
     for (const { name, dtype } of programs[step.program]?.outputs ?? []) if (dtype !== 'bool') made.add(name);
     for (const [output] of step.accumulate) ofHost.add(output);
   }
-  const loops = new Set<Step>();
+  const loops = new Set<IterateStep>();
   for (const step of steps) {
     if (step.kind !== 'iterate') continue;
     if (step.deadline !== undefined) ofHost.add(step.deadline);
@@ -54,9 +54,7 @@ export function planFootprint(plan: Plan, perProgram = false): Footprint {
   const { made, loops } = programArrays(plan);
   const handedOn = plan.programs.flatMap(({ outputs }) => outputs.filter(({ name }) => made.has(name)));
   // A loop writes to two arrays by turns.
-  const turns = [...loops]
-    .flatMap((step) => (step.kind === 'iterate' ? (plan.programs[step.program]?.outputs ?? []) : []))
-    .map(({ shape }) => 2 * sizeOf(shape));
+  const turns = [...loops].flatMap(({ program }) => plan.programs[program]?.outputs ?? []).map(({ shape }) => 2 * sizeOf(shape));
   const adding = plan.steps.filter((step) => step.kind === 'rows-gradient' || (step.kind === 'run' && step.accumulate.length > 0)).length;
   const summed = adding > 1 ? plan.wrt.map(({ shape }) => SUMS * sizeOf(shape)) : [];
   const chosen = plan.steps.flatMap((step) => (step.kind === 'rows' ? [ROWS * (step.rows.members ?? 1) * sizeOf(step.rows.shape)] : []));

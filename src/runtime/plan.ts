@@ -293,3 +293,6 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
   });
   return { id: `plan-${nextPlan++}`, programs, steps: wrt.length > 0 ? [...forward, ...backward] : forward, results, wrt: variables };
 }
+
+/** A plan of one program without derivatives. */
+export const programPlan = (outputs: Readonly<Record<string, Tensor>>): Plan => createPlan([{ kind: 'whole', outputs }]);

@@ -31,7 +31,7 @@ import {
   where,
 } from '../graph/index.js';
 import type { DeviceArray } from './device-array.js';
-import { createPlan, gradientName, type Plan, type RowsData } from './plan.js';
+import { gradientName, type Plan, programPlan, type RowsData } from './plan.js';
 
 /** Prefix sums of so many ones are exact in float32; places in the sums of all members, twice as many as neurons at most, fit int32. */
 const [MOST_NEURONS, MOST_OF_ALL] = [2 ** 24, 2 ** 30];
@@ -116,7 +116,7 @@ export function rowPrograms(id: string, data: RowsData, shared: { readonly lower
   const orderSize = 2 ** Math.ceil(Math.log2(neurons + 1));
   const plans = new Map<string, Plan>();
   const plan = (name: string, outputs: () => Record<string, Tensor>): Plan => {
-    const made = plans.get(name) ?? { ...createPlan([{ kind: 'whole', outputs: outputs() }]), id: `${id} ${name}` };
+    const made = plans.get(name) ?? { ...programPlan(outputs()), id: `${id} ${name}` };
     plans.set(name, made);
     return made;
   };

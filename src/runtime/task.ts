@@ -102,9 +102,8 @@ export interface WeighTask {
 }
 
 /** Scores of perturbations, as `ScorePrograms` has them: what it keeps stays on the device. */
-export interface ScoreTask extends Omit<WeighTask, 'second'> {
+export interface ScoreTask extends WeighTask {
   readonly scores: ScorePrograms;
-  readonly second?: readonly Float32Array[];
   /** What σ is made of. */
   readonly sigma: VectorFeeds;
   readonly keep: Readonly<Record<string, KeptVector>>;

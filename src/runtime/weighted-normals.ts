@@ -7,7 +7,7 @@
  */
 import { add, concat, div, gemm, input, reshape, slice, square, sub, sum, type Tensor } from '../graph/index.js';
 import { normalsOf } from './normal-graph.js';
-import { createPlan, type Plan } from './plan.js';
+import { type Plan, programPlan } from './plan.js';
 
 /** Most keys of one call: float32 sums of more would lose more than the normals themselves have lost. */
 export const MOST_KEYS = 64;
@@ -67,17 +67,17 @@ export interface ScoreOptions {
 export function scorePrograms(keys: number, size: number, { sigma, second, keepsSecond = false }: ScoreOptions): ScorePrograms {
   const z = input('z', [keys, size]);
   const weights = (name: string) => input(`${name} weights`, [1, keys]);
-  const begin: Record<string, Tensor> = { first: div(reshape(gemm(weights('first'), z), [size]), sigma) };
+  const sums = weightedSums(z, weights('first'), second && weights('second'));
+  const begin: Record<string, Tensor> = { first: div(reshape(sums.first as Tensor, [size]), sigma) };
   if (second !== undefined) {
-    const relative = gemm(weights('second'), sub(square(z), 1));
+    const relative = sums.second as Tensor;
     const mean = ({ offset, size: n }: CoordinateRange) => div(sum(slice(relative, 1, offset, offset + n), [1]), n);
     const groups = second === 'each' ? relative : concat(second.map(mean), 1);
     begin.second = reshape(groups, [groups.shape[1] as number]);
   }
   const keeps = second === 'each' && keepsSecond ? ['first', 'second'] : ['first'];
   const soFar = keeps.map((name) => [name, add(begin[name] as Tensor, input(`${name} so far`, [size]))] as const);
-  const planOf = (outputs: Record<string, Tensor>) => createPlan([{ kind: 'whole', outputs }]);
-  return { begin: planOf(begin), more: planOf({ ...begin, ...Object.fromEntries(soFar) }), keeps };
+  return { begin: programPlan(begin), more: programPlan({ ...begin, ...Object.fromEntries(soFar) }), keeps };
 }
 
 /** Programs for at most `calls` calls a run: as many as take `bytes` bytes, but one at least. */
@@ -89,13 +89,12 @@ export function normalPrograms(keys: number, size: number, calls: number, bytes:
   const parts = Array.from({ length: perRun }, (_, call) => [normalsName(call), slice(all, 0, call * keys, (call + 1) * keys)] as const);
   const z = input('z', [keys, size]);
   const weights = (name: string) => input(`${name} weights`, [1, keys]);
-  const planOf = (outputs: Record<string, Tensor>) => createPlan([{ kind: 'whole', outputs }]);
   return {
     keys,
     size,
     calls: perRun,
-    make: planOf(Object.fromEntries(parts)),
-    weigh: planOf(weightedSums(z, weights('first'))),
-    weighBoth: planOf(weightedSums(z, weights('first'), weights('second'))),
+    make: programPlan(Object.fromEntries(parts)),
+    weigh: programPlan(weightedSums(z, weights('first'))),
+    weighBoth: programPlan(weightedSums(z, weights('first'), weights('second'))),
   };
 }

@@ -2,11 +2,12 @@
  * An objective on one batch whose θ and gradients stay on the device: what goes there for a step is the batch and eight bytes for each
  * perturbation, what comes back are losses and counts. As `pooledObjective` in all else.
  */
+import { parameterCount } from '../network/parameters.js';
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import type { Pool, PoolVectors } from '../runtime/pool.js';
 import type { Key } from '../runtime/random.js';
 import type { KeptVector, ParameterSlice, PopulationResult } from '../runtime/task.js';
-import { MOST_KEYS, normalPrograms } from '../runtime/weighted-normals.js';
+import { MOST_KEYS, type NormalPrograms, normalPrograms } from '../runtime/weighted-normals.js';
 import { type BatchValues, batchValues, microBatches, type PooledBatch, pairValues } from './batch-feeds.js';
 import type { BatchObjective, Perturbation as PerturbationOf, SigmaWeights } from './estimator.js';
 import { gradientPlan } from './pooled-objective.js';
@@ -22,6 +23,7 @@ import {
   type PopulationKind,
   together,
 } from './population.js';
+import { remembered } from './remembered.js';
 import { formOf, sigmaFeeds } from './sigma.js';
 import { meanValues } from './sums.js';
 import { additionProgram, collectPrograms, scoringPrograms, sigmaProgram, splitProgram } from './vector-programs.js';
@@ -45,6 +47,12 @@ function grouped(perturbations: readonly (Perturbation | undefined)[]): (readonl
   return groups;
 }
 
+const alone = remembered<Objective, NormalPrograms>();
+
+/** Programs for normals of so many keys that no call has evaluated. */
+const normalsAlone = (objective: Objective, keys: number, coordinates: number): NormalPrograms =>
+  alone(objective, `${keys} ${coordinates}`, () => normalPrograms(callSize(keys, MOST_KEYS), coordinates, 1, 0));
+
 /** @throws TypeError if the objective needs the host (`staysOnDevice`) */
 export function deviceObjective(
   pool: Pool,
@@ -59,7 +67,7 @@ export function deviceObjective(
   if (!staysOnDevice(objective)) throw new TypeError('device objective: expected one without a solver and in float32; use pooledObjective');
   const feeds = microBatches(objective, batch, scalars, attackKey);
   const count = batch.labels.length;
-  const coordinates = layout.reduce((sum, { size }) => sum + size, 0);
+  const coordinates = parameterCount(layout);
   const valuesOf = ({ outputs }: MemberResult): BatchValues => batchValues(objective, outputs, count);
   // The scores of a step are those of the perturbations that were evaluated last: cut alike, as the device has their normals still.
   let last: Calls | undefined;
@@ -113,7 +121,7 @@ export function deviceObjective(
       }
       if (terms.length === 1) return { ...meanValues(values), gradient: terms[0] as KeptVector };
       const named = Object.fromEntries(terms.map((term, i) => [`term ${i}`, term]));
-      const { kept } = await vectors.compute({ plan: additionProgram(terms.length, coordinates), feeds: named }, { sum: coordinates });
+      const { kept } = await vectors.compute({ plan: additionProgram(objective, terms.length, coordinates), feeds: named }, { sum: coordinates });
       await vectors.drop(terms);
       return { ...meanValues(values), gradient: kept.sum as KeptVector };
     },
@@ -127,8 +135,7 @@ export function deviceObjective(
       return pairValues(objective, plus, minus);
     },
     async weightedScores(keys, sigma, first, second?: SigmaWeights) {
-      const unknown = () => normalPrograms(callSize(keys.length, MOST_KEYS), coordinates, 1, 0);
-      const programs = last?.programs ?? unknown();
+      const programs = last?.programs ?? normalsAlone(objective, keys.length, coordinates);
       const form = formOf(sigma);
       const scores = scoringPrograms(programs, { form, second: second && (second.groups ?? 'each'), keepsSecond: form === 'scaled' });
       const keep = Object.fromEntries(scores.keeps.map((name) => [name, vectors.reserve(coordinates)]));
@@ -139,7 +146,7 @@ export function deviceObjective(
     async stepSigma(sigma, relativeGradient, { learningRate, maxChange, min, max }) {
       const numbers = Object.entries({ learningRate, maxChange, min, max }).map(([name, value]) => [name, Float32Array.of(value)]);
       const feeds = { σ: sigma, 'relative gradient': relativeGradient, ...Object.fromEntries(numbers) };
-      const { kept } = await vectors.compute({ plan: sigmaProgram(coordinates), feeds }, { 'next σ': coordinates });
+      const { kept } = await vectors.compute({ plan: sigmaProgram(objective, coordinates), feeds }, { 'next σ': coordinates });
       await vectors.drop([sigma, relativeGradient]);
       return kept['next σ'] as KeptVector;
     },

@@ -2,6 +2,7 @@
  * An objective on one batch as estimators see it, evaluated by a pool of workers: on the CPU micro-batches and perturbations in parallel, on
  * another device many perturbations in one call (`population`).
  */
+import { parameterCount } from '../network/parameters.js';
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import type { Plan } from '../runtime/plan.js';
 import { inSharedMemory, type Pool } from '../runtime/pool.js';
@@ -45,7 +46,7 @@ export function pooledObjective(
 ): BatchObjective {
   const feeds = microBatches(objective, batch, scalars, attackKey);
   const count = batch.labels.length;
-  const coordinates = layout.reduce((sum, { size }) => sum + size, 0);
+  const coordinates = parameterCount(layout);
   const sumOf = ({ outputs }: MemberResult) => batchValues(objective, outputs, count);
   // The sums of a step are of the perturbations that were evaluated last: they are cut alike, so that a device has their numbers still.
   let last: Calls | undefined;

@@ -7,6 +7,7 @@
  */
 import { add, input, type Lifting, mul, reshape, slice } from '../graph/index.js';
 import { parameterInputs } from '../network/network.js';
+import { parameterCount, parameterLayout } from '../network/parameters.js';
 import type { Objective } from '../objective/objective.js';
 import { planFootprint } from '../runtime/kept-arrays.js';
 import { antithetic } from '../runtime/normal-graph.js';
@@ -17,6 +18,7 @@ import { withSmallerChunk } from '../runtime/smaller-chunk.js';
 import type { NormalsTask, Outputs, ParameterSlice, PopulationResult, TaskFeeds } from '../runtime/task.js';
 import { MOST_KEYS, type NormalPrograms, normalPrograms } from '../runtime/weighted-normals.js';
 import type { Perturbation, Vector } from './estimator.js';
+import { remembered } from './remembered.js';
 import { formOf, type Sigma, type SigmaForm, sigmaFeeds, sigmaTensor } from './sigma.js';
 
 /** What a call gives: values at θ ± σ∘z of each key, all plus before all minus, or gradients at θ + σ∘z. */
@@ -49,12 +51,11 @@ export interface Calls {
   readonly programs: NormalPrograms;
 }
 
-export const parameterCount = ({ network }: Objective): number =>
-  Object.values(parameterInputs(network)).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+const sizeOfTheta = ({ network }: Objective): number => parameterCount(parameterLayout(network));
 
 /** Every parameter of every member, [members, …shape], made from θ [size], σ and z [keys, size]. */
 function perturbedParameters(objective: Objective, kind: PopulationKind, keys: number, form: SigmaForm): Lifting {
-  const size = parameterCount(objective);
+  const size = sizeOfTheta(objective);
   const theta = input('θ', [size]);
   const sigma = sigmaTensor(form, size);
   const z = input('z', [keys, size]);
@@ -87,12 +88,12 @@ function newCalls(objective: Objective, kind: PopulationKind, count: number, for
     const plan = (kind === 'pairs' ? value : gradient)?.() as Plan;
     const { peak, largest } = planFootprint(plan, perProgram);
     if (keys === 1 || (peak <= CALL_SHARE * memory && largest <= array))
-      return { plan, programs: normalPrograms(keys, parameterCount(objective), Math.ceil(count / keys), NORMALS_SHARE * memory) };
+      return { plan, programs: normalPrograms(keys, sizeOfTheta(objective), Math.ceil(count / keys), NORMALS_SHARE * memory) };
     keys = callSize(count, keys >> 1);
   }
 }
 
-const known = new WeakMap<Objective, Map<string, Calls | undefined>>();
+const known = remembered<Objective, Calls | undefined>();
 
 /**
  * How perturbations of an objective's parameters are cut into calls within the limits; the same plans when asked for again. Undefined where it has
@@ -101,11 +102,8 @@ const known = new WeakMap<Objective, Map<string, Calls | undefined>>();
 export function callsFor(objective: Objective, kind: PopulationKind, { keys, sigma }: Perturbations<Vector>, limits: CallLimits): Calls | undefined {
   const count = keys.length;
   const form = formOf(sigma);
-  const own = known.get(objective) ?? new Map<string, Calls | undefined>();
-  known.set(objective, own);
   const name = [kind, count, JSON.stringify(form), limits.memory, limits.array, limits.perProgram, limits.keys].join();
-  if (!own.has(name)) own.set(name, newCalls(objective, kind, count, form, limits));
-  return own.get(name);
+  return known(objective, name, () => newCalls(objective, kind, count, form, limits));
 }
 
 /** Perturbations that can be computed together: all of one σ. */
@@ -164,7 +162,7 @@ export interface MemberResult {
 function memberOf({ outputs, gradients }: PopulationResult, layout: readonly ParameterSlice[], member: number): MemberResult {
   const own = outputs.map((all) => Object.fromEntries(Object.entries(all).map(([name, values]) => [name, values.subarray(member, member + 1)])));
   if (gradients.length === 0) return { outputs: own };
-  const gradient = new Float32Array(layout.reduce((sum, { size }) => sum + size, 0));
+  const gradient = new Float32Array(parameterCount(layout));
   layout.forEach(({ offset, size }, k) => {
     gradient.set((gradients[k] as Float32Array).subarray(member * size, (member + 1) * size), offset);
   });

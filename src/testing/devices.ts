@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { encodeProgram, input, relu } from '../graph/index.js';
-import { ACCELERATORS, type Accelerator, type Device } from '../runtime/device.js';
+import { ACCELERATORS, type Accelerator, type Device, DeviceError } from '../runtime/device.js';
 import { absence } from '../runtime/devices.js';
 import { createExecutor, type Executor } from '../runtime/executor.js';
 import type { Plan } from '../runtime/plan.js';
 import { createPool, type Pool } from '../runtime/pool.js';
 import { type Feeds, openSession } from '../runtime/session.js';
+import type { RunTask } from '../runtime/task.js';
 import { distance } from './operator-check.js';
 
 /** A program of one operator that every provider has. */
@@ -60,6 +61,25 @@ export function recordingPool(): { readonly pool: Pool; readonly plans: Readonly
       return new Set(plans.values());
     },
   };
+}
+
+/**
+ * A pool that says it is a device with gigabytes, and fails as one out of memory for tasks of more than `most`; `asked` are the sizes of all.
+ * What a task's size is, `sizeOf` tells.
+ */
+export function poolHolding(pool: Pool, most: number, sizeOf: (task: RunTask) => number): { readonly limited: Pool; readonly asked: number[] } {
+  const asked: number[] = [];
+  const limited: Pool = {
+    ...pool,
+    device: 'webgpu',
+    memory: async () => ({ bytes: 2 ** 33, memory: 2 ** 32, array: 2 ** 30, perProgram: false, source: 'a test' }),
+    run(task) {
+      const size = sizeOf(task);
+      asked.push(size);
+      return size > most ? Promise.reject(new DeviceError('webgpu', new Error('failed to allocate memory'))) : pool.run(task);
+    },
+  };
+  return { limited, asked };
 }
 
 /** One kernel that ran: which operator, on whose provider. */

@@ -3,8 +3,8 @@
  * them is on the host, so what a device loses is what was done since the last.
  */
 import { div, input, maximum, minimum, mul, type Tensor } from '../graph/index.js';
-import { createPlan, type Plan } from '../runtime/plan.js';
-import { isKeptVector, type KeptVector } from '../runtime/task.js';
+import { type Plan, programPlan } from '../runtime/plan.js';
+import type { KeptVector } from '../runtime/task.js';
 import { deviceObjective, staysOnDevice } from '../smoothing/device-objective.js';
 import type { Placement, PlacementOptions } from './placement.js';
 import type { UpdateGraph } from './update-rule.js';
@@ -16,6 +16,14 @@ const THETA_NORM = 'norm of θ';
 
 /** The state of a rule on the device: its numbers, and vectors in place of its arrays. */
 type KeptState = Readonly<Record<string, number | KeptVector>>;
+
+/** A state with arrays of it replaced by what `convert` makes of them; the state itself where none is named. */
+async function withArrays<From, To>(state: unknown, names: readonly string[], convert: (array: From) => Promise<To>): Promise<unknown> {
+  if (names.length === 0) return state;
+  const converted: Record<string, To> = {};
+  for (const name of names) converted[name] = await convert((state as Record<string, From>)[name] as From);
+  return { ...(state as object), ...converted };
+}
 
 /** Clipping and the rule's step on vectors of one length. `arrays` and `inputs` name what the rule takes beside θ and the gradient. */
 function stepPlan(graph: UpdateGraph, size: number, gradientClip: number, arrays: readonly string[], inputs: readonly string[]): Plan {
@@ -33,7 +41,7 @@ function stepPlan(graph: UpdateGraph, size: number, gradientClip: number, arrays
   );
   const next = Object.entries({ θ: step.theta, ...step.arrays }).map(([name, x]) => [nextName(name), x] as const);
   const outputs = { ...Object.fromEntries(next), [GRADIENT_NORM]: gradientNorm, [THETA_NORM]: vectorNorm(step.theta) };
-  return createPlan([{ kind: 'whole', outputs }]);
+  return programPlan(outputs);
 }
 
 /** The placement on a pool's device; undefined where it keeps nothing, or where the objective or the rule need the host. */
@@ -41,18 +49,16 @@ export function devicePlacement({ pool, objective, layout, estimator, rule, grad
   const { vectors } = pool;
   const { graph } = rule;
   if (vectors === undefined || graph === undefined || !staysOnDevice(objective)) return undefined;
-  const names = estimator.vectors ?? [];
+  const searched = estimator.vectors ?? [];
   let plan: Plan | undefined;
+  const arrayNames = (state: unknown) => Object.entries(state as object).flatMap(([name, value]) => (typeof value === 'object' ? [name] : []));
   const arraysOf = (state: KeptState) => Object.entries(state).filter((entry): entry is [string, KeptVector] => typeof entry[1] === 'object');
   const numbersOf = (state: KeptState) => Object.fromEntries(Object.entries(state).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
   return {
     onHost: false,
     objective: (batch, scalars, attackKey) => deviceObjective(pool, vectors, objective, layout, batch, scalars, attackKey),
-    async begin({ theta, rule: state }) {
-      const kept: Record<string, number | KeptVector> = {};
-      for (const [name, value] of Object.entries(state as Record<string, number | Float32Array>))
-        kept[name] = typeof value === 'number' ? value : await vectors.upload(value);
-      return { theta: await vectors.upload(theta), rule: kept };
+    async begin({ theta, rule }) {
+      return { theta: await vectors.upload(theta), rule: await withArrays(rule, arrayNames(rule), vectors.upload) };
     },
     async descend({ theta, rule: state }, gradient, learningRate) {
       const arrays = arraysOf(state as KeptState);
@@ -77,25 +83,14 @@ export function devicePlacement({ pool, objective, layout, estimator, rule, grad
         thetaNorm: outputs[THETA_NORM]?.[0] as number,
       };
     },
-    async copy({ theta, rule: state }) {
-      const copied: Record<string, number | Float32Array> = {};
-      for (const [name, value] of Object.entries(state as KeptState))
-        copied[name] = typeof value === 'object' && isKeptVector(value) ? await vectors.read(value) : (value as number);
-      return { theta: await vectors.read(theta), rule: copied };
+    async copy({ theta, rule }) {
+      return { theta: await vectors.read(theta), rule: await withArrays(rule, arrayNames(rule), vectors.read) };
     },
-    async beginSearch(search) {
-      const kept: Record<string, KeptVector> = {};
-      for (const name of names) kept[name] = await vectors.upload(Float32Array.from((search as Record<string, Float64Array>)[name] as Float64Array));
-      return names.length === 0 ? search : { ...(search as object), ...kept };
-    },
-    async copySearch(search) {
-      const copied: Record<string, Float64Array> = {};
-      for (const name of names) copied[name] = Float64Array.from(await vectors.read((search as Record<string, KeptVector>)[name] as KeptVector));
-      return names.length === 0 ? search : { ...(search as object), ...copied };
-    },
-    async end({ theta, rule: state }, search) {
-      const searched = names.map((name) => (search as Record<string, KeptVector>)[name] as KeptVector);
-      await vectors.drop([theta, ...arraysOf(state as KeptState).map(([, vector]) => vector), ...searched]);
+    beginSearch: (search) => withArrays(search, searched, (array: Float64Array) => vectors.upload(Float32Array.from(array))),
+    copySearch: (search) => withArrays(search, searched, async (vector: KeptVector) => Float64Array.from(await vectors.read(vector))),
+    async end({ theta, rule }, search) {
+      const ofSearch = searched.map((name) => (search as Record<string, KeptVector>)[name] as KeptVector);
+      await vectors.drop([theta, ...arraysOf(rule as KeptState).map(([, vector]) => vector), ...ofSearch]);
     },
   };
 }

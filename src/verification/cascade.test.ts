@@ -2,11 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attackProgram, evaluatorOf } from '../attack/attack-program.js';
 import { ball } from '../attack/box.js';
 import { multiTargetPgd } from '../attack/multi-target.js';
-import { DeviceError } from '../runtime/device.js';
 import { createExecutor } from '../runtime/executor.js';
 import { createPool, type Pool } from '../runtime/pool.js';
 import { keyOf } from '../runtime/random.js';
+import type { RunTask } from '../runtime/task.js';
 import { type CertifiedSet, certifiedSet, doubleLogits, marginsOf } from '../testing/certified-sets.js';
+import { poolHolding } from '../testing/devices.js';
 import { uniformNumbers } from '../testing/numbers.js';
 import { type CertificationOptions, type CertificationProgress, certify } from './cascade.js';
 import type { CertificationReport, Certified, Falsified } from './verdict.js';
@@ -235,22 +236,11 @@ describe('the cascade', () => {
 });
 
 describe('on a device whose memory does not hold a batch', () => {
-  /** A pool whose memory holds calls of so many images, whatever it says itself; remembers how many each call has. */
-  function holding(most: number) {
-    const asked: number[] = [];
-    const limited: Pool = {
-      ...pool,
-      device: 'webgpu',
-      threads: 1,
-      memory: async () => ({ bytes: 2 ** 33, memory: 2 ** 32, array: 2 ** 30, perProgram: false, source: 'a test' }),
-      run(task) {
-        const images = Math.max(...Object.values(task.feeds).map((data) => ('key' in data ? data.size : data.length))) / FEATURES;
-        asked.push(images);
-        return images > most ? Promise.reject(new DeviceError('webgpu', new Error('failed to allocate memory'))) : pool.run(task);
-      },
-    };
-    return { limited, asked };
-  }
+  /** A pool whose memory holds calls of so many images. */
+  const holding = (most: number) => {
+    const images = ({ feeds }: RunTask) => Math.max(...Object.values(feeds).map((data) => ('key' in data ? data.size : data.length))) / FEATURES;
+    return poolHolding({ ...pool, threads: 1 }, most, images);
+  };
 
   test('half as many images are taken, and the verdicts are the same', async () => {
     const { limited, asked } = holding(64);

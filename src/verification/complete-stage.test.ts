@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { exact } from '../relaxation/exact.js';
-import { DeviceError } from '../runtime/device.js';
 import { createPool, type Pool } from '../runtime/pool.js';
 import { boundProblem, runStages } from '../testing/bound-programs.js';
 import { type CertifiedSet, certifiedSet, doubleLogits, marginsOf } from '../testing/certified-sets.js';
+import { poolHolding } from '../testing/devices.js';
 import { type CertificationOptions, type CertificationProgress, certify, type VerdictStore } from './cascade.js';
 import { ballAround } from './robustness-property.js';
 import type { CertificationReport, Verdict } from './verdict.js';
@@ -133,27 +133,19 @@ describe('certification with branch and bound', () => {
 describe('branch and bound on a device whose memory does not hold as many subproblems as were planned', () => {
   test('takes half as many, from then on, and decides the same; one line says so where they are too many', async () => {
     const set = await certifiedSet(3, COUNT);
-    const sizes: number[] = [];
-    /** Fails for calls with more subproblems than this, of which each has a threshold; remembers how many they have. */
-    const holding = (most: number): Pool => ({
-      ...pool,
-      device: 'webgpu',
-      memory: async () => ({ bytes: 2 ** 33, memory: 2 ** 32, array: 2 ** 30, perProgram: false, source: 'a test' }),
-      run(task) {
-        const size = (task.feeds.threshold as Float32Array | undefined)?.length ?? 0;
-        sizes.push(size);
-        return size > most ? Promise.reject(new DeviceError('webgpu', new Error('failed to allocate memory'))) : pool.run(task);
-      },
-    });
+    // Of subproblems each has a threshold.
+    const holding = (most: number) => poolHolding(pool, most, ({ feeds }) => (feeds.threshold as Float32Array | undefined)?.length ?? 0);
     const on = (device: Pool) => decide(set, 0.06, { pool: device });
-    const expected = await on(holding(Number.POSITIVE_INFINITY));
+    const { limited: roomy, asked } = holding(Number.POSITIVE_INFINITY);
+    const expected = await on(roomy);
     const reached = expected.verdicts.filter(({ stage }) => stage === 'branch-and-bound').length;
     expect(reached).toBeGreaterThan(1);
-    const longest = Math.max(...sizes.splice(0));
-    const made = await on(holding(longest - 1));
+    const longest = Math.max(...asked);
+    const { limited: tight, asked: tried } = holding(longest - 1);
+    const made = await on(tight);
     expect(made.verdicts.map(({ verdict }) => verdict)).toEqual(expected.verdicts.map(({ verdict }) => verdict));
-    expect(sizes.filter((size) => size >= longest)).toHaveLength(1);
-    await expect(on(holding(Math.floor(longest / 2) - 1))).rejects.toThrow(
+    expect(tried.filter((size) => size >= longest)).toHaveLength(1);
+    await expect(on(holding(Math.floor(longest / 2) - 1).limited)).rejects.toThrow(
       /^webgpu: the memory of the device does not suffice for \d+ subproblems at once, nor for \d+/,
     );
   });
