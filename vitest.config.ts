@@ -4,6 +4,7 @@ import { softwareDevice } from './src/testing/software-device.js';
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts'],
+    exclude: ['src/**/*.slow.test.ts'],
     setupFiles: ['src/testing/property-seed.ts'],
     pool: 'forks',
     maxWorkers: 2,

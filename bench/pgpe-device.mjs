@@ -4,7 +4,7 @@
  * are from the CPU's. What is timed are whole training steps of the library, PGPE's estimate and Adam's update, at the start of training, ε full.
  */
 import { createPool, deriveKey, keyOf, pgpe } from '../dist/index.js';
-import { adapterName, isSoftwareAdapter } from '../dist/runtime/adapter.js';
+import { adapterName, isSoftwareAdapter } from '../dist/runtime/device/adapter.js';
 import { digits, RECIPES, trainingOf } from './training.mjs';
 
 const NETWORKS = { cnn3: 'CNN3, MNIST', cnn5: 'CNN5, CIFAR-10' };

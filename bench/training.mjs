@@ -7,7 +7,7 @@
 
 import { datasetNamed } from '../dist/data/datasets.js';
 import { networkOf, trainingObjective } from '../dist/experiment/prepare-training.js';
-import { resolveSettings } from '../dist/experiment/resolve-settings.js';
+import { resolveSettings } from '../dist/experiment/settings/resolve-settings.js';
 import { adam, devicePlacement, flatten, hostPlacement, initialize, keyOf, parameterLayout, pooledObjective, uniforms } from '../dist/index.js';
 
 /** The two networks at their recipes' batch. */

@@ -14,7 +14,7 @@ import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readVerificationTask } from '../dist/experiment/verification-task.js';
-import { verify } from '../dist/verification/verify.js';
+import { verify } from '../dist/verification/search/verify.js';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,

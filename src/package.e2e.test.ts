@@ -51,7 +51,7 @@ describe('the package', () => {
         'dist/index.js',
         'dist/index.d.ts',
         'dist/cli/main.js',
-        'dist/runtime/worker.js',
+        'dist/runtime/pool/worker.js',
       ]),
     );
     expect(files.filter((path) => !/^(dist\/.*\.(js|d\.ts|js\.map)|presets\/.*\.yaml|LICENSE|README\.md|package\.json)$/.test(path))).toEqual([]);

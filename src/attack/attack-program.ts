@@ -7,8 +7,8 @@
 import { equalRows, greater, input, logSumExp, mul, neg, reduceMax, reshape, sub, sum, type Tensor, total, transpose, where } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../network/network.js';
-import type { Executor } from '../runtime/executor.js';
-import { createPlan, type Plan } from '../runtime/plan.js';
+import type { Executor } from '../runtime/execution/executor.js';
+import { createPlan, type Plan } from '../runtime/plan/plan.js';
 
 /**
  * The loss per image that grows towards a wrong answer:

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keyOf } from '../runtime/random.js';
+import { keyOf } from '../runtime/random/keys.js';
 import { ball, boxBetween, randomPoint, signedStep } from './box.js';
 
 const pixel = fc.oneof(fc.constantFrom(0, 1, 0.5, 2 ** -149, 1e-20, 0.1), fc.float({ min: 0, max: 1, noNaN: true }));

@@ -4,7 +4,7 @@
  * A counterexample is worth something only if it lies inside the ball, so the ball's ends are rounded to float32 towards its centre:
  * every float32 between them satisfies |x' − x| ≤ ε in real arithmetic, and a verifier with the same x and ε agrees.
  */
-import { type Key, uniforms } from '../runtime/random.js';
+import { type Key, uniforms } from '../runtime/random/keys.js';
 
 export interface AttackBox {
   readonly lower: Float32Array;

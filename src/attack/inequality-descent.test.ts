@@ -5,8 +5,8 @@ import { reluLayer } from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
 import { chain } from '../network/network.js';
 import { parameterLayout, views } from '../network/parameters.js';
-import { createExecutor } from '../runtime/executor.js';
-import { deriveKey, keyOf, uniforms } from '../runtime/random.js';
+import { createExecutor } from '../runtime/execution/executor.js';
+import { deriveKey, keyOf, uniforms } from '../runtime/random/keys.js';
 import { randomNormals, runNetwork } from '../testing/onnx-runs.js';
 import { type DescentShape, descentInputs, descentOf, descentPlan } from './inequality-descent.js';
 

@@ -31,7 +31,7 @@ import {
 } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../network/network.js';
-import { createPlan, type Plan } from '../runtime/plan.js';
+import { createPlan, type Plan } from '../runtime/plan/plan.js';
 
 export interface DescentShape {
   readonly batch: number;

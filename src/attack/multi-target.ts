@@ -4,7 +4,7 @@
  * The untargeted margin follows whichever class is closest at the moment and can miss the one that is easiest to reach; ascending
  * f_t − f_y for each t in turn does not. It costs classes − 1 attacks for an image that holds.
  */
-import { deriveKey } from '../runtime/random.js';
+import { deriveKey } from '../runtime/random/keys.js';
 import type { Evaluator } from './attack-program.js';
 import { ball } from './box.js';
 import { type AttackResult, atImages, improve, type PgdOptions } from './pgd.js';

@@ -6,7 +6,7 @@
  * Of all points visited in all restarts each image keeps the one with the lowest margin. An image whose label falls is done: it is not
  * moved again, and one that is wrong to begin with is not moved at all.
  */
-import { deriveKey, type Key } from '../runtime/random.js';
+import { deriveKey, type Key } from '../runtime/random/keys.js';
 import type { Evaluator } from './attack-program.js';
 import { type AttackBox, ball, randomPoint, signedStep } from './box.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { trainedNetwork } from '../experiment/trained-network.js';
 import { batchNormNodes } from '../network/folding.js';
-import { importOnnx } from '../network/onnx-import.js';
+import { importOnnx } from '../network/onnx/import.js';
 import { failureOf, fileOf, resultOf, startTautnet, tautnet, timelessMetrics } from '../testing/tautnet-process.js';
 
 let folder: string;

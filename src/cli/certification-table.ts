@@ -1,5 +1,5 @@
 /** The result of a certification for people: the three accuracies, and what each stage decided in what time. */
-import { type CertificationReport, type StageReport, stageNames } from '../verification/verdict.js';
+import { type CertificationReport, type StageReport, stageNames } from '../verification/certification/verdict.js';
 import { aligned } from './aligned.js';
 
 /** Text of several lines; `title` says what was certified. */

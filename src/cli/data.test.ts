@@ -2,11 +2,11 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DATASETS } from '../experiment/choices.js';
+import { DATASETS } from '../experiment/settings/choices.js';
 import { recordedIo, recordedOutput } from '../testing/io.js';
 import { makeDataCommand } from './data.js';
-import { fetchProgress } from './download-progress.js';
 import { run } from './program.js';
+import { fetchProgress } from './progress/download.js';
 
 let cache: string;
 beforeEach(async () => {

@@ -2,15 +2,15 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { cacheDirectory } from '../data/cache.js';
 import type { DatasetSource, Split } from '../data/dataset.js';
 import { datasetNamed, datasets } from '../data/datasets.js';
+import { cacheDirectory } from '../data/fetch/cache.js';
 import { pixelStatistics } from '../data/statistics.js';
 import { UsageError } from '../experiment/errors.js';
 import { readDataset } from '../experiment/read-dataset.js';
-import { nearest } from '../experiment/setting-text.js';
+import { nearest } from '../experiment/settings/setting-text.js';
 import type { Io, MakeCommand } from './command.js';
-import { fetchProgress } from './download-progress.js';
+import { fetchProgress } from './progress/download.js';
 
 export const makeDataCommand: MakeCommand = (io) => {
   const data = new Command('data').description('data sets: list them, fetch one into the cache, check one');

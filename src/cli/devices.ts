@@ -1,6 +1,6 @@
 /** `tautnet devices`: where programs can run on this machine, why not elsewhere, and what would change that. */
 import { Command } from 'commander';
-import { type DeviceReport, fastest, surveyDevices } from '../runtime/devices.js';
+import { type DeviceReport, fastest, surveyDevices } from '../runtime/survey/devices.js';
 import { aligned } from './aligned.js';
 import type { MakeCommand } from './command.js';
 

@@ -1,8 +1,8 @@
 /** Values of flags that belong to a command alone, or that mean what a training setting means, from their text. */
 import { UsageError } from '../experiment/errors.js';
-import { checkSetting } from '../experiment/resolve-settings.js';
-import { valueFromText } from '../experiment/setting-text.js';
-import type { SettingName, Settings } from '../experiment/settings.js';
+import { checkSetting } from '../experiment/settings/resolve-settings.js';
+import { valueFromText } from '../experiment/settings/setting-text.js';
+import type { SettingName, Settings } from '../experiment/settings/settings.js';
 
 /** A flag that means what a training setting means, checked as one. @throws UsageError */
 export const setting = <Name extends SettingName>(name: Name, text: string | undefined, where: string): Settings[Name] | undefined =>

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { decodeCheckpoint } from '../experiment/checkpoint.js';
+import { decodeCheckpoint } from '../experiment/run/checkpoint.js';
 import { failureOf, fileOf, resultOf, startTautnet, tautnet } from '../testing/tautnet-process.js';
 
 let folder: string;

@@ -4,7 +4,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { decodeCheckpoint } from '../experiment/checkpoint.js';
+import { decodeCheckpoint } from '../experiment/run/checkpoint.js';
 import { failureOf, ROOT, resultOf, SHORT_TRAINING, tautnet } from '../testing/tautnet-process.js';
 
 let folder: string;

@@ -1,12 +1,12 @@
 /** Command-line options of the training settings, generated from their schema: no name, range or default is written twice. */
 import { type Command, Option } from 'commander';
-import { readConfigFile } from '../experiment/config-file.js';
-import { DEFAULTS } from '../experiment/defaults.js';
 import { UsageError } from '../experiment/errors.js';
-import { changedPreset, readPreset } from '../experiment/presets.js';
-import { checkSetting, resolveSettings, type Whereabouts } from '../experiment/resolve-settings.js';
-import { choicesOf, kebab, kindOf, type SettingKind, textFromValue, valueFromText } from '../experiment/setting-text.js';
-import { type GivenSettings, informationOf, SETTING_NAMES, type SettingName, type Settings } from '../experiment/settings.js';
+import { readConfigFile } from '../experiment/settings/config-file.js';
+import { DEFAULTS } from '../experiment/settings/defaults.js';
+import { changedPreset, readPreset } from '../experiment/settings/presets.js';
+import { checkSetting, resolveSettings, type Whereabouts } from '../experiment/settings/resolve-settings.js';
+import { choicesOf, kebab, kindOf, type SettingKind, textFromValue, valueFromText } from '../experiment/settings/setting-text.js';
+import { type GivenSettings, informationOf, SETTING_NAMES, type SettingName, type Settings } from '../experiment/settings/settings.js';
 import { FileError } from '../formats/file-error.js';
 
 const ARGUMENTS: Readonly<Record<SettingKind, string>> = {

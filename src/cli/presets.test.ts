@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
-import type { Settings } from '../experiment/settings.js';
+import type { Settings } from '../experiment/settings/settings.js';
 import { recordedIo } from '../testing/io.js';
 import type { MakeCommand } from './command.js';
 import { addSettingOptions, settingsOf } from './options.js';

@@ -1,7 +1,7 @@
 /** `tautnet presets`: the names of published settings, or what one of them amounts to. */
 import { Command } from 'commander';
-import { configText } from '../experiment/config-file.js';
-import { presets, readPreset } from '../experiment/presets.js';
+import { configText } from '../experiment/settings/config-file.js';
+import { presets, readPreset } from '../experiment/settings/presets.js';
 import type { MakeCommand } from './command.js';
 
 export const makePresetsCommand: MakeCommand = (io) =>

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { UsageError } from '../experiment/errors.js';
-import { runPaths } from '../experiment/run-folder.js';
+import { runPaths } from '../experiment/run/run-folder.js';
 
 const isFolder = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 

@@ -1,15 +1,15 @@
 /** `tautnet train`: trains a network as its settings say, or goes on with a run. */
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
-import { changeSettings } from '../experiment/resolve-settings.js';
-import { createRun, openRun, type Run } from '../experiment/run-folder.js';
-import { kebab, textFromValue } from '../experiment/setting-text.js';
-import { isIdle, SETTING_NAMES, type Settings } from '../experiment/settings.js';
+import { createRun, openRun, type Run } from '../experiment/run/run-folder.js';
+import { changeSettings } from '../experiment/settings/resolve-settings.js';
+import { kebab, textFromValue } from '../experiment/settings/setting-text.js';
+import { isIdle, SETTING_NAMES, type Settings } from '../experiment/settings/settings.js';
 import { trainRun } from '../experiment/train-run.js';
 import type { Io, MakeCommand } from './command.js';
-import { fetchProgress } from './download-progress.js';
 import { addSettingOptions, givenSettings, settingsOf } from './options.js';
-import { type Progress, trainingProgress } from './progress.js';
+import { fetchProgress } from './progress/download.js';
+import { type Progress, trainingProgress } from './progress/training.js';
 
 export const makeTrainCommand: MakeCommand = (io) =>
   addSettingOptions(new Command('train'))

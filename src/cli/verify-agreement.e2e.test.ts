@@ -2,14 +2,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { exportOnnx } from '../network/onnx-export.js';
-import { createPool } from '../runtime/pool.js';
+import { exportOnnx } from '../network/onnx/export.js';
+import { createPool } from '../runtime/pool/pool.js';
 import { recordedIo } from '../testing/io.js';
 import { propertyCases, safe, unsafe } from '../testing/property-cases.js';
 import { denseNetwork, expectTrue } from '../testing/searches.js';
 import { declarations } from '../testing/vnnlib-text.js';
-import type { Inequality, Polytope } from '../verification/property.js';
-import { verify } from '../verification/verify.js';
+import type { Inequality, Polytope } from '../verification/property/property.js';
+import { verify } from '../verification/search/verify.js';
 import { run } from './program.js';
 import { makeVerifyCommand } from './verify.js';
 

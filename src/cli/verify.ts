@@ -4,13 +4,13 @@ import { UsageError } from '../experiment/errors.js';
 import { readRobustnessTask, readVerificationTask, type VerificationTask } from '../experiment/verification-task.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { encodeCounterexample } from '../formats/counterexample.js';
-import { DEVICE_CHOICES } from '../runtime/device.js';
-import { chooseDevice } from '../runtime/devices.js';
-import { type Verification, verify } from '../verification/verify.js';
+import { DEVICE_CHOICES } from '../runtime/device/device.js';
+import { chooseDevice } from '../runtime/survey/devices.js';
+import { type Verification, verify } from '../verification/search/verify.js';
 import { ExitWith, Interrupted, type Io, type MakeCommand } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
+import { verificationProgress } from './progress/verification.js';
 import { checkResultFiles } from './result-files.js';
-import { verificationProgress } from './verification-progress.js';
 
 /** As Commander gives them: text where an option takes a value. */
 interface VerifyFlags {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keyOf } from '../runtime/random.js';
+import { keyOf } from '../runtime/random/keys.js';
 import { type Augmentation, augmentationNamed, movementOf, writeMoved } from './augmentation.js';
 import { assembleBatch } from './batches.js';
 import type { ImageShape } from './dataset.js';

@@ -4,7 +4,7 @@
  *
  * What happens to an image is a function of (key, epoch, image) alone: batches can be prepared anywhere, in any order and again.
  */
-import { deriveKey, type Key } from '../runtime/random.js';
+import { deriveKey, type Key } from '../runtime/random/keys.js';
 import type { ImageShape } from './dataset.js';
 
 export interface Augmentation {

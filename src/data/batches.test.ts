@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keyOf } from '../runtime/random.js';
+import { keyOf } from '../runtime/random/keys.js';
 import { allocateBatch, assembleBatch, epochBatches } from './batches.js';
 import { DataError } from './data-error.js';
 import type { Split } from './dataset.js';

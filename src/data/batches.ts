@@ -4,7 +4,7 @@
  * Order and content are apart: index arrays are small and can be sent to workers, which assemble their own share. The
  * order is a pure function of a key and the epoch, so a run that is resumed in the middle sees the same batches.
  */
-import { deriveKey, type Key, permutation } from '../runtime/random.js';
+import { deriveKey, type Key, permutation } from '../runtime/random/keys.js';
 import { type Augmentation, movementOf, writeMoved } from './augmentation.js';
 import { DataError } from './data-error.js';
 import type { Split } from './dataset.js';

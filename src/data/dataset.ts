@@ -5,7 +5,7 @@
  * is the network's first layer, never done here: ε is in pixel units of [0, 1].
  */
 import { DataError } from './data-error.js';
-import type { DownloadProgress } from './download.js';
+import type { DownloadProgress } from './fetch/download.js';
 
 /** Channels, height, width; an image has features = C·H·W values in this order. */
 export type ImageShape = readonly [channels: number, height: number, width: number];

@@ -1,12 +1,12 @@
 /** The data sets by name. To add one: one file that exports a DatasetSource, and its name in the list here. */
 
-import { cifar10 } from './cifar10.js';
 import { DataError } from './data-error.js';
 import type { DataOptions, Dataset, DatasetSource } from './dataset.js';
-import { fashionMnist } from './fashion-mnist.js';
-import { mnist } from './mnist.js';
-import { svhn } from './svhn.js';
-import { tinyImageNet } from './tiny-imagenet.js';
+import { cifar10 } from './sources/cifar10.js';
+import { fashionMnist } from './sources/fashion-mnist.js';
+import { mnist } from './sources/mnist.js';
+import { svhn } from './sources/svhn.js';
+import { tinyImageNet } from './sources/tiny-imagenet.js';
 
 export const datasets: ReadonlyMap<string, DatasetSource> = new Map([mnist, fashionMnist, cifar10, svhn, tinyImageNet].map((source) => [source.name, source]));
 

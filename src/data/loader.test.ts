@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { keyOf } from '../runtime/random.js';
+import { keyOf } from '../runtime/random/keys.js';
 import { assembleBatch } from './batches.js';
 import { createLoader, type Loader } from './loader.js';
 

@@ -6,7 +6,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import type { Key } from '../runtime/random.js';
+import type { Key } from '../runtime/random/keys.js';
 import type { Augmentation } from './augmentation.js';
 import { allocateBatch, type Batch } from './batches.js';
 import type { Split } from './dataset.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keyOf } from '../runtime/random.js';
+import { keyOf } from '../runtime/random/keys.js';
 import { splitValidation } from './validation.js';
 
 /** Images of two pixels: the image's number and its double; the label is the number modulo 10. */

@@ -1,7 +1,7 @@
 /**
  * Validation images: a part of the training set held out for choosing settings, so that the test set is looked at once.
  */
-import { type Key, permutation } from '../runtime/random.js';
+import { type Key, permutation } from '../runtime/random/keys.js';
 import { DataError } from './data-error.js';
 import type { Split } from './dataset.js';
 

@@ -1,7 +1,7 @@
 /** The options of a gradient estimator, as `smoothing/` takes them, from the settings of a run. */
 import type { EstimatorOptions } from '../smoothing/index.js';
-import type { Smoothing } from './choices.js';
-import type { Settings } from './settings.js';
+import type { Smoothing } from './settings/choices.js';
+import type { Settings } from './settings/settings.js';
 
 /** For `createEstimator(settings.smoothing, estimatorOptions(settings))`. */
 export function estimatorOptions(settings: Settings): EstimatorOptions[Smoothing] {

@@ -1,8 +1,9 @@
 /** What the settings of a run amount to before its first step: data, network, objective, estimator and rule put together. */
 import { augmentationNamed } from '../data/augmentation.js';
 import type { Dataset, Split } from '../data/dataset.js';
-import type { DownloadProgress } from '../data/download.js';
+import type { DownloadProgress } from '../data/fetch/download.js';
 import { splitValidation } from '../data/validation.js';
+import { microBatchStarts } from '../evaluation/batch-feeds.js';
 import { type ArchitectureName, architecture } from '../network/architectures.js';
 import { foldedNetwork } from '../network/folding.js';
 import { initialize } from '../network/initialization.js';
@@ -11,23 +12,22 @@ import { flatten, parameterLayout } from '../network/parameters.js';
 import { createObjective, type Objective, type ObjectiveOptions } from '../objective/objective.js';
 import type { RobustLoss } from '../objective/robust-loss.js';
 import { relaxationNamed } from '../relaxation/index.js';
-import type { Pool } from '../runtime/pool.js';
-import { deriveKey, keyOf } from '../runtime/random.js';
-import { microBatchStarts } from '../smoothing/batch-feeds.js';
+import type { Pool } from '../runtime/pool/pool.js';
+import { deriveKey, keyOf } from '../runtime/random/keys.js';
 import { createEstimator, type Estimator } from '../smoothing/index.js';
-import { adam } from '../training/adam.js';
-import { clipup } from '../training/clipup.js';
+import { createPopulation, type Population } from '../training/deployed-network.js';
 import { initialState, type TrainingOptions, type TrainingState } from '../training/loop.js';
-import { createPopulation, type Population } from '../training/population.js';
+import { adam } from '../training/rules/adam.js';
+import { clipup } from '../training/rules/clipup.js';
+import { sgd } from '../training/rules/sgd.js';
+import type { UpdateRule } from '../training/rules/update-rule.js';
 import { constant, linear, type Schedule, smoothWarmup, stepDecay } from '../training/schedules.js';
-import { sgd } from '../training/sgd.js';
-import type { UpdateRule } from '../training/update-rule.js';
 import { evaluateSplit } from '../training/validation.js';
-import type { Optimizer } from './choices.js';
 import { UsageError } from './errors.js';
 import { estimatorOptions } from './estimator-options.js';
 import { readDataset } from './read-dataset.js';
-import type { Settings } from './settings.js';
+import type { Optimizer } from './settings/choices.js';
+import type { Settings } from './settings/settings.js';
 import { robustLossOf } from './training-method.js';
 
 /** Purposes that a run's seed is split for; a purpose never changes its number. */

@@ -2,17 +2,17 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { DeviceError } from '../runtime/device.js';
-import type { Pool } from '../runtime/pool.js';
-import { resolveSettings } from './resolve-settings.js';
-import { createRun, openRun, type Run } from './run-folder.js';
+import { DeviceError } from '../runtime/device/device.js';
+import type { Pool } from '../runtime/pool/pool.js';
+import { createRun, openRun, type Run } from './run/run-folder.js';
+import { resolveSettings } from './settings/resolve-settings.js';
 import { trainRun } from './train-run.js';
 
 /** How many tasks the device does before it is lost. */
 const device = vi.hoisted(() => ({ tasksLeft: Number.POSITIVE_INFINITY }));
 
-vi.mock('../runtime/pool.js', async (original) => {
-  const real = await original<typeof import('../runtime/pool.js')>();
+vi.mock('../runtime/pool/pool.js', async (original) => {
+  const real = await original<typeof import('../runtime/pool/pool.js')>();
   const createPool = (...given: Parameters<typeof real.createPool>): Pool => {
     const pool = real.createPool(...given);
     const run: Pool['run'] = (task) =>

@@ -1,19 +1,19 @@
 /** A training run: the loop of an experiment, and its run folder kept so that it can go on from any moment. */
-import type { DownloadProgress } from '../data/download.js';
+import type { DownloadProgress } from '../data/fetch/download.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
-import { exportOnnx } from '../network/onnx-export.js';
+import { exportOnnx } from '../network/onnx/export.js';
 import { encodeParameters, views } from '../network/parameters.js';
-import { type Device, DeviceError } from '../runtime/device.js';
-import { chooseDevice } from '../runtime/devices.js';
-import { createPool } from '../runtime/pool.js';
+import { type Device, DeviceError } from '../runtime/device/device.js';
+import { createPool } from '../runtime/pool/pool.js';
+import { chooseDevice } from '../runtime/survey/devices.js';
 import { averages, DivergenceError, type StepReport, stepsPerEpoch, type TrainingState, training } from '../training/loop.js';
 import { representative } from '../training/weight-average.js';
-import { loadBest, loadLast, saveBest, saveLast } from './checkpoint-folder.js';
 import { Failure } from './errors.js';
-import { type MetricsRecord, openMetrics, readMetrics } from './metrics.js';
 import { type Experiment, prepare } from './prepare-training.js';
-import type { Run } from './run-folder.js';
-import { summarize } from './summary.js';
+import { loadBest, loadLast, saveBest, saveLast } from './run/checkpoint-folder.js';
+import { type MetricsRecord, openMetrics, readMetrics } from './run/metrics.js';
+import type { Run } from './run/run-folder.js';
+import { summarize } from './run/summary.js';
 import { validationScore } from './training-method.js';
 
 /** What is told of a run on its way. */

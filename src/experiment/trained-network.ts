@@ -7,12 +7,12 @@ import { toFileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
 import { foldedNetwork } from '../network/folding.js';
 import type { Network } from '../network/network.js';
-import { importOnnx } from '../network/onnx-import.js';
+import { importOnnx } from '../network/onnx/import.js';
 import { decodeParameters, type ParameterArrays } from '../network/parameters.js';
-import { loadLast } from './checkpoint-folder.js';
 import { Failure, UsageError } from './errors.js';
 import { networkOf } from './prepare-training.js';
-import { readRun } from './run-folder.js';
+import { loadLast } from './run/checkpoint-folder.js';
+import { readRun } from './run/run-folder.js';
 
 export interface TrainedNetwork {
   readonly network: Network;

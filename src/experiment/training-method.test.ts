@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { interval } from '../relaxation/interval.js';
-import { METHODS } from './choices.js';
 import { UsageError } from './errors.js';
-import { resolveSettings } from './resolve-settings.js';
-import type { GivenSettings } from './settings.js';
+import { METHODS } from './settings/choices.js';
+import { resolveSettings } from './settings/resolve-settings.js';
+import type { GivenSettings } from './settings/settings.js';
 import { methodTitle, robustLossOf, validationScore } from './training-method.js';
 
 const messageOf = (given: GivenSettings): string => {

@@ -9,8 +9,8 @@ import { sabr } from '../objective/sabr.js';
 import { staps } from '../objective/staps.js';
 import { taps } from '../objective/taps.js';
 import type { Relaxation } from '../relaxation/relaxation.js';
-import type { Method } from './choices.js';
-import type { Settings } from './settings.js';
+import type { Method } from './settings/choices.js';
+import type { Settings } from './settings/settings.js';
 
 /** For `createObjective({ robust })`; undefined for natural training. `relaxation` is that of the settings. */
 export function robustLossOf(settings: Settings, relaxation: Relaxation | undefined): RobustLoss | undefined {

@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { createPool } from '../runtime/pool.js';
-import { type Polytope, violation } from '../verification/property.js';
-import { attackPolytopes, createAttackContext } from '../verification/property-attack.js';
-import { verify } from '../verification/verify.js';
+import { createPool } from '../runtime/pool/pool.js';
+import { type Polytope, violation } from '../verification/property/property.js';
+import { attackPolytopes, createAttackContext } from '../verification/search/property-attack.js';
+import { verify } from '../verification/search/verify.js';
 import { readVerificationTask } from './verification-task.js';
 
 const instances = fileURLToPath(new URL('../../../shared/vnncomp2022', import.meta.url));

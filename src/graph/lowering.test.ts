@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeOnnx } from '../formats/onnx.js';
-import { openSession } from '../runtime/session.js';
+import { openSession } from '../runtime/execution/session.js';
 import { normalNumbers } from '../testing/numbers.js';
 import { GraphBuilder } from './encode.js';
 import { addAll, type EncodedProgram, encodeProgram, exp, input, mul } from './index.js';

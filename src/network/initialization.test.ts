@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { constant, evaluate } from '../graph/index.js';
-import { keyOf } from '../runtime/random.js';
+import { keyOf } from '../runtime/random/keys.js';
 import { architecture } from './architectures.js';
 import { batchNormNodes } from './folding.js';
 import { type InitializationScheme, initialize } from './initialization.js';

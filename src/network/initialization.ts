@@ -10,7 +10,7 @@
  * ReLU halves it. Under `kaiming` the widths grow exponentially with depth, which certified training then has to undo.
  */
 import { sizeOf } from '../graph/index.js';
-import { deriveKey, fillNormals, type Key, uniforms } from '../runtime/random.js';
+import { deriveKey, fillNormals, type Key, uniforms } from '../runtime/random/keys.js';
 import { isBatchNorm } from './layers/batch-norm.js';
 import { type Network, parameterName } from './network.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { evaluate, input } from '../graph/index.js';
-import { keyOf } from '../runtime/random.js';
+import { keyOf } from '../runtime/random/keys.js';
 import { distance, runProgram, separated } from '../testing/operator-check.js';
 import { type ArchitectureName, architecture } from './architectures.js';
 import { initialize } from './initialization.js';

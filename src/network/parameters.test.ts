@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { encodeSafetensors, type SafetensorsArray } from '../formats/safetensors.js';
-import { keyOf } from '../runtime/random.js';
+import { keyOf } from '../runtime/random/keys.js';
 import { type ArchitectureName, architecture } from './architectures.js';
 import { initialize } from './initialization.js';
 import { decodeParameters, encodeParameters, flatten, parameterCount, parameterLayout, views } from './parameters.js';

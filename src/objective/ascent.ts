@@ -12,7 +12,7 @@ import { add, gradient, input, maximum, minimum, mul, type Shape, sign, sub, typ
 import { featuresOf } from '../network/layers/layer.js';
 import { logits } from '../network/network.js';
 import type { Bounds } from '../relaxation/relaxation.js';
-import type { IterateStage, Stage } from '../runtime/plan.js';
+import type { IterateStage, Stage } from '../runtime/plan/plan.js';
 import { inputBox } from './input-box.js';
 import { crossEntropy } from './losses.js';
 import type { RobustProblem } from './robust-loss.js';

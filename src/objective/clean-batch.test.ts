@@ -8,8 +8,8 @@ import { type Extents, featuresOf, reluLayer } from '../network/layers/layer.js'
 import { linearLayer } from '../network/layers/linear.js';
 import { chain, type Network, parameterInputs } from '../network/network.js';
 import { relaxationNamed } from '../relaxation/index.js';
-import { createExecutor, type PlanResult } from '../runtime/executor.js';
-import type { Plan } from '../runtime/plan.js';
+import { createExecutor, type PlanResult } from '../runtime/execution/executor.js';
+import type { Plan } from '../runtime/plan/plan.js';
 import type { Feeds } from '../testing/bound-programs.js';
 import { normalNumbers, randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';

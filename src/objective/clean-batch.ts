@@ -8,7 +8,7 @@ import { input, type Tensor } from '../graph/index.js';
 import { batchForward } from '../network/batch-statistics.js';
 import { batchNormNodes, foldedNetwork, foldedParameters } from '../network/folding.js';
 import { type Network, logits as networkLogits, type Parameters } from '../network/network.js';
-import type { Stage } from '../runtime/plan.js';
+import type { Stage } from '../runtime/plan/plan.js';
 
 export interface CleanBatch {
   /** The network without batch normalisation, and its parameters. */

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { crown } from '../relaxation/crown.js';
-import { crownIbp } from '../relaxation/crown-ibp.js';
 import { interval } from '../relaxation/interval.js';
-import type { PlanResult } from '../runtime/executor.js';
+import { crown } from '../relaxation/linear/crown.js';
+import { crownIbp } from '../relaxation/linear/crown-ibp.js';
+import type { PlanResult } from '../runtime/execution/executor.js';
 import { distance } from '../testing/operator-check.js';
 import { IMAGES, robustFeeds, runRobust, slopes } from '../testing/robust-objectives.js';
 import { ccIbp } from './cc-ibp.js';

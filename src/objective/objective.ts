@@ -15,7 +15,7 @@ import { batchNormNodes } from '../network/folding.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { type Network, type Parameters, parameterInputs, parameterName } from '../network/network.js';
 import type { Relaxation } from '../relaxation/relaxation.js';
-import { createPlan, hasPopulations, type Plan, type Stage } from '../runtime/plan.js';
+import { createPlan, hasPopulations, type Plan, type Stage } from '../runtime/plan/plan.js';
 import { certified } from './certified.js';
 import { type CleanBatch, cleanBatch } from './clean-batch.js';
 import { inputBox } from './input-box.js';

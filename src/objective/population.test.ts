@@ -7,8 +7,8 @@ import { type Extents, featuresOf, reluLayer } from '../network/layers/layer.js'
 import { linearLayer } from '../network/layers/linear.js';
 import { chain, type Network, parameterInputs } from '../network/network.js';
 import { alphaCrownWith, type RelaxationName, relaxationNamed, relaxations } from '../relaxation/index.js';
-import { createExecutor } from '../runtime/executor.js';
-import type { Plan } from '../runtime/plan.js';
+import { createExecutor } from '../runtime/execution/executor.js';
+import type { Plan } from '../runtime/plan/plan.js';
 import { randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { randomParameters, residualNetworks } from '../testing/random-networks.js';

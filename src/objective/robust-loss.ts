@@ -4,7 +4,7 @@
  */
 import type { FloatType, Tensor } from '../graph/index.js';
 import type { Network, Parameters } from '../network/network.js';
-import type { Stage } from '../runtime/plan.js';
+import type { Stage } from '../runtime/plan/plan.js';
 
 /** A micro-batch as graph tensors. */
 export interface RobustProblem {

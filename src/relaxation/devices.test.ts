@@ -5,7 +5,7 @@ import { smallNetwork } from '../testing/robust-objectives.js';
 
 const device = await deviceForTests();
 
-// The others, other networks and training methods: devices.slow.ts.
+// The others, other networks and training methods: devices.slow.test.ts.
 describe.skipIf(device === undefined)(`bounds on ${device}`, () => {
   it.each(['ibp', 'crown'] as const)(
     '%s: margins within 1e-4 and gradients within 1e-3 of the CPU, no operator left to it',

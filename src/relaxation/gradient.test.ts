@@ -9,9 +9,9 @@ import { compareDerivatives } from '../testing/directional-derivatives.js';
 import { randomLabels } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { convolutionalNetworks, denseNetworks, randomParameters, residualNetworks } from '../testing/random-networks.js';
-import { crown, crownWith } from './crown.js';
-import { crownIbp } from './crown-ibp.js';
 import { interval } from './interval.js';
+import { crown, crownWith } from './linear/crown.js';
+import { crownIbp } from './linear/crown-ibp.js';
 import type { Relaxation } from './relaxation.js';
 
 const BATCH = 2;

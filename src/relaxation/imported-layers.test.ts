@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { importedNetworks } from '../testing/random-networks.js';
 import { excess, marginsOf, randomFeeds } from '../testing/relaxation-margins.js';
 import { sampleActivations } from '../testing/sampled-activations.js';
-import { alphaCrownWith } from './alpha-crown.js';
-import { exact } from './exact.js';
 import { relaxations } from './index.js';
+import { alphaCrownWith } from './linear/alpha-crown.js';
+import { exact } from './solver/exact.js';
 
 describe('layers that only imported networks have', () => {
   it('have margins by every relaxation that no point of the box and no exact minimum falls below', async () => {

@@ -1,14 +1,15 @@
 /** Relaxations by name. To add one: one file that exports a Relaxation, and its line here. */
-import { alphaCrown } from './alpha-crown.js';
-import { crown } from './crown.js';
-import { crownIbp } from './crown-ibp.js';
-import { exact } from './exact.js';
-import { hybridZonotope } from './hybrid-zonotope.js';
+
 import { intersection } from './intersection.js';
 import { interval } from './interval.js';
-import { linearProgram } from './linear-program.js';
+import { alphaCrown } from './linear/alpha-crown.js';
+import { crown } from './linear/crown.js';
+import { crownIbp } from './linear/crown-ibp.js';
 import type { Relaxation } from './relaxation.js';
-import { zonotope } from './zonotope.js';
+import { exact } from './solver/exact.js';
+import { linearProgram } from './solver/linear-program.js';
+import { hybridZonotope } from './zonotope/hybrid-zonotope.js';
+import { zonotope } from './zonotope/zonotope.js';
 
 export const relaxations = {
   ibp: interval,
@@ -32,9 +33,9 @@ export function relaxationNamed(name: string): Relaxation {
   return intersection(parts);
 }
 
-export { type AlphaCrownOptions, alphaCrownWith } from './alpha-crown.js';
-export { exactWith } from './exact.js';
 export { intersection } from './intersection.js';
-export { linearProgramWith } from './linear-program.js';
+export { type AlphaCrownOptions, alphaCrownWith } from './linear/alpha-crown.js';
 export * from './relaxation.js';
-export type { SolverRelaxationOptions } from './relu-stages.js';
+export { exactWith } from './solver/exact.js';
+export { linearProgramWith } from './solver/linear-program.js';
+export type { SolverRelaxationOptions } from './solver/relu-stages.js';

@@ -6,7 +6,7 @@
  * differentiated, once.
  */
 import { maximum } from '../graph/index.js';
-import type { Stage } from '../runtime/plan.js';
+import type { Stage } from '../runtime/plan/plan.js';
 import { withoutNormalization } from './front.js';
 import type { Relaxation } from './relaxation.js';
 

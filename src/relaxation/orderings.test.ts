@@ -9,10 +9,10 @@ import { randomLabels } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { convolutionalNetworks, denseNetworks, randomParameters, residualNetworks } from '../testing/random-networks.js';
 import { sampleActivations } from '../testing/sampled-activations.js';
-import { crown, crownBounds, crownWith } from './crown.js';
-import { crownIbp } from './crown-ibp.js';
 import { withoutNormalization } from './front.js';
 import { interval, intervalBounds } from './interval.js';
+import { crown, crownBounds, crownWith } from './linear/crown.js';
+import { crownIbp } from './linear/crown-ibp.js';
 import { type Bounds, type Relaxation, specificationMargins } from './relaxation.js';
 
 const BATCH = 2;

@@ -3,9 +3,9 @@ import { concat, type FloatType } from '../graph/index.js';
 import { boundProblem, runStages } from '../testing/bound-programs.js';
 import { lossStages } from '../testing/reference-losses.js';
 import { loadReference, missingReference, type ReferenceName, relativeDifference, relativeDistance } from '../testing/reference-values.js';
-import { crown, crownBounds, crownWith } from './crown.js';
-import { crownIbp } from './crown-ibp.js';
 import { interval, intervalBounds } from './interval.js';
+import { crown, crownBounds, crownWith } from './linear/crown.js';
+import { crownIbp } from './linear/crown-ibp.js';
 import type { Bounds, Relaxation } from './relaxation.js';
 
 if (missingReference) console.warn(`skipping the reference values: ${missingReference}`);

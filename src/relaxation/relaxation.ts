@@ -1,7 +1,7 @@
 /** What a relaxation is: from a network, its parameters, an input box and a specification to lower bounds of the specification's rows. */
 import { constant, type FloatType, reshape, type Tensor, takeRows, transpose } from '../graph/index.js';
 import type { Network, Parameters } from '../network/network.js';
-import type { Stage } from '../runtime/plan.js';
+import type { Stage } from '../runtime/plan/plan.js';
 
 /** Element-wise bounds [features, batch]. */
 export interface Bounds {

@@ -6,10 +6,10 @@ import { boundProblem, randomBox, runStages } from '../testing/bound-programs.js
 import { randomLabels } from '../testing/numbers.js';
 import { convolutionalNetworks, denseNetworks, importedNetworks, randomParameters, residualNetworks } from '../testing/random-networks.js';
 import { sampleActivations } from '../testing/sampled-activations.js';
-import { crown, crownBounds } from './crown.js';
-import { crownIbp } from './crown-ibp.js';
 import { withoutNormalization } from './front.js';
 import { interval, intervalBounds } from './interval.js';
+import { crown, crownBounds } from './linear/crown.js';
+import { crownIbp } from './linear/crown-ibp.js';
 import type { BoundProblem } from './relaxation.js';
 
 const BATCH = 2;

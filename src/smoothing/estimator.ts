@@ -5,10 +5,11 @@
  * stored but regenerated from (seed, step, sample) by the counter-based generator of `runtime/random`. Nor does it know where θ and the
  * gradients are, as it never looks inside: on a device they need not leave it.
  */
-import type { Key } from '../runtime/random.js';
-import type { CoordinateRange } from '../runtime/weighted-normals.js';
+
+import type { Sigma } from '../evaluation/sigma.js';
+import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
+import type { Key } from '../runtime/random/keys.js';
 import type { SigmaStep } from './search-distribution.js';
-import type { Sigma } from './sigma.js';
 import type { Vector } from './vector.js';
 
 export type { Vector } from './vector.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { keyOf } from '../runtime/random.js';
+import { keyOf } from '../runtime/random/keys.js';
 import { createEstimator, type EstimatorName, estimators, functionObjective } from './index.js';
 
 const quadratic = functionObjective(

@@ -4,14 +4,14 @@ import { type NoneOptions, none, noneSchema } from './none.js';
 import { type PgpeOptions, pgpe, pgpeSchema } from './pgpe.js';
 import { type RgsOptions, rgs, rgsSchema } from './rgs.js';
 
+export { functionObjective } from '../evaluation/function-objective.js';
+export type { GroupedSigma, Sigma } from '../evaluation/sigma.js';
 export * from './estimator.js';
-export { functionObjective } from './function-objective.js';
 export { type NoneOptions, none } from './none.js';
 export { type PgpeOptions, pgpe } from './pgpe.js';
 export { type RgsOptions, rgs } from './rgs.js';
 export type { SearchDistribution, SigmaMode } from './search-distribution.js';
 export { type SearchGradient, type SigmaGroups, searchGradient } from './search-gradient.js';
-export type { GroupedSigma, Sigma } from './sigma.js';
 export type { SigmaDecayOptions } from './sigma-schedule.js';
 
 export interface EstimatorOptions {

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { accumulateNormals, keyOf } from '../runtime/random.js';
+import { functionObjective } from '../evaluation/function-objective.js';
+import type { Sigma } from '../evaluation/sigma.js';
+import { scores } from '../evaluation/sums.js';
+import { accumulateNormals, keyOf } from '../runtime/random/keys.js';
 import type { BatchObjective, EstimateContext } from './estimator.js';
-import { functionObjective } from './function-objective.js';
 import { type PgpeOptions, pgpe } from './pgpe.js';
 import type { SearchDistribution } from './search-distribution.js';
-import type { Sigma } from './sigma.js';
-import { scores } from './sums.js';
 
 const context = (step: number, epoch = 0, seed = 0): EstimateContext => ({ key: keyOf(seed), step, epoch, epochs: 10 });
 const modes = ['global', 'layer', 'coordinate'] as const;

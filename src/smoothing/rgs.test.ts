@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { keyOf } from '../runtime/random.js';
+import { functionObjective } from '../evaluation/function-objective.js';
+import { mean } from '../evaluation/sums.js';
+import { keyOf } from '../runtime/random/keys.js';
 import { smoothedFunctions } from '../testing/smoothed-functions.js';
 import type { BatchObjective, EstimateContext, LossAndGradient } from './estimator.js';
-import { functionObjective } from './function-objective.js';
 import { none } from './none.js';
 import { type RgsOptions, rgs } from './rgs.js';
-import { mean } from './sums.js';
 
 const context = (step: number, epoch = 0): EstimateContext => ({ key: keyOf('rgs'), step, epoch, epochs: 100 });
 const at = (x: number): Float32Array => Float32Array.of(x);

@@ -1,7 +1,7 @@
 /** The spread σ of the search distribution N(θ, diag σ²): one number, one per layer or one per coordinate; fixed or learned. */
 
-import type { CoordinateRange } from '../runtime/weighted-normals.js';
-import type { Sigma } from './sigma.js';
+import type { Sigma } from '../evaluation/sigma.js';
+import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
 import type { Vector } from './vector.js';
 
 export type SigmaMode = 'global' | 'layer' | 'coordinate';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { fillNormals, type Key, keyOf } from '../runtime/random.js';
+import { functionObjective } from '../evaluation/function-objective.js';
+import { fillNormals, type Key, keyOf } from '../runtime/random/keys.js';
 import { type SmoothedFunction, smoothedFunctions } from '../testing/smoothed-functions.js';
-import { functionObjective } from './function-objective.js';
 import { sampleKeys } from './sample-keys.js';
 import { type SigmaGroups, searchGradient } from './search-gradient.js';
 

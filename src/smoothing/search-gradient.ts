@@ -2,11 +2,12 @@
  * The gradient of the smoothed loss L_σ(θ) = E L(θ + σ∘z), z ∼ N(0, I), from values of L alone (Sehnke et al., "Parameter-exploring
  * policy gradients", Neural Networks 2010), in θ and in σ.
  */
-import type { Key } from '../runtime/random.js';
-import type { CoordinateRange } from '../runtime/weighted-normals.js';
+
+import type { Sigma } from '../evaluation/sigma.js';
+import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
+import type { Key } from '../runtime/random/keys.js';
 import type { BatchObjective, Vector } from './estimator.js';
 import { centeredRanks } from './rank-shaping.js';
-import type { Sigma } from './sigma.js';
 
 export type Shaping = 'none' | 'centered-rank';
 

@@ -1,16 +1,16 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { pooledObjective } from '../evaluation/host-objective.js';
 import { reluLayer } from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
 import { chain } from '../network/network.js';
 import { parameterLayout } from '../network/parameters.js';
 import { createObjective } from '../objective/objective.js';
 import { relaxations } from '../relaxation/index.js';
-import { createPool } from '../runtime/pool.js';
-import { keyOf } from '../runtime/random.js';
+import { createPool } from '../runtime/pool/pool.js';
+import { keyOf } from '../runtime/random/keys.js';
 import { normalNumbers, randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { none } from './none.js';
 import { pgpe } from './pgpe.js';
-import { pooledObjective } from './pooled-objective.js';
 import { rgs } from './rgs.js';
 
 const pools = [1, 2].map((threads) => createPool(threads));

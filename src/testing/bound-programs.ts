@@ -3,8 +3,8 @@ import { type FloatType, type HostData, input } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { type Network, parameterInputs } from '../network/network.js';
 import type { BoundProblem } from '../relaxation/relaxation.js';
-import { createExecutor, type PlanResult } from '../runtime/executor.js';
-import { createPlan, type Plan, type Stage } from '../runtime/plan.js';
+import { createExecutor, type PlanResult } from '../runtime/execution/executor.js';
+import { createPlan, type Plan, type Stage } from '../runtime/plan/plan.js';
 import { uniformNumbers } from './numbers.js';
 
 export type Feeds = Readonly<Record<string, HostData>>;

@@ -7,8 +7,8 @@ import { linearLayer } from '../network/layers/linear.js';
 import { normalizeLayer } from '../network/layers/normalize.js';
 import { chain, logits, type Network, parameterInputs } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
-import { createExecutor } from '../runtime/executor.js';
-import { createPlan } from '../runtime/plan.js';
+import { createExecutor } from '../runtime/execution/executor.js';
+import { createPlan } from '../runtime/plan/plan.js';
 import { uniformNumbers } from './numbers.js';
 import { randomParameters } from './random-networks.js';
 

@@ -1,8 +1,8 @@
 /** CROWN's intermediate bounds once more, plainly: one graph, every row dense. What the rows over receptive fields must equal. */
 import { constant, type FloatType, greater, mul, neg, where } from '../graph/index.js';
 import { INPUT, type NetworkNode } from '../network/network.js';
-import { boundNode } from '../relaxation/back-substitution.js';
 import { intervalNode } from '../relaxation/interval.js';
+import { boundNode } from '../relaxation/linear/back-substitution.js';
 import type { BoundProblem, Bounds } from '../relaxation/relaxation.js';
 import { reluSlopes } from '../relaxation/slopes.js';
 

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { encodeProgram, input, relu } from '../graph/index.js';
-import { ACCELERATORS, type Accelerator, type Device, DeviceError } from '../runtime/device.js';
-import { absence } from '../runtime/devices.js';
-import { createExecutor, type Executor } from '../runtime/executor.js';
-import type { Plan } from '../runtime/plan.js';
-import { createPool, type Pool } from '../runtime/pool.js';
-import { type Feeds, openSession } from '../runtime/session.js';
-import type { RunTask } from '../runtime/task.js';
+import { ACCELERATORS, type Accelerator, type Device, DeviceError } from '../runtime/device/device.js';
+import { createExecutor, type Executor } from '../runtime/execution/executor.js';
+import { type Feeds, openSession } from '../runtime/execution/session.js';
+import type { Plan } from '../runtime/plan/plan.js';
+import { createPool, type Pool } from '../runtime/pool/pool.js';
+import type { RunTask } from '../runtime/pool/task.js';
+import { absence } from '../runtime/survey/devices.js';
 import { distance } from './operator-check.js';
 
 /** A program of one operator that every provider has. */

@@ -1,7 +1,7 @@
 /** Gradients of losses of bounds held against differences of their values along random directions, kinks and jumps counted apart. */
 import { expect } from 'vitest';
-import type { PlanResult } from '../runtime/executor.js';
-import type { Stage } from '../runtime/plan.js';
+import type { PlanResult } from '../runtime/execution/executor.js';
+import type { Stage } from '../runtime/plan/plan.js';
 import { type Feeds, runStages } from './bound-programs.js';
 import { normalNumbers } from './numbers.js';
 

@@ -2,9 +2,9 @@
 import { input, mul } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { forward, type Network, parameterInputs } from '../network/network.js';
-import { crownBounds } from '../relaxation/crown.js';
-import { isNonlinear } from '../relaxation/nonlinear.js';
-import { createExecutor } from '../runtime/executor.js';
+import { crownBounds } from '../relaxation/linear/crown.js';
+import { isNonlinear } from '../relaxation/linear/nonlinear.js';
+import { createExecutor } from '../runtime/execution/executor.js';
 import { type DualShape, dualPlan, nodeArray } from '../verification/branch-and-bound/dual-program.js';
 import { boundProblem, type Feeds, randomBox, runStages } from './bound-programs.js';
 import { normalNumbers, uniformNumbers } from './numbers.js';

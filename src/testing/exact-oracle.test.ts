@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { violation } from '../verification/property.js';
+import { violation } from '../verification/property/property.js';
 import { nodeValues } from './dual-cases.js';
 import { uniformNumbers } from './numbers.js';
 import { propertyCases } from './property-cases.js';

@@ -8,8 +8,8 @@ import { constant, mul } from '../graph/index.js';
 import { featuresOf, joinLayer, type Layer, reluLayer } from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
 import { INPUT, type Network, type NetworkNode, network, parameterName } from '../network/network.js';
-import { exact } from '../relaxation/exact.js';
-import type { Polytope } from '../verification/property.js';
+import { exact } from '../relaxation/solver/exact.js';
+import type { Polytope } from '../verification/property/property.js';
 import { boundProblem, type Feeds, runStages } from './bound-programs.js';
 
 export interface Instance {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import type { NpmSettings } from '../data/npm-package.js';
+import type { NpmSettings } from '../data/fetch/npm-package.js';
 import { tarOf } from './archives.js';
 
 export interface LocalServer {

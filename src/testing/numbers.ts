@@ -1,5 +1,5 @@
 /** Random numbers for tests: pure functions of a seed, so that a counterexample is a few integers. */
-import { fillNormals, keyOf, uniforms } from '../runtime/random.js';
+import { fillNormals, keyOf, uniforms } from '../runtime/random/keys.js';
 
 /** `count` numbers from N(0, 1). */
 export function normalNumbers(seed: string, count: number): Float64Array {

@@ -1,7 +1,7 @@
 /** For tests: how far an imported network is from ONNX Runtime's own run of the file. */
 import { encodeOnnx } from '../formats/onnx.js';
-import { importOnnx } from '../network/onnx-import.js';
-import { deriveKey, keyOf } from '../runtime/random.js';
+import { importOnnx } from '../network/onnx/import.js';
+import { deriveKey, keyOf } from '../runtime/random/keys.js';
 import { type Built, model } from './onnx-models.js';
 import { randomImages, relativeDifference, runNetwork, runOnnx } from './onnx-runs.js';
 

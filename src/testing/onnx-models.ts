@@ -1,6 +1,6 @@
 /** For tests: ONNX models of a few nodes from `x` to `y`, with random constants. */
 import type { OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor } from '../formats/onnx.js';
-import { deriveKey, keyOf } from '../runtime/random.js';
+import { deriveKey, keyOf } from '../runtime/random/keys.js';
 import { randomNormals } from './onnx-runs.js';
 
 const KEY = keyOf('onnx models');

@@ -1,11 +1,11 @@
 /** For tests: a network's logits by our own program, and an ONNX file's outputs by ONNX Runtime, on the same images. */
-import '../runtime/telemetry.js';
+import '../runtime/device/telemetry.js';
 import ort from 'onnxruntime-node';
 import { input, transpose } from '../graph/index.js';
 import { logits, type Network, parameterInputs } from '../network/network.js';
-import { createExecutor } from '../runtime/executor.js';
-import { createPlan } from '../runtime/plan.js';
-import { fillNormals, type Key, uniforms } from '../runtime/random.js';
+import { createExecutor } from '../runtime/execution/executor.js';
+import { createPlan } from '../runtime/plan/plan.js';
+import { fillNormals, type Key, uniforms } from '../runtime/random/keys.js';
 
 /** Pixels in [0, 1), [batch, features]. */
 export function randomImages(key: Key, batch: number, features: number): Float32Array {

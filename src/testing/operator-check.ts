@@ -19,7 +19,7 @@ import {
   topologicalOrder,
   total,
 } from '../graph/index.js';
-import { openSession } from '../runtime/session.js';
+import { openSession } from '../runtime/execution/session.js';
 
 export type Values = Readonly<Record<string, ArrayLike<number>>>;
 

@@ -2,7 +2,7 @@
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
-import type { Box, Inequality, Polytope } from '../verification/property.js';
+import type { Box, Inequality, Polytope } from '../verification/property/property.js';
 import { randomBox } from './bound-programs.js';
 import { leastViolations } from './exact-oracle.js';
 import { normalNumbers } from './numbers.js';

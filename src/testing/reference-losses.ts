@@ -4,7 +4,7 @@ import { featuresOf } from '../network/layers/layer.js';
 import { logits, type Network } from '../network/network.js';
 import { crossEntropy, marginCrossEntropy } from '../objective/losses.js';
 import type { Relaxation } from '../relaxation/relaxation.js';
-import type { Stage } from '../runtime/plan.js';
+import type { Stage } from '../runtime/plan/plan.js';
 import { boundProblem } from './bound-programs.js';
 
 /** Mean CE of the worst case, and `natural` · mean CE(logits); outputs loss, margins and logits. */

@@ -4,8 +4,8 @@ import { featuresOf } from '../network/layers/layer.js';
 import { forward, type Network, parameterInputs } from '../network/network.js';
 import { worstMargin } from '../objective/losses.js';
 import { specificationMargins } from '../relaxation/relaxation.js';
-import { createExecutor } from '../runtime/executor.js';
-import { createPlan } from '../runtime/plan.js';
+import { createExecutor } from '../runtime/execution/executor.js';
+import { createPlan } from '../runtime/plan/plan.js';
 import type { Feeds } from './bound-programs.js';
 import { uniformNumbers } from './numbers.js';
 

@@ -2,7 +2,7 @@
 import { afterAll } from 'vitest';
 import type { Network } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
-import { createExecutor } from '../runtime/executor.js';
+import { createExecutor } from '../runtime/execution/executor.js';
 import { type Engine, planStore } from '../verification/branch-and-bound/engine.js';
 
 /** Engines of the tests of one file; their programs are closed after the last test. */

@@ -4,15 +4,15 @@ import { input } from '../graph/index.js';
 import { featuresOf, type Layer, reluLayer } from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
 import { chain, logits, type Network, parameterInputs } from '../network/network.js';
-import { createPlan } from '../runtime/plan.js';
+import { createPlan } from '../runtime/plan/plan.js';
 import type { Engine } from '../verification/branch-and-bound/engine.js';
 import { createHiddenBounding } from '../verification/branch-and-bound/hidden-bounds.js';
 import { splitInputs } from '../verification/branch-and-bound/input-splitting.js';
 import { splitRelus } from '../verification/branch-and-bound/relu-splitting.js';
 import { search } from '../verification/branch-and-bound/search.js';
-import { type Counterexample, confirm, type Evaluate } from '../verification/counterexample.js';
-import { type Box, type Polytope, violation } from '../verification/property.js';
-import { enclosingBox } from '../verification/rounding.js';
+import { type Counterexample, confirm, type Evaluate } from '../verification/proof/counterexample.js';
+import { enclosingBox } from '../verification/proof/rounding.js';
+import { type Box, type Polytope, violation } from '../verification/property/property.js';
 
 export interface Decision {
   readonly verdict: 'proved' | 'found' | 'open';

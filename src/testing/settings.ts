@@ -11,10 +11,10 @@ import {
   SIGMA_DECAYS,
   SIGMA_MODES,
   TAPS_ESTIMATORS,
-} from '../experiment/choices.js';
-import type { GivenSettings } from '../experiment/settings.js';
+} from '../experiment/settings/choices.js';
+import type { GivenSettings } from '../experiment/settings/settings.js';
 import { relaxationNamed } from '../relaxation/index.js';
-import { DEVICE_CHOICES } from '../runtime/device.js';
+import { DEVICE_CHOICES } from '../runtime/device/device.js';
 
 /** No −0, which text does not carry. */
 const number = (min: number, max: number, minExcluded = false) => fc.double({ min, max, minExcluded, noNaN: true }).map((value) => value + 0);

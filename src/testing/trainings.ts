@@ -1,13 +1,13 @@
 /** Short trainings of a small network on images drawn at random, through the library's own loop. */
 import { flatten, parameterLayout } from '../network/parameters.js';
 import { createObjective } from '../objective/objective.js';
-import type { Pool } from '../runtime/pool.js';
-import { keyOf } from '../runtime/random.js';
+import type { Pool } from '../runtime/pool/pool.js';
+import { keyOf } from '../runtime/random/keys.js';
 import { type Estimator, none } from '../smoothing/index.js';
-import { adam } from '../training/adam.js';
 import { initialState, type StepReport, type TrainingOptions, type TrainingState, training } from '../training/loop.js';
+import { adam } from '../training/rules/adam.js';
+import type { UpdateRule } from '../training/rules/update-rule.js';
 import { constant } from '../training/schedules.js';
-import type { UpdateRule } from '../training/update-rule.js';
 import { randomLabels, uniformNumbers } from './numbers.js';
 import { randomParameters } from './random-networks.js';
 import { smallNetwork } from './robust-objectives.js';

@@ -9,11 +9,11 @@ import { epochBatches } from '../data/batches.js';
 import type { Split } from '../data/dataset.js';
 import { createLoader } from '../data/loader.js';
 import type { ObjectiveScalars } from '../objective/objective.js';
-import { deriveKey, type Key } from '../runtime/random.js';
+import { deriveKey, type Key } from '../runtime/random/keys.js';
 import type { Vector } from '../smoothing/estimator.js';
-import { devicePlacement } from './device-placement.js';
-import { hostPlacement } from './host-placement.js';
-import type { Placement, PlacementOptions } from './placement.js';
+import { devicePlacement } from './placement/device.js';
+import { hostPlacement } from './placement/host.js';
+import type { Placement, PlacementOptions } from './placement/placement.js';
 import type { Schedule } from './schedules.js';
 import { averagedWith, type WeightAverage } from './weight-average.js';
 

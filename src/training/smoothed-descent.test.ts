@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { keyOf, uniforms } from '../runtime/random.js';
+import { keyOf, uniforms } from '../runtime/random/keys.js';
 import { type Estimator, functionObjective, none, pgpe } from '../smoothing/index.js';
-import { adam } from './adam.js';
-import { clipup } from './clipup.js';
+import { adam } from './rules/adam.js';
+import { clipup } from './rules/clipup.js';
+import type { UpdateRule } from './rules/update-rule.js';
 import { cosine } from './schedules.js';
-import type { UpdateRule } from './update-rule.js';
 
 const target = [0.7, -1.3, 2.2, -0.4, 1.6];
 const start = new Float32Array(target.length);

@@ -1,11 +1,11 @@
 /** Accuracies on images held out of the training set, never the test set: what a run is watched and its best network chosen by. */
 import { assembleBatch } from '../data/batches.js';
 import type { Split } from '../data/dataset.js';
+import { evaluateBatch } from '../evaluation/host-objective.js';
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
-import type { Pool } from '../runtime/pool.js';
-import { deriveKey, type Key } from '../runtime/random.js';
-import type { ParameterSlice } from '../runtime/task.js';
-import { evaluateBatch } from '../smoothing/pooled-objective.js';
+import type { Pool } from '../runtime/pool/pool.js';
+import type { ParameterSlice } from '../runtime/pool/task.js';
+import { deriveKey, type Key } from '../runtime/random/keys.js';
 
 /** Images evaluated at once. */
 const CHUNK = 1024;

@@ -4,9 +4,9 @@ import { datasets } from '../data/datasets.js';
 import { type ArchitectureName, architecture } from '../network/architectures.js';
 import { initialize } from '../network/initialization.js';
 import { parameterLayout } from '../network/parameters.js';
-import { createPool } from '../runtime/pool.js';
-import { keyOf } from '../runtime/random.js';
-import { certify } from './cascade.js';
+import { createPool } from '../runtime/pool/pool.js';
+import { keyOf } from '../runtime/random/keys.js';
+import { certify } from './certification/cascade.js';
 
 const pool = createPool(1);
 afterAll(() => pool.close());

@@ -9,13 +9,13 @@ import { pgdTraining } from '../objective/pgd-training.js';
 import { sabr } from '../objective/sabr.js';
 import { staps } from '../objective/staps.js';
 import { relaxations } from '../relaxation/index.js';
-import type { Plan } from '../runtime/plan.js';
+import type { Plan } from '../runtime/plan/plan.js';
 import { certifiedSet } from '../testing/certified-sets.js';
 import { deviceForTests, expectOnDevice, recordingPool } from '../testing/devices.js';
 import { importedNetworks, residualNetworks, smoothNetworks } from '../testing/random-networks.js';
-import { certify } from './cascade.js';
-import type { Polytope } from './property.js';
-import { verify } from './verify.js';
+import { certify } from './certification/cascade.js';
+import type { Polytope } from './property/property.js';
+import { verify } from './search/verify.js';
 
 const present = await deviceForTests();
 const device = present as NonNullable<typeof present>;

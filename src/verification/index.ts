@@ -1,8 +1,8 @@
 /** Certification: verdicts for images, with proofs and counterexamples. */
-export * from './cascade.js';
-export * from './certificate.js';
-export { type Counterexample, clampInto, confirm, type Evaluate } from './counterexample.js';
-export * from './property.js';
-export * from './property-attack.js';
-export * from './verdict.js';
-export * from './verify.js';
+export * from './certification/cascade.js';
+export * from './certification/certificate.js';
+export * from './certification/verdict.js';
+export { type Counterexample, clampInto, confirm, type Evaluate } from './proof/counterexample.js';
+export * from './property/property.js';
+export * from './search/property-attack.js';
+export * from './search/verify.js';

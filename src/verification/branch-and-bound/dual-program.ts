@@ -41,10 +41,10 @@ import {
 } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, logits, type Network, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
-import { backSubstituteBy, concretize, throughLines } from '../../relaxation/back-substitution.js';
-import { isNonlinear, slopesOf } from '../../relaxation/nonlinear.js';
+import { backSubstituteBy, concretize, throughLines } from '../../relaxation/linear/back-substitution.js';
+import { isNonlinear, slopesOf } from '../../relaxation/linear/nonlinear.js';
 import { reluSlopes } from '../../relaxation/slopes.js';
-import { createPlan, type Plan, type Stage } from '../../runtime/plan.js';
+import { createPlan, type Plan, type Stage } from '../../runtime/plan/plan.js';
 import type { Engine } from './engine.js';
 import { errorOf, magnitudes } from './rounding-error.js';
 

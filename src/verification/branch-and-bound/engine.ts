@@ -1,8 +1,8 @@
 /** Where branch and bound computes: one network, a pool, a deadline. */
 import { type FloatType, type HostData, hostArray } from '../../graph/index.js';
 import type { Network } from '../../network/network.js';
-import type { Plan } from '../../runtime/plan.js';
-import type { Feeds } from '../../runtime/session.js';
+import type { Feeds } from '../../runtime/execution/session.js';
+import type { Plan } from '../../runtime/plan/plan.js';
 
 export type Floats = Float32Array | Float64Array;
 

@@ -6,7 +6,7 @@ import { propertyCases, randomInequalities, safe, singleBox, singleParameters, u
 import { smoothNetworks } from '../../testing/random-networks.js';
 import { searchEngines } from '../../testing/search-engines.js';
 import { decideOnInputs, denseNetwork, evaluationOf, expectNoProof } from '../../testing/searches.js';
-import { violation } from '../property.js';
+import { violation } from '../property/property.js';
 
 const engineOf = searchEngines();
 const GAP = 0.02;

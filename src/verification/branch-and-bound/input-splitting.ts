@@ -8,18 +8,18 @@
 import { abs, add, type FloatType, input, mul, reshape, sub, type Tensor } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { forward, type Network, parameterInputs } from '../../network/network.js';
-import { backSubstitute, concretize } from '../../relaxation/back-substitution.js';
-import { crownBounds } from '../../relaxation/crown.js';
 import { withoutNormalization } from '../../relaxation/front.js';
-import { slopesOf } from '../../relaxation/nonlinear.js';
+import { backSubstitute, concretize } from '../../relaxation/linear/back-substitution.js';
+import { crownBounds } from '../../relaxation/linear/crown.js';
+import { slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { BoundProblem } from '../../relaxation/relaxation.js';
-import { createPlan, type Plan } from '../../runtime/plan.js';
-import { sizeOfValues } from '../hidden-size.js';
-import { type Box, centreOf, type Polytope, sizeOfTerms, violation } from '../property.js';
-import { proofThreshold } from '../rounding.js';
+import { createPlan, type Plan } from '../../runtime/plan/plan.js';
+import { sizeOfValues } from '../proof/hidden-size.js';
+import { proofThreshold } from '../proof/rounding.js';
+import { type Box, centreOf, type Polytope, sizeOfTerms, violation } from '../property/property.js';
+import { allowance, endsOf } from './allowance.js';
 import { type Engine, type Floats, floats } from './engine.js';
 import { columnsOf } from './hidden-bounds.js';
-import { allowance, endsOf } from './proof.js';
 import { soundCrown } from './sound-crown.js';
 import { worstFirst } from './worst-first.js';
 

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { reluLayer } from '../../network/layers/layer.js';
 import { linearLayer } from '../../network/layers/linear.js';
 import { chain } from '../../network/network.js';
-import { createExecutor } from '../../runtime/executor.js';
+import { createExecutor } from '../../runtime/execution/executor.js';
 import { normalNumbers } from '../../testing/numbers.js';
 import type { Ends } from './ends.js';
 import { type Engine, planStore } from './engine.js';

@@ -9,10 +9,10 @@
 import type { FloatType, HostData, Tensor } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, parameterInputs, weightsOf } from '../../network/network.js';
-import { matrixOf } from '../../relaxation/layer-matrix.js';
-import { type LinearProgram, openLinearProgram, SolverError } from '../../runtime/linear-solver.js';
-import { createPlan } from '../../runtime/plan.js';
-import type { Box } from '../property.js';
+import { matrixOf } from '../../relaxation/solver/layer-matrix.js';
+import { type LinearProgram, openLinearProgram, SolverError } from '../../relaxation/solver/linear-solver.js';
+import { createPlan } from '../../runtime/plan/plan.js';
+import type { Box } from '../property/property.js';
 import type { HiddenBounds } from './ends.js';
 import type { Engine } from './engine.js';
 import type { Goal } from './goal.js';

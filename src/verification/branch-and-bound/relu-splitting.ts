@@ -8,7 +8,7 @@
  */
 import { featuresOf } from '../../network/layers/layer.js';
 import type { NetworkNode } from '../../network/network.js';
-import type { Plan } from '../../runtime/plan.js';
+import type { Plan } from '../../runtime/plan/plan.js';
 import { dualOf, nodeArray } from './dual-program.js';
 import type { Ends, HiddenBounds } from './ends.js';
 import { type Engine, type Floats, floats } from './engine.js';

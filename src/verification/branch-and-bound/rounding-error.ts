@@ -13,7 +13,7 @@ import { abs, add, addAll, type FloatType, maximum, mul, reshape, sub, sum, type
 import { featuresOf } from '../../network/layers/layer.js';
 import { type Network, type NetworkNode, type Parameters, weightsOf } from '../../network/network.js';
 import { intervalNode } from '../../relaxation/interval.js';
-import { isNonlinear } from '../../relaxation/nonlinear.js';
+import { isNonlinear } from '../../relaxation/linear/nonlinear.js';
 import type { Bounds } from '../../relaxation/relaxation.js';
 
 /** Unit roundoff, twice. */

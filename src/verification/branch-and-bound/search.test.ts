@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { propertyCases, safe, unsafe } from '../../testing/property-cases.js';
 import { searchEngines } from '../../testing/search-engines.js';
 import { decide, decideOnInputs, decideOnRelus, denseNetwork, expectNoProof } from '../../testing/searches.js';
-import type { Polytope } from '../property.js';
+import type { Polytope } from '../property/property.js';
 
 const engineOf = searchEngines();
 

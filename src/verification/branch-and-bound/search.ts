@@ -3,8 +3,9 @@
  * of ReLUs, one box after the other, α-CROWN first.
  */
 import type { Network } from '../../network/network.js';
-import { hiddenSizePlan } from '../hidden-size.js';
-import { type Box, centreOf, type Inequality, type Polytope, sizeOfTerms, violation } from '../property.js';
+import { hiddenSizePlan } from '../proof/hidden-size.js';
+import { type Box, centreOf, type Inequality, type Polytope, sizeOfTerms, violation } from '../property/property.js';
+import { allowance, endsOf } from './allowance.js';
 import { dualOf } from './dual-program.js';
 import type { Ends, HiddenBounds } from './ends.js';
 import { type Engine, type Floats, floats, inLanes } from './engine.js';
@@ -12,7 +13,6 @@ import type { Goal } from './goal.js';
 import { columnsOf, createHiddenBounding, regionFeeds } from './hidden-bounds.js';
 import { type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';
-import { allowance, endsOf } from './proof.js';
 import { splitRelus } from './relu-splitting.js';
 import { unstableRelus } from './unstable.js';
 

@@ -5,8 +5,8 @@
 import { add, broadcastTo, constant, type FloatType, maximum, minimum, neg, reshape, slice, sub, type Tensor } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type NetworkNode } from '../../network/network.js';
-import { backSubstituteBy, concretize, type LinearBound, throughLines } from '../../relaxation/back-substitution.js';
-import { isNonlinear, slopesOf } from '../../relaxation/nonlinear.js';
+import { backSubstituteBy, concretize, type LinearBound, throughLines } from '../../relaxation/linear/back-substitution.js';
+import { isNonlinear, slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { BoundProblem, Bounds } from '../../relaxation/relaxation.js';
 import { errorOf, magnitudes, soundInterval } from './rounding-error.js';
 

@@ -3,7 +3,7 @@
  * one for each of its neurons: capacities are rounded up, so that boxes with about as many share programs.
  */
 import type { Network } from '../../network/network.js';
-import type { Feeds } from '../../runtime/session.js';
+import type { Feeds } from '../../runtime/execution/session.js';
 import { nodeArray } from './dual-program.js';
 import type { HiddenBounds } from './ends.js';
 import { type Engine, floats } from './engine.js';

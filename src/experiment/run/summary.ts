@@ -1,0 +1,113 @@
+/** One page about a run, in Markdown: what was trained, how it went, what to do with it. */
+
+import { kebab, textFromValue } from '../settings/setting-text.js';
+import { isIdle, SETTING_NAMES } from '../settings/settings.js';
+import { methodTitle } from '../training-method.js';
+import type { MetricsRecord } from './metrics.js';
+import type { RunRecord } from './run-folder.js';
+
+/** Results at the end of a run; accuracies in [0, 1] of `images` images, always reported together. */
+export interface FinalResults {
+  /** "test set", "first 1000 test images". */
+  readonly on: string;
+  readonly naturalAccuracy?: number;
+  readonly certifiedAccuracy?: number;
+  readonly adversarialAccuracy?: number;
+  /** Of training, wall clock. */
+  readonly seconds?: number;
+}
+
+/** Columns of the table of epochs, for those of them that the metrics have. */
+const COLUMNS: readonly { readonly key: string; readonly title: string; readonly percent?: true }[] = [
+  { key: 'epoch', title: 'epoch' },
+  { key: 'epsilon', title: 'ε' },
+  { key: 'loss', title: 'loss' },
+  { key: 'naturalAccuracy', title: 'natural', percent: true },
+  { key: 'certifiedAccuracy', title: 'certified', percent: true },
+  { key: 'adversarialAccuracy', title: 'adversarial', percent: true },
+  { key: 'validationNaturalAccuracy', title: 'natural (validation)', percent: true },
+  { key: 'validationCertifiedAccuracy', title: 'certified (validation)', percent: true },
+  { key: 'validationAdversarialAccuracy', title: 'adversarial (validation)', percent: true },
+  { key: 'sigma', title: 'σ' },
+  { key: 'learningRate', title: 'step size' },
+  { key: 'samplesPerSecond', title: 'images/s' },
+];
+
+/** Rows of the table: enough to see the course, few enough for a page. */
+const ROWS = 12;
+
+/** The text of `summary.md`. `metrics` are those of `metrics.jsonl`, in order. */
+export function summarize(run: Pick<RunRecord, 'path' | 'settings' | 'version'>, metrics: readonly MetricsRecord[], results?: FinalResults): string {
+  const { settings, path } = run;
+  const method = methodTitle(settings);
+  const smoothing = settings.smoothing === 'none' ? '' : `, ${settings.smoothing} smoothing (σ = ${settings.sigma}, ${settings.samples} samples)`;
+  const sections = [
+    `# ${settings.architecture} on ${settings.dataset}, ε = ${settings.epsilon}`,
+    `${capitalized(method)}${smoothing}; seed ${settings.seed}, tautnet ${run.version}.`,
+    ...finalSection(results),
+    ...courseSection(metrics),
+    '## Next',
+    [
+      '```',
+      `tautnet certify ${quoted(path)}                 # prove robustness, image by image`,
+      `tautnet train --config ${quoted(`${path}/config.yaml`)} --out <folder>   # repeat it`,
+      `tautnet train --resume ${quoted(path)}          # go on, if it is unfinished`,
+      '```',
+    ].join('\n'),
+    '## Settings',
+    table([
+      ['setting', 'value'],
+      ...SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings)).map((name) => [kebab(name), textFromValue(settings[name])]),
+    ]),
+  ];
+  return `${sections.join('\n\n')}\n`;
+}
+
+function finalSection(results: FinalResults | undefined): string[] {
+  if (results === undefined) return [];
+  const rows = [
+    ['natural', results.naturalAccuracy],
+    ['certified', results.certifiedAccuracy],
+    ['adversarial', results.adversarialAccuracy],
+  ] as const;
+  const time = results.seconds === undefined ? [] : [`Training took ${(results.seconds / 60).toFixed(1)} minutes.`];
+  const accuracies = rows.map(([name, accuracy]) => [name, accuracy === undefined ? 'not computed' : percent(accuracy)]);
+  return [`## Result on the ${results.on}`, table([['accuracy', 'value'], ...accuracies]), ...time];
+}
+
+function courseSection(metrics: readonly MetricsRecord[]): string[] {
+  const rows = sampled(lastOfEachEpoch(metrics), ROWS);
+  if (rows.length === 0) return [];
+  const columns = COLUMNS.filter(({ key }) => rows.some((row) => typeof row[key] === 'number'));
+  const cell = (value: MetricsRecord[string], isPercent: boolean): string => (typeof value !== 'number' ? '–' : isPercent ? percent(value) : short(value));
+  return [
+    '## Course',
+    table([columns.map(({ title }) => title), ...rows.map((row) => columns.map(({ key, percent: isPercent }) => cell(row[key], isPercent === true)))]),
+  ];
+}
+
+/** What is known at the end of each epoch: later records of an epoch complete and override earlier ones. Epoch n ends at `epoch` = n. */
+function lastOfEachEpoch(metrics: readonly MetricsRecord[]): MetricsRecord[] {
+  const epochs = new Map<number, MetricsRecord>();
+  for (const record of metrics) {
+    const epoch = Math.ceil(record.epoch);
+    epochs.set(epoch, { ...epochs.get(epoch), ...record });
+  }
+  return [...epochs.values()];
+}
+
+/** At most `count` items, evenly spread, the first and the last among them. */
+function sampled<T>(items: readonly T[], count: number): T[] {
+  if (items.length <= count) return [...items];
+  return Array.from({ length: count }, (_, i) => items[Math.round((i * (items.length - 1)) / (count - 1))] as T);
+}
+
+const table = (rows: readonly (readonly string[])[]): string =>
+  rows
+    .flatMap((row, i) => [`| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`, ...(i === 0 ? [`|${' --- |'.repeat(row.length)}`] : [])])
+    .join('\n');
+const percent = (accuracy: number): string => `${(100 * accuracy).toFixed(2)} %`;
+const short = (value: number): string => (Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4))));
+const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+/** For a POSIX shell. */
+const quoted = (text: string): string => (/^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

@@ -1,0 +1,188 @@
+/**
+ * ONNX files as networks: graphs of convolutions, linear layers, pools, ReLUs, sums, concatenations and element-wise affine arithmetic.
+ *
+ * The file is read operator by operator (`onnx/*`, one table entry each) into a draft that absorbs biases, batch normalisation and
+ * rearrangements of features, then into layers. An operator that is not in the table is refused by name: a network that is only almost
+ * understood must not be certified.
+ */
+import { FormatError } from '../../formats/format-error.js';
+import { decodeOnnx, type OnnxModel } from '../../formats/onnx.js';
+import { INPUT, type Network, network } from '../network.js';
+import { assemble } from './assembly.js';
+import { castingOperators } from './casting.js';
+import { concatenationOperators } from './concatenation.js';
+import { constantOperators } from './constants.js';
+import { convolutionOperators } from './convolution.js';
+import { type Activation, type Draft, extentsOf, sizeOf, type Value } from './draft.js';
+import { elementwiseOperators } from './elementwise.js';
+import { roomFor } from './limits.js';
+import { matrixOperators } from './matrix.js';
+import { maxPoolingOperators } from './max-pooling.js';
+import { LARGEST_ACTIVATION, nodeTitle, type OperatorReader, shapeText } from './operator.js';
+import { neededNodes } from './order.js';
+import { passingOperators } from './passing.js';
+import { piecewiseLinearOperators } from './piecewise-linear.js';
+import { poolingOperators } from './pooling.js';
+import { rearrangingOperators } from './rearranging.js';
+import { reshapingOperators } from './reshaping.js';
+import { smoothOperators } from './smooth.js';
+import { materialized } from './view.js';
+
+const OPSETS = [7, 22] as const;
+const operators: ReadonlyMap<string, OperatorReader> = new Map(
+  Object.entries({
+    ...castingOperators,
+    ...concatenationOperators,
+    ...constantOperators,
+    ...convolutionOperators,
+    ...elementwiseOperators,
+    ...matrixOperators,
+    ...maxPoolingOperators,
+    ...passingOperators,
+    ...piecewiseLinearOperators,
+    ...poolingOperators,
+    ...rearrangingOperators,
+    ...reshapingOperators,
+    ...smoothOperators,
+  }),
+);
+
+/** Standard operators that can be read. */
+export const importedOperators: readonly string[] = [...operators.keys()].sort();
+
+export interface ImportedNetwork {
+  readonly network: Network;
+  /** Its trained arrays, by name. */
+  readonly parameters: Record<string, Float32Array>;
+  /** What the file says about itself: architecture, epsilon, dataset, … */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reads an ONNX model (or a gzip-compressed one, `.onnx.gz`) as a network on one image's values in the file's row-major order, with
+ * float32 parameters. An output of several axes is flattened in that order too.
+ *
+ * One input [batch, …] or without a batch axis, and one output; opsets 7 to 22; the batch extent fixed or symbolic. Biases and batch
+ * normalisation are folded into the layer before them in float64; arithmetic on the input becomes the normalisation layer.
+ * @param source what errors call the bytes, normally the file's path
+ * @throws FormatError, one line: not an ONNX model, cut off, cyclic, or with an operator or a use of one that is not supported
+ */
+export function importOnnx(bytes: Uint8Array, source = 'ONNX model'): ImportedNetwork {
+  const model = decodeOnnx(bytes, source);
+  if (model.opset < OPSETS[0] || model.opset > OPSETS[1]) throw new FormatError(`${source}: expected opset ${OPSETS.join(' to ')}, got ${model.opset}`);
+  const input = inputOf(model, source);
+  try {
+    return networkOf(model, input, source);
+  } catch (error) {
+    // A first extent like 3 or 784 is a batch if the file treats it as one; otherwise it belongs to the only image.
+    if (!(error instanceof FormatError) || input.batch === undefined || input.batch === 1) throw error;
+    try {
+      return networkOf(model, { ...input, batch: 1, shape: [input.batch, ...input.shape], batchAxis: -1 }, source);
+    } catch {
+      throw error;
+    }
+  }
+}
+
+/** The network of a model whose input is understood so. */
+function networkOf(model: OnnxModel, input: Input, source: string): ImportedNetwork {
+  const { shape } = input;
+  if (sizeOf(shape) > LARGEST_ACTIVATION)
+    throw new FormatError(`${source}: expected an input of at most ${LARGEST_ACTIVATION} values an image, got [${shape.join(',')}]`);
+  const output = onlyOne('output', model.outputs, source);
+  const draft: Draft = [];
+  const last = readGraph(model, { ...input, input: input.name, output: output.name, source }, draft);
+  if (last.node === INPUT) throw new FormatError(`${source}: expected the output ${output.name} to be made by a layer, got the input itself`);
+  const { nodes, parameters } = assemble(draft, last.node, extentsOf(shape), source);
+  const net = network(model.metadata.architecture || model.name || 'imported', extentsOf(shape), nodes);
+  return { network: net, parameters, metadata: model.metadata };
+}
+
+function onlyOne<T extends { name: string }>(what: string, values: readonly T[], source: string): T {
+  const [first, ...others] = values;
+  if (first === undefined || others.length > 0)
+    throw new FormatError(
+      `${source}: expected one ${what}, got ${values.length}${
+        values.length
+          ? `: ${values
+              .slice(0, 5)
+              .map(({ name }) => name)
+              .join(', ')}`
+          : ''
+      }`,
+    );
+  return first;
+}
+
+/** The input of a model, and its extents: [batch, …shape], or `shape` alone with a batch of 1. */
+interface Input {
+  readonly name: string;
+  readonly batch: number | undefined;
+  readonly shape: readonly number[];
+  readonly batchAxis: 0 | -1;
+}
+
+/** The input that is not a constant. One of a single axis has no batch. */
+function inputOf(model: OnnxModel, source: string): Input {
+  const constants = new Set(model.initializers.map(({ name }) => name)); // files of IR version 3 list them as inputs too
+  const { name, type, shape } = onlyOne(
+    'input',
+    model.inputs.filter((value) => !constants.has(value.name)),
+    source,
+  );
+  const show = shape === undefined ? 'no shape' : `[${shape.map((extent) => extent || '?').join(',')}]`;
+  if (type !== 'FLOAT' && type !== 'DOUBLE') throw new FormatError(`${source}: expected the input ${name} to be float32 or float64, got ${type}`);
+  const [first, ...rest] = shape ?? [];
+  const extents = rest.length === 0 && typeof first === 'number' ? [first] : rest;
+  if (extents.length === 0 || !extents.every((extent): extent is number => Number.isSafeInteger(extent) && (extent as number) >= 1))
+    throw new FormatError(`${source}: expected the input ${name} to be [batch, …] with fixed extents of one image, got ${show}`);
+  const batch = rest.length === 0 ? 1 : typeof first === 'number' ? first : undefined;
+  return { name, batch, shape: extents, batchAxis: rest.length === 0 ? -1 : 0 };
+}
+
+interface Ends {
+  readonly input: string;
+  readonly output: string;
+  readonly batch: number | undefined;
+  readonly shape: readonly number[];
+  readonly batchAxis: 0 | -1;
+  readonly source: string;
+}
+
+/** Reads every needed node into the draft; the activation of the output. */
+function readGraph(model: OnnxModel, { input, output, batch, shape, batchAxis, source }: Ends, draft: Draft): Activation {
+  const order = neededNodes(model, output, source);
+  const readers = new Map<string, number>([[output, 1]]);
+  // Who reads only extents does not mind what becomes of the values.
+  for (const name of order.flatMap(({ opType, inputs }) => (opType === 'Shape' ? [] : inputs))) readers.set(name, (readers.get(name) ?? 0) + 1);
+  const alone = (name: string) => readers.get(name) === 1;
+  const room = roomFor(model, draft);
+  const values = new Map<string, Value>(model.initializers.map((tensor) => [tensor.name, { kind: 'constant', tensor }]));
+  values.set(input, { kind: 'activation', node: INPUT, shape, batchAxis, exclusive: alone(input) });
+  for (const node of order) {
+    const reader = node.domain && node.domain !== 'ai.onnx' ? undefined : operators.get(node.opType);
+    if (reader === undefined)
+      throw new FormatError(`${source}: ${nodeTitle(node)}: this operator is not supported; expected one of ${importedOperators.join(', ')}`);
+    const unknown = Object.keys(node.attributes).find((name) => !reader.attributes.includes(name));
+    if (unknown !== undefined)
+      throw new FormatError(`${source}: ${nodeTitle(node)}: expected attributes ${reader.attributes.join(', ') || 'none'}, got ${unknown}`);
+    const inputs = node.inputs.map((name) => {
+      const value = values.get(name);
+      if (value === undefined && name !== '') throw new FormatError(`${source}: ${nodeTitle(node)} reads ${name}, an output that is not supported`);
+      return value;
+    });
+    const call = { source, node, inputs, draft, input: extentsOf(shape), batch };
+    const made = reader.read(call);
+    const all: readonly Value[] = 'kind' in made ? [made] : made;
+    room.take(call, all);
+    all.forEach((value, i) => {
+      const name = node.outputs[i] ?? '';
+      values.set(name, value.kind === 'activation' ? { ...value, exclusive: value.exclusive && alone(name) } : value);
+    });
+  }
+  const last = values.get(output);
+  if (last?.kind !== 'activation') throw new FormatError(`${source}: expected the output ${output} to depend on the input, got a constant`);
+  if (batch !== 1 && (last.batchAxis ?? 0) !== 0)
+    throw new FormatError(`${source}: expected the output ${output} to have the batch as its first axis, got ${shapeText(last)}`);
+  return materialized(draft, last);
+}

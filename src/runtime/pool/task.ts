@@ -1,0 +1,136 @@
+/** What the pool sends to its workers and what comes back. */
+import type { HostData } from '../../graph/tensor.js';
+import type { Plan } from '../plan/plan.js';
+import type { Key } from '../random/keys.js';
+import type { NormalPrograms, ScorePrograms } from './normal-programs.js';
+
+/** Where each parameter array lies in the flat vector. */
+export interface ParameterSlice {
+  readonly name: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** θ + σ∘z(key) or θ ± σ∘z(key): z is drawn by the worker. */
+export interface TaskPerturbation {
+  readonly key: Key;
+  readonly sigma: number | Float32Array;
+}
+
+/** A float32 array of the numbers start … start + size of a key's, uniform on [0, 1): drawn by the worker, so that nothing is sent. */
+export interface UniformNumbers {
+  readonly key: Key;
+  readonly start: number;
+  readonly size: number;
+}
+
+export type TaskFeeds = Readonly<Record<string, HostData | UniformNumbers>>;
+
+/** A plan run at θ, or at θ + σ∘z. Arrays in shared memory are copied by the worker, others on the way to it. */
+export interface RunTask {
+  readonly plan: Plan;
+  /** Arrays of the batch. */
+  readonly feeds: TaskFeeds;
+  readonly theta: Float32Array;
+  readonly layout: readonly ParameterSlice[];
+  readonly perturbation?: TaskPerturbation;
+}
+
+export type Outputs = Readonly<Record<string, HostData>>;
+
+export interface RunResult {
+  readonly outputs: Outputs;
+  /** Flat gradient of `loss`, if the plan has one. */
+  readonly gradient?: Float32Array;
+}
+
+/** A plan without gradient run on several micro-batches at θ + σ∘z and at θ − σ∘z, z drawn once. */
+export interface PairTask extends Omit<RunTask, 'feeds' | 'perturbation'> {
+  readonly feeds: readonly TaskFeeds[];
+  readonly perturbation: TaskPerturbation;
+}
+
+/** Outputs of each micro-batch. */
+export interface PairResult {
+  readonly plus: readonly Outputs[];
+  readonly minus: readonly Outputs[];
+}
+
+/** Numbers that stay on the device: what a pool has given a number to. */
+export interface KeptVector {
+  readonly id: number;
+  readonly length: number;
+}
+
+/** Arrays of the host, or vectors on the device. */
+export type VectorFeeds = Readonly<Record<string, HostData | KeptVector>>;
+
+export const isKeptVector = (data: object): data is KeptVector => 'id' in data;
+
+/** A plan for a population, run on several micro-batches for the keys of one call after the other. */
+export interface PopulationTask {
+  readonly plan: Plan;
+  readonly feeds: readonly TaskFeeds[];
+  /** What all calls share, θ and σ, by the names that the plan has for it. A device gets it once. */
+  readonly parameters: VectorFeeds;
+  /** Makes what the plan reads of `parameters`, where that is not they themselves: one program. */
+  readonly prepare?: Plan;
+  /** Make `z`, which the plan reads; without them there is one call, whose keys do not count. */
+  readonly programs?: NormalPrograms;
+  readonly calls: readonly (readonly Key[])[];
+  /** Gradients do not come back, but stay as one vector. */
+  readonly collect?: CollectedGradient;
+}
+
+/** Σ of weighted gradients of members, over calls and micro-batches, as one vector on the device. */
+export interface CollectedGradient {
+  readonly into: KeptVector;
+  /** From the gradients `∂name` of each array and `weights` [1, members] to `sum`, the flat vector. */
+  readonly begin: Plan;
+  /** The same plus the sum so far, `sum so far`. */
+  readonly more: Plan;
+  /** Weights of each call's members. */
+  readonly weights: readonly Float32Array[];
+}
+
+/** Weighted sums of the normals of calls, a weight for each key. */
+export interface WeighTask {
+  readonly programs: NormalPrograms;
+  readonly calls: readonly (readonly Key[])[];
+  readonly first: readonly Float32Array[];
+  readonly second?: readonly Float32Array[];
+}
+
+/** Scores of perturbations, as `ScorePrograms` has them: what it keeps stays on the device. */
+export interface ScoreTask extends WeighTask {
+  readonly scores: ScorePrograms;
+  /** What σ is made of. */
+  readonly sigma: VectorFeeds;
+  readonly keep: Readonly<Record<string, KeptVector>>;
+}
+
+/** A plan of one program run on vectors of the device; the outputs that `keep` names stay there. */
+export interface ComputeTask {
+  readonly plan: Plan;
+  readonly feeds: VectorFeeds;
+  readonly keep: Readonly<Record<string, KeptVector>>;
+}
+
+export interface PopulationResult {
+  /** Outputs of each micro-batch, [members, …]. */
+  readonly outputs: readonly Outputs[];
+  /**
+   * Summed over micro-batches, the gradients of every array that the plan differentiates by, [members, size], one array after the other; none
+   * where they are collected.
+   */
+  readonly gradients: readonly Float32Array[];
+}
+
+/** Weighted sums of regenerated normals over coordinates start … start + count. */
+export interface NormalsTask {
+  readonly keys: readonly Key[];
+  readonly first: Float64Array;
+  readonly second?: Float64Array;
+  readonly start: number;
+  readonly count: number;
+}

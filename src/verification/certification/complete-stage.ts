@@ -1,0 +1,88 @@
+/**
+ * The last stage, complete in principle: branch and bound for one image after the other, each for a limited time, on all threads at once.
+ *
+ * What is to be proved is f_y > f_j over the enclosing ball, for the classes j that no earlier bound excludes; what refutes it is a
+ * float32 image of the ball itself, at which a plain forward pass gives another label. Programs are compiled once for all images.
+ */
+import { ball } from '../../attack/box.js';
+import type { ParameterArrays } from '../../network/parameters.js';
+import type { Pool } from '../../runtime/pool/pool.js';
+import { enclosingRadius, isInside, isProof, proofThreshold } from '../proof/rounding.js';
+import { ballAround, overtakingPolytopes } from '../property/robustness.js';
+import { createCompleteSearch } from '../search/complete-search.js';
+import { createAttackContext } from '../search/property-attack.js';
+import { type Evaluation, paddedBatch } from './evaluation.js';
+import type { Verdict } from './verdict.js';
+
+/** Seconds for an image, where the caller says nothing. */
+export const IMAGE_SECONDS = 60;
+
+export interface CompleteStageOptions {
+  readonly parameters: ParameterArrays;
+  readonly pool: Pool;
+  /** Seed of the attacks beside the search. */
+  readonly seed?: number;
+  readonly signal?: AbortSignal;
+  /** Wall clock for each image (default 60). */
+  readonly secondsPerImage?: number;
+  /** Bytes that open subproblems may take (default 2 GiB). */
+  readonly memoryBytes?: number;
+}
+
+/** How far the search for one image is. */
+export interface ImageProgress {
+  readonly image: number;
+  /** Parts of the ball bounded so far. */
+  readonly subproblems: number;
+  /** The least bound of what is open, beside what would prove it; undefined before there is one. */
+  readonly lowerBound?: number;
+}
+
+/** What earlier stages know of an image: lower bounds of its margins, if any, in the order of the classes j ≠ y. */
+export type KnownMargins = Float32Array | undefined;
+
+export type CompleteStage = (image: number, known: KnownMargins, progress?: (state: ImageProgress) => void) => Promise<Verdict>;
+
+export function createCompleteStage(evaluation: Evaluation, options: CompleteStageOptions): CompleteStage {
+  const { network, programs, ball: around } = evaluation;
+  const { parameters, pool, seed, signal, secondsPerImage = IMAGE_SECONDS, memoryBytes } = options;
+  const evaluate = async (x: Float32Array) => (await evaluation.run(programs.forward(1), { images: x })).logits as Float32Array;
+  const search = createCompleteSearch(createAttackContext({ network, parameters, pool, evaluate, seed, signal }));
+
+  return async (image, known, progress) => {
+    const deadline = performance.now() + 1000 * secondsPerImage;
+    const { images: x, labels } = paddedBatch(evaluation, [image], 1);
+    const label = labels[0] as number;
+    const y = await evaluate(x);
+    const scale = y.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const others = Array.from(y.keys()).filter((j) => j !== label);
+    const open = others.flatMap((j, index) => (known && isProof(known[index] as number, (y[label] as number) - (y[j] as number), scale) ? [] : [index]));
+    const certified: Verdict = { image, label, verdict: 'certified', stage: 'branch-and-bound', margin: proofThreshold(0) };
+    if (open.length === 0) return certified;
+
+    const enclosing = ballAround(x, { ...around, epsilon: enclosingRadius(around.epsilon) });
+    const { lower, upper } = ball(x, around.epsilon, around.clip);
+    const inside = { lower: Float64Array.from(lower), upper: Float64Array.from(upper) };
+    const [proofs, targets] = [enclosing, inside].map((box) => {
+      const all = overtakingPolytopes(box, label, network.classes);
+      return open.map((index) => all[index] as (typeof all)[number]);
+    }) as [ReturnType<typeof overtakingPolytopes>, ReturnType<typeof overtakingPolytopes>];
+    progress?.({ image, subproblems: 0 });
+    const { verdict, counterexample, lowerBound } = await search(proofs, {
+      targets,
+      deadline,
+      memoryBytes,
+      progress: ({ subproblems, lowerBound }) => progress?.({ image, subproblems, ...(Number.isFinite(lowerBound) && { lowerBound }) }),
+    });
+    if (verdict === 'proved') return certified;
+    if (counterexample) {
+      const example = Float32Array.from(counterexample.input);
+      const margin = (counterexample.output[label] as number) - Math.max(...others.map((j) => counterexample.output[j] as number));
+      if (margin <= 0 && isInside(example, x, around.epsilon, around.clip))
+        return { image, label, verdict: 'falsified', stage: 'branch-and-bound', margin, counterexample: example };
+    }
+    // What is not open is proved to be positive.
+    const before = known?.reduce((least, bound) => Math.min(least, bound), Number.POSITIVE_INFINITY) ?? Number.NEGATIVE_INFINITY;
+    return { image, label, verdict: 'undecided', stage: null, margin: Math.max(before, Math.min(lowerBound, 0)) };
+  };
+}

@@ -1,0 +1,64 @@
+/** Where a certification computes: one network with its parameters, one split, a pool; images in padded batches, several at once. */
+import { allocateBatch, assembleBatch, type Batch } from '../../data/batches.js';
+import type { Split } from '../../data/dataset.js';
+import type { HostData } from '../../graph/index.js';
+import { featuresOf } from '../../network/layers/layer.js';
+import type { Network } from '../../network/network.js';
+import { flatten, type ParameterArrays, parameterLayout } from '../../network/parameters.js';
+import type { Feeds } from '../../runtime/execution/session.js';
+import type { Plan } from '../../runtime/plan/plan.js';
+import type { Pool } from '../../runtime/pool/pool.js';
+import { inLanes } from '../branch-and-bound/engine.js';
+import { createPrograms, type Programs } from './programs.js';
+
+/** The ball ‖x' − x‖∞ ≤ ε around images, in pixels of [0, 1]. */
+export interface Ball {
+  readonly epsilon: number;
+  /** Whether it is cut to [0, 1]. */
+  readonly clip: boolean;
+}
+
+export interface Evaluation {
+  readonly network: Network;
+  readonly split: Split;
+  readonly ball: Ball;
+  readonly programs: Programs;
+  /** Outputs of a plan by name, at the network's parameters. */
+  run(plan: Plan, feeds: Feeds): Promise<Readonly<Record<string, HostData>>>;
+  /**
+   * Works through images in batches of at most `size`, as many at once as there are threads; their order of completion is not given.
+   * @throws the first error of `work` or the signal's reason, when nothing is under way any more
+   */
+  each(images: readonly number[], size: number, work: (images: readonly number[]) => Promise<void>): Promise<void>;
+}
+
+/** @throws RangeError if parameters are missing or of another size than the network's */
+export function createEvaluation(network: Network, parameters: ParameterArrays, split: Split, ball: Ball, pool: Pool, signal?: AbortSignal): Evaluation {
+  const layout = parameterLayout(network);
+  const flat = flatten(parameters, layout);
+  const theta = new Float32Array(new SharedArrayBuffer(flat.byteLength));
+  theta.set(flat);
+  return {
+    network,
+    split,
+    ball,
+    programs: createPrograms(network, ball.clip),
+    async run(plan, feeds) {
+      signal?.throwIfAborted();
+      return (await pool.run({ plan, feeds, theta, layout })).outputs;
+    },
+    async each(images, size, work) {
+      const batches = Array.from({ length: Math.ceil(images.length / size) }, (_, i) => images.slice(i * size, (i + 1) * size));
+      // One batch more than threads: the next is ready when a thread becomes free.
+      await inLanes({ threads: pool.threads + 1, expired: () => signal?.aborted === true }, batches, work);
+      signal?.throwIfAborted();
+    },
+  };
+}
+
+/** Images of a split as a batch of `size` rows; rows beyond them are black images of label 0, whose results nobody reads. */
+export function paddedBatch({ split, network }: Pick<Evaluation, 'split' | 'network'>, images: readonly number[], size: number): Batch {
+  const room = allocateBatch(size, featuresOf(network.input));
+  assembleBatch(split, images, room);
+  return room;
+}

@@ -1,0 +1,54 @@
+/** The compiled programs of a certification: one for each stage and batch size, made when first asked for. */
+import { type AttackProgram, attackProgram } from '../../attack/attack-program.js';
+import { input, transpose } from '../../graph/index.js';
+import { featuresOf } from '../../network/layers/layer.js';
+import { logits, type Network, parameterInputs } from '../../network/network.js';
+import { inputBox } from '../../objective/input-box.js';
+import { relaxations } from '../../relaxation/index.js';
+import { createPlan, gradientName, type Plan } from '../../runtime/plan/plan.js';
+import type { BoundStage } from './verdict.js';
+
+/** Name under which the attack's program gives the gradient in x, [batch, features]. */
+export const ATTACK_GRADIENT = gradientName('x');
+
+export interface Programs {
+  /** (`images` [batch, features]) → `logits` [classes, batch]. */
+  forward(batch: number): Plan;
+  /** (`images`, `labels` [batch], `epsilon`) → `margins` [classes − 1, batch], lower bounds over the ball. */
+  bound(stage: BoundStage, batch: number): Plan;
+  /** (`x`, `labels`) → `margins` [batch] and `ATTACK_GRADIENT`, both as outputs: a pool's gradients are those of parameters. */
+  attack(batch: number): AttackProgram;
+}
+
+export function createPrograms(net: Network, clipBox: boolean): Programs {
+  const imagesOf = (batch: number) => transpose(input('images', [batch, featuresOf(net.input)]));
+  const forward = (batch: number): Plan => createPlan([{ kind: 'whole', outputs: { logits: logits(net, parameterInputs(net), imagesOf(batch)) } }]);
+  const bound = (stage: BoundStage, batch: number): Plan => {
+    const { stages, margins } = relaxations[stage].bound({
+      network: net,
+      parameters: parameterInputs(net),
+      box: inputBox(imagesOf(batch), input('epsilon', []), clipBox),
+      specification: { kind: 'labels', labels: input('labels', [batch], 'int32') },
+    });
+    return createPlan([...stages, { kind: 'whole', outputs: { margins } }]);
+  };
+  const attack = (batch: number): AttackProgram => {
+    const program = attackProgram(net, batch);
+    return { ...program, plan: { ...program.plan, results: ['margins', ATTACK_GRADIENT], wrt: [] } };
+  };
+  return {
+    forward: remembered(forward),
+    bound: remembered(bound),
+    attack: remembered(attack),
+  };
+}
+
+function remembered<A extends readonly (string | number)[], T>(make: (...key: A) => T): (...key: A) => T {
+  const made = new Map<string, T>();
+  return (...key) => {
+    const name = key.join(' ');
+    const known = made.get(name) ?? make(...key);
+    made.set(name, known);
+    return known;
+  };
+}

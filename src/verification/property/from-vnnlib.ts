@@ -1,0 +1,133 @@
+/**
+ * From the constraints of a VNN-LIB file to unsafe polytopes.
+ *
+ * Constraints of one input become bounds of the box, all others rows of inequalities; `and` is distributed over `or`, contradictory boxes
+ * are dropped on the way, and equal boxes and equal rows are the same objects. The bound of c·x ≤ b is b/c rounded to nearest, as decimals
+ * are.
+ */
+import { FormatError } from '../../formats/format-error.js';
+import { type LinearConstraint, type VnnlibProperty, variableName } from '../../formats/vnnlib.js';
+import { createBoxSearch } from './box-search.js';
+import { forEachDisjunct } from './disjuncts.js';
+import type { Inequality, Polytope, Property } from './property.js';
+
+/** The competition's largest files have 20,000. */
+export const MOST_POLYTOPES = 100_000;
+/** Float64 that boxes and rows hold together: half a gigabyte. */
+const MOST_NUMBERS = 2 ** 26;
+/** Constraints added during the search, whether it led to a polytope or not. */
+const MOST_STEPS = 5e7;
+
+/**
+ * The property of a network with so many inputs and outputs.
+ * @throws FormatError when the file is about another number of either, or as `propertyOf`
+ */
+export function propertyFor(vnnlib: VnnlibProperty, network: { readonly inputs: number; readonly outputs: number }): Property {
+  const { source, inputs, outputs } = vnnlib;
+  if (inputs !== network.inputs || outputs !== network.outputs) {
+    throw new FormatError(
+      `${source}: expected a property of the network's ${network.inputs} inputs and ${network.outputs} outputs, got one of ${inputs} inputs and ${outputs} outputs; check that both belong together`,
+    );
+  }
+  return propertyOf(vnnlib);
+}
+
+/**
+ * The unsafe polytopes, in the order of the file.
+ * @throws FormatError when an input is unbounded, no box has lower ≤ upper, no output is constrained, or the polytopes are more than
+ *   `MOST_POLYTOPES` or too large altogether
+ */
+export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProperty): Property {
+  const fail = (message: string): never => {
+    throw new FormatError(`${source}: ${message}`);
+  };
+  const search = createBoxSearch(inputs);
+  const rowOf = createRows(inputs, outputs);
+  const unsafe: Inequality[] = [];
+  const polytopes: Polytope[] = [];
+  let contradiction: string | undefined;
+  let numbers = 0;
+  let constrainsOutputs = false;
+
+  const tooLarge = (): never =>
+    fail(
+      `expected at most ${MOST_POLYTOPES} polytopes that fit half a gigabyte after distributing and over or, got more; split the property into several files`,
+    );
+
+  const assume = (added: LinearConstraint): boolean => {
+    const { variables, coefficients, bound } = added;
+    const [variable, coefficient] = [variables[0], coefficients[0] as number];
+    if (variable === undefined) {
+      if (bound >= 0) return true;
+      contradiction ??= 'a comparison of constants that is false';
+      return false;
+    }
+    if (variables.length === 1 && variable >= 0) {
+      const [lower, upper] = search.bounds(variable);
+      const limit = bound / coefficient;
+      if (coefficient > 0 ? search.below(variable, limit) : search.above(variable, limit)) return true;
+      const [low, high] = coefficient > 0 ? [lower, limit] : [limit, upper];
+      contradiction ??= `${low} ≤ ${variableName(variable)} ≤ ${high}`;
+      return false;
+    }
+    const row = rowOf(added);
+    numbers += row.created;
+    if (numbers > MOST_NUMBERS) tooLarge();
+    unsafe.push(row.inequality);
+    return true;
+  };
+
+  const found = (): number => {
+    const open = search.unbounded();
+    if (open !== undefined) {
+      const name = variableName(open.input);
+      fail(`expected finite bounds of every input, got no ${open.side} bound of ${name}; add (assert (${open.side === 'lower' ? '>=' : '<='} ${name} …))`);
+    }
+    const { box, steps } = search.box();
+    polytopes.push({ box, unsafe: unsafe.slice() });
+    constrainsOutputs ||= unsafe.some(({ outputs: c }) => c.some((value) => value !== 0));
+    if (polytopes.length > MOST_POLYTOPES || numbers + 2 * inputs * search.boxes > MOST_NUMBERS) tooLarge();
+    return steps + unsafe.length;
+  };
+
+  const conjunction = {
+    assume,
+    mark: () => ({ box: search.mark(), rows: unsafe.length }),
+    restore(mark: { box: number; rows: number }) {
+      search.restore(mark.box);
+      unsafe.length = mark.rows;
+    },
+  };
+  const complete = forEachDisjunct(constraint, conjunction, found, MOST_STEPS);
+  if (!complete) tooLarge();
+  if (polytopes.length === 0) fail(`expected inputs that fulfil the constraints, got none: ${contradiction}`);
+  if (!constrainsOutputs) fail('expected a constraint on an output in some assert, got constraints of inputs alone');
+  return { inputs, outputs, polytopes };
+}
+
+/** Rows of constraints, the same object for equal ones, and how many numbers it took to make them. */
+function createRows(inputs: number, outputs: number): (constraint: LinearConstraint) => { inequality: Inequality; created: number } {
+  const ofConstraint = new Map<LinearConstraint, Inequality>();
+  const ofText = new Map<string, Inequality>();
+
+  const create = ({ variables, coefficients, bound }: LinearConstraint): Inequality => {
+    const c = new Float64Array(outputs);
+    const d = variables.some((variable) => variable >= 0) ? new Float64Array(inputs) : undefined;
+    variables.forEach((variable, k) => {
+      if (variable >= 0) (d as Float64Array)[variable] = coefficients[k] as number;
+      else c[-1 - variable] = coefficients[k] as number;
+    });
+    return { outputs: c, ...(d && { inputs: d }), bound };
+  };
+
+  return (constraint) => {
+    const known = ofConstraint.get(constraint);
+    if (known !== undefined) return { inequality: known, created: 0 };
+    const text = `${constraint.variables} ${constraint.coefficients} ${constraint.bound}`;
+    const equal = ofText.get(text);
+    const inequality = equal ?? create(constraint);
+    ofConstraint.set(constraint, inequality);
+    ofText.set(text, inequality);
+    return { inequality, created: equal === undefined ? outputs + (inequality.inputs?.length ?? 0) : 0 };
+  };
+}

@@ -1,0 +1,125 @@
+/**
+ * The complete search for one set of polytopes: branch and bound on what cheap bounds leave open, with attacks beside it, less and less
+ * often. One search after another shares the programs, which are compiled once for a network.
+ */
+import { setTimeout } from 'node:timers/promises';
+import { withSmallerChunk } from '../../runtime/device/halving.js';
+import { inSharedMemory } from '../../runtime/pool/pool.js';
+import { type Engine, planStore } from '../branch-and-bound/engine.js';
+import { columnsFor } from '../branch-and-bound/hidden-bounds.js';
+import { search as branchAndBound, type SearchStage } from '../branch-and-bound/search.js';
+import { type Counterexample, confirm } from '../proof/counterexample.js';
+import type { Polytope } from '../property/property.js';
+import { type AttackContext, attackPolytopes } from './property-attack.js';
+
+export interface CompleteSearchOptions {
+  /** The sets that counterexamples must lie in, one for each polytope (default: the polytopes, which may be larger for the sake of sound proofs). */
+  readonly targets?: readonly Polytope[];
+  /** Time of `performance.now()` at which the search gives up. */
+  readonly deadline: number;
+  /** Bytes that open subproblems may take (default 2 GiB). */
+  readonly memoryBytes?: number;
+  /** Number of the first attack's round: rounds before it have been made already (default 0). */
+  readonly firstRound?: number;
+  readonly progress?: (state: { readonly stage: SearchStage; readonly subproblems: number; readonly lowerBound: number }) => void;
+}
+
+export interface CompleteSearchResult {
+  readonly verdict: 'proved' | 'found' | 'open';
+  /** What found or proved it; of what is open, how far the search came. */
+  readonly stage: SearchStage | 'attack';
+  /** Its polytope is the number of one of the polytopes searched. */
+  readonly counterexample?: Counterexample;
+  readonly subproblems: number;
+  /** Lower bound of what is open beside what would prove it. */
+  readonly lowerBound: number;
+  /** Why it is open: no time or memory left, or parts that cannot be divided any further. */
+  readonly reason?: 'time' | 'memory' | 'leaves';
+}
+
+/** Searches polytopes of at least one inequality each. @throws the reason of the context's signal when it is aborted */
+export type CompleteSearch = (polytopes: readonly Polytope[], options: CompleteSearchOptions) => Promise<CompleteSearchResult>;
+
+/** Bytes for open subproblems, where the caller says nothing. */
+export const MEMORY = 2 ** 31;
+/** Milliseconds after the first attack beside the search; then twice as many each time. */
+const FIRST_PAUSE = 1000;
+/** Attacks rest at least so many times as long as they took: what the search does is worth more. */
+const REST = 6;
+
+const NOTHING = new Float32Array(0);
+
+/** The search over one network; `sound` takes rounding into account, in float64. */
+export function createCompleteSearch(context: AttackContext, sound = false): CompleteSearch {
+  const { network, pool, theta, layout, evaluate, signal } = context;
+  const plan = planStore();
+  const dtype = sound ? 'float64' : 'float32';
+  // Proofs in float64 run on the CPU, whatever the device.
+  const columns = async () => (sound || pool.device === 'cpu' ? undefined : columnsFor(network, await pool.memory()));
+  // Copied by the worker with each call: the engine's programs want float64, and the pool's layout is of float32.
+  const doubles = sound
+    ? Object.fromEntries(layout.map(({ name, offset, size }) => [name, inSharedMemory(Float64Array.from(theta.subarray(offset, offset + size)))]))
+    : {};
+  /** Columns that a device's memory did hold, where it did not hold those that were planned. */
+  let fewer: number | undefined;
+  return async (polytopes, options) => {
+    const most = fewer ?? (await columns());
+    if (most === undefined) return searchWith(undefined, polytopes, options);
+    const { result, members } = await withSmallerChunk(most, (size) => searchWith(size, polytopes, options), 'subproblems');
+    if (members < most) fewer = members;
+    return result;
+  };
+
+  async function searchWith(
+    size: number | undefined,
+    polytopes: readonly Polytope[],
+    { targets = polytopes, deadline, memoryBytes = MEMORY, firstRound = 0, progress }: CompleteSearchOptions,
+  ): Promise<CompleteSearchResult> {
+    let counterexample: Counterexample | undefined;
+    let stage: CompleteSearchResult['stage'] | undefined;
+    let searching = true;
+    const over = (): boolean => counterexample !== undefined || performance.now() > deadline || signal?.aborted === true;
+    const limit = Number.isFinite(deadline) && { deadline: Float64Array.of(Date.now() + deadline - performance.now()) };
+    const engine: Engine = {
+      network,
+      threads: pool.threads,
+      columns: size,
+      dtype,
+      async run(plan, given) {
+        const feeds = { ...doubles, ...given, ...limit };
+        return (await pool.run(sound ? { plan, feeds, theta: NOTHING, layout: [] } : { plan, feeds, theta, layout })).outputs;
+      },
+      plan,
+      expired: over,
+    };
+    const attacks = (async () => {
+      for (let round = firstRound; searching && !over(); round++) {
+        const began = performance.now();
+        const found = await attackPolytopes(context, targets, { round, deadline, over: () => !searching || over() });
+        if (found && counterexample === undefined) [counterexample, stage] = [found, 'attack'];
+        const now = performance.now();
+        const pause = now + Math.max(FIRST_PAUSE * 2 ** (round - firstRound), REST * (now - began));
+        while (searching && !over() && performance.now() < pause) await setTimeout(50);
+      }
+    })();
+    const searched = branchAndBound(engine, polytopes, {
+      memoryBytes,
+      secondsLeft: () => (deadline - performance.now()) / 1000,
+      evaluate,
+      async found(point, index) {
+        counterexample ??= await confirm(targets[index] as Polytope, index, point, evaluate);
+        return counterexample !== undefined;
+      },
+      progress,
+    }).finally(() => {
+      searching = false;
+    });
+    const [result, attacked] = await Promise.allSettled([searched, attacks]);
+    signal?.throwIfAborted();
+    for (const ended of [result, attacked]) if (ended.status === 'rejected') throw ended.reason;
+    const { verdict, ...rest } = (result as PromiseFulfilledResult<Awaited<typeof searched>>).value;
+    if (counterexample) return { ...rest, verdict: 'found', stage: stage ?? rest.stage, counterexample };
+    // The search says `found` of confirmed counterexamples alone.
+    return { ...rest, verdict: verdict === 'proved' ? 'proved' : 'open' };
+  }
+}

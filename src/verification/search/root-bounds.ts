@@ -1,0 +1,105 @@
+/**
+ * Proofs without search: bounds of a polytope's inequalities over its whole box, by one relaxation.
+ *
+ * A polytope is unreachable if one of its inequalities c·y + d·x ≤ b cannot be fulfilled, that is if a lower bound of c·y + d·x − b is
+ * positive. c·y is bounded by the relaxation, d·x by itself over the box. Polytopes that share a box share its bounds.
+ */
+import { add, input, mul } from '../../graph/index.js';
+import { featuresOf } from '../../network/layers/layer.js';
+import { forward, type Network, parameterInputs } from '../../network/network.js';
+import type { ParameterSlot } from '../../network/parameters.js';
+import { relaxations } from '../../relaxation/index.js';
+import { createPlan, type Plan } from '../../runtime/plan/plan.js';
+import type { Pool } from '../../runtime/pool/pool.js';
+import { inLanes } from '../branch-and-bound/engine.js';
+import { largestBatch, whySkipped } from '../proof/batch-size.js';
+import type { Evaluate } from '../proof/counterexample.js';
+import { sizeOfValues } from '../proof/hidden-size.js';
+import { enclosingBox, isProof, scaleWith } from '../proof/rounding.js';
+import { type Box, centreOf, type Inequality, type Polytope, sizeOfTerms, violation } from '../property/property.js';
+
+export type RootStage = 'ibp' | 'crown';
+
+/** Inequalities bounded by one call of a program. */
+const ROWS = 32;
+
+export interface RootProblem {
+  readonly network: Network;
+  readonly pool: Pool;
+  readonly theta: Float32Array;
+  readonly layout: readonly ParameterSlot[];
+  readonly evaluate: Evaluate;
+  /** Asked before each call of a program. */
+  readonly over: () => boolean;
+}
+
+export interface RootBound {
+  /** The largest lower bound of the polytope's inequalities; −∞ if none was computed. */
+  readonly lower: number;
+  readonly proved: boolean;
+}
+
+/** One call: inequalities of one box, each by the number of its polytope. */
+interface Call {
+  readonly box: Box;
+  readonly rows: readonly { readonly polytope: number; readonly inequality: Inequality }[];
+}
+
+function callsOf(polytopes: readonly Polytope[]): Call[] {
+  const byBox = new Map<Box, Call['rows'][number][]>();
+  polytopes.forEach(({ box, unsafe }, polytope) => {
+    const rows = byBox.get(box) ?? [];
+    byBox.set(box, rows);
+    for (const inequality of unsafe) rows.push({ polytope, inequality });
+  });
+  return [...byBox].flatMap(([box, rows]) =>
+    Array.from({ length: Math.ceil(rows.length / ROWS) }, (_, i) => ({ box, rows: rows.slice(i * ROWS, (i + 1) * ROWS) })),
+  );
+}
+
+function boundPlan(network: Network, stage: RootStage, rows: number): Plan {
+  const box = { lower: input('lower', [featuresOf(network.input), 1]), upper: input('upper', [featuresOf(network.input), 1]) };
+  const specification = { kind: 'rows', coefficients: input('coefficients', [network.classes, rows, 1]) } as const;
+  const parameters = parameterInputs(network);
+  const { stages, margins } = relaxations[stage].bound({ network, parameters, box, specification });
+  const size = sizeOfValues(forward(network, parameters, mul(add(box.lower, box.upper), 0.5)));
+  return createPlan([...stages, { kind: 'whole', outputs: { margins, size } }]);
+}
+
+/** min over the box of d·x − b, in float64. */
+function leastOfInputs({ inputs, bound }: Inequality, { lower, upper }: Box): number {
+  const terms = inputs ?? new Float64Array(0);
+  return terms.reduce((sum, d, i) => sum + Math.min(d * (lower[i] as number), d * (upper[i] as number)), -bound);
+}
+
+/** Bounds of each polytope by one relaxation; undefined where it cannot be run on the network. */
+export async function rootBounds(problem: RootProblem, stage: RootStage, polytopes: readonly Polytope[]): Promise<RootBound[] | undefined> {
+  const { network, pool, theta, layout, evaluate, over } = problem;
+  if (stage === 'crown' && (whySkipped(network, 'crown') !== undefined || largestBatch(network, 'crown') < 1)) return undefined;
+  const calls = callsOf(polytopes);
+  const rows = Math.max(1, ...calls.map((call) => call.rows.length));
+  const plan = boundPlan(network, stage, rows);
+  const bounds = polytopes.map((): RootBound => ({ lower: Number.NEGATIVE_INFINITY, proved: false }));
+  await inLanes({ threads: pool.threads, expired: over }, calls, async (call) => {
+    const coefficients = new Float32Array(network.classes * rows);
+    call.rows.forEach(({ inequality: { outputs } }, row) => {
+      outputs.forEach((c, j) => {
+        coefficients[j * rows + row] = c;
+      });
+    });
+    const { outputs } = await pool.run({ plan, feeds: { ...enclosingBox(call.box), coefficients }, theta, layout });
+    const centre = centreOf(call.box);
+    const y = await evaluate(Float32Array.from(centre));
+    call.rows.forEach(({ polytope, inequality }, row) => {
+      const lower = ((outputs.margins as Float32Array)[row] as number) + leastOfInputs(inequality, call.box);
+      const before = bounds[polytope] as RootBound;
+      const proved = isProof(
+        lower,
+        violation({ box: call.box, unsafe: [inequality] }, centre, y),
+        scaleWith(sizeOfTerms(inequality, centre, y), outputs.size?.[0] as number),
+      );
+      if (lower > before.lower || proved) bounds[polytope] = { lower: Math.max(lower, before.lower), proved: proved || before.proved };
+    });
+  });
+  return bounds;
+}
