@@ -1,16 +1,21 @@
 /**
- * `npm run bench [-- SECTION …] [--json] [--only NAME,…] [--device NAME] [--pairs N] [--batch N] [--memory MB]`, the sections being
+ * `npm run bench [-- SECTION …] [--json] [--only NAME,…] [--device NAME] [--pairs N] [--batch N] [--memory
+ * MB]`, the sections being
  *
- *   workloads  the default, with `--device` besides pgpe: the workloads of workloads.mjs in one process and on one thread, each as a multiple of u, the median time of a
- *              1024³ float32 matrix product through the same runtime; then peak memory, each in a process of its own (a minute or two)
+ *   workloads the default, with `--device` besides pgpe: the workloads of workloads.mjs in one process and on
+ * one thread, each as a multiple of u, the median time of a
+ *              1024³ float32 matrix product through the same runtime; then peak memory, each in a process of
+ * its own (a minute or two)
  *   methods    training steps per second of every method, on CNN3 and CNN5 (tens of minutes)
- *   pgpe       PGPE evaluations per second with every relaxation (tens of minutes); with `--device`, cpu among them, on that device with 256
- *              pairs and batch 512 (`--pairs`, `--batch`; on a device in software 1 and 4), how long it was idle and how far its losses are from the CPU's
- *   memory     peak memory of whole trainings of CNN7 with batch normalisation (about ten minutes; needs CIFAR-10)
- *   all        all of them
+ *   pgpe PGPE evaluations per second with every relaxation (tens of minutes); with `--device`, cpu among
+ * them, on that device with 256
+ *              pairs and batch 512 (`--pairs`, `--batch`; on a device in software 1 and 4), how long it was
+ * idle and how far its losses are from the CPU's
+ *   memory peak memory of whole trainings of CNN7 with batch normalisation (about ten minutes; needs
+ * CIFAR-10) all all of them
  *
- * With `--device`, the workloads run there and u stays that of the CPU; methods and memory know no device. `--memory` is what programs of the
- * section pgpe may take of it.
+ * With `--device`, the workloads run there and u stays that of the CPU; methods and memory know no device.
+ * `--memory` is what programs of the section pgpe may take of it.
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -49,15 +54,24 @@ if (values.device !== undefined && !DEVICE_CHOICES.includes(values.device)) {
 }
 /** A flag that is a whole number of at least 1. */
 function count(name) {
-  if (values[name] === undefined || /^[1-9]\d*$/.test(values[name])) return values[name] && Number(values[name]);
+  if (values[name] === undefined || /^[1-9]\d*$/.test(values[name]))
+    return values[name] && Number(values[name]);
   console.error(`bench: expected --${name} to be a whole number of at least 1, got "${values[name]}"`);
   process.exit(2);
 }
 const accelerated = values.device !== undefined && values.device !== 'cpu';
 const [pairs, batch, megabytes] = ['pairs', 'batch', 'memory'].map(count);
-const sections = positionals.includes('all') ? SECTIONS : positionals.length > 0 ? positionals : accelerated ? ['workloads', 'pgpe'] : ['workloads'];
+const sections = positionals.includes('all')
+  ? SECTIONS
+  : positionals.length > 0
+    ? positionals
+    : accelerated
+      ? ['workloads', 'pgpe']
+      : ['workloads'];
 if (values.device !== undefined && sections.some((name) => !['workloads', 'pgpe'].includes(name))) {
-  console.error(`bench: expected --device with the sections workloads and pgpe alone, got ${sections.join(', ')}`);
+  console.error(
+    `bench: expected --device with the sections workloads and pgpe alone, got ${sections.join(', ')}`,
+  );
   process.exit(2);
 }
 const device = await chooseDevice(values.device ?? 'cpu').catch(({ message }) => {
@@ -117,26 +131,45 @@ async function workloadTimes() {
   const u = median(unitTimes);
   const memory = Object.fromEntries(
     names.map((name) => {
-      const out = execFileSync(process.execPath, [fileURLToPath(import.meta.url), '--peak-of', name, '--device', device], {
-        stdio: ['ignore', 'pipe', 'ignore'],
-      });
+      const out = execFileSync(
+        process.execPath,
+        [fileURLToPath(import.meta.url), '--peak-of', name, '--device', device],
+        {
+          stdio: ['ignore', 'pipe', 'ignore'],
+        },
+      );
       return [name, Math.round(Number(out.toString().trim()) / 1024)];
     }),
   );
   const smoothing = only || device !== 'cpu' ? undefined : await pgpe();
 
-  console.log(`u = ${u.toFixed(1)} ms (1024³ float32 matrix product, one thread)${device === 'cpu' ? '' : `; the workloads run on ${device}`}\n`);
+  console.log(
+    `u = ${u.toFixed(1)} ms (1024³ float32 matrix product, one ` +
+      `thread)${device === 'cpu' ? '' : `; the workloads run on ${device}`}\n`,
+  );
   for (const name of names) {
     const { what, target } = workloads[name];
-    const measured = times[name] === null ? '   – (run `npm run quickstart` first)' : `${times[name].toFixed(2).padStart(6)} u`;
-    console.log(`${name.padEnd(4)} ${measured}  target ${target} u  ${String(memory[name]).padStart(5)} MB  ${what}`);
+    const measured =
+      times[name] === null
+        ? '   – (run `npm run quickstart` first)'
+        : `${times[name].toFixed(2).padStart(6)} u`;
+    console.log(
+      `${name.padEnd(4)} ${measured}  target ${target} u  ${String(memory[name]).padStart(5)} MB  ${what}`,
+    );
   }
   if (smoothing) {
     console.log(
-      `\nPGPE, CNN3 IBP, batch 256: ${smoothing.one.toFixed(0)} evaluations/s on one worker, ${smoothing.two.toFixed(0)} on two (${smoothing.scaling.toFixed(2)} ×, target 1.8)`,
+      `\nPGPE, CNN3 IBP, batch 256: ${smoothing.one.toFixed(0)} evaluations/s on one worker, ` +
+        `${smoothing.two.toFixed(0)} on two (${smoothing.scaling.toFixed(2)} ×, target 1.8)`,
     );
-    console.log(`drawing normals takes ${(100 * smoothing.normals).toFixed(1)} % of such a step (target below 10 %)`);
+    console.log(
+      `drawing normals takes ${(100 * smoothing.normals).toFixed(1)} % of such a step (target below 10 %)`,
+    );
   }
   console.log();
-  return { u_ms: rounded(u), ...rounded(times), ...(smoothing && { pgpe_scaling: rounded(smoothing.scaling) }) };
+  return {
+    u_ms: rounded(u),
+    ...rounded(times),
+    ...(smoothing && { pgpe_scaling: rounded(smoothing.scaling) }),
+  };
 }

@@ -1,8 +1,10 @@
 /**
- * `node bench/loading.mjs [--steps 40]`: how much of training is waiting for batches. CNN5 on CIFAR-10, batch 128, flipped and cropped,
- * natural training (the fastest steps there are) and IBP, on all cores; target: below 2 % of the time of the steps.
+ * `node bench/loading.mjs [--steps 40]`: how much of training is waiting for batches. CNN5 on CIFAR-10, batch
+ * 128, flipped and cropped, natural training (the fastest steps there are) and IBP, on all cores; target:
+ * below 2 % of the time of the steps.
  *
- * The images are CIFAR-10 where it is installed or in the cache, else random bytes of its size: neither is faster to gather.
+ * The images are CIFAR-10 where it is installed or in the cache, else random bytes of its size: neither is
+ * faster to gather.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -43,7 +45,9 @@ for (const [name, relaxation] of [
 ]) {
   const { step, waited, first } = await measured(relaxation);
   console.log(
-    `${name.padEnd(8)} ${step.toFixed(1)} ms a step, of which ${waited.toFixed(3)} ms waiting (${((100 * waited) / step).toFixed(2)} %, target below 2 %); the first batch of a run: ${first.toFixed(0)} ms`,
+    `${name.padEnd(8)} ${step.toFixed(1)} ms a step, of which ${waited.toFixed(3)} ms waiting ` +
+      `(${((100 * waited) / step).toFixed(2)} %, target below 2 %); the first batch of a run: ` +
+      `${first.toFixed(0)} ms`,
   );
 }
 
@@ -55,15 +59,22 @@ function randomImages(count) {
 
 /** Milliseconds to make one batch on the calling thread. */
 async function gathering() {
-  const batches = epochBatches({ count: train.count, batchSize: BATCH, key: keyOf(1), epoch: 0 }).slice(0, 60);
+  const batches = epochBatches({ count: train.count, batchSize: BATCH, key: keyOf(1), epoch: 0 }).slice(
+    0,
+    60,
+  );
   const start = performance.now();
-  for (const batch of batches) assembleBatch(train, batch, undefined, { ...augmentation, key: keyOf(2), epoch: 0 });
+  for (const batch of batches)
+    assembleBatch(train, batch, undefined, { ...augmentation, key: keyOf(2), epoch: 0 });
   return (performance.now() - start) / batches.length;
 }
 
 /** Mean milliseconds of a step and of its waiting after five steps, and what the first waited. */
 async function measured(relaxation) {
-  const network = architecture('cnn5', SHAPE, 10, { mean: [0.4914, 0.4822, 0.4465], std: [0.2023, 0.1994, 0.201] });
+  const network = architecture('cnn5', SHAPE, 10, {
+    mean: [0.4914, 0.4822, 0.4465],
+    std: [0.2023, 0.1994, 0.201],
+  });
   const layout = parameterLayout(network);
   const pool = createPool();
   const kappa = relaxation === undefined ? 0 : 1;
@@ -71,7 +82,12 @@ async function measured(relaxation) {
     train,
     features: 3072,
     augmentation,
-    objective: createObjective({ network, relaxation, microBatch: 64, natural: relaxation === undefined ? 'loss' : 'accuracy' }),
+    objective: createObjective({
+      network,
+      relaxation,
+      microBatch: 64,
+      natural: relaxation === undefined ? 'loss' : 'accuracy',
+    }),
     layout,
     estimator: createEstimator('none', {}),
     rule: adam(),

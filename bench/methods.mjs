@@ -1,4 +1,7 @@
-/** Training steps per second of every method, on CNN3 (MNIST) and CNN5 (CIFAR-10) at the batch of their recipes, on all cores. */
+/**
+ * Training steps per second of every method, on CNN3 (MNIST) and CNN5 (CIFAR-10) at the batch of their
+ * recipes, on all cores.
+ */
 import { createPool } from '../dist/index.js';
 import { batchSeconds, digits, RECIPES, trainingOf } from './training.mjs';
 
@@ -30,7 +33,10 @@ export async function methods(only) {
     for (const [network, recipe] of Object.entries(RECIPES)) {
       const { settings, theta, on } = trainingOf({ ...recipe, ...METHODS[name] });
       const pool = createPool(settings.threads);
-      const { seconds, whole } = await batchSeconds((count) => on(pool, count).meanGradient(theta, [undefined]), settings);
+      const { seconds, whole } = await batchSeconds(
+        (count) => on(pool, count).meanGradient(theta, [undefined]),
+        settings,
+      );
       await pool.close();
       rates[network] = { ...rates[network], [name]: 1 / seconds };
       cells.push(`${digits(1 / seconds)}${whole ? '' : ' *'}`);

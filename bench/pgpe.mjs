@@ -1,4 +1,7 @@
-/** PGPE evaluations per second with one and with two one-thread workers, and the share of the step that drawing normals takes. */
+/**
+ * PGPE evaluations per second with one and with two one-thread workers, and the share of the step that
+ * drawing normals takes.
+ */
 import {
   accumulateNormals,
   architecture,
@@ -21,15 +24,30 @@ export async function pgpe() {
   const network = architecture('cnn3', [1, 28, 28], 10);
   const layout = parameterLayout(network);
   const theta = flatten(initialize(network, 'kaiming', keyOf(0)), layout);
-  const objective = createObjective({ network, relaxation: relaxations.ibp, microBatch: 64, natural: 'none' });
+  const objective = createObjective({
+    network,
+    relaxation: relaxations.ibp,
+    microBatch: 64,
+    natural: 'none',
+  });
   const images = new Float32Array(BATCH * 784);
   uniforms(keyOf(3), images);
   const labels = Int32Array.from({ length: BATCH }, (_, i) => i % 10);
   const keys = Array.from({ length: PAIRS }, (_, i) => deriveKey(keyOf(4), i, 0));
-  const pools = [1, 2].map((threads) => ({ threads, pool: createPool(threads), seconds: Number.POSITIVE_INFINITY }));
+  const pools = [1, 2].map((threads) => ({
+    threads,
+    pool: createPool(threads),
+    seconds: Number.POSITIVE_INFINITY,
+  }));
   for (let round = 0; round < 5; round++)
     for (const entry of pools) {
-      const batch = pooledObjective(entry.pool, objective, layout, { images, labels }, { epsilon: 0.1, kappa: 1, regularization: 0 });
+      const batch = pooledObjective(
+        entry.pool,
+        objective,
+        layout,
+        { images, labels },
+        { epsilon: 0.1, kappa: 1, regularization: 0 },
+      );
       const start = performance.now();
       await batch.pairs(
         theta,
@@ -47,5 +65,10 @@ export async function pgpe() {
   const start = performance.now();
   accumulateNormals(keys, weights, undefined, 0, theta.length);
   const draws = (2 * (performance.now() - start)) / 1000;
-  return { one: rate(pools[0]), two: rate(pools[1]), scaling: rate(pools[1]) / rate(pools[0]), normals: draws / (draws + pools[0].seconds) };
+  return {
+    one: rate(pools[0]),
+    two: rate(pools[1]),
+    scaling: rate(pools[1]) / rate(pools[0]),
+    normals: draws / (draws + pools[0].seconds),
+  };
 }

@@ -1,6 +1,7 @@
 /**
- * `node bench/results.mjs [--only LABEL,…] [--scale S]`: trains and certifies CNN3 on MNIST at ε = 0.1 with one method after another and
- * writes docs/results.md. Rows whose run is finished are not run again, so that an interrupted call goes on where it stopped.
+ * `node bench/results.mjs [--only LABEL,…] [--scale S]`: trains and certifies CNN3 on MNIST at ε = 0.1 with
+ * one method after another and writes docs/results.md. Rows whose run is finished are not run again, so that
+ * an interrupted call goes on where it stopped.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -13,7 +14,10 @@ const FOLDER = join(ROOT, 'runs', 'results');
 const FAST = '--learning-rate 0.002';
 const PGPE = '--smoothing pgpe --samples 32 --batch-size 64 --sigma 0.002 --learning-rate 0.002';
 
-/** Label, epochs at scale 1 (four to eight minutes on two cores of u = 34 ms, as `npm run bench` measures it), flags. */
+/**
+ * Label, epochs at scale 1 (four to eight minutes on two cores of u = 34 ms, as `npm run bench` measures it),
+ * flags.
+ */
 const ROWS = [
   ['ibp', 34, `--relaxation ibp ${FAST}`],
   ['ibp-rgs', 12, `--relaxation ibp --smoothing rgs ${FAST}`],
@@ -28,7 +32,9 @@ const ROWS = [
   ['mtl-ibp', 5, `--method mtl-ibp ${FAST}`],
 ];
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, scale: { type: 'string', default: '1' } } });
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, scale: { type: 'string', default: '1' } },
+});
 const scale = Number(values.scale);
 const wanted = values.only?.split(',');
 mkdirSync(FOLDER, { recursive: true });
@@ -38,14 +44,26 @@ for (const [label, epochs, flags] of ROWS) {
   const record = join(FOLDER, `${label}.json`);
   if (existsSync(record) || (wanted && !wanted.includes(label))) continue;
   const out = join('runs', 'results', label);
-  const settings = ['--epochs', String(Math.max(1, Math.round(epochs * scale))), '--seed', '1', ...flags.split(' ')];
+  const settings = [
+    '--epochs',
+    String(Math.max(1, Math.round(epochs * scale))),
+    '--seed',
+    '1',
+    ...flags.split(' '),
+  ];
   const program = join('dist', 'cli', 'main.js');
   const start = performance.now();
   const training = existsSync(join(ROOT, out)) ? ['--resume', out] : [...settings, '--out', out];
-  const trained = spawnSync(process.execPath, [program, 'train', ...training], { cwd: ROOT, stdio: ['ignore', 2, 2] });
+  const trained = spawnSync(process.execPath, [program, 'train', ...training], {
+    cwd: ROOT,
+    stdio: ['ignore', 2, 2],
+  });
   if (trained.status !== 0) process.exit(trained.status ?? 1);
   const minutes = (performance.now() - start) / 60_000;
-  const certificate = execFileSync(process.execPath, [program, 'certify', out, '--json'], { cwd: ROOT, stdio: ['ignore', 'pipe', 'ignore'] });
+  const certificate = execFileSync(process.execPath, [program, 'certify', out, '--json'], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   const result = {
     label,
     command: `tautnet train ${settings.join(' ')}`,
@@ -61,16 +79,22 @@ const percent = (value) => (100 * value).toFixed(2);
 const lines = ROWS.flatMap(([label]) => {
   const record = join(FOLDER, `${label}.json`);
   if (!existsSync(record)) return [];
-  const { command, minutes, commit, natural, certified, adversarial } = JSON.parse(readFileSync(record, 'utf8'));
+  const { command, minutes, commit, natural, certified, adversarial } = JSON.parse(
+    readFileSync(record, 'utf8'),
+  );
   const epochs = /--epochs (\d+)/.exec(command)?.[1];
   return [
-    `| ${label} | ${percent(natural)} | ${percent(certified)} | ${percent(adversarial)} | ${epochs} | ${minutes.toFixed(1)} | \`${command}\` | ${commit} |`,
+    `| ${label} | ${percent(natural)} | ${percent(certified)} | ${percent(adversarial)} | ${epochs} | ` +
+      `${minutes.toFixed(1)} | \`${command}\` | ${commit} |`,
   ];
 });
 const path = join(ROOT, 'docs', 'results.md');
 const BEGIN = '<!-- table -->';
 const END = '<!-- end of table -->';
-const header = ['| row | natural % | certified % | adversarial % | epochs | minutes | command | commit |', '| --- | --- | --- | --- | --- | --- | --- | --- |'];
+const header = [
+  '| row | natural % | certified % | adversarial % | epochs | minutes | command | commit |',
+  '| --- | --- | --- | --- | --- | --- | --- | --- |',
+];
 const text = readFileSync(path, 'utf8');
 const [before, after] = [text.slice(0, text.indexOf(BEGIN) + BEGIN.length), text.slice(text.indexOf(END))];
 writeFileSync(path, `${before}\n${[...header, ...lines].join('\n')}\n${after}`);

@@ -1,14 +1,25 @@
 /**
- * What the sections on whole training steps share: an objective as `tautnet train` makes it from settings, on random images.
+ * What the sections on whole training steps share: an objective as `tautnet train` makes it from settings, on
+ * random images.
  *
- * Parameters are at their initialisation and ε at its full size, where the most neurons are unstable: tight relaxations get cheaper in the
- * course of training.
+ * Parameters are at their initialisation and ε at its full size, where the most neurons are unstable: tight
+ * relaxations get cheaper in the course of training.
  */
 
 import { datasetNamed } from '../dist/data/datasets.js';
 import { networkOf, trainingObjective } from '../dist/experiment/prepare-training.js';
 import { resolveSettings } from '../dist/experiment/settings/resolve-settings.js';
-import { adam, devicePlacement, flatten, hostPlacement, initialize, keyOf, parameterLayout, pooledObjective, uniforms } from '../dist/index.js';
+import {
+  adam,
+  devicePlacement,
+  flatten,
+  hostPlacement,
+  initialize,
+  keyOf,
+  parameterLayout,
+  pooledObjective,
+  uniforms,
+} from '../dist/index.js';
 
 /** The two networks at their recipes' batch. */
 export const RECIPES = {
@@ -30,7 +41,11 @@ export function trainingOf(given) {
     uniforms(keyOf(3), images);
     return { images, labels: Int32Array.from({ length: count }, (_, i) => i % dataset.classes) };
   };
-  const scalars = { epsilon: settings.epsilon, kappa: settings.kappa, regularization: settings.warmupRegularizer / 2 };
+  const scalars = {
+    epsilon: settings.epsilon,
+    kappa: settings.kappa,
+    regularization: settings.warmupRegularizer / 2,
+  };
   const on = (pool, count) => pooledObjective(pool, objective, layout, batchOf(count), scalars, keyOf(5));
   /** One training step after the other on the same batch, θ where the library keeps it. */
   const stepper = async (pool, count, estimator) => {
@@ -41,7 +56,12 @@ export function trainingOf(given) {
     let [state, step] = [await placement.beginSearch(estimator.init(theta.length, layout)), 0];
     return async () => {
       const context = { key: keyOf(4), step: step++, epoch: 0, epochs: 1 };
-      const estimate = await estimator.estimate(state, position.theta, placement.objective(batch, scalars, keyOf(5)), context);
+      const estimate = await estimator.estimate(
+        state,
+        position.theta,
+        placement.objective(batch, scalars, keyOf(5)),
+        context,
+      );
       ({ position } = await placement.descend(position, estimate.gradient, settings.learningRate));
       state = estimate.state;
     };
@@ -53,8 +73,9 @@ export function trainingOf(given) {
 const PATIENCE = 10;
 
 /**
- * Seconds for a whole batch. `run(count)` computes the first `count` images of it. The programs are opened by a run that is not counted; then
- * one micro-batch for each thread is timed, and where the whole batch would take long, it is taken to be so many times that.
+ * Seconds for a whole batch. `run(count)` computes the first `count` images of it. The programs are opened by
+ * a run that is not counted; then one micro-batch for each thread is timed, and where the whole batch would
+ * take long, it is taken to be so many times that.
  */
 export async function batchSeconds(run, { batchSize, microBatch, threads }) {
   const part = Math.min(batchSize, microBatch * threads);
@@ -62,7 +83,10 @@ export async function batchSeconds(run, { batchSize, microBatch, threads }) {
   const estimate = (await seconds(() => run(part))) * (batchSize / part);
   if (estimate > PATIENCE) return { seconds: estimate, whole: part === batchSize };
   const times = [];
-  for (const end = performance.now() + 1000 * PATIENCE; times.length < 5 && (times.length === 0 || performance.now() + 1000 * estimate < end); )
+  for (
+    const end = performance.now() + 1000 * PATIENCE;
+    times.length < 5 && (times.length === 0 || performance.now() + 1000 * estimate < end);
+  )
     times.push(await seconds(() => run(batchSize)));
   return { seconds: times.sort((a, b) => a - b)[times.length >> 1], whole: true };
 }
@@ -74,4 +98,9 @@ async function seconds(run) {
 }
 
 /** Three significant digits, never as a power of ten. */
-export const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 0.01 ? Number(value.toPrecision(2)).toString() : value.toFixed(4));
+export const digits = (value) =>
+  value >= 100
+    ? value.toFixed(0)
+    : value >= 0.01
+      ? Number(value.toPrecision(2)).toString()
+      : value.toFixed(4);

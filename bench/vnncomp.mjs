@@ -1,13 +1,14 @@
 /**
- * `npm run bench:vnncomp -- DIR [--timeout S] [--only REGEX] [--threads N] [--json]`: instances of the verification competition, one after
- * another, as `tautnet verify` decides them.
+ * `npm run bench:vnncomp -- DIR [--timeout S] [--only REGEX] [--threads N] [--json]`: instances of the
+ * verification competition, one after another, as `tautnet verify` decides them.
  *
- * DIR/instances.csv has the columns benchmark, onnx, vnnlib, timeout_s and expected under a header, or, as the competition's own files
- * do, onnx, vnnlib and timeout without one; paths are relative to DIR. The limit of an instance is --timeout if it is given, else its
- * own. It counts reading the files and starting workers, and each instance has workers of its own, so that nothing is left of it.
+ * DIR/instances.csv has the columns benchmark, onnx, vnnlib, timeout_s and expected under a header, or, as
+ * the competition's own files do, onnx, vnnlib and timeout without one; paths are relative to DIR. The limit
+ * of an instance is --timeout if it is given, else its own. It counts reading the files and starting workers,
+ * and each instance has workers of its own, so that nothing is left of it.
  *
- * An instance is solved if its verdict is unsat or sat and not wrong: the opposite of what is expected. `timeout` counts those that
- * reached their limit; an instance that fails is an error and not solved.
+ * An instance is solved if its verdict is unsat or sat and not wrong: the opposite of what is expected.
+ * `timeout` counts those that reached their limit; an instance that fails is an error and not solved.
  */
 
 import { readFileSync } from 'node:fs';
@@ -18,7 +19,12 @@ import { verify } from '../dist/verification/search/verify.js';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
-  options: { timeout: { type: 'string' }, only: { type: 'string' }, threads: { type: 'string' }, json: { type: 'boolean' } },
+  options: {
+    timeout: { type: 'string' },
+    only: { type: 'string' },
+    threads: { type: 'string' },
+    json: { type: 'boolean' },
+  },
 });
 
 function refuse(message) {
@@ -29,7 +35,9 @@ function refuse(message) {
 function numberOf(name, text, holds, expected) {
   if (text === undefined) return undefined;
   const value = Number(text);
-  return text.trim() !== '' && holds(value) ? value : refuse(`--${name}: expected ${expected}, got "${text}"`);
+  return text.trim() !== '' && holds(value)
+    ? value
+    : refuse(`--${name}: expected ${expected}, got "${text}"`);
 }
 
 /** Rows of an instances file, with a header or without. */
@@ -50,8 +58,17 @@ function readInstances(folder) {
   return rows.map((cells, i) => {
     const row = Object.fromEntries(columns.map((column, k) => [column, cells[k]]));
     const limit = Number(row.timeout_s);
-    if (!row.onnx || !row.vnnlib || !(limit > 0)) refuse(`${path}, instance ${i + 1}: expected a network, a property and a limit in seconds, got "${cells}"`);
-    return { benchmark: row.benchmark ?? basename(resolve(folder)), onnx: row.onnx, vnnlib: row.vnnlib, limit, expected: row.expected || undefined };
+    if (!row.onnx || !row.vnnlib || !(limit > 0))
+      refuse(
+        `${path}, instance ${i + 1}: expected a network, a property and a limit in seconds, got "${cells}"`,
+      );
+    return {
+      benchmark: row.benchmark ?? basename(resolve(folder)),
+      onnx: row.onnx,
+      vnnlib: row.vnnlib,
+      limit,
+      expected: row.expected || undefined,
+    };
   });
 }
 
@@ -67,7 +84,12 @@ async function decide({ onnx, vnnlib, limit }, folder, options) {
     const result = await verify({ ...options, ...task, timeoutSeconds, evaluate: (x) => model.run(x) });
     return { ...result, seconds: seconds() };
   } catch (error) {
-    return { verdict: `error: ${error instanceof Error ? error.message.split('\n')[0] : error}`, stage: null, subproblems: 0, seconds: seconds() };
+    return {
+      verdict: `error: ${error instanceof Error ? error.message.split('\n')[0] : error}`,
+      stage: null,
+      subproblems: 0,
+      seconds: seconds(),
+    };
   } finally {
     await model?.close();
   }
@@ -89,12 +111,19 @@ function summary(results) {
 }
 
 const summaryLine = ({ total, solved, wrong, timeout, seconds }) =>
-  `${String(solved).padStart(4)}/${total} solved, ${wrong} wrong, ${timeout} timeout, ${seconds.toFixed(1)} s`;
+  `${String(solved).padStart(4)}/${total} solved, ${wrong} wrong, ${timeout} timeout, ` +
+  `${seconds.toFixed(1)} s`;
 
 const [folder, ...others] = positionals;
-if (folder === undefined || others.length > 0) refuse('expected one folder with instances.csv, as in `npm run bench:vnncomp -- DIR --timeout 60`');
+if (folder === undefined || others.length > 0)
+  refuse('expected one folder with instances.csv, as in `npm run bench:vnncomp -- DIR --timeout 60`');
 const timeout = numberOf('timeout', flags.timeout, (v) => v > 0 && Number.isFinite(v), 'seconds above 0');
-const threads = numberOf('threads', flags.threads, (v) => Number.isInteger(v) && v >= 1, 'a whole number of at least 1');
+const threads = numberOf(
+  'threads',
+  flags.threads,
+  (v) => Number.isInteger(v) && v >= 1,
+  'a whole number of at least 1',
+);
 let only = /(?:)/;
 try {
   only = new RegExp(flags.only ?? '');
@@ -102,8 +131,11 @@ try {
   refuse(`--only: expected a regular expression, got "${flags.only}" (${error.message})`);
 }
 
-const instances = readInstances(folder).filter(({ benchmark, onnx, vnnlib }) => only.test(`${benchmark} ${onnx} ${vnnlib}`));
-if (instances.length === 0) refuse(`--only: expected a regular expression that instances of ${folder} match, got "${flags.only}"`);
+const instances = readInstances(folder).filter(({ benchmark, onnx, vnnlib }) =>
+  only.test(`${benchmark} ${onnx} ${vnnlib}`),
+);
+if (instances.length === 0)
+  refuse(`--only: expected a regular expression that instances of ${folder} match, got "${flags.only}"`);
 
 const short = (path) => basename(path).replace(/(\.(onnx|vnnlib))?(\.gz)?$/, '');
 const width = Math.max(...instances.map(({ onnx, vnnlib }) => `${short(onnx)} ${short(vnnlib)}`.length));
@@ -128,7 +160,10 @@ for (const instance of instances) {
 
 console.log('');
 for (const benchmark of new Set(results.map((result) => result.benchmark)))
-  console.log(`${benchmark.padEnd(14)} ${summaryLine(summary(results.filter((result) => result.benchmark === benchmark)))}`);
+  console.log(
+    `${benchmark.padEnd(14)} ` +
+      `${summaryLine(summary(results.filter((result) => result.benchmark === benchmark)))}`,
+  );
 console.log(`${'total'.padEnd(14)} ${summaryLine(summary(results))}`);
 if (flags.json) console.log(JSON.stringify(summary(results)));
 process.exitCode = results.some(({ wrong }) => wrong) ? 1 : 0;

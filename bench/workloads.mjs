@@ -1,7 +1,9 @@
 /**
- * The workloads W1–W6: one training step or one bound computation each, on one thread, on MNIST shapes at ε = 0.1.
+ * The workloads W1–W6: one training step or one bound computation each, on one thread, on MNIST shapes at ε =
+ * 0.1.
  *
- * Each `prepare()` gives a function that does the whole batch once, in the micro-batches that the library would use.
+ * Each `prepare()` gives a function that does the whole batch once, in the micro-batches that the library
+ * would use.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -47,7 +49,11 @@ function randomParameters(network) {
   const { tensors } = decodeSafetensors(readFileSync(file), file);
   const order = Object.keys(tensors)
     .filter((name) => name.startsWith('parameters/'))
-    .sort((x, y) => Number.parseInt(x.slice(11), 10) - Number.parseInt(y.slice(11), 10) || (x.endsWith('weight') ? -1 : 1));
+    .sort(
+      (x, y) =>
+        Number.parseInt(x.slice(11), 10) - Number.parseInt(y.slice(11), 10) ||
+        (x.endsWith('weight') ? -1 : 1),
+    );
   return Object.fromEntries(parameterLayout(network).map(({ name }, i) => [name, tensors[order[i]].data]));
 }
 
@@ -66,7 +72,13 @@ export function trainedRun() {
 function objectiveWorkload({ name, batch, microBatch, relaxation, lossFusion, natural, kappa, gradient }) {
   return async (device) => {
     const network = architecture(name, [1, 28, 28], 10);
-    const objective = createObjective({ network, relaxation: relaxation && relaxations[relaxation], lossFusion, microBatch, natural });
+    const objective = createObjective({
+      network,
+      relaxation: relaxation && relaxations[relaxation],
+      lossFusion,
+      microBatch,
+      natural,
+    });
     const plan = gradient ? objective.gradient : objective.value;
     const images = new Float32Array(microBatch * PIXELS);
     uniforms(keyOf(3), images);
@@ -110,7 +122,12 @@ async function trainedWorkload(device) {
   const mnist = await loadDataset('mnist');
   const network = architecture('cnn3', mnist.shape, mnist.classes, { mean: mnist.mean, std: mnist.std });
   const batch = 32;
-  const objective = createObjective({ network, relaxation: relaxations.crown, microBatch: batch, natural: 'none' });
+  const objective = createObjective({
+    network,
+    relaxation: relaxations.crown,
+    microBatch: batch,
+    natural: 'none',
+  });
   const path = join(run, 'parameters.safetensors');
   const feeds = {
     ...decodeParameters(network, readFileSync(path), path),
@@ -128,33 +145,80 @@ export const workloads = {
   W1: {
     what: 'CNN3 natural + IBP training step, batch 256',
     target: 2.0,
-    prepare: objectiveWorkload({ name: 'cnn3', batch: 256, microBatch: 64, relaxation: 'ibp', natural: 'loss', kappa: 0.5, gradient: true }),
+    prepare: objectiveWorkload({
+      name: 'cnn3',
+      batch: 256,
+      microBatch: 64,
+      relaxation: 'ibp',
+      natural: 'loss',
+      kappa: 0.5,
+      gradient: true,
+    }),
   },
   W2: {
     what: 'CNN5 natural + IBP training step, batch 128',
     target: 4.5,
-    prepare: objectiveWorkload({ name: 'cnn5', batch: 128, microBatch: 64, relaxation: 'ibp', natural: 'loss', kappa: 0.5, gradient: true }),
+    prepare: objectiveWorkload({
+      name: 'cnn5',
+      batch: 128,
+      microBatch: 64,
+      relaxation: 'ibp',
+      natural: 'loss',
+      kappa: 0.5,
+      gradient: true,
+    }),
   },
   W3: {
     what: 'CNN3 CROWN-IBP training step, batch 128',
     target: 5.5,
-    prepare: objectiveWorkload({ name: 'cnn3', batch: 128, microBatch: 32, relaxation: 'crown-ibp', natural: 'none', kappa: 1, gradient: true }),
+    prepare: objectiveWorkload({
+      name: 'cnn3',
+      batch: 128,
+      microBatch: 32,
+      relaxation: 'crown-ibp',
+      natural: 'none',
+      kappa: 1,
+      gradient: true,
+    }),
   },
   W4: {
     what: 'CNN3 CROWN margins, batch 32',
     target: 5,
-    prepare: objectiveWorkload({ name: 'cnn3', batch: 32, microBatch: 32, relaxation: 'crown', natural: 'none', kappa: 1, gradient: false }),
+    prepare: objectiveWorkload({
+      name: 'cnn3',
+      batch: 32,
+      microBatch: 32,
+      relaxation: 'crown',
+      natural: 'none',
+      kappa: 1,
+      gradient: false,
+    }),
   },
   W4b: {
     what: 'CNN3 CROWN margins with gradient, batch 32',
     target: 13,
-    prepare: objectiveWorkload({ name: 'cnn3', batch: 32, microBatch: 32, relaxation: 'crown', natural: 'none', kappa: 1, gradient: true }),
+    prepare: objectiveWorkload({
+      name: 'cnn3',
+      batch: 32,
+      microBatch: 32,
+      relaxation: 'crown',
+      natural: 'none',
+      kappa: 1,
+      gradient: true,
+    }),
   },
   W4t: { what: 'W4 for the network that quickstart trained', target: 2, prepare: trainedWorkload },
   W5: {
     what: 'CNN5 natural training step, batch 128',
     target: 1.5,
-    prepare: objectiveWorkload({ name: 'cnn5', batch: 128, microBatch: 128, natural: 'loss', kappa: 0, gradient: true }),
+    prepare: objectiveWorkload({
+      name: 'cnn5',
+      batch: 128,
+      microBatch: 128,
+      natural: 'loss',
+      kappa: 0,
+      gradient: true,
+    }),
   },
   W6: {
     what: 'CNN5 natural + CROWN-IBP training step with loss fusion, batch 128 (at most 1.5 × W2)',

@@ -1,6 +1,7 @@
 /**
- * `npm run quickstart`: installs and builds what is missing, trains CNN3 on MNIST at ε = 0.1 with Gaussian loss smoothing (RGS) and
- * certifies all 10,000 test images. Node alone is needed. `-- --json` ends with the certificate's summary on the last line.
+ * `npm run quickstart`: installs and builds what is missing, trains CNN3 on MNIST at ε = 0.1 with Gaussian
+ * loss smoothing (RGS) and certifies all 10,000 test images. Node alone is needed. `-- --json` ends with the
+ * certificate's summary on the last line.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -15,7 +16,10 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
-/** Runs a step to its end and leaves with its exit code where it fails. Its messages go to stderr; its result is given back, to be printed last. */
+/**
+ * Runs a step to its end and leaves with its exit code where it fails. Its messages go to stderr; its result
+ * is given back, to be printed last.
+ */
 function step(what, command, args) {
   console.error(`\n> ${what}`);
   const start = performance.now();
@@ -42,11 +46,27 @@ function freshRun() {
 
 const tautnet = (...args) => [join('dist', 'cli', 'main.js'), ...args];
 
-if (!existsSync(join(ROOT, 'node_modules', 'onnxruntime-node'))) step('npm ci', 'npm', ['ci', '--no-audit', '--no-fund']);
-step('build', process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json']);
+if (!existsSync(join(ROOT, 'node_modules', 'onnxruntime-node')))
+  step('npm ci', 'npm', ['ci', '--no-audit', '--no-fund']);
+step('build', process.execPath, [
+  join('node_modules', 'typescript', 'bin', 'tsc'),
+  '-p',
+  'tsconfig.build.json',
+]);
 const run = freshRun();
-const recipe = '--architecture cnn3 --epsilon 0.1 --relaxation ibp --smoothing rgs --samples 1 --epochs 15 --learning-rate 0.002'.split(' ');
-const training = step(`tautnet train ${recipe.join(' ')} --out ${run}`, process.execPath, tautnet('train', ...recipe, '--out', run));
-const certifying = step(`tautnet certify ${run}`, process.execPath, tautnet('certify', run, ...(json ? ['--json'] : [])));
+const recipe =
+  '--architecture cnn3 --epsilon 0.1 --relaxation ibp --smoothing rgs --samples 1 --epochs 15 --learning-rate 0.002'.split(
+    ' ',
+  );
+const training = step(
+  `tautnet train ${recipe.join(' ')} --out ${run}`,
+  process.execPath,
+  tautnet('train', ...recipe, '--out', run),
+);
+const certifying = step(
+  `tautnet certify ${run}`,
+  process.execPath,
+  tautnet('certify', run, ...(json ? ['--json'] : [])),
+);
 console.error(`\ntrained in ${training.seconds} s, certified in ${certifying.seconds} s\n`);
 process.stdout.write(certifying.result);

@@ -7,7 +7,11 @@ export { deviceObjective, staysOnDevice } from './evaluation/device-objective.js
 export * from './evaluation/host-objective.js';
 export * from './formats/safetensors.js';
 export * from './graph/index.js';
-export { type ActivationFunction, type ActivationName, activationFunctions } from './network/activations/index.js';
+export {
+  type ActivationFunction,
+  type ActivationName,
+  activationFunctions,
+} from './network/activations/index.js';
 export * from './network/architectures.js';
 export * from './network/folding.js';
 export * from './network/initialization.js';

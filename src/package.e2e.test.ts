@@ -23,7 +23,10 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tautnet-package-'));
   app = join(folder, 'app');
   await mkdir(join(app, 'node_modules'), { recursive: true });
-  const { stdout } = await execute('npm', ['pack', '--json', '--pack-destination', folder], { cwd: ROOT, shell: process.platform === 'win32' });
+  const { stdout } = await execute('npm', ['pack', '--json', '--pack-destination', folder], {
+    cwd: ROOT,
+    shell: process.platform === 'win32',
+  });
   [pack] = JSON.parse(stdout) as [Pack];
   files = pack.files.map(({ path }) => path);
   await execute('tar', ['-xzf', pack.filename], { cwd: folder });
@@ -54,7 +57,12 @@ describe('the package', () => {
         'dist/runtime/pool/worker.js',
       ]),
     );
-    expect(files.filter((path) => !/^(dist\/.*\.(js|d\.ts|js\.map)|presets\/.*\.yaml|LICENSE|README\.md|package\.json)$/.test(path))).toEqual([]);
+    expect(
+      files.filter(
+        (path) =>
+          !/^(dist\/.*\.(js|d\.ts|js\.map)|presets\/.*\.yaml|LICENSE|README\.md|package\.json)$/.test(path),
+      ),
+    ).toEqual([]);
     expect(files.filter((path) => /\.(test|slow)\.|^dist\/testing\//.test(path))).toEqual([]);
     expect(pack.size).toBeLessThan(1_000_000);
   });
@@ -64,26 +72,65 @@ describe('the package', () => {
       bin: Record<string, string>;
       exports: Record<string, Record<string, string>>;
     };
-    const named = [...Object.values(manifest.bin), ...Object.values(manifest.exports).flatMap((conditions) => Object.values(conditions))];
+    const named = [
+      ...Object.values(manifest.bin),
+      ...Object.values(manifest.exports).flatMap((conditions) => Object.values(conditions)),
+    ];
     expect(named.length).toBeGreaterThan(2);
     for (const path of named) expect(files).toContain(path.replace(/^\.\//, ''));
   });
 
   test('runs where only it and its dependencies are', async () => {
     const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string };
-    const { stdout } = await execute(process.execPath, [join(app, 'node_modules', 'tautnet', 'dist', 'cli', 'main.js'), '--version'], { cwd: app });
+    const { stdout } = await execute(
+      process.execPath,
+      [join(app, 'node_modules', 'tautnet', 'dist', 'cli', 'main.js'), '--version'],
+      { cwd: app },
+    );
     expect(stdout).toBe(`${version}\n`);
   });
 });
 
 describe('the library', () => {
   test('has the parts by their names', async () => {
-    const names = (await runModule("import * as tautnet from 'tautnet'; console.log(JSON.stringify(Object.keys(tautnet)));")) as string[];
+    const names = (await runModule(
+      "import * as tautnet from 'tautnet'; console.log(JSON.stringify(Object.keys(tautnet)));",
+    )) as string[];
     const expected = [
       ...['loadDataset', 'assembleBatch', 'epochBatches'],
-      ...['architecture', 'initialize', 'parameterLayout', 'flatten', 'views', 'exportOnnx', 'importOnnx', 'encodeParameters', 'decodeParameters'],
-      ...['relaxations', 'createObjective', 'pooledObjective', 'evaluateBatch', 'createPool', 'createPlan', 'keyOf', 'deriveKey'],
-      ...['none', 'rgs', 'pgpe', 'createEstimator', 'adam', 'sgd', 'clipup', 'schedules', 'training', 'initialState'],
+      ...[
+        'architecture',
+        'initialize',
+        'parameterLayout',
+        'flatten',
+        'views',
+        'exportOnnx',
+        'importOnnx',
+        'encodeParameters',
+        'decodeParameters',
+      ],
+      ...[
+        'relaxations',
+        'createObjective',
+        'pooledObjective',
+        'evaluateBatch',
+        'createPool',
+        'createPlan',
+        'keyOf',
+        'deriveKey',
+      ],
+      ...[
+        'none',
+        'rgs',
+        'pgpe',
+        'createEstimator',
+        'adam',
+        'sgd',
+        'clipup',
+        'schedules',
+        'training',
+        'initialState',
+      ],
     ];
     expect(expected.filter((name) => !names.includes(name))).toEqual([]);
   });

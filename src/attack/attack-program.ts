@@ -1,10 +1,25 @@
 /**
  * What an attack asks of a network: margins of a batch, and the direction in which a loss grows.
  *
- * One plan per network, batch size and loss; the attack itself is a loop over an evaluator, so a program may run in this thread, in a
- * worker or on a pool. Images are [batch, features] as data sets give them.
+ * One plan per network, batch size and loss; the attack itself is a loop over an evaluator, so a program may
+ * run in this thread, in a worker or on a pool. Images are [batch, features] as data sets give them.
  */
-import { equalRows, greater, input, logSumExp, mul, neg, reduceMax, reshape, sub, sum, type Tensor, total, transpose, where } from '../graph/index.js';
+import {
+  equalRows,
+  greater,
+  input,
+  logSumExp,
+  mul,
+  neg,
+  reduceMax,
+  reshape,
+  sub,
+  sum,
+  type Tensor,
+  total,
+  transpose,
+  where,
+} from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../network/network.js';
 import type { Executor } from '../runtime/execution/executor.js';
@@ -27,7 +42,9 @@ export interface Evaluation {
   readonly gradient: Float32Array;
 }
 
-/** Margins and gradient at x [batch, features] for labels [batch] and, with a targeted loss, targets [batch]. */
+/**
+ * Margins and gradient at x [batch, features] for labels [batch] and, with a targeted loss, targets [batch].
+ */
 export type Evaluator = (x: Float32Array, labels: Int32Array, targets?: Int32Array) => Promise<Evaluation>;
 
 export interface AttackProgram {
@@ -41,7 +58,12 @@ export interface AttackProgram {
 const BELOW = -1e30;
 
 /** Loss and margin, each [1, batch], from logits [classes, batch]. */
-function losses(outputs: Tensor, own: Tensor, targets: Tensor | undefined, loss: AttackLoss): { loss: Tensor; margin: Tensor } {
+function losses(
+  outputs: Tensor,
+  own: Tensor,
+  targets: Tensor | undefined,
+  loss: AttackLoss,
+): { loss: Tensor; margin: Tensor } {
   const chosen = sum(mul(outputs, own), [0]);
   const best = reduceMax(where(greater(own, 0), BELOW, outputs), [0]);
   const margin = sub(chosen, best);
@@ -50,34 +72,52 @@ function losses(outputs: Tensor, own: Tensor, targets: Tensor | undefined, loss:
 }
 
 /**
- * The plan (parameters by name, `x` [batch, features], `labels` [batch], for a targeted loss `targets` [batch]) → margins [batch] and the
- * gradient of the summed loss in x.
+ * The plan (parameters by name, `x` [batch, features], `labels` [batch], for a targeted loss `targets`
+ * [batch]) → margins [batch] and the gradient of the summed loss in x.
  * @throws RangeError for a network with fewer than two classes
  */
 export function attackProgram(net: Network, batch: number, loss: AttackLoss = 'margin'): AttackProgram {
-  if (net.classes < 2) throw new RangeError(`attack: expected a network with at least 2 classes, got ${net.classes}`);
-  if (!attackLosses.includes(loss)) throw new RangeError(`attack: expected a loss of ${attackLosses.join(', ')}, got ${String(loss)}`);
+  if (net.classes < 2)
+    throw new RangeError(`attack: expected a network with at least 2 classes, got ${net.classes}`);
+  if (!attackLosses.includes(loss))
+    throw new RangeError(`attack: expected a loss of ${attackLosses.join(', ')}, got ${String(loss)}`);
   const x = input('x', [batch, featuresOf(net.input)]);
   const hot = (name: string) => equalRows(input(name, [batch], 'int32'), net.classes, 'float32');
   const outputs = logits(net, parameterInputs(net), transpose(x));
   const made = losses(outputs, hot('labels'), loss === 'targeted' ? hot('targets') : undefined, loss);
-  const plan = createPlan([{ kind: 'whole', outputs: { loss: total(made.loss), margins: reshape(made.margin, [batch]) } }], ['x']);
+  const plan = createPlan(
+    [{ kind: 'whole', outputs: { loss: total(made.loss), margins: reshape(made.margin, [batch]) } }],
+    ['x'],
+  );
   return { plan, loss, batch, classes: net.classes };
 }
 
 function checkClasses(what: string, values: Int32Array | undefined, { batch, classes }: AttackProgram): void {
   if (values?.length !== batch)
-    throw new RangeError(`attack: expected ${batch} ${what}, got ${values?.length ?? 'none'}; build the program for the batch at hand`);
+    throw new RangeError(
+      `attack: expected ${batch} ${what}, got ${values?.length ?? 'none'}; build the program for the ` +
+        'batch at hand',
+    );
   const wrong = values.find((c) => c < 0 || c >= classes);
-  if (wrong !== undefined) throw new RangeError(`attack: expected ${what} from 0 to ${classes - 1}, got ${wrong}`);
+  if (wrong !== undefined)
+    throw new RangeError(`attack: expected ${what} from 0 to ${classes - 1}, got ${wrong}`);
 }
 
 /** Evaluates an attack's program with what runs plans: an executor, or anything with its `run`. */
-export function evaluatorOf(run: Executor['run'], program: AttackProgram, parameters: Readonly<Record<string, Float32Array>>): Evaluator {
+export function evaluatorOf(
+  run: Executor['run'],
+  program: AttackProgram,
+  parameters: Readonly<Record<string, Float32Array>>,
+): Evaluator {
   return async (x, labels, targets) => {
     checkClasses('labels', labels, program);
     if (program.loss === 'targeted') checkClasses('targets', targets, program);
-    const { outputs, gradients } = await run(program.plan, { ...parameters, x, labels, ...(targets && { targets }) });
+    const { outputs, gradients } = await run(program.plan, {
+      ...parameters,
+      x,
+      labels,
+      ...(targets && { targets }),
+    });
     return { margins: outputs.margins as Float32Array, gradient: gradients[0] as Float32Array };
   };
 }

@@ -3,8 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { keyOf } from '../runtime/random/keys.js';
 import { ball, boxBetween, randomPoint, signedStep } from './box.js';
 
-const pixel = fc.oneof(fc.constantFrom(0, 1, 0.5, 2 ** -149, 1e-20, 0.1), fc.float({ min: 0, max: 1, noNaN: true }));
-const radius = fc.oneof(fc.constantFrom(0, 2 / 255, 8 / 255, 0.1, 0.3, 0.5, 2 ** -60), fc.double({ min: 0, max: 1, noNaN: true }));
+const pixel = fc.oneof(
+  fc.constantFrom(0, 1, 0.5, 2 ** -149, 1e-20, 0.1),
+  fc.float({ min: 0, max: 1, noNaN: true }),
+);
+const radius = fc.oneof(
+  fc.constantFrom(0, 2 / 255, 8 / 255, 0.1, 0.3, 0.5, 2 ** -60),
+  fc.double({ min: 0, max: 1, noNaN: true }),
+);
 
 /** A finite double as an integer multiple of 2⁻¹⁰⁷⁴: exact arithmetic. */
 function exact(v: number): bigint {
@@ -29,7 +35,9 @@ describe('the ball of an attack', () => {
       fc.property(pixel, radius, (v, epsilon) => {
         const { lower, upper } = ball(Float32Array.of(v), epsilon);
         const [x, low, high] = [Math.fround(v), lower[0] as number, upper[0] as number];
-        expect(exact(x) - exact(low) <= exact(epsilon) && exact(high) - exact(x) <= exact(epsilon)).toBe(true);
+        expect(exact(x) - exact(low) <= exact(epsilon) && exact(high) - exact(x) <= exact(epsilon)).toBe(
+          true,
+        );
         expect(low >= 0 && low <= x && x <= high && high <= 1).toBe(true);
       }),
       // The example's distance, in doubles, rounds to ε itself although the end is outside.
@@ -48,16 +56,23 @@ describe('the ball of an attack', () => {
   });
 
   it('refuses pixels that are not in [0, 1] and radii that are none', () => {
-    expect(() => ball(Float32Array.of(0, 1.5), 0.1)).toThrow('attack: expected pixels in [0, 1], got 1.5 at position 1');
+    expect(() => ball(Float32Array.of(0, 1.5), 0.1)).toThrow(
+      'attack: expected pixels in [0, 1], got 1.5 at position 1',
+    );
     expect(ball(Float32Array.of(1.5), 0.5, false).upper[0]).toBe(2);
     expect(() => ball(Float32Array.of(0), Number.NaN)).toThrow('radius ε ≥ 0, got NaN');
     expect(() => ball(Float32Array.of(0), -0.1)).toThrow('radius ε ≥ 0, got -0.1');
-    expect(() => boxBetween(Float32Array.of(1), Float32Array.of(0))).toThrow('expected lower ≤ upper, got [1, 0] at position 0');
+    expect(() => boxBetween(Float32Array.of(1), Float32Array.of(0))).toThrow(
+      'expected lower ≤ upper, got [1, 0] at position 0',
+    );
   });
 });
 
 describe('points and steps', () => {
-  const ends = fc.array(fc.tuple(fc.float({ min: -4, max: 4, noNaN: true }), fc.float({ min: -4, max: 4, noNaN: true })), { minLength: 2, maxLength: 8 });
+  const ends = fc.array(
+    fc.tuple(fc.float({ min: -4, max: 4, noNaN: true }), fc.float({ min: -4, max: 4, noNaN: true })),
+    { minLength: 2, maxLength: 8 },
+  );
   it('stay in the box, whatever the direction, NaN included', () => {
     fc.assert(
       fc.property(ends, fc.integer(), fc.double({ min: 0, max: 3, noNaN: true }), (pairs, seed, size) => {
@@ -66,7 +81,8 @@ describe('points and steps', () => {
           Float32Array.from(pairs, (p) => Math.max(...p)),
         );
         const x = new Float32Array(pairs.length);
-        const inside = () => x.every((v, i) => v >= (box.lower[i] as number) && v <= (box.upper[i] as number));
+        const inside = () =>
+          x.every((v, i) => v >= (box.lower[i] as number) && v <= (box.upper[i] as number));
         randomPoint(box, keyOf(seed), 0, pairs.length, x);
         expect(inside()).toBe(true);
         signedStep(

@@ -1,13 +1,17 @@
 /**
- * PGD on linear inequalities of inputs x and outputs y: steps towards a point of a box that fulfils all of them.
+ * PGD on linear inequalities of inputs x and outputs y: steps towards a point of a box that fulfils all of
+ * them.
  *
- *   v_r(x) = c_r·f(x) + d_r·x − b_r ≤ 0 for all r;  x ← Π(x − a·ρ ∘ sign ∂L/∂x),  Π the projection onto the box, ρ half its widths
+ *   v_r(x) = c_r·f(x) + d_r·x − b_r ≤ 0 for all r; x ← Π(x − a·ρ ∘ sign ∂L/∂x), Π the projection onto the
+ * box, ρ half its widths
  *
- * with L = max_r v_r, or Σ_r max(v_r, 0), whichever is asked for, for each column: the maximum follows one inequality at a time and can
- * swing between two, the sum moves all that are not fulfilled. Added to it is w·f(x): a large random w makes the first steps seek diverse
- * outputs instead (ODI; Tashiro et al. 2020, arXiv 2003.06878), from which the later ones start where random inputs do not lead.
+ * with L = max_r v_r, or Σ_r max(v_r, 0), whichever is asked for, for each column: the maximum follows one
+ * inequality at a time and can swing between two, the sum moves all that are not fulfilled. Added to it is
+ * w·f(x): a large random w makes the first steps seek diverse outputs instead (ODI; Tashiro et al. 2020,
+ * arXiv 2003.06878), from which the later ones start where random inputs do not lead.
  *
- * Every column has a box and inequalities of its own, so that different problems share a batch; the steps run inside one program.
+ * Every column has a box and inequalities of its own, so that different problems share a batch; the steps run
+ * inside one program.
  */
 import {
   add,
@@ -44,7 +48,11 @@ export interface DescentShape {
 }
 
 /** Everything that a descent is fed but the network's parameters, row-major in these shapes. */
-export const descentInputs = ({ batch, rows, inputTerms }: DescentShape, features: number, classes: number) => ({
+export const descentInputs = (
+  { batch, rows, inputTerms }: DescentShape,
+  features: number,
+  classes: number,
+) => ({
   lower: [features, batch],
   upper: [features, batch],
   /** Where it begins. */
@@ -75,7 +83,12 @@ export interface Descent {
 export function descentPlan(net: Network, shape: DescentShape): Plan {
   const { rows, batch, steps } = shape;
   const features = featuresOf(net.input);
-  const fed = Object.fromEntries(Object.entries(descentInputs(shape, features, net.classes)).map(([name, extents]) => [name, input(name, extents)]));
+  const fed = Object.fromEntries(
+    Object.entries(descentInputs(shape, features, net.classes)).map(([name, extents]) => [
+      name,
+      input(name, extents),
+    ]),
+  );
   const of = (name: string) => fed[name] as Tensor;
   const parameters = parameterInputs(net);
 
@@ -83,7 +96,10 @@ export function descentPlan(net: Network, shape: DescentShape): Plan {
   const at = (x: Tensor) => {
     const outputs = logits(net, parameters, x);
     const term = (coefficients: Tensor, values: Tensor) =>
-      reshape(sum(mul(coefficients, reshape(values, [values.shape[0] as number, 1, batch])), [0]), [rows, batch]);
+      reshape(sum(mul(coefficients, reshape(values, [values.shape[0] as number, 1, batch])), [0]), [
+        rows,
+        batch,
+      ]);
     const output = term(of('outputs'), outputs);
     const left = shape.inputTerms ? add(output, term(of('inputs'), x)) : output;
     return { outputs, violations: sub(left, of('bounds')) };
@@ -115,7 +131,13 @@ export function descentPlan(net: Network, shape: DescentShape): Plan {
         worst: minimum(worst, now),
       },
     },
-    { kind: 'whole', outputs: { 'end best': where(wide(greater(worst, end), best.shape), point, best), 'end worst': minimum(worst, end) } },
+    {
+      kind: 'whole',
+      outputs: {
+        'end best': where(wide(greater(worst, end), best.shape), point, best),
+        'end worst': minimum(worst, end),
+      },
+    },
   ]);
   return { ...plan, results: ['point', 'end best', 'end worst'] };
 }

@@ -34,7 +34,9 @@ function evaluatorFor(net: Network, parameters: Record<string, Float32Array>, lo
 
 /** Random weights and images; labels are what the network says, so that everything is right to begin with. */
 async function problem(net: Network, key: Key, loss: AttackLoss = 'margin') {
-  const parameters = Object.fromEntries(Object.entries(initialize(net, 'kaiming', key)).map(([name, w]) => [name, w.map((v) => 3 * v)]));
+  const parameters = Object.fromEntries(
+    Object.entries(initialize(net, 'kaiming', key)).map(([name, w]) => [name, w.map((v) => 3 * v)]),
+  );
   const evaluate = evaluatorFor(net, parameters, loss);
   const x = randomImages(deriveKey(key, 1, 0), BATCH, FEATURES);
   const labels = new Int32Array(BATCH);
@@ -53,7 +55,13 @@ const epsilon = fc.constantFrom(0.01, 2 / 255, 0.1, 0.3);
 const loss = fc.constantFrom<AttackLoss>('margin', 'cross-entropy');
 
 /** f_y − f_j of a linear network at its worst in the clipped ball, for every row and class. */
-function worstMargins(net: Network, parameters: Record<string, Float32Array>, x: Float32Array, labels: Int32Array, eps: number): Float64Array {
+function worstMargins(
+  net: Network,
+  parameters: Record<string, Float32Array>,
+  x: Float32Array,
+  labels: Int32Array,
+  eps: number,
+): Float64Array {
   const { lower, upper } = ball(x, eps);
   const [weight, bias] = [parameters['0.weight'] as Float32Array, parameters['0.bias'] as Float32Array];
   return Float64Array.from(labels, (y, row) => {
@@ -85,10 +93,16 @@ describe('the evaluator', () => {
       const y = labels[row] as number;
       const row64 = x.subarray(row * FEATURES, (row + 1) * FEATURES);
       const outputs = Array.from({ length: CLASSES }, (_, j) =>
-        row64.reduce((s, v, i) => s + v * (weight[j * FEATURES + i] as number), (parameters['0.bias'] as Float32Array)[j] as number),
+        row64.reduce(
+          (s, v, i) => s + v * (weight[j * FEATURES + i] as number),
+          (parameters['0.bias'] as Float32Array)[j] as number,
+        ),
       );
       const partition = outputs.reduce((s, v) => s + Math.exp(v), 0);
-      const best = outputs.reduce((b, v, j) => (j !== y && (b < 0 || v > (outputs[b] as number)) ? j : b), -1);
+      const best = outputs.reduce(
+        (b, v, j) => (j !== y && (b < 0 || v > (outputs[b] as number)) ? j : b),
+        -1,
+      );
       expect(untargeted.margins[row]).toBeCloseTo((outputs[y] as number) - (outputs[best] as number), 4);
       for (let i = 0; i < FEATURES; i++) {
         const w = (j: number) => weight[j * FEATURES + i] as number;
@@ -103,8 +117,12 @@ describe('the evaluator', () => {
 
   it('refuses labels that are no classes and batches of another size', async () => {
     const { evaluate, x, labels } = await problem(linear, keyOf(1));
-    await expect(evaluate(x, labels.with(2, CLASSES))).rejects.toThrow('attack: expected labels from 0 to 3, got 4');
-    await expect(evaluate(x, labels.slice(1))).rejects.toThrow('attack: expected 8 labels, got 7; build the program for the batch at hand');
+    await expect(evaluate(x, labels.with(2, CLASSES))).rejects.toThrow(
+      'attack: expected labels from 0 to 3, got 4',
+    );
+    await expect(evaluate(x, labels.slice(1))).rejects.toThrow(
+      'attack: expected 8 labels, got 7; build the program for the batch at hand',
+    );
   });
 });
 
@@ -113,7 +131,12 @@ describe('PGD', () => {
     await fc.assert(
       fc.asyncProperty(key, epsilon, loss, fc.boolean(), async (k, eps, kind, randomStart) => {
         const { parameters, evaluate, x, labels } = await problem(binary, k, kind);
-        const { margins } = await pgd(evaluate, x, labels, eps, { key: k, steps: 8, randomStart, untilBroken: false });
+        const { margins } = await pgd(evaluate, x, labels, eps, {
+          key: k,
+          steps: 8,
+          randomStart,
+          untilBroken: false,
+        });
         const worst = worstMargins(binary, parameters, x, labels, eps);
         margins.forEach((margin, row) => {
           expect(margin).toBeCloseTo(worst[row] as number, 4);
@@ -127,7 +150,12 @@ describe('PGD', () => {
     await fc.assert(
       fc.asyncProperty(key, epsilon, loss, fc.boolean(), async (k, eps, kind, untilBroken) => {
         const { evaluate, x, labels } = await problem(cnn3, k, kind);
-        const { examples, margins } = await pgd(evaluate, x, labels, eps, { key: k, steps: 5, restarts: 2, untilBroken });
+        const { examples, margins } = await pgd(evaluate, x, labels, eps, {
+          key: k,
+          steps: 5,
+          restarts: 2,
+          untilBroken,
+        });
         examples.forEach((v, i) => {
           expect(Math.abs(v - (x[i] as number)) <= eps && v >= 0 && v <= 1).toBe(true);
         });
@@ -167,7 +195,8 @@ describe('PGD', () => {
 
   it('comes out the same from the same key, and otherwise from another; a row does not depend on the other rows', async () => {
     const { evaluate, x, labels } = await problem(cnn3, keyOf('again'));
-    const attack = (images: Float32Array, seed: number) => pgd(evaluate, images, labels, 0.05, { key: keyOf(seed), steps: 3, untilBroken: false });
+    const attack = (images: Float32Array, seed: number) =>
+      pgd(evaluate, images, labels, 0.05, { key: keyOf(seed), steps: 3, untilBroken: false });
     const first = await attack(x, 1);
     expect(await attack(x, 1)).toEqual(first);
     expect((await attack(x, 2)).examples).not.toEqual(first.examples);
@@ -182,7 +211,12 @@ describe('PGD', () => {
     for (let row = 0; row < BATCH; row++) {
       const [from, to] = [row * FEATURES, (row + 1) * FEATURES];
       if (row % 2) expect(margins[row]).toBeLessThanOrEqual(0);
-      expect(Buffer.compare(Buffer.from(examples.slice(from, to).buffer), Buffer.from(x.slice(from, to).buffer)) === 0).toBe(row % 2 === 1);
+      expect(
+        Buffer.compare(
+          Buffer.from(examples.slice(from, to).buffer),
+          Buffer.from(x.slice(from, to).buffer),
+        ) === 0,
+      ).toBe(row % 2 === 1);
     }
     let calls = 0;
     const counted: Evaluator = (...given) => {
@@ -201,7 +235,8 @@ describe('PGD', () => {
 
   it('never gets worse with more restarts', async () => {
     const { evaluate, x, labels } = await problem(cnn3, keyOf('restarts'));
-    const attack = (restarts: number) => pgd(evaluate, x, labels, 0.02, { key: keyOf(5), steps: 4, restarts, untilBroken: false });
+    const attack = (restarts: number) =>
+      pgd(evaluate, x, labels, 0.02, { key: keyOf(5), steps: 4, restarts, untilBroken: false });
     const [one, four] = [await attack(1), await attack(4)];
     expect(four.margins.every((margin, row) => margin <= (one.margins[row] as number))).toBe(true);
     expect(four.margins).not.toEqual(one.margins);
@@ -216,8 +251,12 @@ describe('PGD', () => {
 
   it('refuses numbers of steps and restarts that make no sense', async () => {
     const { evaluate, x, labels } = await problem(linear, keyOf(1));
-    await expect(pgd(evaluate, x, labels, 0.1, { key: keyOf(1), steps: 0 })).rejects.toThrow('attack: expected steps to be an integer ≥ 1, got 0');
-    await expect(pgd(evaluate, x, labels, 0.1, { key: keyOf(1), restarts: 1.5 })).rejects.toThrow('restarts to be an integer ≥ 1, got 1.5');
+    await expect(pgd(evaluate, x, labels, 0.1, { key: keyOf(1), steps: 0 })).rejects.toThrow(
+      'attack: expected steps to be an integer ≥ 1, got 0',
+    );
+    await expect(pgd(evaluate, x, labels, 0.1, { key: keyOf(1), restarts: 1.5 })).rejects.toThrow(
+      'restarts to be an integer ≥ 1, got 1.5',
+    );
   });
 });
 
@@ -227,7 +266,12 @@ describe('multi-targeted PGD', () => {
       fc.asyncProperty(key, epsilon, async (k, eps) => {
         const { parameters, x, labels } = await problem(linear, k);
         const evaluate = evaluatorFor(linear, parameters, 'targeted');
-        const { margins } = await multiTargetPgd(evaluate, x, labels, eps, { key: k, steps: 8, classes: CLASSES, untilBroken: false });
+        const { margins } = await multiTargetPgd(evaluate, x, labels, eps, {
+          key: k,
+          steps: 8,
+          classes: CLASSES,
+          untilBroken: false,
+        });
         const worst = worstMargins(linear, parameters, x, labels, eps);
         margins.forEach((margin, row) => {
           expect(margin).toBeCloseTo(worst[row] as number, 4);
@@ -246,7 +290,10 @@ describe('multi-targeted PGD', () => {
     const labels = new Int32Array(BATCH);
     const options = { key: keyOf(1), steps: 8, randomStart: false } as const;
     const plain = await pgd(evaluatorFor(net, parameters, 'margin'), x, labels, 0.1, options);
-    const strong = await multiTargetPgd(evaluatorFor(net, parameters, 'targeted'), x, labels, 0.1, { ...options, classes: 3 });
+    const strong = await multiTargetPgd(evaluatorFor(net, parameters, 'targeted'), x, labels, 0.1, {
+      ...options,
+      classes: 3,
+    });
     expect(plain.margins.every((margin) => margin > 0)).toBe(true);
     expect(strong.margins.every((margin) => margin <= 0)).toBe(true);
   });
@@ -255,7 +302,11 @@ describe('multi-targeted PGD', () => {
     const { parameters, x, labels } = await problem(cnn3, keyOf('wrong too'));
     const wrong = labels.map((label) => (label + 1) % CLASSES);
     const evaluate = evaluatorFor(cnn3, parameters, 'targeted');
-    const { examples, margins } = await multiTargetPgd(evaluate, x, wrong, 0.1, { key: keyOf(1), steps: 2, classes: CLASSES });
+    const { examples, margins } = await multiTargetPgd(evaluate, x, wrong, 0.1, {
+      key: keyOf(1),
+      steps: 2,
+      classes: CLASSES,
+    });
     expect(examples).toEqual(x);
     expect(margins.every((margin) => margin <= 0)).toBe(true);
   });

@@ -20,12 +20,26 @@ describe('training on augmented images', () => {
   test('has one result for one seed, whatever the number of threads, and another than without', async () => {
     const augmented = await trained('one', '--augmentation', 'flip-crop', '--threads', '1');
     expect(await trained('two', '--augmentation', 'flip-crop', '--threads', '2')).toEqual(augmented);
-    const results = [augmented, await trained('plain'), await trained('flip', '--augmentation', 'flip'), await trained('crop', '--augmentation', 'crop')];
+    const results = [
+      augmented,
+      await trained('plain'),
+      await trained('flip', '--augmentation', 'flip'),
+      await trained('crop', '--augmentation', 'crop'),
+    ];
     expect(new Set(results.map(({ parameters }) => parameters)).size).toBe(4);
   });
 
   test('that is interrupted goes on bit for bit', async () => {
-    const flags = ['--augmentation', 'flip-crop', '--train-limit', '1500', '--batch-size', '50', '--checkpoint-seconds', '0.02'];
+    const flags = [
+      '--augmentation',
+      'flip-crop',
+      '--train-limit',
+      '1500',
+      '--batch-size',
+      '50',
+      '--checkpoint-seconds',
+      '0.02',
+    ];
     const whole = await trained('whole', ...flags);
     const run = join(folder, 'interrupted');
     const started = startTautnet([...SHORT_TRAINING, ...flags, '--out', run]);

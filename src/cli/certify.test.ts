@@ -50,15 +50,33 @@ afterAll(() => rm(folder, { recursive: true }));
 
 describe('tautnet certify', () => {
   test('prints one JSON object on stdout and keeps the verdicts and counterexamples in the run', async () => {
-    const { code, stdout, stderr } = await certify([finished, '--limit', String(LIMIT), '--json', '--threads', '1']);
+    const { code, stdout, stderr } = await certify([
+      finished,
+      '--limit',
+      String(LIMIT),
+      '--json',
+      '--threads',
+      '1',
+    ]);
     expect([code, stdout.split('\n')]).toEqual([0, [expect.any(String), '']]);
     const result = JSON.parse(stdout) as Record<string, number>;
-    expect(Object.keys(result).sort()).toEqual(['adversarial', 'certified', 'epsilon', 'images', 'natural', 'seconds', 'stages']);
+    expect(Object.keys(result).sort()).toEqual([
+      'adversarial',
+      'certified',
+      'epsilon',
+      'images',
+      'natural',
+      'seconds',
+      'stages',
+    ]);
     expect(result).toMatchObject({ epsilon: 0.002, images: LIMIT });
     expect(stderr).toContain('natural: 40/40 images');
 
     const lines = (await readFile(join(finished, 'certificate.jsonl'), 'utf8')).trim().split('\n');
-    const verdicts = lines.map((line) => JSON.parse(line) as { image: number; label: number; verdict: string; counterexample?: number });
+    const verdicts = lines.map(
+      (line) =>
+        JSON.parse(line) as { image: number; label: number; verdict: string; counterexample?: number },
+    );
     const part = (kind: string) => verdicts.filter(({ verdict }) => verdict === kind).length / LIMIT;
     expect(verdicts).toHaveLength(LIMIT);
     expect(result.certified).toBe(part('certified'));
@@ -66,20 +84,38 @@ describe('tautnet certify', () => {
     expect(part('falsified')).toBeGreaterThan(0);
     // The first three test images of MNIST are 7, 2 and 1.
     expect(verdicts.slice(0, 3).map(({ label }) => label)).toEqual([7, 2, 1]);
-    const { tensors, metadata } = decodeSafetensors(await readFile(join(finished, 'counterexamples.safetensors')));
-    expect(tensors.counterexamples?.shape).toEqual([verdicts.filter(({ counterexample }) => counterexample !== undefined).length, 784]);
+    const { tensors, metadata } = decodeSafetensors(
+      await readFile(join(finished, 'counterexamples.safetensors')),
+    );
+    expect(tensors.counterexamples?.shape).toEqual([
+      verdicts.filter(({ counterexample }) => counterexample !== undefined).length,
+      784,
+    ]);
     expect(metadata).toMatchObject({ dataset: 'mnist', epsilon: '0.002' });
   });
 
   test('an ONNX file of the same network gives the same accuracies, and the table names them all', async () => {
     const verdicts = join(folder, 'out.jsonl');
     const common = ['--limit', String(LIMIT), '--threads', '1'];
-    const byRun = JSON.parse((await certify([finished, ...common, '--json'])).stdout) as Record<string, number>;
-    const { code, stdout } = await certify([model, ...common, '--dataset', 'mnist', '--epsilon', '1/500', '--verdicts', verdicts]);
+    const byRun = JSON.parse((await certify([finished, ...common, '--json'])).stdout) as Record<
+      string,
+      number
+    >;
+    const { code, stdout } = await certify([
+      model,
+      ...common,
+      '--dataset',
+      'mnist',
+      '--epsilon',
+      '1/500',
+      '--verdicts',
+      verdicts,
+    ]);
     expect(code).toBe(0);
     for (const name of ['natural', 'certified', 'adversarial'])
       expect(stdout).toMatch(new RegExp(`^${name} +${(100 * (byRun[name] as number)).toFixed(2)} %`, 'm'));
-    for (const stage of ['natural', 'ibp', 'crown-ibp', 'crown', 'attack']) expect(stdout).toMatch(new RegExp(`^${stage} +\\d+ +\\d+ +\\d+ +[\\d.]+ s$`, 'm'));
+    for (const stage of ['natural', 'ibp', 'crown-ibp', 'crown', 'attack'])
+      expect(stdout).toMatch(new RegExp(`^${stage} +\\d+ +\\d+ +\\d+ +[\\d.]+ s$`, 'm'));
     expect((await readFile(verdicts, 'utf8')).split('\n')).toHaveLength(LIMIT + 1);
     expect((await readFile(join(folder, 'out.counterexamples.safetensors'))).length).toBeGreaterThan(0);
   });
@@ -91,10 +127,19 @@ describe('tautnet certify', () => {
     [['--limit', '1e3'], '--limit: expected a whole number of at least 1, got "1e3"'],
     [['--attack-steps', '-1'], '--attack-steps: expected a whole number of at least 1, got "-1"'],
     [['--attack-restarts', 'many'], '--attack-restarts: expected a whole number of at least 1'],
-    [['--dataset', 'mnsit'], '--dataset: expected one of mnist, fashion-mnist, cifar10, svhn, tiny-imagenet, got "mnsit"; did you mean mnist?'],
+    [
+      ['--dataset', 'mnsit'],
+      '--dataset: expected one of mnist, fashion-mnist, cifar10, svhn, tiny-imagenet, got "mnsit"; did you mean mnist?',
+    ],
     [['--threads', '0'], '--threads: expected a whole number from 1'],
-    [['--device', 'webgpi'], '--device: expected one of auto, cpu, webgpu, cuda, got "webgpi"; did you mean webgpu?'],
-    [['--verdicts', '/nonexistent/v.jsonl'], '--verdicts: expected a file in a folder that exists, got /nonexistent/v.jsonl'],
+    [
+      ['--device', 'webgpi'],
+      '--device: expected one of auto, cpu, webgpu, cuda, got "webgpi"; did you mean webgpu?',
+    ],
+    [
+      ['--verdicts', '/nonexistent/v.jsonl'],
+      '--verdicts: expected a file in a folder that exists, got /nonexistent/v.jsonl',
+    ],
   ])('%j ends with code 2 and one line that names the flag', async (flags, line) => {
     const { code, stdout, stderr } = await certify([finished, ...flags]);
     expect(stderr).toContain(`tautnet: ${line}`);
@@ -107,16 +152,31 @@ describe('tautnet certify', () => {
     await writeFile(other, exportOnnx(small, initialize(small, 'kaiming', keyOf(1))));
     const fewer = join(folder, 'fewer.onnx');
     const binary = architecture('fc-small', [1, 28, 28], 2);
-    await writeFile(fewer, exportOnnx(binary, initialize(binary, 'kaiming', keyOf(1)), { dataset: 'mnist', epsilon: 0.1 }));
+    await writeFile(
+      fewer,
+      exportOnnx(binary, initialize(binary, 'kaiming', keyOf(1)), { dataset: 'mnist', epsilon: 0.1 }),
+    );
     const cases: [string, string[], string][] = [
       [join(folder, 'nothing'), [], 'there is nothing; check the path'],
       [join(finished, 'config.yaml'), [], 'expected an ONNX model'],
       [folder, [], 'it has no config.yaml'],
       [model, ['--dataset', 'mnist'], '--epsilon: expected a value, got none'],
-      [other, ['--dataset', 'mnist', '--epsilon', '0.1'], 'expected a network on 1×28×28 images as mnist has them, got 3×32×32'],
+      [
+        other,
+        ['--dataset', 'mnist', '--epsilon', '0.1'],
+        'expected a network on 1×28×28 images as mnist has them, got 3×32×32',
+      ],
       [fewer, [], 'expected 10 logits, one for each class of mnist, got 2'],
-      [model, ['--dataset', 'mnist', '--epsilon', '0.1', '--verdicts', model], 'expected another file than those that are read'],
-      [finished, ['--verdicts', join(finished, 'parameters.safetensors')], '--verdicts: expected another file than those that are read'],
+      [
+        model,
+        ['--dataset', 'mnist', '--epsilon', '0.1', '--verdicts', model],
+        'expected another file than those that are read',
+      ],
+      [
+        finished,
+        ['--verdicts', join(finished, 'parameters.safetensors')],
+        '--verdicts: expected another file than those that are read',
+      ],
     ];
     for (const [path, flags, line] of cases) {
       const { code, stdout, stderr } = await certify([path, ...flags]);
@@ -127,7 +187,11 @@ describe('tautnet certify', () => {
 
   test('an unfinished run is refused with where it stands and how to finish it, with code 1', async () => {
     const path = await newRun('unfinished');
-    expect(await certify([path])).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('has no whole checkpoint yet') });
+    expect(await certify([path])).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('has no whole checkpoint yet'),
+    });
     await mkdir(join(path, 'checkpoints'), { recursive: true });
     await saveLast(join(path, 'checkpoints'), { step: 3 });
     const { code, stderr } = await certify([path]);
@@ -144,10 +208,18 @@ describe('tautnet certify', () => {
     (parameters['2.weight'] ?? (Object.values(parameters)[0] as Float32Array))[0] = Number.NaN;
     const bytes = encodeParameters(network, parameters);
     await writeFile(join(path, 'parameters.safetensors'), bytes);
-    expect(await certify([path])).toMatchObject({ code: 1, stderr: expect.stringContaining('expected finite parameters') });
+    expect(await certify([path])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('expected finite parameters'),
+    });
     await writeFile(join(path, 'parameters.safetensors'), bytes.subarray(0, 1000));
     const { code, stderr } = await certify([path]);
-    expect([code, stderr]).toEqual([2, expect.stringMatching(/parameters\.safetensors: .*; it is damaged, take .*network\.onnx or train again\n$/)]);
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringMatching(
+        /parameters\.safetensors: .*; it is damaged, take .*network\.onnx or train again\n$/,
+      ),
+    ]);
   });
 });
 
@@ -193,7 +265,11 @@ describe('progress of a certification', () => {
 
   test('is a bar on a terminal that ends with a newline', () => {
     const { output, text } = recordedOutput({ isTTY: true, columns: 100 });
-    const terminal = Object.assign(output, { cursorTo: () => true, clearLine: () => true, moveCursor: () => true });
+    const terminal = Object.assign(output, {
+      cursorTo: () => true,
+      clearLine: () => true,
+      moveCursor: () => true,
+    });
     const shown = certificationProgress(terminal);
     for (const state of states) shown.update(state);
     shown.stop();

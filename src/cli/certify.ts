@@ -1,4 +1,7 @@
-/** `tautnet certify`: proofs and counterexamples for the test images of a data set, and the three accuracies they amount to. */
+/**
+ * `tautnet certify`: proofs and counterexamples for the test images of a data set, and the three accuracies
+ * they amount to.
+ */
 import { Command } from 'commander';
 import type { Dataset, Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
@@ -13,7 +16,11 @@ import type { ParameterArrays } from '../network/parameters.js';
 import { DEVICE_CHOICES, type DeviceChoice } from '../runtime/device/device.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import { certify } from '../verification/certification/cascade.js';
-import { type CertificateFiles, certificateFiles, writeCertificate } from '../verification/certification/certificate.js';
+import {
+  type CertificateFiles,
+  certificateFiles,
+  writeCertificate,
+} from '../verification/certification/certificate.js';
 import { IMAGE_SECONDS } from '../verification/certification/complete-stage.js';
 import { fingerprintOf, type JournalIdentity, openJournal } from '../verification/certification/journal.js';
 import { MEMORY } from '../verification/search/complete-search.js';
@@ -48,23 +55,42 @@ export const makeCertifyCommand: MakeCommand = (io) =>
     .description('prove the robustness of a trained network, image by image, and look for counterexamples')
     .argument('<network>', 'folder of a finished run, or an ONNX file (.onnx, .onnx.gz)')
     .option('--dataset <name>', 'data set whose test images are certified (default: that of the run)')
-    .option('--epsilon <number>', 'radius ε of the ball, in pixel units of [0, 1], fractions like 2/255 may be used (default: that of the run)')
+    .option(
+      '--epsilon <number>',
+      'radius ε of the ball, in pixel units of [0, 1], fractions like 2/255 may be used (default: that ' +
+        'of the run)',
+    )
     .option('--limit <count>', 'certify this many images only, the first ones (default: all)')
     .option('--attack-steps <count>', 'gradient steps of the attack (default: 40)')
     .option('--attack-restarts <count>', 'random starts of the attack for each image (default: 3)')
     .option('--seed <count>', "seed of the attack's random starts (default: 0)")
-    .option('--complete', 'decide what is left by branch and bound, one image after the other; goes on where an earlier certification stopped')
-    .option('--timeout-per-image <seconds>', `how long --complete may take for an image (default: ${IMAGE_SECONDS})`)
+    .option(
+      '--complete',
+      'decide what is left by branch and bound, one image after the other; goes on where an earlier ' +
+        'certification stopped',
+    )
+    .option(
+      '--timeout-per-image <seconds>',
+      `how long --complete may take for an image (default: ${IMAGE_SECONDS})`,
+    )
     .option(
       '--memory <megabytes>',
-      `memory that --complete may use for open subproblems (default: ${MEMORY / 2 ** 20}), and programs on a device (default: most of what is free)`,
+      `memory that --complete may use for open subproblems (default: ${MEMORY / 2 ** 20}), and programs ` +
+        'on a device (default: most of what is free)',
     )
     .option('--clip-box', 'cut the ball to the pixel range [0, 1] (default: as the run)')
     .option('--no-clip-box', 'do not')
     .option('--data-dir <path>', 'folder with the files of the data set')
     .option('--threads <count>', 'worker threads (default: available cores)')
-    .option('--device <name>', `where programs run (${DEVICE_CHOICES.join('|')}; default: cpu), see \`tautnet devices\``)
-    .option('--verdicts <file>', 'JSON lines with the verdict on each image, counterexamples beside it (default: certificate.jsonl in the run)')
+    .option(
+      '--device <name>',
+      `where programs run (${DEVICE_CHOICES.join('|')}; default: cpu), see \`tautnet devices\``,
+    )
+    .option(
+      '--verdicts <file>',
+      'JSON lines with the verdict on each image, counterexamples beside it (default: certificate.jsonl ' +
+        'in the run)',
+    )
     .option('--json', 'print one JSON object instead of a table')
     .action((path: string, flags: CertifyFlags) => certifyNetwork(path, flags, io));
 
@@ -87,24 +113,45 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   const epsilon = needed('epsilon', flags.epsilon, trainedFor.epsilon, path);
   checkFit(path, network, datasetNamed(name));
   const files = certificateFiles(flags.verdicts ?? trained.certificate);
-  await checkResultFiles(Object.values(files), [path], flags.verdicts === undefined ? 'verdicts' : '--verdicts');
+  await checkResultFiles(
+    Object.values(files),
+    [path],
+    flags.verdicts === undefined ? 'verdicts' : '--verdicts',
+  );
   const dataDir = setting('dataDir', flags.dataDir, '--data-dir') ?? trainedFor.dataDir;
   const device = await chooseDevice(wanted);
   const fetched = fetchProgress(io.stderr);
-  const loading = readDataset(name, { dataDir, progress: (state) => fetched.update(state), signal: io.signal });
+  const loading = readDataset(name, {
+    dataDir,
+    progress: (state) => fetched.update(state),
+    signal: io.signal,
+  });
   const dataset = await loading.finally(() => fetched.stop());
   const { steps, restarts, ...rest } = { ...numbers, limit: limitWithin(dataset, numbers.limit, io) };
 
   const progress = certificationProgress(io.stderr);
-  const options = { epsilon, clipBox: flags.clipBox ?? trainedFor.clipBox ?? true, attack: { steps, restarts }, device, ...rest };
+  const options = {
+    epsilon,
+    clipBox: flags.clipBox ?? trainedFor.clipBox ?? true,
+    attack: { steps, restarts },
+    device,
+    ...rest,
+  };
   const certified = { network, parameters: trained.parameters, split: dataset.test };
-  const journal = limits && openJournal(journalFile(files), identityOf(certified, options, limits, `${path} on ${name}, ε = ${epsilon}`));
+  const journal =
+    limits &&
+    openJournal(
+      journalFile(files),
+      identityOf(certified, options, limits, `${path} on ${name}, ε = ${epsilon}`),
+    );
   if (journal && journal.known.size > 0) io.stderr.write(`going on: ${keptIn(files, journal.known.size)}\n`);
   const report = await certify({
     ...certified,
     ...options,
     deviceMegabytes: wholeNumber('memory', flags.memory),
-    ...(limits && { complete: { secondsPerImage: limits.seconds, memoryBytes: limits.bytes, store: journal } }),
+    ...(limits && {
+      complete: { secondsPerImage: limits.seconds, memoryBytes: limits.bytes, store: journal },
+    }),
     signal: io.signal,
     progress: (state) => progress.update(state),
   })
@@ -114,11 +161,17 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     })
     .catch((error: unknown) => {
       const kept = journal?.known.size ?? 0;
-      throw error instanceof Interrupted && kept > 0 ? new Interrupted(`${error.message}; ${keptIn(files, kept)}, the same command goes on from there`) : error;
+      throw error instanceof Interrupted && kept > 0
+        ? new Interrupted(`${error.message}; ${keptIn(files, kept)}, the same command goes on from there`)
+        : error;
     });
 
   const { verdicts, ...result } = report;
-  io.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : certificationTable(report, `${path}: ${network.name} on ${name}`));
+  io.stdout.write(
+    flags.json
+      ? `${JSON.stringify(result)}\n`
+      : certificationTable(report, `${path}: ${network.name} on ${name}`),
+  );
   const about = { dataset: name, network: network.name, 'clip-box': String(options.clipBox) };
   await writeCertificate(files, { verdicts, epsilon }, featuresOf(network.input), about);
   // What is undecided may be gone on with, given more time.
@@ -126,22 +179,36 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   io.stderr.write(`verdicts in ${files.verdicts}, counterexamples in ${files.counterexamples}\n`);
 }
 
-/** What branch and bound may take for an image; undefined without --complete. @throws UsageError for limits without it */
-function searchLimits({ complete, timeoutPerImage, memory }: CertifyFlags, device: DeviceChoice): JournalIdentity['limits'] | undefined {
+/**
+ * What branch and bound may take for an image; undefined without --complete. @throws UsageError for limits
+ * without it
+ */
+function searchLimits(
+  { complete, timeoutPerImage, memory }: CertifyFlags,
+  device: DeviceChoice,
+): JournalIdentity['limits'] | undefined {
   const seconds = positiveNumber('timeout-per-image', timeoutPerImage) ?? IMAGE_SECONDS;
   const bytes = (wholeNumber('memory', memory) ?? MEMORY / 2 ** 20) * 2 ** 20;
   if (complete) return { seconds, bytes };
-  if (timeoutPerImage !== undefined) throw new UsageError('--timeout-per-image: expected --complete beside it, whose search it limits; add --complete');
-  if (memory !== undefined && device === 'cpu') throw new UsageError('--memory: expected --complete or a --device beside it, which it limits; add one of them');
+  if (timeoutPerImage !== undefined)
+    throw new UsageError(
+      '--timeout-per-image: expected --complete beside it, whose search it limits; add --complete',
+    );
+  if (memory !== undefined && device === 'cpu')
+    throw new UsageError(
+      '--memory: expected --complete or a --device beside it, which it limits; add one of them',
+    );
   return undefined;
 }
 
 /** What a certification that stops, or goes on, has: "12 verdicts of the search are kept in …". */
 const keptIn = (files: CertificateFiles, count: number): string =>
-  `${count} ${count === 1 ? 'verdict of the search is' : 'verdicts of the search are'} kept in ${journalFile(files)}`;
+  `${count} ${count === 1 ? 'verdict of the search is' : 'verdicts of the search are'} kept in ` +
+  `${journalFile(files)}`;
 
 /** `certificate.jsonl` → `certificate.journal.jsonl`. */
-const journalFile = ({ verdicts }: CertificateFiles): string => `${verdicts.replace(/\.jsonl$/, '')}.journal.jsonl`;
+const journalFile = ({ verdicts }: CertificateFiles): string =>
+  `${verdicts.replace(/\.jsonl$/, '')}.journal.jsonl`;
 
 function identityOf(
   { network, parameters, split }: { network: Network; parameters: ParameterArrays; split: Split },
@@ -160,8 +227,10 @@ function needed<Name extends 'dataset' | 'epsilon'>(
   known: string | number | undefined,
   path: string,
 ): NonNullable<Settings[Name]> {
-  if (flag === undefined && known === undefined) throw new UsageError(`--${name}: expected a value, got none, and ${path} does not say; give --${name}`);
-  const value = flag === undefined ? setting(name, String(known), `${path}: ${name}`) : setting(name, flag, `--${name}`);
+  if (flag === undefined && known === undefined)
+    throw new UsageError(`--${name}: expected a value, got none, and ${path} does not say; give --${name}`);
+  const value =
+    flag === undefined ? setting(name, String(known), `${path}: ${name}`) : setting(name, flag, `--${name}`);
   return value as NonNullable<Settings[Name]>;
 }
 
@@ -172,14 +241,25 @@ function limitWithin({ name, test }: Dataset, limit: number | undefined, io: Io)
   return undefined;
 }
 
-/** @throws UsageError unless the network reads the data set's images, as [C, H, W] or flattened, and has its classes */
-function checkFit(path: string, network: Network, { name, shape, classes }: Pick<Dataset, 'name' | 'shape' | 'classes'>): void {
+/**
+ * @throws UsageError unless the network reads the data set's images, as [C, H, W] or flattened, and has its
+ * classes
+ */
+function checkFit(
+  path: string,
+  network: Network,
+  { name, shape, classes }: Pick<Dataset, 'name' | 'shape' | 'classes'>,
+): void {
   const flat = network.input[1] === 1 && network.input[2] === 1 && network.input[0] === featuresOf(shape);
   const same = network.input.every((extent, axis) => extent === shape[axis]);
   if (!flat && !same)
     throw new UsageError(
-      `${path}: expected a network on ${shape.join('×')} images as ${name} has them, got ${network.input.join('×')}; choose another --dataset`,
+      `${path}: expected a network on ${shape.join('×')} images as ${name} has them, got ` +
+        `${network.input.join('×')}; choose another --dataset`,
     );
   if (network.classes !== classes)
-    throw new UsageError(`${path}: expected ${classes} logits, one for each class of ${name}, got ${network.classes}; choose another --dataset`);
+    throw new UsageError(
+      `${path}: expected ${classes} logits, one for each class of ${name}, got ${network.classes}; ` +
+        'choose another --dataset',
+    );
 }

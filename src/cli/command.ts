@@ -1,6 +1,7 @@
 /**
- * The contract between the program and its commands: a command is a Commander command built by a function of the terminal
- * it talks to. Actions throw (UsageError, Failure, FileError, …) and never exit; the program maps errors to exit codes.
+ * The contract between the program and its commands: a command is a Commander command built by a function of
+ * the terminal it talks to. Actions throw (UsageError, Failure, FileError, …) and never exit; the program
+ * maps errors to exit codes.
  */
 import type { Command } from 'commander';
 
@@ -11,7 +12,9 @@ export interface Io {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Aborted by the first Ctrl-C or SIGTERM: finish the step, write a checkpoint, then throw `signal.reason`. */
+  /**
+   * Aborted by the first Ctrl-C or SIGTERM: finish the step, write a checkpoint, then throw `signal.reason`.
+   */
   readonly signal: AbortSignal;
 }
 
@@ -26,8 +29,8 @@ export class Interrupted extends Error {
 }
 
 /**
- * How a command ends whose exit code says more than done or not: thrown as its last deed. Nothing is printed for it, unless something
- * went wrong, its `cause`, which is then explained as any other error.
+ * How a command ends whose exit code says more than done or not: thrown as its last deed. Nothing is printed
+ * for it, unless something went wrong, its `cause`, which is then explained as any other error.
  */
 export class ExitWith extends Error {
   override name = 'ExitWith';

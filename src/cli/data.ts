@@ -1,4 +1,7 @@
-/** `tautnet data`: which data sets there are, fetching one ahead of time, and checking that one is whole and what it should be. */
+/**
+ * `tautnet data`: which data sets there are, fetching one ahead of time, and checking that one is whole and
+ * what it should be.
+ */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -20,7 +23,10 @@ export const makeDataCommand: MakeCommand = (io) => {
     .action(() => list(io));
   data
     .command('fetch')
-    .description('download a data set into ~/.cache/tautnet (or the folder in TAUTNET_CACHE), going on where an earlier attempt ended')
+    .description(
+      'download a data set into ~/.cache/tautnet (or the folder in TAUTNET_CACHE), going on where an ' +
+        'earlier attempt ended',
+    )
     .argument('<name>', 'data set')
     .action((name: string) => fetch(named(name), io));
   data
@@ -38,7 +44,8 @@ function named(name: string): DatasetSource {
   if (names.includes(name)) return datasetNamed(name);
   const suggestion = nearest(name, names);
   throw new UsageError(
-    `expected a data set, one of ${names.join(', ')}, got "${name}"${suggestion === undefined ? '; `tautnet data list` shows all' : `; did you mean ${suggestion}?`}`,
+    `expected a data set, one of ${names.join(', ')}, got ` +
+      `"${name}"${suggestion === undefined ? '; `tautnet data list` shows all' : `; did you mean ${suggestion}?`}`,
   );
 }
 
@@ -47,9 +54,13 @@ async function list(io: Io): Promise<void> {
   const rows = [['name', 'classes', 'image', 'cache', 'files for --data-dir']];
   for (const { name, classes, shape, folderHolds } of datasets.values())
     rows.push([name, String(classes), shape.join('×'), await inCache(join(cache, name)), folderHolds]);
-  const widths = (rows[0] as string[]).map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length)));
+  const widths = (rows[0] as string[]).map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] as string).length)),
+  );
   for (const row of rows) {
-    const cells = row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] as number)));
+    const cells = row.map((cell, column) =>
+      column === row.length - 1 ? cell : cell.padEnd(widths[column] as number),
+    );
     io.stdout.write(`${cells.join('  ')}\n`);
   }
   io.stderr.write(`cache: ${cache}\n`);
@@ -62,32 +73,56 @@ async function inCache(folder: string): Promise<'yes' | 'begun' | 'no'> {
 }
 
 /** Progress shown while `run` runs. */
-async function watched<T>(io: Io, run: (progress: ReturnType<typeof fetchProgress>) => Promise<T>): Promise<T> {
+async function watched<T>(
+  io: Io,
+  run: (progress: ReturnType<typeof fetchProgress>) => Promise<T>,
+): Promise<T> {
   const progress = fetchProgress(io.stderr);
   return run(progress).finally(() => progress.stop());
 }
 
 async function fetch(source: DatasetSource, io: Io): Promise<void> {
   const cacheDir = cacheDirectory(io.environment as NodeJS.ProcessEnv);
-  const folder = await watched(io, (progress) => source.fetch({ cacheDir, signal: io.signal, progress: (state) => progress.update(state) }));
+  const folder = await watched(io, (progress) =>
+    source.fetch({ cacheDir, signal: io.signal, progress: (state) => progress.update(state) }),
+  );
   io.stdout.write(`${source.name} is in ${folder}\n`);
 }
 
-async function check(source: DatasetSource, { dataDir, json }: { dataDir?: string; json?: boolean }, io: Io): Promise<void> {
+async function check(
+  source: DatasetSource,
+  { dataDir, json }: { dataDir?: string; json?: boolean },
+  io: Io,
+): Promise<void> {
   const cacheDir = cacheDirectory(io.environment as NodeJS.ProcessEnv);
   const dataset = await watched(io, (progress) =>
-    readDataset(source.name, { dataDir, cacheDir, signal: io.signal, progress: (state) => progress.update(state) }),
+    readDataset(source.name, {
+      dataDir,
+      cacheDir,
+      signal: io.signal,
+      progress: (state) => progress.update(state),
+    }),
   );
   const { mean, std } = pixelStatistics(dataset.train, dataset.shape);
   const { name, classes, shape } = dataset;
   const counts = { train: classCounts(dataset.train, classes), test: classCounts(dataset.test, classes) };
   if (json) {
-    const report = { name, classes, shape, train: dataset.train.count, test: dataset.test.count, mean, std, imagesPerClass: counts };
+    const report = {
+      name,
+      classes,
+      shape,
+      train: dataset.train.count,
+      test: dataset.test.count,
+      mean,
+      std,
+      imagesPerClass: counts,
+    };
     io.stdout.write(`${JSON.stringify(report)}\n`);
     return;
   }
   const digits = (values: readonly number[]) => values.map((value) => value.toFixed(4)).join(', ');
-  const perClass = (of: readonly number[]) => (Math.min(...of) === Math.max(...of) ? `${of[0]}` : `${Math.min(...of)} to ${Math.max(...of)}`);
+  const perClass = (of: readonly number[]) =>
+    Math.min(...of) === Math.max(...of) ? `${of[0]}` : `${Math.min(...of)} to ${Math.max(...of)}`;
   io.stdout.write(
     [
       `${name}: whole, as published`,

@@ -13,19 +13,58 @@ const folder = await mkdtemp(join(tmpdir(), 'tautnet-devices-'));
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /**
- * Two epochs of three steps; σ and the velocity are part of where a run is. ClipUp and not Adam: where the gradient of a coordinate is all rounding,
- * Adam would make a whole step of it.
+ * Two epochs of three steps; σ and the velocity are part of where a run is. ClipUp and not Adam: where the
+ * gradient of a coordinate is all rounding, Adam would make a whole step of it.
  */
 const training = (run: string, ...flags: string[]): string[] => [
-  ...['train', '--architecture', 'fc-small', '--train-limit', '48', '--batch-size', '16', '--micro-batch', '16', '--epochs', '2'],
-  ...['--relaxation', 'crown-ibp', '--smoothing', 'pgpe', '--samples', '2', '--sigma', '0.01', '--sigma-mode', 'coordinate', '--sigma-learning-rate', '0.1'],
-  ...['--warmup-epochs', '1', '--warmup-start', '0', '--learning-rate-decay-epochs', '1', '--checkpoint-seconds', '0.02', '--optimizer', 'clipup'],
+  ...[
+    'train',
+    '--architecture',
+    'fc-small',
+    '--train-limit',
+    '48',
+    '--batch-size',
+    '16',
+    '--micro-batch',
+    '16',
+    '--epochs',
+    '2',
+  ],
+  ...[
+    '--relaxation',
+    'crown-ibp',
+    '--smoothing',
+    'pgpe',
+    '--samples',
+    '2',
+    '--sigma',
+    '0.01',
+    '--sigma-mode',
+    'coordinate',
+    '--sigma-learning-rate',
+    '0.1',
+  ],
+  ...[
+    '--warmup-epochs',
+    '1',
+    '--warmup-start',
+    '0',
+    '--learning-rate-decay-epochs',
+    '1',
+    '--checkpoint-seconds',
+    '0.02',
+    '--optimizer',
+    'clipup',
+  ],
   ...['--out', join(folder, run), ...flags],
 ];
-const checkpoint = (run: string, name: string): string => join(folder, run, 'checkpoints', `${name}.safetensors`);
+const checkpoint = (run: string, name: string): string =>
+  join(folder, run, 'checkpoints', `${name}.safetensors`);
 
 async function stepOf(run: string): Promise<number> {
-  const saved = decodeCheckpoint(await readFile(checkpoint(run, 'last'))) as unknown as { training: { step: number } };
+  const saved = decodeCheckpoint(await readFile(checkpoint(run, 'last'))) as unknown as {
+    training: { step: number };
+  };
   return saved.training.step;
 }
 
@@ -59,7 +98,9 @@ describe.skipIf(present === undefined)(`a training on ${present}`, () => {
     expect(await stepOf('moved')).toBeGreaterThan(first);
     expect(await stepOf('moved')).toBeLessThan(6);
 
-    expect(await tautnet(['train', '--resume', join(folder, 'moved'), '--device', 'cpu'])).toMatchObject({ code: 0 });
+    expect(await tautnet(['train', '--resume', join(folder, 'moved'), '--device', 'cpu'])).toMatchObject({
+      code: 0,
+    });
     const [expected, made] = [await parametersOf('whole'), await parametersOf('moved')];
     expect(made).not.toEqual(expected);
     expect(distance(made, expected)).toBeLessThan(1e-5);

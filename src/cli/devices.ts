@@ -1,4 +1,6 @@
-/** `tautnet devices`: where programs can run on this machine, why not elsewhere, and what would change that. */
+/**
+ * `tautnet devices`: where programs can run on this machine, why not elsewhere, and what would change that.
+ */
 import { Command } from 'commander';
 import { type DeviceReport, fastest, surveyDevices } from '../runtime/survey/devices.js';
 import { aligned } from './aligned.js';
@@ -14,11 +16,24 @@ export const makeDevicesCommand: MakeCommand = (io) =>
       io.stdout.write(json ? `${JSON.stringify({ devices, auto })}\n` : devicesTable(devices, auto));
     });
 
-/** Speeds are of matrix products; a device that is not usable is followed by the reason and the step that would make it so. */
+/**
+ * Speeds are of matrix products; a device that is not usable is followed by the reason and the step that
+ * would make it so.
+ */
 export function devicesTable(devices: readonly DeviceReport[], auto: string): string {
   const rows = devices.map((report) =>
-    report.usable ? [report.device, 'usable', `${report.speed.toPrecision(2)} ×`, report.difference.toPrecision(2)] : [report.device, 'not usable', '', ''],
+    report.usable
+      ? [report.device, 'usable', `${report.speed.toPrecision(2)} ×`, report.difference.toPrecision(2)]
+      : [report.device, 'not usable', '', ''],
   );
-  const reasons = devices.flatMap((report) => (report.usable ? [] : [`${report.device}: ${report.reason}; to use it, ${report.enable}`]));
-  return [...aligned([['device', '', 'speed against the CPU', 'difference from it'], ...rows]), '', `auto: ${auto}`, ...reasons, ''].join('\n');
+  const reasons = devices.flatMap((report) =>
+    report.usable ? [] : [`${report.device}: ${report.reason}; to use it, ${report.enable}`],
+  );
+  return [
+    ...aligned([['device', '', 'speed against the CPU', 'difference from it'], ...rows]),
+    '',
+    `auto: ${auto}`,
+    ...reasons,
+    '',
+  ].join('\n');
 }

@@ -1,11 +1,18 @@
-/** Values of flags that belong to a command alone, or that mean what a training setting means, from their text. */
+/**
+ * Values of flags that belong to a command alone, or that mean what a training setting means, from their
+ * text.
+ */
 import { UsageError } from '../experiment/errors.js';
 import { checkSetting } from '../experiment/settings/resolve-settings.js';
 import { valueFromText } from '../experiment/settings/setting-text.js';
 import type { SettingName, Settings } from '../experiment/settings/settings.js';
 
 /** A flag that means what a training setting means, checked as one. @throws UsageError */
-export const setting = <Name extends SettingName>(name: Name, text: string | undefined, where: string): Settings[Name] | undefined =>
+export const setting = <Name extends SettingName>(
+  name: Name,
+  text: string | undefined,
+  where: string,
+): Settings[Name] | undefined =>
   text === undefined ? undefined : checkSetting(name, valueFromText(name, text), where);
 
 /** @throws UsageError unless the text, if any, is a whole number of at least 1 */

@@ -22,7 +22,9 @@ const checkpointOf = (run: string): string => join(folder, run, 'checkpoints', '
 
 /** Steps done at the last checkpoint. */
 async function stepOf(run: string): Promise<number> {
-  const saved = decodeCheckpoint(await readFile(checkpointOf(run))) as unknown as { training: { step: number } };
+  const saved = decodeCheckpoint(await readFile(checkpointOf(run))) as unknown as {
+    training: { step: number };
+  };
   return saved.training.step;
 }
 
@@ -53,45 +55,56 @@ describe('a training that is stopped', () => {
     expect(steps.every((step) => step > 0 && step < 60)).toBe(true);
     expect(steps[1]).toBeGreaterThan(steps[0] as number);
     const { code, stderr } = await tautnet(['train', '--resume', join(folder, 'killed')]);
-    expect([code, stderr]).toEqual([0, expect.stringContaining(`going on after epoch ${((steps[1] as number) / 30).toFixed(2)}`)]);
+    expect([code, stderr]).toEqual([
+      0,
+      expect.stringContaining(`going on after epoch ${((steps[1] as number) / 30).toFixed(2)}`),
+    ]);
     expect(await resultOf(join(folder, 'killed'))).toEqual(await resultOf(join(folder, 'whole')));
   });
 
-  test.each(['SIGINT', 'SIGTERM'] as const)('by %s ends with code 130 and one line, and goes on bit for bit', async (signal) => {
-    // σ is learned and the rule has momentum: both are part of what a checkpoint must hold.
-    const flags = [
-      '--train-limit',
-      '500',
-      '--epochs',
-      '3',
-      '--smoothing',
-      'pgpe',
-      '--samples',
-      '2',
-      '--sigma-learning-rate',
-      '0.1',
-      '--sigma-mode',
-      'coordinate',
-    ];
-    const optimizer = signal === 'SIGINT' ? 'clipup' : 'sgd';
-    expect(await tautnet(training(`${signal}-whole`, ...flags, '--optimizer', optimizer))).toMatchObject({ code: 0 });
-    const started = startTautnet(training(signal, ...flags, '--optimizer', optimizer, '--threads', '1'));
-    await fileOf(started, checkpointOf(signal));
-    started.child.kill(signal);
-    const ended = await started.ended;
-    expect([ended.code, failureOf(ended)]).toEqual([130, `tautnet: interrupted by ${signal}`]);
-    for (const name of ['lock', 'holder.json', 'summary.md', 'parameters.safetensors']) expect(existsSync(join(folder, signal, name))).toBe(false);
-    expect(await stepOf(signal)).toBeLessThan(30);
-    expect(await tautnet(['train', '--resume', join(folder, signal)])).toMatchObject({ code: 0 });
-    expect(await resultOf(join(folder, signal))).toEqual(await resultOf(join(folder, `${signal}-whole`)));
-  });
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'by %s ends with code 130 and one line, and goes on bit for bit',
+    async (signal) => {
+      // σ is learned and the rule has momentum: both are part of what a checkpoint must hold.
+      const flags = [
+        '--train-limit',
+        '500',
+        '--epochs',
+        '3',
+        '--smoothing',
+        'pgpe',
+        '--samples',
+        '2',
+        '--sigma-learning-rate',
+        '0.1',
+        '--sigma-mode',
+        'coordinate',
+      ];
+      const optimizer = signal === 'SIGINT' ? 'clipup' : 'sgd';
+      expect(await tautnet(training(`${signal}-whole`, ...flags, '--optimizer', optimizer))).toMatchObject({
+        code: 0,
+      });
+      const started = startTautnet(training(signal, ...flags, '--optimizer', optimizer, '--threads', '1'));
+      await fileOf(started, checkpointOf(signal));
+      started.child.kill(signal);
+      const ended = await started.ended;
+      expect([ended.code, failureOf(ended)]).toEqual([130, `tautnet: interrupted by ${signal}`]);
+      for (const name of ['lock', 'holder.json', 'summary.md', 'parameters.safetensors'])
+        expect(existsSync(join(folder, signal, name))).toBe(false);
+      expect(await stepOf(signal)).toBeLessThan(30);
+      expect(await tautnet(['train', '--resume', join(folder, signal)])).toMatchObject({ code: 0 });
+      expect(await resultOf(join(folder, signal))).toEqual(await resultOf(join(folder, `${signal}-whole`)));
+    },
+  );
 
   test('keeps others out while it goes on', async () => {
     const started = startTautnet(training('held', '--epochs', '500'));
     await fileOf(started, checkpointOf('held'));
     const other = await tautnet(['train', '--resume', join(folder, 'held')]);
     expect(other.code).toBe(1);
-    expect(failureOf(other)).toContain(`expected a run that nobody works on, but process ${started.child.pid} on `);
+    expect(failureOf(other)).toContain(
+      `expected a run that nobody works on, but process ${started.child.pid} on `,
+    );
     expect(started.child.exitCode).toBe(null);
     started.child.kill('SIGINT');
     expect(await started.ended).toMatchObject({ code: 130 });

@@ -1,12 +1,28 @@
-/** Command-line options of the training settings, generated from their schema: no name, range or default is written twice. */
+/**
+ * Command-line options of the training settings, generated from their schema: no name, range or default is
+ * written twice.
+ */
 import { type Command, Option } from 'commander';
 import { UsageError } from '../experiment/errors.js';
 import { readConfigFile } from '../experiment/settings/config-file.js';
 import { DEFAULTS } from '../experiment/settings/defaults.js';
 import { changedPreset, readPreset } from '../experiment/settings/presets.js';
 import { checkSetting, resolveSettings, type Whereabouts } from '../experiment/settings/resolve-settings.js';
-import { choicesOf, kebab, kindOf, type SettingKind, textFromValue, valueFromText } from '../experiment/settings/setting-text.js';
-import { type GivenSettings, informationOf, SETTING_NAMES, type SettingName, type Settings } from '../experiment/settings/settings.js';
+import {
+  choicesOf,
+  kebab,
+  kindOf,
+  type SettingKind,
+  textFromValue,
+  valueFromText,
+} from '../experiment/settings/setting-text.js';
+import {
+  type GivenSettings,
+  informationOf,
+  SETTING_NAMES,
+  type SettingName,
+  type Settings,
+} from '../experiment/settings/settings.js';
 import { FileError } from '../formats/file-error.js';
 
 const ARGUMENTS: Readonly<Record<SettingKind, string>> = {
@@ -27,7 +43,10 @@ function descriptionOf(name: SettingName): string {
     only === undefined ? undefined : `${only.join(', ')} only`,
     `default: ${'value' in initial ? textFromValue(initial.value) : initial.text}`,
   ];
-  return `${description}${unit === undefined ? '' : `, in ${unit}`} (${notes.filter((note) => note !== undefined).join('; ')})`;
+  return (
+    `${description}${unit === undefined ? '' : `, in ${unit}`} ` +
+    `(${notes.filter((note) => note !== undefined).join('; ')})`
+  );
 }
 
 /** One option per setting, and its negation for those that are on or off. */
@@ -41,8 +60,14 @@ export function settingOptions(): Option[] {
 
 /** Adds every setting, `--preset` and `--config` to a command. */
 export function addSettingOptions(command: Command): Command {
-  command.option('--preset <name>', 'published settings to start from, such as cifar10-2-255/cnn5/sabr-rgs (`tautnet presets` lists all)');
-  command.option('--config <file>', 'YAML file with settings, names as below without dashes; flags override it, it overrides a preset');
+  command.option(
+    '--preset <name>',
+    'published settings to start from, such as cifar10-2-255/cnn5/sabr-rgs (`tautnet presets` lists all)',
+  );
+  command.option(
+    '--config <file>',
+    'YAML file with settings, names as below without dashes; flags override it, it overrides a preset',
+  );
   for (const option of settingOptions()) command.addOption(option);
   return command;
 }
@@ -64,7 +89,11 @@ export async function givenSettings(command: Command): Promise<Given> {
   for (const name of SETTING_NAMES) {
     const value = options[name];
     if (value === undefined) continue;
-    flags[name] = checkSetting(name, typeof value === 'string' ? valueFromText(name, value) : value, `--${kebab(name)}`);
+    flags[name] = checkSetting(
+      name,
+      typeof value === 'string' ? valueFromText(name, value) : value,
+      `--${kebab(name)}`,
+    );
   }
   const own: GivenSettings = { ...file?.given, ...(flags as GivenSettings) };
   const preset = typeof options.preset === 'string' ? await readPreset(options.preset) : undefined;

@@ -37,10 +37,26 @@ describe('tautnet presets', () => {
       const file = join(folder, 'preset.yaml');
       await writeFile(file, (await tautnet('presets', 'cifar10-2-255/cnn5/crown-ibp-rgs')).stdout);
       const { settings } = await tautnet('train', '--config', file);
-      expect(settings).toMatchObject({ dataset: 'cifar10', epsilon: 2 / 255, architecture: 'cnn5', relaxation: 'crown-ibp', smoothing: 'rgs' });
-      expect((await tautnet('train', '--preset', 'cifar10-2-255/cnn5/crown-ibp-rgs')).settings).toEqual(settings);
+      expect(settings).toMatchObject({
+        dataset: 'cifar10',
+        epsilon: 2 / 255,
+        architecture: 'cnn5',
+        relaxation: 'crown-ibp',
+        smoothing: 'rgs',
+      });
+      expect((await tautnet('train', '--preset', 'cifar10-2-255/cnn5/crown-ibp-rgs')).settings).toEqual(
+        settings,
+      );
       await writeFile(file, 'epsilon: 0.01\nseed: 3\n');
-      const { settings: changed } = await tautnet('train', '--preset', 'cifar10-2-255/cnn5/crown-ibp-rgs', '--config', file, '--seed', '9');
+      const { settings: changed } = await tautnet(
+        'train',
+        '--preset',
+        'cifar10-2-255/cnn5/crown-ibp-rgs',
+        '--config',
+        file,
+        '--seed',
+        '9',
+      );
       expect(changed).toEqual({ ...settings, epsilon: 0.01, seed: 9 });
     } finally {
       await rm(folder, { recursive: true });
@@ -48,8 +64,14 @@ describe('tautnet presets', () => {
   });
 
   test.each([
-    [['presets', 'mnist-0.1/cnn3/ipb'], '--preset: expected the name of a preset, got "mnist-0.1/cnn3/ipb"; did you mean mnist-0.1/cnn3/ibp?'],
-    [['train', '--preset', 'mnist-0.1/cnn3/ipb'], 'got "mnist-0.1/cnn3/ipb"; did you mean mnist-0.1/cnn3/ibp?'],
+    [
+      ['presets', 'mnist-0.1/cnn3/ipb'],
+      '--preset: expected the name of a preset, got "mnist-0.1/cnn3/ipb"; did you mean mnist-0.1/cnn3/ibp?',
+    ],
+    [
+      ['train', '--preset', 'mnist-0.1/cnn3/ipb'],
+      'got "mnist-0.1/cnn3/ipb"; did you mean mnist-0.1/cnn3/ibp?',
+    ],
     [
       ['train', '--preset', 'mnist-0.1/cnn3/ibp', '--train-limit', '100'],
       '--preset mnist-0.1/cnn3/ibp: batch-size: expected at most 100, the number of training images, got 256',

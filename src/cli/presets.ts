@@ -11,6 +11,7 @@ export const makePresetsCommand: MakeCommand = (io) =>
     .action(async (name: string | undefined) => {
       const names = [...(await presets()).keys()];
       const begun = names.filter((known) => name === undefined || known.startsWith(name));
-      if (name !== undefined && (names.includes(name) || begun.length === 0)) io.stdout.write(configText(await readPreset(name)));
+      if (name !== undefined && (names.includes(name) || begun.length === 0))
+        io.stdout.write(configText(await readPreset(name)));
       else io.stdout.write(begun.map((known) => `${known}\n`).join(''));
     });

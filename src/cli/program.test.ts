@@ -21,10 +21,12 @@ async function train(argv: readonly string[], thrown?: unknown, environment: Rec
   const { io, stdout, stderr } = recordedIo(environment);
   let settings: Settings | undefined;
   const makeTrain: MakeCommand = () =>
-    addSettingOptions(new Command('train').description('train a network')).action(async (_options, command: Command) => {
-      settings = await settingsOf(command);
-      if (thrown !== undefined) throw thrown;
-    });
+    addSettingOptions(new Command('train').description('train a network')).action(
+      async (_options, command: Command) => {
+        settings = await settingsOf(command);
+        if (thrown !== undefined) throw thrown;
+      },
+    );
   const makeCertify: MakeCommand = () => new Command('certify').argument('<run>').action(() => undefined);
   const code = await run(argv, [makeTrain, makeCertify], io);
   return { code, settings, stdout: stdout(), stderr: stderr() };
@@ -49,7 +51,10 @@ describe('settings on the command line', () => {
     await fc.assert(
       fc.asyncProperty(someSettings, async (given) => {
         await writeFile(config, configText(given));
-        const [byFlags, byFile] = [await train(['train', ...flagsOf(given)]), await train(['train', '--config', config])];
+        const [byFlags, byFile] = [
+          await train(['train', ...flagsOf(given)]),
+          await train(['train', '--config', config]),
+        ];
         expect(byFlags.stderr).toBe('');
         expect(byFlags.settings).toEqual(resolveSettings(given));
         expect(byFile.settings).toEqual(byFlags.settings);
@@ -111,7 +116,9 @@ describe('settings on the command line', () => {
 
 describe('the program', () => {
   test('prints the version of the package', async () => {
-    const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+    const { version } = JSON.parse(
+      await readFile(new URL('../../package.json', import.meta.url), 'utf8'),
+    ) as { version: string };
     expect(await train(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
@@ -127,8 +134,18 @@ describe('the program', () => {
   });
 
   test.each([
-    ['could not be done', new Failure('runs/a: expected x, got y; do z'), 1, 'tautnet: runs/a: expected x, got y; do z\n'],
-    ['file', new FileError('a', 'cannot write a: the disk is full'), 1, 'tautnet: cannot write a: the disk is full\n'],
+    [
+      'could not be done',
+      new Failure('runs/a: expected x, got y; do z'),
+      1,
+      'tautnet: runs/a: expected x, got y; do z\n',
+    ],
+    [
+      'file',
+      new FileError('a', 'cannot write a: the disk is full'),
+      1,
+      'tautnet: cannot write a: the disk is full\n',
+    ],
     [
       'system',
       Object.assign(new Error('ENOSPC: no space'), { code: 'ENOSPC', syscall: 'write', path: 'a.bin' }),
@@ -136,7 +153,12 @@ describe('the program', () => {
       /^tautnet: cannot write a\.bin: the disk is full/,
     ],
     ['several lines', new Error('first\n  second'), 1, 'tautnet: first second\n'],
-    ['programming', new TypeError('x is undefined'), 1, 'tautnet: internal error: x is undefined; set TAUTNET_DEBUG=1 to see where, and please report it\n'],
+    [
+      'programming',
+      new TypeError('x is undefined'),
+      1,
+      'tautnet: internal error: x is undefined; set TAUTNET_DEBUG=1 to see where, and please report it\n',
+    ],
     ['interruption', new Interrupted('interrupted by SIGINT'), 130, 'tautnet: interrupted by SIGINT\n'],
     ['no error at all', 'text', 1, 'tautnet: text\n'],
   ])('an error (%s) is one line and an exit code', async (_kind, thrown, code, line) => {

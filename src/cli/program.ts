@@ -1,8 +1,8 @@
 /**
  * The program `tautnet`: commands under one name, every error one line on stderr and an exit code.
  *
- * 0: done; 1: could not be done; 2: what was asked for cannot be; 130: interrupted; `verify` has codes of its own for its answers.
- * `TAUTNET_DEBUG=1` adds the stack.
+ * 0: done; 1: could not be done; 2: what was asked for cannot be; 130: interrupted; `verify` has codes of its
+ * own for its answers. `TAUTNET_DEBUG=1` adds the stack.
  */
 import { Command, CommanderError } from 'commander';
 import { Failure, UsageError } from '../experiment/errors.js';
@@ -10,8 +10,15 @@ import { VERSION } from '../experiment/version.js';
 import { toFileError } from '../formats/file-error.js';
 import { ExitWith, Interrupted, type Io, type MakeCommand } from './command.js';
 
-/** Runs the program on arguments (without node and script) and returns its exit code; never throws, never exits. */
-export async function run(argv: readonly string[], commands: readonly MakeCommand[], io: Io): Promise<number> {
+/**
+ * Runs the program on arguments (without node and script) and returns its exit code; never throws, never
+ * exits.
+ */
+export async function run(
+  argv: readonly string[],
+  commands: readonly MakeCommand[],
+  io: Io,
+): Promise<number> {
   const program = makeProgram(commands, io);
   try {
     await program.parseAsync([...argv], { from: 'user' });
@@ -20,7 +27,8 @@ export async function run(argv: readonly string[], commands: readonly MakeComman
     const ending = thrown instanceof ExitWith ? thrown : undefined;
     if (ending !== undefined && ending.cause === undefined) return ending.exitCode;
     const error = ending === undefined ? thrown : ending.cause;
-    if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help')) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help'))
+      return error.exitCode === 0 ? 0 : 2;
     const command = program.commands.find((candidate) => candidate.name() === argv[0])?.name();
     const { code, line } = explain(error, command === undefined ? 'tautnet' : `tautnet ${command}`);
     io.stderr.write(`tautnet: ${line}\n`);
@@ -59,14 +67,26 @@ function inheriting(command: Command, parent: Command): Command {
 function explain(error: unknown, invocation: string): { code: number; line: string } {
   if (error instanceof CommanderError) {
     const message = oneLine(error.message.replace(/^error: /, '')).replace(/\.$/, '');
-    return { code: 2, line: /did you mean/i.test(message) ? message : `${message}; \`${invocation} --help\` lists what there is` };
+    return {
+      code: 2,
+      line: /did you mean/i.test(message)
+        ? message
+        : `${message}; \`${invocation} --help\` lists what there is`,
+    };
   }
-  if (error instanceof UsageError || error instanceof Failure || error instanceof Interrupted) return { code: error.exitCode, line: oneLine(error.message) };
+  if (error instanceof UsageError || error instanceof Failure || error instanceof Interrupted)
+    return { code: error.exitCode, line: oneLine(error.message) };
   if (!(error instanceof Error)) return { code: 1, line: oneLine(String(error)) };
   const system = error as NodeJS.ErrnoException;
-  if (system.syscall !== undefined && system.path !== undefined) return { code: 1, line: oneLine(toFileError(system.path, system.syscall, error).message) };
+  if (system.syscall !== undefined && system.path !== undefined)
+    return { code: 1, line: oneLine(toFileError(system.path, system.syscall, error).message) };
   if (error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError) {
-    return { code: 1, line: `internal error: ${oneLine(error.message)}; set TAUTNET_DEBUG=1 to see where, and please report it` };
+    return {
+      code: 1,
+      line:
+        `internal error: ${oneLine(error.message)}; set TAUTNET_DEBUG=1 to see where, and please ` +
+        'report it',
+    };
   }
   return { code: 1, line: oneLine(error.message) };
 }
@@ -75,5 +95,8 @@ const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ');
 
 function stackOf(error: unknown): string {
   if (!(error instanceof Error)) return '';
-  return [error.stack ?? error.message, ...(error.cause === undefined ? [] : [`caused by: ${stackOf(error.cause)}`])].join('\n');
+  return [
+    error.stack ?? error.message,
+    ...(error.cause === undefined ? [] : [`caused by: ${stackOf(error.cause)}`]),
+  ].join('\n');
 }

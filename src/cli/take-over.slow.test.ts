@@ -24,7 +24,9 @@ test('a run whose process was killed is waited for, then taken over, and ends in
     started.child.kill('SIGKILL');
     await started.ended;
     const { code, stderr } = await tautnet(['train', '--resume', join(folder, 'killed')]);
-    expect(stderr).toContain(`its last process (${started.child.pid}) did not end properly; waiting up to 20 s to take it over\n`);
+    expect(stderr).toContain(
+      `its last process (${started.child.pid}) did not end properly; waiting up to 20 s to take it over\n`,
+    );
     expect(code).toBe(0);
     expect(await resultOf(join(folder, 'killed'))).toEqual(await resultOf(join(folder, 'whole')));
   } finally {

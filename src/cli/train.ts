@@ -16,7 +16,10 @@ export const makeTrainCommand: MakeCommand = (io) =>
     .description('train a network whose robustness can be proved')
     .option('--resume <run>', 'go on with the run in this folder, bit for bit')
     .action(async (options: { resume?: string }, command: Command) => {
-      const run = options.resume === undefined ? await startRun(command, io) : await resumeRun(options.resume, command, io);
+      const run =
+        options.resume === undefined
+          ? await startRun(command, io)
+          : await resumeRun(options.resume, command, io);
       try {
         await train(run, io);
       } finally {
@@ -34,7 +37,11 @@ async function resumeRun(path: string, command: Command, io: Io): Promise<Run> {
   const { given, whereabouts } = await givenSettings(command);
   const run = await openRun(path, { onWait: (message: string) => void io.stderr.write(`${message}\n`) });
   try {
-    if (run.finished) throw new UsageError(`--resume: expected an unfinished run, ${path} is finished; certify it with \`tautnet certify ${path}\``);
+    if (run.finished)
+      throw new UsageError(
+        `--resume: expected an unfinished run, ${path} is finished; certify it with \`tautnet certify ` +
+          `${path}\``,
+      );
     return { ...run, settings: changeSettings(run.settings, given, whereabouts) };
   } catch (error) {
     await run.release();
@@ -61,13 +68,25 @@ export async function train(run: Run, io: Io): Promise<void> {
           fetched.stop();
           for (const warning of warnings) io.stderr.write(`${warning}\n`);
           io.stderr.write(
-            `${parameters} parameters, ${images} training images${epoch > 0 ? `, going on after epoch ${epoch.toFixed(2)}` : ''}${device === 'cpu' ? '' : `, on ${device}`}\n`,
+            `${parameters} parameters, ${images} training ` +
+              `images${epoch > 0 ? `, going on after epoch ${epoch.toFixed(2)}` : ''}${device === 'cpu' ? '' : `, on ${device}`}\n`,
           );
           progress = trainingProgress(io.stderr, { epochs: run.settings.epochs, startEpoch: epoch });
         },
         step({ epoch, loss, metrics, samplesPerSecond }) {
-          const { natural: naturalAccuracy, certified: certifiedAccuracy, adversarial: adversarialAccuracy } = metrics;
-          progress?.update({ epoch, loss, naturalAccuracy, certifiedAccuracy, adversarialAccuracy, samplesPerSecond });
+          const {
+            natural: naturalAccuracy,
+            certified: certifiedAccuracy,
+            adversarial: adversarialAccuracy,
+          } = metrics;
+          progress?.update({
+            epoch,
+            loss,
+            naturalAccuracy,
+            certifiedAccuracy,
+            adversarialAccuracy,
+            samplesPerSecond,
+          });
         },
       },
       io.signal,

@@ -23,8 +23,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const terms = (name: string, coefficients: Float64Array | undefined): string[] => Array.from(coefficients ?? [], (c, i) => `(* ${c} ${name}_${i})`);
-const row = ({ outputs, inputs, bound }: Inequality): string => `(<= (+ ${[...terms('Y', outputs), ...terms('X', inputs)].join(' ')}) ${bound})`;
+const terms = (name: string, coefficients: Float64Array | undefined): string[] =>
+  Array.from(coefficients ?? [], (c, i) => `(* ${c} ${name}_${i})`);
+const row = ({ outputs, inputs, bound }: Inequality): string =>
+  `(<= (+ ${[...terms('Y', outputs), ...terms('X', inputs)].join(' ')}) ${bound})`;
 const conjunction = ({ box, unsafe: rows }: Polytope): string => {
   const ends = Array.from(box.lower, (low, i) => `(>= X_${i} ${low}) (<= X_${i} ${box.upper[i]})`);
   return `(and ${[...ends, ...rows.map(row)].join(' ')})`;
@@ -45,16 +47,41 @@ it.each([denseNetwork(2, 6, 2), denseNetwork(3, 5, 5, 3)])(
           ['unsat', [safe(of, 0.05), safe(of, 0.2)]],
           ['sat', [safe(of, 0.2), unsafe(of, 0.05)]],
         ] as const) {
-          const library = await verify({ network, parameters, property: { inputs, outputs: network.classes, polytopes }, pool, timeoutSeconds: 60 });
+          const library = await verify({
+            network,
+            parameters,
+            property: { inputs, outputs: network.classes, polytopes },
+            pool,
+            timeoutSeconds: 60,
+          });
           await writeFile(join(folder, 'property.vnnlib'), vnnlib(inputs, network.classes, polytopes));
           const { io, stdout } = recordedIo();
-          const argv = ['verify', join(folder, 'net.onnx'), join(folder, 'property.vnnlib'), '--json', '--threads', '1', '--timeout', '60'];
+          const argv = [
+            'verify',
+            join(folder, 'net.onnx'),
+            join(folder, 'property.vnnlib'),
+            '--json',
+            '--threads',
+            '1',
+            '--timeout',
+            '60',
+          ];
           const code = await run(argv, [makeVerifyCommand], io);
-          const printed = JSON.parse(stdout()) as { verdict: string; counterexample?: { input: number[]; output: number[]; polytope: number } };
-          expect([library.verdict, printed.verdict, code]).toEqual([expected, expected, expected === 'sat' ? 1 : 0]);
+          const printed = JSON.parse(stdout()) as {
+            verdict: string;
+            counterexample?: { input: number[]; output: number[]; polytope: number };
+          };
+          expect([library.verdict, printed.verdict, code]).toEqual([
+            expected,
+            expected,
+            expected === 'sat' ? 1 : 0,
+          ]);
           const { counterexample } = printed;
           if (counterexample) {
-            const [input, output] = [Float64Array.from(counterexample.input), Float64Array.from(counterexample.output)];
+            const [input, output] = [
+              Float64Array.from(counterexample.input),
+              Float64Array.from(counterexample.output),
+            ];
             expectTrue({ input, output, polytope: counterexample.polytope }, polytopes);
           }
         }

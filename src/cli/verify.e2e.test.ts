@@ -13,7 +13,11 @@ import { failureOf, SHORT_TRAINING, startTautnet, tautnet } from '../testing/tau
 import { run } from './program.js';
 import { makeVerifyCommand } from './verify.js';
 
-const floats = (name: string, shape: readonly number[], values: readonly number[]): OnnxTensor => ({ name, shape, data: Float32Array.from(values) });
+const floats = (name: string, shape: readonly number[], values: readonly number[]): OnnxTensor => ({
+  name,
+  shape,
+  data: Float32Array.from(values),
+});
 
 /** y = (relu(x₀ + x₁), relu(x₀ − x₁)). */
 const small = encodeOnnx(
@@ -27,7 +31,10 @@ const small = encodeOnnx(
 /** Inputs in [−1, 1] and an assertion about the outputs. */
 const property = (assertion: string, inputs = 2, outputs = 2): string =>
   [
-    ...Array.from({ length: inputs }, (_, i) => `(declare-const X_${i} Real)\n(assert (>= X_${i} -1))\n(assert (<= X_${i} 1))`),
+    ...Array.from(
+      { length: inputs },
+      (_, i) => `(declare-const X_${i} Real)\n(assert (>= X_${i} -1))\n(assert (<= X_${i} 1))`,
+    ),
     ...Array.from({ length: outputs }, (_, j) => `(declare-const Y_${j} Real)`),
     `(assert ${assertion})\n`,
   ].join('\n');
@@ -42,10 +49,14 @@ beforeAll(async () => {
   await writeFile(at('cut.onnx'), small.subarray(0, 60));
   await writeFile(at('cut.onnx.gz'), gzipSync(small).subarray(0, 60));
   await writeFile(at('text.onnx'), 'this is no model');
-  await writeFile(at('unknown.onnx'), encodeOnnx(model({ input: ['batch', 2], nodes: [op('Nonsense', ['x'], 'y')] })));
+  await writeFile(
+    at('unknown.onnx'),
+    encodeOnnx(model({ input: ['batch', 2], nodes: [op('Nonsense', ['x'], 'y')] })),
+  );
   await writeFile(at('reached.vnnlib'), property('(>= Y_0 1.5)'));
   await writeFile(at('never.vnnlib'), property('(>= (+ Y_0 Y_1) 3.5)'));
-  // max (y₀ + y₁) is 2 exactly: no attack reaches 2 + 1e-6, and no bound computed in float32 proves that none can.
+  // max (y₀ + y₁) is 2 exactly: no attack reaches 2 + 1e-6, and no bound computed in float32 proves that none
+  // can.
   await writeFile(at('tight.vnnlib'), property('(>= (+ Y_0 Y_1) 2.000001)'));
   await writeFile(at('three.vnnlib'), property('(>= Y_0 1)', 3));
   await writeFile(at('broken.vnnlib'), '(assert (>= X_0 1)');
@@ -70,7 +81,15 @@ describe('tautnet verify', () => {
   });
 
   test('sat is code 1 and a counterexample that ONNX Runtime confirms, the same in the result file', async () => {
-    const ended = await tautnet(['verify', at('small.onnx.gz'), at('reached.vnnlib'), '--threads', '1', '--results', at('results.txt')]);
+    const ended = await tautnet([
+      'verify',
+      at('small.onnx.gz'),
+      at('reached.vnnlib'),
+      '--threads',
+      '1',
+      '--results',
+      at('results.txt'),
+    ]);
     expect(ended.code).toBe(1);
     expect(ended.stdout.split('\n')[0]).toBe('sat');
     expect(await readFile(at('results.txt'), 'utf8')).toBe(ended.stdout);
@@ -81,19 +100,48 @@ describe('tautnet verify', () => {
   });
 
   test('a timeout is code 3, and the result file says so', async () => {
-    const ended = await verify(at('small.onnx'), at('tight.vnnlib'), '--timeout', '0.001', '--results', at('late.txt'), '--threads', '1');
-    expect([ended.code, ended.stdout, await readFile(at('late.txt'), 'utf8')]).toEqual([3, 'timeout\n', 'timeout\n']);
+    const ended = await verify(
+      at('small.onnx'),
+      at('tight.vnnlib'),
+      '--timeout',
+      '0.001',
+      '--results',
+      at('late.txt'),
+      '--threads',
+      '1',
+    );
+    expect([ended.code, ended.stdout, await readFile(at('late.txt'), 'utf8')]).toEqual([
+      3,
+      'timeout\n',
+      'timeout\n',
+    ]);
   });
 
   test('--json is one object on one line', async () => {
     const proved = await verify(at('small.onnx'), at('never.vnnlib'), '--json', '--threads', '1');
     expect([proved.code, proved.stdout.split('\n').length]).toEqual([0, 2]);
-    expect(JSON.parse(proved.stdout)).toMatchObject({ verdict: 'unsat', subproblems: 1, seconds: expect.any(Number) });
-    const reached = await verify(at('small.onnx'), at('reached.vnnlib'), '--json', '--threads', '1', '--seed', '4');
+    expect(JSON.parse(proved.stdout)).toMatchObject({
+      verdict: 'unsat',
+      subproblems: 1,
+      seconds: expect.any(Number),
+    });
+    const reached = await verify(
+      at('small.onnx'),
+      at('reached.vnnlib'),
+      '--json',
+      '--threads',
+      '1',
+      '--seed',
+      '4',
+    );
     expect(JSON.parse(reached.stdout)).toMatchObject({
       verdict: 'sat',
       stage: 'attack',
-      counterexample: { input: [expect.any(Number), expect.any(Number)], output: [expect.any(Number), expect.any(Number)], polytope: 0 },
+      counterexample: {
+        input: [expect.any(Number), expect.any(Number)],
+        output: [expect.any(Number), expect.any(Number)],
+        polytope: 0,
+      },
     });
   });
 
@@ -103,7 +151,14 @@ describe('tautnet verify', () => {
     const { code, stdout } = await verify(at('run'), at('run.vnnlib'), '--threads', '1');
     expect([code, stdout.split('\n')[0]]).toEqual([1, 'sat']);
     const { inputs, outputs } = decodeCounterexample(stdout);
-    expect(Array.from(outputs)).toEqual(await runOnnx(await readFile(join(at('run'), 'network.onnx')), Float32Array.from(inputs), 1, [1, 28, 28]));
+    expect(Array.from(outputs)).toEqual(
+      await runOnnx(
+        await readFile(join(at('run'), 'network.onnx')),
+        Float32Array.from(inputs),
+        1,
+        [1, 28, 28],
+      ),
+    );
   });
 
   test('the exit code is the answer even if nobody reads it', async () => {
@@ -113,7 +168,15 @@ describe('tautnet verify', () => {
   });
 
   test('Ctrl-C ends it with 130 and one line, and writes no result', async () => {
-    const started = startTautnet(['verify', at('small.onnx'), at('tight.vnnlib'), '--threads', '1', '--results', at('interrupted.txt')]);
+    const started = startTautnet([
+      'verify',
+      at('small.onnx'),
+      at('tight.vnnlib'),
+      '--threads',
+      '1',
+      '--results',
+      at('interrupted.txt'),
+    ]);
     await new Promise<void>((resolve) => started.child.stderr?.once('data', () => resolve()));
     await sleep(100);
     started.child.kill('SIGINT');
@@ -125,7 +188,10 @@ describe('tautnet verify', () => {
 
 describe('bad input is code 2 and one line that says what', () => {
   test.each([
-    [['nothing.onnx', 'never.vnnlib'], 'nothing.onnx: expected the folder of a run or an ONNX file, there is nothing; check the path'],
+    [
+      ['nothing.onnx', 'never.vnnlib'],
+      'nothing.onnx: expected the folder of a run or an ONNX file, there is nothing; check the path',
+    ],
     [['small.onnx', 'nothing.vnnlib'], 'nothing.vnnlib: no such file or folder; check the path (ENOENT)'],
     [['cut.onnx', 'never.vnnlib'], 'cut.onnx: expected an ONNX model'],
     [['cut.onnx.gz', 'never.vnnlib'], 'cut.onnx.gz: expected a whole gzip file'],
@@ -135,7 +201,10 @@ describe('bad input is code 2 and one line that says what', () => {
     [['small.onnx', 'broken.vnnlib'], 'broken.vnnlib:1:'],
     [['small.onnx', 'small.onnx'], 'small.onnx:1:'],
     [['small.onnx', 'unbounded.vnnlib'], 'unbounded.vnnlib: '],
-    [['small.onnx', 'three.vnnlib'], "three.vnnlib: expected a property of the network's 2 inputs and 2 outputs, got one of 3 inputs and 2 outputs"],
+    [
+      ['small.onnx', 'three.vnnlib'],
+      "three.vnnlib: expected a property of the network's 2 inputs and 2 outputs, got one of 3 inputs and 2 outputs",
+    ],
   ])('%j', async ([network, of], message) => {
     const { code, stdout, stderr } = await verify(at(network as string), at(of as string));
     expect([code, stdout, stderr.trimEnd().split('\n').length]).toEqual([2, '', 1]);
@@ -147,7 +216,10 @@ describe('bad input is code 2 and one line that says what', () => {
     [['--timeout', 'soon'], '--timeout: expected a number above 0, got "soon"'],
     [['--memory', '1.5'], '--memory: expected a whole number of at least 1, got "1.5"'],
     [['--threads', '0'], '--threads: expected a whole number from 1 to 1024, got 0'],
-    [['--results', 'nowhere/r.txt'], '--results: expected a file in a folder that exists, got nowhere/r.txt; create nowhere first'],
+    [
+      ['--results', 'nowhere/r.txt'],
+      '--results: expected a file in a folder that exists, got nowhere/r.txt; create nowhere first',
+    ],
     [['--colour', 'red'], "unknown option '--colour'"],
   ])('%j', async (flags, message) => {
     const { code, stdout, stderr } = await verify(at('small.onnx'), at('never.vnnlib'), ...flags);
@@ -156,19 +228,30 @@ describe('bad input is code 2 and one line that says what', () => {
   });
 
   test('a result file that would replace what is read, or a folder, is refused', async () => {
-    expect(await verify(at('small.onnx'), at('never.vnnlib'), '--results', at('never.vnnlib'))).toMatchObject({ code: 2 });
+    expect(await verify(at('small.onnx'), at('never.vnnlib'), '--results', at('never.vnnlib'))).toMatchObject(
+      { code: 2 },
+    );
     for (const file of ['network.onnx', 'config.yaml']) {
       const before = await readFile(at(`run/${file}`));
-      expect(await verify(at('run'), at('run.vnnlib'), '--results', at(`run/${file}`))).toMatchObject({ code: 2 });
+      expect(await verify(at('run'), at('run.vnnlib'), '--results', at(`run/${file}`))).toMatchObject({
+        code: 2,
+      });
       expect(await readFile(at(`run/${file}`))).toEqual(before);
     }
     await mkdir(at('a-folder'));
-    expect(await verify(at('small.onnx'), at('never.vnnlib'), '--results', at('a-folder'))).toMatchObject({ code: 2 });
+    expect(await verify(at('small.onnx'), at('never.vnnlib'), '--results', at('a-folder'))).toMatchObject({
+      code: 2,
+    });
   });
 
   test('a model whose weights are no numbers is refused', async () => {
     const weights = [floats('w', [2, 2], [1, Number.NaN, 1, -1]), floats('b', [2], [0, 0])];
-    await writeFile(at('nan.onnx'), encodeOnnx(model({ input: ['batch', 2], nodes: [op('Gemm', ['x', 'w', 'b'], 'y')], constants: weights })));
+    await writeFile(
+      at('nan.onnx'),
+      encodeOnnx(
+        model({ input: ['batch', 2], nodes: [op('Gemm', ['x', 'w', 'b'], 'y')], constants: weights }),
+      ),
+    );
     expect(await verify(at('nan.onnx'), at('never.vnnlib'))).toMatchObject({ code: 2, stdout: '' });
   });
 
@@ -180,7 +263,10 @@ describe('bad input is code 2 and one line that says what', () => {
 });
 
 test('a result that cannot be written is code 5, told apart from sat, and nothing is printed', async () => {
-  const ended = await tautnet(['verify', at('small.onnx'), at('reached.vnnlib'), '--threads', '1', '--results', at('large.txt')], { fileSizeLimit: 0 });
+  const ended = await tautnet(
+    ['verify', at('small.onnx'), at('reached.vnnlib'), '--threads', '1', '--results', at('large.txt')],
+    { fileSizeLimit: 0 },
+  );
   expect([ended.code, ended.stdout]).toEqual([5, '']);
   expect(failureOf(ended)).toContain(`cannot write ${at('large.txt')}: `);
 });

@@ -1,7 +1,11 @@
 /** `tautnet verify`: whether a network fulfils a property, with a proof's verdict or a counterexample. */
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
-import { readRobustnessTask, readVerificationTask, type VerificationTask } from '../experiment/verification-task.js';
+import {
+  readRobustnessTask,
+  readVerificationTask,
+  type VerificationTask,
+} from '../experiment/verification-task.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { encodeCounterexample } from '../formats/counterexample.js';
 import { DEVICE_CHOICES } from '../runtime/device/device.js';
@@ -29,7 +33,12 @@ interface VerifyFlags {
   readonly dataDir?: string;
 }
 
-const EXIT_CODES: Readonly<Record<Verification['verdict'], number>> = { unsat: 0, sat: 1, timeout: 3, unknown: 4 };
+const EXIT_CODES: Readonly<Record<Verification['verdict'], number>> = {
+  unsat: 0,
+  sat: 1,
+  timeout: 3,
+  unknown: 4,
+};
 /** Could not be done: `sat` has taken the program's usual 1. */
 const FAILED = 5;
 
@@ -42,10 +51,15 @@ Exit codes: 0 unsat, 1 sat, 2 bad input, 3 timeout, 4 unknown, 5 could not be do
 
 export const makeVerifyCommand: MakeCommand = (io) =>
   new Command('verify')
-    .description('decide a property (VNN-LIB) of a network, or its robustness at one image: a proof or a counterexample')
+    .description(
+      'decide a property (VNN-LIB) of a network, or its robustness at one image: a proof or a counterexample',
+    )
     .argument('<network>', 'an ONNX file (.onnx, .onnx.gz), or the folder of a finished run')
     .argument('[property]', 'a VNN-LIB file (.vnnlib, .vnnlib.gz); left out with --index')
-    .option('--index <number>', 'instead of a property: that the label of this test image, from 0, is kept in the ball around it')
+    .option(
+      '--index <number>',
+      'instead of a property: that the label of this test image, from 0, is kept in the ball around it',
+    )
     .option('--dataset <name>', 'data set of --index (default: that of the run)')
     .option('--epsilon <number>', 'radius ε of the ball, in pixel units of [0, 1] (default: that of the run)')
     .option('--clip-box', 'cut the ball to the pixel range [0, 1] (default: as the run)')
@@ -54,18 +68,36 @@ export const makeVerifyCommand: MakeCommand = (io) =>
     .option('--timeout <seconds>', 'give up after this long (default: never)')
     .option(
       '--memory <megabytes>',
-      'memory that open subproblems may take (default: a part of what is free), and programs on a device (default: most of what is free)',
+      'memory that open subproblems may take (default: a part of what is free), and programs on a device ' +
+        '(default: most of what is free)',
     )
     .option('--threads <count>', 'worker threads (default: available cores)')
-    .option('--device <name>', `where programs run (${DEVICE_CHOICES.join('|')}; default: cpu), see \`tautnet devices\``)
-    .option('--sound', 'bounds in float64 less a bound of all their rounding errors: proofs that hold for adversarially chosen weights too')
+    .option(
+      '--device <name>',
+      `where programs run (${DEVICE_CHOICES.join('|')}; default: cpu), see \`tautnet devices\``,
+    )
+    .option(
+      '--sound',
+      'bounds in float64 less a bound of all their rounding errors: proofs that hold for adversarially ' +
+        'chosen weights too',
+    )
     .option('--seed <count>', 'seed of the attack (default: 0)')
     .option('--json', 'print one JSON object instead')
-    .option('--results <file>', "write the verdict and the counterexample to a file, as the verification competition's tools do")
+    .option(
+      '--results <file>',
+      "write the verdict and the counterexample to a file, as the verification competition's tools do",
+    )
     .addHelpText('after', AFTER_HELP)
-    .action((network: string, property: string | undefined, flags: VerifyFlags) => verifyProperty(network, property, flags, io));
+    .action((network: string, property: string | undefined, flags: VerifyFlags) =>
+      verifyProperty(network, property, flags, io),
+    );
 
-async function verifyProperty(networkPath: string, propertyPath: string | undefined, flags: VerifyFlags, io: Io): Promise<never> {
+async function verifyProperty(
+  networkPath: string,
+  propertyPath: string | undefined,
+  flags: VerifyFlags,
+  io: Io,
+): Promise<never> {
   try {
     const answer = await answerOf(networkPath, propertyPath, flags, io);
     throw new ExitWith(EXIT_CODES[answer.verdict]);
@@ -75,7 +107,12 @@ async function verifyProperty(networkPath: string, propertyPath: string | undefi
   }
 }
 
-async function answerOf(networkPath: string, propertyPath: string | undefined, flags: VerifyFlags, io: Io): Promise<Verification> {
+async function answerOf(
+  networkPath: string,
+  propertyPath: string | undefined,
+  flags: VerifyFlags,
+  io: Io,
+): Promise<Verification> {
   const started = performance.now();
   const megabytes = wholeNumber('memory', flags.memory);
   const timeout = positiveNumber('timeout', flags.timeout);
@@ -87,13 +124,19 @@ async function answerOf(networkPath: string, propertyPath: string | undefined, f
   };
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   const task = taskOf(networkPath, propertyPath, flags, io);
-  if (flags.results !== undefined) await checkResultFiles([flags.results], [networkPath, ...(propertyPath === undefined ? [] : [propertyPath])], '--results');
+  if (flags.results !== undefined)
+    await checkResultFiles(
+      [flags.results],
+      [networkPath, ...(propertyPath === undefined ? [] : [propertyPath])],
+      '--results',
+    );
   const { network, parameters, property, model } = await task();
   const progress = verificationProgress(io.stderr);
   try {
     const device = await chooseDevice(wanted);
     // Reading counts, too; what is left of the limit may be nothing, and then that is the answer.
-    const timeoutSeconds = timeout === undefined ? undefined : Math.max(1e-3, timeout - (performance.now() - started) / 1000);
+    const timeoutSeconds =
+      timeout === undefined ? undefined : Math.max(1e-3, timeout - (performance.now() - started) / 1000);
     const verification = await verify({
       ...options,
       device,
@@ -115,17 +158,35 @@ async function answerOf(networkPath: string, propertyPath: string | undefined, f
   }
 }
 
-/** What is to be read: a property's file, or one image's ball. @throws UsageError for neither or both, before anything is read */
-function taskOf(networkPath: string, propertyPath: string | undefined, flags: VerifyFlags, io: Io): () => Promise<VerificationTask> {
+/**
+ * What is to be read: a property's file, or one image's ball. @throws UsageError for neither or both, before
+ * anything is read
+ */
+function taskOf(
+  networkPath: string,
+  propertyPath: string | undefined,
+  flags: VerifyFlags,
+  io: Io,
+): () => Promise<VerificationTask> {
   const { index, dataset, epsilon, dataDir, clipBox } = flags;
   if (index === undefined) {
-    const idle = Object.entries({ '--dataset': dataset, '--epsilon': epsilon, '--data-dir': dataDir }).find(([, value]) => value !== undefined);
-    if (idle) throw new UsageError(`${idle[0]}: expected --index beside it, the number of a test image; add --index`);
-    if (propertyPath === undefined) throw new UsageError('verify: expected a VNN-LIB file, or --index with the number of a test image, got neither');
+    const idle = Object.entries({ '--dataset': dataset, '--epsilon': epsilon, '--data-dir': dataDir }).find(
+      ([, value]) => value !== undefined,
+    );
+    if (idle)
+      throw new UsageError(`${idle[0]}: expected --index beside it, the number of a test image; add --index`);
+    if (propertyPath === undefined)
+      throw new UsageError(
+        'verify: expected a VNN-LIB file, or --index with the number of a test image, got neither',
+      );
     return () => readVerificationTask(networkPath, propertyPath);
   }
-  if (propertyPath !== undefined) throw new UsageError(`--index: expected no property beside it, got ${propertyPath}; leave out one of them`);
-  if (!/^\d{1,9}$/.test(index)) throw new UsageError(`--index: expected the number of a test image, from 0, got "${index}"`);
+  if (propertyPath !== undefined)
+    throw new UsageError(
+      `--index: expected no property beside it, got ${propertyPath}; leave out one of them`,
+    );
+  if (!/^\d{1,9}$/.test(index))
+    throw new UsageError(`--index: expected the number of a test image, from 0, got "${index}"`);
   const choice = {
     index: Number(index),
     dataset: setting('dataset', dataset, '--dataset'),
@@ -139,12 +200,18 @@ function taskOf(networkPath: string, propertyPath: string | undefined, flags: Ve
 
 /** The competition's form: the verdict, and below `sat` the counterexample. */
 const resultText = ({ verdict, counterexample }: Verification): string =>
-  counterexample === undefined ? `${verdict}\n` : `${verdict}\n${encodeCounterexample({ inputs: counterexample.input, outputs: counterexample.output })}`;
+  counterexample === undefined
+    ? `${verdict}\n`
+    : `${verdict}\n${encodeCounterexample({ inputs: counterexample.input, outputs: counterexample.output })}`;
 
 /** A verification with plain arrays. */
 const jsonOf = ({ counterexample, ...rest }: Verification) => ({
   ...rest,
   ...(counterexample && {
-    counterexample: { input: Array.from(counterexample.input), output: Array.from(counterexample.output), polytope: counterexample.polytope },
+    counterexample: {
+      input: Array.from(counterexample.input),
+      output: Array.from(counterexample.output),
+      polytope: counterexample.polytope,
+    },
   }),
 });

@@ -1,8 +1,10 @@
 /**
- * Augmentation of training images: mirrored left to right with probability ½; padded by p pixels that repeat the edge, and cropped
- * back at a random place. Both only move pixels, so an image stays bytes and the ball around it means the same.
+ * Augmentation of training images: mirrored left to right with probability ½; padded by p pixels that repeat
+ * the edge, and cropped back at a random place. Both only move pixels, so an image stays bytes and the ball
+ * around it means the same.
  *
- * What happens to an image is a function of (key, epoch, image) alone: batches can be prepared anywhere, in any order and again.
+ * What happens to an image is a function of (key, epoch, image) alone: batches can be prepared anywhere, in
+ * any order and again.
  */
 import { deriveKey, type Key } from '../runtime/random/keys.js';
 import type { ImageShape } from './dataset.js';
@@ -14,26 +16,47 @@ export interface Augmentation {
   readonly padding: number;
 }
 
-/** Augmentations by name; the padding is a sixteenth of the width: 2 pixels of 32, 4 of 64. Undefined for none. */
-export function augmentationNamed(name: 'none' | 'flip' | 'crop' | 'flip-crop', shape: ImageShape): Augmentation | undefined {
+/**
+ * Augmentations by name; the padding is a sixteenth of the width: 2 pixels of 32, 4 of 64. Undefined for
+ * none.
+ */
+export function augmentationNamed(
+  name: 'none' | 'flip' | 'crop' | 'flip-crop',
+  shape: ImageShape,
+): Augmentation | undefined {
   if (name === 'none') return undefined;
   return { shape, flip: name !== 'crop', padding: name === 'flip' ? 0 : Math.round(shape[2] / 16) };
 }
 
-/** How one image is changed: pixel (y, x) of the result is pixel (y + dy, x′ + dx) of the image, x′ = W − 1 − x if flipped, moved into the image. */
+/**
+ * How one image is changed: pixel (y, x) of the result is pixel (y + dy, x′ + dx) of the image, x′ = W − 1 −
+ * x if flipped, moved into the image.
+ */
 export interface Movement {
   readonly flip: boolean;
   readonly dx: number;
   readonly dy: number;
 }
 
-/** The movement of an image in an epoch: uniform over both reflections and the (2p + 1)² places, by at most one part in 2²⁵. */
-export function movementOf({ flip, padding }: Augmentation, key: Key, epoch: number, image: number): Movement {
+/**
+ * The movement of an image in an epoch: uniform over both reflections and the (2p + 1)² places, by at most
+ * one part in 2²⁵.
+ */
+export function movementOf(
+  { flip, padding }: Augmentation,
+  key: Key,
+  epoch: number,
+  image: number,
+): Movement {
   // The two words of a derived key are as random as draws under it, and nothing else is drawn from it.
   const [first, second] = deriveKey(key, epoch, image);
   const places = 2 * padding + 1;
   const place = Math.floor((second / 2 ** 32) * places * places);
-  return { flip: flip && (first & 1) === 1, dx: (place % places) - padding, dy: Math.floor(place / places) - padding };
+  return {
+    flip: flip && (first & 1) === 1,
+    dx: (place % places) - padding,
+    dy: Math.floor(place / places) - padding,
+  };
 }
 
 /**

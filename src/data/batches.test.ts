@@ -12,8 +12,15 @@ const epoch = fc.nat({ max: 1000 });
 
 /** A split whose pixels tell which image and which place they come from. */
 function splitOf(images: number, features: number): Split {
-  const pixels = Uint8Array.from({ length: images * features }, (_, i) => (i * 37 + Math.floor(i / features)) % 256);
-  return { images: pixels, labels: Uint8Array.from({ length: images }, (_, i) => (i * 7) % 10), count: images };
+  const pixels = Uint8Array.from(
+    { length: images * features },
+    (_, i) => (i * 37 + Math.floor(i / features)) % 256,
+  );
+  return {
+    images: pixels,
+    labels: Uint8Array.from({ length: images }, (_, i) => (i * 7) % 10),
+    count: images,
+  };
 }
 
 describe('the batches of an epoch', () => {
@@ -56,9 +63,13 @@ describe('the batches of an epoch', () => {
   it('refuse counts, sizes and epochs that are none', () => {
     const options = { count: 10, batchSize: 4, key: keyOf(1), epoch: 0 };
     expect(() => epochBatches({ ...options, count: 0 })).toThrow('expected at least 1 image, got 0');
-    expect(() => epochBatches({ ...options, batchSize: 2.5 })).toThrow('expected a batch size of at least 1, got 2.5');
+    expect(() => epochBatches({ ...options, batchSize: 2.5 })).toThrow(
+      'expected a batch size of at least 1, got 2.5',
+    );
     expect(() => epochBatches({ ...options, epoch: -1 })).toThrow('expected an epoch of at least 0, got -1');
-    expect(() => epochBatches({ ...options, batchSize: 11, dropLast: true })).toThrow('expected at least one whole batch of 11, got 10 images');
+    expect(() => epochBatches({ ...options, batchSize: 11, dropLast: true })).toThrow(
+      'expected at least one whole batch of 11, got 10 images',
+    );
   });
 });
 
@@ -71,7 +82,11 @@ describe('a batch', () => {
       fc.property(indices, (asked) => {
         const { images, labels } = assembleBatch(split, asked);
         expect([...labels]).toEqual(asked.map((index) => (index * 7) % 10));
-        expect([...images]).toEqual(asked.flatMap((index) => [...split.images.subarray(index * 12, index * 12 + 12)].map((byte) => Math.fround(byte / 255))));
+        expect([...images]).toEqual(
+          asked.flatMap((index) =>
+            [...split.images.subarray(index * 12, index * 12 + 12)].map((byte) => Math.fround(byte / 255)),
+          ),
+        );
       }),
     );
   });
@@ -91,13 +106,20 @@ describe('a batch', () => {
   });
 
   it('spans exactly 0 to 1', () => {
-    const { images } = assembleBatch({ images: Uint8Array.of(0, 255), labels: Uint8Array.of(3), count: 1 }, [0]);
+    const { images } = assembleBatch(
+      { images: Uint8Array.of(0, 255), labels: Uint8Array.of(3), count: 1 },
+      [0],
+    );
     expect([...images]).toEqual([0, 1]);
   });
 
   it('refuses indices outside the split and memory that is too small', () => {
-    expect(() => assembleBatch(splitOf(4, 2), [0, 4])).toThrow('expected indices from 0 to 3, got 4 at position 1');
+    expect(() => assembleBatch(splitOf(4, 2), [0, 4])).toThrow(
+      'expected indices from 0 to 3, got 4 at position 1',
+    );
     expect(() => assembleBatch(splitOf(4, 2), [-1])).toThrow(DataError);
-    expect(() => assembleBatch(splitOf(4, 2), [0, 1], allocateBatch(1, 2))).toThrow('expected room for 2 images of 2 pixels, got 2 pixels and 1 labels');
+    expect(() => assembleBatch(splitOf(4, 2), [0, 1], allocateBatch(1, 2))).toThrow(
+      'expected room for 2 images of 2 pixels, got 2 pixels and 1 labels',
+    );
   });
 });

@@ -1,8 +1,8 @@
 /**
  * What a data set is: images as bytes, labels, and the constants that the field normalises with.
  *
- * Pixels stay unsigned bytes in memory (MNIST: 55 MB rather than 220 MB) and become floats batch by batch. Normalisation
- * is the network's first layer, never done here: ε is in pixel units of [0, 1].
+ * Pixels stay unsigned bytes in memory (MNIST: 55 MB rather than 220 MB) and become floats batch by batch.
+ * Normalisation is the network's first layer, never done here: ε is in pixel units of [0, 1].
  */
 import { DataError } from './data-error.js';
 import type { DownloadProgress } from './fetch/download.js';
@@ -54,14 +54,20 @@ export type FetchOptions = Pick<DataOptions, 'cacheDir' | 'progress' | 'signal'>
 export interface DatasetSource extends DatasetDescription {
   /** What the user's folder must hold, in words: "train_32x32.mat and test_32x32.mat". */
   readonly folderHolds: string;
-  /** Reads the data set from wherever it is found first, downloading it if it is nowhere; every file is verified. */
+  /**
+   * Reads the data set from wherever it is found first, downloading it if it is nowhere; every file is
+   * verified.
+   */
   load(options?: DataOptions): Promise<Dataset>;
   /** Puts verified files into the cache unless they are there already; returns their folder. */
   fetch(options?: FetchOptions): Promise<string>;
 }
 
-/** Memory for `count` images of `shape`, shared so that a thread that prepares batches sees it without a copy. */
-export const allocateImages = (count: number, shape: ImageShape): Uint8Array => new Uint8Array(new SharedArrayBuffer(count * featuresOf(shape)));
+/**
+ * Memory for `count` images of `shape`, shared so that a thread that prepares batches sees it without a copy.
+ */
+export const allocateImages = (count: number, shape: ImageShape): Uint8Array =>
+  new Uint8Array(new SharedArrayBuffer(count * featuresOf(shape)));
 
 export const featuresOf = ([channels, height, width]: ImageShape): number => channels * height * width;
 
@@ -70,11 +76,22 @@ export const featuresOf = ([channels, height, width]: ImageShape): number => cha
  * @param source what errors call the split, such as "mnist test set"
  * @throws DataError naming the first label that is out of range and its index
  */
-export function checkSplit({ images, labels, count }: Split, { classes, shape }: Pick<DatasetDescription, 'classes' | 'shape'>, source: string): void {
-  if (labels.length !== count) throw new DataError(`${source}: expected ${count} labels, one per image, got ${labels.length}`);
+export function checkSplit(
+  { images, labels, count }: Split,
+  { classes, shape }: Pick<DatasetDescription, 'classes' | 'shape'>,
+  source: string,
+): void {
+  if (labels.length !== count)
+    throw new DataError(`${source}: expected ${count} labels, one per image, got ${labels.length}`);
   if (images.length !== count * featuresOf(shape)) {
-    throw new DataError(`${source}: expected ${count} images of shape [${shape.join(',')}], ${count * featuresOf(shape)} bytes, got ${images.length} bytes`);
+    throw new DataError(
+      `${source}: expected ${count} images of shape [${shape.join(',')}], ${count * featuresOf(shape)} ` +
+        `bytes, got ${images.length} bytes`,
+    );
   }
   const index = labels.findIndex((label: number) => label < 0 || label >= classes);
-  if (index !== -1) throw new DataError(`${source}: expected labels from 0 to ${classes - 1}, got ${labels[index]} at index ${index}`);
+  if (index !== -1)
+    throw new DataError(
+      `${source}: expected labels from 0 to ${classes - 1}, got ${labels[index]} at index ${index}`,
+    );
 }

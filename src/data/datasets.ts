@@ -1,4 +1,6 @@
-/** The data sets by name. To add one: one file that exports a DatasetSource, and its name in the list here. */
+/**
+ * The data sets by name. To add one: one file that exports a DatasetSource, and its name in the list here.
+ */
 
 import { DataError } from './data-error.js';
 import type { DataOptions, Dataset, DatasetSource } from './dataset.js';
@@ -8,7 +10,9 @@ import { mnist } from './sources/mnist.js';
 import { svhn } from './sources/svhn.js';
 import { tinyImageNet } from './sources/tiny-imagenet.js';
 
-export const datasets: ReadonlyMap<string, DatasetSource> = new Map([mnist, fashionMnist, cifar10, svhn, tinyImageNet].map((source) => [source.name, source]));
+export const datasets: ReadonlyMap<string, DatasetSource> = new Map(
+  [mnist, fashionMnist, cifar10, svhn, tinyImageNet].map((source) => [source.name, source]),
+);
 
 /**
  * The data set of a name, not read yet.
@@ -16,9 +20,11 @@ export const datasets: ReadonlyMap<string, DatasetSource> = new Map([mnist, fash
  */
 export function datasetNamed(name: string): DatasetSource {
   const source = datasets.get(name);
-  if (source === undefined) throw new DataError(`unknown data set "${name}"; expected one of: ${[...datasets.keys()].join(', ')}`);
+  if (source === undefined)
+    throw new DataError(`unknown data set "${name}"; expected one of: ${[...datasets.keys()].join(', ')}`);
   return source;
 }
 
 /** Reads the data set of a name; see DatasetSource.load. */
-export const loadDataset = (name: string, options: DataOptions = {}): Promise<Dataset> => datasetNamed(name).load(options);
+export const loadDataset = (name: string, options: DataOptions = {}): Promise<Dataset> =>
+  datasetNamed(name).load(options);

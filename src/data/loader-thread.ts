@@ -7,7 +7,12 @@ const { split, places, augmentation, key } = workerData as LoaderData;
 
 const reply = ({ place, indices, epoch }: LoaderRequest): LoaderReply => {
   try {
-    const { labels } = assembleBatch(split, indices, places[place] as Batch, augmentation && { ...augmentation, key, epoch });
+    const { labels } = assembleBatch(
+      split,
+      indices,
+      places[place] as Batch,
+      augmentation && { ...augmentation, key, epoch },
+    );
     return { size: labels.length };
   } catch (error) {
     return { error: (error as Error).message };

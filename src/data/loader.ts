@@ -1,8 +1,10 @@
 /**
- * A thread that prepares batches: while one batch is trained on, the next is gathered and augmented beside it.
+ * A thread that prepares batches: while one batch is trained on, the next is gathered and augmented beside
+ * it.
  *
- * A batch is a function of its indices, the key and the epoch, so a thread changes when it is ready, not what it is. Images lie in
- * memory that both threads see; batches come back in one of two places in such memory, in turn.
+ * A batch is a function of its indices, the key and the epoch, so a thread changes when it is ready, not what
+ * it is. Images lie in memory that both threads see; batches come back in one of two places in such memory,
+ * in turn.
  */
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -21,7 +23,10 @@ export interface LoaderOptions {
 
 /** Prepares batches in the order of the requests. */
 export interface Loader {
-  /** The batch of these images in this epoch. It is overwritten by the second request after the one that gave it. */
+  /**
+   * The batch of these images in this epoch. It is overwritten by the second request after the one that gave
+   * it.
+   */
   request(indices: Uint32Array, epoch: number): Promise<Batch>;
   close(): Promise<void>;
 }
@@ -45,7 +50,12 @@ export type LoaderReply = { readonly size: number } | { readonly error: string }
 
 const PLACES = 2;
 /** The compiled thread; sources run by a test runner use the build's. */
-const threadFile = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../dist/data/loader-thread.js' : './loader-thread.js', import.meta.url));
+const threadFile = fileURLToPath(
+  new URL(
+    import.meta.url.endsWith('.ts') ? '../../dist/data/loader-thread.js' : './loader-thread.js',
+    import.meta.url,
+  ),
+);
 
 /** Memory that other threads see, with this content. */
 const shared = (bytes: Uint8Array): Uint8Array => {
@@ -74,7 +84,10 @@ export function createLoader({ split, batchSize, augmentation, key }: LoaderOpti
     if (first === undefined) return;
     if ('error' in reply) return first.reject(new Error(reply.error));
     const { images, labels } = places[first.place] as Batch;
-    first.resolve({ images: images.subarray(0, reply.size * features), labels: labels.subarray(0, reply.size) });
+    first.resolve({
+      images: images.subarray(0, reply.size * features),
+      labels: labels.subarray(0, reply.size),
+    });
   });
   let requests = 0;
   return {
@@ -84,7 +97,8 @@ export function createLoader({ split, batchSize, augmentation, key }: LoaderOpti
         if (failure !== undefined) return reject(failure);
         waiting.push({ place, resolve, reject });
       });
-      // Requested ahead of need: an error is seen by whoever waits for the batch, not as one that nobody handles.
+      // Requested ahead of need: an error is seen by whoever waits for the batch, not as one that nobody
+      // handles.
       reply.catch(() => undefined);
       // A view would be sent with all the memory it is a view of.
       thread.postMessage({ place, indices: indices.slice(), epoch } satisfies LoaderRequest);

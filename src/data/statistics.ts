@@ -1,4 +1,7 @@
-/** Mean and standard deviation of pixels per channel: what the first layer normalises with, and a fingerprint of a data set. */
+/**
+ * Mean and standard deviation of pixels per channel: what the first layer normalises with, and a fingerprint
+ * of a data set.
+ */
 import { DataError } from './data-error.js';
 import type { Dataset, ImageShape, Split } from './dataset.js';
 
@@ -9,8 +12,14 @@ export interface PixelStatistics {
   readonly std: readonly number[];
 }
 
-/** Exact sums of bytes, then mean = Σ b/(255 n) and std = √(Σ b²/(255² n) − mean²) over the n pixels of each channel. */
-export function pixelStatistics({ images, count }: Pick<Split, 'images' | 'count'>, [channels, height, width]: ImageShape): PixelStatistics {
+/**
+ * Exact sums of bytes, then mean = Σ b/(255 n) and std = √(Σ b²/(255² n) − mean²) over the n pixels of each
+ * channel.
+ */
+export function pixelStatistics(
+  { images, count }: Pick<Split, 'images' | 'count'>,
+  [channels, height, width]: ImageShape,
+): PixelStatistics {
   const area = height * width;
   const sums = new Float64Array(channels);
   const squares = new Float64Array(channels);
@@ -28,17 +37,27 @@ export function pixelStatistics({ images, count }: Pick<Split, 'images' | 'count
     }
   }
   const mean = Array.from(sums, (sum) => sum / (count * area * 255));
-  const std = Array.from(squares, (square, channel) => Math.sqrt(Math.max(0, square / (count * area * 255 ** 2) - (mean[channel] as number) ** 2)));
+  const std = Array.from(squares, (square, channel) =>
+    Math.sqrt(Math.max(0, square / (count * area * 255 ** 2) - (mean[channel] as number) ** 2)),
+  );
   return { mean, std };
 }
 
 /**
- * Checks that the training images have the published mean per channel: no pixel order, colour order or missing part passes unseen.
+ * Checks that the training images have the published mean per channel: no pixel order, colour order or
+ * missing part passes unseen.
  * @throws DataError with the expected and the actual means
  */
-export function checkMeans({ name, train, shape, mean }: Pick<Dataset, 'name' | 'train' | 'shape' | 'mean'>, tolerance: number, remedy: string): void {
+export function checkMeans(
+  { name, train, shape, mean }: Pick<Dataset, 'name' | 'train' | 'shape' | 'mean'>,
+  tolerance: number,
+  remedy: string,
+): void {
   const got = pixelStatistics(train, shape).mean;
   if (mean.every((value, channel) => Math.abs(value - (got[channel] as number)) <= tolerance)) return;
   const written = (values: readonly number[]) => values.map((value) => value.toFixed(4)).join(', ');
-  throw new DataError(`${name} training set: expected channel means ${written(mean)} (to ${tolerance}), got ${written(got)}; ${remedy}`);
+  throw new DataError(
+    `${name} training set: expected channel means ${written(mean)} (to ${tolerance}), got ` +
+      `${written(got)}; ${remedy}`,
+  );
 }

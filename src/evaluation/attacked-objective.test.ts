@@ -21,11 +21,15 @@ afterAll(() => Promise.all(pools.map((open) => open.close())));
 const network = architecture('cnn3', [1, 8, 8], 3);
 const layout = parameterLayout(network);
 const theta = flatten(initialize(network, 'kaiming', keyOf(1)), layout);
-const batch: PooledBatch = { images: Float32Array.from(uniformNumbers('images', 7 * 64)), labels: randomLabels('labels', 7, 3) };
+const batch: PooledBatch = {
+  images: Float32Array.from(uniformNumbers('images', 7 * 64)),
+  labels: randomLabels('labels', 7, 3),
+};
 const scalars = { epsilon: 0.1, kappa: 1, regularization: 0 };
 const key = keyOf('attacks');
 const perturbations = [0, 1].map((sample) => ({ key: deriveKey(keyOf(5), 0, sample), sigma: 0.02 }));
-const objectiveOf = (robust: RobustLoss, microBatch = 4): Objective => createObjective({ network, robust, microBatch });
+const objectiveOf = (robust: RobustLoss, microBatch = 4): Objective =>
+  createObjective({ network, robust, microBatch });
 
 describe('an objective with attacks evaluated by a pool', () => {
   it.each<[string, RobustLoss]>([
@@ -37,7 +41,11 @@ describe('an objective with attacks evaluated by a pool', () => {
     const [one, two] = await Promise.all(
       pools.map(async (by) => {
         const pooled = pooledObjective(by, objective, layout, batch, scalars, key);
-        return [await pooled.meanGradient(theta, [undefined]), await pooled.meanGradient(theta, perturbations), await pooled.pairs(theta, perturbations)];
+        return [
+          await pooled.meanGradient(theta, [undefined]),
+          await pooled.meanGradient(theta, perturbations),
+          await pooled.pairs(theta, perturbations),
+        ];
       }),
     );
     expect(two).toEqual(one);
@@ -46,7 +54,14 @@ describe('an objective with attacks evaluated by a pool', () => {
   it('starts each image at its own place, whatever micro-batch it is in', async () => {
     const results = await Promise.all(
       [2, 4, 7].map((microBatch) =>
-        pooledObjective(pool, objectiveOf(pgdTraining({ steps: 1 }), microBatch), layout, batch, scalars, key).meanGradient(theta, [undefined]),
+        pooledObjective(
+          pool,
+          objectiveOf(pgdTraining({ steps: 1 }), microBatch),
+          layout,
+          batch,
+          scalars,
+          key,
+        ).meanGradient(theta, [undefined]),
       ),
     );
     const [first, ...others] = results as [LossAndGradient, ...LossAndGradient[]];
@@ -59,7 +74,9 @@ describe('an objective with attacks evaluated by a pool', () => {
   it('starts elsewhere with another key', async () => {
     const objective = objectiveOf(pgdTraining({ steps: 1, stepSize: 1e-3 }));
     const [a, b] = await Promise.all(
-      [key, keyOf('others')].map((from) => pooledObjective(pool, objective, layout, batch, scalars, from).meanGradient(theta, [undefined])),
+      [key, keyOf('others')].map((from) =>
+        pooledObjective(pool, objective, layout, batch, scalars, from).meanGradient(theta, [undefined]),
+      ),
     );
     expect(a?.loss).not.toBe(b?.loss);
   });
@@ -70,10 +87,14 @@ describe('an objective with attacks evaluated by a pool', () => {
     const [perturbation] = perturbations as [(typeof perturbations)[number]];
     perturb(theta, perturbation.key, perturbation.sigma, 1, moved);
     const pooled = pooledObjective(pool, objective, layout, batch, scalars, key);
-    expect(await pooled.meanGradient(theta, [perturbation])).toEqual(await pooled.meanGradient(moved, [undefined]));
+    expect(await pooled.meanGradient(theta, [perturbation])).toEqual(
+      await pooled.meanGradient(moved, [undefined]),
+    );
   });
 
   it('says that a key is needed', () => {
-    expect(() => pooledObjective(pool, objectiveOf(pgdTraining()), layout, batch, scalars)).toThrow('expected a key for the random starts');
+    expect(() => pooledObjective(pool, objectiveOf(pgdTraining()), layout, batch, scalars)).toThrow(
+      'expected a key for the random starts',
+    );
   });
 });

@@ -1,4 +1,6 @@
-/** One batch as programs are fed with it: cut into micro-batches, and put together again from what they give. */
+/**
+ * One batch as programs are fed with it: cut into micro-batches, and put together again from what they give.
+ */
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import type { Outputs, TaskFeeds, UniformNumbers } from '../runtime/pool/task.js';
 import { deriveKey, type Key } from '../runtime/random/keys.js';
@@ -9,24 +11,48 @@ export interface PooledBatch {
   readonly labels: Int32Array;
 }
 
-/** Where attacks on the images from number `first` on start: an image's numbers do not depend on the micro-batch that it is in. */
-function attackStarts({ noise, microBatch }: Objective, key: Key | undefined, first: number): Record<string, UniformNumbers> {
+/**
+ * Where attacks on the images from number `first` on start: an image's numbers do not depend on the
+ * micro-batch that it is in.
+ */
+function attackStarts(
+  { noise, microBatch }: Objective,
+  key: Key | undefined,
+  first: number,
+): Record<string, UniformNumbers> {
   const inputs = Object.entries(noise);
-  if (inputs.length > 0 && key === undefined) throw new TypeError('objective: expected a key for the random starts of its attacks, got none');
-  return Object.fromEntries(inputs.map(([name, n], i) => [name, { key: deriveKey(key as Key, i, 0), start: first * n, size: microBatch * n }]));
+  if (inputs.length > 0 && key === undefined)
+    throw new TypeError('objective: expected a key for the random starts of its attacks, got none');
+  return Object.fromEntries(
+    inputs.map(([name, n], i) => [
+      name,
+      { key: deriveKey(key as Key, i, 0), start: first * n, size: microBatch * n },
+    ]),
+  );
 }
 
 /**
- * Where the micro-batches of `count` images begin. All are full but the last, unless their images share statistics: then sizes differ by
- * one at most, as a few images left over would have statistics far from those of the others.
+ * Where the micro-batches of `count` images begin. All are full but the last, unless their images share
+ * statistics: then sizes differ by one at most, as a few images left over would have statistics far from
+ * those of the others.
  */
-export function microBatchStarts({ microBatch, batchStatistics }: Pick<Objective, 'microBatch' | 'batchStatistics'>, count: number): number[] {
+export function microBatchStarts(
+  { microBatch, batchStatistics }: Pick<Objective, 'microBatch' | 'batchStatistics'>,
+  count: number,
+): number[] {
   const parts = Math.ceil(count / microBatch);
-  return Array.from({ length: parts }, (_, i) => (batchStatistics ? Math.floor((i * count) / parts) : i * microBatch));
+  return Array.from({ length: parts }, (_, i) =>
+    batchStatistics ? Math.floor((i * count) / parts) : i * microBatch,
+  );
 }
 
 /** The arrays of each micro-batch, padded with images of weight 0. */
-export function microBatches(objective: Objective, batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key | undefined): TaskFeeds[] {
+export function microBatches(
+  objective: Objective,
+  batch: PooledBatch,
+  scalars: ObjectiveScalars,
+  attackKey: Key | undefined,
+): TaskFeeds[] {
   const { microBatch } = objective;
   const count = batch.labels.length;
   const features = batch.images.length / count;
@@ -57,15 +83,31 @@ export interface BatchValues {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-/** Loss and counts of a batch: micro-batches summed in their order, so that the bits do not depend on who finished first. */
+/**
+ * Loss and counts of a batch: micro-batches summed in their order, so that the bits do not depend on who
+ * finished first.
+ */
 export function batchValues(objective: Objective, parts: readonly Outputs[], images: number): BatchValues {
   const sum = (name: string) => parts.reduce((total, outputs) => total + Number(outputs[name]?.[0]), 0);
-  return { loss: sum('loss'), metrics: Object.fromEntries(objective.counts.map((name) => [name, sum(name) / images])) };
+  return {
+    loss: sum('loss'),
+    metrics: Object.fromEntries(objective.counts.map((name) => [name, sum(name) / images])),
+  };
 }
 
 /** Losses of pairs, and the metrics averaged over all their points. */
-export function pairValues({ counts }: Objective, plus: readonly BatchValues[], minus: readonly BatchValues[]) {
+export function pairValues(
+  { counts }: Objective,
+  plus: readonly BatchValues[],
+  minus: readonly BatchValues[],
+) {
   const all = [...plus, ...minus];
-  const metrics = Object.fromEntries(counts.map((name) => [name, all.reduce((s, { metrics: m }) => s + (m[name] as number), 0) / all.length]));
-  return { plus: Float64Array.from(plus, ({ loss }) => loss), minus: Float64Array.from(minus, ({ loss }) => loss), metrics };
+  const metrics = Object.fromEntries(
+    counts.map((name) => [name, all.reduce((s, { metrics: m }) => s + (m[name] as number), 0) / all.length]),
+  );
+  return {
+    plus: Float64Array.from(plus, ({ loss }) => loss),
+    minus: Float64Array.from(minus, ({ loss }) => loss),
+    metrics,
+  };
 }

@@ -23,17 +23,33 @@ afterAll(() => Promise.all([cpu.close(), made?.close()]));
 
 const IMAGES = 5;
 const layout = parameterLayout(smallNetwork);
-const theta = flatten(Object.fromEntries(Object.entries(randomParameters(smallNetwork, 3)).map(([name, values]) => [name, Float32Array.from(values)])), layout);
-const batch = { images: Float32Array.from(uniformNumbers('images', IMAGES * 16)), labels: randomLabels('labels', IMAGES, smallNetwork.classes) };
+const theta = flatten(
+  Object.fromEntries(
+    Object.entries(randomParameters(smallNetwork, 3)).map(([name, values]) => [
+      name,
+      Float32Array.from(values),
+    ]),
+  ),
+  layout,
+);
+const batch = {
+  images: Float32Array.from(uniformNumbers('images', IMAGES * 16)),
+  labels: randomLabels('labels', IMAGES, smallNetwork.classes),
+};
 const scalars = { epsilon: 0.1, kappa: 0.7, regularization: 0 };
 const spread = Float32Array.from({ length: theta.length }, (_, i) => 0.02 + 0.01 * Math.sin(i));
-const around = (count: number, sigma: number | Float32Array) => Array.from({ length: count }, (_, i) => ({ key: deriveKey(keyOf(7), 0, i), sigma }));
+const around = (count: number, sigma: number | Float32Array) =>
+  Array.from({ length: count }, (_, i) => ({ key: deriveKey(keyOf(7), 0, i), sigma }));
 
 /** The same objective where θ is the host's and where it is the device's, two perturbations a call. */
 function both(options: object) {
   const objective = createObjective({ network: smallNetwork, microBatch: 3, ...options });
   const here = pooledObjective(cpu, objective, layout, batch, scalars, keyOf(2));
-  const there = deviceObjective(device, vectors, objective, layout, batch, scalars, keyOf(2), { memory: 2 ** 32, array: 2 ** 30, keys: 2 });
+  const there = deviceObjective(device, vectors, objective, layout, batch, scalars, keyOf(2), {
+    memory: 2 ** 32,
+    array: 2 ** 30,
+    keys: 2,
+  });
   return { here, there };
 }
 
@@ -63,10 +79,14 @@ describe.skipIf(!made?.vectors)(
       }
       // θ itself, and then several points of different σ.
       for (const points of [[undefined], [undefined, ...around(2, 0.05), ...around(1, 0.01)]]) {
-        const [expected, got] = [await here.meanGradient(theta, points), await there.meanGradient(kept, points)];
+        const [expected, got] = [
+          await here.meanGradient(theta, points),
+          await there.meanGradient(kept, points),
+        ];
         expect(got.loss).toBeCloseTo(expected.loss, 4);
         expect(distance(await vectors.read(got.gradient), expected.gradient)).toBeLessThan(1e-3);
-        for (const [name, value] of Object.entries(expected.metrics)) expect(got.metrics[name]).toBeCloseTo(value, 5);
+        for (const [name, value] of Object.entries(expected.metrics))
+          expect(got.metrics[name]).toBeCloseTo(value, 5);
       }
       // Nothing of all this has touched θ.
       expect(await vectors.read(kept)).toEqual(theta);
@@ -79,7 +99,10 @@ describe.skipIf(!made?.vectors)(
       const groups = layout.map(({ offset, size }) => ({ offset, size }));
       for (const sigma of [0.05, spread])
         for (const second of [undefined, { weights }, { weights, groups }]) {
-          const [expected, got] = [await here.weightedScores(keys, sigma, first, second), await there.weightedScores(keys, sigma, first, second)];
+          const [expected, got] = [
+            await here.weightedScores(keys, sigma, first, second),
+            await there.weightedScores(keys, sigma, first, second),
+          ];
           expect(distance(await vectors.read(got.theta), expected.theta)).toBeLessThan(1e-5);
           expect(got.sigma?.length).toBe(expected.sigma?.length);
           if (expected.sigma) expect(distance(got.sigma as Float64Array, expected.sigma)).toBeLessThan(1e-5);
@@ -89,7 +112,9 @@ describe.skipIf(!made?.vectors)(
     it('is refused where a solver has a part in it', () => {
       const solved = createObjective({ network: smallNetwork, microBatch: 3, relaxation: relaxations.lp });
       expect(staysOnDevice(solved)).toBe(false);
-      expect(() => deviceObjective(device, vectors, solved, layout, batch, scalars)).toThrow(/without a solver/);
+      expect(() => deviceObjective(device, vectors, solved, layout, batch, scalars)).toThrow(
+        /without a solver/,
+      );
     });
   },
   300_000,
@@ -116,7 +141,10 @@ describe.skipIf(!made?.vectors)(`vectors that stay on ${present}`, () => {
     const { here, there } = both({ relaxation: relaxations.ibp });
     const back = await vectors.upload(theta);
     await expect(vectors.compute({ plan, feeds: { θ: unknown } }, {})).rejects.toThrow();
-    const [expected, got] = [await here.meanGradient(theta, [undefined]), await there.meanGradient(back, [undefined])];
+    const [expected, got] = [
+      await here.meanGradient(theta, [undefined]),
+      await there.meanGradient(back, [undefined]),
+    ];
     expect(distance(await vectors.read(got.gradient), expected.gradient)).toBeLessThan(1e-3);
   });
 });

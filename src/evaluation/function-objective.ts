@@ -1,12 +1,15 @@
-/** A plain TypeScript function as an objective, so that any function can be smoothed, here and now, with no network. */
+/**
+ * A plain TypeScript function as an objective, so that any function can be smoothed, here and now, with no
+ * network.
+ */
 import { accumulateNormals, perturb, perturbPair } from '../runtime/random/keys.js';
 import type { BatchObjective } from '../smoothing/estimator.js';
 import { perCoordinate } from './sigma.js';
 import { mean, scores } from './sums.js';
 
 /**
- * The objective L = `loss` of so many parameters; `gradient` returns ∂L/∂θ and is needed by `none` and `rgs` only. Both are called
- * with an array that is used again afterwards: read it, do not keep it.
+ * The objective L = `loss` of so many parameters; `gradient` returns ∂L/∂θ and is needed by `none` and `rgs`
+ * only. Both are called with an array that is used again afterwards: read it, do not keep it.
  */
 export function functionObjective(
   parameters: number,
@@ -14,13 +17,17 @@ export function functionObjective(
   gradient?: (theta: Float32Array) => ArrayLike<number>,
 ): BatchObjective {
   const check = (theta: Float32Array): void => {
-    if (theta.length !== parameters) throw new RangeError(`functionObjective: expected ${parameters} parameters, got ${theta.length}`);
+    if (theta.length !== parameters)
+      throw new RangeError(`functionObjective: expected ${parameters} parameters, got ${theta.length}`);
   };
   return {
     async meanGradient(theta, perturbations) {
       check(theta);
       if (gradient === undefined)
-        throw new TypeError('functionObjective: expected a gradient function, got none; give one or use pgpe, which needs values only');
+        throw new TypeError(
+          'functionObjective: expected a gradient function, got none; give one or use pgpe, which needs ' +
+            'values only',
+        );
       const point = new Float32Array(parameters);
       return mean(
         perturbations.map((perturbation) => {
@@ -41,6 +48,7 @@ export function functionObjective(
       }
       return { plus, minus, metrics: {} };
     },
-    weightedScores: async (keys, sigma, first, second) => scores(accumulateNormals(keys, first, second?.weights, 0, parameters), sigma, second?.groups),
+    weightedScores: async (keys, sigma, first, second) =>
+      scores(accumulateNormals(keys, first, second?.weights, 0, parameters), sigma, second?.groups),
   };
 }

@@ -25,7 +25,13 @@ afterAll(() => Promise.all(pools.map((open) => open.close())));
 const image: Extents = [1, 5, 5];
 const first = convolutionLayer(image, { channels: 3, kernel: [3, 3], stride: [2, 2], padding: [1, 1, 1, 1] });
 const second = convolutionLayer(first.output, { channels: 4, kernel: [2, 2] });
-const network = chain('small', image, [first, reluLayer(first.output), second, reluLayer(second.output), linearLayer(second.output, 3)]);
+const network = chain('small', image, [
+  first,
+  reluLayer(first.output),
+  second,
+  reluLayer(second.output),
+  linearLayer(second.output, 3),
+]);
 
 const parameters = randomParameters(network, 1);
 let offset = 0;
@@ -36,13 +42,17 @@ const layout = Object.keys(parameterInputs(network)).map((name) => {
 });
 const theta = Float32Array.from(layout.flatMap(({ name }) => [...(parameters[name] as Float64Array)]));
 const features = featuresOf(image);
-const batch: PooledBatch = { images: Float32Array.from(uniformNumbers('images', 8 * features)), labels: randomLabels('labels', 8, 3) };
+const batch: PooledBatch = {
+  images: Float32Array.from(uniformNumbers('images', 8 * features)),
+  labels: randomLabels('labels', 8, 3),
+};
 const scalars = { epsilon: 0.05, kappa: 0.7, regularization: 0.5 };
 const perturbations = [0, 1, 2].map((sample) => ({ key: deriveKey(keyOf(5), 0, sample), sigma: 0.05 }));
 
 const objectiveOf = (microBatch: number, options: Partial<ObjectiveOptions> = {}): Objective =>
   createObjective({ network, relaxation: crown, l1: 1e-3, microBatch, ...options });
-const at = (objective: Objective, on: PooledBatch = batch, by = pool): BatchObjective => pooledObjective(by, objective, layout, on, scalars);
+const at = (objective: Objective, on: PooledBatch = batch, by = pool): BatchObjective =>
+  pooledObjective(by, objective, layout, on, scalars);
 const images = (from: number, to: number): PooledBatch => ({
   images: batch.images.slice(from * features, to * features),
   labels: batch.labels.slice(from, to),
@@ -89,7 +99,9 @@ describe('an objective evaluated by a pool', () => {
           point: await pooled.meanGradient(theta, [undefined]),
           mean: await pooled.meanGradient(theta, perturbations),
           pairs: await pooled.pairs(theta, perturbations),
-          scores: await pooled.weightedScores(keys, 0.1, Float64Array.of(1, -2, 0.3), { weights: Float64Array.of(0.1, 0.2, 0.3) }),
+          scores: await pooled.weightedScores(keys, 0.1, Float64Array.of(1, -2, 0.3), {
+            weights: Float64Array.of(0.1, 0.2, 0.3),
+          }),
         };
       }),
     );
@@ -98,18 +110,25 @@ describe('an objective evaluated by a pool', () => {
     expect(results[2]).toEqual(results[0]);
   });
 
-  it.each([1, 3, 5, 16])('does not depend on the size of micro-batches beyond rounding: %i images', async (microBatch) => {
-    const whole = await at(objectiveOf(8)).meanGradient(theta, [undefined]);
-    const parts = await at(objectiveOf(microBatch)).meanGradient(theta, [undefined]);
-    expect(Math.abs(parts.loss - whole.loss)).toBeLessThan(2e-6 * (1 + Math.abs(whole.loss)));
-    expect(distance(parts.gradient, whole.gradient)).toBeLessThan(5e-6);
-    expect(parts.metrics).toEqual(whole.metrics);
-  });
+  it.each([1, 3, 5, 16])(
+    'does not depend on the size of micro-batches beyond rounding: %i images',
+    async (microBatch) => {
+      const whole = await at(objectiveOf(8)).meanGradient(theta, [undefined]);
+      const parts = await at(objectiveOf(microBatch)).meanGradient(theta, [undefined]);
+      expect(Math.abs(parts.loss - whole.loss)).toBeLessThan(2e-6 * (1 + Math.abs(whole.loss)));
+      expect(distance(parts.gradient, whole.gradient)).toBeLessThan(5e-6);
+      expect(parts.metrics).toEqual(whole.metrics);
+    },
+  );
 
   it('is not changed by padding, warm-up regulariser included', async () => {
     const three = images(0, 3);
-    const bare = await at(objectiveOf(3, { warmupRegularizer: true }), three).meanGradient(theta, [undefined]);
-    const padded = await at(objectiveOf(8, { warmupRegularizer: true }), three).meanGradient(theta, [undefined]);
+    const bare = await at(objectiveOf(3, { warmupRegularizer: true }), three).meanGradient(theta, [
+      undefined,
+    ]);
+    const padded = await at(objectiveOf(8, { warmupRegularizer: true }), three).meanGradient(theta, [
+      undefined,
+    ]);
     expect(Math.abs(padded.loss - bare.loss)).toBeLessThan(2e-6 * (1 + Math.abs(bare.loss)));
     expect(distance(padded.gradient, bare.gradient)).toBeLessThan(5e-6);
     expect(padded.metrics).toEqual(bare.metrics);
@@ -117,14 +136,21 @@ describe('an objective evaluated by a pool', () => {
 
   it('is the mean over images, accuracies too', async () => {
     const objective = objectiveOf(4);
-    const halves = await Promise.all([images(0, 4), images(4, 8)].map((half) => at(objective, half).meanGradient(theta, [undefined])));
+    const halves = await Promise.all(
+      [images(0, 4), images(4, 8)].map((half) => at(objective, half).meanGradient(theta, [undefined])),
+    );
     const whole = await at(objective).meanGradient(theta, [undefined]);
-    const average = (pick: (half: LossAndGradient) => number) => halves.reduce((sum, half) => sum + pick(half), 0) / halves.length;
+    const average = (pick: (half: LossAndGradient) => number) =>
+      halves.reduce((sum, half) => sum + pick(half), 0) / halves.length;
     expect(whole.loss).toBeCloseTo(
       average(({ loss }) => loss),
       5,
     );
-    for (const name of ['natural', 'certified']) expect(whole.metrics[name]).toBeCloseTo(average(({ metrics }) => metrics[name] as number) as number, 12);
+    for (const name of ['natural', 'certified'])
+      expect(whole.metrics[name]).toBeCloseTo(
+        average(({ metrics }) => metrics[name] as number) as number,
+        12,
+      );
   });
 
   it('at a perturbation is the objective at the perturbed parameters, on both sides', async () => {
@@ -136,7 +162,8 @@ describe('an objective evaluated by a pool', () => {
         return pooled.meanGradient(point, [undefined]);
       });
     const [plus, minus] = await Promise.all([Promise.all(moved(1)), Promise.all(moved(-1))]);
-    for (const [i, perturbation] of perturbations.entries()) expect(await pooled.meanGradient(theta, [perturbation])).toEqual(plus[i]);
+    for (const [i, perturbation] of perturbations.entries())
+      expect(await pooled.meanGradient(theta, [perturbation])).toEqual(plus[i]);
     expect(await pooled.meanGradient(theta, perturbations)).toEqual(mean(plus));
     const pairs = await pooled.pairs(theta, perturbations);
     // Programs of values and of gradients round differently.
@@ -152,13 +179,16 @@ describe('an objective evaluated by a pool', () => {
         minus.map(({ loss }) => loss),
       ),
     ).toBeLessThan(2e-6);
-    expect(pairs.metrics.natural).toBeCloseTo([...plus, ...minus].reduce((sum, { metrics }) => sum + (metrics.natural as number), 0) / 6, 12);
+    expect(pairs.metrics.natural).toBeCloseTo(
+      [...plus, ...minus].reduce((sum, { metrics }) => sum + (metrics.natural as number), 0) / 6,
+      12,
+    );
   });
 
   it('says what to do where it has no gradient', async () => {
     const valuesOnly: Relaxation = { ...interval, differentiable: false };
-    await expect(at(objectiveOf(8, { relaxation: valuesOnly })).meanGradient(theta, [undefined])).rejects.toThrow(
-      /not differentiable; use the estimator pgpe$/,
-    );
+    await expect(
+      at(objectiveOf(8, { relaxation: valuesOnly })).meanGradient(theta, [undefined]),
+    ).rejects.toThrow(/not differentiable; use the estimator pgpe$/);
   });
 });

@@ -1,4 +1,6 @@
-/** A device whose memory does not hold a population: not made up, but a buffer that a software device refuses. */
+/**
+ * A device whose memory does not hold a population: not made up, but a buffer that a software device refuses.
+ */
 import { afterAll, describe, expect, it } from 'vitest';
 import { initialize } from '../network/initialization.js';
 import { reluLayer } from '../network/layers/layer.js';
@@ -20,29 +22,44 @@ const pool = present && isSoftware() ? createPool(1, present) : undefined;
 const cpu = createPool(1);
 afterAll(() => Promise.all([cpu.close(), pool?.close()]));
 
-// One hidden layer of four members takes 2³⁰ bytes, one more than the software device gives; of two members half of that.
+// One hidden layer of four members takes 2³⁰ bytes, one more than the software device gives; of two members
+// half of that.
 const [HIDDEN, IMAGES] = [2048, 2 ** 15];
-const network = chain('wide', [4, 1, 1], [linearLayer([4, 1, 1], HIDDEN), reluLayer([HIDDEN, 1, 1]), linearLayer([HIDDEN, 1, 1], 2)]);
+const network = chain(
+  'wide',
+  [4, 1, 1],
+  [linearLayer([4, 1, 1], HIDDEN), reluLayer([HIDDEN, 1, 1]), linearLayer([HIDDEN, 1, 1], 2)],
+);
 const layout = parameterLayout(network);
 const theta = flatten(initialize(network, 'kaiming', keyOf(0)), layout);
-const batch = { images: Float32Array.from(uniformNumbers('images', IMAGES * 4)), labels: new Int32Array(IMAGES) };
+const batch = {
+  images: Float32Array.from(uniformNumbers('images', IMAGES * 4)),
+  labels: new Int32Array(IMAGES),
+};
 const scalars = { epsilon: 0, kappa: 0, regularization: 0 };
 /** Limits under which more is tried than there is. */
 const everything = { memory: 2 ** 40, array: 2 ** 40 };
-const perturbations = (count: number) => Array.from({ length: count }, (_, i) => ({ key: deriveKey(keyOf(4), i, 0), sigma: 1e-3 }));
+const perturbations = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({ key: deriveKey(keyOf(4), i, 0), sigma: 1e-3 }));
 
 describe.skipIf(pool === undefined)('a population that a device’s memory does not hold', () => {
   const vectors = (pool as Pool)?.vectors as PoolVectors;
   const at = (keys: number) => {
     const objective = createObjective({ network, microBatch: IMAGES });
-    return deviceObjective(pool as Pool, vectors, objective, layout, batch, scalars, undefined, { ...everything, keys });
+    return deviceObjective(pool as Pool, vectors, objective, layout, batch, scalars, undefined, {
+      ...everything,
+      keys,
+    });
   };
 
   it('is evaluated with half as many members, and θ is still there', async () => {
     const kept = await vectors.upload(theta);
     const { plus, minus } = await at(2).pairs(kept, perturbations(2));
     const objective = createObjective({ network, microBatch: IMAGES });
-    const expected = await pooledObjective(cpu, objective, layout, batch, scalars).pairs(theta, perturbations(2));
+    const expected = await pooledObjective(cpu, objective, layout, batch, scalars).pairs(
+      theta,
+      perturbations(2),
+    );
     expect(distance(plus, expected.plus)).toBeLessThan(1e-5);
     expect(distance(minus, expected.minus)).toBeLessThan(1e-5);
     expect(plus[0]).not.toBe(plus[1]);

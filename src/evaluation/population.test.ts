@@ -25,67 +25,115 @@ afterAll(() => Promise.all([cpu.close(), device?.close()]));
 
 const IMAGES = 5;
 const layout = parameterLayout(smallNetwork);
-const theta = flatten(Object.fromEntries(Object.entries(randomParameters(smallNetwork, 3)).map(([name, values]) => [name, Float32Array.from(values)])), layout);
-const batch = { images: Float32Array.from(uniformNumbers('images', IMAGES * 16)), labels: randomLabels('labels', IMAGES, smallNetwork.classes) };
-const perturbations = (count: number, sigma: number | Float32Array) => Array.from({ length: count }, (_, i) => ({ key: deriveKey(keyOf(7), 0, i), sigma }));
+const theta = flatten(
+  Object.fromEntries(
+    Object.entries(randomParameters(smallNetwork, 3)).map(([name, values]) => [
+      name,
+      Float32Array.from(values),
+    ]),
+  ),
+  layout,
+);
+const batch = {
+  images: Float32Array.from(uniformNumbers('images', IMAGES * 16)),
+  labels: randomLabels('labels', IMAGES, smallNetwork.classes),
+};
+const perturbations = (count: number, sigma: number | Float32Array) =>
+  Array.from({ length: count }, (_, i) => ({ key: deriveKey(keyOf(7), 0, i), sigma }));
 const spread = Float32Array.from({ length: theta.length }, (_, i) => 0.02 + 0.01 * Math.sin(i));
 
-const sampled = (count: number, sigma: number | Float32Array = 0.05) => ({ keys: perturbations(count, sigma).map(({ key }) => key), sigma });
+const sampled = (count: number, sigma: number | Float32Array = 0.05) => ({
+  keys: perturbations(count, sigma).map(({ key }) => key),
+  sigma,
+});
 /** Calls of so many keys at most. */
 const within = (keys: number, memory = 2 ** 32, array = 2 ** 30) => ({ keys, memory, array });
-const objectiveOf = (options: object): Objective => createObjective({ network: smallNetwork, microBatch: 3, ...options });
+const objectiveOf = (options: object): Objective =>
+  createObjective({ network: smallNetwork, microBatch: 3, ...options });
 const at = (pool: Pool, objective: Objective, options?: PooledOptions) =>
-  pooledObjective(pool, objective, layout, batch, { epsilon: 0.1, kappa: 0.7, regularization: 0 }, keyOf(2), options);
+  pooledObjective(
+    pool,
+    objective,
+    layout,
+    batch,
+    { epsilon: 0.1, kappa: 0.7, regularization: 0 },
+    keyOf(2),
+    options,
+  );
 
 describe('perturbations evaluated together', () => {
-  it.each(['ibp', 'crown-ibp', 'crown'] satisfies RelaxationName[])('have the losses and gradients that they have one by one: %s', async (name) => {
-    const objective = objectiveOf({ relaxation: relaxations[name] });
-    for (const [sigma, count, perCall] of [
-      [0.05, 5, 2],
-      [spread, 3, 8],
-    ] as const) {
-      const given = perturbations(count, sigma);
-      const [alone, together] = [at(cpu, objective), at(cpu, objective, { limits: within(perCall) })];
-      const [one, many] = [await alone.pairs(theta, given), await together.pairs(theta, given)];
-      expect(distance(many.plus, one.plus)).toBeLessThan(1e-5);
-      expect(distance(many.minus, one.minus)).toBeLessThan(1e-5);
-      expect(Object.keys(many.metrics)).toEqual(Object.keys(one.metrics));
-      for (const [metric, value] of Object.entries(one.metrics)) expect(many.metrics[metric]).toBeCloseTo(value, 2);
-      const [made, expected] = [await together.meanGradient(theta, given), await alone.meanGradient(theta, given)];
-      expect(made.loss).toBeCloseTo(expected.loss, 4);
-      expect(distance(made.gradient, expected.gradient)).toBeLessThan(1e-3);
-    }
-  });
+  it.each(['ibp', 'crown-ibp', 'crown'] satisfies RelaxationName[])(
+    'have the losses and gradients that they have one by one: %s',
+    async (name) => {
+      const objective = objectiveOf({ relaxation: relaxations[name] });
+      for (const [sigma, count, perCall] of [
+        [0.05, 5, 2],
+        [spread, 3, 8],
+      ] as const) {
+        const given = perturbations(count, sigma);
+        const [alone, together] = [at(cpu, objective), at(cpu, objective, { limits: within(perCall) })];
+        const [one, many] = [await alone.pairs(theta, given), await together.pairs(theta, given)];
+        expect(distance(many.plus, one.plus)).toBeLessThan(1e-5);
+        expect(distance(many.minus, one.minus)).toBeLessThan(1e-5);
+        expect(Object.keys(many.metrics)).toEqual(Object.keys(one.metrics));
+        for (const [metric, value] of Object.entries(one.metrics))
+          expect(many.metrics[metric]).toBeCloseTo(value, 2);
+        const [made, expected] = [
+          await together.meanGradient(theta, given),
+          await alone.meanGradient(theta, given),
+        ];
+        expect(made.loss).toBeCloseTo(expected.loss, 4);
+        expect(distance(made.gradient, expected.gradient)).toBeLessThan(1e-3);
+      }
+    },
+  );
 
   it('are attacked from the same points as one by one', async () => {
     const objective = objectiveOf({ robust: sabr({ lambda: 0.4 }) });
     const given = perturbations(4, 0.05);
-    const [one, many] = [await at(cpu, objective).pairs(theta, given), await at(cpu, objective, { limits: within(3) }).pairs(theta, given)];
+    const [one, many] = [
+      await at(cpu, objective).pairs(theta, given),
+      await at(cpu, objective, { limits: within(3) }).pairs(theta, given),
+    ];
     expect(distance(many.plus, one.plus)).toBeLessThan(1e-4);
   });
 
   it('are those of one plan, made once', () => {
     const objective = objectiveOf({ relaxation: relaxations.ibp });
-    expect(callsFor(objective, 'pairs', sampled(4), within(9))).toBe(callsFor(objective, 'pairs', sampled(4), within(9)));
-    expect(callsFor(objective, 'pairs', sampled(4, spread), within(9))).not.toBe(callsFor(objective, 'pairs', sampled(4), within(9)));
+    expect(callsFor(objective, 'pairs', sampled(4), within(9))).toBe(
+      callsFor(objective, 'pairs', sampled(4), within(9)),
+    );
+    expect(callsFor(objective, 'pairs', sampled(4, spread), within(9))).not.toBe(
+      callsFor(objective, 'pairs', sampled(4), within(9)),
+    );
   });
 
   it('are computed one by one where they differ in σ, and where a solver outside the graph has a part', async () => {
     const objective = objectiveOf({ relaxation: relaxations.ibp });
     const mixed = [...perturbations(1, 0.05), ...perturbations(2, 0.01)];
-    expect(await at(cpu, objective, { limits: within(4) }).pairs(theta, mixed)).toEqual(await at(cpu, objective).pairs(theta, mixed));
-    expect(callsFor(objectiveOf({ relaxation: relaxations.lp }), 'pairs', sampled(2), within(2))).toBeUndefined();
+    expect(await at(cpu, objective, { limits: within(4) }).pairs(theta, mixed)).toEqual(
+      await at(cpu, objective).pairs(theta, mixed),
+    );
+    expect(
+      callsFor(objectiveOf({ relaxation: relaxations.lp }), 'pairs', sampled(2), within(2)),
+    ).toBeUndefined();
   });
 
   it('are cut into calls that fit the memory and the longest array, down to one pair', () => {
     const objective = objectiveOf({ relaxation: relaxations['crown-ibp'] });
-    const cut = (memory: number, array: number) => callsFor(objective, 'pairs', sampled(64), { memory, array });
-    const sizes = [2 ** 13, 2 ** 20, 2 ** 22, 2 ** 26].map((memory) => cut(memory, 2 ** 30)?.programs.keys as number);
+    const cut = (memory: number, array: number) =>
+      callsFor(objective, 'pairs', sampled(64), { memory, array });
+    const sizes = [2 ** 13, 2 ** 20, 2 ** 22, 2 ** 26].map(
+      (memory) => cut(memory, 2 ** 30)?.programs.keys as number,
+    );
     expect(sizes[0]).toBe(1);
     expect(sizes).toEqual([...sizes].sort((a, b) => a - b));
     expect(sizes.at(-1)).toBe(64);
-    for (const memory of [2 ** 20, 2 ** 22]) expect(planFootprint(cut(memory, 2 ** 30)?.plan as Plan).peak).toBeLessThan(memory);
-    const [long, short] = [2 ** 30, 2 ** 16].map((array) => planFootprint(cut(2 ** 26, array)?.plan as Plan).largest) as [number, number];
+    for (const memory of [2 ** 20, 2 ** 22])
+      expect(planFootprint(cut(memory, 2 ** 30)?.plan as Plan).peak).toBeLessThan(memory);
+    const [long, short] = [2 ** 30, 2 ** 16].map(
+      (array) => planFootprint(cut(2 ** 26, array)?.plan as Plan).largest,
+    ) as [number, number];
     expect(long).toBeGreaterThan(2 ** 16);
     expect(short).toBeLessThanOrEqual(2 ** 16);
   });
@@ -93,18 +141,27 @@ describe('perturbations evaluated together', () => {
   it('are fewer a call where each program keeps its memory to itself', () => {
     const objective = objectiveOf({ relaxation: relaxations.crown });
     const keysOf = (perProgram: boolean) =>
-      callsFor(objective, 'gradients', sampled(64), { memory: 2 ** 24, array: 2 ** 30, perProgram })?.programs.keys as number;
+      callsFor(objective, 'gradients', sampled(64), { memory: 2 ** 24, array: 2 ** 30, perProgram })?.programs
+        .keys as number;
     expect(keysOf(true)).toBeLessThan(keysOf(false));
-    const { plan } = callsFor(objective, 'gradients', sampled(64), { memory: 2 ** 24, array: 2 ** 30, perProgram: true }) as Calls;
+    const { plan } = callsFor(objective, 'gradients', sampled(64), {
+      memory: 2 ** 24,
+      array: 2 ** 30,
+      perProgram: true,
+    }) as Calls;
     const peaks = plan.programs.map(({ footprint }) => footprint.peak);
-    expect(planFootprint(plan, true).peak - planFootprint(plan).peak).toBe(peaks.reduce((a, b) => a + b, 0) - Math.max(...peaks));
+    expect(planFootprint(plan, true).peak - planFootprint(plan).peak).toBe(
+      peaks.reduce((a, b) => a + b, 0) - Math.max(...peaks),
+    );
     expect(planFootprint(plan, true).peak).toBeLessThan(2 ** 24);
   });
 
   it('have their normals made for several calls at once, and weighed alike wherever', async () => {
     const objective = objectiveOf({ relaxation: relaxations.ibp });
     const keys = perturbations(7, 0.05).map(({ key }) => key);
-    const weights = [normalNumbers('first', 7), normalNumbers('second', 7)].map((values) => Float64Array.from(values)) as [Float64Array, Float64Array];
+    const weights = [normalNumbers('first', 7), normalNumbers('second', 7)].map((values) =>
+      Float64Array.from(values),
+    ) as [Float64Array, Float64Array];
     const [first, second] = [weights[0], { weights: weights[1] }];
     const expected = await at(cpu, objective).weightedScores(keys, 0.05, first, second);
     for (const memory of [2 ** 16, 2 ** 32]) {
@@ -132,9 +189,12 @@ describe('perturbations evaluated together', () => {
     const given = perturbations(8, 0.05);
     const expected = await at(cpu, objective).pairs(theta, given);
     const small = at(holding(4), objective, { limits: within(8) });
-    for (let step = 0; step < 2; step++) expect(distance((await small.pairs(theta, given)).plus, expected.plus)).toBeLessThan(1e-5);
+    for (let step = 0; step < 2; step++)
+      expect(distance((await small.pairs(theta, given)).plus, expected.plus)).toBeLessThan(1e-5);
     expect(asked).toEqual([8, 4, 4]);
-    await expect(at(holding(1), objective, { limits: within(8) }).pairs(theta, given)).rejects.toThrow(/memory .* 4 perturbations at once, nor for 2/);
+    await expect(at(holding(1), objective, { limits: within(8) }).pairs(theta, given)).rejects.toThrow(
+      /memory .* 4 perturbations at once, nor for 2/,
+    );
   });
 
   it('are cut into calls that are alike and as few as may be', () => {
@@ -158,7 +218,9 @@ describe.skipIf(present === undefined)(
       const estimator = pgpe({ samples: 5, sigma: 0.05, sigmaMode: 'layer', sigmaLearningRate: 0.1 });
       const context = { key: keyOf(4), step: 3, epoch: 0, epochs: 1 };
       const state = estimator.init(theta.length, layout);
-      const [here, there] = [cpu, device as Pool].map((pool) => estimator.estimate(state, theta, at(pool, objective), context));
+      const [here, there] = [cpu, device as Pool].map((pool) =>
+        estimator.estimate(state, theta, at(pool, objective), context),
+      );
       type Made = Awaited<NonNullable<typeof here>>;
       const [expected, made] = [(await here) as Made, (await there) as Made];
       expect(made.loss).toBeCloseTo(expected.loss, 4);

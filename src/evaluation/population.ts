@@ -1,9 +1,10 @@
 /**
- * Perturbed sets of parameters evaluated together: one call gives the losses, or the gradients, of many members θ + σ∘z(key).
+ * Perturbed sets of parameters evaluated together: one call gives the losses, or the gradients, of many
+ * members θ + σ∘z(key).
  *
- * What goes to the device is θ, a key of eight bytes for each perturbation and the batch, once a step; z is made there
- * (`runtime/weighted-normals`), and only losses, counts and, where they are asked for, gradients come back. This is what keeps a graphics
- * processor busy; the CPU is as fast with one member at a time.
+ * What goes to the device is θ, a key of eight bytes for each perturbation and the batch, once a step; z is
+ * made there (`runtime/weighted-normals`), and only losses, counts and, where they are asked for, gradients
+ * come back. This is what keeps a graphics processor busy; the CPU is as fast with one member at a time.
  */
 import { add, input, type Lifting, mul, reshape, slice } from '../graph/index.js';
 import { remembered } from '../graph/remembered.js';
@@ -15,7 +16,13 @@ import { planFootprint } from '../runtime/plan/memory.js';
 import type { Plan } from '../runtime/plan/plan.js';
 import { MOST_KEYS, type NormalPrograms, normalPrograms } from '../runtime/pool/normal-programs.js';
 import type { Pool } from '../runtime/pool/pool.js';
-import type { NormalsTask, Outputs, ParameterSlice, PopulationResult, TaskFeeds } from '../runtime/pool/task.js';
+import type {
+  NormalsTask,
+  Outputs,
+  ParameterSlice,
+  PopulationResult,
+  TaskFeeds,
+} from '../runtime/pool/task.js';
 import type { Key } from '../runtime/random/keys.js';
 import { antithetic } from '../runtime/random/normal-graph.js';
 import type { Perturbation, Vector } from '../smoothing/estimator.js';
@@ -54,7 +61,12 @@ export interface Calls {
 const sizeOfTheta = ({ network }: Objective): number => parameterCount(parameterLayout(network));
 
 /** Every parameter of every member, [members, …shape], made from θ [size], σ and z [keys, size]. */
-function perturbedParameters(objective: Objective, kind: PopulationKind, keys: number, form: SigmaForm): Lifting {
+function perturbedParameters(
+  objective: Objective,
+  kind: PopulationKind,
+  keys: number,
+  form: SigmaForm,
+): Lifting {
   const size = sizeOfTheta(objective);
   const theta = input('θ', [size]);
   const sigma = sigmaTensor(form, size);
@@ -70,25 +82,46 @@ function perturbedParameters(objective: Objective, kind: PopulationKind, keys: n
   return { members, inputs: new Map(inputs) };
 }
 
-/** Sizes of calls that cover `count` keys: as few as hold `largest` each, and alike, so that one plan serves them with little left over. */
-export const callSize = (count: number, largest: number): number => Math.ceil(count / Math.ceil(count / Math.max(1, largest)));
+/**
+ * Sizes of calls that cover `count` keys: as few as hold `largest` each, and alike, so that one plan serves
+ * them with little left over.
+ */
+export const callSize = (count: number, largest: number): number =>
+  Math.ceil(count / Math.ceil(count / Math.max(1, largest)));
 
 /** Shares of the memory for calls and for making z. The rest is the runtime's. */
 const CALL_SHARE = 0.6;
 const NORMALS_SHARE = 0.25;
 
-function newCalls(objective: Objective, kind: PopulationKind, count: number, form: SigmaForm, limits: CallLimits): Calls | undefined {
+function newCalls(
+  objective: Objective,
+  kind: PopulationKind,
+  count: number,
+  form: SigmaForm,
+  limits: CallLimits,
+): Calls | undefined {
   const alone = kind === 'pairs' ? objective.value : objective.gradient;
-  if (objective.population === undefined || objective.dtype !== 'float32' || alone === undefined) return undefined;
+  if (objective.population === undefined || objective.dtype !== 'float32' || alone === undefined)
+    return undefined;
   const { memory, array, perProgram, keys: most = MOST_KEYS } = limits;
-  const fitting = Math.floor((CALL_SHARE * memory) / membersOf(kind, 1) / planFootprint(alone, perProgram).peak);
+  const fitting = Math.floor(
+    (CALL_SHARE * memory) / membersOf(kind, 1) / planFootprint(alone, perProgram).peak,
+  );
   let keys = callSize(count, Math.max(1, Math.min(most, fitting, MOST_KEYS)));
   for (;;) {
     const { value, gradient } = objective.population(perturbedParameters(objective, kind, keys, form));
     const plan = (kind === 'pairs' ? value : gradient)?.() as Plan;
     const { peak, largest } = planFootprint(plan, perProgram);
     if (keys === 1 || (peak <= CALL_SHARE * memory && largest <= array))
-      return { plan, programs: normalPrograms(keys, sizeOfTheta(objective), Math.ceil(count / keys), NORMALS_SHARE * memory) };
+      return {
+        plan,
+        programs: normalPrograms(
+          keys,
+          sizeOfTheta(objective),
+          Math.ceil(count / keys),
+          NORMALS_SHARE * memory,
+        ),
+      };
     keys = callSize(count, keys >> 1);
   }
 }
@@ -96,20 +129,37 @@ function newCalls(objective: Objective, kind: PopulationKind, count: number, for
 const known = remembered<Objective, Calls | undefined>();
 
 /**
- * How perturbations of an objective's parameters are cut into calls within the limits; the same plans when asked for again. Undefined where it has
- * none for a population: a solver outside the graph has a part in it, or it is not in float32.
+ * How perturbations of an objective's parameters are cut into calls within the limits; the same plans when
+ * asked for again. Undefined where it has none for a population: a solver outside the graph has a part in it,
+ * or it is not in float32.
  */
-export function callsFor(objective: Objective, kind: PopulationKind, { keys, sigma }: Perturbations<Vector>, limits: CallLimits): Calls | undefined {
+export function callsFor(
+  objective: Objective,
+  kind: PopulationKind,
+  { keys, sigma }: Perturbations<Vector>,
+  limits: CallLimits,
+): Calls | undefined {
   const count = keys.length;
   const form = formOf(sigma);
-  const name = [kind, count, JSON.stringify(form), limits.memory, limits.array, limits.perProgram, limits.keys].join();
+  const name = [
+    kind,
+    count,
+    JSON.stringify(form),
+    limits.memory,
+    limits.array,
+    limits.perProgram,
+    limits.keys,
+  ].join();
   return known(objective, name, () => newCalls(objective, kind, count, form, limits));
 }
 
 /** Perturbations that can be computed together: all of one σ. */
-export function together<V extends Vector>(perturbations: readonly (Perturbation<V> | undefined)[]): Perturbations<V> | undefined {
+export function together<V extends Vector>(
+  perturbations: readonly (Perturbation<V> | undefined)[],
+): Perturbations<V> | undefined {
   const sigma = perturbations[0]?.sigma;
-  if (sigma === undefined || perturbations.some((perturbation) => perturbation?.sigma !== sigma)) return undefined;
+  if (sigma === undefined || perturbations.some((perturbation) => perturbation?.sigma !== sigma))
+    return undefined;
   return { keys: perturbations.map((perturbation) => (perturbation as Perturbation<V>).key), sigma };
 }
 
@@ -124,8 +174,8 @@ export interface CallsWanted {
 }
 
 /**
- * What `work` makes of calls within the limits and, where a device's memory does not hold them, of calls half as large, which from then on
- * are taken. Undefined where calls cannot be made. @throws DeviceError
+ * What `work` makes of calls within the limits and, where a device's memory does not hold them, of calls half
+ * as large, which from then on are taken. Undefined where calls cannot be made. @throws DeviceError
  */
 export async function inCalls<Result>(
   { objective, kind, each, limits }: CallsWanted,
@@ -143,7 +193,9 @@ export async function inCalls<Result>(
 
 /** Keys of each call; the last one repeats the last key where there are fewer left. */
 export const cut = (keys: readonly Key[], size: number): Key[][] =>
-  Array.from({ length: Math.ceil(keys.length / size) }, (_, c) => Array.from({ length: size }, (_, i) => keys[Math.min(c * size + i, keys.length - 1)] as Key));
+  Array.from({ length: Math.ceil(keys.length / size) }, (_, c) =>
+    Array.from({ length: size }, (_, i) => keys[Math.min(c * size + i, keys.length - 1)] as Key),
+  );
 
 /** Weights of the keys of each call; keys that are repeated weigh nothing. */
 export const cutWeights = (weights: Float64Array, size: number): Float32Array[] =>
@@ -153,14 +205,25 @@ export const cutWeights = (weights: Float64Array, size: number): Float32Array[] 
     return own;
   });
 
-/** One member's part of a call: what each micro-batch gave it, and its gradient summed over them if the plan has one. */
+/**
+ * One member's part of a call: what each micro-batch gave it, and its gradient summed over them if the plan
+ * has one.
+ */
 export interface MemberResult {
   readonly outputs: readonly Outputs[];
   readonly gradient?: Float32Array;
 }
 
-function memberOf({ outputs, gradients }: PopulationResult, layout: readonly ParameterSlice[], member: number): MemberResult {
-  const own = outputs.map((all) => Object.fromEntries(Object.entries(all).map(([name, values]) => [name, values.subarray(member, member + 1)])));
+function memberOf(
+  { outputs, gradients }: PopulationResult,
+  layout: readonly ParameterSlice[],
+  member: number,
+): MemberResult {
+  const own = outputs.map((all) =>
+    Object.fromEntries(
+      Object.entries(all).map(([name, values]) => [name, values.subarray(member, member + 1)]),
+    ),
+  );
   if (gradients.length === 0) return { outputs: own };
   const gradient = new Float32Array(parameterCount(layout));
   layout.forEach(({ offset, size }, k) => {
@@ -179,20 +242,43 @@ export async function evaluateTogether(
   feeds: readonly TaskFeeds[],
 ): Promise<{ readonly plus: MemberResult[]; readonly minus: MemberResult[] }> {
   const parameters = { θ: theta, ...sigmaFeeds(sigma) };
-  const results = await pool.population({ plan, feeds, parameters, programs, calls: cut(keys, programs.keys) });
+  const results = await pool.population({
+    plan,
+    feeds,
+    parameters,
+    programs,
+    calls: cut(keys, programs.keys),
+  });
   return membersOfCalls(results, layout, keys.length, programs.keys);
 }
 
-/** The members of so many keys, `size` of them a call: those of θ + σ∘z and, where there are pairs, those of θ − σ∘z. */
-export function membersOfCalls(results: readonly PopulationResult[], layout: readonly ParameterSlice[], keys: number, size: number) {
+/**
+ * The members of so many keys, `size` of them a call: those of θ + σ∘z and, where there are pairs, those of θ
+ * − σ∘z.
+ */
+export function membersOfCalls(
+  results: readonly PopulationResult[],
+  layout: readonly ParameterSlice[],
+  keys: number,
+  size: number,
+) {
   const members = (first: number) =>
-    Array.from({ length: keys }, (_, i) => memberOf(results[Math.floor(i / size)] as PopulationResult, layout, first + (i % size)));
+    Array.from({ length: keys }, (_, i) =>
+      memberOf(results[Math.floor(i / size)] as PopulationResult, layout, first + (i % size)),
+    );
   const pairs = (results[0]?.outputs[0]?.loss?.length ?? 0) > size;
   return { plus: members(0), minus: pairs ? members(size) : [] };
 }
 
-/** Σ_i first[i]·z_i and, if asked, Σ_i second[i]·(z_i² − 1), where the programs run: z is there still if it was used last and fits. */
-export function weighTogether(pool: Pool, { programs }: Calls, { keys, first, second }: Omit<NormalsTask, 'start' | 'count'>) {
+/**
+ * Σ_i first[i]·z_i and, if asked, Σ_i second[i]·(z_i² − 1), where the programs run: z is there still if it
+ * was used last and fits.
+ */
+export function weighTogether(
+  pool: Pool,
+  { programs }: Calls,
+  { keys, first, second }: Omit<NormalsTask, 'start' | 'count'>,
+) {
   return pool.weigh({
     programs,
     calls: cut(keys, programs.keys),

@@ -1,4 +1,7 @@
-/** The σ of perturbations: of all coordinates, of groups of them, or of each; as numbers, and as programs read it. */
+/**
+ * The σ of perturbations: of all coordinates, of groups of them, or of each; as numbers, and as programs read
+ * it.
+ */
 import { broadcastTo, concat, input, mul, slice, type Tensor } from '../graph/index.js';
 import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
 import type { Vector } from '../smoothing/vector.js';
@@ -27,8 +30,12 @@ export function perCoordinate(sigma: Sigma): number | Float32Array {
   if (typeof sigma === 'number' || sigma instanceof Float32Array) return sigma;
   const known = spreads.get(sigma);
   if (known !== undefined) return known;
-  const spread = isGrouped(sigma) ? new Float32Array(sigma.groups.reduce((sum, { size }) => sum + size, 0)) : sigma.vector.map((value) => sigma.factor * value);
-  if (isGrouped(sigma)) for (const [g, { offset, size }] of sigma.groups.entries()) spread.fill(sigma.values[g] as number, offset, offset + size);
+  const spread = isGrouped(sigma)
+    ? new Float32Array(sigma.groups.reduce((sum, { size }) => sum + size, 0))
+    : sigma.vector.map((value) => sigma.factor * value);
+  if (isGrouped(sigma))
+    for (const [g, { offset, size }] of sigma.groups.entries())
+      spread.fill(sigma.values[g] as number, offset, offset + size);
   spreads.set(sigma, spread);
   return spread;
 }
@@ -46,7 +53,9 @@ export function formOf(sigma: Sigma<Vector>): SigmaForm {
 export function sigmaFeeds<V extends Vector>(sigma: Sigma<V>): Readonly<Record<string, Float32Array | V>> {
   if (typeof sigma === 'number') return { σ: Float32Array.of(sigma) };
   if (sigma instanceof Float32Array) return { σ: sigma };
-  return isGrouped(sigma) ? { σ: sigma.values } : { σ: sigma.vector, 'factor of σ': Float32Array.of(sigma.factor) };
+  return isGrouped(sigma)
+    ? { σ: sigma.values }
+    : { σ: sigma.vector, 'factor of σ': Float32Array.of(sigma.factor) };
 }
 
 /** σ of `size` coordinates from what `sigmaFeeds` gives: [1] where they share it, else [size]. */

@@ -1,11 +1,32 @@
-/** Programs that make one vector of what evaluations on a device leave there, and parameters of one vector. Each is compiled once. */
-import { add, addAll, concat, gemm, input, maximum, minimum, mul, neg, reshape, slice, sub } from '../graph/index.js';
+/**
+ * Programs that make one vector of what evaluations on a device leave there, and parameters of one vector.
+ * Each is compiled once.
+ */
+import {
+  add,
+  addAll,
+  concat,
+  gemm,
+  input,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  reshape,
+  slice,
+  sub,
+} from '../graph/index.js';
 import { remembered } from '../graph/remembered.js';
 import { parameterInputs } from '../network/network.js';
 import { parameterCount } from '../network/parameters.js';
 import type { Objective } from '../objective/objective.js';
 import { gradientName, type Plan, programPlan } from '../runtime/plan/plan.js';
-import { type NormalPrograms, type ScoreOptions, type ScorePrograms, scorePrograms } from '../runtime/pool/normal-programs.js';
+import {
+  type NormalPrograms,
+  type ScoreOptions,
+  type ScorePrograms,
+  scorePrograms,
+} from '../runtime/pool/normal-programs.js';
 import type { ParameterSlice } from '../runtime/pool/task.js';
 import type { SigmaStep } from '../smoothing/search-distribution.js';
 import { type SigmaForm, sigmaTensor } from './sigma.js';
@@ -17,7 +38,8 @@ export const splitProgram = (objective: Objective, layout: readonly ParameterSli
   splits(objective, '', () => {
     const shapes = parameterInputs(objective.network);
     const theta = input('θ', [parameterCount(layout)]);
-    const part = ({ name, offset, size: n }: ParameterSlice) => [name, reshape(slice(theta, 0, offset, offset + n), shapes[name]?.shape ?? [n])] as const;
+    const part = ({ name, offset, size: n }: ParameterSlice) =>
+      [name, reshape(slice(theta, 0, offset, offset + n), shapes[name]?.shape ?? [n])] as const;
     return programPlan(Object.fromEntries(layout.map(part)));
   });
 
@@ -27,10 +49,15 @@ const collections = remembered<Objective, { readonly begin: Plan; readonly more:
 export function collectPrograms(objective: Objective, layout: readonly ParameterSlice[], members: number) {
   return collections(objective, String(members), () => {
     const weights = input('weights', [1, members]);
-    const sums = [...layout].sort((a, b) => a.offset - b.offset).map(({ name, size }) => gemm(weights, input(gradientName(name), [members, size])));
+    const sums = [...layout]
+      .sort((a, b) => a.offset - b.offset)
+      .map(({ name, size }) => gemm(weights, input(gradientName(name), [members, size])));
     const all = concat(sums, 1);
     const sum = reshape(all, [all.shape[1] as number]);
-    return { begin: programPlan({ sum }), more: programPlan({ sum: add(sum, input('sum so far', sum.shape)) }) };
+    return {
+      begin: programPlan({ sum }),
+      more: programPlan({ sum: add(sum, input('sum so far', sum.shape)) }),
+    };
   });
 }
 
@@ -49,17 +76,27 @@ export const scoringPrograms = (programs: NormalPrograms, options: ScoringOption
 
 const sigmaSteps = remembered<Objective, Plan>();
 
-/** The step that `stepSigma` takes of so many σ's, each of its own coordinate: `next σ` from `σ` and the `relative gradient`. */
+/**
+ * The step that `stepSigma` takes of so many σ's, each of its own coordinate: `next σ` from `σ` and the
+ * `relative gradient`.
+ */
 export const sigmaProgram = (objective: Objective, length: number): Plan =>
   sigmaSteps(objective, String(length), () => {
     const [sigma, gradient] = [input('σ', [length]), input('relative gradient', [length])];
     const number = (name: keyof SigmaStep) => input(name, [1]);
-    const change = minimum(maximum(mul(gradient, number('learningRate')), neg(number('maxChange'))), number('maxChange'));
-    return programPlan({ 'next σ': minimum(maximum(mul(sigma, sub(1, change)), number('min')), number('max')) });
+    const change = minimum(
+      maximum(mul(gradient, number('learningRate')), neg(number('maxChange'))),
+      number('maxChange'),
+    );
+    return programPlan({
+      'next σ': minimum(maximum(mul(sigma, sub(1, change)), number('min')), number('max')),
+    });
   });
 
 const additions = remembered<Objective, Plan>();
 
 /** The sum of so many vectors of one length: `term 0`, `term 1`, … */
 export const additionProgram = (objective: Objective, terms: number, length: number): Plan =>
-  additions(objective, `${terms} ${length}`, () => programPlan({ sum: addAll(Array.from({ length: terms }, (_, i) => input(`term ${i}`, [length]))) }));
+  additions(objective, `${terms} ${length}`, () =>
+    programPlan({ sum: addAll(Array.from({ length: terms }, (_, i) => input(`term ${i}`, [length]))) }),
+  );

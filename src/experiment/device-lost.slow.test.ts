@@ -22,14 +22,16 @@ vi.mock('../runtime/pool/pool.js', async (original) => {
   const real = await original<typeof import('../runtime/pool/pool.js')>();
   const createPool = (...given: Parameters<typeof real.createPool>): Pool => {
     const pool = real.createPool(...given);
-    const gone = () => Promise.reject(new DeviceError(pool.device, new Error('WebGPU device lost (1): it was unplugged')));
+    const gone = () =>
+      Promise.reject(new DeviceError(pool.device, new Error('WebGPU device lost (1): it was unplugged')));
     return {
       ...pool,
       population: (task) => (device.stepsLeft-- > 0 ? pool.population(task) : gone()),
       // What was there cannot be read any more.
       vectors: pool.vectors && {
         ...pool.vectors,
-        read: (vector) => (device.stepsLeft >= 0 ? (pool.vectors as typeof pool.vectors & object).read(vector) : gone()),
+        read: (vector) =>
+          device.stepsLeft >= 0 ? (pool.vectors as typeof pool.vectors & object).read(vector) : gone(),
       },
     };
   };
@@ -63,7 +65,8 @@ async function trained(run: Run): Promise<TrainingState> {
   }
 }
 const stateOf = async (path: string): Promise<TrainingState | undefined> =>
-  ((await loadLast(join(path, 'checkpoints')))?.value as unknown as { training: TrainingState } | undefined)?.training;
+  ((await loadLast(join(path, 'checkpoints')))?.value as unknown as { training: TrainingState } | undefined)
+    ?.training;
 
 describe.skipIf(present === undefined)(`a training on ${present} that is lost`, () => {
   test('leaves the state at the end of the epoch before, and goes on from it to where it would have come', async () => {
@@ -83,7 +86,9 @@ describe.skipIf(present === undefined)(`a training on ${present} that is lost`, 
   test('leaves no checkpoint that is older than the last one', async () => {
     const path = join(folder, 'late');
     device.stepsLeft = 3;
-    await expect(trained(await createRun(path, { ...settings, checkpointSeconds: 0.001 }))).rejects.toThrow(/the device was lost/);
+    await expect(trained(await createRun(path, { ...settings, checkpointSeconds: 0.001 }))).rejects.toThrow(
+      /the device was lost/,
+    );
     expect((await stateOf(path))?.step).toBe(3);
     device.stepsLeft = Number.POSITIVE_INFINITY;
   });

@@ -1,4 +1,7 @@
-/** What the settings of a run amount to before its first step: data, network, objective, estimator and rule put together. */
+/**
+ * What the settings of a run amount to before its first step: data, network, objective, estimator and rule
+ * put together.
+ */
 import { augmentationNamed } from '../data/augmentation.js';
 import type { Dataset, Split } from '../data/dataset.js';
 import type { DownloadProgress } from '../data/fetch/download.js';
@@ -39,23 +42,40 @@ const rules: Readonly<Record<Optimizer, () => UpdateRule>> = {
   clipup: () => clipup() as UpdateRule,
 };
 
-/** The network that settings describe, for a data set, as it is trained; what is exported is `foldedNetwork` of it. */
-export function networkOf(settings: Pick<Settings, 'architecture' | 'normalize'>, dataset: Pick<Dataset, 'shape' | 'classes' | 'mean' | 'std'>): Network {
+/**
+ * The network that settings describe, for a data set, as it is trained; what is exported is `foldedNetwork`
+ * of it.
+ */
+export function networkOf(
+  settings: Pick<Settings, 'architecture' | 'normalize'>,
+  dataset: Pick<Dataset, 'shape' | 'classes' | 'mean' | 'std'>,
+): Network {
   const normalization = settings.normalize ? { mean: dataset.mean, std: dataset.std } : undefined;
-  return architecture(settings.architecture as ArchitectureName, dataset.shape, dataset.classes, normalization);
+  return architecture(
+    settings.architecture as ArchitectureName,
+    dataset.shape,
+    dataset.classes,
+    normalization,
+  );
 }
 
 /** ε, κ, λ and the learning rate as functions of the epoch. */
-function schedules(settings: Settings): Pick<TrainingOptions, 'epsilon' | 'kappa' | 'regularization' | 'learningRate'> {
+function schedules(
+  settings: Settings,
+): Pick<TrainingOptions, 'epsilon' | 'kappa' | 'regularization' | 'learningRate'> {
   const { warmupStart: start, warmupEpochs, epsilon, kappa, kappaStart, warmupRegularizer } = settings;
   const end = start + warmupEpochs;
-  const warm = (make: typeof linear, from: number, to: number): Schedule => (warmupEpochs > 0 ? make({ start, end, from, to }) : constant(to));
+  const warm = (make: typeof linear, from: number, to: number): Schedule =>
+    warmupEpochs > 0 ? make({ start, end, from, to }) : constant(to);
   const radius = warm(smoothWarmup, 0, epsilon);
   return {
     epsilon: radius,
     kappa: kappa === kappaStart ? constant(kappa) : warm(linear, kappaStart, kappa),
     regularization: (epoch) => warmupRegularizer * (1 - radius(epoch) / epsilon),
-    learningRate: stepDecay(settings.learningRate, { at: settings.learningRateDecayEpochs, factor: settings.learningRateDecayFactor }),
+    learningRate: stepDecay(settings.learningRate, {
+      at: settings.learningRateDecayEpochs,
+      factor: settings.learningRateDecayFactor,
+    }),
   };
 }
 
@@ -93,37 +113,60 @@ export interface Experiment {
   readonly population: Population;
   readonly options: TrainingOptions;
   readonly validation: Split | undefined;
-  /** Evaluates θ on the held-out images at the full ε, batch normalisation with the statistics of the training images. */
+  /**
+   * Evaluates θ on the held-out images at the full ε, batch normalisation with the statistics of the training
+   * images.
+   */
   readonly validate: (theta: Float32Array) => Promise<Record<string, number>>;
   readonly first: TrainingState;
 }
 
-/** What is measured on validation images: what the relaxation certifies and, where that is not it, the method's own loss and attack. */
+/**
+ * What is measured on validation images: what the relaxation certifies and, where that is not it, the
+ * method's own loss and attack.
+ */
 function watchedObjectives(common: ObjectiveOptions, robust: RobustLoss | undefined): Objective[] {
   const own = createObjective({ ...common, robust });
   const certifies = common.relaxation === undefined || own.counts.includes('certified');
   return certifies ? [own] : [createObjective(common), own];
 }
 
-/** @throws UsageError, DataError, FileError: whatever can be refused is refused here, before any work starts */
-export async function prepare(settings: Settings, pool: Pool, data?: (state: DownloadProgress) => void, signal?: AbortSignal): Promise<Experiment> {
+/**
+ * @throws UsageError, DataError, FileError: whatever can be refused is refused here, before any work starts
+ */
+export async function prepare(
+  settings: Settings,
+  pool: Pool,
+  data?: (state: DownloadProgress) => void,
+  signal?: AbortSignal,
+): Promise<Experiment> {
   const dataset = await readDataset(settings.dataset, { dataDir: settings.dataDir, progress: data, signal });
   const limit = settings.trainLimit ?? dataset.train.count;
   if (limit > dataset.train.count)
-    throw new UsageError(`--train-limit: expected at most the ${dataset.train.count} training images of ${dataset.name}, got ${limit}`);
+    throw new UsageError(
+      `--train-limit: expected at most the ${dataset.train.count} training images of ${dataset.name}, ` +
+        `got ${limit}`,
+    );
   if (settings.validation >= limit)
-    throw new UsageError(`--validation: expected fewer than the ${limit} training images, got ${settings.validation}; nothing would be left`);
+    throw new UsageError(
+      `--validation: expected fewer than the ${limit} training images, got ${settings.validation}; ` +
+        'nothing would be left',
+    );
   const all = firstImages(dataset.train, limit);
   const key = keyOf(settings.seed);
   const split =
-    settings.validation > 0 ? splitValidation(all, settings.validation, deriveKey(key, STREAMS.validation, 0)) : { train: all, validation: undefined };
+    settings.validation > 0
+      ? splitValidation(all, settings.validation, deriveKey(key, STREAMS.validation, 0))
+      : { train: all, validation: undefined };
   const network = networkOf(settings, dataset);
   const layout = parameterLayout(network);
   const common = commonOptions(settings, network);
   const objective = trainingObjective(settings, network);
   // A loss at once is cheaper to train with; what is certified is better measured with all margins.
   const deployed: ObjectiveOptions = { ...common, network: foldedNetwork(network) };
-  const watched = split.validation && watchedObjectives(deployed, robustLossOf({ ...settings, lossFusion: false }, common.relaxation));
+  const watched =
+    split.validation &&
+    watchedObjectives(deployed, robustLossOf({ ...settings, lossFusion: false }, common.relaxation));
   const options: TrainingOptions = {
     train: split.train,
     features: split.train.images.length / split.train.count,
@@ -142,7 +185,10 @@ export async function prepare(settings: Settings, pool: Pool, data?: (state: Dow
   };
   checkStatistics(options, settings.architecture);
   const population = createPopulation({ network, train: split.train, microBatch: common.microBatch, pool });
-  const theta = flatten(initialize(network, settings.initialization, deriveKey(key, STREAMS.initialization, 0)), layout);
+  const theta = flatten(
+    initialize(network, settings.initialization, deriveKey(key, STREAMS.initialization, 0)),
+    layout,
+  );
   return {
     population,
     options,
@@ -156,14 +202,25 @@ export async function prepare(settings: Settings, pool: Pool, data?: (state: Dow
       for (const each of watched ?? [])
         Object.assign(
           held,
-          await evaluateSplit(pool, each, population.layout, parameters, split.validation as Split, scalars, deriveKey(key, STREAMS.validationAttacks, 0)),
+          await evaluateSplit(
+            pool,
+            each,
+            population.layout,
+            parameters,
+            split.validation as Split,
+            scalars,
+            deriveKey(key, STREAMS.validationAttacks, 0),
+          ),
         );
       return held;
     },
   };
 }
 
-/** Batch normalisation takes the deviation of a channel from at least two images. @throws UsageError if a step has a micro-batch of one */
+/**
+ * Batch normalisation takes the deviation of a channel from at least two images. @throws UsageError if a step
+ * has a micro-batch of one
+ */
 function checkStatistics({ train, batchSize, objective }: TrainingOptions, name: string): void {
   if (!objective.batchStatistics) return;
   for (const images of new Set([batchSize, train.count % batchSize || batchSize])) {
@@ -171,7 +228,9 @@ function checkStatistics({ train, batchSize, objective }: TrainingOptions, name:
     const smallest = Math.min(...starts.map((start, i) => (starts[i + 1] ?? images) - start));
     if (smallest < 2)
       throw new UsageError(
-        `--batch-size: expected at least 2 images in each micro-batch, which batch normalisation takes its statistics from, got ${smallest} with ${name}, ${train.count} images in batches of ${batchSize} and --micro-batch ${objective.microBatch}; change one of them`,
+        '--batch-size: expected at least 2 images in each micro-batch, which batch normalisation takes ' +
+          `its statistics from, got ${smallest} with ${name}, ${train.count} images in batches of ` +
+          `${batchSize} and --micro-batch ${objective.microBatch}; change one of them`,
       );
   }
 }

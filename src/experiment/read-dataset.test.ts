@@ -13,9 +13,13 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('a data set that cannot be read', () => {
-  test.each(['mnist', 'fashion-mnist', 'cifar10', 'svhn', 'tiny-imagenet'])('%s in a folder that the user names is a mistake of the user', async (name) => {
-    for (const dataDir of [join(folder, 'nowhere'), folder]) await expect(readDataset(name, { dataDir, cacheDir: folder })).rejects.toThrow(UsageError);
-  });
+  test.each(['mnist', 'fashion-mnist', 'cifar10', 'svhn', 'tiny-imagenet'])(
+    '%s in a folder that the user names is a mistake of the user',
+    async (name) => {
+      for (const dataDir of [join(folder, 'nowhere'), folder])
+        await expect(readDataset(name, { dataDir, cacheDir: folder })).rejects.toThrow(UsageError);
+    },
+  );
 
   test('a file that is a folder is a mistake of the user, in one line', async () => {
     const dataDir = join(folder, 'folders');
@@ -23,7 +27,9 @@ describe('a data set that cannot be read', () => {
       await mkdir(join(dataDir, `${name}-idx${name.endsWith('images') ? 3 : 1}-ubyte`), { recursive: true });
     const failed = await readDataset('mnist', { dataDir }).catch((error: unknown) => error);
     expect(failed).toBeInstanceOf(UsageError);
-    expect((failed as Error).message).toMatch(/^cannot read .*train-images-idx3-ubyte: a folder is in its place; .*\(EISDIR\)$/);
+    expect((failed as Error).message).toMatch(
+      /^cannot read .*train-images-idx3-ubyte: a folder is in its place; .*\(EISDIR\)$/,
+    );
   });
 
   test('elsewhere could not be done, and is nobody’s mistake', async () => {
@@ -37,6 +43,8 @@ describe('a data set that cannot be read', () => {
     await writeFile(join(dataDir, 'wnids.txt'), 'n0\n');
     const cacheDir = join(folder, 'file');
     await writeFile(cacheDir, '');
-    await expect(readDataset('tiny-imagenet', { dataDir, cacheDir })).rejects.toMatchObject({ name: 'FileError' });
+    await expect(readDataset('tiny-imagenet', { dataDir, cacheDir })).rejects.toMatchObject({
+      name: 'FileError',
+    });
   });
 });

@@ -1,4 +1,7 @@
-/** Reading a data set for a command: a folder that the user names and that does not hold it is a mistake of who named it. */
+/**
+ * Reading a data set for a command: a folder that the user names and that does not hold it is a mistake of
+ * who named it.
+ */
 import { relative, resolve, sep } from 'node:path';
 import { DataError } from '../data/data-error.js';
 import type { DataOptions, Dataset } from '../data/dataset.js';
@@ -9,7 +12,8 @@ import { UsageError } from './errors.js';
 
 /**
  * The data set of a name, as `DatasetSource.load` reads it.
- * @throws UsageError for what is missing, damaged or unreadable in `dataDir`; of the cache and of downloads DataError, FormatError, FileError
+ * @throws UsageError for what is missing, damaged or unreadable in `dataDir`; of the cache and of downloads
+ *  DataError, FormatError, FileError
  */
 export async function readDataset(name: string, options: DataOptions = {}): Promise<Dataset> {
   try {
@@ -18,7 +22,10 @@ export async function readDataset(name: string, options: DataOptions = {}): Prom
     const { dataDir } = options;
     if (dataDir === undefined) throw error;
     // What is decoded from the folder goes to the cache, and a full disk there is nobody's mistake.
-    const isOfFolder = error instanceof FileError ? isWithin(dataDir, error.path) : error instanceof DataError || error instanceof FormatError;
+    const isOfFolder =
+      error instanceof FileError
+        ? isWithin(dataDir, error.path)
+        : error instanceof DataError || error instanceof FormatError;
     throw isOfFolder ? new UsageError((error as Error).message, { cause: error }) : error;
   }
 }

@@ -16,7 +16,9 @@ vi.mock('../runtime/pool/pool.js', async (original) => {
   const createPool = (...given: Parameters<typeof real.createPool>): Pool => {
     const pool = real.createPool(...given);
     const run: Pool['run'] = (task) =>
-      device.tasksLeft-- > 0 ? pool.run(task) : Promise.reject(new DeviceError('webgpu', new Error('WebGPU device lost (1): it was unplugged')));
+      device.tasksLeft-- > 0
+        ? pool.run(task)
+        : Promise.reject(new DeviceError('webgpu', new Error('WebGPU device lost (1): it was unplugged')));
     return { ...pool, run };
   };
   return { ...real, createPool };
@@ -52,26 +54,32 @@ describe('a training whose device is lost', () => {
     await trained(await createRun(whole, settings));
   });
 
-  // Three steps of two micro-batches make an epoch, and its validation takes two more: in a step, and while validating.
-  test.each([3, 7])('stops after %i tasks with a checkpoint and one line, and goes on to the same bits', async (tasks) => {
-    const path = join(folder, `lost-${tasks}`);
-    device.tasksLeft = tasks;
-    await expect(trained(await createRun(path, settings))).rejects.toThrow(
-      `webgpu: the device was lost (WebGPU device lost (1): it was unplugged); check its driver and its power, or use the device cpu; go on with \`tautnet train --resume ${path}\``,
-    );
-    device.tasksLeft = Number.POSITIVE_INFINITY;
-    await trained(await openRun(path));
-    expect(await parametersOf(path)).toEqual(await parametersOf(whole));
-  });
+  // Three steps of two micro-batches make an epoch, and its validation takes two more: in a step, and while
+  // validating.
+  test.each([3, 7])(
+    'stops after %i tasks with a checkpoint and one line, and goes on to the same bits',
+    async (tasks) => {
+      const path = join(folder, `lost-${tasks}`);
+      device.tasksLeft = tasks;
+      await expect(trained(await createRun(path, settings))).rejects.toThrow(
+        `webgpu: the device was lost (WebGPU device lost (1): it was unplugged); check its driver and its power, or use the device cpu; go on with \`tautnet train --resume ${path}\``,
+      );
+      device.tasksLeft = Number.POSITIVE_INFINITY;
+      await trained(await openRun(path));
+      expect(await parametersOf(path)).toEqual(await parametersOf(whole));
+    },
+  );
 
   test('a device that is not there is refused before anything is left behind', async () => {
     const path = join(folder, 'none');
     const loader = process.env.VK_ICD_FILENAMES;
     process.env.VK_ICD_FILENAMES = '/there/is/no/driver.json';
     try {
-      await expect(trained(await createRun(path, { ...settings, device: process.platform === 'linux' ? 'webgpu' : 'cuda' }))).rejects.toThrow(
-        /^--device (webgpu|cuda): expected a usable device, /,
-      );
+      await expect(
+        trained(
+          await createRun(path, { ...settings, device: process.platform === 'linux' ? 'webgpu' : 'cuda' }),
+        ),
+      ).rejects.toThrow(/^--device (webgpu|cuda): expected a usable device, /);
     } finally {
       if (loader === undefined) delete process.env.VK_ICD_FILENAMES;
       else process.env.VK_ICD_FILENAMES = loader;

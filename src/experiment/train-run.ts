@@ -1,4 +1,6 @@
-/** A training run: the loop of an experiment, and its run folder kept so that it can go on from any moment. */
+/**
+ * A training run: the loop of an experiment, and its run folder kept so that it can go on from any moment.
+ */
 import type { DownloadProgress } from '../data/fetch/download.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { exportOnnx } from '../network/onnx/export.js';
@@ -6,7 +8,14 @@ import { encodeParameters, views } from '../network/parameters.js';
 import { type Device, DeviceError } from '../runtime/device/device.js';
 import { createPool } from '../runtime/pool/pool.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
-import { averages, DivergenceError, type StepReport, stepsPerEpoch, type TrainingState, training } from '../training/loop.js';
+import {
+  averages,
+  DivergenceError,
+  type StepReport,
+  stepsPerEpoch,
+  type TrainingState,
+  training,
+} from '../training/loop.js';
 import { representative } from '../training/weight-average.js';
 import { Failure } from './errors.js';
 import { type Experiment, prepare } from './prepare-training.js';
@@ -29,7 +38,12 @@ export interface TrainingWatch {
     readonly warnings: readonly string[];
   }): void;
   /** After each step. */
-  step?(report: { readonly epoch: number; readonly loss: number; readonly metrics: Readonly<Record<string, number>>; readonly samplesPerSecond: number }): void;
+  step?(report: {
+    readonly epoch: number;
+    readonly loss: number;
+    readonly metrics: Readonly<Record<string, number>>;
+    readonly samplesPerSecond: number;
+  }): void;
 }
 
 /** What a checkpoint holds. */
@@ -42,9 +56,11 @@ interface Saved {
 }
 
 /**
- * Trains from where the run's last checkpoint is, or from the start, until its last epoch; then writes the network and the summary.
- * A run that was created for it and cannot begin, for want of data say, is removed again.
- * @throws the reason of `signal` once it is aborted and a checkpoint is written; Failure if training diverges, naming the last checkpoint, or
+ * Trains from where the run's last checkpoint is, or from the start, until its last epoch; then writes the
+ * network and the summary. A run that was created for it and cannot begin, for want of data say, is removed
+ * again.
+ * @throws the reason of `signal` once it is aborted and a checkpoint is written; Failure if training
+ *  diverges, naming the last checkpoint, or
  *   if its device cannot go on, once a checkpoint is written
  */
 export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: AbortSignal): Promise<void> {
@@ -63,17 +79,28 @@ export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: Abo
     const state = saved?.training ?? experiment.first;
     const perEpoch = stepsPerEpoch(experiment.options);
     const images = experiment.options.train.count;
-    watch.begin?.({ parameters: state.theta.length, images, epoch: state.step / perEpoch, device, warnings: loaded?.warnings ?? [] });
+    watch.begin?.({
+      parameters: state.theta.length,
+      images,
+      epoch: state.step / perEpoch,
+      device,
+      warnings: loaded?.warnings ?? [],
+    });
     const outcome = await keepTraining(run, experiment, state, saved, watch, signal);
     await finish(run, experiment, outcome);
   } catch (error) {
-    throw error instanceof DeviceError ? new Failure(`${error.message}; go on with \`tautnet train --resume ${run.path}\``, { cause: error }) : error;
+    throw error instanceof DeviceError
+      ? new Failure(`${error.message}; go on with \`tautnet train --resume ${run.path}\``, { cause: error })
+      : error;
   } finally {
     await pool.close();
   }
 }
 
-/** How old what is on the host of a training on a device may become: so many seconds of work are lost with the device. */
+/**
+ * How old what is on the host of a training on a device may become: so many seconds of work are lost with the
+ * device.
+ */
 const SETTLED_SECONDS = 10;
 
 async function keepTraining(
@@ -89,7 +116,8 @@ async function keepTraining(
   const before = saved?.seconds ?? 0;
   const elapsed = () => before + (performance.now() - started) / 1000;
   let best = saved?.best ?? null;
-  // The state after the last epoch, and the last with which nothing is left to do: what a device that stops in the middle of a step leaves.
+  // The state after the last epoch, and the last with which nothing is left to do: what a device that stops
+  // in the middle of a step leaves.
   let [last, settled] = [from, from];
   let settledAt = started;
   let images = 0;
@@ -118,7 +146,8 @@ async function keepTraining(
           await saveBest(paths.checkpoints, { step: report.step, theta, score });
         }
       }
-      const stale = settings.checkpointSeconds > 0 && performance.now() - lastSaved > 1000 * settings.checkpointSeconds;
+      const stale =
+        settings.checkpointSeconds > 0 && performance.now() - lastSaved > 1000 * settings.checkpointSeconds;
       const due = report.epochEnded && (epoch % settings.checkpointEvery === 0 || epoch === settings.epochs);
       const old = performance.now() - settledAt > 1000 * SETTLED_SECONDS;
       if (report.onHost || report.epochEnded || due || stale || old || signal?.aborted) {
@@ -134,7 +163,9 @@ async function keepTraining(
     if (error instanceof DeviceError) await save(settled);
     if (!(error instanceof DivergenceError)) throw error;
     const last = (await loadLast(paths.checkpoints))?.path;
-    throw new Failure(`${error.message}; last good checkpoint: ${last ?? 'none was written yet'}`, { cause: error });
+    throw new Failure(`${error.message}; last good checkpoint: ${last ?? 'none was written yet'}`, {
+      cause: error,
+    });
   } finally {
     metrics.close();
   }
@@ -172,16 +203,32 @@ function record(
 /** The parameters that did best on the validation images. */
 async function bestOf(checkpoints: string): Promise<Float32Array> {
   const best = (await loadBest(checkpoints)) as { readonly theta?: Float32Array } | undefined;
-  if (best?.theta === undefined) throw new Failure(`${checkpoints}: expected the best checkpoint of the run, there is none; was it removed?`);
+  if (best?.theta === undefined)
+    throw new Failure(
+      `${checkpoints}: expected the best checkpoint of the run, there is none; was it removed?`,
+    );
   return best.theta;
 }
 
-async function finish(run: Run, { population }: Experiment, { theta, seconds }: { theta: Float32Array; seconds: number }): Promise<void> {
+async function finish(
+  run: Run,
+  { population }: Experiment,
+  { theta, seconds }: { theta: Float32Array; seconds: number },
+): Promise<void> {
   const { paths, settings } = run;
   run.check();
   const { network, layout } = population;
-  const arrays = views(await population.folded(settings.select === 'best' ? await bestOf(paths.checkpoints) : theta), layout);
+  const arrays = views(
+    await population.folded(settings.select === 'best' ? await bestOf(paths.checkpoints) : theta),
+    layout,
+  );
   await writeFileAtomic(paths.parameters, encodeParameters(network, arrays));
-  await writeFileAtomic(paths.network, exportOnnx(network, arrays, { dataset: settings.dataset, epsilon: settings.epsilon }));
-  await writeFileAtomic(paths.summary, summarize(run, await readMetrics(paths.metrics), { on: 'training set', seconds }));
+  await writeFileAtomic(
+    paths.network,
+    exportOnnx(network, arrays, { dataset: settings.dataset, epsilon: settings.epsilon }),
+  );
+  await writeFileAtomic(
+    paths.summary,
+    summarize(run, await readMetrics(paths.metrics), { on: 'training set', seconds }),
+  );
 }

@@ -33,17 +33,23 @@ export interface TrainedNetwork {
 
 /**
  * Reads the network of a finished run (a folder) or of a model (a file).
- * @throws UsageError if nothing is there, or something that is neither or cannot be read; Failure for a run that is not finished
+ * @throws UsageError if nothing is there, or something that is neither or cannot be read; Failure for a run
+ *  that is not finished
  */
 export async function trainedNetwork(path: string): Promise<TrainedNetwork> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR')
-      throw new UsageError(`${path}: expected the folder of a run or an ONNX file, there is nothing; check the path`);
+      throw new UsageError(
+        `${path}: expected the folder of a run or an ONNX file, there is nothing; check the path`,
+      );
     throw new UsageError(toFileError(path, 'read', error).message, { cause: error });
   });
   const trained = found.isDirectory() ? await ofRun(path) : await ofModel(path);
   for (const [name, array] of Object.entries(trained.parameters))
-    if (!array.every(Number.isFinite)) throw new Failure(`${path}: expected finite parameters, got others in ${name}; its training has diverged`);
+    if (!array.every(Number.isFinite))
+      throw new Failure(
+        `${path}: expected finite parameters, got others in ${name}; its training has diverged`,
+      );
   return trained;
 }
 
@@ -56,7 +62,9 @@ async function ofRun(path: string): Promise<TrainedNetwork> {
   const { dataset, epsilon, clipBox, dataDir } = settings;
   return {
     network,
-    parameters: refusing(`it is damaged, take ${paths.network} or train again`, () => decodeParameters(network, bytes, paths.parameters)),
+    parameters: refusing(`it is damaged, take ${paths.network} or train again`, () =>
+      decodeParameters(network, bytes, paths.parameters),
+    ),
     trainedFor: { dataset, epsilon, clipBox, dataDir },
     file: paths.network,
     certificate: join(path, 'certificate.jsonl'),
@@ -65,13 +73,20 @@ async function ofRun(path: string): Promise<TrainedNetwork> {
 
 async function unfinished(path: string, checkpoints: string): Promise<Failure> {
   const last = await loadLast(checkpoints).catch(() => undefined);
-  const got = last === undefined ? 'it is unfinished and has no whole checkpoint yet' : `it is unfinished, its last checkpoint is ${last.path}`;
-  return new Failure(`${path}: expected a finished run, ${got}; finish it with \`tautnet train --resume ${path}\``);
+  const got =
+    last === undefined
+      ? 'it is unfinished and has no whole checkpoint yet'
+      : `it is unfinished, its last checkpoint is ${last.path}`;
+  return new Failure(
+    `${path}: expected a finished run, ${got}; finish it with \`tautnet train --resume ${path}\``,
+  );
 }
 
 async function ofModel(path: string): Promise<TrainedNetwork> {
   const bytes = await contentOf(path);
-  const { network, parameters, metadata } = refusing('expected the folder of a run or an ONNX file', () => importOnnx(bytes, path));
+  const { network, parameters, metadata } = refusing('expected the folder of a run or an ONNX file', () =>
+    importOnnx(bytes, path),
+  );
   const name = basename(path).replace(/(\.onnx)?(\.gz)?$/, '');
   const trainedFor = { dataset: metadata.dataset, epsilon: metadata.epsilon };
   return { network, parameters, trainedFor, file: path, certificate: `${name}.certificate.jsonl` };
@@ -82,7 +97,9 @@ function refusing<T>(advice: string, decode: () => T): T {
   try {
     return decode();
   } catch (error) {
-    throw error instanceof FormatError ? new UsageError(`${error.message}; ${advice}`, { cause: error }) : error;
+    throw error instanceof FormatError
+      ? new UsageError(`${error.message}; ${advice}`, { cause: error })
+      : error;
   }
 }
 

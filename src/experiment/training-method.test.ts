@@ -20,9 +20,23 @@ describe('the training method', () => {
   test('follows from the relaxation, and the relaxation from it', () => {
     expect(resolveSettings({})).toMatchObject({ method: 'certified', relaxation: 'ibp', kappa: 1 });
     expect(resolveSettings({ relaxation: 'none' })).toMatchObject({ method: 'natural', kappa: 0 });
-    expect(resolveSettings({ method: 'natural' })).toMatchObject({ relaxation: 'none', kappa: 0, initialization: 'kaiming' });
-    expect(resolveSettings({ method: 'pgd' })).toMatchObject({ relaxation: 'none', kappa: 1, warmupRegularizer: 0 });
-    expect(resolveSettings({ method: 'sabr' })).toMatchObject({ relaxation: 'ibp', lambda: 0.4, attackSteps: 8, attackStepSize: 0.5, initialization: 'ibp' });
+    expect(resolveSettings({ method: 'natural' })).toMatchObject({
+      relaxation: 'none',
+      kappa: 0,
+      initialization: 'kaiming',
+    });
+    expect(resolveSettings({ method: 'pgd' })).toMatchObject({
+      relaxation: 'none',
+      kappa: 1,
+      warmupRegularizer: 0,
+    });
+    expect(resolveSettings({ method: 'sabr' })).toMatchObject({
+      relaxation: 'ibp',
+      lambda: 0.4,
+      attackSteps: 8,
+      attackStepSize: 0.5,
+      initialization: 'ibp',
+    });
     expect(resolveSettings({ method: 'sabr', epsilon: 2 / 255 }).lambda).toBe(0.1);
   });
 
@@ -30,7 +44,9 @@ describe('the training method', () => {
     const outs = METHODS.map((method) => resolveSettings({ method }).out);
     expect(new Set(outs).size).toBe(METHODS.length);
     expect(resolveSettings({}).out).toBe('runs/mnist-cnn3-ibp-none');
-    expect(resolveSettings({ method: 'sabr', relaxation: 'crown' }).out).toBe('runs/mnist-cnn3-sabr-crown-none');
+    expect(resolveSettings({ method: 'sabr', relaxation: 'crown' }).out).toBe(
+      'runs/mnist-cnn3-sabr-crown-none',
+    );
     expect(METHODS.map((method) => methodTitle(resolveSettings({ method })))).toEqual([
       ...['natural training', 'adversarial training', 'certified training with ibp'],
       ...['SABR', 'TAPS', 'STAPS', 'MTL-IBP', 'CC-IBP', 'Exp-IBP'],
@@ -40,21 +56,41 @@ describe('the training method', () => {
   test.each(METHODS)('%s is made by its own file, with the settings given', (method) => {
     const settings = resolveSettings({ method });
     const expected = method === 'natural' ? undefined : method === 'certified' ? 'ibp' : method;
-    expect(robustLossOf(settings, settings.relaxation === 'none' ? undefined : interval)?.name).toBe(expected);
+    expect(robustLossOf(settings, settings.relaxation === 'none' ? undefined : interval)?.name).toBe(
+      expected,
+    );
   });
 
   test.each<[GivenSettings, string]>([
-    [{ method: 'pgd', relaxation: 'ibp' }, 'relaxation: expected none with method pgd, which bounds nothing, got ibp;'],
-    [{ method: 'certified', relaxation: 'none' }, 'relaxation: expected a bound with method certified, got none;'],
+    [
+      { method: 'pgd', relaxation: 'ibp' },
+      'relaxation: expected none with method pgd, which bounds nothing, got ibp;',
+    ],
+    [
+      { method: 'certified', relaxation: 'none' },
+      'relaxation: expected a bound with method certified, got none;',
+    ],
     [{ method: 'sabr', relaxation: 'none' }, 'relaxation: expected a bound with method sabr, got none;'],
     [{ method: 'taps', relaxation: 'crown' }, 'relaxation: expected ibp with method taps, got crown;'],
-    [{ method: 'mtl-ibp', relaxation: 'crown-ibp' }, 'relaxation: expected ibp with method mtl-ibp, got crown-ibp;'],
+    [
+      { method: 'mtl-ibp', relaxation: 'crown-ibp' },
+      'relaxation: expected ibp with method mtl-ibp, got crown-ibp;',
+    ],
     [{ lambda: 0.3 }, 'lambda: expected method sabr or staps, got 0.3 with method certified;'],
     [{ method: 'sabr', lambda: 0 }, 'lambda: expected a number in (0, 1], got 0;'],
-    [{ method: 'pgd', alpha: 0.3 }, 'alpha: expected method mtl-ibp or cc-ibp or exp-ibp, got 0.3 with method pgd;'],
+    [
+      { method: 'pgd', alpha: 0.3 },
+      'alpha: expected method mtl-ibp or cc-ibp or exp-ibp, got 0.3 with method pgd;',
+    ],
     [{ attackSteps: 3 }, 'attack-steps: expected method pgd or '],
-    [{ method: 'taps', tapsBlock: 2 }, 'taps-block: expected at most 1, as cnn3 has 2 ReLU layers and the first bounds one of them, got 2;'],
-    [{ method: 'staps', architecture: 'cnn7', tapsBlock: 6 }, 'taps-block: expected at most 5, as cnn7 has 6 ReLU layers'],
+    [
+      { method: 'taps', tapsBlock: 2 },
+      'taps-block: expected at most 1, as cnn3 has 2 ReLU layers and the first bounds one of them, got 2;',
+    ],
+    [
+      { method: 'staps', architecture: 'cnn7', tapsBlock: 6 },
+      'taps-block: expected at most 5, as cnn7 has 6 ReLU layers',
+    ],
     [{ epochs: 10, swaStart: 11 }, 'swa-start: expected an epoch of the run, at most 10, got 11;'],
     [{ select: 'best' }, 'select: expected last without validation images, got best;'],
   ])('%j is refused in one line before any work', (given, expected) => {
@@ -65,8 +101,13 @@ describe('the training method', () => {
 
   test('a network is chosen by what its method is for', () => {
     const held = { natural: 0.9, certified: 0.5, adversarial: 0.7, loss: 1.5 };
-    expect(METHODS.map((method) => validationScore(method, held))).toEqual([0.9, 0.7, 0.5, -1.5, -1.5, -1.5, -1.5, -1.5, -1.5]);
+    expect(METHODS.map((method) => validationScore(method, held))).toEqual([
+      0.9, 0.7, 0.5, -1.5, -1.5, -1.5, -1.5, -1.5, -1.5,
+    ]);
     expect(METHODS.map((method) => validationScore(method, {}))).toEqual(METHODS.map(() => undefined));
-    expect([resolveSettings({}).select, resolveSettings({ validation: 100 }).select]).toEqual(['last', 'best']);
+    expect([resolveSettings({}).select, resolveSettings({ validation: 100 }).select]).toEqual([
+      'last',
+      'best',
+    ]);
   });
 });

@@ -12,7 +12,9 @@ import type { Relaxation } from '../relaxation/relaxation.js';
 import type { Method } from './settings/choices.js';
 import type { Settings } from './settings/settings.js';
 
-/** For `createObjective({ robust })`; undefined for natural training. `relaxation` is that of the settings. */
+/**
+ * For `createObjective({ robust })`; undefined for natural training. `relaxation` is that of the settings.
+ */
 export function robustLossOf(settings: Settings, relaxation: Relaxation | undefined): RobustLoss | undefined {
   const { lambda, alpha, tapsBlock: block, tapsEstimator: estimator, tapsWeight: weight } = settings;
   const attack = { steps: settings.attackSteps, stepSize: settings.attackStepSize };
@@ -55,9 +57,10 @@ const TITLES: Readonly<Record<Exclude<Method, 'natural' | 'pgd' | 'certified'>, 
 };
 
 /**
- * How good a network is by what was measured on the validation images at the full ε, larger is better: the certified accuracy of
- * certified training, the adversarial one of adversarial training. The other methods train for a stronger verifier than a cheap bound,
- * whose accuracy would choose the most regularised network: theirs is the loss they minimise.
+ * How good a network is by what was measured on the validation images at the full ε, larger is better: the
+ * certified accuracy of certified training, the adversarial one of adversarial training. The other methods
+ * train for a stronger verifier than a cheap bound, whose accuracy would choose the most regularised network:
+ * theirs is the loss they minimise.
  */
 export function validationScore(method: Method, held: Readonly<Record<string, number>>): number | undefined {
   if (method === 'natural') return held.natural;

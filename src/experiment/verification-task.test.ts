@@ -24,7 +24,8 @@ describe.skipIf(!existsSync(instances))('instances of the verification competiti
       const attacked = createAttackContext({ ...task, pool, evaluate: (x) => task.model.run(x) });
       const { polytopes } = task.property;
       let found = await attackPolytopes(attacked, polytopes, {});
-      for (let round = 1; round < 5 && found === undefined; round++) found = await attackPolytopes(attacked, polytopes, { round });
+      for (let round = 1; round < 5 && found === undefined; round++)
+        found = await attackPolytopes(attacked, polytopes, { round });
       expect(found).toBeDefined();
       const { polytope, input, output } = found as NonNullable<typeof found>;
       expect(violation(polytopes[polytope] as Polytope, input, output)).toBeLessThanOrEqual(0);
@@ -40,7 +41,9 @@ describe.skipIf(!existsSync(instances))('instances of the verification competiti
   ])('%s, %s is proved', async (modelPath, propertyPath) => {
     const task = await readVerificationTask(join(instances, modelPath), join(instances, propertyPath));
     try {
-      expect(await verify({ ...task, pool, evaluate: (x) => task.model.run(x) })).toMatchObject({ verdict: 'unsat' });
+      expect(await verify({ ...task, pool, evaluate: (x) => task.model.run(x) })).toMatchObject({
+        verdict: 'unsat',
+      });
     } finally {
       await task.model.close();
     }

@@ -1,4 +1,7 @@
-/** What `verify` is given, read and checked: a network, the model that it was read from, and a property over them. */
+/**
+ * What `verify` is given, read and checked: a network, the model that it was read from, and a property over
+ * them.
+ */
 import { readFile } from 'node:fs/promises';
 import { datasetNamed } from '../data/datasets.js';
 import { FileError, toFileError } from '../formats/file-error.js';
@@ -37,25 +40,44 @@ export interface ImageChoice {
 }
 
 /**
- * Reads a model and makes the property that no image of the ball around one test image is given another label than the image's.
+ * Reads a model and makes the property that no image of the ball around one test image is given another label
+ * than the image's.
  * @throws UsageError, one line, for what is missing or does not fit
  */
 export async function readRobustnessTask(modelPath: string, choice: ImageChoice): Promise<VerificationTask> {
   return reading(async () => {
     const { network, parameters, file, trainedFor } = await trainedNetwork(modelPath);
     const { dataset = trainedFor.dataset, index } = choice;
-    const epsilon = choice.epsilon ?? (trainedFor.epsilon === undefined ? undefined : Number(trainedFor.epsilon));
-    if (dataset === undefined) throw new UsageError(`--dataset: expected a value, got none, and ${modelPath} does not say; give --dataset`);
-    if (epsilon === undefined) throw new UsageError(`--epsilon: expected a value, got none, and ${modelPath} does not say; give --epsilon`);
-    if (!(epsilon > 0 && epsilon <= 1)) throw new UsageError(`${modelPath}: expected an ε in (0, 1], in pixels, got ${trainedFor.epsilon}; give --epsilon`);
+    const epsilon =
+      choice.epsilon ?? (trainedFor.epsilon === undefined ? undefined : Number(trainedFor.epsilon));
+    if (dataset === undefined)
+      throw new UsageError(
+        `--dataset: expected a value, got none, and ${modelPath} does not say; give --dataset`,
+      );
+    if (epsilon === undefined)
+      throw new UsageError(
+        `--epsilon: expected a value, got none, and ${modelPath} does not say; give --epsilon`,
+      );
+    if (!(epsilon > 0 && epsilon <= 1))
+      throw new UsageError(
+        `${modelPath}: expected an ε in (0, 1], in pixels, got ${trainedFor.epsilon}; give --epsilon`,
+      );
     const definition = datasetNamed(dataset as Parameters<typeof datasetNamed>[0]);
     const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
     if (sizes.inputs !== featuresOf(definition.shape) || sizes.outputs !== definition.classes)
       throw new UsageError(
-        `${modelPath}: expected a network on the ${featuresOf(definition.shape)} pixels and ${definition.classes} classes of ${dataset}, got ${sizes.inputs} inputs and ${sizes.outputs} outputs; choose another --dataset`,
+        `${modelPath}: expected a network on the ${featuresOf(definition.shape)} pixels and ` +
+          `${definition.classes} classes of ${dataset}, got ${sizes.inputs} inputs and ${sizes.outputs} ` +
+          'outputs; choose another --dataset',
       );
-    const { test } = await readDataset(dataset, { dataDir: choice.dataDir ?? trainedFor.dataDir, signal: choice.signal });
-    if (index >= test.count) throw new UsageError(`--index: expected a test image of ${dataset}, 0 to ${test.count - 1}, got ${index}`);
+    const { test } = await readDataset(dataset, {
+      dataDir: choice.dataDir ?? trainedFor.dataDir,
+      signal: choice.signal,
+    });
+    if (index >= test.count)
+      throw new UsageError(
+        `--index: expected a test image of ${dataset}, 0 to ${test.count - 1}, got ${index}`,
+      );
     const { images, labels } = paddedBatch({ split: test, network }, [index], 1);
     const around = { epsilon, clip: choice.clipBox ?? trainedFor.clipBox ?? true };
     const property = robustnessProperty(images, labels[0] as number, around, network.classes);
@@ -67,7 +89,10 @@ export async function readRobustnessTask(modelPath: string, choice: ImageChoice)
  * Reads a model, an ONNX file or the folder of a finished run, and a VNN-LIB file.
  * @throws UsageError, one line, for files that are missing, not what they should be, or do not fit each other
  */
-export async function readVerificationTask(modelPath: string, propertyPath: string): Promise<VerificationTask> {
+export async function readVerificationTask(
+  modelPath: string,
+  propertyPath: string,
+): Promise<VerificationTask> {
   return reading(async () => {
     const { network, parameters, file } = await trainedNetwork(modelPath);
     const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
@@ -86,7 +111,8 @@ async function reading<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (error) {
-    if (error instanceof FormatError || error instanceof FileError) throw new UsageError(error.message, { cause: error });
+    if (error instanceof FormatError || error instanceof FileError)
+      throw new UsageError(error.message, { cause: error });
     throw error;
   }
 }

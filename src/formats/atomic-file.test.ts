@@ -56,24 +56,29 @@ describe('an atomic write', () => {
   it.each([
     ['ENOSPC', 'the disk is full'],
     ['EACCES', 'permission denied'],
-  ])('that fails half-way with %s keeps the old file and says which file and why in one line', async (code, reason) => {
-    const path = join(folder, 'checkpoint');
-    await writeFileAtomic(path, 'old');
-    failure = Object.assign(new Error(`${code}: something\nlow-level`), { code });
-    const error = await writeFileAtomic(path, 'new').then(
-      () => undefined,
-      (thrown: unknown) => thrown as FileError,
-    );
-    expect(error).toBeInstanceOf(FileError);
-    expect(error).toMatchObject({ path, code, cause: failure });
-    expect(error?.message).toContain(`cannot write ${path}: ${reason}`);
-    expect(error?.message).not.toContain('\n');
-    expect(await readFile(path, 'utf8')).toBe('old');
-    expect(await readdir(folder)).toEqual(['checkpoint']);
-  });
+  ])(
+    'that fails half-way with %s keeps the old file and says which file and why in one line',
+    async (code, reason) => {
+      const path = join(folder, 'checkpoint');
+      await writeFileAtomic(path, 'old');
+      failure = Object.assign(new Error(`${code}: something\nlow-level`), { code });
+      const error = await writeFileAtomic(path, 'new').then(
+        () => undefined,
+        (thrown: unknown) => thrown as FileError,
+      );
+      expect(error).toBeInstanceOf(FileError);
+      expect(error).toMatchObject({ path, code, cause: failure });
+      expect(error?.message).toContain(`cannot write ${path}: ${reason}`);
+      expect(error?.message).not.toContain('\n');
+      expect(await readFile(path, 'utf8')).toBe('old');
+      expect(await readdir(folder)).toEqual(['checkpoint']);
+    },
+  );
 
   it('names the path when the folder is missing or a folder is in the way', async () => {
-    await expect(writeFileAtomic(join(folder, 'none', 'file'), 'x')).rejects.toThrow(/cannot write .*none.file: no such file or folder.*ENOENT/);
+    await expect(writeFileAtomic(join(folder, 'none', 'file'), 'x')).rejects.toThrow(
+      /cannot write .*none.file: no such file or folder.*ENOENT/,
+    );
     await mkdir(join(folder, 'taken'));
     await expect(writeFileAtomic(join(folder, 'taken'), 'x')).rejects.toThrow(FileError);
     expect(await readdir(folder)).toEqual(['taken']);

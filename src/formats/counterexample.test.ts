@@ -7,7 +7,9 @@ const values = fc.array(fc.double({ noNaN: true, noDefaultInfinity: true }), { m
 
 describe('counterexamples of the competition', () => {
   it('are one parenthesis of names and values, inputs first', () => {
-    expect(encodeCounterexample({ inputs: [0.25, -1e-7], outputs: Float32Array.of(3.5) })).toBe('((X_0 0.25)\n(X_1 -1e-7)\n(Y_0 3.5))\n');
+    expect(encodeCounterexample({ inputs: [0.25, -1e-7], outputs: Float32Array.of(3.5) })).toBe(
+      '((X_0 0.25)\n(X_1 -1e-7)\n(Y_0 3.5))\n',
+    );
   });
 
   it('are read back as they were, bit for bit but for the sign of zero', () => {
@@ -22,7 +24,9 @@ describe('counterexamples of the competition', () => {
   });
 
   it('refuses values that are not finite', () => {
-    expect(() => encodeCounterexample({ inputs: [1, Number.NaN], outputs: [] })).toThrow('counterexample: expected finite values, got NaN for X_1');
+    expect(() => encodeCounterexample({ inputs: [1, Number.NaN], outputs: [] })).toThrow(
+      'counterexample: expected finite values, got NaN for X_1',
+    );
   });
 
   it.each([

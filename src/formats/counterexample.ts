@@ -1,5 +1,6 @@
 /**
- * Counterexamples as the verification competition writes them: the input, then the network's output at it, one value a line.
+ * Counterexamples as the verification competition writes them: the input, then the network's output at it,
+ * one value a line.
  *
  * ```
  * ((X_0 0.25)
@@ -25,7 +26,8 @@ export interface Counterexample {
 export function encodeCounterexample({ inputs, outputs }: Counterexample): string {
   const lines = (letter: string, values: ArrayLike<number>) =>
     Array.from(values, (value, i) => {
-      if (!Number.isFinite(value)) throw new FormatError(`counterexample: expected finite values, got ${value} for ${letter}_${i}`);
+      if (!Number.isFinite(value))
+        throw new FormatError(`counterexample: expected finite values, got ${value} for ${letter}_${i}`);
       return `(${letter}_${i} ${value})`;
     });
   return `(${[...lines('X', inputs), ...lines('Y', outputs)].join('\n')})\n`;
@@ -35,7 +37,10 @@ export function encodeCounterexample({ inputs, outputs }: Counterexample): strin
  * Reads what `encodeCounterexample` writes, in any order and layout, with or without the verdict before it.
  * @throws FormatError "source:line:column: …"
  */
-export function decodeCounterexample(text: string, source = 'counterexample'): { inputs: Float64Array; outputs: Float64Array } {
+export function decodeCounterexample(
+  text: string,
+  source = 'counterexample',
+): { inputs: Float64Array; outputs: Float64Array } {
   const values = { X: new Map<number, number>(), Y: new Map<number, number>() };
   let depth = 0;
   let pair: string[] = [];
@@ -54,7 +59,8 @@ export function decodeCounterexample(text: string, source = 'counterexample'): {
       if (depth !== 1) return;
       const [, letter, index] = /^([XY])_(0|[1-9][0-9]{0,8})$/.exec(pair[0] ?? '') ?? [];
       const value = parseNumber(pair[1] ?? '');
-      if (pair.length !== 2 || index === undefined || !Number.isFinite(value)) return fail(line, column, `(${pair.join(' ')})`);
+      if (pair.length !== 2 || index === undefined || !Number.isFinite(value))
+        return fail(line, column, `(${pair.join(' ')})`);
       const known = values[letter as 'X' | 'Y'];
       if (known.has(Number(index))) fail(line, column, `${pair[0]} again`);
       known.set(Number(index), value as number);
@@ -66,11 +72,18 @@ export function decodeCounterexample(text: string, source = 'counterexample'): {
   });
   lexer.push(Buffer.from(text));
   lexer.end();
-  if (!complete) throw new FormatError(`${source}: expected ((X_0 value) … (Y_0 value) …), got ${depth > 0 ? 'a text that is cut short' : 'none'}`);
+  if (!complete)
+    throw new FormatError(
+      `${source}: expected ((X_0 value) … (Y_0 value) …), got ` +
+        `${depth > 0 ? 'a text that is cut short' : 'none'}`,
+    );
   const arrayOf = (letter: 'X' | 'Y') =>
     Float64Array.from({ length: values[letter].size }, (_, i) => {
       const value = values[letter].get(i);
-      if (value === undefined) throw new FormatError(`${source}: expected a value for each of ${values[letter].size} ${letter}, got no ${letter}_${i}`);
+      if (value === undefined)
+        throw new FormatError(
+          `${source}: expected a value for each of ${values[letter].size} ${letter}, got no ${letter}_${i}`,
+        );
       return value;
     });
   return { inputs: arrayOf('X'), outputs: arrayOf('Y') };

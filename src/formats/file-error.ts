@@ -1,14 +1,15 @@
 /**
  * Errors of the file system as one clear line.
  *
- * Node's own message ("ENOSPC: no space left on device, write") does not say which file and not what to do; a run of
- * several hours that ends with it should.
+ * Node's own message ("ENOSPC: no space left on device, write") does not say which file and not what to do; a
+ * run of several hours that ends with it should.
  */
 
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full; free some space or choose another folder',
   EDQUOT: 'the disk quota is used up; free some space or choose another folder',
-  EFBIG: 'the file would be larger than files may be here; raise the limit (ulimit -f) or choose another folder',
+  EFBIG:
+    'the file would be larger than files may be here; raise the limit (ulimit -f) or choose another folder',
   EACCES: 'permission denied; change the permissions or choose another folder',
   EPERM: 'not permitted; change the permissions or choose another folder',
   EROFS: 'the file system is read-only; choose another folder',
@@ -19,7 +20,10 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long; choose a shorter one',
 };
 
-/** A file that cannot be read or written. `path` is the file, `code` the system's code (ENOSPC, EACCES, …) where there is one. */
+/**
+ * A file that cannot be read or written. `path` is the file, `code` the system's code (ENOSPC, EACCES, …)
+ * where there is one.
+ */
 export class FileError extends Error {
   override name = 'FileError';
   constructor(

@@ -25,11 +25,15 @@ describe('a folder', () => {
   it('that cannot be made is an error in one line', async () => {
     await writeFile(join(folder, 'file'), '');
     await expect(makeFolder(join(folder, 'file'))).rejects.toThrow(/^cannot create .*file: /);
-    await expect(makeFolder(join(folder, 'file', 'below'))).rejects.toThrow(/^cannot create .*below: a part of the path is a file/);
+    await expect(makeFolder(join(folder, 'file', 'below'))).rejects.toThrow(
+      /^cannot create .*below: a part of the path is a file/,
+    );
   });
 
   // Node's recursive mkdir never comes back from here.
   it.runIf(process.platform === 'linux')('under a file system that makes none is refused', async () => {
-    await expect(makeFolder('/proc/tautnet/run')).rejects.toThrow(/^cannot create \/proc\/tautnet\/run: no such file or folder; check the path \(ENOENT\)$/);
+    await expect(makeFolder('/proc/tautnet/run')).rejects.toThrow(
+      /^cannot create \/proc\/tautnet\/run: no such file or folder; check the path \(ENOENT\)$/,
+    );
   });
 });

@@ -4,8 +4,9 @@ import { dirname } from 'node:path';
 import { toFileError } from './file-error.js';
 
 /**
- * Makes a folder with those above it, and says whether it was not there. Node's own recursive `mkdir` does not end where a folder seems
- * to be missing but cannot be made, as under /proc: here each is tried once after those above it.
+ * Makes a folder with those above it, and says whether it was not there. Node's own recursive `mkdir` does
+ * not end where a folder seems to be missing but cannot be made, as under /proc: here each is tried once
+ * after those above it.
  * @throws FileError naming the folder that cannot be made
  */
 export async function makeFolder(path: string): Promise<boolean> {

@@ -1,8 +1,14 @@
-/** Gzip-compressed files, where a format allows them: told by their first bytes, unpacked with a limit, as a small file may hold a huge one. */
+/**
+ * Gzip-compressed files, where a format allows them: told by their first bytes, unpacked with a limit, as a
+ * small file may hold a huge one.
+ */
 import { gunzipSync } from 'node:zlib';
 import { FormatError } from './format-error.js';
 
-/** Most bytes that a compressed file may unpack to: MNIST needs 47 MB, EMNIST 550 MB; beyond is a mistake or a bomb. */
+/**
+ * Most bytes that a compressed file may unpack to: MNIST needs 47 MB, EMNIST 550 MB; beyond is a mistake or a
+ * bomb.
+ */
 const LARGEST_UNPACKED = 2 ** 30;
 
 /** Whether bytes begin as gzip's do. */
@@ -18,6 +24,9 @@ export function gunzipped(bytes: Uint8Array, source: string): Uint8Array {
   try {
     return gunzipSync(bytes, { maxOutputLength: LARGEST_UNPACKED });
   } catch (error) {
-    throw new FormatError(`${source}: expected a whole gzip file of at most ${LARGEST_UNPACKED} bytes (${(error as Error).message.split('\n')[0]})`);
+    throw new FormatError(
+      `${source}: expected a whole gzip file of at most ${LARGEST_UNPACKED} bytes ` +
+        `(${(error as Error).message.split('\n')[0]})`,
+    );
   }
 }

@@ -10,7 +10,12 @@ import { decodeIdx, readIdx } from './idx.js';
 
 /** IDX bytes written out by hand, independently of the reader. */
 function idx(shape: readonly number[], data: Uint8Array): Uint8Array {
-  const extents = shape.flatMap((extent) => [(extent >>> 24) & 255, (extent >>> 16) & 255, (extent >>> 8) & 255, extent & 255]);
+  const extents = shape.flatMap((extent) => [
+    (extent >>> 24) & 255,
+    (extent >>> 16) & 255,
+    (extent >>> 8) & 255,
+    extent & 255,
+  ]);
   return Uint8Array.from([0, 0, 8, shape.length, ...extents, ...data]);
 }
 
@@ -43,22 +48,30 @@ describe('IDX', () => {
 
   it('names the file, the expected and the actual length', () => {
     const bytes = idx([2, 3], new Uint8Array(5));
-    expect(() => decodeIdx(bytes, 'some/labels')).toThrow('some/labels: expected 18 bytes for IDX shape [2,3], got 17 bytes');
+    expect(() => decodeIdx(bytes, 'some/labels')).toThrow(
+      'some/labels: expected 18 bytes for IDX shape [2,3], got 17 bytes',
+    );
   });
 
   it('reads extents as unsigned: a claim of four billion elements is refused by the length, without allocation', () => {
-    expect(() => decodeIdx(Uint8Array.from([0, 0, 8, 1, 255, 255, 255, 255]))).toThrow('expected 4294967303 bytes');
+    expect(() => decodeIdx(Uint8Array.from([0, 0, 8, 1, 255, 255, 255, 255]))).toThrow(
+      'expected 4294967303 bytes',
+    );
   });
 
   it('rejects other magics and element types', () => {
-    expect(() => decodeIdx(Uint8Array.from([0x89, 0x50, 0x4e, 0x47]), 'x.png')).toThrow('x.png: expected IDX magic 00 00 08');
+    expect(() => decodeIdx(Uint8Array.from([0x89, 0x50, 0x4e, 0x47]), 'x.png')).toThrow(
+      'x.png: expected IDX magic 00 00 08',
+    );
     expect(() => decodeIdx(Uint8Array.from([0, 0, 8, 0]))).toThrow('expected IDX magic');
     expect(() => decodeIdx(Uint8Array.from([0, 0, 0x0d, 1, 0, 0, 0, 0]))).toThrow('got type 0x0d');
   });
 
   it('rejects a broken gzip file by name', () => {
     const compressed = gzipSync(idx([40], new Uint8Array(40)));
-    expect(() => decodeIdx(compressed.subarray(0, compressed.length - 9), 'images.gz')).toThrow(/images\.gz: expected a whole gzip file/);
+    expect(() => decodeIdx(compressed.subarray(0, compressed.length - 9), 'images.gz')).toThrow(
+      /images\.gz: expected a whole gzip file/,
+    );
   });
 
   it('reads files, and names the one that is missing', async () => {

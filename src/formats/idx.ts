@@ -32,30 +32,45 @@ const UNSIGNED_BYTE = 0x08;
  */
 export function decodeIdx(bytes: Uint8Array, source = 'IDX data'): IdxArray {
   const plain = gunzipped(bytes, source);
-  if (plain.length < 4) throw new FormatError(`${source}: expected an IDX header of at least 4 bytes, got ${plain.length} bytes`);
+  if (plain.length < 4)
+    throw new FormatError(`${source}: expected an IDX header of at least 4 bytes, got ${plain.length} bytes`);
   const [zero, alsoZero, type, dimensions] = plain as unknown as [number, number, number, number];
   if (zero !== 0 || alsoZero !== 0 || dimensions === 0) {
     const magic = [...plain.subarray(0, 4)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    throw new FormatError(`${source}: expected IDX magic 00 00 08 followed by the number of dimensions, got ${magic}`);
+    throw new FormatError(
+      `${source}: expected IDX magic 00 00 08 followed by the number of dimensions, got ${magic}`,
+    );
   }
   if (type !== UNSIGNED_BYTE) {
-    throw new FormatError(`${source}: expected IDX elements of type 0x08 (unsigned byte), got type 0x${type.toString(16).padStart(2, '0')}`);
+    throw new FormatError(
+      `${source}: expected IDX elements of type 0x08 (unsigned byte), got type ` +
+        `0x${type.toString(16).padStart(2, '0')}`,
+    );
   }
   const header = 4 + 4 * dimensions;
-  if (plain.length < header) throw new FormatError(`${source}: expected an IDX header of ${header} bytes, got ${plain.length} bytes`);
+  if (plain.length < header)
+    throw new FormatError(`${source}: expected an IDX header of ${header} bytes, got ${plain.length} bytes`);
   const view = new DataView(plain.buffer, plain.byteOffset, plain.byteLength);
   const shape = Array.from({ length: dimensions }, (_, axis) => view.getUint32(4 + 4 * axis));
   const expected = header + shape.reduce((product, extent) => product * extent, 1);
   if (plain.length !== expected) {
-    throw new FormatError(`${source}: expected ${expected} bytes for IDX shape [${shape.join(',')}], got ${plain.length} bytes`);
+    throw new FormatError(
+      `${source}: expected ${expected} bytes for IDX shape [${shape.join(',')}], got ${plain.length} bytes`,
+    );
   }
   return { shape, data: plain.subarray(header) };
 }
 
-/** Encodes unsigned bytes of a shape, in two parts that belong one after the other: the header, and the data as they are. */
+/**
+ * Encodes unsigned bytes of a shape, in two parts that belong one after the other: the header, and the data
+ * as they are.
+ */
 export function encodeIdx({ shape, data }: IdxArray): readonly [header: Uint8Array, data: Uint8Array] {
   const size = shape.reduce((product, extent) => product * extent, 1);
-  if (size !== data.length) throw new FormatError(`IDX data: expected ${size} bytes for shape [${shape.join(',')}], got ${data.length}`);
+  if (size !== data.length)
+    throw new FormatError(
+      `IDX data: expected ${size} bytes for shape [${shape.join(',')}], got ${data.length}`,
+    );
   const header = new Uint8Array(4 + 4 * shape.length);
   const view = new DataView(header.buffer);
   view.setUint32(0, (UNSIGNED_BYTE << 8) | shape.length);

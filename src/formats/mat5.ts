@@ -3,7 +3,8 @@
  *
  * ```
  * 128 bytes  header: text, version 0x0100, "IM" for little-endian
- * elements   type, bytes (32 bits each), then the data, filled up to a multiple of 8; miCOMPRESSED (15) holds one element, deflated;
+ * elements type, bytes (32 bits each), then the data, filled up to a multiple of 8; miCOMPRESSED (15) holds
+ * one element, deflated;
  *            up to 4 bytes of data may stand in the tag itself: type in its low, bytes in its high 16 bits
  * miMATRIX   (14) consists of elements: flags (class in the low byte), dimensions, name, real part
  * ```
@@ -15,8 +16,19 @@ import { FormatError } from './format-error.js';
 export interface Mat5Array {
   /** Extents; element (i₀, i₁, …) is at i₀ + shape[0]·(i₁ + shape[1]·(…)). */
   readonly shape: readonly number[];
-  /** Column-major elements, as they are stored (writers may store whole numbers in a narrower type than the array's class). */
-  readonly data: Uint8Array | Int8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array | Float64Array;
+  /**
+   * Column-major elements, as they are stored (writers may store whole numbers in a narrower type than the
+   * array's class).
+   */
+  readonly data:
+    | Uint8Array
+    | Int8Array
+    | Int16Array
+    | Uint16Array
+    | Int32Array
+    | Uint32Array
+    | Float32Array
+    | Float64Array;
 }
 
 const MATRIX = 14;
@@ -31,7 +43,9 @@ const NUMERIC = new Map<number, { width: number; array: new (buffer: ArrayBuffer
   [7, { width: 4, array: Float32Array }],
   [9, { width: 8, array: Float64Array }],
 ]);
-/** What a compressed variable may unfold to; the largest published one read here has 4.6 GB and is not meant. */
+/**
+ * What a compressed variable may unfold to; the largest published one read here has 4.6 GB and is not meant.
+ */
 const LARGEST_UNFOLDED = 2 ** 31;
 
 interface Element {
@@ -67,27 +81,43 @@ function elementAt(bytes: Uint8Array, position: number, source: string): Element
   const first = view.getUint32(position, true);
   const small = first >>> 16;
   if (small !== 0) {
-    if (small > 4) throw new FormatError(`${source}: expected at most 4 bytes in a small element at byte ${position}, got ${small}`);
-    return { type: first & 0xffff, data: bytes.subarray(position + 4, position + 4 + small), end: position + 8 };
+    if (small > 4)
+      throw new FormatError(
+        `${source}: expected at most 4 bytes in a small element at byte ${position}, got ${small}`,
+      );
+    return {
+      type: first & 0xffff,
+      data: bytes.subarray(position + 4, position + 4 + small),
+      end: position + 8,
+    };
   }
   const size = view.getUint32(position + 4, true);
   const start = position + 8;
   if (start + size > bytes.length) throw cutShort(source, 'an element', size, bytes.length - start);
   // Compressed elements are the only ones that are not filled up.
-  return { type: first, data: bytes.subarray(start, start + size), end: first === COMPRESSED ? start + size : start + Math.ceil(size / 8) * 8 };
+  return {
+    type: first,
+    data: bytes.subarray(start, start + size),
+    end: first === COMPRESSED ? start + size : start + Math.ceil(size / 8) * 8,
+  };
 }
 
 /** Memory of its own, aligned for any type; `slice` of Node's buffers would not copy. */
 const copied = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
 
 const cutShort = (source: string, what: string, expected: number, got: number): FormatError =>
-  new FormatError(`${source}: expected ${expected} bytes of ${what}, got ${got}; the file is cut short, get it again`);
+  new FormatError(
+    `${source}: expected ${expected} bytes of ${what}, got ${got}; the file is cut short, get it again`,
+  );
 
 function inflated(bytes: Uint8Array, source: string): Uint8Array {
   try {
     return inflateSync(bytes, { maxOutputLength: LARGEST_UNFOLDED });
   } catch (error) {
-    throw new FormatError(`${source}: expected a whole compressed variable, got one that does not unfold (${(error as Error).message})`);
+    throw new FormatError(
+      `${source}: expected a whole compressed variable, got one that does not unfold ` +
+        `(${(error as Error).message})`,
+    );
   }
 }
 
@@ -106,6 +136,9 @@ function numericArray(bytes: Uint8Array, source: string): { name: string; array:
   const shape = [...new Int32Array(copied(dimensions.data))];
   const text = new TextDecoder().decode(name.data);
   const size = shape.reduce((product, extent) => product * extent, encoding.width);
-  if (size !== real.data.length) throw new FormatError(`${source}: expected ${size} bytes for ${text} of shape [${shape.join(',')}], got ${real.data.length}`);
+  if (size !== real.data.length)
+    throw new FormatError(
+      `${source}: expected ${size} bytes for ${text} of shape [${shape.join(',')}], got ${real.data.length}`,
+    );
   return { name: text, array: { shape, data: new encoding.array(copied(real.data)) } };
 }

@@ -11,7 +11,11 @@ const { onnx } = onnxProto;
 
 const small = model({
   input: ['N', 7],
-  nodes: [op('Gemm', ['x', 'w'], 'h', { alpha: { float: 0.5 } }), op('Add', ['h', 'b'], 'a'), op('Relu', ['a'], 'y')],
+  nodes: [
+    op('Gemm', ['x', 'w'], 'h', { alpha: { float: 0.5 } }),
+    op('Add', ['h', 'b'], 'a'),
+    op('Relu', ['a'], 'y'),
+  ],
   constants: [random('w', [7, 4]), random('b', [4])],
 });
 
@@ -43,11 +47,19 @@ function refusal(bytes: Uint8Array): string {
 
 const word = fc.string({ maxLength: 6 });
 const data: fc.Arbitrary<Omit<OnnxTensor, 'name'>> = fc.oneof(
-  fc.array(fc.float({ noNaN: true }), { maxLength: 4 }).map((v) => ({ shape: [v.length], data: Float32Array.from(v) })),
-  fc.array(fc.double({ noNaN: true }), { maxLength: 4 }).map((v) => ({ shape: [1, v.length], data: Float64Array.from(v) })),
+  fc
+    .array(fc.float({ noNaN: true }), { maxLength: 4 })
+    .map((v) => ({ shape: [v.length], data: Float32Array.from(v) })),
+  fc
+    .array(fc.double({ noNaN: true }), { maxLength: 4 })
+    .map((v) => ({ shape: [1, v.length], data: Float64Array.from(v) })),
   fc.array(fc.integer(), { maxLength: 4 }).map((v) => ({ shape: [v.length, 1], data: Int32Array.from(v) })),
-  fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((v) => ({ shape: [], data: BigInt64Array.of(v) })),
-  fc.array(fc.boolean(), { maxLength: 4 }).map((v) => ({ shape: [v.length], data: Uint8Array.from(v, Number) })),
+  fc
+    .bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
+    .map((v) => ({ shape: [], data: BigInt64Array.of(v) })),
+  fc
+    .array(fc.boolean(), { maxLength: 4 })
+    .map((v) => ({ shape: [v.length], data: Uint8Array.from(v, Number) })),
 );
 const attribute: fc.Arbitrary<OnnxAttribute> = fc.oneof(
   fc.record({ int: fc.maxSafeInteger() }),
@@ -102,8 +114,12 @@ describe('models', () => {
     fc.assert(
       fc.property(models, (given) => {
         const proto = onnx.ModelProto.decode(encodeOnnx(given));
-        expect(proto.graph?.node?.map(({ opType, input }) => [opType, input])).toEqual(given.nodes.map(({ opType, inputs }) => [opType, [...inputs]]));
-        expect(proto.graph?.initializer?.map(({ dims }) => dims?.map(Number))).toEqual(given.initializers.map(({ shape }) => [...shape]));
+        expect(proto.graph?.node?.map(({ opType, input }) => [opType, input])).toEqual(
+          given.nodes.map(({ opType, inputs }) => [opType, [...inputs]]),
+        );
+        expect(proto.graph?.initializer?.map(({ dims }) => dims?.map(Number))).toEqual(
+          given.initializers.map(({ shape }) => [...shape]),
+        );
         expect(proto.graph?.output?.map(({ name }) => name)).toEqual(given.outputs.map(({ name }) => name));
         expect(decodeOnnx(onnx.ModelProto.encode(proto).finish())).toEqual(given);
       }),
@@ -121,13 +137,22 @@ describe('models', () => {
     writer.tag(1, WireType.Varint).int64(3).tag(2, WireType.Varint).int32(7);
     for (const entry of [5, -6, 7]) writer.tag(7, WireType.Varint).int64(entry);
     writer.tag(99, WireType.StartGroup).tag(5, WireType.Bit32).fixed32(1).tag(99, WireType.EndGroup);
-    const [single] = decodeOnnx(inGraph(message([GRAPH.node, message([NODE.opType, new Uint8Array()])], [GRAPH.initializer, writer.finish()]))).initializers;
+    const [single] = decodeOnnx(
+      inGraph(
+        message([GRAPH.node, message([NODE.opType, new Uint8Array()])], [GRAPH.initializer, writer.finish()]),
+      ),
+    ).initializers;
     expect(single?.data).toEqual(packed?.data);
   });
 
   it('named after parts of objects are names like others', () => {
-    const nodes = [op('Relu', ['x'], '__proto__', { constructor: { int: 1 } }), op('Relu', ['__proto__'], 'y', JSON.parse('{"__proto__": {"int": 2}}'))];
-    const read = decodeOnnx(encodeOnnx({ ...small, nodes, metadata: JSON.parse('{"__proto__": "polluted"}') }));
+    const nodes = [
+      op('Relu', ['x'], '__proto__', { constructor: { int: 1 } }),
+      op('Relu', ['__proto__'], 'y', JSON.parse('{"__proto__": {"int": 2}}')),
+    ];
+    const read = decodeOnnx(
+      encodeOnnx({ ...small, nodes, metadata: JSON.parse('{"__proto__": "polluted"}') }),
+    );
     expect(Object.keys(read.nodes[1]?.attributes ?? {})).toEqual(['__proto__']);
     expect(Object.keys(read.metadata)).toEqual(['__proto__']);
     expect(({} as { int?: number }).int).toBeUndefined();
@@ -139,8 +164,14 @@ describe('hostile bytes are refused in one line, soon and without room being mad
     const empty = message([GRAPH.node, new Uint8Array()]);
     const names = message([NODE.input, new Uint8Array()]);
     const attributes = message([NODE.attribute, new Uint8Array()]);
-    for (const graph of [repeated(empty, 400_000), message([GRAPH.node, repeated(names, 400_000)]), message([GRAPH.node, repeated(attributes, 400_000)])])
-      expect(refusal(inGraph(graph))).toMatch(/more nodes, names and attributes than any network has|expected each attribute once/);
+    for (const graph of [
+      repeated(empty, 400_000),
+      message([GRAPH.node, repeated(names, 400_000)]),
+      message([GRAPH.node, repeated(attributes, 400_000)]),
+    ])
+      expect(refusal(inGraph(graph))).toMatch(
+        /more nodes, names and attributes than any network has|expected each attribute once/,
+      );
   });
 
   it('attributes of graphs within graphs, three thousand deep, are passed over', () => {
@@ -162,7 +193,9 @@ describe('hostile bytes are refused in one line, soon and without room being mad
   it('lengths beyond the file, and numbers that never end', () => {
     expect(refusal(Uint8Array.of((MODEL.graph << 3) | 2, 0xff, 0xff, 0xff, 0xff, 0x0f))).toMatch(/cut off/);
     expect(refusal(repeated(Uint8Array.of(0xff), 1000))).toMatch(/cut off/);
-    expect(refusal(Uint8Array.of(MODEL.irVersion << 3, ...repeated(Uint8Array.of(0xff), 20)))).toMatch(/cut off/);
+    expect(refusal(Uint8Array.of(MODEL.irVersion << 3, ...repeated(Uint8Array.of(0xff), 20)))).toMatch(
+      /cut off/,
+    );
   });
 
   it('fields of another type than theirs', () => {
@@ -171,21 +204,32 @@ describe('hostile bytes are refused in one line, soon and without room being mad
   });
 
   it('constants and attributes that are there twice, second graphs, functions', () => {
-    expect(refusal(encodeOnnx({ ...small, initializers: [random('w', [1]), random('w', [1])] }))).toMatch(/each constant once, got "w" again/);
+    expect(refusal(encodeOnnx({ ...small, initializers: [random('w', [1]), random('w', [1])] }))).toMatch(
+      /each constant once, got "w" again/,
+    );
     const bytes = encodeOnnx(small);
     expect(refusal(repeated(bytes, 2))).toMatch(/expected one graph, got another/);
     const withFunction = new Uint8Array([...bytes, ...message([MODEL.functions, new Uint8Array()])]);
     expect(refusal(withFunction)).toMatch(/functions of its own/);
     const attribute = message([ATTRIBUTE.name, new TextEncoder().encode('alpha')]);
-    expect(refusal(inGraph(message([GRAPH.node, message([NODE.attribute, attribute], [NODE.attribute, attribute])])))).toMatch(
-      /each attribute once, got alpha again/,
-    );
+    expect(
+      refusal(
+        inGraph(message([GRAPH.node, message([NODE.attribute, attribute], [NODE.attribute, attribute])])),
+      ),
+    ).toMatch(/each attribute once, got alpha again/);
   });
 
   it('references to other files, whatever path they name', () => {
     const proto = onnx.ModelProto.decode(encodeOnnx(small));
-    const tensor = proto.graph?.initializer?.[0] as { externalData: object[]; dataLocation: number; rawData: Uint8Array };
-    const changes = [{ externalData: [{ key: 'location', value: '../../etc/passwd' }] }, { externalData: [], dataLocation: 1, rawData: new Uint8Array() }];
+    const tensor = proto.graph?.initializer?.[0] as {
+      externalData: object[];
+      dataLocation: number;
+      rawData: Uint8Array;
+    };
+    const changes = [
+      { externalData: [{ key: 'location', value: '../../etc/passwd' }] },
+      { externalData: [], dataLocation: 1, rawData: new Uint8Array() },
+    ];
     for (const change of changes) {
       Object.assign(tensor, change);
       expect(refusal(onnx.ModelProto.encode(proto).finish())).toMatch(/expected its values inside the file/);
@@ -207,7 +251,10 @@ describe('hostile bytes are refused in one line, soon and without room being mad
   });
 
   it('names of megabytes, in a line of thousands', () => {
-    const long = encodeOnnx({ ...small, initializers: [{ name: 'n'.repeat(2 ** 21), shape: [2], data: Float32Array.of(1) }] });
+    const long = encodeOnnx({
+      ...small,
+      initializers: [{ name: 'n'.repeat(2 ** 21), shape: [2], data: Float32Array.of(1) }],
+    });
     expect(refusal(long).length).toBeLessThan(5000);
   });
 });
@@ -225,14 +272,25 @@ describe('damage', () => {
 
   it('by noise, flipped bits, cuts and pieces of other models ends as a FormatError or as a model', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), survives), { numRuns: 500 });
-    const changed = fc.tuple(models, models, fc.array(fc.tuple(fc.nat(), fc.nat({ max: 7 })), { maxLength: 6 }), fc.nat(), fc.nat(), fc.nat(), fc.boolean());
+    const changed = fc.tuple(
+      models,
+      models,
+      fc.array(fc.tuple(fc.nat(), fc.nat({ max: 7 })), { maxLength: 6 }),
+      fc.nat(),
+      fc.nat(),
+      fc.nat(),
+      fc.boolean(),
+    );
     fc.assert(
       fc.property(changed, ([first, second, flips, from, to, at, cut]) => {
         const [bytes, other] = [encodeOnnx(first), encodeOnnx(second)];
-        for (const [place, bit] of flips) bytes[place % bytes.length] = (bytes[place % bytes.length] as number) ^ (1 << bit);
+        for (const [place, bit] of flips)
+          bytes[place % bytes.length] = (bytes[place % bytes.length] as number) ^ (1 << bit);
         const piece = other.subarray(Math.min(from, to) % other.length, Math.max(from, to) % other.length);
         const place = at % bytes.length;
-        survives(Uint8Array.from([...bytes.subarray(0, place), ...piece, ...(cut ? [] : bytes.subarray(place))]));
+        survives(
+          Uint8Array.from([...bytes.subarray(0, place), ...piece, ...(cut ? [] : bytes.subarray(place))]),
+        );
       }),
       { numRuns: 800 },
     );

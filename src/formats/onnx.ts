@@ -1,16 +1,28 @@
 /**
  * ONNX models as plain data: nodes, typed attributes and constant arrays, without protobuf objects.
  *
- * Reading is strict about what could silently change a network (types, sizes, attributes), allocates no more than the bytes hold, and
- * follows nothing that networks do not have: subgraphs of attributes are named, not read, so that they may nest as they like. It judges no
- * operator: which ones make sense is for the reader of the model to say. Source: the ONNX project's onnx.proto.
+ * Reading is strict about what could silently change a network (types, sizes, attributes), allocates no more
+ * than the bytes hold, and follows nothing that networks do not have: subgraphs of attributes are named, not
+ * read, so that they may nest as they like. It judges no operator: which ones make sense is for the reader of
+ * the model to say. Source: the ONNX project's onnx.proto.
  */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { FormatError } from './format-error.js';
 import { gunzipped } from './gzip.js';
 import * as schema from './onnx-schema.js';
 import { decodeTensor, encodeTensor, type OnnxTensor } from './onnx-tensor.js';
-import { type Budget, bytesField, type Fields, floatField, floatList, integerField, integerList, readFields, spend, textField } from './protobuf.js';
+import {
+  type Budget,
+  bytesField,
+  type Fields,
+  floatField,
+  floatList,
+  integerField,
+  integerList,
+  readFields,
+  spend,
+  textField,
+} from './protobuf.js';
 
 export type { OnnxTensor } from './onnx-tensor.js';
 
@@ -39,7 +51,10 @@ export interface OnnxValue {
   readonly name: string;
   /** Element type: "FLOAT", "DOUBLE", … as onnx.proto calls them. */
   readonly type: string;
-  /** Extents: numbers, or names of symbolic ones ("" where nothing is said); undefined where the file gives no shape. */
+  /**
+   * Extents: numbers, or names of symbolic ones ("" where nothing is said); undefined where the file gives no
+   * shape.
+   */
   readonly shape?: readonly (number | string)[];
 }
 
@@ -57,7 +72,10 @@ export interface OnnxModel {
   readonly initializers: readonly OnnxTensor[];
 }
 
-/** Most nodes, names, attributes and extents of one file together: a few hundred bytes of memory each, and of a file two. */
+/**
+ * Most nodes, names, attributes and extents of one file together: a few hundred bytes of memory each, and of
+ * a file two.
+ */
 const MOST_PARTS = 2 ** 18;
 
 /** What reading one file carries along. */
@@ -102,7 +120,8 @@ function readAttribute(reading: Reading, message: Uint8Array): [name: string, va
       case 'FLOATS':
         return { floats: Array.from(floats.values()) };
       case 'TENSOR':
-        if (tensor === undefined) throw new FormatError(`${reading.source}: attribute ${name}: expected a tensor, got none`);
+        if (tensor === undefined)
+          throw new FormatError(`${reading.source}: attribute ${name}: expected a tensor, got none`);
         return { tensor: decodeTensor(tensor, reading.source) };
       default:
         return { other: kind ?? `type ${type}` };
@@ -129,7 +148,10 @@ function readNode(reading: Reading, message: Uint8Array): OnnxNode {
     [NODE.output]: listed(outputs),
     [NODE.attribute]: bytesField((value) => {
       const [key, attribute] = readAttribute(reading, value);
-      if (attributes.has(key)) throw new FormatError(`${reading.source}: node ${name || opType}: expected each attribute once, got ${key} again`);
+      if (attributes.has(key))
+        throw new FormatError(
+          `${reading.source}: node ${name || opType}: expected each attribute once, got ${key} again`,
+        );
       attributes.set(key, attribute);
     }),
   });
@@ -139,7 +161,10 @@ function readNode(reading: Reading, message: Uint8Array): OnnxNode {
 function readExtent(reading: Reading, message: Uint8Array): number | string {
   let [value, name]: [number | undefined, string] = [undefined, ''];
   const { DIMENSION } = schema;
-  fieldsOf(reading, message, { [DIMENSION.value]: integerField((extent) => (value = extent)), [DIMENSION.name]: textField((text) => (name = text)) });
+  fieldsOf(reading, message, {
+    [DIMENSION.value]: integerField((extent) => (value = extent)),
+    [DIMENSION.name]: textField((text) => (name = text)),
+  });
   return name || (value ?? '');
 }
 
@@ -155,7 +180,9 @@ function readValue(reading: Reading, message: Uint8Array): OnnxValue {
         [TENSOR_TYPE.elementType]: integerField((value) => (elementType = value)),
         [TENSOR_TYPE.shape]: bytesField((part) => {
           const extents: (number | string)[] = [];
-          fieldsOf(reading, part, { [SHAPE.dim]: bytesField((dim) => extents.push(readExtent(reading, dim))) });
+          fieldsOf(reading, part, {
+            [SHAPE.dim]: bytesField((dim) => extents.push(readExtent(reading, dim))),
+          });
           shape = extents;
         }),
       }),
@@ -180,7 +207,8 @@ function readGraph(reading: Reading, message: Uint8Array): Graph {
     [GRAPH.initializer]: bytesField((part) => {
       spend(reading.budget);
       const tensor = decodeTensor(part, source);
-      if (initializers.has(tensor.name)) throw new FormatError(`${source}: expected each constant once, got "${tensor.name}" again`);
+      if (initializers.has(tensor.name))
+        throw new FormatError(`${source}: expected each constant once, got "${tensor.name}" again`);
       initializers.set(tensor.name, tensor);
     }),
     [GRAPH.sparseInitializer]: bytesField(() => {
@@ -207,28 +235,46 @@ function readModel(reading: Reading, bytes: Uint8Array): OnnxModel {
     }),
     [MODEL.opsetImport]: bytesField((part) => {
       let [domain, version] = ['', 1];
-      fieldsOf(reading, part, { [OPSET.domain]: textField((value) => (domain = value)), [OPSET.version]: integerField((value) => (version = value)) });
+      fieldsOf(reading, part, {
+        [OPSET.domain]: textField((value) => (domain = value)),
+        [OPSET.version]: integerField((value) => (version = value)),
+      });
       if (!domain || domain === 'ai.onnx') opset ??= version;
     }),
     [MODEL.metadataProps]: bytesField((part) => {
       let [key, value] = ['', ''];
-      fieldsOf(reading, part, { [ENTRY.key]: textField((text) => (key = text)), [ENTRY.value]: textField((text) => (value = text)) });
+      fieldsOf(reading, part, {
+        [ENTRY.key]: textField((text) => (key = text)),
+        [ENTRY.value]: textField((text) => (value = text)),
+      });
       metadata.push([key, value]);
     }),
     [MODEL.functions]: bytesField(() => {
-      throw new FormatError(`${source}: expected a graph of standard operators, got functions of its own; export the model with its functions inlined`);
+      throw new FormatError(
+        `${source}: expected a graph of standard operators, got functions of its own; export the model ` +
+          'with its functions inlined',
+      );
     }),
   });
   if (graph === undefined || graph.nodes.length === 0)
-    throw new FormatError(`${source}: expected an ONNX model with a graph, got ${bytes.length} bytes without one`);
-  return { irVersion, opset: opset ?? 1, producer, description, metadata: Object.fromEntries(metadata), ...graph };
+    throw new FormatError(
+      `${source}: expected an ONNX model with a graph, got ${bytes.length} bytes without one`,
+    );
+  return {
+    irVersion,
+    opset: opset ?? 1,
+    producer,
+    description,
+    metadata: Object.fromEntries(metadata),
+    ...graph,
+  };
 }
 
 /**
  * Decodes an ONNX model, gzip-compressed or not. Arrays are copies, independent of `bytes`.
  * @param source what errors call the bytes, normally the file's path
- * @throws FormatError for bytes that are no ONNX model, are cut off, hold more than 2¹⁸ nodes, names and attributes, name a constant or an
- * attribute twice, or whose constants do not have the size that they claim
+ * @throws FormatError for bytes that are no ONNX model, are cut off, hold more than 2¹⁸ nodes, names and
+ *  attributes, name a constant or an attribute twice, or whose constants do not have the size that they claim
  */
 export function decodeOnnx(bytes: Uint8Array, source = 'ONNX model'): OnnxModel {
   const whole = gunzipped(bytes, source);
@@ -237,7 +283,8 @@ export function decodeOnnx(bytes: Uint8Array, source = 'ONNX model'): OnnxModel 
   } catch (error) {
     if (error instanceof FormatError) throw error;
     throw new FormatError(
-      `${source}: expected an ONNX model, got ${whole.length} bytes that are none or are cut off (${(error as Error).message.split('\n')[0]})`,
+      `${source}: expected an ONNX model, got ${whole.length} bytes that are none or are cut off ` +
+        `(${(error as Error).message.split('\n')[0]})`,
     );
   }
 }
@@ -248,12 +295,15 @@ function writeMessage(writer: BinaryWriter, field: number, write: () => void): v
   write();
   writer.join();
 }
-const writeText = (writer: BinaryWriter, field: number, text: string): BinaryWriter => writer.tag(field, WireType.LengthDelimited).string(text);
-const writeInteger = (writer: BinaryWriter, field: number, value: number): BinaryWriter => writer.tag(field, WireType.Varint).int64(value);
+const writeText = (writer: BinaryWriter, field: number, text: string): BinaryWriter =>
+  writer.tag(field, WireType.LengthDelimited).string(text);
+const writeInteger = (writer: BinaryWriter, field: number, value: number): BinaryWriter =>
+  writer.tag(field, WireType.Varint).int64(value);
 
 function writeAttribute(writer: BinaryWriter, name: string, value: OnnxAttribute): void {
   const { ATTRIBUTE } = schema;
-  const type = (kind: (typeof schema.ATTRIBUTE_TYPES)[number]) => writeInteger(writer, ATTRIBUTE.type, schema.ATTRIBUTE_TYPES.indexOf(kind));
+  const type = (kind: (typeof schema.ATTRIBUTE_TYPES)[number]) =>
+    writeInteger(writer, ATTRIBUTE.type, schema.ATTRIBUTE_TYPES.indexOf(kind));
   writeText(writer, ATTRIBUTE.name, name);
   if ('int' in value) writeInteger(type('INT'), ATTRIBUTE.i, value.int);
   else if ('float' in value) type('FLOAT').tag(ATTRIBUTE.f, WireType.Bit32).float(value.float);
@@ -267,27 +317,40 @@ function writeAttribute(writer: BinaryWriter, name: string, value: OnnxAttribute
   } else if ('tensor' in value) {
     type('TENSOR');
     writeMessage(writer, ATTRIBUTE.t, () => encodeTensor(writer, value.tensor));
-  } else throw new FormatError(`ONNX attribute ${name}: expected a number, text, list or tensor, got ${value.other}`);
+  } else
+    throw new FormatError(
+      `ONNX attribute ${name}: expected a number, text, list or tensor, got ${value.other}`,
+    );
 }
 
-function writeNode(writer: BinaryWriter, { opType, domain, name, inputs, outputs, attributes }: OnnxNode): void {
+function writeNode(
+  writer: BinaryWriter,
+  { opType, domain, name, inputs, outputs, attributes }: OnnxNode,
+): void {
   const { NODE } = schema;
   for (const input of inputs) writeText(writer, NODE.input, input);
   for (const output of outputs) writeText(writer, NODE.output, output);
   if (name) writeText(writer, NODE.name, name);
   writeText(writer, NODE.opType, opType);
   if (domain) writeText(writer, NODE.domain, domain);
-  for (const [key, value] of Object.entries(attributes)) writeMessage(writer, NODE.attribute, () => writeAttribute(writer, key, value));
+  for (const [key, value] of Object.entries(attributes))
+    writeMessage(writer, NODE.attribute, () => writeAttribute(writer, key, value));
 }
 
 function writeValue(writer: BinaryWriter, { name, type, shape }: OnnxValue): void {
   const { VALUE, TYPE, TENSOR_TYPE, SHAPE, DIMENSION } = schema;
   const extent = (value: number | string) =>
-    typeof value === 'string' ? writeText(writer, DIMENSION.name, value) : writeInteger(writer, DIMENSION.value, value);
+    typeof value === 'string'
+      ? writeText(writer, DIMENSION.name, value)
+      : writeInteger(writer, DIMENSION.value, value);
   writeText(writer, VALUE.name, name);
   writeMessage(writer, VALUE.type, () =>
     writeMessage(writer, TYPE.tensor, () => {
-      writeInteger(writer, TENSOR_TYPE.elementType, (schema.ELEMENT_TYPES as readonly string[]).indexOf(type));
+      writeInteger(
+        writer,
+        TENSOR_TYPE.elementType,
+        (schema.ELEMENT_TYPES as readonly string[]).indexOf(type),
+      );
       if (shape)
         writeMessage(writer, TENSOR_TYPE.shape, () => {
           for (const value of shape) writeMessage(writer, SHAPE.dim, () => extent(value));
@@ -306,7 +369,8 @@ export function encodeOnnx(model: OnnxModel): Uint8Array {
   writeMessage(writer, MODEL.graph, () => {
     for (const node of model.nodes) writeMessage(writer, GRAPH.node, () => writeNode(writer, node));
     writeText(writer, GRAPH.name, model.name);
-    for (const tensor of model.initializers) writeMessage(writer, GRAPH.initializer, () => encodeTensor(writer, tensor));
+    for (const tensor of model.initializers)
+      writeMessage(writer, GRAPH.initializer, () => encodeTensor(writer, tensor));
     for (const value of model.inputs) writeMessage(writer, GRAPH.input, () => writeValue(writer, value));
     for (const value of model.outputs) writeMessage(writer, GRAPH.output, () => writeValue(writer, value));
   });

@@ -1,10 +1,11 @@
 /**
  * Protocol buffer messages, field by field: what a reader of hostile files needs and no more.
  *
- * A reader says which fields it knows and what it does with each; others are skipped without a trace, so that a file cannot make anything be built
- * that nobody asked for. Submessages are read by readers of their own, so that nothing nests deeper than the readers do. Messages of a few
- * bytes become objects of a few hundred, which is why their number is limited (`Budget`).
- * Source: the wire format of protocol buffers, https://protobuf.dev/programming-guides/encoding/.
+ * A reader says which fields it knows and what it does with each; others are skipped without a trace, so that
+ * a file cannot make anything be built that nobody asked for. Submessages are read by readers of their own,
+ * so that nothing nests deeper than the readers do. Messages of a few bytes become objects of a few hundred,
+ * which is why their number is limited (`Budget`). Source: the wire format of protocol buffers,
+ * https://protobuf.dev/programming-guides/encoding/.
  */
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 
@@ -24,7 +25,10 @@ type Field = (reader: BinaryReader, wire: WireType) => void;
 /** Known fields by number. */
 export type Fields = Readonly<Record<number, Field>>;
 
-/** Reads the fields of one message. @throws Error for bytes that end within a field, and for fields of another wire type than theirs */
+/**
+ * Reads the fields of one message. @throws Error for bytes that end within a field, and for fields of another
+ * wire type than theirs
+ */
 export function readFields(bytes: Uint8Array, fields: Fields): void {
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {
@@ -44,11 +48,15 @@ const typed =
   };
 
 /** A submessage or string of bytes, seen in place: not a copy. */
-export const bytesField = (set: (bytes: Uint8Array) => void): Field => typed(WireType.LengthDelimited, (reader) => set(reader.bytes()));
-export const textField = (set: (text: string) => void): Field => typed(WireType.LengthDelimited, (reader) => set(reader.string()));
-export const floatField = (set: (value: number) => void): Field => typed(WireType.Bit32, (reader) => set(reader.float()));
+export const bytesField = (set: (bytes: Uint8Array) => void): Field =>
+  typed(WireType.LengthDelimited, (reader) => set(reader.bytes()));
+export const textField = (set: (text: string) => void): Field =>
+  typed(WireType.LengthDelimited, (reader) => set(reader.string()));
+export const floatField = (set: (value: number) => void): Field =>
+  typed(WireType.Bit32, (reader) => set(reader.float()));
 /** int32, int64 and enumerations; integers beyond 2⁵³ are rounded. */
-export const integerField = (set: (value: number) => void): Field => typed(WireType.Varint, (reader) => set(Number(reader.int64())));
+export const integerField = (set: (value: number) => void): Field =>
+  typed(WireType.Varint, (reader) => set(Number(reader.int64())));
 
 /** Numbers that a repeated field has: packed together or one at a time, in a growing typed array. */
 export interface Collected<T extends Float32Array | Float64Array | BigInt64Array> {
@@ -77,7 +85,8 @@ function collected<T extends Float32Array | Float64Array | BigInt64Array>(
         kept[length++] = read(reader);
         return;
       }
-      if (given !== WireType.LengthDelimited) throw new Error(`a list of wire type ${given} instead of ${wire} or ${WireType.LengthDelimited}`);
+      if (given !== WireType.LengthDelimited)
+        throw new Error(`a list of wire type ${given} instead of ${wire} or ${WireType.LengthDelimited}`);
       const packed = new BinaryReader(reader.bytes());
       room(atMost(packed.len));
       while (packed.pos < packed.len) kept[length++] = read(packed);

@@ -19,7 +19,9 @@ const tensor: fc.Arbitrary<SafetensorsArray> = extents.chain((shape) => {
     fc.uint8Array({ ...size, max: 1 }).map((data) => ({ dtype: 'bool' as const, shape, data })),
   );
 });
-const name = fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', '0', '10', 'conv1.weight', 'σ')).filter((text) => text !== '__metadata__');
+const name = fc
+  .oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', '0', '10', 'conv1.weight', 'σ'))
+  .filter((text) => text !== '__metadata__');
 const tensors = fc.dictionary(name, tensor, { maxKeys: 5, noNullPrototype: true });
 const metadata = fc.dictionary(name, fc.string(), { maxKeys: 3, noNullPrototype: true });
 
@@ -33,7 +35,9 @@ function file(header: unknown, data: Uint8Array = new Uint8Array(0), length?: bi
   bytes.set(data, 8 + text.length);
   return bytes;
 }
-const bits = (array: SafetensorsArray['data']) => [...new Uint8Array(array.buffer, array.byteOffset, array.byteLength)];
+const bits = (array: SafetensorsArray['data']) => [
+  ...new Uint8Array(array.buffer, array.byteOffset, array.byteLength),
+];
 
 describe('safetensors', () => {
   it('gives back names, types, shapes, every bit of the data and the metadata, wherever the bytes lie in memory', () => {
@@ -91,7 +95,8 @@ describe('safetensors', () => {
     );
   });
 
-  const one = (entry: object) => file({ w: { dtype: 'F32', shape: [2], data_offsets: [0, 8], ...entry } }, new Uint8Array(8));
+  const one = (entry: object) =>
+    file({ w: { dtype: 'F32', shape: [2], data_offsets: [0, 8], ...entry } }, new Uint8Array(8));
   it.each([
     [
       'a header longer than the file',
@@ -100,21 +105,59 @@ describe('safetensors', () => {
     ],
     ['a header that is not JSON', file('{"w": '), 'expected 6 bytes of JSON'],
     ['a header that is not an object', file([1]), 'expected a JSON object as safetensors header, got [1]'],
-    ['metadata that are not strings', file({ __metadata__: { epoch: 3 } }), '__metadata__ to map strings to strings'],
-    ['an unknown type', one({ dtype: 'F8_E4M3' }), 'tensor "w": expected dtype to be one of F64, I64, F32, I32, U8, BOOL, F16, BF16, got "F8_E4M3"'],
+    [
+      'metadata that are not strings',
+      file({ __metadata__: { epoch: 3 } }),
+      '__metadata__ to map strings to strings',
+    ],
+    [
+      'an unknown type',
+      one({ dtype: 'F8_E4M3' }),
+      'tensor "w": expected dtype to be one of F64, I64, F32, I32, U8, BOOL, F16, BF16, got "F8_E4M3"',
+    ],
     ['a negative extent', one({ shape: [-2] }), 'expected shape to be non-negative integers, got [-2]'],
-    ['a size that disagrees with the shape', one({ shape: [3] }), 'expected 12 bytes for F32 of shape [3], got 8'],
-    ['a shape whose product overflows', one({ shape: [2 ** 32, 2 ** 32, 2 ** 32] }), 'bytes for F32 of shape'],
-    ['offsets beyond the data', one({ shape: [2 ** 40], data_offsets: [0, 2 ** 42] }), 'data_offsets within the 8 bytes of data'],
+    [
+      'a size that disagrees with the shape',
+      one({ shape: [3] }),
+      'expected 12 bytes for F32 of shape [3], got 8',
+    ],
+    [
+      'a shape whose product overflows',
+      one({ shape: [2 ** 32, 2 ** 32, 2 ** 32] }),
+      'bytes for F32 of shape',
+    ],
+    [
+      'offsets beyond the data',
+      one({ shape: [2 ** 40], data_offsets: [0, 2 ** 42] }),
+      'data_offsets within the 8 bytes of data',
+    ],
     ['offsets the wrong way round', one({ data_offsets: [8, 0] }), 'data_offsets within the 8 bytes'],
-    ['data that no tensor owns', one({ shape: [1], data_offsets: [0, 4] }), 'expected 4 bytes of data after the header, got 8'],
-    ['a hole before the data', one({ shape: [1], data_offsets: [4, 8] }), 'expected data to begin at offset 0, got 4'],
+    [
+      'data that no tensor owns',
+      one({ shape: [1], data_offsets: [0, 4] }),
+      'expected 4 bytes of data after the header, got 8',
+    ],
+    [
+      'a hole before the data',
+      one({ shape: [1], data_offsets: [4, 8] }),
+      'expected data to begin at offset 0, got 4',
+    ],
     [
       'overlapping tensors',
-      file({ v: { dtype: 'U8', shape: [2], data_offsets: [0, 2] }, w: { dtype: 'U8', shape: [2], data_offsets: [1, 3] } }, new Uint8Array(3)),
+      file(
+        {
+          v: { dtype: 'U8', shape: [2], data_offsets: [0, 2] },
+          w: { dtype: 'U8', shape: [2], data_offsets: [1, 3] },
+        },
+        new Uint8Array(3),
+      ),
       'tensor "w": expected data to begin at offset 2, got 1',
     ],
-    ['booleans that are neither', file({ w: { dtype: 'BOOL', shape: [1], data_offsets: [0, 1] } }, Uint8Array.of(2)), 'expected booleans of "w" to be 0 or 1'],
+    [
+      'booleans that are neither',
+      file({ w: { dtype: 'BOOL', shape: [1], data_offsets: [0, 1] } }, Uint8Array.of(2)),
+      'expected booleans of "w" to be 0 or 1',
+    ],
   ])('rejects %s, naming the file', (_, bytes, message) => {
     expect(() => decodeSafetensors(bytes, 'run/model.safetensors')).toThrow(FormatError);
     expect(() => decodeSafetensors(bytes, 'run/model.safetensors')).toThrow('run/model.safetensors: ');
@@ -126,24 +169,43 @@ describe('safetensors', () => {
     const brain = Uint16Array.of(0x3f80, 0xc040, 0x7f80);
     const { tensors: read } = decodeSafetensors(
       file(
-        { h: { dtype: 'F16', shape: [9], data_offsets: [0, 18] }, b: { dtype: 'BF16', shape: [3], data_offsets: [18, 24] } },
+        {
+          h: { dtype: 'F16', shape: [9], data_offsets: [0, 18] },
+          b: { dtype: 'BF16', shape: [3], data_offsets: [18, 24] },
+        },
         Uint8Array.from([...new Uint8Array(half.buffer), ...new Uint8Array(brain.buffer)]),
       ),
     );
     expect(read.h?.dtype).toBe('float32');
-    expect([...(read.h?.data ?? [])]).toEqual([1, -2, 65504, 2 ** -24, -0, Infinity, -Infinity, 0.333251953125, 2 ** -14]);
+    expect([...(read.h?.data ?? [])]).toEqual([
+      1,
+      -2,
+      65504,
+      2 ** -24,
+      -0,
+      Infinity,
+      -Infinity,
+      0.333251953125,
+      2 ** -14,
+    ]);
     expect([...(read.b?.data ?? [])]).toEqual([1, -3, Infinity]);
-    const nan = decodeSafetensors(file({ n: { dtype: 'F16', shape: [], data_offsets: [0, 2] } }, Uint8Array.of(1, 0x7e)));
+    const nan = decodeSafetensors(
+      file({ n: { dtype: 'F16', shape: [], data_offsets: [0, 2] } }, Uint8Array.of(1, 0x7e)),
+    );
     expect(nan.tensors.n?.data[0]).toBeNaN();
   });
 
   it('refuses to write what does not agree', () => {
     const data = new Float32Array(3);
-    expect(() => encodeSafetensors({ w: { dtype: 'float32', shape: [2, 2], data } })).toThrow('tensor "w": expected 4 elements for shape [2,2], got 3');
+    expect(() => encodeSafetensors({ w: { dtype: 'float32', shape: [2, 2], data } })).toThrow(
+      'tensor "w": expected 4 elements for shape [2,2], got 3',
+    );
     expect(() => encodeSafetensors({ w: { dtype: 'float64', shape: [3], data } as never })).toThrow(
       'expected float64 data in a Float64Array, got Float32Array',
     );
-    expect(() => encodeSafetensors({ __metadata__: { dtype: 'float32', shape: [3], data } })).toThrow('a name other than the reserved one');
+    expect(() => encodeSafetensors({ __metadata__: { dtype: 'float32', shape: [3], data } })).toThrow(
+      'a name other than the reserved one',
+    );
   });
 
   const reference = fileURLToPath(new URL('../../../shared/reference/cnn3.safetensors', import.meta.url));

@@ -3,12 +3,13 @@
  *
  * ```
  * 8 bytes   N, length of the header, unsigned 64-bit little-endian
- * N bytes   JSON: { "name": { "dtype": "F32", "shape": [2,3], "data_offsets": [begin, end] }, …, "__metadata__": { string: string } }
- * the rest  the arrays, little-endian, row-major, without holes or overlaps; offsets count from here
+ * N bytes JSON: { "name": { "dtype": "F32", "shape": [2,3], "data_offsets": [begin, end] }, …,
+ * "__metadata__": { string: string } } the rest the arrays, little-endian, row-major, without holes or
+ * overlaps; offsets count from here
  * ```
- * The header is padded with spaces to a multiple of 8 and wide types come first, so every array is aligned in the file.
- * Source: the format's description in the safetensors project (Hugging Face). Typed arrays have the machine's byte
- * order; every machine that Node's numeric libraries support is little-endian, as is the file.
+ * The header is padded with spaces to a multiple of 8 and wide types come first, so every array is aligned in
+ * the file. Source: the format's description in the safetensors project (Hugging Face). Typed arrays have the
+ * machine's byte order; every machine that Node's numeric libraries support is little-endian, as is the file.
  */
 import { FormatError } from './format-error.js';
 
@@ -25,7 +26,11 @@ export type SafetensorsDType = keyof ArrayOf;
 
 /** An array of shape `shape`, row-major; the type of `data` follows `dtype`. */
 export type SafetensorsArray = {
-  [D in SafetensorsDType]: { readonly dtype: D; readonly shape: readonly number[]; readonly data: ArrayOf[D] };
+  [D in SafetensorsDType]: {
+    readonly dtype: D;
+    readonly shape: readonly number[];
+    readonly data: ArrayOf[D];
+  };
 }[SafetensorsDType];
 
 export interface Safetensors {
@@ -53,8 +58,17 @@ const DECODINGS: ReadonlyMap<string, Decoding> = new Map<string, Decoding>([
     name,
     { width, decode: (bytes) => ({ dtype: dtype as SafetensorsDType, data: new array(bytes) }) },
   ]),
-  ['F16', { width: 2, decode: (bytes) => ({ dtype: 'float32', data: Float32Array.from(new Uint16Array(bytes), fromHalf) }) }],
-  ['BF16', { width: 2, decode: (bytes) => ({ dtype: 'float32', data: fromBrainFloats(new Uint16Array(bytes)) }) }],
+  [
+    'F16',
+    {
+      width: 2,
+      decode: (bytes) => ({ dtype: 'float32', data: Float32Array.from(new Uint16Array(bytes), fromHalf) }),
+    },
+  ],
+  [
+    'BF16',
+    { width: 2, decode: (bytes) => ({ dtype: 'float32', data: fromBrainFloats(new Uint16Array(bytes)) }) },
+  ],
 ]);
 
 const METADATA = '__metadata__';
@@ -62,10 +76,14 @@ const METADATA = '__metadata__';
 const LARGEST_HEADER = 100_000_000;
 
 /**
- * Encodes named arrays, deterministically: the same tensors and metadata in the same order give the same bytes.
+ * Encodes named arrays, deterministically: the same tensors and metadata in the same order give the same
+ * bytes.
  * @throws FormatError if an array's type or length does not agree with its dtype and shape
  */
-export function encodeSafetensors(tensors: Readonly<Record<string, SafetensorsArray>>, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+export function encodeSafetensors(
+  tensors: Readonly<Record<string, SafetensorsArray>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
   const entries = Object.entries(tensors);
   for (const [name, tensor] of entries) checkEncodable(name, tensor);
   // A stable sort: equal widths keep the caller's order.
@@ -92,23 +110,30 @@ export function encodeSafetensors(tensors: Readonly<Record<string, SafetensorsAr
 }
 
 /**
- * Decodes a safetensors file; half-precision arrays come back as float32. Arrays are copies: aligned, and independent of `bytes`.
- * Never allocates more than a small multiple of what `bytes` really holds, whatever the header claims.
+ * Decodes a safetensors file; half-precision arrays come back as float32. Arrays are copies: aligned, and
+ * independent of `bytes`. Never allocates more than a small multiple of what `bytes` really holds, whatever
+ * the header claims.
  * @param source what errors call the bytes, normally the file's path
- * @throws FormatError if header, offsets, types, shapes or sizes do not agree with one another and with the length
+ * @throws FormatError if header, offsets, types, shapes or sizes do not agree with one another and with the
+ *  length
  */
 export function decodeSafetensors(bytes: Uint8Array, source = 'safetensors data'): Safetensors {
   const { header, start } = decodeHeader(bytes, source);
   const { [METADATA]: metadata = {}, ...rest } = header;
   if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
-    throw new FormatError(`${source}: expected ${METADATA} to map strings to strings, got ${excerpt(metadata)}`);
+    throw new FormatError(
+      `${source}: expected ${METADATA} to map strings to strings, got ${excerpt(metadata)}`,
+    );
   }
-  const entries = Object.entries(rest).map(([name, entry]) => decodeEntry(name, entry, bytes.length - start, source));
+  const entries = Object.entries(rest).map(([name, entry]) =>
+    decodeEntry(name, entry, bytes.length - start, source),
+  );
   checkContiguous(entries, bytes.length - start, source);
   const tensors = entries.map(({ name, dtype, shape, begin, end }): [string, SafetensorsArray] => {
     const copy = new Uint8Array(end - begin);
     copy.set(bytes.subarray(start + begin, start + end));
-    if (dtype === 'BOOL' && copy.some((value) => value > 1)) throw new FormatError(`${source}: expected booleans of "${name}" to be 0 or 1`);
+    if (dtype === 'BOOL' && copy.some((value) => value > 1))
+      throw new FormatError(`${source}: expected booleans of "${name}" to be 0 or 1`);
     const decoded = DECODINGS.get(dtype)?.decode(copy.buffer);
     return [name, { ...decoded, shape } as SafetensorsArray];
   });
@@ -124,23 +149,36 @@ interface Entry {
 }
 
 function decodeHeader(bytes: Uint8Array, source: string): { header: Record<string, unknown>; start: number } {
-  if (bytes.length < 8) throw new FormatError(`${source}: expected at least 8 bytes of safetensors header length, got ${bytes.length} bytes`);
+  if (bytes.length < 8)
+    throw new FormatError(
+      `${source}: expected at least 8 bytes of safetensors header length, got ${bytes.length} bytes`,
+    );
   const length = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(0, true);
   const largest = Math.min(bytes.length - 8, LARGEST_HEADER);
-  if (length > BigInt(largest)) throw new FormatError(`${source}: expected a safetensors header of at most ${largest} bytes, its length field says ${length}`);
+  if (length > BigInt(largest))
+    throw new FormatError(
+      `${source}: expected a safetensors header of at most ${largest} bytes, its length field says ${length}`,
+    );
   const start = 8 + Number(length);
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(8, start)));
+    header = JSON.parse(
+      new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(8, start)),
+    );
   } catch (error) {
-    throw new FormatError(`${source}: expected ${length} bytes of JSON as safetensors header (${(error as Error).message.split('\n')[0]})`);
+    throw new FormatError(
+      `${source}: expected ${length} bytes of JSON as safetensors header ` +
+        `(${(error as Error).message.split('\n')[0]})`,
+    );
   }
-  if (!isRecord(header)) throw new FormatError(`${source}: expected a JSON object as safetensors header, got ${excerpt(header)}`);
+  if (!isRecord(header))
+    throw new FormatError(`${source}: expected a JSON object as safetensors header, got ${excerpt(header)}`);
   return { header, start };
 }
 
 function decodeEntry(name: string, entry: unknown, available: number, source: string): Entry {
-  const bad = (expected: string, got: unknown) => new FormatError(`${source}: tensor "${name}": expected ${expected}, got ${excerpt(got)}`);
+  const bad = (expected: string, got: unknown) =>
+    new FormatError(`${source}: tensor "${name}": expected ${expected}, got ${excerpt(got)}`);
   if (!isRecord(entry)) throw bad('an object with dtype, shape and data_offsets', entry);
   const { dtype, shape, data_offsets: offsets } = entry;
   const decoding = typeof dtype === 'string' ? DECODINGS.get(dtype) : undefined;
@@ -148,9 +186,11 @@ function decodeEntry(name: string, entry: unknown, available: number, source: st
   if (!isExtents(shape)) throw bad('shape to be non-negative integers', shape);
   if (!isExtents(offsets) || offsets.length !== 2) throw bad('data_offsets to be [begin, end]', offsets);
   const [begin, end] = offsets as [number, number];
-  if (begin > end || end > available) throw bad(`data_offsets within the ${available} bytes of data`, offsets);
+  if (begin > end || end > available)
+    throw bad(`data_offsets within the ${available} bytes of data`, offsets);
   const size = shape.includes(0) ? 0 : shape.reduce((product, extent) => product * extent, decoding.width);
-  if (size !== end - begin) throw bad(`${size} bytes for ${dtype} of shape [${shape.join(',')}]`, end - begin);
+  if (size !== end - begin)
+    throw bad(`${size} bytes for ${dtype} of shape [${shape.join(',')}]`, end - begin);
   return { name, dtype: dtype as string, shape, begin, end };
 }
 
@@ -158,28 +198,38 @@ function decodeEntry(name: string, entry: unknown, available: number, source: st
 function checkContiguous(entries: readonly Entry[], available: number, source: string): void {
   let position = 0;
   for (const { name, begin, end } of entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (begin !== position) throw new FormatError(`${source}: tensor "${name}": expected data to begin at offset ${position}, got ${begin}`);
+    if (begin !== position)
+      throw new FormatError(
+        `${source}: tensor "${name}": expected data to begin at offset ${position}, got ${begin}`,
+      );
     position = end;
   }
-  if (position !== available) throw new FormatError(`${source}: expected ${position} bytes of data after the header, got ${available}`);
+  if (position !== available)
+    throw new FormatError(`${source}: expected ${position} bytes of data after the header, got ${available}`);
 }
 
 function checkEncodable(name: string, { dtype, shape, data }: SafetensorsArray): void {
-  const bad = (expected: string, got: unknown) => new FormatError(`safetensors tensor "${name}": expected ${expected}, got ${got}`);
+  const bad = (expected: string, got: unknown) =>
+    new FormatError(`safetensors tensor "${name}": expected ${expected}, got ${got}`);
   if (name === METADATA) throw bad('a name other than the reserved one', METADATA);
   const encoding = ENCODINGS[dtype];
   if (encoding === undefined) throw bad(`dtype to be one of ${Object.keys(ENCODINGS).join(', ')}`, dtype);
-  if (!(data instanceof encoding.array)) throw bad(`${dtype} data in a ${encoding.array.name}`, (data as object | undefined)?.constructor?.name);
+  if (!(data instanceof encoding.array))
+    throw bad(`${dtype} data in a ${encoding.array.name}`, (data as object | undefined)?.constructor?.name);
   if (!isExtents(shape)) throw bad('shape to be non-negative integers', `[${shape}]`);
   const size = shape.reduce((product, extent) => product * extent, 1);
   if (size !== data.length) throw bad(`${size} elements for shape [${shape.join(',')}]`, data.length);
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
-const isExtents = (value: unknown): value is number[] => Array.isArray(value) && value.every((extent) => Number.isSafeInteger(extent) && extent >= 0);
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isExtents = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((extent) => Number.isSafeInteger(extent) && extent >= 0);
 const excerpt = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 80);
 
-/** IEEE binary16 → number: (−1)^s · 2^(e−15) · (1 + f/1024); subnormal numbers, infinities and NaN as usual. */
+/**
+ * IEEE binary16 → number: (−1)^s · 2^(e−15) · (1 + f/1024); subnormal numbers, infinities and NaN as usual.
+ */
 function fromHalf(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;

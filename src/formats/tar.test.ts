@@ -13,7 +13,8 @@ describe('a tar archive', () => {
       fc.property(files, (contents) => {
         const decoded = decodeTar(tarOf(contents));
         expect([...decoded.keys()]).toEqual(Object.keys(contents));
-        for (const [path, bytes] of Object.entries(contents)) expect([...(decoded.get(path) as Uint8Array)]).toEqual([...bytes]);
+        for (const [path, bytes] of Object.entries(contents))
+          expect([...(decoded.get(path) as Uint8Array)]).toEqual([...bytes]);
       }),
     );
   });
@@ -23,7 +24,9 @@ describe('a tar archive', () => {
     const end = archive.length - 1024;
     for (let length = 0; length <= end; length += 64) {
       expect(() => decodeTar(archive.subarray(0, length), 'x.tar')).toThrow(FormatError);
-      expect(() => decodeTar(archive.subarray(0, length), 'x.tar')).toThrow(/^x\.tar: expected .* cut short, get it again$/);
+      expect(() => decodeTar(archive.subarray(0, length), 'x.tar')).toThrow(
+        /^x\.tar: expected .* cut short, get it again$/,
+      );
     }
   });
 

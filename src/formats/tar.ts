@@ -2,9 +2,9 @@
  * tar, as far as archives of data sets use it: the regular files of a POSIX ustar or older archive.
  *
  * ```
- * 512 bytes  header: name [0, 100), size in octal [124, 136), sum of the header's bytes in octal [148, 156), type [156], prefix of the name [345, 500)
- * content, filled up with zeros to a multiple of 512
- * … until a header of zeros
+ * 512 bytes header: name [0, 100), size in octal [124, 136), sum of the header's bytes in octal [148, 156),
+ * type [156], prefix of the name [345, 500) content, filled up with zeros to a multiple of 512 … until a
+ * header of zeros
  * ```
  * Source: IEEE Std 1003.1 (POSIX), *pax*, ustar interchange format.
  */
@@ -16,7 +16,8 @@ const textIn = (header: Uint8Array, start: number, end: number): string => {
   const zero = header.subarray(start, end).indexOf(0);
   return new TextDecoder().decode(header.subarray(start, zero === -1 ? end : start + zero));
 };
-const octal = (header: Uint8Array, start: number, end: number): number => Number.parseInt(textIn(header, start, end).trim(), 8);
+const octal = (header: Uint8Array, start: number, end: number): number =>
+  Number.parseInt(textIn(header, start, end).trim(), 8);
 
 /** Sum of a header's bytes, its own field for it read as spaces. */
 function checksum(header: Uint8Array): number {
@@ -41,10 +42,16 @@ export function decodeTar(bytes: Uint8Array, source = 'tar archive'): Map<string
     const name = [textIn(header, 345, 500), textIn(header, 0, 100)].filter((part) => part !== '').join('/');
     const start = position + BLOCK;
     if (start + size > bytes.length)
-      throw new FormatError(`${source}: expected ${size} bytes of ${name}, got ${bytes.length - start}; the archive is cut short, get it again`);
+      throw new FormatError(
+        `${source}: expected ${size} bytes of ${name}, got ${bytes.length - start}; the archive is cut ` +
+          'short, get it again',
+      );
     const type = header[156] as number;
     if (type === 0 || type === 0x30) files.set(name, bytes.subarray(start, start + size));
     position = start + Math.ceil(size / BLOCK) * BLOCK;
   }
-  throw new FormatError(`${source}: expected a tar archive that ends with a block of zeros, got one that ends without; it is cut short, get it again`);
+  throw new FormatError(
+    `${source}: expected a tar archive that ends with a block of zeros, got one that ends without; it is ` +
+      'cut short, get it again',
+  );
 }

@@ -32,7 +32,10 @@ const at = (text: string): string => refusal(header + text);
 
 describe('VNN-LIB', () => {
   it('counts inputs and outputs and keeps each constraint as a linear one', () => {
-    const property = parseVnnlib(`; a comment\n${header}(assert (>= X_1 -0.5))(assert (<= Y_0 Y_1))`, 'p.vnnlib');
+    const property = parseVnnlib(
+      `; a comment\n${header}(assert (>= X_1 -0.5))(assert (<= Y_0 Y_1))`,
+      'p.vnnlib',
+    );
     expect(property).toEqual({
       source: 'p.vnnlib',
       inputs: 2,
@@ -59,7 +62,9 @@ describe('VNN-LIB', () => {
   });
 
   it('rounds decimals to the nearest float64, however long they are', () => {
-    const [long] = asserted(`(assert (<= X_0 0.1000000000000000055511151231257827021181583404541015625${'0'.repeat(900)}1))`);
+    const [long] = asserted(
+      `(assert (<= X_0 0.1000000000000000055511151231257827021181583404541015625${'0'.repeat(900)}1))`,
+    );
     expect(long).toMatchObject({ bound: 0.1 });
     const [above] = asserted('(assert (<= X_0 0.10000000000000001249000902703301107976585626602172851563))');
     expect(above).toMatchObject({ bound: 0.1 + 2 ** -56 });
@@ -71,8 +76,12 @@ describe('VNN-LIB', () => {
   });
 
   it('passes over commands for solvers, quoted text and a byte order mark', () => {
-    const commands = '\ufeff(set-logic QF_LRA)(set-info :source |a ) ( \n b|)(set-info :x (1 (2 "3)")))(declare-fun X_0 () Real)(declare-const Y_0 Real)';
-    expect(parseVnnlib(`${commands}(assert (<= X_0 Y_0))(check-sat)(get-model)(exit)`)).toMatchObject({ inputs: 1, outputs: 1 });
+    const commands =
+      '\ufeff(set-logic QF_LRA)(set-info :source |a ) ( \n b|)(set-info :x (1 (2 "3)")))(declare-fun X_0 () Real)(declare-const Y_0 Real)';
+    expect(parseVnnlib(`${commands}(assert (<= X_0 Y_0))(check-sat)(get-model)(exit)`)).toMatchObject({
+      inputs: 1,
+      outputs: 1,
+    });
   });
 
   it('reads the same from bytes cut anywhere', () => {
@@ -92,33 +101,113 @@ describe('VNN-LIB', () => {
   });
 
   it.each([
-    ['an undeclared variable', '(assert (<= X_2 1))', 'p.vnnlib:5:13: expected a number or a variable that is declared above, got X_2'],
-    ['a variable declared twice', '(declare-const X_1 Real)', 'p.vnnlib:5:1: expected every variable to be declared once, got X_1 again'],
-    ['a type other than Real', '(declare-const X_2 Int)', 'p.vnnlib:5:1: expected X_2 to be declared Real, got Int'],
-    ['a name that is no variable', '(declare-const Z Real)', 'p.vnnlib:5:1: expected a variable X_0, X_1, … or Y_0, Y_1, …, got Z'],
-    ['a number with a leading zero as index', '(declare-const X_02 Real)', 'p.vnnlib:5:1: expected a variable'],
-    ['a product of variables', '(assert (<= (* X_0 Y_0) 1))', 'p.vnnlib:5:13: expected a product with at most one factor that is not constant'],
-    ['a division by a variable', '(assert (<= (/ 1 Y_0) 1))', 'p.vnnlib:5:13: expected a division by a constant, got a non-linear one'],
-    ['a division by zero', '(assert (<= (/ Y_0 (- 1 1)) 1))', 'p.vnnlib:5:13: expected a division by a constant other than 0'],
+    [
+      'an undeclared variable',
+      '(assert (<= X_2 1))',
+      'p.vnnlib:5:13: expected a number or a variable that is declared above, got X_2',
+    ],
+    [
+      'a variable declared twice',
+      '(declare-const X_1 Real)',
+      'p.vnnlib:5:1: expected every variable to be declared once, got X_1 again',
+    ],
+    [
+      'a type other than Real',
+      '(declare-const X_2 Int)',
+      'p.vnnlib:5:1: expected X_2 to be declared Real, got Int',
+    ],
+    [
+      'a name that is no variable',
+      '(declare-const Z Real)',
+      'p.vnnlib:5:1: expected a variable X_0, X_1, … or Y_0, Y_1, …, got Z',
+    ],
+    [
+      'a number with a leading zero as index',
+      '(declare-const X_02 Real)',
+      'p.vnnlib:5:1: expected a variable',
+    ],
+    [
+      'a product of variables',
+      '(assert (<= (* X_0 Y_0) 1))',
+      'p.vnnlib:5:13: expected a product with at most one factor that is not constant',
+    ],
+    [
+      'a division by a variable',
+      '(assert (<= (/ 1 Y_0) 1))',
+      'p.vnnlib:5:13: expected a division by a constant, got a non-linear one',
+    ],
+    [
+      'a division by zero',
+      '(assert (<= (/ Y_0 (- 1 1)) 1))',
+      'p.vnnlib:5:13: expected a division by a constant other than 0',
+    ],
     ['NaN', '(assert (<= X_0 NaN))', 'p.vnnlib:5:17: expected a finite number within float64, got NaN'],
-    ['infinity', '(assert (<= X_0 -inf))', 'p.vnnlib:5:17: expected a finite number within float64, got -inf'],
-    ['a huge exponent', '(assert (<= X_0 1e400))', 'p.vnnlib:5:17: expected a finite number within float64, got 1e400'],
-    ['arithmetic that overflows', '(assert\n (<= (* 1e200 1e200) X_0))', 'p.vnnlib:6:2: expected a comparison whose constants stay within float64'],
-    ['a missing parenthesis', '(assert (<= X_0 1)', 'p.vnnlib:5:1: expected ) for the ( here, got the end of the file (1 is open)'],
-    ['a parenthesis too many', '(assert (<= X_0 1)))', 'p.vnnlib:5:20: expected ( and a command, got ) that closes nothing'],
+    [
+      'infinity',
+      '(assert (<= X_0 -inf))',
+      'p.vnnlib:5:17: expected a finite number within float64, got -inf',
+    ],
+    [
+      'a huge exponent',
+      '(assert (<= X_0 1e400))',
+      'p.vnnlib:5:17: expected a finite number within float64, got 1e400',
+    ],
+    [
+      'arithmetic that overflows',
+      '(assert\n (<= (* 1e200 1e200) X_0))',
+      'p.vnnlib:6:2: expected a comparison whose constants stay within float64',
+    ],
+    [
+      'a missing parenthesis',
+      '(assert (<= X_0 1)',
+      'p.vnnlib:5:1: expected ) for the ( here, got the end of the file (1 is open)',
+    ],
+    [
+      'a parenthesis too many',
+      '(assert (<= X_0 1)))',
+      'p.vnnlib:5:20: expected ( and a command, got ) that closes nothing',
+    ],
     ['a word between commands', 'assert', 'p.vnnlib:5:1: expected ( and a command, got assert'],
-    ['not', '(assert (not (<= X_0 1)))', 'p.vnnlib:5:10: expected and, or, <=, >=, <, > or =, got not; write the opposite comparison'],
-    ['an unknown command', '(define-fun f () Real 1)', 'p.vnnlib:5:2: expected assert or declare-const, got define-fun'],
-    ['VNN-LIB 2.0', '(vnnlib-version <2.0>)', 'p.vnnlib:5:2: expected VNN-LIB 1.0, got vnnlib-version of VNN-LIB 2.0'],
+    [
+      'not',
+      '(assert (not (<= X_0 1)))',
+      'p.vnnlib:5:10: expected and, or, <=, >=, <, > or =, got not; write the opposite comparison',
+    ],
+    [
+      'an unknown command',
+      '(define-fun f () Real 1)',
+      'p.vnnlib:5:2: expected assert or declare-const, got define-fun',
+    ],
+    [
+      'VNN-LIB 2.0',
+      '(vnnlib-version <2.0>)',
+      'p.vnnlib:5:2: expected VNN-LIB 1.0, got vnnlib-version of VNN-LIB 2.0',
+    ],
     ['a comparison of one', '(assert (<= X_0))', 'p.vnnlib:5:9: expected two operands of <=, got 1'],
     ['an empty or', '(assert (or))', 'p.vnnlib:5:12: expected a constraint in or, got none'],
     ['an empty assert', '(assert)', 'p.vnnlib:5:8: expected a constraint in assert, got none'],
-    ['two constraints in an assert', '(assert (<= X_0 1) (>= X_0 0))', 'p.vnnlib:5:20: expected one constraint in assert, got another'],
+    [
+      'two constraints in an assert',
+      '(assert (<= X_0 1) (>= X_0 0))',
+      'p.vnnlib:5:20: expected one constraint in assert, got another',
+    ],
     ['an empty sum', '(assert (<= (+) 1))', 'p.vnnlib:5:15: expected an operand of +, got none'],
-    ['a term as a constraint', '(assert X_0)', 'p.vnnlib:5:9: expected a constraint such as (<= X_0 1), got X_0'],
+    [
+      'a term as a constraint',
+      '(assert X_0)',
+      'p.vnnlib:5:9: expected a constraint such as (<= X_0 1), got X_0',
+    ],
     ['a constraint as a term', '(assert (<= (and X_0) 1))', 'p.vnnlib:5:14: expected +, -, * or /, got and'],
-    ['a name of Object', '(assert (<= (constructor X_0) 1))', 'p.vnnlib:5:14: expected +, -, * or /, got constructor'],
-    ['bytes that are not ASCII', '(assert (<= X_0 ½))', 'p.vnnlib:5:17: expected ASCII text outside of comments, got the byte 0xc2'],
+    [
+      'a name of Object',
+      '(assert (<= (constructor X_0) 1))',
+      'p.vnnlib:5:14: expected +, -, * or /, got constructor',
+    ],
+    [
+      'bytes that are not ASCII',
+      '(assert (<= X_0 ½))',
+      'p.vnnlib:5:17: expected ASCII text outside of comments, got the byte 0xc2',
+    ],
     ['an open quotation', '(set-info :a |b', 'p.vnnlib:5:14: expected a closing |, got the end of the file'],
     ['no assert', '', 'p.vnnlib: expected at least one assert, got none'],
   ])('refuses %s in one line that says where', (_, text, message) => {
@@ -169,28 +258,48 @@ describe('VNN-LIB', () => {
       }),
       { numRuns: 1000 },
     );
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => void refusal(Buffer.from(bytes).toString('latin1'))));
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 60 }),
+        (bytes) => void refusal(Buffer.from(bytes).toString('latin1')),
+      ),
+    );
   });
 
   it('answers a damaged file with a property or a FormatError', () => {
     fc.assert(
-      fc.property(formula(2, 2), fc.nat(), fc.nat(20), fc.string({ maxLength: 3 }), (tree, place, removed, inserted) => {
-        const text = `${header}(assert ${print(tree)})`;
-        const from = place % text.length;
-        refusal(text.slice(0, from) + inserted + text.slice(from + removed));
-      }),
+      fc.property(
+        formula(2, 2),
+        fc.nat(),
+        fc.nat(20),
+        fc.string({ maxLength: 3 }),
+        (tree, place, removed, inserted) => {
+          const text = `${header}(assert ${print(tree)})`;
+          const from = place % text.length;
+          refusal(text.slice(0, from) + inserted + text.slice(from + removed));
+        },
+      ),
       { numRuns: 500 },
     );
   });
 
   it('has no limit of depth: a million parentheses do not recurse', () => {
-    const deep = (operator: string, inner: string, depth = 1e5) => `(${operator} `.repeat(depth) + inner + ')'.repeat(depth);
+    const deep = (operator: string, inner: string, depth = 1e5) =>
+      `(${operator} `.repeat(depth) + inner + ')'.repeat(depth);
     expect(asserted(`(assert ${deep('and', '(<= X_0 1)', 1e6)})`)).toHaveLength(1);
     expect(asserted(`(assert ${'(and (or '.repeat(1e5)}(<= X_0 1)${'))'.repeat(1e5)})`)).toHaveLength(1);
-    expect(asserted(`(assert (<= ${deep('-', 'X_0')} 1))`)).toMatchObject([{ variables: [0], coefficients: [1] }]);
-    expect(asserted(`(assert (<= ${deep('* 1', '(+ X_0 X_1)')} 1))`)).toMatchObject([{ coefficients: [1, 1] }]);
-    expect(asserted(`(assert (<= ${deep('+ X_1', 'X_0')} 1))`)).toMatchObject([{ variables: [0, 1], coefficients: [1, 1e5] }]);
-    expect(at('('.repeat(1e6))).toContain('p.vnnlib:5:2: expected assert or declare-const after (, got another (');
+    expect(asserted(`(assert (<= ${deep('-', 'X_0')} 1))`)).toMatchObject([
+      { variables: [0], coefficients: [1] },
+    ]);
+    expect(asserted(`(assert (<= ${deep('* 1', '(+ X_0 X_1)')} 1))`)).toMatchObject([
+      { coefficients: [1, 1] },
+    ]);
+    expect(asserted(`(assert (<= ${deep('+ X_1', 'X_0')} 1))`)).toMatchObject([
+      { variables: [0, 1], coefficients: [1, 1e5] },
+    ]);
+    expect(at('('.repeat(1e6))).toContain(
+      'p.vnnlib:5:2: expected assert or declare-const after (, got another (',
+    );
     expect(at('(assert (and '.repeat(1e5))).toContain('got assert');
     expect(at(`(assert ${'(or '.repeat(1e5)}`)).toContain('100001 are open');
   });
@@ -217,7 +326,9 @@ describe('VNN-LIB', () => {
       await expect(readVnnlib(folder)).rejects.toThrow(FileError);
       const cut = join(folder, 'cut.gz');
       await writeFile(cut, gzipSync(text).subarray(0, -9));
-      await expect(readVnnlib(cut)).rejects.toThrow(/^.*cut\.gz: expected a whole gzip file, got one that does not unfold \([^\n]*\)$/);
+      await expect(readVnnlib(cut)).rejects.toThrow(
+        /^.*cut\.gz: expected a whole gzip file, got one that does not unfold \([^\n]*\)$/,
+      );
       const wrong = join(folder, 'wrong.gz');
       await writeFile(wrong, gzipSync(`${text}(assert x)`));
       await expect(readVnnlib(wrong)).rejects.toThrow(`${wrong}:9:9: expected a constraint`);

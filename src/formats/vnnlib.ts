@@ -1,6 +1,6 @@
 /**
- * VNN-LIB 1.0, the format of the verification competition's properties: a subset of SMT-LIB that bounds inputs X and says which outputs Y
- * are unsafe.
+ * VNN-LIB 1.0, the format of the verification competition's properties: a subset of SMT-LIB that bounds
+ * inputs X and says which outputs Y are unsafe.
  *
  * ```
  * (declare-const X_0 Real)
@@ -9,10 +9,10 @@
  * (assert (<= X_0 0.5))
  * (assert (or (<= Y_0 -1.0) (>= Y_0 (* 2 X_0))))
  * ```
- * Files are read as a stream, plain or gzip-compressed; decimals are rounded to the nearest float64. What is accepted beyond the
- * competition's own files, and what is refused, is said in `vnnlib/parser.ts`.
- * Sources: Demarchi, Guidotti, Pulina, Tacchella, *Supporting Standardization of Neural Networks Verification with VNN-LIB and CoCoNet*, 2023;
- * the benchmarks of VNN-COMP 2021–2023.
+ * Files are read as a stream, plain or gzip-compressed; decimals are rounded to the nearest float64. What is
+ * accepted beyond the competition's own files, and what is refused, is said in `vnnlib/parser.ts`. Sources:
+ * Demarchi, Guidotti, Pulina, Tacchella, *Supporting Standardization of Neural Networks Verification with
+ * VNN-LIB and CoCoNet*, 2023; the benchmarks of VNN-COMP 2021–2023.
  */
 import { createReadStream } from 'node:fs';
 import { pipeline, Readable } from 'node:stream';
@@ -23,7 +23,12 @@ import { isGzip } from './gzip.js';
 import type { VnnlibProperty } from './vnnlib/constraint.js';
 import { createParser } from './vnnlib/parser.js';
 
-export { type Constraint, type LinearConstraint, type VnnlibProperty, variableName } from './vnnlib/constraint.js';
+export {
+  type Constraint,
+  type LinearConstraint,
+  type VnnlibProperty,
+  variableName,
+} from './vnnlib/constraint.js';
 
 /** Bytes that are read, and unfolded, at once. */
 const CHUNK = 2 ** 18;
@@ -46,7 +51,9 @@ export function parseVnnlib(text: string | Uint8Array, source = 'VNN-LIB text'):
  */
 export async function readVnnlib(path: string): Promise<VnnlibProperty> {
   const parser = createParser(path);
-  const file = createReadStream(path, { highWaterMark: CHUNK })[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>;
+  const file = createReadStream(path, { highWaterMark: CHUNK })[
+    Symbol.asyncIterator
+  ]() as AsyncIterableIterator<Buffer>;
   try {
     const first = await file.next();
     const whole = (async function* () {
@@ -60,7 +67,8 @@ export async function readVnnlib(path: string): Promise<VnnlibProperty> {
   } catch (error) {
     if (error instanceof FormatError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code?.startsWith('Z_')) throw new FormatError(`${path}: expected a whole gzip file, got one that does not unfold (${message})`);
+    if (code?.startsWith('Z_'))
+      throw new FormatError(`${path}: expected a whole gzip file, got one that does not unfold (${message})`);
     throw toFileError(path, 'read', error);
   } finally {
     await file.return?.();
@@ -70,7 +78,8 @@ export async function readVnnlib(path: string): Promise<VnnlibProperty> {
 /** What gzip-compressed pieces unpack to; an error of either ends it. */
 function unpacked(pieces: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
   const gunzip = createGunzip({ chunkSize: CHUNK });
-  // Whoever iterates meets the error; the callback is only there because an error without one would end the process.
+  // Whoever iterates meets the error; the callback is only there because an error without one would end the
+  // process.
   pipeline(Readable.from(pieces), gunzip, () => undefined);
   return gunzip;
 }

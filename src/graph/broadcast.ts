@@ -20,7 +20,8 @@ export const broadcastShapes = (operator: string, inputs: readonly Tensor[]): Sh
 
 /** Whether broadcasting `from` with `to` gives `to`. */
 export const broadcastsInto = (from: Shape, to: Shape): boolean =>
-  from.length <= to.length && from.every((extent, i) => extent === 1 || extent === to[to.length - from.length + i]);
+  from.length <= to.length &&
+  from.every((extent, i) => extent === 1 || extent === to[to.length - from.length + i]);
 
 /** Row-major strides with 0 where an axis is broadcast, aligned to the rank of `to`. */
 export function broadcastStrides(from: Shape, to: Shape): number[] {
@@ -35,7 +36,11 @@ export function broadcastStrides(from: Shape, to: Shape): number[] {
 }
 
 /** Calls `visit(flat output index, flat index into each input)` over the whole of `shape`. */
-export function forEachBroadcast(shape: Shape, inputs: readonly Shape[], visit: (index: number, offsets: readonly number[]) => void): void {
+export function forEachBroadcast(
+  shape: Shape,
+  inputs: readonly Shape[],
+  visit: (index: number, offsets: readonly number[]) => void,
+): void {
   const strides = inputs.map((input) => broadcastStrides(input, shape));
   const size = shape.reduce((a, b) => a * b, 1);
   const offsets = new Array<number>(inputs.length).fill(0);
@@ -44,9 +49,12 @@ export function forEachBroadcast(shape: Shape, inputs: readonly Shape[], visit: 
     visit(index, offsets);
     for (let axis = shape.length - 1; axis >= 0; axis--) {
       position[axis] = (position[axis] as number) + 1;
-      for (let k = 0; k < offsets.length; k++) offsets[k] = (offsets[k] as number) + ((strides[k] as number[])[axis] as number);
+      for (let k = 0; k < offsets.length; k++)
+        offsets[k] = (offsets[k] as number) + ((strides[k] as number[])[axis] as number);
       if ((position[axis] as number) < (shape[axis] as number)) break;
-      for (let k = 0; k < offsets.length; k++) offsets[k] = (offsets[k] as number) - ((strides[k] as number[])[axis] as number) * (shape[axis] as number);
+      for (let k = 0; k < offsets.length; k++)
+        offsets[k] =
+          (offsets[k] as number) - ((strides[k] as number[])[axis] as number) * (shape[axis] as number);
       position[axis] = 0;
     }
   }

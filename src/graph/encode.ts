@@ -5,13 +5,27 @@ import { type Footprint, footprint } from './footprint.js';
 import { forEveryMember, type Lifting, lift } from './lift.js';
 import { inputName, isInput } from './operators/leaves.js';
 import { simplify } from './simplify.js';
-import { type AttributeValue, type DType, type Emitter, GraphError, type HostData, type Shape, type Tensor, topologicalOrder } from './tensor.js';
+import {
+  type AttributeValue,
+  type DType,
+  type Emitter,
+  GraphError,
+  type HostData,
+  type Shape,
+  type Tensor,
+  topologicalOrder,
+} from './tensor.js';
 
 const OPSET = 18;
 const IR_VERSION = 8;
 
 /** Types as onnx.proto calls them. */
-export const ELEMENT_TYPE: Readonly<Record<DType, string>> = { float32: 'FLOAT', float64: 'DOUBLE', int32: 'INT32', bool: 'BOOL' };
+export const ELEMENT_TYPE: Readonly<Record<DType, string>> = {
+  float32: 'FLOAT',
+  float64: 'DOUBLE',
+  int32: 'INT32',
+  bool: 'BOOL',
+};
 
 /** Collects nodes and initialisers; equal constants are stored once. */
 export class GraphBuilder implements Emitter {
@@ -20,7 +34,12 @@ export class GraphBuilder implements Emitter {
   #names = new Map<string, string>();
   #count = 0;
 
-  node(opType: string, inputs: readonly string[], attributes: Record<string, AttributeValue> = {}, output?: string): string {
+  node(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Record<string, AttributeValue> = {},
+    output?: string,
+  ): string {
     const key = `${opType}(${inputs.join()})${JSON.stringify(attributes)}`;
     const known = this.#names.get(key);
     if (known !== undefined && output === undefined) return known;
@@ -44,7 +63,14 @@ export class GraphBuilder implements Emitter {
   model(inputs: readonly OnnxValue[], outputs: readonly OnnxValue[], producer = 'tautnet'): Uint8Array {
     const initializers = [...this.initializers.values()];
     const graph = { name: 'graph', inputs, outputs, nodes: this.nodes, initializers };
-    return encodeOnnx({ irVersion: IR_VERSION, opset: OPSET, producer, description: '', metadata: {}, ...graph });
+    return encodeOnnx({
+      irVersion: IR_VERSION,
+      opset: OPSET,
+      producer,
+      description: '',
+      metadata: {},
+      ...graph,
+    });
   }
 }
 
@@ -65,11 +91,17 @@ export interface EncodingOptions {
 }
 
 /** An ONNX model that computes `outputs` by name. Its inputs are those that the outputs need. */
-export function encodeProgram(outputs: Readonly<Record<string, Tensor>>, { lifting, everyMember = () => false }: EncodingOptions = {}): EncodedProgram {
+export function encodeProgram(
+  outputs: Readonly<Record<string, Tensor>>,
+  { lifting, everyMember = () => false }: EncodingOptions = {},
+): EncodedProgram {
   const names = Object.keys(outputs);
   const simple = simplify(Object.values(outputs));
   const lifted = lifting && lift(simple, lifting);
-  const results = lifted?.map((output, k) => (everyMember(names[k] as string) ? forEveryMember(output, lifting?.members as number) : output.tensor)) ?? simple;
+  const results =
+    lifted?.map((output, k) =>
+      everyMember(names[k] as string) ? forEveryMember(output, lifting?.members as number) : output.tensor,
+    ) ?? simple;
   const builder = new GraphBuilder();
   const values = new Map<Tensor, string>();
   const inputs: { name: string; shape: Shape; dtype: DType }[] = [];
@@ -77,8 +109,12 @@ export function encodeProgram(outputs: Readonly<Record<string, Tensor>>, { lifti
     if (isInput(node)) {
       const clash = inputs.find((known) => known.name === inputName(node));
       if (clash)
-        throw new GraphError(`encode: two different inputs are named ${clash.name}: [${clash.shape}] ${clash.dtype} and [${node.shape}] ${node.dtype}`);
-      if (names.includes(inputName(node))) throw new GraphError(`encode: an output and an input are both named ${inputName(node)}; rename one`);
+        throw new GraphError(
+          `encode: two different inputs are named ${clash.name}: [${clash.shape}] ${clash.dtype} and ` +
+            `[${node.shape}] ${node.dtype}`,
+        );
+      if (names.includes(inputName(node)))
+        throw new GraphError(`encode: an output and an input are both named ${inputName(node)}; rename one`);
       inputs.push({ name: inputName(node), shape: node.shape, dtype: node.dtype });
     }
     values.set(
@@ -90,9 +126,22 @@ export function encodeProgram(outputs: Readonly<Record<string, Tensor>>, { lifti
       ),
     );
   }
-  for (const [k, result] of results.entries()) builder.node('Identity', [values.get(result) as string], {}, names[k] as string);
-  const isLifted = (k: number) => lifted !== undefined && (lifted[k]?.lifted === true || everyMember(names[k] as string));
-  const outputInfo = results.map(({ shape, dtype }, k) => ({ name: names[k] as string, shape, dtype, ...(isLifted(k) ? { lifted: true } : {}) }));
-  const info = (list: typeof inputs) => list.map(({ name, shape, dtype }): OnnxValue => ({ name, type: ELEMENT_TYPE[dtype], shape }));
-  return { bytes: builder.model(info(inputs), info(outputInfo)), inputs, outputs: outputInfo, footprint: footprint(results) };
+  for (const [k, result] of results.entries())
+    builder.node('Identity', [values.get(result) as string], {}, names[k] as string);
+  const isLifted = (k: number) =>
+    lifted !== undefined && (lifted[k]?.lifted === true || everyMember(names[k] as string));
+  const outputInfo = results.map(({ shape, dtype }, k) => ({
+    name: names[k] as string,
+    shape,
+    dtype,
+    ...(isLifted(k) ? { lifted: true } : {}),
+  }));
+  const info = (list: typeof inputs) =>
+    list.map(({ name, shape, dtype }): OnnxValue => ({ name, type: ELEMENT_TYPE[dtype], shape }));
+  return {
+    bytes: builder.model(info(inputs), info(outputInfo)),
+    inputs,
+    outputs: outputInfo,
+    footprint: footprint(results),
+  };
 }

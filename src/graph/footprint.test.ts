@@ -35,7 +35,8 @@ describe('the footprint of a program', () => {
     const x = input('x', [n]);
     const links: [Tensor, Tensor][] = [[tanh(x), mul(x, 2)]];
     // Made in turns, link by link.
-    for (let i = 0; i < 5; i++) links.push((links.at(-1) as [Tensor, Tensor]).map((y) => tanh(y)) as [Tensor, Tensor]);
+    for (let i = 0; i < 5; i++)
+      links.push((links.at(-1) as [Tensor, Tensor]).map((y) => tanh(y)) as [Tensor, Tensor]);
     const [first, second] = links.at(-1) as [Tensor, Tensor];
     // x, the end of one chain, two links of the other, and a scalar.
     expect(footprint([mul(first, second)]).peak).toBe(4 * bytes + 4);
@@ -81,7 +82,10 @@ describe('the footprint of a program', () => {
     const [w, x] = [input('w', [30, 20]), input('x', [20, 50])];
     const loss = total(tanh(gemm(w, x)));
     const of = (members: number) => {
-      const lifted = lift(simplify([loss]), { members, inputs: new Map([['w', input('w', [members, 30, 20])]]) });
+      const lifted = lift(simplify([loss]), {
+        members,
+        inputs: new Map([['w', input('w', [members, 30, 20])]]),
+      });
       return footprint(lifted.map(({ tensor }) => tensor)).peak;
     };
     const perMember = of(3) - of(2);

@@ -1,14 +1,17 @@
 /**
- * How much memory a program needs at its peak, from its graph alone: every value lives from where it is made to its last use, in the order
- * in which ONNX Runtime executes. What its allocators round up or keep and what operators need for themselves comes on top:
- * `runtime/device-memory` has the factor that was measured.
+ * How much memory a program needs at its peak, from its graph alone: every value lives from where it is made
+ * to its last use, in the order in which ONNX Runtime executes. What its allocators round up or keep and what
+ * operators need for themselves comes on top: `runtime/device-memory` has the factor that was measured.
  */
 import { isReshape } from './operators/layout.js';
 import { isConstant, isInput } from './operators/leaves.js';
 import { type DType, sizeOf, type Tensor } from './tensor.js';
 
 export interface Footprint {
-  /** Most bytes that are alive at once. Inputs, constants and outputs are among them: they stay until the program ends. */
+  /**
+   * Most bytes that are alive at once. Inputs, constants and outputs are among them: they stay until the
+   * program ends.
+   */
   readonly peak: number;
   /** Bytes of the largest single value: some devices limit how large one may be. */
   readonly largest: number;
@@ -25,8 +28,8 @@ function source(node: Tensor): Tensor {
 }
 
 /**
- * Depth first from the outputs, the last of them and the last made inputs before the others, each node behind its inputs: the order of
- * ONNX Runtime's sequential execution, whatever the order of the nodes in the file.
+ * Depth first from the outputs, the last of them and the last made inputs before the others, each node behind
+ * its inputs: the order of ONNX Runtime's sequential execution, whatever the order of the nodes in the file.
  */
 function executionOrder(outputs: readonly Tensor[]): Tensor[] {
   const seen = new Set<Tensor>();
@@ -44,19 +47,25 @@ function executionOrder(outputs: readonly Tensor[]): Tensor[] {
   return order;
 }
 
-/** The footprint of a graph whose outputs are these, simplified before (and lifted, if it is) as `encodeProgram` does. */
+/**
+ * The footprint of a graph whose outputs are these, simplified before (and lifted, if it is) as
+ * `encodeProgram` does.
+ */
 export function footprint(outputs: readonly Tensor[]): Footprint {
   const order = executionOrder(outputs);
   // What depends on constants alone is computed when the program is opened, and kept.
   const folded = new Set<Tensor>();
-  for (const node of order) if (isConstant(node) || (!isInput(node) && node.inputs.every((x) => folded.has(x)))) folded.add(node);
+  for (const node of order)
+    if (isConstant(node) || (!isInput(node) && node.inputs.every((x) => folded.has(x)))) folded.add(node);
 
   const lastUse = new Map<Tensor, number>();
-  for (const [step, node] of order.entries()) if (!folded.has(node)) for (const x of node.inputs) lastUse.set(source(x), step);
+  for (const [step, node] of order.entries())
+    if (!folded.has(node)) for (const x of node.inputs) lastUse.set(source(x), step);
   for (const output of outputs) lastUse.set(source(output), order.length);
   const isGiven = (node: Tensor) => isInput(node) || folded.has(node);
   const freed = new Map<number, number>();
-  for (const [node, step] of lastUse) if (!isGiven(node)) freed.set(step, (freed.get(step) ?? 0) + bytesOf(node));
+  for (const [node, step] of lastUse)
+    if (!isGiven(node)) freed.set(step, (freed.get(step) ?? 0) + bytesOf(node));
 
   let alive = [...lastUse.keys()].filter(isGiven).reduce((sum, node) => sum + bytesOf(node), 0);
   let peak = alive;

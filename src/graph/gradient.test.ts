@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { distance, expectDerivatives, expectRuntimeAgrees, separated, weighted } from '../testing/operator-check.js';
+import {
+  distance,
+  expectDerivatives,
+  expectRuntimeAgrees,
+  separated,
+  weighted,
+} from '../testing/operator-check.js';
 import {
   abs,
   add,
@@ -40,10 +46,16 @@ import {
 
 /** One step of a random graph: an operator and what chooses its operands and attributes. */
 type Step = readonly [operator: number, first: number, second: number, choice: number];
-const steps = fc.array(fc.tuple(fc.nat(21), fc.nat(), fc.nat(), fc.nat(1000)), { minLength: 10, maxLength: 30 });
+const steps = fc.array(fc.tuple(fc.nat(21), fc.nat(), fc.nat(), fc.nat(1000)), {
+  minLength: 10,
+  maxLength: 30,
+});
 const LARGEST = 40;
 
-/** Applies a step to matrices of the pool. Growth is damped, so that thirty steps stay within what float32 and finite differences can tell. */
+/**
+ * Applies a step to matrices of the pool. Growth is damped, so that thirty steps stay within what float32 and
+ * finite differences can tell.
+ */
 function takeStep(pool: readonly Tensor[], [operator, first, second, choice]: Step): Tensor {
   const a = pool[first % pool.length] as Tensor;
   const other = pool[second % pool.length] as Tensor;
@@ -72,7 +84,8 @@ function takeStep(pool: readonly Tensor[], [operator, first, second, choice]: St
     () => sqrt(add(square(a), 0.3)),
     () => transpose(a),
     () => reshape(a, [sizeOf(a.shape) / (choice % 2 ? rows : columns), choice % 2 ? rows : columns]),
-    () => slice(a, axis, choice % extent, (choice % extent) + 1 + ((choice >> 4) % (extent - (choice % extent)))),
+    () =>
+      slice(a, axis, choice % extent, (choice % extent) + 1 + ((choice >> 4) % (extent - (choice % extent)))),
     () => (sizeOf(a.shape) > LARGEST ? a : pad(a, axis, choice % 3, (choice >> 3) % 2)),
     () =>
       concat(
@@ -97,9 +110,16 @@ function randomGraph(list: readonly Step[], dtype: FloatType): { inputs: Tensor[
   for (const step of list) pool.push(takeStep(pool, step));
   return { inputs, outputs: pool.slice(-4) };
 }
-const feeds = (seed: number) => ({ x: separated(12, seed), y: separated(4, seed + 1), z: separated(8, seed + 2) });
+const feeds = (seed: number) => ({
+  x: separated(12, seed),
+  y: separated(4, seed + 1),
+  z: separated(8, seed + 2),
+});
 
-/** Whether every kink of the graph is farther from its operand than a difference quotient reaches, or exactly met (zeros of pad and relu). */
+/**
+ * Whether every kink of the graph is farther from its operand than a difference quotient reaches, or exactly
+ * met (zeros of pad and relu).
+ */
 function awayFromKinks(outputs: readonly Tensor[], values: Record<string, Float64Array>): boolean {
   const close = (distances: Float64Array) => distances.some((d) => d !== 0 && Math.abs(d) < 1e-3);
   return topologicalOrder(outputs).every((node) => {
@@ -151,11 +171,14 @@ describe('reverse-mode differentiation', () => {
         const outputs = [tanh(x), sum(square(x), [0])];
         const [c, d] = [input('c', [3, 4], 'float64'), input('d', [1, 4], 'float64')];
         const both = vectorJacobian(outputs, [c, d], [x])[0] as Tensor;
-        const alone = outputs.map((y, k) => vectorJacobian([y], [[c, d][k] as Tensor], [x])[0] as Tensor).reduce((a, b) => add(a, b));
-        const [g, h] = evaluate([both, alone], { x: separated(12, seed), c: separated(12, seed + 1), d: separated(4, seed + 2) }) as [
-          Float64Array,
-          Float64Array,
-        ];
+        const alone = outputs
+          .map((y, k) => vectorJacobian([y], [[c, d][k] as Tensor], [x])[0] as Tensor)
+          .reduce((a, b) => add(a, b));
+        const [g, h] = evaluate([both, alone], {
+          x: separated(12, seed),
+          c: separated(12, seed + 1),
+          d: separated(4, seed + 2),
+        }) as [Float64Array, Float64Array];
         expect(distance(g, h)).toBeLessThan(1e-12);
       }),
       { numRuns: 20 },
@@ -165,6 +188,9 @@ describe('reverse-mode differentiation', () => {
   it('of a gradient gives the Hessian: of Σ tanh(Ax)² it equals central differences of the gradient', () => {
     const [a, x] = [input('a', [3, 4], 'float64'), input('x', [4, 2], 'float64')];
     const [dx] = gradient(total(square(tanh(gemm(a, x)))), [x]);
-    expectDerivatives(weighted(dx as Tensor), [a, x], { a: separated(12, 4).map((v) => v / 2), x: separated(8, 5) });
+    expectDerivatives(weighted(dx as Tensor), [a, x], {
+      a: separated(12, 4).map((v) => v / 2),
+      x: separated(8, 5),
+    });
   });
 });

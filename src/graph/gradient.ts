@@ -7,10 +7,17 @@ import { describe, GraphError, isFloat, sameShape, type Tensor, topologicalOrder
  * Vector–Jacobian products: for outputs y_k with cotangents c_k, Σ_k c_kᵀ ∂y_k/∂x for every x in `inputs`.
  * Inputs that no output depends on get zeros. Cotangents have their outputs' shapes.
  */
-export function vectorJacobian(outputs: readonly Tensor[], cotangents: readonly Tensor[], inputs: readonly Tensor[]): Tensor[] {
+export function vectorJacobian(
+  outputs: readonly Tensor[],
+  cotangents: readonly Tensor[],
+  inputs: readonly Tensor[],
+): Tensor[] {
   outputs.forEach((output, k) => {
     const cotangent = cotangents[k] as Tensor;
-    if (!sameShape(output.shape, cotangent.shape)) throw new GraphError(`gradient: expected a cotangent like its output, got ${describe([output, cotangent])}`);
+    if (!sameShape(output.shape, cotangent.shape))
+      throw new GraphError(
+        `gradient: expected a cotangent like its output, got ${describe([output, cotangent])}`,
+      );
   });
   const order = topologicalOrder(outputs);
   const needed = new Set<Tensor>(inputs);
@@ -36,7 +43,8 @@ export function vectorJacobian(outputs: readonly Tensor[], cotangents: readonly 
     if (g === undefined) continue;
     if (wanted.has(node)) result.set(node, g);
     if (node.inputs.length === 0) continue;
-    if (node.operator.gradient === undefined) throw new GraphError(`gradient: the operator ${node.operator.name} has no derivative`);
+    if (node.operator.gradient === undefined)
+      throw new GraphError(`gradient: the operator ${node.operator.name} has no derivative`);
     const parts = node.operator.gradient(node, g);
     for (const [i, x] of node.inputs.entries()) contribute(x, parts[i]);
   }
@@ -45,6 +53,7 @@ export function vectorJacobian(outputs: readonly Tensor[], cotangents: readonly 
 
 /** ∂(scalar)/∂x for every x in `inputs`. */
 export function gradient(scalar: Tensor, inputs: readonly Tensor[]): Tensor[] {
-  if (scalar.shape.length !== 0) throw new GraphError(`gradient: expected a scalar, got ${describe([scalar])}`);
+  if (scalar.shape.length !== 0)
+    throw new GraphError(`gradient: expected a scalar, got ${describe([scalar])}`);
   return vectorJacobian([scalar], [constant(1, [], scalar.dtype)], inputs);
 }

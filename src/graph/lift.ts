@@ -1,6 +1,6 @@
 /**
- * Graphs over a population: one call that computes the same of many sets of parameters. Every operator says how it treats a leading axis
- * of members (`lift`); what depends on no parameter is computed once for all.
+ * Graphs over a population: one call that computes the same of many sets of parameters. Every operator says
+ * how it treats a leading axis of members (`lift`); what depends on no parameter is computed once for all.
  */
 import { broadcastTo } from './operators/broadcasting.js';
 import { inputName, isInput } from './operators/leaves.js';
@@ -8,7 +8,10 @@ import { GraphError, type Tensor, topologicalOrder } from './tensor.js';
 
 export interface Lifting {
   readonly members: number;
-  /** What each input that differs between members is replaced by, [members, …shape], by name; the others are shared. */
+  /**
+   * What each input that differs between members is replaced by, [members, …shape], by name; the others are
+   * shared.
+   */
   readonly inputs: ReadonlyMap<string, Tensor>;
 }
 
@@ -21,7 +24,10 @@ export interface LiftedOutput {
 /** x repeated for every member. */
 const repeated = (x: Tensor, members: number): Tensor => broadcastTo(x, [members, ...x.shape]);
 
-/** The outputs for all members at once. Graphs are simplified before: a derivative's rule is not lifted, its result is. */
+/**
+ * The outputs for all members at once. Graphs are simplified before: a derivative's rule is not lifted, its
+ * result is.
+ */
 export function lift(outputs: readonly Tensor[], { members, inputs }: Lifting): LiftedOutput[] {
   const made = new Map<Tensor, LiftedOutput>();
   const liftedNode = (node: Tensor): LiftedOutput => {
@@ -30,15 +36,19 @@ export function lift(outputs: readonly Tensor[], { members, inputs }: Lifting): 
       if (replacement === undefined) return { tensor: node, lifted: false };
       if (replacement.dtype !== node.dtype || `${replacement.shape}` !== `${[members, ...node.shape]}`)
         throw new GraphError(
-          `lift: expected [${[members, ...node.shape].join(',')}] ${node.dtype} for ${inputName(node)}, got [${replacement.shape.join(',')}] ${replacement.dtype}`,
+          `lift: expected [${[members, ...node.shape].join(',')}] ${node.dtype} for ${inputName(node)}, ` +
+            `got [${replacement.shape.join(',')}] ${replacement.dtype}`,
         );
       return { tensor: replacement, lifted: true };
     }
     const from = node.inputs.map((x) => made.get(x) as LiftedOutput);
     if (!from.some(({ lifted }) => lifted)) return { tensor: node, lifted: false };
     const { operator } = node;
-    if (operator.lift === undefined) throw new GraphError(`lift: expected operators that are lifted to populations, got ${operator.name}`);
-    const arguments_ = operator.liftsAll ? from.map(({ tensor, lifted }) => (lifted ? tensor : repeated(tensor, members))) : from.map(({ tensor }) => tensor);
+    if (operator.lift === undefined)
+      throw new GraphError(`lift: expected operators that are lifted to populations, got ${operator.name}`);
+    const arguments_ = operator.liftsAll
+      ? from.map(({ tensor, lifted }) => (lifted ? tensor : repeated(tensor, members)))
+      : from.map(({ tensor }) => tensor);
     const flags = from.map(({ lifted }) => lifted || operator.liftsAll === true);
     return { tensor: operator.lift(node, arguments_, flags), lifted: true };
   };
@@ -47,4 +57,5 @@ export function lift(outputs: readonly Tensor[], { members, inputs }: Lifting): 
 }
 
 /** An output with the axis, whether it depends on members or not. */
-export const forEveryMember = ({ tensor, lifted }: LiftedOutput, members: number): Tensor => (lifted ? tensor : repeated(tensor, members));
+export const forEveryMember = ({ tensor, lifted }: LiftedOutput, members: number): Tensor =>
+  lifted ? tensor : repeated(tensor, members);

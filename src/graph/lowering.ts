@@ -1,13 +1,18 @@
 /**
- * Programs rewritten for execution providers that lack an operator. ONNX Runtime would hand such an operator back to the CPU, and its
- * inputs and outputs with it; an equivalent made of what the provider has keeps the whole program where it is.
+ * Programs rewritten for execution providers that lack an operator. ONNX Runtime would hand such an operator
+ * back to the CPU, and its inputs and outputs with it; an equivalent made of what the provider has keeps the
+ * whole program where it is.
  *
- * The rewriting is of encoded programs, when they are opened: graphs, plans and what is sent to workers know no device.
+ * The rewriting is of encoded programs, when they are opened: graphs, plans and what is sent to workers know
+ * no device.
  */
 import { decodeOnnx, encodeOnnx, type OnnxNode } from '../formats/onnx.js';
 import type { EncodedProgram } from './encode.js';
 
-/** x₁ + x₂ + … + xₙ as n − 1 additions from left to right: the order, and so the rounding, of the variadic operator. */
+/**
+ * x₁ + x₂ + … + xₙ as n − 1 additions from left to right: the order, and so the rounding, of the variadic
+ * operator.
+ */
 function chain({ inputs, outputs }: OnnxNode): OnnxNode[] {
   const [first, ...rest] = inputs as [string, ...string[]];
   let sum = first;
@@ -23,7 +28,13 @@ function chain({ inputs, outputs }: OnnxNode): OnnxNode[] {
 export function withoutSums(program: EncodedProgram): EncodedProgram {
   const model = decodeOnnx(program.bytes, 'program');
   if (!model.nodes.some(({ opType }) => opType === 'Sum')) return program;
-  return { ...program, bytes: encodeOnnx({ ...model, nodes: model.nodes.flatMap((node) => (node.opType === 'Sum' ? chain(node) : [node])) }) };
+  return {
+    ...program,
+    bytes: encodeOnnx({
+      ...model,
+      nodes: model.nodes.flatMap((node) => (node.opType === 'Sum' ? chain(node) : [node])),
+    }),
+  };
 }
 
 /** Element types of ONNX by number. */
@@ -34,18 +45,29 @@ const UINT32 = 12;
 const bytesXor = (): Int32Array => Int32Array.from({ length: 65536 }, (_, i) => (i >> 8) ^ (i & 255));
 
 /**
- * The same program without `BitwiseXor` of uint32 words: neither WebGPU nor CUDA has bitwise operators. With shifts as divisions and
- * S_k = 256 · ⌊x / 256ᵏ⌋ + ⌊y / 256ᵏ⌋, the number of the pair of bytes k in a table of 2¹⁶ is S_k − 256 · S_{k+1}, wrapping around; four
- * tables, the k-th times 256ᵏ, add up to x ^ y. The runtime folds what is constant, so that a program carries one table of 256 KB.
+ * The same program without `BitwiseXor` of uint32 words: neither WebGPU nor CUDA has bitwise operators. With
+ * shifts as divisions and S_k = 256 · ⌊x / 256ᵏ⌋ + ⌊y / 256ᵏ⌋, the number of the pair of bytes k in a table
+ * of 2¹⁶ is S_k − 256 · S_{k+1}, wrapping around; four tables, the k-th times 256ᵏ, add up to x ^ y. The
+ * runtime folds what is constant, so that a program carries one table of 256 KB.
  */
 export function withoutXor(program: EncodedProgram): EncodedProgram {
   // Few programs have it: the others are not read through.
-  if (!Buffer.from(program.bytes.buffer, program.bytes.byteOffset, program.bytes.byteLength).includes('BitwiseXor')) return program;
+  if (
+    !Buffer.from(program.bytes.buffer, program.bytes.byteOffset, program.bytes.byteLength).includes(
+      'BitwiseXor',
+    )
+  )
+    return program;
   const model = decodeOnnx(program.bytes, 'program');
   const initializers = [...model.initializers];
   const constant = (name: string, data: Int32Array, shape: readonly number[]): OnnxNode => {
     initializers.push({ name: `${name} int32`, data, shape });
-    return { opType: 'Cast', inputs: [`${name} int32`], outputs: [name], attributes: { to: { int: UINT32 } } };
+    return {
+      opType: 'Cast',
+      inputs: [`${name} int32`],
+      outputs: [name],
+      attributes: { to: { int: UINT32 } },
+    };
   };
   const bytes = [1, 2, 3];
   const power = (k: number) => `256^${k} of xor`;
@@ -60,12 +82,19 @@ export function withoutXor(program: EncodedProgram): EncodedProgram {
   const lookUp = ({ inputs, outputs }: OnnxNode): OnnxNode[] => {
     const [x, y] = inputs as [string, string];
     const nodes: OnnxNode[] = [];
-    const node = (opType: string, from: readonly string[], attributes: OnnxNode['attributes'] = {}, output = `${outputs[0]} part ${nodes.length}`): string => {
+    const node = (
+      opType: string,
+      from: readonly string[],
+      attributes: OnnxNode['attributes'] = {},
+      output = `${outputs[0]} part ${nodes.length}`,
+    ): string => {
       nodes.push({ opType, inputs: from, outputs: [output], attributes });
       return output;
     };
     const shifted = (word: string, k: number) => (k === 0 ? word : node('Div', [word, power(k)]));
-    const sums = [0, 1, 2, 3].map((k) => node('Add', [node('Mul', [shifted(x, k), power(1)]), shifted(y, k)]));
+    const sums = [0, 1, 2, 3].map((k) =>
+      node('Add', [node('Mul', [shifted(x, k), power(1)]), shifted(y, k)]),
+    );
     const parts = sums.map((sum, k) => {
       const above = sums[k + 1];
       const pair = above === undefined ? sum : node('Sub', [sum, node('Mul', [above, power(1)])]);
@@ -74,6 +103,9 @@ export function withoutXor(program: EncodedProgram): EncodedProgram {
     node('Add', [node('Add', [parts[0], parts[1]]), node('Add', [parts[2], parts[3]])], {}, outputs[0]);
     return nodes;
   };
-  const nodes = [...tables, ...model.nodes.flatMap((node) => (node.opType === 'BitwiseXor' ? lookUp(node) : [node]))];
+  const nodes = [
+    ...tables,
+    ...model.nodes.flatMap((node) => (node.opType === 'BitwiseXor' ? lookUp(node) : [node])),
+  ];
   return { ...program, bytes: encodeOnnx({ ...model, nodes, initializers }) };
 }

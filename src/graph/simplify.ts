@@ -1,7 +1,18 @@
-/** What happens to a graph between differentiation and encoding: equal nodes become one, zero rows are made where they are cheapest. */
+/**
+ * What happens to a graph between differentiation and encoding: equal nodes become one, zero rows are made
+ * where they are cheapest.
+ */
 import { createHash } from 'node:crypto';
 import { isCustomGradient } from './operators/custom-gradient.js';
-import { gatherAxis, gatherRows, gatherTable, isGatherRows, isScatterRows, scatterAsGathers, withZeroRow } from './operators/indexing.js';
+import {
+  gatherAxis,
+  gatherRows,
+  gatherTable,
+  isGatherRows,
+  isScatterRows,
+  scatterAsGathers,
+  withZeroRow,
+} from './operators/indexing.js';
 import { isReshape, pad, reshape } from './operators/layout.js';
 import { constantData, isConstant, isInput } from './operators/leaves.js';
 import { isGemm } from './operators/matrix.js';
@@ -20,7 +31,8 @@ function contentKey(data: ArrayBufferView): string {
   }
   return key;
 }
-const attributesKey = (attributes: Attributes): string => JSON.stringify(attributes, (_, value) => (ArrayBuffer.isView(value) ? contentKey(value) : value));
+const attributesKey = (attributes: Attributes): string =>
+  JSON.stringify(attributes, (_, value) => (ArrayBuffer.isView(value) ? contentKey(value) : value));
 
 interface ZeroRow {
   readonly padded: Tensor;
@@ -34,7 +46,12 @@ function withZeros(x: Tensor, axis: 0 | 1, memo: Map<Tensor, ZeroRow>): ZeroRow 
   const rows = x.shape[axis] as number;
   const product = isReshape(x) ? (x.inputs[0] as Tensor) : x;
   let result: ZeroRow;
-  if (axis === 0 && isGemm(product) && product.inputs.length === 2 && rows % (product.shape[0] as number) === 0) {
+  if (
+    axis === 0 &&
+    isGemm(product) &&
+    product.inputs.length === 2 &&
+    rows % (product.shape[0] as number) === 0
+  ) {
     // A zero row of the left factor costs next to nothing; one behind the product would copy all of it.
     const [a, b] = product.inputs as [Tensor, Tensor];
     const widened = pad(a, product.attributes.transA ? 1 : 0, 0, 1);
@@ -60,15 +77,22 @@ function lowerScatters(outputs: readonly Tensor[]): Tensor[] {
   return outputs.map((output) => replaced.get(output) as Tensor);
 }
 
-/** The same outputs with common subexpressions merged; nodes that no output needs are gone because nothing refers to them. */
+/**
+ * The same outputs with common subexpressions merged; nodes that no output needs are gone because nothing
+ * refers to them.
+ */
 export function simplify(outputs: readonly Tensor[]): Tensor[] {
   const canonical = new Map<string, Tensor>();
   const rebuilt = new Map<Tensor, Tensor>();
-  const zeroRows = [0, 1].map(() => new Map<Tensor, ZeroRow>()) as [Map<Tensor, ZeroRow>, Map<Tensor, ZeroRow>];
+  const zeroRows = [0, 1].map(() => new Map<Tensor, ZeroRow>()) as [
+    Map<Tensor, ZeroRow>,
+    Map<Tensor, ZeroRow>,
+  ];
   const unify = (node: Tensor): Tensor => {
     const key = isConstant(node)
       ? `const ${node.dtype} ${node.shape.join()} ${contentKey(constantData(node))}`
-      : `${node.operator.name} ${node.dtype} ${node.shape.join()} ${attributesKey(node.attributes)} ${node.inputs.map((x) => x.id).join()}`;
+      : `${node.operator.name} ${node.dtype} ${node.shape.join()} ${attributesKey(node.attributes)} ` +
+        `${node.inputs.map((x) => x.id).join()}`;
     const known = canonical.get(key);
     if (known) return known;
     canonical.set(key, node);
@@ -91,7 +115,11 @@ export function simplify(outputs: readonly Tensor[]): Tensor[] {
   const lowered = lowerScatters(outputs);
   const order = topologicalOrder(lowered);
   // All selections from one source share its zero row, so that the source is not computed twice.
-  const wantZeros = new Set(order.filter((node) => isGatherRows(node) && gatherTable(node).includes(-1)).map((node) => node.inputs[0] as Tensor));
+  const wantZeros = new Set(
+    order
+      .filter((node) => isGatherRows(node) && gatherTable(node).includes(-1))
+      .map((node) => node.inputs[0] as Tensor),
+  );
   for (const node of order) {
     if (isGatherRows(node) && wantZeros.has(node.inputs[0] as Tensor)) {
       const axis = gatherAxis(node);

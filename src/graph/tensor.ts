@@ -1,8 +1,9 @@
 /**
  * Symbolic tensors: immutable nodes of a directed acyclic graph with static shapes.
  *
- * A tensor remembers the operator that makes it, the operator's inputs and attributes. Nothing is computed when it is
- * built; shapes are checked then, so that a mistake names the operator and the shapes at the line that made it.
+ * A tensor remembers the operator that makes it, the operator's inputs and attributes. Nothing is computed
+ * when it is built; shapes are checked then, so that a mistake names the operator and the shapes at the line
+ * that made it.
  */
 
 export type DType = 'float32' | 'float64' | 'int32' | 'bool';
@@ -26,9 +27,15 @@ export interface Emitter {
   node(opType: string, inputs: readonly string[], attributes?: Record<string, AttributeValue>): string;
   constant(data: HostData | bigint[], shape: Shape): string;
 }
-export type AttributeValue = { int: number } | { ints: readonly number[] } | { float: number } | { string: string };
+export type AttributeValue =
+  | { int: number }
+  | { ints: readonly number[] }
+  | { float: number }
+  | { string: string };
 
-/** One operator: its shape rule, its ONNX form, its derivative and a plain reference evaluation, in one place. */
+/**
+ * One operator: its shape rule, its ONNX form, its derivative and a plain reference evaluation, in one place.
+ */
 export interface Operator {
   readonly name: string;
   /** Shape and type of the output; throws a GraphError for inputs that do not fit. */
@@ -37,8 +44,9 @@ export interface Operator {
   /** Contributions to the gradient of each input given the output's; undefined where none flows. */
   gradient?(node: Tensor, output: Tensor): (Tensor | undefined)[];
   /**
-   * The same for all members of a population at once: inputs marked `lifted` have a leading axis of members, [members, …shape], the others
-   * are shared by all; the result has the axis. Called with one lifted input at least.
+   * The same for all members of a population at once: inputs marked `lifted` have a leading axis of members,
+   * [members, …shape], the others are shared by all; the result has the axis. Called with one lifted input at
+   * least.
    */
   lift?(node: Tensor, inputs: readonly Tensor[], lifted: readonly boolean[]): Tensor;
   /** `lift` takes lifted inputs only: shared ones are to be repeated first. */
@@ -62,10 +70,12 @@ export function apply(operator: Operator, inputs: readonly Tensor[], attributes:
 
 export const sizeOf = (shape: Shape): number => shape.reduce((product, extent) => product * extent, 1);
 export const isFloat = (dtype: DType): dtype is FloatType => dtype === 'float32' || dtype === 'float64';
-export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((extent, i) => extent === b[i]);
+export const sameShape = (a: Shape, b: Shape): boolean =>
+  a.length === b.length && a.every((extent, i) => extent === b[i]);
 
 /** "[3,4] float32, [4] float32": how errors show what came. */
-export const describe = (tensors: readonly Tensor[]): string => tensors.map((tensor) => `[${tensor.shape.join(',')}] ${tensor.dtype}`).join(', ');
+export const describe = (tensors: readonly Tensor[]): string =>
+  tensors.map((tensor) => `[${tensor.shape.join(',')}] ${tensor.dtype}`).join(', ');
 
 export function fail(operator: string, expected: string, inputs: readonly Tensor[]): never {
   throw new GraphError(`${operator}: expected ${expected}, got ${describe(inputs)}`);

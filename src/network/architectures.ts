@@ -1,4 +1,7 @@
-/** The field's architectures by name, for any input shape and number of classes. ReLU after every layer but the last. */
+/**
+ * The field's architectures by name, for any input shape and number of classes. ReLU after every layer but
+ * the last.
+ */
 import { batchNormLayer, withoutBias } from './layers/batch-norm.js';
 import { convolutionLayer } from './layers/convolution.js';
 import { type AffineLayer, type Extents, type Layer, reluLayer } from './layers/layer.js';
@@ -6,20 +9,32 @@ import { linearLayer } from './layers/linear.js';
 import { type Normalization, normalizeLayer } from './layers/normalize.js';
 import { chain, type Network } from './network.js';
 
-type Step = ({ readonly conv: readonly [channels: number, kernel: number, stride: number, padding: number] } | { readonly linear: number }) & {
+type Step = (
+  | { readonly conv: readonly [channels: number, kernel: number, stride: number, padding: number] }
+  | { readonly linear: number }
+) & {
   readonly batchNorm?: true;
 };
-const conv = (channels: number, kernel: number, stride: number, padding: number): Step => ({ conv: [channels, kernel, stride, padding] });
+const conv = (channels: number, kernel: number, stride: number, padding: number): Step => ({
+  conv: [channels, kernel, stride, padding],
+});
 const linear = (outputs: number): Step => ({ linear: outputs });
 
 const cnn3 = (classes: number): Step[] => [conv(16, 5, 2, 2), conv(32, 4, 2, 1), linear(classes)];
-const cnn5 = (w: number, classes: number): Step[] => [conv(w, 3, 1, 1), conv(w, 4, 2, 1), conv(2 * w, 4, 2, 1), linear(512), linear(classes)];
+const cnn5 = (w: number, classes: number): Step[] => [
+  conv(w, 3, 1, 1),
+  conv(w, 4, 2, 1),
+  conv(2 * w, 4, 2, 1),
+  linear(512),
+  linear(classes),
+];
 const cnn7 = (classes: number): Step[] => [
   ...[conv(64, 3, 1, 1), conv(64, 3, 1, 1), conv(128, 3, 2, 1), conv(128, 3, 1, 1), conv(128, 3, 1, 1)],
   ...[linear(512), linear(classes)],
 ];
 /** Batch normalisation between every layer but the last and its ReLU. */
-const normalized = (steps: readonly Step[]): Step[] => steps.map((step, i) => (i < steps.length - 1 ? { ...step, batchNorm: true } : step));
+const normalized = (steps: readonly Step[]): Step[] =>
+  steps.map((step, i) => (i < steps.length - 1 ? { ...step, batchNorm: true } : step));
 
 const architectures = {
   fc: (classes: number) => [400, 200, 100, 100, classes].map(linear),
@@ -36,7 +51,12 @@ export type ArchitectureName = keyof typeof architectures;
 export const architectureNames = Object.keys(architectures) as ArchitectureName[];
 
 /** Layers of a named architecture; a normalisation, where given, becomes the first layer. */
-export function architecture(name: ArchitectureName, input: Extents, classes: number, normalization?: Normalization): Network {
+export function architecture(
+  name: ArchitectureName,
+  input: Extents,
+  classes: number,
+  normalization?: Normalization,
+): Network {
   const layers: Layer[] = normalization ? [normalizeLayer(input, normalization)] : [];
   let extents = input;
   const steps: Step[] = architectures[name](classes);

@@ -1,17 +1,36 @@
 /**
- * Networks with batch normalisation run on clean images: where the statistics μ, v of each of its layers come from.
+ * Networks with batch normalisation run on clean images: where the statistics μ, v of each of its layers come
+ * from.
  *
- * Layer by layer: the statistics of one depend, through its normalised output, on those of the layers before. All of it is part of the
- * graph, so that a loss of bounds is differentiated through the statistics as a loss of outputs would be.
+ * Layer by layer: the statistics of one depend, through its normalised output, on those of the layers before.
+ * All of it is part of the graph, so that a loss of bounds is differentiated through the statistics as a loss
+ * of outputs would be.
  */
-import { add, addAll, broadcastTo, div, gemm, maximum, mul, relu, reshape, type Shape, sub, sum, type Tensor, total, transpose } from '../graph/index.js';
+import {
+  add,
+  addAll,
+  broadcastTo,
+  div,
+  gemm,
+  maximum,
+  mul,
+  relu,
+  reshape,
+  type Shape,
+  sub,
+  sum,
+  type Tensor,
+  total,
+  transpose,
+} from '../graph/index.js';
 import { activationFunctions } from './activations/index.js';
 import { type ChannelStatistics, channelScale } from './folding.js';
 import { isBatchNorm } from './layers/batch-norm.js';
 import { INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from './network.js';
 
 /**
- * Mean and variance per channel of y [channels · places, batch] over its places and the images that `present` [1, batch] marks with 1.
+ * Mean and variance per channel of y [channels · places, batch] over its places and the images that `present`
+ * [1, batch] marks with 1.
  *
  *   μ_c = Σ y/n,  v_c = Σ (y − μ_c)²/n,  n = places · Σ present
  */
@@ -20,7 +39,8 @@ export function channelStatistics(y: Tensor, channels: number, present: Tensor):
   const places = features / channels;
   const count = mul(maximum(total(present), 1), places);
   // A product with `present` sums over the batch in one pass over y.
-  const mean = (z: Tensor) => reshape(div(sum(reshape(gemm(z, transpose(present)), [channels, places]), [1]), count), [channels]);
+  const mean = (z: Tensor) =>
+    reshape(div(sum(reshape(gemm(z, transpose(present)), [channels, places]), [1]), count), [channels]);
   const mu = mean(y);
   const centred = sub(y, perFeature(mu, [features, 1]));
   return { mean: mu, variance: mean(mul(centred, centred)) };
@@ -29,7 +49,10 @@ export function channelStatistics(y: Tensor, channels: number, present: Tensor):
 /** One value per channel as one per feature, [features, 1]. */
 function perFeature(value: Tensor, [features]: Shape): Tensor {
   const channels = value.shape[0] as number;
-  return reshape(broadcastTo(reshape(value, [channels, 1]), [channels, (features as number) / channels]), [features as number, 1]);
+  return reshape(broadcastTo(reshape(value, [channels, 1]), [channels, (features as number) / channels]), [
+    features as number,
+    1,
+  ]);
 }
 
 /** Statistics to normalise y, the input of batch normalisation `node`, with. */
@@ -43,7 +66,12 @@ export interface NormalizedForward {
 }
 
 /** Runs a network on x [features, batch], its batch normalisations with the statistics given. */
-export function normalizedForward(net: Network, parameters: Parameters, x: Tensor, statisticsOf: StatisticsOf): NormalizedForward {
+export function normalizedForward(
+  net: Network,
+  parameters: Parameters,
+  x: Tensor,
+  statisticsOf: StatisticsOf,
+): NormalizedForward {
   const values: Tensor[] = [];
   const statistics = new Map<number, ChannelStatistics>();
   net.nodes.forEach(({ layer, inputs }: NetworkNode, node) => {
@@ -66,6 +94,14 @@ export function normalizedForward(net: Network, parameters: Parameters, x: Tenso
   return { values, statistics };
 }
 
-/** Runs a network on the images that `present` [1, batch] marks, each batch normalisation with their statistics. */
-export const batchForward = (net: Network, parameters: Parameters, x: Tensor, present: Tensor): NormalizedForward =>
+/**
+ * Runs a network on the images that `present` [1, batch] marks, each batch normalisation with their
+ * statistics.
+ */
+export const batchForward = (
+  net: Network,
+  parameters: Parameters,
+  x: Tensor,
+  present: Tensor,
+): NormalizedForward =>
   normalizedForward(net, parameters, x, (_, y, channels) => channelStatistics(y, channels, present));

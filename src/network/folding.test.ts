@@ -5,7 +5,14 @@ import { normalNumbers, uniformNumbers } from '../testing/numbers.js';
 import { distance, expectDerivatives, weighted } from '../testing/operator-check.js';
 import { architecture } from './architectures.js';
 import { batchForward, channelStatistics, normalizedForward } from './batch-statistics.js';
-import { batchNormNodes, type ChannelStatistics, foldedNetwork, foldedParameters, foldParameters, type Statistics } from './folding.js';
+import {
+  batchNormNodes,
+  type ChannelStatistics,
+  foldedNetwork,
+  foldedParameters,
+  foldParameters,
+  type Statistics,
+} from './folding.js';
 import { batchNormLayer, withoutBias } from './layers/batch-norm.js';
 import { convolutionLayer } from './layers/convolution.js';
 import { type AffineLayer, type Extents, joinLayer, reluLayer } from './layers/layer.js';
@@ -16,7 +23,11 @@ const image: Extents = [2, 4, 3];
 
 /** A convolution and a linear layer with batch normalisation, with and without biases of their own. */
 const networks = fc
-  .record({ channels: fc.integer({ min: 1, max: 3 }), hidden: fc.integer({ min: 1, max: 4 }), biased: fc.boolean() })
+  .record({
+    channels: fc.integer({ min: 1, max: 3 }),
+    hidden: fc.integer({ min: 1, max: 4 }),
+    biased: fc.boolean(),
+  })
   .map(({ channels, hidden, biased }): Network => {
     const kept = (layer: AffineLayer) => (biased ? layer : withoutBias(layer));
     const convolution = convolutionLayer(image, { channels, kernel: [2, 2], padding: [1, 0, 0, 1] });
@@ -29,7 +40,12 @@ const networks = fc
   });
 
 function arraysOf(net: Network, seed: number): Record<string, Float64Array> {
-  return Object.fromEntries(Object.entries(parameterInputs(net)).map(([name, { shape }]) => [name, normalNumbers(`${name} ${seed}`, sizeOf(shape))]));
+  return Object.fromEntries(
+    Object.entries(parameterInputs(net)).map(([name, { shape }]) => [
+      name,
+      normalNumbers(`${name} ${seed}`, sizeOf(shape)),
+    ]),
+  );
 }
 
 const BATCH = 4;
@@ -42,9 +58,14 @@ describe('statistics of a batch', () => {
     const values = normalNumbers('activations', channels * places * BATCH);
     const y = input('y', [channels * places, BATCH], 'float64');
     const { mean, variance } = channelStatistics(y, channels, input('present', [1, BATCH], 'float64'));
-    const [gotMean, gotVariance] = evaluate([mean, variance], { y: values, present }) as [Float64Array, Float64Array];
+    const [gotMean, gotVariance] = evaluate([mean, variance], { y: values, present }) as [
+      Float64Array,
+      Float64Array,
+    ];
     for (let c = 0; c < channels; c++) {
-      const seen = [...values].filter((_, at) => Math.floor(at / BATCH / places) === c && at % BATCH < BATCH - 1);
+      const seen = [...values].filter(
+        (_, at) => Math.floor(at / BATCH / places) === c && at % BATCH < BATCH - 1,
+      );
       const mu = seen.reduce((a, b) => a + b, 0) / seen.length;
       expect(gotMean[c]).toBeCloseTo(mu, 12);
       expect(gotVariance[c]).toBeCloseTo(seen.reduce((s, v) => s + (v - mu) ** 2, 0) / seen.length, 12);
@@ -60,7 +81,13 @@ describe('statistics of a batch', () => {
     const ones = input('present', [1, 50], 'float64');
     const { values } = batchForward(net, parameterInputs(net, 'float64'), x, ones);
     const { mean, variance } = channelStatistics(values.at(-1) as (typeof values)[number], 2, ones);
-    const feeds = { ...arraysOf(net, 1), '1.weight': gamma, '1.bias': beta, x: normalNumbers('x', 150), present: new Float64Array(50).fill(1) };
+    const feeds = {
+      ...arraysOf(net, 1),
+      '1.weight': gamma,
+      '1.bias': beta,
+      x: normalNumbers('x', 150),
+      present: new Float64Array(50).fill(1),
+    };
     const [mu, v] = evaluate([mean, variance], feeds) as [Float64Array, Float64Array];
     expect(distance(mu, beta)).toBeLessThan(1e-12);
     expect(
@@ -80,7 +107,12 @@ describe('statistics of a batch', () => {
         // Behind the first batch normalisation: no kink lies within a step.
         const loss = weighted(values[batchNormNodes(net)[0] as number] as (typeof values)[number]);
         const inputs = Object.entries(parameters).flatMap(([name, t]) => (/^[01]\./.test(name) ? [t] : []));
-        expectDerivatives(loss, [...inputs, x], { ...arraysOf(net, seed), x: uniformNumbers(`x ${seed}`, 24 * BATCH), present }, 1e-5);
+        expectDerivatives(
+          loss,
+          [...inputs, x],
+          { ...arraysOf(net, seed), x: uniformNumbers(`x ${seed}`, 24 * BATCH), present },
+          1e-5,
+        );
       }),
       { numRuns: 5 },
     );
@@ -93,21 +125,39 @@ describe('a folded network', () => {
       fc.property(networks, fc.nat(), (net, seed) => {
         const parameters = parameterInputs(net, 'float64');
         const x = input('x', [24, BATCH], 'float64');
-        const { values, statistics } = batchForward(net, parameters, x, input('present', [1, BATCH], 'float64'));
+        const { values, statistics } = batchForward(
+          net,
+          parameters,
+          x,
+          input('present', [1, BATCH], 'float64'),
+        );
         const plain = foldedNetwork(net);
         expect(batchNormNodes(plain)).toEqual([]);
         const inGraph = logits(plain, foldedParameters(net, parameters, statistics), x);
         const arrays = arraysOf(net, seed);
         const feeds = { ...arrays, x: uniformNumbers(`x ${seed}`, 24 * BATCH), present };
-        const found = [...statistics].map(([node, { mean, variance }]) => [node, evaluate([mean, variance], feeds)] as const);
-        const known: Statistics<ArrayLike<number>> = new Map(
-          found.map(([node, [mean, variance]]) => [node, { mean, variance } as ChannelStatistics<Float64Array>]),
+        const found = [...statistics].map(
+          ([node, { mean, variance }]) => [node, evaluate([mean, variance], feeds)] as const,
         );
-        const [expected, got] = evaluate([values.at(-1) as typeof x, inGraph], feeds) as [Float64Array, Float64Array];
+        const known: Statistics<ArrayLike<number>> = new Map(
+          found.map(([node, [mean, variance]]) => [
+            node,
+            { mean, variance } as ChannelStatistics<Float64Array>,
+          ]),
+        );
+        const [expected, got] = evaluate([values.at(-1) as typeof x, inGraph], feeds) as [
+          Float64Array,
+          Float64Array,
+        ];
         expect(distance(got, expected)).toBeLessThan(1e-10);
 
-        const rounded = Object.fromEntries(Object.entries(arrays).map(([name, array]) => [name, Float32Array.from(array)]));
-        const [alone] = evaluate([logits(plain, parameterInputs(plain, 'float64'), x)], { ...feeds, ...foldParameters(net, rounded, known) });
+        const rounded = Object.fromEntries(
+          Object.entries(arrays).map(([name, array]) => [name, Float32Array.from(array)]),
+        );
+        const [alone] = evaluate([logits(plain, parameterInputs(plain, 'float64'), x)], {
+          ...feeds,
+          ...foldParameters(net, rounded, known),
+        });
         expect(distance(alone as Float64Array, expected)).toBeLessThan(1e-3);
         const fixed = normalizedForward(net, parameters, x, (node, y, channels) => ({
           mean: input(`mean ${node}`, [channels], y.dtype),
@@ -127,8 +177,17 @@ describe('a folded network', () => {
   });
 
   it('is, of cnn7-bn, what cnn7 is', () => {
-    const [plain, folded] = [architecture('cnn7', [3, 8, 8], 10), foldedNetwork(architecture('cnn7-bn', [3, 8, 8], 10))];
-    const shapes = (net: Network) => net.nodes.map(({ layer, inputs }) => ({ name: layer.name, inputs, output: layer.output, parameters: layer.parameters }));
+    const [plain, folded] = [
+      architecture('cnn7', [3, 8, 8], 10),
+      foldedNetwork(architecture('cnn7-bn', [3, 8, 8], 10)),
+    ];
+    const shapes = (net: Network) =>
+      net.nodes.map(({ layer, inputs }) => ({
+        name: layer.name,
+        inputs,
+        output: layer.output,
+        parameters: layer.parameters,
+      }));
     expect(shapes(folded)).toEqual(shapes(plain));
     expect(batchNormNodes(architecture('cnn7-bn', [3, 8, 8], 10))).toHaveLength(6);
   });
@@ -140,8 +199,12 @@ describe('a folded network', () => {
 
   it('refuses a batch normalisation without a layer of its own to fold into', () => {
     const [linear, norm] = [linearLayer([3, 1, 1], 3), batchNormLayer([3, 1, 1])];
-    expect(() => foldedNetwork(chain('first', [3, 1, 1], [norm, linear]))).toThrow(/node 0 to follow a convolution or linear layer.*got the input/);
-    expect(() => foldedNetwork(chain('behind', [3, 1, 1], [linear, reluLayer([3, 1, 1]), norm]))).toThrow(/node 2 .*got relu/);
+    expect(() => foldedNetwork(chain('first', [3, 1, 1], [norm, linear]))).toThrow(
+      /node 0 to follow a convolution or linear layer.*got the input/,
+    );
+    expect(() => foldedNetwork(chain('behind', [3, 1, 1], [linear, reluLayer([3, 1, 1]), norm]))).toThrow(
+      /node 2 .*got relu/,
+    );
     const shared = network(
       'shared',
       [3, 1, 1],
@@ -156,6 +219,8 @@ describe('a folded network', () => {
 
   it('is what must be run: the layer itself knows no statistics', () => {
     const net = chain('raw', [3, 1, 1], [linearLayer([3, 1, 1], 3), batchNormLayer([3, 1, 1])]);
-    expect(() => logits(net, parameterInputs(net), input('x', [3, 2]))).toThrow(/batch-norm: expected the network folded/);
+    expect(() => logits(net, parameterInputs(net), input('x', [3, 2]))).toThrow(
+      /batch-norm: expected the network folded/,
+    );
   });
 });

@@ -9,18 +9,28 @@ import { chain, logits } from './network.js';
 import { parameterLayout } from './parameters.js';
 
 const net = architecture('fc', [1, 28, 28], 10);
-const mean = (values: ArrayLike<number>, term: (v: number) => number): number => Array.from(values, term).reduce((a, b) => a + b, 0) / values.length;
+const mean = (values: ArrayLike<number>, term: (v: number) => number): number =>
+  Array.from(values, term).reduce((a, b) => a + b, 0) / values.length;
 
 describe('initialisation', () => {
-  it.each(['kaiming', 'ibp'] as const)('%s gives every array of the network its size, the same for the same key and others for another', (scheme) => {
-    const [first, again, other] = [initialize(net, scheme, keyOf(1)), initialize(net, scheme, keyOf(1)), initialize(net, scheme, keyOf(2))];
-    expect(Object.entries(first).map(([name, { length }]) => [name, length])).toEqual(parameterLayout(net).map(({ name, size }) => [name, size]));
-    expect(again).toEqual(first);
-    for (const { name, size } of parameterLayout(net)) {
-      const equal = (first[name] as Float32Array).filter((v, i) => v === other[name]?.[i]).length;
-      expect(equal).toBeLessThan(1 + size * 0.01);
-    }
-  });
+  it.each(['kaiming', 'ibp'] as const)(
+    '%s gives every array of the network its size, the same for the same key and others for another',
+    (scheme) => {
+      const [first, again, other] = [
+        initialize(net, scheme, keyOf(1)),
+        initialize(net, scheme, keyOf(1)),
+        initialize(net, scheme, keyOf(2)),
+      ];
+      expect(Object.entries(first).map(([name, { length }]) => [name, length])).toEqual(
+        parameterLayout(net).map(({ name, size }) => [name, size]),
+      );
+      expect(again).toEqual(first);
+      for (const { name, size } of parameterLayout(net)) {
+        const equal = (first[name] as Float32Array).filter((v, i) => v === other[name]?.[i]).length;
+        expect(equal).toBeLessThan(1 + size * 0.01);
+      }
+    },
+  );
 
   it('arrays of equal shape do not repeat one another', () => {
     const twin = architecture('cnn7', [3, 8, 8], 10);
@@ -64,7 +74,8 @@ describe('initialisation', () => {
     ] as const) {
       const arrays = initialize(net, scheme, keyOf(4));
       for (const { name, shape, fanIn } of parameterLayout(net)) {
-        if (shape.length > 1) expect((mean(arrays[name] as Float32Array, Math.abs) * fanIn) / expected(fanIn)).toBeCloseTo(1, 1);
+        if (shape.length > 1)
+          expect((mean(arrays[name] as Float32Array, Math.abs) * fanIn) / expected(fanIn)).toBeCloseTo(1, 1);
       }
     }
   });
@@ -72,8 +83,12 @@ describe('initialisation', () => {
   it('scale layers begin as the identity', () => {
     const net = chain('scaled', [2, 1, 1], [scaleLayer([2, 1, 1])]);
     const arrays = initialize(net, 'ibp', keyOf(1));
-    const parameters = Object.fromEntries(Object.entries(arrays).map(([name, data]) => [name, constant(data)]));
-    expect([...(evaluate([logits(net, parameters, constant([3, -4], [2, 1]))], {})[0] as Float64Array)]).toEqual([3, -4]);
+    const parameters = Object.fromEntries(
+      Object.entries(arrays).map(([name, data]) => [name, constant(data)]),
+    );
+    expect([
+      ...(evaluate([logits(net, parameters, constant([3, -4], [2, 1]))], {})[0] as Float64Array),
+    ]).toEqual([3, -4]);
   });
 
   it('batch normalisations begin with γ = 1 and β = 0', () => {
@@ -88,6 +103,8 @@ describe('initialisation', () => {
   });
 
   it('refuses an unknown scheme', () => {
-    expect(() => initialize(net, 'xavier' as InitializationScheme, keyOf(1))).toThrow('expected one of kaiming, ibp, got xavier');
+    expect(() => initialize(net, 'xavier' as InitializationScheme, keyOf(1))).toThrow(
+      'expected one of kaiming, ibp, got xavier',
+    );
   });
 });

@@ -6,8 +6,9 @@
  * | kaiming | U(−1/√fan_in, 1/√fan_in) | the same | PyTorch's default for linear and convolution layers |
  * | ibp | N(0, 2π/fan_in²) | as kaiming | Shi et al. 2021, arXiv 2103.17268 |
  *
- * `ibp` keeps the width of interval bounds constant from layer to layer: E Σ_i |w_i| = fan_in · √(2/π) · √(2π)/fan_in = 2, and a
- * ReLU halves it. Under `kaiming` the widths grow exponentially with depth, which certified training then has to undo.
+ * `ibp` keeps the width of interval bounds constant from layer to layer: E Σ_i |w_i| = fan_in · √(2/π) ·
+ * √(2π)/fan_in = 2, and a ReLU halves it. Under `kaiming` the widths grow exponentially with depth, which
+ * certified training then has to undo.
  */
 import { sizeOf } from '../graph/index.js';
 import { deriveKey, fillNormals, type Key, uniforms } from '../runtime/random/keys.js';
@@ -17,7 +18,9 @@ import { type Network, parameterName } from './network.js';
 export const initializationSchemes = ['kaiming', 'ibp'] as const;
 export type InitializationScheme = (typeof initializationSchemes)[number];
 
-/** U(−1/√fan_in, 1/√fan_in): kaiming_uniform with a = √5, gain √(2/(1 + a²)) = 1/√3, bound √3 · gain/√fan_in. */
+/**
+ * U(−1/√fan_in, 1/√fan_in): kaiming_uniform with a = √5, gain √(2/(1 + a²)) = 1/√3, bound √3 · gain/√fan_in.
+ */
 function kaiming(key: Key, size: number, fanIn: number): Float32Array {
   const out = new Float32Array(size);
   const bound = 1 / Math.sqrt(fanIn);
@@ -34,18 +37,26 @@ function ibp(key: Key, size: number, fanIn: number): Float32Array {
 }
 
 /**
- * Initial arrays by name. Array number i of the layout draws from its own key, `deriveKey(key, i, 0)`. Element-wise scale layers
- * begin as the identity and batch normalisations with the scale they give, weights 1 and biases 0.
+ * Initial arrays by name. Array number i of the layout draws from its own key, `deriveKey(key, i, 0)`.
+ * Element-wise scale layers begin as the identity and batch normalisations with the scale they give, weights
+ * 1 and biases 0.
  * @throws RangeError for an unknown scheme
  */
-export function initialize({ nodes }: Network, scheme: InitializationScheme, key: Key): Record<string, Float32Array> {
+export function initialize(
+  { nodes }: Network,
+  scheme: InitializationScheme,
+  key: Key,
+): Record<string, Float32Array> {
   if (!initializationSchemes.includes(scheme))
-    throw new RangeError(`initialisation: expected one of ${initializationSchemes.join(', ')}, got ${String(scheme)}`);
+    throw new RangeError(
+      `initialisation: expected one of ${initializationSchemes.join(', ')}, got ${String(scheme)}`,
+    );
   const specs = nodes.flatMap(({ layer }, node) => layer.parameters.map((spec) => ({ layer, node, spec })));
   const arrays = specs.map(({ layer, node, spec }, i) => {
     const size = sizeOf(spec.shape);
     const name = parameterName(node, spec.name);
-    if (layer.name === 'scale' || isBatchNorm(layer)) return [name, new Float32Array(size).fill(spec.name === 'weight' ? 1 : 0)] as const;
+    if (layer.name === 'scale' || isBatchNorm(layer))
+      return [name, new Float32Array(size).fill(spec.name === 'weight' ? 1 : 0)] as const;
     const draw = scheme === 'ibp' && spec.name === 'weight' ? ibp : kaiming;
     return [name, draw(deriveKey(key, i, 0), size, spec.fanIn)] as const;
   });

@@ -1,4 +1,7 @@
-/** A network: a directed acyclic graph of layers, from pixels to logits. Plain data and the rules of its layers; it holds no weights. */
+/**
+ * A network: a directed acyclic graph of layers, from pixels to logits. Plain data and the rules of its
+ * layers; it holds no weights.
+ */
 import { addAll, type FloatType, input as graphInput, relu, type Tensor } from '../graph/index.js';
 import { activationFunctions } from './activations/index.js';
 import { type Extents, featuresOf, type Layer, type Weights } from './layers/layer.js';
@@ -20,15 +23,23 @@ export interface Network {
   readonly nodes: readonly NetworkNode[];
 }
 
-/** A network from nodes, checked: every input exists, comes earlier and has the extents that its reader expects. */
+/**
+ * A network from nodes, checked: every input exists, comes earlier and has the extents that its reader
+ * expects.
+ */
 export function network(name: string, input: Extents, nodes: readonly NetworkNode[]): Network {
   nodes.forEach(({ layer, inputs }, index) => {
     for (const from of inputs) {
       if (from < INPUT || from >= index)
-        throw new RangeError(`network ${name}: node ${index} (${layer.name}) reads node ${from}, which does not come before it`);
+        throw new RangeError(
+          `network ${name}: node ${index} (${layer.name}) reads node ${from}, which does not come before it`,
+        );
       const extents = from === INPUT ? input : (nodes[from] as NetworkNode).layer.output;
       if (featuresOf(extents) !== featuresOf(layer.input))
-        throw new RangeError(`network ${name}: node ${index} (${layer.name}) expects ${layer.input.join('×')}, node ${from} gives ${extents.join('×')}`);
+        throw new RangeError(
+          `network ${name}: node ${index} (${layer.name}) expects ${layer.input.join('×')}, node ${from} ` +
+            `gives ${extents.join('×')}`,
+        );
     }
   });
   const last = nodes.at(-1);
@@ -45,7 +56,8 @@ export const chain = (name: string, input: Extents, layers: readonly Layer[]): N
   );
 
 /** Whether layers simply follow one another: the condition for receptive-field back-substitution. */
-export const isChain = ({ nodes }: Network): boolean => nodes.every(({ inputs }, i) => inputs.length === 1 && inputs[0] === i - 1);
+export const isChain = ({ nodes }: Network): boolean =>
+  nodes.every(({ inputs }, i) => inputs.length === 1 && inputs[0] === i - 1);
 
 /** Name of a trained array, as in a PyTorch Sequential of the same layers: "<node>.weight". */
 export const parameterName = (node: number, name: string): string => `${node}.${name}`;
@@ -56,7 +68,10 @@ export type Parameters = Readonly<Record<string, Tensor>>;
 /** Inputs of a program for all trained arrays of a network. */
 export function parameterInputs({ nodes }: Network, dtype: FloatType = 'float32'): Parameters {
   const entries = nodes.flatMap(({ layer }, i) =>
-    layer.parameters.map(({ name, shape }) => [parameterName(i, name), graphInput(parameterName(i, name), shape, dtype)] as const),
+    layer.parameters.map(
+      ({ name, shape }) =>
+        [parameterName(i, name), graphInput(parameterName(i, name), shape, dtype)] as const,
+    ),
   );
   return Object.fromEntries(entries);
 }
@@ -81,4 +96,5 @@ export function forward(net: Network, parameters: Parameters, x: Tensor): Tensor
   return values;
 }
 
-export const logits = (net: Network, parameters: Parameters, x: Tensor): Tensor => forward(net, parameters, x).at(-1) as Tensor;
+export const logits = (net: Network, parameters: Parameters, x: Tensor): Tensor =>
+  forward(net, parameters, x).at(-1) as Tensor;

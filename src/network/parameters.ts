@@ -1,7 +1,8 @@
 /**
  * All trained arrays of a network as one flat vector θ, and as a safetensors file.
  *
- * Smoothing perturbs θ and update rules move it, coordinate by coordinate; programs want it by name. Both look at the same memory.
+ * Smoothing perturbs θ and update rules move it, coordinate by coordinate; programs want it by name. Both
+ * look at the same memory.
  */
 import { FormatError } from '../formats/format-error.js';
 import { decodeSafetensors, encodeSafetensors, type SafetensorsArray } from '../formats/safetensors.js';
@@ -29,7 +30,13 @@ export function parameterLayout({ nodes }: Network): ParameterSlot[] {
   let offset = 0;
   return nodes.flatMap(({ layer }, node) =>
     layer.parameters.map(({ name, shape, fanIn }) => {
-      const slot: ParameterSlot = { name: parameterName(node, name), shape, offset, size: sizeOf(shape), fanIn };
+      const slot: ParameterSlot = {
+        name: parameterName(node, name),
+        shape,
+        offset,
+        size: sizeOf(shape),
+        fanIn,
+      };
       offset += slot.size;
       return slot;
     }),
@@ -37,7 +44,8 @@ export function parameterLayout({ nodes }: Network): ParameterSlot[] {
 }
 
 /** Coordinates of θ. */
-export const parameterCount = (layout: readonly Pick<ParameterSlot, 'size'>[]): number => layout.reduce((count, { size }) => count + size, 0);
+export const parameterCount = (layout: readonly Pick<ParameterSlot, 'size'>[]): number =>
+  layout.reduce((count, { size }) => count + size, 0);
 
 /**
  * θ from named arrays; a copy.
@@ -48,7 +56,10 @@ export function flatten(arrays: ParameterArrays, layout: readonly ParameterSlot[
   const flat = new Float32Array(parameterCount(layout));
   for (const { name, size, shape, offset } of layout) {
     const array = arrays[name] as Float32Array;
-    if (array.length !== size) throw new RangeError(`parameters: expected ${size} values of ${name} for shape [${shape.join(',')}], got ${array.length}`);
+    if (array.length !== size)
+      throw new RangeError(
+        `parameters: expected ${size} values of ${name} for shape [${shape.join(',')}], got ${array.length}`,
+      );
     flat.set(array, offset);
   }
   return flat;
@@ -60,8 +71,11 @@ export function flatten(arrays: ParameterArrays, layout: readonly ParameterSlot[
  */
 export function views(flat: Float32Array, layout: readonly ParameterSlot[]): Record<string, Float32Array> {
   const count = parameterCount(layout);
-  if (flat.length !== count) throw new RangeError(`parameters: expected ${count} coordinates, got ${flat.length}`);
-  return Object.fromEntries(layout.map(({ name, offset, size }) => [name, flat.subarray(offset, offset + size)]));
+  if (flat.length !== count)
+    throw new RangeError(`parameters: expected ${count} coordinates, got ${flat.length}`);
+  return Object.fromEntries(
+    layout.map(({ name, offset, size }) => [name, flat.subarray(offset, offset + size)]),
+  );
 }
 
 /**
@@ -71,7 +85,10 @@ export function views(flat: Float32Array, layout: readonly ParameterSlot[]): Rec
 export function encodeParameters(net: Network, arrays: ParameterArrays): Uint8Array {
   const layout = parameterLayout(net);
   const inOrder = views(flatten(arrays, layout), layout);
-  const tensors = layout.map(({ name, shape }): [string, SafetensorsArray] => [name, { dtype: 'float32', shape, data: inOrder[name] as Float32Array }]);
+  const tensors = layout.map(({ name, shape }): [string, SafetensorsArray] => [
+    name,
+    { dtype: 'float32', shape, data: inOrder[name] as Float32Array },
+  ]);
   return encodeSafetensors(Object.fromEntries(tensors), { network: net.name });
 }
 
@@ -80,27 +97,45 @@ export function encodeParameters(net: Network, arrays: ParameterArrays): Uint8Ar
  * @param source what errors call the bytes, normally the file's path
  * @throws FormatError if a name is missing or unknown, or a shape or type is not the network's
  */
-export function decodeParameters(net: Network, bytes: Uint8Array, source = 'parameters'): Record<string, Float32Array> {
+export function decodeParameters(
+  net: Network,
+  bytes: Uint8Array,
+  source = 'parameters',
+): Record<string, Float32Array> {
   const { tensors } = decodeSafetensors(bytes, source);
   const layout = parameterLayout(net);
   const network = `the network ${net.name}`;
-  checkNames(`${source}, for ${network}`, Object.keys(tensors), layout, (message) => new FormatError(message));
+  checkNames(
+    `${source}, for ${network}`,
+    Object.keys(tensors),
+    layout,
+    (message) => new FormatError(message),
+  );
   const arrays = layout.map(({ name, shape }): [string, Float32Array] => {
     const found = tensors[name] as SafetensorsArray;
     if (found.dtype !== 'float32' || !sameShape(found.shape, shape))
       throw new FormatError(
-        `${source}: expected ${name} of ${network} to be float32 [${shape.join(',')}], got ${found.dtype} [${found.shape.join(',')}]; was it trained with another architecture?`,
+        `${source}: expected ${name} of ${network} to be float32 [${shape.join(',')}], got ` +
+          `${found.dtype} [${found.shape.join(',')}]; was it trained with another architecture?`,
       );
     return [name, found.data];
   });
   return Object.fromEntries(arrays);
 }
 
-function checkNames(source: string, got: readonly string[], layout: readonly ParameterSlot[], error: (message: string) => Error): void {
+function checkNames(
+  source: string,
+  got: readonly string[],
+  layout: readonly ParameterSlot[],
+  error: (message: string) => Error,
+): void {
   const expected = new Set(layout.map(({ name }) => name));
   const missing = [...expected].filter((name) => !got.includes(name));
   const extra = got.filter((name) => !expected.has(name));
   if (missing.length === 0 && extra.length === 0) return;
   const list = (names: readonly string[]) => (names.length === 0 ? 'none' : names.join(', '));
-  throw error(`${source}: expected the ${expected.size} arrays of the network, got ${got.length}; missing: ${list(missing)}; unknown: ${list(extra)}`);
+  throw error(
+    `${source}: expected the ${expected.size} arrays of the network, got ${got.length}; missing: ` +
+      `${list(missing)}; unknown: ${list(extra)}`,
+  );
 }

@@ -3,12 +3,26 @@
  *
  *   z⁰ = l + ν ∘ (u − l),  zᵏ⁺¹ = Π(zᵏ + aₖ r ∘ sign ∂loss/∂z),  Π the projection onto the box [l, u]
  *
- * with ν uniform on [0, 1) and given as an input, r the radius of the box and aₖ = 0.5, then 0.05 after half and 0.005 after seven
- * eighths of the steps, as in `attack/pgd`. The last point is kept. It depends on θ, so it is found anew at each perturbed θ of a
- * smoothed loss; ν does not, so all of them start at the same place of their boxes.
+ * with ν uniform on [0, 1) and given as an input, r the radius of the box and aₖ = 0.5, then 0.05 after half
+ * and 0.005 after seven eighths of the steps, as in `attack/pgd`. The last point is kept. It depends on θ, so
+ * it is found anew at each perturbed θ of a smoothed loss; ν does not, so all of them start at the same place
+ * of their boxes.
  */
 import { stepSizeAt } from '../attack/pgd.js';
-import { add, gradient, input, maximum, minimum, mul, type Shape, sign, sub, type Tensor, total, transpose } from '../graph/index.js';
+import {
+  add,
+  gradient,
+  input,
+  maximum,
+  minimum,
+  mul,
+  type Shape,
+  sign,
+  sub,
+  type Tensor,
+  total,
+  transpose,
+} from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits } from '../network/network.js';
 import type { Bounds } from '../relaxation/relaxation.js';
@@ -28,7 +42,8 @@ export interface AscentOptions {
 const project = (z: Tensor, { lower, upper }: Bounds): Tensor => minimum(maximum(z, lower), upper);
 
 /** A uniformly random place of the box, from numbers uniform on [0, 1). */
-export const randomPlace = (box: Bounds, noise: Tensor): Tensor => project(add(box.lower, mul(noise, sub(box.upper, box.lower))), box);
+export const randomPlace = (box: Bounds, noise: Tensor): Tensor =>
+  project(add(box.lower, mul(noise, sub(box.upper, box.lower))), box);
 
 export interface Ascent extends AscentOptions {
   /** Name of the array that ends as the point found. */
@@ -45,8 +60,18 @@ export interface Ascent extends AscentOptions {
 }
 
 /** The loop as a stage of a plan. @throws RangeError for steps or sizes that are none */
-export function ascentStage({ name, start, shape, box, radius, loss, steps = 8, stepSize = 0.5 }: Ascent): IterateStage {
-  if (!Number.isInteger(steps) || steps < 1) throw new RangeError(`attack: expected steps to be an integer ≥ 1, got ${steps}`);
+export function ascentStage({
+  name,
+  start,
+  shape,
+  box,
+  radius,
+  loss,
+  steps = 8,
+  stepSize = 0.5,
+}: Ascent): IterateStage {
+  if (!Number.isInteger(steps) || steps < 1)
+    throw new RangeError(`attack: expected steps to be an integer ≥ 1, got ${steps}`);
   if (!(stepSize > 0)) throw new RangeError(`attack: expected a step size above 0, got ${stepSize}`);
   const point = input(name, shape, box.lower.dtype);
   const size = input(`${name} step`, [], box.lower.dtype);
@@ -56,7 +81,9 @@ export function ascentStage({ name, start, shape, box, radius, loss, steps = 8, 
     count: steps,
     state: { [name]: start },
     next: { [name]: project(add(point, mul(sign(slope), mul(radius, size))), box) },
-    schedule: { [`${name} step`]: Array.from({ length: steps }, (_, k) => stepSizeAt(k, steps, { stepSize })) },
+    schedule: {
+      [`${name} step`]: Array.from({ length: steps }, (_, k) => stepSizeAt(k, steps, { stepSize })),
+    },
   };
 }
 
@@ -68,8 +95,15 @@ export interface Adversary {
   readonly noise: Readonly<Record<string, number>>;
 }
 
-/** x* = argmax of CE(f_θ(x'), y) over the ball of this radius around x, as found by the ascent (Madry et al. 2018, arXiv 1706.06083). */
-export function adversary({ network, parameters, x, labels, clip, batch, dtype }: RobustProblem, radius: Tensor, options: AscentOptions = {}): Adversary {
+/**
+ * x* = argmax of CE(f_θ(x'), y) over the ball of this radius around x, as found by the ascent (Madry et al.
+ * 2018, arXiv 1706.06083).
+ */
+export function adversary(
+  { network, parameters, x, labels, clip, batch, dtype }: RobustProblem,
+  radius: Tensor,
+  options: AscentOptions = {},
+): Adversary {
   const features = featuresOf(network.input);
   const box = inputBox(x, radius, clip);
   const noise = transpose(input('start', [batch, features], dtype));

@@ -1,6 +1,6 @@
 /**
- * CC-IBP (De Palma et al. 2024, arXiv 2305.13991): the loss of a convex combination of margins, those at the adversarial example and
- * their lower bounds over the ball.
+ * CC-IBP (De Palma et al. 2024, arXiv 2305.13991): the loss of a convex combination of margins, those at the
+ * adversarial example and their lower bounds over the ball.
  *
  *   L_CC(θ) = CE(−[(1 − α)·m_θ(x*) + α·m̲_θ(B(x, ε))], y),  m_j = f_y − f_j
  *

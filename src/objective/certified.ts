@@ -1,6 +1,7 @@
 /**
- * Certified training with a sound bound: the cross-entropy of the worst case that lower bounds of the margins over the whole ball allow
- * (Gowal et al. 2018, arXiv 1810.12715 for IBP; Zhang et al. 2020, arXiv 1906.06316 for CROWN-IBP).
+ * Certified training with a sound bound: the cross-entropy of the worst case that lower bounds of the margins
+ * over the whole ball allow (Gowal et al. 2018, arXiv 1810.12715 for IBP; Zhang et al. 2020, arXiv 1906.06316
+ * for CROWN-IBP).
  */
 import { maximum, sub } from '../graph/index.js';
 import type { BoundProblem, Relaxation } from '../relaxation/relaxation.js';
@@ -25,15 +26,32 @@ export function certified(relaxation: Relaxation, { fusion = false }: CertifiedO
     name: relaxation.name,
     differentiable: relaxation.differentiable,
     build({ network, parameters, x, labels, epsilon, clip }) {
-      const problem: BoundProblem = { network, parameters, box: inputBox(x, epsilon, clip), specification: { kind: 'labels', labels } };
+      const problem: BoundProblem = {
+        network,
+        parameters,
+        box: inputBox(x, epsilon, clip),
+        specification: { kind: 'labels', labels },
+      };
       if (!fusion) {
         const { stages, margins } = relaxation.bound(problem);
-        return { stages, loss: marginCrossEntropy(margins), counts: { certified: worstMargin(margins) }, noise: {} };
+        return {
+          stages,
+          loss: marginCrossEntropy(margins),
+          counts: { certified: worstMargin(margins) },
+          noise: {},
+        };
       }
       if (relaxation.fused === undefined)
-        throw new RangeError(`loss fusion: expected a relaxation that has it (crown-ibp), got ${relaxation.name}; leave it out`);
+        throw new RangeError(
+          `loss fusion: expected a relaxation that has it (crown-ibp), got ${relaxation.name}; leave it out`,
+        );
       const { stages, loss, margins } = relaxation.fused(problem);
-      return { stages, loss, counts: { certified: maximum(worstMargin(margins), sub(PROOF, loss)) }, noise: {} };
+      return {
+        stages,
+        loss,
+        counts: { certified: maximum(worstMargin(margins), sub(PROOF, loss)) },
+        noise: {},
+      };
     },
   };
 }

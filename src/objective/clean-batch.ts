@@ -1,8 +1,10 @@
 /**
- * The network that a micro-batch's bounds and attacks see: batch normalisation folded away with the statistics of its clean images.
+ * The network that a micro-batch's bounds and attacks see: batch normalisation folded away with the
+ * statistics of its clean images.
  *
- * An objective of one graph finds the folded weights itself, so that nothing is run twice for the derivative. Where there are several
- * stages, they are arrays of the plan, computed by its first stage: rows programs and the steps of attacks do not find them again.
+ * An objective of one graph finds the folded weights itself, so that nothing is run twice for the derivative.
+ * Where there are several stages, they are arrays of the plan, computed by its first stage: rows programs and
+ * the steps of attacks do not find them again.
  */
 import { input, type Tensor } from '../graph/index.js';
 import { batchForward } from '../network/batch-statistics.js';
@@ -20,14 +22,35 @@ export interface CleanBatch {
   complete(stages: readonly Stage[]): readonly Stage[];
 }
 
-/** For x [features, batch], of which `present` [1, batch] marks the images that are not padding; `staged`: as arrays of a plan. */
-export function cleanBatch(net: Network, parameters: Parameters, x: Tensor, present: Tensor, staged = false): CleanBatch {
-  if (batchNormNodes(net).length === 0) return { network: net, parameters, logits: () => networkLogits(net, parameters, x), complete: (stages) => stages };
+/**
+ * For x [features, batch], of which `present` [1, batch] marks the images that are not padding; `staged`: as
+ * arrays of a plan.
+ */
+export function cleanBatch(
+  net: Network,
+  parameters: Parameters,
+  x: Tensor,
+  present: Tensor,
+  staged = false,
+): CleanBatch {
+  if (batchNormNodes(net).length === 0)
+    return {
+      network: net,
+      parameters,
+      logits: () => networkLogits(net, parameters, x),
+      complete: (stages) => stages,
+    };
 
   const { values, statistics } = batchForward(net, parameters, x, present);
   const folded = foldedParameters(net, parameters, statistics);
   const own = values.at(-1) as Tensor;
-  if (!staged) return { network: foldedNetwork(net), parameters: folded, logits: () => own, complete: (stages) => stages };
+  if (!staged)
+    return {
+      network: foldedNetwork(net),
+      parameters: folded,
+      logits: () => own,
+      complete: (stages) => stages,
+    };
 
   const made = new Map<string, Tensor>();
   const array = (name: string, value: Tensor): Tensor => {
@@ -39,7 +62,12 @@ export function cleanBatch(net: Network, parameters: Parameters, x: Tensor, pres
   let outputs: Tensor | undefined;
   return {
     network: foldedNetwork(net),
-    parameters: Object.fromEntries(Object.entries(folded).map(([name, value]) => [name, fed.has(value) ? value : array(`folded ${name}`, value)])),
+    parameters: Object.fromEntries(
+      Object.entries(folded).map(([name, value]) => [
+        name,
+        fed.has(value) ? value : array(`folded ${name}`, value),
+      ]),
+    ),
     logits() {
       outputs ??= array('clean logits', own);
       return outputs;

@@ -33,8 +33,11 @@ const methods: Readonly<Record<string, RobustLoss | undefined>> = {
 };
 
 const single = (feeds: ReturnType<typeof robustFeeds>): Record<string, Float32Array | Int32Array> =>
-  Object.fromEntries(Object.entries(feeds).map(([name, x]) => [name, x instanceof Float64Array ? Float32Array.from(x) : x]));
-const objectiveOf = (options: Partial<ObjectiveOptions>) => createObjective({ network: smallNetwork, microBatch: IMAGES, ...options });
+  Object.fromEntries(
+    Object.entries(feeds).map(([name, x]) => [name, x instanceof Float64Array ? Float32Array.from(x) : x]),
+  );
+const objectiveOf = (options: Partial<ObjectiveOptions>) =>
+  createObjective({ network: smallNetwork, microBatch: IMAGES, ...options });
 
 /** Parameters after forty steps on three images under interval bounds. */
 async function trainedParameters(): Promise<Record<string, Float32Array>> {
@@ -42,12 +45,20 @@ async function trainedParameters(): Promise<Record<string, Float32Array>> {
   const { gradient } = objectiveOf({ relaxation: interval });
   const feeds = single(robustFeeds(undefined, 3, { kappa: 0.5 }));
   const rule = adam();
-  let theta = flatten(Object.fromEntries(Object.keys(parameterInputs(smallNetwork)).map((name) => [name, feeds[name] as Float32Array])), layout);
+  let theta = flatten(
+    Object.fromEntries(
+      Object.keys(parameterInputs(smallNetwork)).map((name) => [name, feeds[name] as Float32Array]),
+    ),
+    layout,
+  );
   let state = rule.init(theta.length);
   const executor = createExecutor();
   const losses: number[] = [];
   for (let step = 0; step < 40; step++) {
-    const { outputs, gradients } = await executor.run(gradient as Plan, { ...feeds, ...views(theta, layout) });
+    const { outputs, gradients } = await executor.run(gradient as Plan, {
+      ...feeds,
+      ...views(theta, layout),
+    });
     losses.push(outputs.loss?.[0] as number);
     const g = Float32Array.from(gradients.flatMap((part) => [...part]));
     ({ state, theta } = rule.update(state, theta, g, 0.02));
@@ -58,15 +69,28 @@ async function trainedParameters(): Promise<Record<string, Float32Array>> {
 }
 
 describe.skipIf(present === undefined)(`training steps on ${present}`, () => {
-  it.each(Object.keys(methods))('%s: loss and gradient as on the CPU, no operator left to it', async (name) => {
-    const robust = methods[name];
-    const { gradient } = objectiveOf({ robust, l1: 1e-3, warmupRegularizer: true });
-    await expectAgreement(device, gradient as Plan, single(robustFeeds(robust, 1, { kappa: 0.6, regularization: 0.3 })));
-  });
+  it.each(Object.keys(methods))(
+    '%s: loss and gradient as on the CPU, no operator left to it',
+    async (name) => {
+      const robust = methods[name];
+      const { gradient } = objectiveOf({ robust, l1: 1e-3, warmupRegularizer: true });
+      await expectAgreement(
+        device,
+        gradient as Plan,
+        single(robustFeeds(robust, 1, { kappa: 0.6, regularization: 0.3 })),
+      );
+    },
+  );
 
-  it.each(['ibp', 'crown-ibp', 'crown', 'alpha-crown'] as const)('%s: loss and gradient as on the CPU for a trained network', async (name) => {
-    const trained = await trainedParameters();
-    const { gradient } = objectiveOf({ relaxation: relaxations[name] });
-    await expectAgreement(device, gradient as Plan, { ...single(robustFeeds(undefined, 4, { kappa: 0.6, epsilon: 0.05 })), ...trained });
-  });
+  it.each(['ibp', 'crown-ibp', 'crown', 'alpha-crown'] as const)(
+    '%s: loss and gradient as on the CPU for a trained network',
+    async (name) => {
+      const trained = await trainedParameters();
+      const { gradient } = objectiveOf({ relaxation: relaxations[name] });
+      await expectAgreement(device, gradient as Plan, {
+        ...single(robustFeeds(undefined, 4, { kappa: 0.6, epsilon: 0.05 })),
+        ...trained,
+      });
+    },
+  );
 });

@@ -1,5 +1,6 @@
 /**
- * Exp-IBP (De Palma et al. 2024, arXiv 2305.13991): the geometric combination of the adversarial and the certified loss.
+ * Exp-IBP (De Palma et al. 2024, arXiv 2305.13991): the geometric combination of the adversarial and the
+ * certified loss.
  *
  *   L_Exp(θ) = CE(f_θ(x*), y)^(1 − α) · CE(worst-case logits over B(x, ε), y)^α
  *

@@ -5,10 +5,15 @@ import { OVERHEAD } from '../runtime/device/memory.js';
 const module = (path: string) => JSON.stringify(new URL(`../../dist/${path}`, import.meta.url).href);
 
 /**
- * What a process grows by, in MB, while it runs a plan three times, and the footprints of the plan's programs: on the CPU each keeps its own
- * memory. A process of its own, as nothing is given back.
+ * What a process grows by, in MB, while it runs a plan three times, and the footprints of the plan's
+ * programs: on the CPU each keeps its own memory. A process of its own, as nothing is given back.
  */
-function measured(architecture: string, relaxation: string, batch: number, what: 'value' | 'gradient'): { grown: number; footprint: number } {
+function measured(
+  architecture: string,
+  relaxation: string,
+  batch: number,
+  what: 'value' | 'gradient',
+): { grown: number; footprint: number } {
   const script = `
     const { readFileSync } = await import('node:fs');
     const { architecture, createExecutor, createObjective, initialize, keyOf, relaxations } = await import(${module('index.js')});
@@ -32,7 +37,11 @@ function measured(architecture: string, relaxation: string, batch: number, what:
     const sum = plan.programs.reduce((sum, { footprint }) => sum + footprint.peak, 0);
     console.log(JSON.stringify({ grown: (kilobytes('VmHWM') - before) / 1024, footprint: sum / 2 ** 20 }));
     process.exit(0);`;
-  const { stdout, stderr } = spawnSync(process.execPath, ['--expose-gc', '--input-type=module', '-e', script], { encoding: 'utf8' });
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--expose-gc', '--input-type=module', '-e', script],
+    { encoding: 'utf8' },
+  );
   expect(stderr).toBe('');
   return JSON.parse(stdout);
 }
@@ -48,9 +57,12 @@ describe.runIf(process.platform === 'linux')('the memory that a process takes fo
     ['cnn5', 'crown-ibp', 32, 'gradient'],
     ['cnn5', 'crown', 8, 'value'],
     ['cnn3', 'deepz', 8, 'value'],
-  ] as const)('%s, %s, %i images, %s: is what its footprint says, up to what is allowed for', (architecture, relaxation, batch, what) => {
-    const { grown, footprint } = measured(architecture, relaxation, batch, what);
-    expect(grown).toBeLessThan(OVERHEAD.cpu * footprint + RUNTIME_MB);
-    expect(grown).toBeGreaterThan(0.9 * footprint);
-  });
+  ] as const)(
+    '%s, %s, %i images, %s: is what its footprint says, up to what is allowed for',
+    (architecture, relaxation, batch, what) => {
+      const { grown, footprint } = measured(architecture, relaxation, batch, what);
+      expect(grown).toBeLessThan(OVERHEAD.cpu * footprint + RUNTIME_MB);
+      expect(grown).toBeGreaterThan(0.9 * footprint);
+    },
+  );
 });

@@ -1,15 +1,33 @@
 /** Losses of single images, [1, batch], from logits or margins in the layout [rows, batch]. */
-import { concat, constant, equalRows, type FloatType, greater, logSumExp, mul, neg, reduceMax, sub, sum, type Tensor, where, zeros } from '../graph/index.js';
+import {
+  concat,
+  constant,
+  equalRows,
+  type FloatType,
+  greater,
+  logSumExp,
+  mul,
+  neg,
+  reduceMax,
+  sub,
+  sum,
+  type Tensor,
+  where,
+  zeros,
+} from '../graph/index.js';
 
 /** Cross-entropy of logits [classes, batch] against labels [batch]. */
 export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  const chosen = sum(mul(logits, equalRows(labels, logits.shape[0] as number, logits.dtype as FloatType)), [0]);
+  const chosen = sum(
+    mul(logits, equalRows(labels, logits.shape[0] as number, logits.dtype as FloatType)),
+    [0],
+  );
   return sub(logSumExp(logits, [0]), chosen);
 }
 
 /**
- * Cross-entropy of the worst case that lower bounds of the margins [classes − 1, batch] allow: the label's logit is 0, every other
- * one is −margin (Gowal et al. 2018; Zhang et al. 2020).
+ * Cross-entropy of the worst case that lower bounds of the margins [classes − 1, batch] allow: the label's
+ * logit is 0, every other one is −margin (Gowal et al. 2018; Zhang et al. 2020).
  */
 export function marginCrossEntropy(margins: Tensor): Tensor {
   return logSumExp(concat([zeros([1, margins.shape[1] as number], margins.dtype), neg(margins)], 0), [0]);
@@ -28,4 +46,5 @@ export function naturalMargin(logits: Tensor, labels: Tensor): Tensor {
 }
 
 /** 1 where a margin is positive, else 0. */
-export const isPositive = (margin: Tensor): Tensor => where(greater(margin, 0), constant(1, [], margin.dtype), constant(0, [], margin.dtype));
+export const isPositive = (margin: Tensor): Tensor =>
+  where(greater(margin, 0), constant(1, [], margin.dtype), constant(0, [], margin.dtype));

@@ -21,8 +21,13 @@ const seeds = fc.nat(1e6);
 /** Both have the same loss and gradient, started from the same places. */
 async function expectEqual(a: RobustLoss, b: RobustLoss, seed: number, tolerance = 1e-10): Promise<void> {
   const feeds = { ...robustFeeds(a, seed), ...robustFeeds(b, seed) };
-  const [[first], [second]] = (await Promise.all([runRobust(a, [feeds]), runRobust(b, [feeds])])) as [[PlanResult], [PlanResult]];
-  expect(Math.abs((first.outputs.loss?.[0] as number) - (second.outputs.loss?.[0] as number))).toBeLessThan(tolerance);
+  const [[first], [second]] = (await Promise.all([runRobust(a, [feeds]), runRobust(b, [feeds])])) as [
+    [PlanResult],
+    [PlanResult],
+  ];
+  expect(Math.abs((first.outputs.loss?.[0] as number) - (second.outputs.loss?.[0] as number))).toBeLessThan(
+    tolerance,
+  );
   first.gradients.forEach((g, k) => {
     expect(distance(g, second.gradients[k] as Float64Array)).toBeLessThan(tolerance);
   });
@@ -39,7 +44,8 @@ const lossOf = async (method: RobustLoss, seed: number): Promise<number> => {
 };
 
 describe('the gradient of a training method', () => {
-  // With the linear link (c = 1) and weight 1 the gradient of TAPS is the derivative of its value: points keep their place in the box.
+  // With the linear link (c = 1) and weight 1 the gradient of TAPS is the derivative of its value: points
+  // keep their place in the box.
   const exact = { weight: 1, link: 1 };
   it.each<[string, RobustLoss]>([
     ['pgd', pgdTraining()],
@@ -71,7 +77,8 @@ describe('the gradient of a training method', () => {
 
 describe('training methods at the ends of their scales', () => {
   it('SABR with λ = 1 is certified training', () => equal(sabr({ lambda: 1 }), certified(interval)));
-  it('SABR with λ = 1 and CROWN is certified training with CROWN', () => equal(sabr({ lambda: 1, relaxation: crown }), certified(crown), 2));
+  it('SABR with λ = 1 and CROWN is certified training with CROWN', () =>
+    equal(sabr({ lambda: 1, relaxation: crown }), certified(crown), 2));
   it.each([
     ['MTL-IBP', mtlIbp],
     ['CC-IBP', ccIbp],
@@ -89,7 +96,10 @@ describe('the size of robust losses', () => {
       fc.asyncProperty(seeds, async (seed) => {
         const ends = [await lossOf(pgdTraining(), seed), await lossOf(certified(interval), seed)];
         for (const make of [mtlIbp, ccIbp, expIbp]) {
-          const between = [await lossOf(make({ alpha: 0.2 }), seed), await lossOf(make({ alpha: 0.7 }), seed)];
+          const between = [
+            await lossOf(make({ alpha: 0.2 }), seed),
+            await lossOf(make({ alpha: 0.7 }), seed),
+          ];
           const rising = [ends[0], ...between, ends[1]] as number[];
           rising.slice(1).forEach((loss, i) => {
             expect(loss).toBeGreaterThan((rising[i] as number) - 1e-12);
@@ -115,7 +125,10 @@ describe('the size of robust losses', () => {
 describe('TAPS', () => {
   const ibpOfEach = async (seed: number): Promise<number[]> => {
     const feeds = robustFeeds(undefined, seed);
-    const one = (i: number) => ({ ...feeds, weight: Float64Array.from({ length: IMAGES }, (_, k) => (k === i ? 1 : 0)) });
+    const one = (i: number) => ({
+      ...feeds,
+      weight: Float64Array.from({ length: IMAGES }, (_, k) => (k === i ? 1 : 0)),
+    });
     const results = await runRobust(
       certified(interval),
       Array.from({ length: IMAGES }, (_, i) => one(i)),
@@ -123,14 +136,18 @@ describe('TAPS', () => {
     );
     return results.map(({ outputs }) => outputs.loss?.[0] as number);
   };
-  const squared = (losses: readonly number[]) => losses.reduce((sum, loss, i) => sum + ([0.5, 0.3, 0.2][i] as number) * loss ** 2, 0);
+  const squared = (losses: readonly number[]) =>
+    losses.reduce((sum, loss, i) => sum + ([0.5, 0.3, 0.2][i] as number) * loss ** 2, 0);
 
   it('is L_TAPS · L_IBP, and at most L_IBP²; behind the last ReLU the attack is exact and both are the same', async () => {
     await fc.assert(
       fc.asyncProperty(seeds, async (seed) => {
         const largest = squared(await ibpOfEach(seed));
-        expect(Math.abs((await lossOf(taps({ block: 0 }), seed)) - largest)).toBeLessThan(1e-9 * (1 + largest));
-        for (const block of [1, 2]) expect(await lossOf(taps({ block }), seed)).toBeLessThan(largest * (1 + 1e-9));
+        expect(Math.abs((await lossOf(taps({ block: 0 }), seed)) - largest)).toBeLessThan(
+          1e-9 * (1 + largest),
+        );
+        for (const block of [1, 2])
+          expect(await lossOf(taps({ block }), seed)).toBeLessThan(largest * (1 + 1e-9));
       }),
       { numRuns: 3 },
     );
@@ -147,7 +164,9 @@ describe('TAPS', () => {
       const taken = g.map((v, i) => v + 4 * ((two.gradients[k]?.[i] as number) - v));
       expect(distance(five.gradients[k] as Float64Array, taken)).toBeLessThan(1e-10);
     });
-    expect(distance(two.gradients[0] as Float64Array, one.gradients[0] as Float64Array)).toBeGreaterThan(1e-4);
+    expect(distance(two.gradients[0] as Float64Array, one.gradients[0] as Float64Array)).toBeGreaterThan(
+      1e-4,
+    );
   });
 });
 
@@ -157,7 +176,10 @@ describe('training methods that cannot be', () => {
     [() => staps({ block: 1, lambda: 2 }), 'staps: expected lambda in (0, 1], got 2'],
     [() => mtlIbp({ alpha: -1 }), 'mtl-ibp: expected alpha in [0, 1], got -1'],
     [() => robustFeeds(pgdTraining({ steps: 0 }), 1), 'attack: expected steps to be an integer ≥ 1, got 0'],
-    [() => robustFeeds(taps({ block: 3 }), 1), 'blocks: expected a classifier with fewer than the 3 ReLU layers of small, got 3'],
+    [
+      () => robustFeeds(taps({ block: 3 }), 1),
+      'blocks: expected a classifier with fewer than the 3 ReLU layers of small, got 3',
+    ],
   ])('say what they expected', (make, message) => {
     expect(make).toThrow(message);
   });

@@ -1,5 +1,6 @@
 /**
- * MTL-IBP (De Palma et al. 2024, arXiv 2305.13991): the convex combination of the adversarial and the certified loss.
+ * MTL-IBP (De Palma et al. 2024, arXiv 2305.13991): the convex combination of the adversarial and the
+ * certified loss.
  *
  *   L_MTL(θ) = (1 − α)·CE(f_θ(x*), y) + α·CE(worst-case logits over B(x, ε), y)
  */

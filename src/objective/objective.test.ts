@@ -34,8 +34,15 @@ const convolutional = chain('small', image, [
 ]);
 const networks = fc.oneof(fc.constant(convolutional), denseNetworks);
 
-/** Arrays of a micro-batch: images row by row, labels, weights (the last image is padding), scalars and parameters. */
-function feedsOf(net: Network, seed: number, scalars: ObjectiveScalars): Record<string, Float64Array | Int32Array> {
+/**
+ * Arrays of a micro-batch: images row by row, labels, weights (the last image is padding), scalars and
+ * parameters.
+ */
+function feedsOf(
+  net: Network,
+  seed: number,
+  scalars: ObjectiveScalars,
+): Record<string, Float64Array | Int32Array> {
   const features = featuresOf(net.input);
   return {
     images: uniformNumbers(`images ${seed}`, BATCH * features),
@@ -48,13 +55,19 @@ function feedsOf(net: Network, seed: number, scalars: ObjectiveScalars): Record<
 
 /** Columns of the images, [features, images], of the first `count`. */
 const columns = (images: Float64Array, features: number, count: number, f = (v: number) => v): Float64Array =>
-  Float64Array.from({ length: features * count }, (_, i) => f(images[(i % count) * features + Math.floor(i / count)] as number));
+  Float64Array.from({ length: features * count }, (_, i) =>
+    f(images[(i % count) * features + Math.floor(i / count)] as number),
+  );
 
 const crossEntropy = (values: readonly number[], label: number): number =>
   Math.log(values.reduce((sum, v) => sum + Math.exp(v - (values[label] as number)), 0));
-const rowOf = (values: Float64Array, batch: number, i: number): number[] => [...values].filter((_, at) => at % batch === i);
+const rowOf = (values: Float64Array, batch: number, i: number): number[] =>
+  [...values].filter((_, at) => at % batch === i);
 
-/** Loss and counts by their formulas, from logits, margins and interval bounds of the images that are not padding. */
+/**
+ * Loss and counts by their formulas, from logits, margins and interval bounds of the images that are not
+ * padding.
+ */
 async function plainObjective(
   net: Network,
   relaxation: Relaxation | undefined,
@@ -72,7 +85,9 @@ async function plainObjective(
   const upper = columns(images, features, present, (v) => Math.min(1, v + scalars.epsilon));
   const problem = boundProblem(net, present);
   const values = intervalBounds(net, problem.parameters, problem.box);
-  const read = net.nodes.flatMap(({ layer, inputs }) => (layer.kind === 'relu' ? [values[inputs[0] as number] as Bounds] : []));
+  const read = net.nodes.flatMap(({ layer, inputs }) =>
+    layer.kind === 'relu' ? [values[inputs[0] as number] as Bounds] : [],
+  );
   const { stages, margins } = (relaxation ?? interval).bound(problem);
   const [result] = await runStages(
     [
@@ -99,14 +114,24 @@ async function plainObjective(
   labels.forEach((label, i) => {
     const outputs = rowOf(made.logits as Float64Array, present, i);
     const bounds = rowOf(made.margins as Float64Array, present, i);
-    loss += (weight[i] as number) * ((1 - kappa) * crossEntropy(outputs, label) + kappa * crossEntropy([0, ...bounds.map((m) => -m)], 0));
+    loss +=
+      (weight[i] as number) *
+      ((1 - kappa) * crossEntropy(outputs, label) + kappa * crossEntropy([0, ...bounds.map((m) => -m)], 0));
     if (outputs.every((v, j) => j === label || v < (outputs[label] as number))) natural++;
     if (bounds.every((m) => m > 0)) certified++;
   });
   const share = weight.reduce((a, b) => a + b, 0);
   const weights = Object.entries(feeds).filter(([name]) => name.endsWith('.weight'));
-  loss += share * L1 * weights.reduce((sum, [, w]) => (w as Float64Array).reduce((part, v) => part + Math.abs(v), sum), 0);
-  const layers = read.map((_, k): PlainBounds => ({ lower: made[`below ${k}`] as Float64Array, upper: made[`above ${k}`] as Float64Array }));
+  loss +=
+    share *
+    L1 *
+    weights.reduce((sum, [, w]) => (w as Float64Array).reduce((part, v) => part + Math.abs(v), sum), 0);
+  const layers = read.map(
+    (_, k): PlainBounds => ({
+      lower: made[`below ${k}`] as Float64Array,
+      upper: made[`above ${k}`] as Float64Array,
+    }),
+  );
   if (regularized) loss += share * scalars.regularization * plainRegularizer({ lower, upper }, layers);
   return { loss, natural, certified };
 }
@@ -119,45 +144,78 @@ const objectives: [string, Partial<ObjectiveOptions>][] = [
   ['crown-ibp', { relaxation: crownIbp }],
   ['crown with the warm-up regulariser', { relaxation: crown, warmupRegularizer: true }],
 ];
-const scalarCases = fc.record({ epsilon: fc.constantFrom(0.02, 0.2), kappa: fc.constantFrom(0, 0.4, 1), regularization: fc.constantFrom(0, 0.5) });
+const scalarCases = fc.record({
+  epsilon: fc.constantFrom(0.02, 0.2),
+  kappa: fc.constantFrom(0, 0.4, 1),
+  regularization: fc.constantFrom(0, 0.5),
+});
 
 describe('the objective of a micro-batch', () => {
-  it.each(objectives)('is its formula, and counts are those of the images that are not padding: %s', async (_, options) => {
-    await fc.assert(
-      fc.asyncProperty(networks, fc.nat(), scalarCases, async (net, seed, scalars) => {
-        const objective = createObjective({ network: net, microBatch: BATCH, l1: L1, dtype: 'float64', ...options });
-        const feeds = feedsOf(net, seed, scalars);
-        const expected = await plainObjective(net, options.relaxation, feeds, scalars, options.warmupRegularizer ?? false);
-        for (const plan of [objective.value, objective.gradient as Plan]) {
-          const [result] = await runPlan(plan, [feeds]);
-          expect(Math.abs((result?.outputs.loss?.[0] as number) - expected.loss)).toBeLessThan(1e-11 * (1 + Math.abs(expected.loss)));
-          expect(result?.outputs.natural?.[0]).toBe(expected.natural);
-          if (options.relaxation) expect(result?.outputs.certified?.[0]).toBe(expected.certified);
-        }
-        expect(objective.counts).toEqual(options.relaxation ? ['natural', 'certified'] : ['natural']);
-      }),
-      { numRuns: 5 },
-    );
-  });
+  it.each(objectives)(
+    'is its formula, and counts are those of the images that are not padding: %s',
+    async (_, options) => {
+      await fc.assert(
+        fc.asyncProperty(networks, fc.nat(), scalarCases, async (net, seed, scalars) => {
+          const objective = createObjective({
+            network: net,
+            microBatch: BATCH,
+            l1: L1,
+            dtype: 'float64',
+            ...options,
+          });
+          const feeds = feedsOf(net, seed, scalars);
+          const expected = await plainObjective(
+            net,
+            options.relaxation,
+            feeds,
+            scalars,
+            options.warmupRegularizer ?? false,
+          );
+          for (const plan of [objective.value, objective.gradient as Plan]) {
+            const [result] = await runPlan(plan, [feeds]);
+            expect(Math.abs((result?.outputs.loss?.[0] as number) - expected.loss)).toBeLessThan(
+              1e-11 * (1 + Math.abs(expected.loss)),
+            );
+            expect(result?.outputs.natural?.[0]).toBe(expected.natural);
+            if (options.relaxation) expect(result?.outputs.certified?.[0]).toBe(expected.certified);
+          }
+          expect(objective.counts).toEqual(options.relaxation ? ['natural', 'certified'] : ['natural']);
+        }),
+        { numRuns: 5 },
+      );
+    },
+  );
 
   it.each(objectives)('has the gradient that its values show: %s', async (_, options) => {
     let [compared, kinks] = [0, 0];
     await fc.assert(
       fc.asyncProperty(networks, fc.nat(), scalarCases, async (net, seed, scalars) => {
-        const objective = createObjective({ network: net, microBatch: BATCH, l1: L1, dtype: 'float64', ...options });
+        const objective = createObjective({
+          network: net,
+          microBatch: BATCH,
+          l1: L1,
+          dtype: 'float64',
+          ...options,
+        });
         const feeds = feedsOf(net, seed, scalars);
         const names = Object.keys(parameterInputs(net));
         const step = 1e-6;
-        const direction = names.map((name) => normalNumbers(`${name} direction ${seed}`, feeds[name]?.length as number));
+        const direction = names.map((name) =>
+          normalNumbers(`${name} direction ${seed}`, feeds[name]?.length as number),
+        );
         const moved = (by: number) => ({
           ...feeds,
-          ...Object.fromEntries(names.map((name, k) => [name, (feeds[name] as Float64Array).map((p, i) => p + by * (direction[k]?.[i] as number))])),
+          ...Object.fromEntries(
+            names.map((name, k) => [
+              name,
+              (feeds[name] as Float64Array).map((p, i) => p + by * (direction[k]?.[i] as number)),
+            ]),
+          ),
         });
         const [at] = (await runPlan(objective.gradient as Plan, [feeds])) as [PlanResult];
-        const [below, above] = (await runPlan(objective.value, [moved(-step), moved(step)])).map(({ outputs }) => outputs.loss?.[0] as number) as [
-          number,
-          number,
-        ];
+        const [below, above] = (await runPlan(objective.value, [moved(-step), moved(step)])).map(
+          ({ outputs }) => outputs.loss?.[0] as number,
+        ) as [number, number];
         const loss = at.outputs.loss?.[0] as number;
         const size = 1 + Math.abs(above - below) / step;
         const bend = Math.abs(above - 2 * loss + below) / step / size;
@@ -166,7 +224,10 @@ describe('the objective of a micro-batch', () => {
           return;
         }
         compared++;
-        const slope = direction.reduce((sum, d, k) => d.reduce((part, v, i) => part + v * (at.gradients[k]?.[i] as number), sum), 0);
+        const slope = direction.reduce(
+          (sum, d, k) => d.reduce((part, v, i) => part + v * (at.gradients[k]?.[i] as number), sum),
+          0,
+        );
         expect(Math.abs(slope - (above - below) / (2 * step)) / size).toBeLessThan(1e-6 + bend);
       }),
       { numRuns: 5 },
@@ -178,7 +239,13 @@ describe('the objective of a micro-batch', () => {
     const feeds = feedsOf(convolutional, 5, { epsilon: 0.1, kappa: 1, regularization: 0 });
     const [full, ...others] = await Promise.all(
       (['loss', 'accuracy', 'none'] as const).map(async (natural) => {
-        const objective = createObjective({ network: convolutional, relaxation: interval, microBatch: BATCH, dtype: 'float64', natural });
+        const objective = createObjective({
+          network: convolutional,
+          relaxation: interval,
+          microBatch: BATCH,
+          dtype: 'float64',
+          natural,
+        });
         expect(objective.counts).toEqual(natural === 'none' ? ['certified'] : ['natural', 'certified']);
         return (await runPlan(objective.gradient as Plan, [feeds]))[0] as PlanResult;
       }),
@@ -195,6 +262,8 @@ describe('the objective of a micro-batch', () => {
 
   it('has no gradient where the relaxation has none', () => {
     const valuesOnly: Relaxation = { ...interval, name: 'values only', differentiable: false };
-    expect(createObjective({ network: convolutional, relaxation: valuesOnly, microBatch: 2 }).gradient).toBeUndefined();
+    expect(
+      createObjective({ network: convolutional, relaxation: valuesOnly, microBatch: 2 }).gradient,
+    ).toBeUndefined();
   });
 });

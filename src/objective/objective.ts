@@ -3,14 +3,30 @@
  *
  *   L(θ) = Σ_i w_i [(1 − κ)·CE(f_θ(x_i), y_i) + κ·L_rob(θ; x_i, y_i)] + Σ_i w_i · [γ₁ Σ|W| + γ₂ R(θ)]
  *
- * with L_rob the robust loss of a training method (one file each, see `robust-loss`), image weights w (1/batch, 0 for padding) so that
- * micro-batches add up to the batch, and R the warm-up regulariser. κ, ε and γ₂ are inputs of the program: schedules change numbers,
- * never graphs. Built once for a network and a method, compiled once.
+ * with L_rob the robust loss of a training method (one file each, see `robust-loss`), image weights w
+ * (1/batch, 0 for padding) so that micro-batches add up to the batch, and R the warm-up regulariser. κ, ε and
+ * γ₂ are inputs of the program: schedules change numbers, never graphs. Built once for a network and a
+ * method, compiled once.
  *
- * Batch normalisation is folded away first, with the statistics of the micro-batch's clean images (`clean-batch`): bounds and attacks
- * are those of the folded network, their derivative goes through the statistics.
+ * Batch normalisation is folded away first, with the statistics of the micro-batch's clean images
+ * (`clean-batch`): bounds and attacks are those of the folded network, their derivative goes through the
+ * statistics.
  */
-import { add, addAll, type FloatType, input, type Lifting, maximum, mul, neg, reshape, sub, type Tensor, total, transpose } from '../graph/index.js';
+import {
+  add,
+  addAll,
+  type FloatType,
+  input,
+  type Lifting,
+  maximum,
+  mul,
+  neg,
+  reshape,
+  sub,
+  type Tensor,
+  total,
+  transpose,
+} from '../graph/index.js';
 import { batchNormNodes } from '../network/folding.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { type Network, type Parameters, parameterInputs, parameterName } from '../network/network.js';
@@ -29,7 +45,10 @@ export interface ObjectiveOptions {
   readonly robust?: RobustLoss;
   /** Short for `robust: certified(relaxation)`. */
   readonly relaxation?: Relaxation;
-  /** Bound the robust loss at once instead of each margin, for relaxations that can (default false); counts then use looser margins. */
+  /**
+   * Bound the robust loss at once instead of each margin, for relaxations that can (default false); counts
+   * then use looser margins.
+   */
   readonly lossFusion?: boolean;
   /** Images of one program call. */
   readonly microBatch: number;
@@ -39,7 +58,10 @@ export interface ObjectiveOptions {
   readonly l1?: number;
   /** Whether the regulariser R is part of the graph (its weight is an input). */
   readonly warmupRegularizer?: boolean;
-  /** What of the natural forward pass is computed: with κ = 1 its loss is not needed (default `loss`, which includes the accuracy). */
+  /**
+   * What of the natural forward pass is computed: with κ = 1 its loss is not needed (default `loss`, which
+   * includes the accuracy).
+   */
   readonly natural?: 'loss' | 'accuracy' | 'none';
   readonly dtype?: FloatType;
 }
@@ -62,12 +84,18 @@ export interface Objective {
   readonly batchStatistics: boolean;
   /** Names that the program's outputs beside `loss` have: sums over images of 0/1. */
   readonly counts: readonly string[];
-  /** Inputs that take numbers uniform on [0, 1), [microBatch, n]: where attacks start. Their names, and n for one image. */
+  /**
+   * Inputs that take numbers uniform on [0, 1), [microBatch, n]: where attacks start. Their names, and n for
+   * one image.
+   */
   readonly noise: Readonly<Record<string, number>>;
   /** Loss and counts; with `gradient` also ∂loss/∂parameters. */
   readonly value: Plan;
   readonly gradient: Plan | undefined;
-  /** Plans that run many sets of parameters at once; undefined where a solver outside the graph has a part in it. */
+  /**
+   * Plans that run many sets of parameters at once; undefined where a solver outside the graph has a part in
+   * it.
+   */
   readonly population: ((parameters: Lifting) => PopulationPlans) | undefined;
 }
 
@@ -80,14 +108,17 @@ export interface PopulationPlans {
 /** Σ|w| over the weights of a network, those of batch normalisation apart. */
 function weightNorm(net: Network, parameters: Parameters): Tensor {
   const apart = batchNormNodes(net).map((node) => parameterName(node, 'weight'));
-  const weights = Object.entries(parameters).filter(([name]) => name.endsWith('.weight') && !apart.includes(name));
+  const weights = Object.entries(parameters).filter(
+    ([name]) => name.endsWith('.weight') && !apart.includes(name),
+  );
   return addAll(weights.map(([, w]) => total(maximum(w, neg(w)))));
 }
 
 /** Compiles an objective for micro-batches of a fixed size. */
 export function createObjective(options: ObjectiveOptions): Objective {
   const { network: net, microBatch, natural = 'loss', dtype = 'float32' } = options;
-  const method = options.robust ?? (options.relaxation && certified(options.relaxation, { fusion: options.lossFusion }));
+  const method =
+    options.robust ?? (options.relaxation && certified(options.relaxation, { fusion: options.lossFusion }));
   const parameters = parameterInputs(net, dtype);
   const images = input('images', [microBatch, featuresOf(net.input)], dtype);
   const labels = input('labels', [microBatch], 'int32');
@@ -109,7 +140,8 @@ export function createObjective(options: ObjectiveOptions): Objective {
     if (natural !== 'none' || method === undefined) {
       const values = clean.logits();
       if (method === undefined) losses.push(weighted(crossEntropy(values, labels)));
-      else if (natural === 'loss') losses.push(mul(weighted(crossEntropy(values, labels)), sub(1, scalar('kappa'))));
+      else if (natural === 'loss')
+        losses.push(mul(weighted(crossEntropy(values, labels)), sub(1, scalar('kappa'))));
       outputs.natural = count(naturalMargin(values, labels));
     }
     const seen = { network: clean.network, parameters: clean.parameters };
@@ -121,16 +153,27 @@ export function createObjective(options: ObjectiveOptions): Objective {
     }
     if (options.l1) losses.push(mul(mul(weightNorm(net, parameters), options.l1), total(weight)));
     if (options.warmupRegularizer) {
-      const regularizer = warmupRegularizer(seen.network, seen.parameters, inputBox(x, epsilon, clip), present);
+      const regularizer = warmupRegularizer(
+        seen.network,
+        seen.parameters,
+        inputBox(x, epsilon, clip),
+        present,
+      );
       losses.push(mul(mul(regularizer, scalar('regularization')), total(weight)));
     }
     const loss = losses.reduce((a, b) => add(a, b));
     const last: Stage = { kind: 'whole', outputs: { loss, ...outputs } };
-    return { stages: clean.complete([...stages, last]), single: stages.length === 0, counts: Object.keys(outputs), noise };
+    return {
+      stages: clean.complete([...stages, last]),
+      single: stages.length === 0,
+      counts: Object.keys(outputs),
+      noise,
+    };
   };
   const batchStatistics = batchNormNodes(net).length > 0;
   const inOne = assemble(cleanBatch(net, parameters, x, present));
-  const { stages, counts, noise } = inOne.single || !batchStatistics ? inOne : assemble(cleanBatch(net, parameters, x, present, true));
+  const { stages, counts, noise } =
+    inOne.single || !batchStatistics ? inOne : assemble(cleanBatch(net, parameters, x, present, true));
   const differentiable = method === undefined || method.differentiable;
   const names = Object.keys(parameters);
   return {
@@ -143,7 +186,10 @@ export function createObjective(options: ObjectiveOptions): Objective {
     value: createPlan(stages),
     gradient: differentiable ? createPlan(stages, names) : undefined,
     population: hasPopulations(stages)
-      ? (members) => ({ value: () => createPlan(stages, [], members), gradient: differentiable ? () => createPlan(stages, names, members) : undefined })
+      ? (members) => ({
+          value: () => createPlan(stages, [], members),
+          gradient: differentiable ? () => createPlan(stages, names, members) : undefined,
+        })
       : undefined,
   };
 }

@@ -1,5 +1,6 @@
 /**
- * Adversarial training: the loss at the example that projected gradient ascent finds (Madry et al. 2018, arXiv 1706.06083).
+ * Adversarial training: the loss at the example that projected gradient ascent finds (Madry et al. 2018,
+ * arXiv 1706.06083).
  *
  *   L_PGD(θ) = CE(f_θ(x*), y),  x* ≈ argmax over B(x, ε) of CE(f_θ(x'), y)
  *
@@ -17,7 +18,12 @@ export function pgdTraining(attack: AscentOptions = {}): RobustLoss {
     build(problem) {
       const { stages, point, noise } = adversary(problem, problem.epsilon, attack);
       const outputs = logits(problem.network, problem.parameters, point);
-      return { stages, loss: crossEntropy(outputs, problem.labels), counts: { adversarial: naturalMargin(outputs, problem.labels) }, noise };
+      return {
+        stages,
+        loss: crossEntropy(outputs, problem.labels),
+        counts: { adversarial: naturalMargin(outputs, problem.labels) },
+        noise,
+      };
     },
   };
 }

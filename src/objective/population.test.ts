@@ -30,9 +30,16 @@ const executor = createExecutor();
 afterAll(() => executor.close());
 
 /** Loss, counts and gradients of a population are those of each of its members alone. */
-async function expectMembersAlone(net: Network, options: Omit<ObjectiveOptions, 'network' | 'microBatch'>, seed: number): Promise<void> {
+async function expectMembersAlone(
+  net: Network,
+  options: Omit<ObjectiveOptions, 'network' | 'microBatch'>,
+  seed: number,
+): Promise<void> {
   const objective = createObjective({ network: net, microBatch: IMAGES, dtype: 'float64', ...options });
-  const shapes = Object.entries(parameterInputs(net)).map(([name, { shape }]): [string, Shape] => [name, shape]);
+  const shapes = Object.entries(parameterInputs(net)).map(([name, { shape }]): [string, Shape] => [
+    name,
+    shape,
+  ]);
   const members = Array.from({ length: MEMBERS }, (_, m) => randomParameters(net, seed + m));
   const inputs = new Map(shapes.map(([name, shape]) => [name, input(name, [MEMBERS, ...shape], 'float64')]));
   const shared = {
@@ -42,18 +49,34 @@ async function expectMembersAlone(net: Network, options: Omit<ObjectiveOptions, 
     epsilon: Float64Array.of(0.1),
     kappa: Float64Array.of(0.8),
     regularization: Float64Array.of(0.5),
-    ...Object.fromEntries(Object.entries(objective.noise).map(([name, size]) => [name, uniformNumbers(`${name} ${seed}`, IMAGES * size)])),
+    ...Object.fromEntries(
+      Object.entries(objective.noise).map(([name, size]) => [
+        name,
+        uniformNumbers(`${name} ${seed}`, IMAGES * size),
+      ]),
+    ),
   };
-  const all = Object.fromEntries(shapes.map(([name]) => [name, Float64Array.from(members.flatMap((own) => [...(own[name] as Float64Array)]))]));
+  const all = Object.fromEntries(
+    shapes.map(([name]) => [
+      name,
+      Float64Array.from(members.flatMap((own) => [...(own[name] as Float64Array)])),
+    ]),
+  );
   const plans = objective.population?.({ members: MEMBERS, inputs });
   const together = await executor.run((plans?.gradient ?? plans?.value)?.() as Plan, { ...shared, ...all });
   for (const [m, own] of members.entries()) {
     const alone = await executor.run(objective.gradient ?? objective.value, { ...shared, ...own });
     for (const [name, values] of Object.entries(alone.outputs))
-      expect(distance((together.outputs[name] as Float64Array).slice(m, m + 1), values), `${name} of member ${m}`).toBeLessThan(1e-11);
+      expect(
+        distance((together.outputs[name] as Float64Array).slice(m, m + 1), values),
+        `${name} of member ${m}`,
+      ).toBeLessThan(1e-11);
     alone.gradients.forEach((g, k) => {
       const size = sizeOf(shapes[k]?.[1] as Shape);
-      expect(distance((together.gradients[k] as Float64Array).slice(m * size, (m + 1) * size), g), `∂${shapes[k]?.[0]} of member ${m}`).toBeLessThan(1e-9);
+      expect(
+        distance((together.gradients[k] as Float64Array).slice(m * size, (m + 1) * size), g),
+        `∂${shapes[k]?.[0]} of member ${m}`,
+      ).toBeLessThan(1e-9);
     });
   }
 }
@@ -75,16 +98,23 @@ describe('a population has the losses, counts and gradients of its members', () 
     await expectMembersAlone(smallNetwork, { robust: methods[name], l1: 1e-3, warmupRegularizer: true }, 5);
   });
 
-  it.each([...(['ibp', 'hbox', 'deepz', 'crown-ibp', 'crown'] satisfies RelaxationName[]), 'ibp+crown-ibp'])('%s', async (name) => {
-    await expectMembersAlone(smallNetwork, { relaxation: relaxationNamed(name) }, 7);
-  });
+  it.each([...(['ibp', 'hbox', 'deepz', 'crown-ibp', 'crown'] satisfies RelaxationName[]), 'ibp+crown-ibp'])(
+    '%s',
+    async (name) => {
+      await expectMembersAlone(smallNetwork, { relaxation: relaxationNamed(name) }, 7);
+    },
+  );
 
-  it('alpha-crown', () => expectMembersAlone(smallNetwork, { relaxation: alphaCrownWith({ iterations: 3 }) }, 9));
+  it('alpha-crown', () =>
+    expectMembersAlone(smallNetwork, { relaxation: alphaCrownWith({ iterations: 3 }) }, 9));
 
   it('residual networks', async () => {
     await fc.assert(
-      fc.asyncProperty(residualNetworks, fc.nat(1000), fc.constantFrom('ibp' as const, 'crown-ibp' as const, 'crown' as const), (net, seed, name) =>
-        expectMembersAlone(net, { relaxation: relaxations[name] }, seed),
+      fc.asyncProperty(
+        residualNetworks,
+        fc.nat(1000),
+        fc.constantFrom('ibp' as const, 'crown-ibp' as const, 'crown' as const),
+        (net, seed, name) => expectMembersAlone(net, { relaxation: relaxations[name] }, seed),
       ),
       { numRuns: 4 },
     );
@@ -101,10 +131,13 @@ describe('a population has the losses, counts and gradients of its members', () 
       reluLayer([5, 1, 1]),
       linearLayer([5, 1, 1], 3),
     ];
-    for (const name of ['ibp', 'crown'] as const) await expectMembersAlone(chain('normalized', image, layers), { relaxation: relaxations[name] }, 11);
+    for (const name of ['ibp', 'crown'] as const)
+      await expectMembersAlone(chain('normalized', image, layers), { relaxation: relaxations[name] }, 11);
   });
 
   it('has none where a solver outside the graph bounds it', () => {
-    expect(createObjective({ network: smallNetwork, microBatch: IMAGES, relaxation: relaxations.lp }).population).toBeUndefined();
+    expect(
+      createObjective({ network: smallNetwork, microBatch: IMAGES, relaxation: relaxations.lp }).population,
+    ).toBeUndefined();
   });
 });

@@ -1,6 +1,7 @@
 /**
- * What a training method is: for a micro-batch, a loss of each image under attack and how to compute it. One file per method; the
- * objective adds the natural loss, the regularisers and the weights of images, and knows none of them.
+ * What a training method is: for a micro-batch, a loss of each image under attack and how to compute it. One
+ * file per method; the objective adds the natural loss, the regularisers and the weights of images, and knows
+ * none of them.
  */
 import type { FloatType, Tensor } from '../graph/index.js';
 import type { Network, Parameters } from '../network/network.js';
@@ -27,9 +28,14 @@ export interface RobustGraph {
   readonly stages: readonly Stage[];
   /** Robust loss of each image, [1, batch]. */
   readonly loss: Tensor;
-  /** Margins [1, batch] whose positive ones are counted, by what the count is called: `certified` only where they prove the whole ball. */
+  /**
+   * Margins [1, batch] whose positive ones are counted, by what the count is called: `certified` only where
+   * they prove the whole ball.
+   */
   readonly counts: Readonly<Record<string, Tensor>>;
-  /** Inputs of the program that take numbers uniform on [0, 1), [batch, n]: their names, and n for one image. */
+  /**
+   * Inputs of the program that take numbers uniform on [0, 1), [batch, n]: their names, and n for one image.
+   */
   readonly noise: Readonly<Record<string, number>>;
 }
 

@@ -1,11 +1,13 @@
 /**
- * SABR, small adversarial bounding regions (Müller et al. 2023, arXiv 2210.04871): a sound bound over a small box around an adversarial
- * example instead of the whole ball.
+ * SABR, small adversarial bounding regions (Müller et al. 2023, arXiv 2210.04871): a sound bound over a small
+ * box around an adversarial example instead of the whole ball.
  *
- *   x* ≈ argmax over B(x, (1 − λ)ε) of CE(f_θ(x'), y),  L_SABR(θ) = CE(worst-case logits over B(x*, λε) ∩ B(x, ε), y)
+ *   x* ≈ argmax over B(x, (1 − λ)ε) of CE(f_θ(x'), y), L_SABR(θ) = CE(worst-case logits over B(x*, λε) ∩ B(x,
+ * ε), y)
  *
- * λ = 1 is certified training over the whole ball, λ → 0 adversarial training. In between, the box regularises less than that of IBP
- * and still leaves networks that a verifier can certify. Published with interval bounds; any relaxation can bound the small box.
+ * λ = 1 is certified training over the whole ball, λ → 0 adversarial training. In between, the box
+ * regularises less than that of IBP and still leaves networks that a verifier can certify. Published with
+ * interval bounds; any relaxation can bound the small box.
  */
 import { add, maximum, minimum, mul, sub, type Tensor } from '../graph/index.js';
 import { interval } from '../relaxation/interval.js';
@@ -25,7 +27,8 @@ export interface SabrOptions {
 
 /** @throws RangeError for a proportion outside (0, 1] */
 export function checkLambda(method: string, lambda: number): void {
-  if (!(lambda > 0 && lambda <= 1)) throw new RangeError(`${method}: expected lambda in (0, 1], got ${lambda}`);
+  if (!(lambda > 0 && lambda <= 1))
+    throw new RangeError(`${method}: expected lambda in (0, 1], got ${lambda}`);
 }
 
 /** The box of radius λε around x*, cut to the ball of radius ε around x. */
@@ -36,7 +39,11 @@ export function smallBox({ x, epsilon, clip }: RobustProblem, point: Tensor, lam
 }
 
 /** The attack in the ball that is left when the small box shall fit around its result, and that box. */
-export function adversarialBox(problem: RobustProblem, lambda: number, attack: AscentOptions = {}): Adversary & { readonly box: Bounds } {
+export function adversarialBox(
+  problem: RobustProblem,
+  lambda: number,
+  attack: AscentOptions = {},
+): Adversary & { readonly box: Bounds } {
   const found = adversary(problem, mul(problem.epsilon, 1 - lambda), attack);
   return { ...found, box: smallBox(problem, found.point, lambda) };
 }
@@ -51,7 +58,12 @@ export function sabr({ lambda, relaxation = interval, attack }: SabrOptions): Ro
       const { network, parameters, labels } = problem;
       const { stages, box, noise } = adversarialBox(problem, lambda, attack);
       const bound = relaxation.bound({ network, parameters, box, specification: { kind: 'labels', labels } });
-      return { stages: [...stages, ...bound.stages], loss: marginCrossEntropy(bound.margins), counts: {}, noise };
+      return {
+        stages: [...stages, ...bound.stages],
+        loss: marginCrossEntropy(bound.margins),
+        counts: {},
+        noise,
+      };
     },
   };
 }

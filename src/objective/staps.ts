@@ -1,6 +1,7 @@
 /**
- * STAPS (Mao et al. 2023, arXiv 2305.04574): TAPS over SABR's small box. The box of radius λε around an adversarial example, found in the
- * ball of radius (1 − λ)ε, goes through the extractor by interval bounds, and the attack in the embedding starts from there.
+ * STAPS (Mao et al. 2023, arXiv 2305.04574): TAPS over SABR's small box. The box of radius λε around an
+ * adversarial example, found in the ball of radius (1 − λ)ε, goes through the extractor by interval bounds,
+ * and the attack in the embedding starts from there.
  *
  * λ = 1 is TAPS.
  */
@@ -26,7 +27,12 @@ export function staps({ lambda, inputAttack, ...options }: StapsOptions): Robust
       const { stages, box, noise } = adversarialBox(problem, lambda, inputAttack ?? options.attack);
       const inner = tapsOver(problem, box, options);
       // Bounds over the small box prove nothing about the ball.
-      return { ...inner, stages: [...stages, ...inner.stages], counts: {}, noise: { ...noise, ...inner.noise } };
+      return {
+        ...inner,
+        stages: [...stages, ...inner.stages],
+        counts: {},
+        noise: { ...noise, ...inner.noise },
+      };
     },
   };
 }

@@ -1,17 +1,29 @@
 /**
- * TAPS, training via adversarial propagation through subnetworks (Mao et al. 2023, arXiv 2305.04574): interval bounds through the first
- * block of the network, an attack in their box through the rest.
+ * TAPS, training via adversarial propagation through subnetworks (Mao et al. 2023, arXiv 2305.04574):
+ * interval bounds through the first block of the network, an attack in their box through the rest.
  *
  *   [l, u] = IBP bounds of the extractor's outputs over B(x, ε)
- *   L_TAPS = ln(1 + Σ_j≠y exp max over z ∈ [l, u] of (g_j(z) − g_y(z))),  g the classifier block (one attack for each class: multi-estimator)
- *   or CE(g(z*), y), z* ≈ argmax over [l, u] of CE(g(z), y) (single-estimator)
- *   L(θ) = L_TAPS · L_IBP,  ∇L = w·L_IBP·∇L_TAPS + L_TAPS·∇L_IBP
+ *   L_TAPS = ln(1 + Σ_j≠y exp max over z ∈ [l, u] of (g_j(z) − g_y(z))), g the classifier block (one attack
+ * for each class: multi-estimator) or CE(g(z*), y), z* ≈ argmax over [l, u] of CE(g(z), y) (single-estimator)
+ * L(θ) = L_TAPS · L_IBP, ∇L = w·L_IBP·∇L_TAPS + L_TAPS·∇L_IBP
  *
- * IBP overestimates and the attack underestimates; their errors offset each other. Gradients reach the extractor through the point by
- * the rectified link. w (5 for most published networks) weighs the two gradients, not the value: estimators that see values only,
- * such as PGPE, minimise the plain product. Losses are multiplied per image.
+ * IBP overestimates and the attack underestimates; their errors offset each other. Gradients reach the
+ * extractor through the point by the rectified link. w (5 for most published networks) weighs the two
+ * gradients, not the value: estimators that see values only, such as PGPE, minimise the plain product. Losses
+ * are multiplied per image.
  */
-import { add, input, mul, reshape, stopGradient, sub, sum, type Tensor, total, transpose } from '../graph/index.js';
+import {
+  add,
+  input,
+  mul,
+  reshape,
+  stopGradient,
+  sub,
+  sum,
+  type Tensor,
+  total,
+  transpose,
+} from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits } from '../network/network.js';
 import { interval, intervalBounds } from '../relaxation/interval.js';
@@ -28,7 +40,10 @@ export const TAPS_ESTIMATORS = ['multi', 'single'] as const;
 export interface TapsOptions {
   /** ReLU layers of the classifier block. */
   readonly block: number;
-  /** One attack for each wrong class (default), or one for the loss: with 200 classes about eight times as fast. */
+  /**
+   * One attack for each wrong class (default), or one for the loss: with 200 classes about eight times as
+   * fast.
+   */
   readonly estimator?: (typeof TAPS_ESTIMATORS)[number];
   /** w, weight of the gradient of L_TAPS (default 5). */
   readonly weight?: number;
@@ -45,7 +60,12 @@ function weightedProduct(a: Tensor, b: Tensor, weight: number): Tensor {
   return add(mul(a, b), mul(mul(sub(a, fixedA), fixedB), weight - 1));
 }
 
-const [LOWER, UPPER, START, POINT] = ['embedding lower', 'embedding upper', 'embedding start', 'embedding point'];
+const [LOWER, UPPER, START, POINT] = [
+  'embedding lower',
+  'embedding upper',
+  'embedding start',
+  'embedding point',
+];
 
 /**
  * TAPS over any box of inputs; `counts` are of that box.
@@ -62,21 +82,41 @@ export function tapsOver(problem: RobustProblem, box: Bounds, options: TapsOptio
   const shape = [features, points, batch];
 
   const made = intervalBounds(extractor, parameters, box).at(-1) as Bounds;
-  const wide = ({ lower, upper }: Bounds): Bounds => ({ lower: reshape(lower, [features, 1, batch]), upper: reshape(upper, [features, 1, batch]) });
-  const noise = transpose(reshape(input(START, [batch, features * points], dtype), [batch, features, points]), [1, 2, 0]);
-  const embedding: Bounds = { lower: input(LOWER, [features, batch], dtype), upper: input(UPPER, [features, batch], dtype) };
+  const wide = ({ lower, upper }: Bounds): Bounds => ({
+    lower: reshape(lower, [features, 1, batch]),
+    upper: reshape(upper, [features, 1, batch]),
+  });
+  const noise = transpose(
+    reshape(input(START, [batch, features * points], dtype), [batch, features, points]),
+    [1, 2, 0],
+  );
+  const embedding: Bounds = {
+    lower: input(LOWER, [features, batch], dtype),
+    upper: input(UPPER, [features, batch], dtype),
+  };
   const ends = wide(embedding);
 
   // g_y − g_j at point j of each image, [points, batch]; with a single point its loss stands for all of them.
   const outputs = (z: Tensor) => logits(classifier, own, reshape(z, [features, points * batch]));
   const coefficients = specificationMargins({ kind: 'labels', labels }, classes, dtype);
-  const margins = (z: Tensor) => reshape(sum(mul(coefficients, reshape(outputs(z), [classes, points, batch])), [0]), [points, batch]);
-  const loss = (z: Tensor) => (estimator === 'multi' ? marginCrossEntropy(margins(z)) : crossEntropy(outputs(z), labels));
-  const rises = (z: Tensor) => (estimator === 'multi' ? mul(total(margins(z)), -1) : total(crossEntropy(outputs(z), labels)));
+  const margins = (z: Tensor) =>
+    reshape(sum(mul(coefficients, reshape(outputs(z), [classes, points, batch])), [0]), [points, batch]);
+  const loss = (z: Tensor) =>
+    estimator === 'multi' ? marginCrossEntropy(margins(z)) : crossEntropy(outputs(z), labels);
+  const rises = (z: Tensor) =>
+    estimator === 'multi' ? mul(total(margins(z)), -1) : total(crossEntropy(outputs(z), labels));
 
   const radius = mul(sub(ends.upper, ends.lower), 0.5);
-  const first = randomPlace(wide({ lower: stopGradient(made.lower), upper: stopGradient(made.upper) }), noise);
-  const bounds = interval.bound({ network: classifier, parameters: own, box: embedding, specification: { kind: 'labels', labels } });
+  const first = randomPlace(
+    wide({ lower: stopGradient(made.lower), upper: stopGradient(made.upper) }),
+    noise,
+  );
+  const bounds = interval.bound({
+    network: classifier,
+    parameters: own,
+    box: embedding,
+    specification: { kind: 'labels', labels },
+  });
   const taps = loss(gradientLink(input(POINT, shape, dtype), ends, link));
   return {
     stages: [

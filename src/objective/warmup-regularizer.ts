@@ -1,13 +1,30 @@
 /**
- * The warm-up regulariser of Shi et al. 2021 (arXiv 2103.17268) for interval bounds, averaged over the ReLU layers:
+ * The warm-up regulariser of Shi et al. 2021 (arXiv 2103.17268) for interval bounds, averaged over the ReLU
+ * layers:
  *
- * - tightness: relu(ξ − w₀/w_i)/ξ, w_i the mean width of layer i's pre-activation intervals and w₀ that of the input's;
- * - balance: relu(ξ − min(ρ, 1/ρ))/ξ for two ratios ρ of active (l > 0) to inactive (u < 0) neurons: of the sums of their interval
- *   centres, and of their squared deviations from the mean centre.
+ * - tightness: relu(ξ − w₀/w_i)/ξ, w_i the mean width of layer i's pre-activation intervals and w₀ that of
+ *   the input's;
+ * - balance: relu(ξ − min(ρ, 1/ρ))/ξ for two ratios ρ of active (l > 0) to inactive (u < 0) neurons: of the
+ *   sums of their interval centres, and of their squared deviations from the mean centre.
  *
  * ξ = 0.5. Its weight in training is λ·(1 − ε_t/ε).
  */
-import { add, addAll, constant, div, greater, maximum, minimum, mul, neg, relu, sub, type Tensor, total, where } from '../graph/index.js';
+import {
+  add,
+  addAll,
+  constant,
+  div,
+  greater,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  relu,
+  sub,
+  type Tensor,
+  total,
+  where,
+} from '../graph/index.js';
 import type { Network, Parameters } from '../network/network.js';
 import { intervalBounds } from '../relaxation/interval.js';
 import type { Bounds } from '../relaxation/relaxation.js';
@@ -16,7 +33,8 @@ const TOLERANCE = 0.5;
 const TINY = 1e-12;
 
 /** Mean of x [features, batch] over the images that are present. */
-const mean = (x: Tensor, present: Tensor): Tensor => div(total(mul(x, present)), mul(maximum(total(present), 1), x.shape[0] as number));
+const mean = (x: Tensor, present: Tensor): Tensor =>
+  div(total(mul(x, present)), mul(maximum(total(present), 1), x.shape[0] as number));
 /** relu(ξ − ratio)/ξ */
 const shortfall = (ratio: Tensor): Tensor => mul(relu(sub(TOLERANCE, ratio)), 1 / TOLERANCE);
 /** min(a/b, b/a), at most 1; 0 where one of them is 0. */
@@ -30,14 +48,28 @@ function layerTerm({ lower, upper }: Bounds, inputWidth: Tensor, present: Tensor
   const inactive = (x: Tensor) => total(mul(where(greater(neg(upper), 0), x, zero), present));
   const deviation = sub(centre, mean(centre, present));
   const squared = mul(deviation, deviation);
-  return addAll([tightness, shortfall(balance(active(centre), neg(inactive(centre)))), shortfall(balance(active(squared), inactive(squared)))]);
+  return addAll([
+    tightness,
+    shortfall(balance(active(centre), neg(inactive(centre)))),
+    shortfall(balance(active(squared), inactive(squared))),
+  ]);
 }
 
-/** The regulariser over the boxes of the images that `present` [1, batch] marks with 1 (0 for padding), a scalar; 0 for networks without ReLU. */
-export function warmupRegularizer(net: Network, parameters: Parameters, box: Bounds, present: Tensor): Tensor {
+/**
+ * The regulariser over the boxes of the images that `present` [1, batch] marks with 1 (0 for padding), a
+ * scalar; 0 for networks without ReLU.
+ */
+export function warmupRegularizer(
+  net: Network,
+  parameters: Parameters,
+  box: Bounds,
+  present: Tensor,
+): Tensor {
   const values = intervalBounds(net, parameters, box);
   const inputWidth = mean(sub(box.upper, box.lower), present);
-  const terms = net.nodes.flatMap(({ layer, inputs }) => (layer.kind === 'relu' ? [layerTerm(values[inputs[0] as number] ?? box, inputWidth, present)] : []));
+  const terms = net.nodes.flatMap(({ layer, inputs }) =>
+    layer.kind === 'relu' ? [layerTerm(values[inputs[0] as number] ?? box, inputWidth, present)] : [],
+  );
   if (terms.length === 0) return constant(0, [], box.lower.dtype);
   return mul(addAll(terms), 1 / terms.length);
 }

@@ -8,16 +8,30 @@ import type { Bounds } from './relaxation.js';
 
 const exact = { sigmoid: (x: number) => 1 / (1 + Math.exp(-x)), tanh: Math.tanh };
 
-/** Ends of intervals of every kind: on one side of 0, across it, degenerate, a millionth wide, and up to ±50 and far beyond. */
+/**
+ * Ends of intervals of every kind: on one side of 0, across it, degenerate, a millionth wide, and up to ±50
+ * and far beyond.
+ */
 const ends = fc
   .tuple(
-    fc.oneof(fc.double({ min: -6, max: 6, noNaN: true }), fc.double({ min: -50, max: 50, noNaN: true }), fc.constantFrom(0, -50, 50, 1e-7, -1e-7, -1e5, 1e5)),
-    fc.oneof(fc.constantFrom(0, 1e-9, 1e-6, 1e-3, 0.02), fc.double({ min: 0, max: 4, noNaN: true }), fc.double({ min: 0, max: 100, noNaN: true })),
+    fc.oneof(
+      fc.double({ min: -6, max: 6, noNaN: true }),
+      fc.double({ min: -50, max: 50, noNaN: true }),
+      fc.constantFrom(0, -50, 50, 1e-7, -1e-7, -1e5, 1e5),
+    ),
+    fc.oneof(
+      fc.constantFrom(0, 1e-9, 1e-6, 1e-3, 0.02),
+      fc.double({ min: 0, max: 4, noNaN: true }),
+      fc.double({ min: 0, max: 100, noNaN: true }),
+    ),
   )
   .map(([from, width]) => [from, from + width] as const)
   .map(([l, u]) => (u > l ? [l, u] : [l, l]) as readonly [number, number]);
 
-const boundsOf = (count: number, dtype: FloatType): Bounds => ({ lower: input('l', [count], dtype), upper: input('u', [count], dtype) });
+const boundsOf = (count: number, dtype: FloatType): Bounds => ({
+  lower: input('l', [count], dtype),
+  upper: input('u', [count], dtype),
+});
 
 const linesOf = (name: ActivationName, bounds: Bounds) => {
   const { lower, lowerIntercept, upper, intercept } = activationLines(name, bounds);
@@ -38,17 +52,36 @@ const linesOf = (name: ActivationName, bounds: Bounds) => {
 
 type Values = Record<keyof ReturnType<typeof linesOf>, ArrayLike<number>>;
 
-/** By how much the function leaves the lines, the interval or the strip at any of many points of each interval; at most 0 for sound ones. */
-function excess(made: Values, pairs: readonly (readonly [number, number])[], f: (x: number) => number): { worst: number; where: string } {
+/**
+ * By how much the function leaves the lines, the interval or the strip at any of many points of each
+ * interval; at most 0 for sound ones.
+ */
+function excess(
+  made: Values,
+  pairs: readonly (readonly [number, number])[],
+  f: (x: number) => number,
+): { worst: number; where: string } {
   let found = { worst: Number.NEGATIVE_INFINITY, where: '' };
   pairs.forEach(([l, u], i) => {
     const at = (key: keyof Values) => made[key][i] as number;
     for (let k = 0; k <= 60; k++) {
-      const x = Math.min(u, Math.max(l, k % 2 ? l + ((u - l) * k) / 60 : k < 30 ? l + (u - l) * 2 ** -k : u - (u - l) * 2 ** (k - 62)));
+      const x = Math.min(
+        u,
+        Math.max(
+          l,
+          k % 2 ? l + ((u - l) * k) / 60 : k < 30 ? l + (u - l) * 2 ** -k : u - (u - l) * 2 ** (k - 62),
+        ),
+      );
       const y = f(x);
-      const outside = { a: at('a') * x + at('b') - y, c: y - at('c') * x - at('d'), low: at('low') - y, high: y - at('high') };
+      const outside = {
+        a: at('a') * x + at('b') - y,
+        c: y - at('c') * x - at('d'),
+        low: at('low') - y,
+        high: y - at('high'),
+      };
       const strip = Math.abs(y - at('slope') * x - at('centre')) - at('radius');
-      for (const [what, by] of Object.entries({ ...outside, strip })) if (!(by <= found.worst)) found = { worst: by, where: `${what} on [${l}, ${u}] at ${x}` };
+      for (const [what, by] of Object.entries({ ...outside, strip }))
+        if (!(by <= found.worst)) found = { worst: by, where: `${what} on [${l}, ${u}] at ${x}` };
     }
   });
   return found;
@@ -59,19 +92,22 @@ describe.each(activationNames)('lines around %s', (name) => {
   const COUNT = 400;
   const intervals = fc.noShrink(fc.array(ends, { minLength: COUNT, maxLength: COUNT }));
 
-  it.each(['float64', 'float32'] as const)('hold on thousands of intervals in %s, degenerate and extreme ones too', async (dtype) => {
-    const round = dtype === 'float32' ? Math.fround : (x: number) => x;
-    const outputs = linesOf(name, boundsOf(COUNT, dtype));
-    await fc.assert(
-      fc.asyncProperty(intervals, async (drawn) => {
-        const pairs = drawn.map(([l, u]) => [round(l), round(u)] as const);
-        const made = await runProgram(outputs, { l: pairs.map(([l]) => l), u: pairs.map(([, u]) => u) });
-        const { worst, where } = excess(made as unknown as Values, pairs, f);
-        expect(worst, where).toBeLessThanOrEqual(0);
-      }),
-      { numRuns: 5 },
-    );
-  });
+  it.each(['float64', 'float32'] as const)(
+    'hold on thousands of intervals in %s, degenerate and extreme ones too',
+    async (dtype) => {
+      const round = dtype === 'float32' ? Math.fround : (x: number) => x;
+      const outputs = linesOf(name, boundsOf(COUNT, dtype));
+      await fc.assert(
+        fc.asyncProperty(intervals, async (drawn) => {
+          const pairs = drawn.map(([l, u]) => [round(l), round(u)] as const);
+          const made = await runProgram(outputs, { l: pairs.map(([l]) => l), u: pairs.map(([, u]) => u) });
+          const { worst, where } = excess(made as unknown as Values, pairs, f);
+          expect(worst, where).toBeLessThanOrEqual(0);
+        }),
+        { numRuns: 5 },
+      );
+    },
+  );
 
   it('are those of least area: in the middle of the interval they meet the convex and the concave envelope', () => {
     const { a, b, c, d } = linesOf(name, boundsOf(COUNT, 'float64'));
@@ -81,7 +117,12 @@ describe.each(activationNames)('lines around %s', (name) => {
         const made = evaluate([a, b, c, d], { l: pairs.map(([l]) => l), u: pairs.map(([, u]) => u) });
         let worst = 0;
         pairs.forEach(([l, u], i) => {
-          const [slopeBelow, below, slopeAbove, above] = made.map((values) => values[i] as number) as [number, number, number, number];
+          const [slopeBelow, below, slopeAbove, above] = made.map((values) => values[i] as number) as [
+            number,
+            number,
+            number,
+            number,
+          ];
           const m = (l + u) / 2;
           const step = (u - l) / (2 * HALF);
           let [least, greatest] = [f(m), f(m)];
@@ -92,7 +133,11 @@ describe.each(activationNames)('lines around %s', (name) => {
               greatest = Math.max(greatest, chord);
             }
           const missed = step ** 2; // what chords between samples may miss of an envelope
-          worst = Math.max(worst, least - slopeBelow * m - below - missed, slopeAbove * m + above - greatest - missed);
+          worst = Math.max(
+            worst,
+            least - slopeBelow * m - below - missed,
+            slopeAbove * m + above - greatest - missed,
+          );
         });
         expect(worst).toBeLessThan(1e-13);
       }),
@@ -101,11 +146,16 @@ describe.each(activationNames)('lines around %s', (name) => {
   });
 
   it('are continuous where their cases meet', () => {
-    // Moving one end by a millionth moves neither line by more than a few of them, wherever the cases change between.
+    // Moving one end by a millionth moves neither line by more than a few of them, wherever the cases change
+    // between.
     const count = 4001;
     const outputs = linesOf(name, boundsOf(count, 'float64'));
     const u = Array.from({ length: count }, (_, k) => -1 + k * 1e-3);
-    const at = (shift: number) => evaluate([outputs.a, outputs.b, outputs.c, outputs.d], { l: u.map(() => -1 - shift), u: u.map((v) => v + shift) });
+    const at = (shift: number) =>
+      evaluate([outputs.a, outputs.b, outputs.c, outputs.d], {
+        l: u.map(() => -1 - shift),
+        u: u.map((v) => v + shift),
+      });
     const [still, moved] = [at(0), at(1e-6)];
     still.forEach((values, k) => {
       values.forEach((value, i) => {
@@ -151,7 +201,10 @@ describe.each(activationNames)('lines around %s', (name) => {
         .map(total)
         .reduce((a, b) => add(a, b));
       const [dl, du] = gradient(sum, [bounds.lower, bounds.upper]) as [Tensor, Tensor];
-      const made = await runProgram({ dl, du }, { l: pairs.map(([v]) => v as number), u: pairs.map(([, v]) => v as number) });
+      const made = await runProgram(
+        { dl, du },
+        { l: pairs.map(([v]) => v as number), u: pairs.map(([, v]) => v as number) },
+      );
       for (const value of [...(made.dl ?? []), ...(made.du ?? [])]) expect(Math.abs(value)).toBeLessThan(100);
     }
   });
@@ -162,7 +215,12 @@ describe.each(activationNames)('lines around %s', (name) => {
     const { value, derivative, secondDerivative } = activationFunctions[name];
     const [first] = gradient(total(value(x)), [x]) as [Tensor];
     const [second] = gradient(total(derivative(x)), [x]) as [Tensor];
-    const [a, b, c, d] = evaluate([first, derivative(x), second, secondDerivative(x)], feeds) as [Float64Array, Float64Array, Float64Array, Float64Array];
+    const [a, b, c, d] = evaluate([first, derivative(x), second, secondDerivative(x)], feeds) as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+      Float64Array,
+    ];
     a.forEach((v, i) => {
       expect(Math.abs(v - (b[i] as number))).toBeLessThan(1e-14);
       expect(Math.abs((c[i] as number) - (d[i] as number))).toBeLessThan(1e-14);

@@ -1,25 +1,49 @@
 /**
- * Lines below and above a smooth S-shaped function f on [l, u] (for sigmoid and tanh Zhang et al. 2018, arXiv 1811.00866, and the
- * tangents of least area), its interval, and its zonotope (Singh et al. 2018).
+ * Lines below and above a smooth S-shaped function f on [l, u] (for sigmoid and tanh Zhang et al. 2018, arXiv
+ * 1811.00866, and the tangents of least area), its interval, and its zonotope (Singh et al. 2018).
  *
  * The line above, with m = (l + u)/2 and t* where the tangent from (min(l, 0), f) touches f:
  *
- *   the chord from l to u,            where f(u) − f(l) ≤ f'(u)(u − l), so that f is below it (u ≤ t*: all of [l, u] convex, or nearly),
- *   the tangent at t = max(t*, m),    else: of the tangents at t ≥ 0 that are above f at l, the one with the least area between.
+ *   the chord from l to u, where f(u) − f(l) ≤ f'(u)(u − l), so that f is below it (u ≤ t*: all of [l, u]
+ * convex, or nearly), the tangent at t = max(t*, m), else: of the tangents at t ≥ 0 that are above f at l,
+ * the one with the least area between.
  *
- * A tangent at t ≥ 0 is above the concave half; the convex half is below it if its end l is. Newton's method finds t* to the last digits, and
- * whatever t it finds, the tangent is raised to f(l), so that soundness does not rest on it. The line below is the line above −f(−x),
- * mirrored. All of it is continuous in l and u, and differentiable through them. Every line is moved outwards by a slack for the rounding
- * of f and of the line itself, whose terms are at most 2 in size.
+ * A tangent at t ≥ 0 is above the concave half; the convex half is below it if its end l is. Newton's method
+ * finds t* to the last digits, and whatever t it finds, the tangent is raised to f(l), so that soundness does
+ * not rest on it. The line below is the line above −f(−x), mirrored. All of it is continuous in l and u, and
+ * differentiable through them. Every line is moved outwards by a slack for the rounding of f and of the line
+ * itself, whose terms are at most 2 in size.
  */
-import { add, div, type FloatType, greater, maximum, minimum, mul, neg, relu, stopGradient, sub, type Tensor, where, withGradient } from '../graph/index.js';
-import { type ActivationFunction, type ActivationName, activationFunctions } from '../network/activations/index.js';
+import {
+  add,
+  div,
+  type FloatType,
+  greater,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  relu,
+  stopGradient,
+  sub,
+  type Tensor,
+  where,
+  withGradient,
+} from '../graph/index.js';
+import {
+  type ActivationFunction,
+  type ActivationName,
+  activationFunctions,
+} from '../network/activations/index.js';
 import type { Bounds } from './relaxation.js';
 import type { Slopes } from './slopes.js';
 
 /** Twelve units in the last place of 1: runtimes approximate f to a few of them. */
 const SLACK: Readonly<Record<FloatType, number>> = { float32: 12 * 2 ** -23, float64: 12 * 2 ** -52 };
-/** Up to this width the chord's quotient loses digits, and a line of slope f'(m) above both ends and m is above f but for |f'''| (u − l)³/24. */
+/**
+ * Up to this width the chord's quotient loses digits, and a line of slope f'(m) above both ends and m is
+ * above f but for |f'''| (u − l)³/24.
+ */
 const NARROW: Readonly<Record<FloatType, number>> = { float32: 1e-2, float64: 2e-5 };
 /** Keeps 0/0 away where the tangent from 0 touches at 0. */
 const TINY = 1e-30;
@@ -28,7 +52,12 @@ const NEWTON_STEPS = 6;
 const slackOf = (x: Tensor): number => SLACK[x.dtype as FloatType];
 
 /** −f(−x): the same shape, turned by half a turn. */
-const turned = ({ value, derivative, secondDerivative, ...rest }: ActivationFunction): ActivationFunction => ({
+const turned = ({
+  value,
+  derivative,
+  secondDerivative,
+  ...rest
+}: ActivationFunction): ActivationFunction => ({
   ...rest,
   value: (x) => neg(value(neg(x))),
   derivative: (x) => derivative(neg(x)),
@@ -36,8 +65,8 @@ const turned = ({ value, derivative, secondDerivative, ...rest }: ActivationFunc
 });
 
 /**
- * t*(l) ≥ 0 for l ≤ 0: the root of G(t) = f(t) − f'(t)(t − l) − f(l), which grows with t, G' = −f''(t)(t − l), and is in [0, −l].
- * By the implicit function theorem dt/dl = (f'(t) − f'(l))/(f''(t)(t − l)).
+ * t*(l) ≥ 0 for l ≤ 0: the root of G(t) = f(t) − f'(t)(t − l) − f(l), which grows with t, G' = −f''(t)(t −
+ * l), and is in [0, −l]. By the implicit function theorem dt/dl = (f'(t) − f'(l))/(f''(t)(t − l)).
  */
 function touchingPoint(f: ActivationFunction, l: Tensor): Tensor {
   const start = stopGradient(l);
@@ -80,8 +109,13 @@ function lineAbove(f: ActivationFunction, { lower, upper }: Bounds): Line {
   const bulge = sub(sub(high, low), mul(f.derivative(upper), width));
   const bulges = greater(where(greater(upper, 0), bulge, -1), 0);
   const wide = greater(width, narrow);
-  const choose = (tangential: Tensor, chordal: Tensor, narrowed: Tensor) => where(wide, where(bulges, tangential, chordal), narrowed);
-  const intercept = choose(over(tangent, [t, f.value(t)], left), over(chord, left), over(flat, [middle, f.value(middle)], left, right));
+  const choose = (tangential: Tensor, chordal: Tensor, narrowed: Tensor) =>
+    where(wide, where(bulges, tangential, chordal), narrowed);
+  const intercept = choose(
+    over(tangent, [t, f.value(t)], left),
+    over(chord, left),
+    over(flat, [middle, f.value(middle)], left, right),
+  );
   return { slope: choose(tangent, chord, flat), intercept: add(intercept, slackOf(lower)) };
 }
 
@@ -90,7 +124,12 @@ export function activationLines(name: ActivationName, { lower, upper }: Bounds):
   const f = activationFunctions[name];
   const above = lineAbove(f, { lower, upper });
   const below = lineAbove(turned(f), { lower: neg(upper), upper: neg(lower) });
-  return { lower: below.slope, lowerIntercept: neg(below.intercept), upper: above.slope, intercept: above.intercept };
+  return {
+    lower: below.slope,
+    lowerIntercept: neg(below.intercept),
+    upper: above.slope,
+    intercept: above.intercept,
+  };
 }
 
 /** Interval of the function's values: it is increasing. */
@@ -100,13 +139,20 @@ export function activationInterval(name: ActivationName, { lower, upper }: Bound
 }
 
 /**
- * λ x + μ ± ν around the function: λ = min(f'(l), f'(u)), the least slope on [l, u], so that f(x) − λ x grows with x between its ends
- * μ ∓ ν. As an interval it is [f(l), f(u)].
+ * λ x + μ ± ν around the function: λ = min(f'(l), f'(u)), the least slope on [l, u], so that f(x) − λ x grows
+ * with x between its ends μ ∓ ν. As an interval it is [f(l), f(u)].
  */
-export function activationStrip(name: ActivationName, { lower, upper }: Bounds): { slope: Tensor; centre: Tensor; radius: Tensor } {
+export function activationStrip(
+  name: ActivationName,
+  { lower, upper }: Bounds,
+): { slope: Tensor; centre: Tensor; radius: Tensor } {
   const { value, derivative } = activationFunctions[name];
   const slope = minimum(derivative(lower), derivative(upper));
   const least = sub(value(lower), mul(slope, lower));
   const greatest = sub(value(upper), mul(slope, upper));
-  return { slope, centre: mul(add(least, greatest), 0.5), radius: add(mul(relu(sub(greatest, least)), 0.5), slackOf(lower)) };
+  return {
+    slope,
+    centre: mul(add(least, greatest), 0.5),
+    radius: add(mul(relu(sub(greatest, least)), 0.5), slackOf(lower)),
+  };
 }

@@ -11,7 +11,11 @@ const device = present as NonNullable<typeof present>;
 
 describe.skipIf(present === undefined)(`bounds on ${present}`, () => {
   const networks = [smallNetwork, ...fc.sample(anyNetworks, { seed: 5, numRuns: 3 })];
-  it.each(Object.keys(relaxations) as RelaxationName[])('%s: margins and gradients as on the CPU, on random networks', async (name) => {
-    for (const [seed, network] of networks.entries()) await expectAgreement(device, marginPlan(name, network), singleFeeds(network, seed, 0.1));
-  });
+  it.each(Object.keys(relaxations) as RelaxationName[])(
+    '%s: margins and gradients as on the CPU, on random networks',
+    async (name) => {
+      for (const [seed, network] of networks.entries())
+        await expectAgreement(device, marginPlan(name, network), singleFeeds(network, seed, 0.1));
+    },
+  );
 });

@@ -10,7 +10,11 @@ describe.skipIf(device === undefined)(`bounds on ${device}`, () => {
   it.each(['ibp', 'crown'] as const)(
     '%s: margins within 1e-4 and gradients within 1e-3 of the CPU, no operator left to it',
     async (name) => {
-      await expectAgreement(device as NonNullable<typeof device>, marginPlan(name, smallNetwork), singleFeeds(smallNetwork, 7, 0.1));
+      await expectAgreement(
+        device as NonNullable<typeof device>,
+        marginPlan(name, smallNetwork),
+        singleFeeds(smallNetwork, 7, 0.1),
+      );
     },
     300_000,
   );

@@ -8,7 +8,12 @@ import { boundProblem, randomBox, runStages, withCapacities } from '../testing/b
 import { compareDerivatives } from '../testing/directional-derivatives.js';
 import { randomLabels } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
-import { convolutionalNetworks, denseNetworks, randomParameters, residualNetworks } from '../testing/random-networks.js';
+import {
+  convolutionalNetworks,
+  denseNetworks,
+  randomParameters,
+  residualNetworks,
+} from '../testing/random-networks.js';
 import { interval } from './interval.js';
 import { crown, crownWith } from './linear/crown.js';
 import { crownIbp } from './linear/crown-ibp.js';
@@ -20,7 +25,10 @@ const DIRECTIONS = 6;
 /** Stages whose output `loss` is the summed robust cross-entropy. */
 function lossStages(relaxation: Relaxation, net: Network, capacities: readonly number[]) {
   const { stages, margins } = relaxation.bound(boundProblem(net, BATCH));
-  return [...withCapacities(stages, capacities), { kind: 'whole', outputs: { loss: total(marginCrossEntropy(margins)) } } as const];
+  return [
+    ...withCapacities(stages, capacities),
+    { kind: 'whole', outputs: { loss: total(marginCrossEntropy(margins)) } } as const,
+  ];
 }
 
 const boxFeeds = (net: Network, seed: number, epsilon: number) => ({
@@ -41,7 +49,13 @@ describe('the gradient of the robust loss in the parameters', () => {
       fc.asyncProperty(networks, fc.nat(), fc.constantFrom(0.05, 0.3), async (net, seed, epsilon) => {
         const stages = lossStages(relaxation, net, [16]);
         const parameters = randomParameters(net, seed);
-        const found = await compareDerivatives(stages, parameters, boxFeeds(net, seed, epsilon), seed, DIRECTIONS);
+        const found = await compareDerivatives(
+          stages,
+          parameters,
+          boxFeeds(net, seed, epsilon),
+          seed,
+          DIRECTIONS,
+        );
         compared += found.compared;
         kinks += found.kinks;
       }),
@@ -55,7 +69,16 @@ describe('the gradient of the robust loss in the parameters', () => {
       fc.asyncProperty(convolutionalNetworks({ min: 2, max: 2 }), fc.nat(), async (net, seed) => {
         const feeds = [{ ...randomParameters(net, seed), ...boxFeeds(net, seed, 0.2) }];
         const [whole, split] = await Promise.all(
-          [[128], [2, 8]].map(async (capacities) => (await runStages(lossStages(crown, net, capacities), feeds, Object.keys(randomParameters(net, seed))))[0]),
+          [[128], [2, 8]].map(
+            async (capacities) =>
+              (
+                await runStages(
+                  lossStages(crown, net, capacities),
+                  feeds,
+                  Object.keys(randomParameters(net, seed)),
+                )
+              )[0],
+          ),
         );
         whole?.gradients.forEach((expected, k) => {
           expect(distance(split?.gradients[k] as Float64Array, expected)).toBeLessThan(1e-12);

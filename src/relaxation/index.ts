@@ -23,11 +23,17 @@ export const relaxations = {
 } as const satisfies Record<string, Relaxation>;
 export type RelaxationName = keyof typeof relaxations;
 
-/** The relaxation of a name, or the intersection of several joined by "+" (`ibp+crown-ibp`). @throws RangeError for an unknown name or one that repeats */
+/**
+ * The relaxation of a name, or the intersection of several joined by "+" (`ibp+crown-ibp`). @throws
+ * RangeError for an unknown name or one that repeats
+ */
 export function relaxationNamed(name: string): Relaxation {
   const parts = name.split('+').map((part) => {
     if (!Object.hasOwn(relaxations, part))
-      throw new RangeError(`relaxation ${name}: expected one of ${Object.keys(relaxations).join(', ')}, or several joined by +, got "${part}"; check the name`);
+      throw new RangeError(
+        `relaxation ${name}: expected one of ${Object.keys(relaxations).join(', ')}, or several joined ` +
+          `by +, got "${part}"; check the name`,
+      );
     return relaxations[part as RelaxationName];
   });
   return intersection(parts);

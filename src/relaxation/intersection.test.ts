@@ -11,22 +11,33 @@ import { sampleActivations } from '../testing/sampled-activations.js';
 import { type RelaxationName, relaxationNamed, relaxations } from './index.js';
 import { intersection } from './intersection.js';
 
-const parts = fc.subarray<RelaxationName>(['ibp', 'hbox', 'deepz', 'crown-ibp', 'crown'], { minLength: 2, maxLength: 3 });
+const parts = fc.subarray<RelaxationName>(['ibp', 'hbox', 'deepz', 'crown-ibp', 'crown'], {
+  minLength: 2,
+  maxLength: 3,
+});
 
 describe('an intersection of relaxations', () => {
   it('is the best of its parts at every margin, and below every sampled one', async () => {
     let mixed = 0;
     await fc.assert(
-      fc.asyncProperty(anyNetworks, fc.nat(), fc.constantFrom(0.05, 0.3, 1), parts, async (net, seed, epsilon, names) => {
-        const feeds = caseFeeds(net, seed, epsilon);
-        const each = await Promise.all(names.map((name) => marginsOf(relaxationNamed(name), net, feeds)));
-        const both = await marginsOf(relaxationNamed(names.join('+')), net, feeds);
-        const best = [...both].map((_, i) => Math.max(...each.map((margins) => margins[i] as number)));
-        for (const [i, margin] of both.entries()) expect(Math.abs(margin - (best[i] as number))).toBeLessThan(1e-12 * (1 + Math.abs(margin)));
-        const met = (await sampleActivations(net, feeds, 100, 2, seed)).margins.least;
-        for (const [i, margin] of both.entries()) expect(margin).toBeLessThan((met[i] as number) + 1e-9 * (1 + Math.abs(margin)));
-        if (each.every((margins) => best.some((b, i) => b > (margins[i] as number) + 1e-6))) mixed++;
-      }),
+      fc.asyncProperty(
+        anyNetworks,
+        fc.nat(),
+        fc.constantFrom(0.05, 0.3, 1),
+        parts,
+        async (net, seed, epsilon, names) => {
+          const feeds = caseFeeds(net, seed, epsilon);
+          const each = await Promise.all(names.map((name) => marginsOf(relaxationNamed(name), net, feeds)));
+          const both = await marginsOf(relaxationNamed(names.join('+')), net, feeds);
+          const best = [...both].map((_, i) => Math.max(...each.map((margins) => margins[i] as number)));
+          for (const [i, margin] of both.entries())
+            expect(Math.abs(margin - (best[i] as number))).toBeLessThan(1e-12 * (1 + Math.abs(margin)));
+          const met = (await sampleActivations(net, feeds, 100, 2, seed)).margins.least;
+          for (const [i, margin] of both.entries())
+            expect(margin).toBeLessThan((met[i] as number) + 1e-9 * (1 + Math.abs(margin)));
+          if (each.every((margins) => best.some((b, i) => b > (margins[i] as number) + 1e-6))) mixed++;
+        },
+      ),
       { numRuns: 20 },
     );
     expect(mixed).toBeGreaterThan(0); // no single part gave all
@@ -38,7 +49,12 @@ describe('an intersection of relaxations', () => {
       fc.asyncProperty(anyNetworks, fc.nat(), async (net, seed) => {
         const { margins } = relaxationNamed('ibp+crown-ibp+deepz').bound(boundProblem(net, BATCH));
         const stages = [{ kind: 'whole', outputs: { loss: total(marginCrossEntropy(margins)) } } as const];
-        const found = await compareDerivatives(stages, randomParameters(net, seed), caseFeeds(net, seed, 0.2), seed);
+        const found = await compareDerivatives(
+          stages,
+          randomParameters(net, seed),
+          caseFeeds(net, seed, 0.2),
+          seed,
+        );
         compared += found.compared;
         kinks += found.kinks;
       }),
@@ -56,7 +72,13 @@ describe('an intersection of relaxations', () => {
           [relaxations.crown, intersection([relaxations.crown, twin])].map(async (relaxation) => {
             const { stages, margins } = relaxation.bound(boundProblem(net, BATCH));
             const loss = total(marginCrossEntropy(margins));
-            return (await runStages([...stages, { kind: 'whole', outputs: { loss } }], [caseFeeds(net, seed, 0.2)], parameters))[0];
+            return (
+              await runStages(
+                [...stages, { kind: 'whole', outputs: { loss } }],
+                [caseFeeds(net, seed, 0.2)],
+                parameters,
+              )
+            )[0];
           }),
         );
         one?.gradients.forEach((expected, k) => {
@@ -82,7 +104,10 @@ describe('relaxations by name', () => {
   });
 
   it.each([
-    ['crwn', 'expected one of ibp, hbox, deepz, crown-ibp, crown, alpha-crown, lp, exact, or several joined by +, got "crwn"'],
+    [
+      'crwn',
+      'expected one of ibp, hbox, deepz, crown-ibp, crown, alpha-crown, lp, exact, or several joined by +, got "crwn"',
+    ],
     ['', 'got ""'],
     ['ibp+', 'got ""'],
     ['ibp+toString', 'got "toString"'],

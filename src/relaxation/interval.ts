@@ -1,34 +1,65 @@
 /**
  * IBP: interval bounds of every activation (Gowal et al. 2018, arXiv 1810.12715).
  *
- * An affine layer maps centre and radius exactly: c' = W c + b, r' = |W| r; the ReLU and every increasing function map both ends. Here c and r are kept
- * doubled (l + u and u − l) with halved weights, which saves two passes over the activations.
+ * An affine layer maps centre and radius exactly: c' = W c + b, r' = |W| r; the ReLU and every increasing
+ * function map both ends. Here c and r are kept doubled (l + u and u − l) with halved weights, which saves
+ * two passes over the activations.
  */
-import { abs, add, addAll, constant, equalRows, type FloatType, gemm, mul, relu, reshape, sub, sum, type Tensor } from '../graph/index.js';
+import {
+  abs,
+  add,
+  addAll,
+  constant,
+  equalRows,
+  type FloatType,
+  gemm,
+  mul,
+  relu,
+  reshape,
+  sub,
+  sum,
+  type Tensor,
+} from '../graph/index.js';
 import type { AffineLayer, Weights } from '../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from '../network/network.js';
 import { activationInterval } from './activation-lines.js';
-import { type BoundProblem, type BoundResult, type Bounds, type Relaxation, specificationMargins } from './relaxation.js';
+import {
+  type BoundProblem,
+  type BoundResult,
+  type Bounds,
+  type Relaxation,
+  specificationMargins,
+} from './relaxation.js';
 
 /** Halves the linear part and leaves the bias. */
-const halved = (weights: Weights): Weights => (weights.weight ? { ...weights, weight: mul(weights.weight, 0.5) } : weights);
+const halved = (weights: Weights): Weights =>
+  weights.weight ? { ...weights, weight: mul(weights.weight, 0.5) } : weights;
 
 /** Interval of an affine layer's output, in centre–radius form. */
 export function intervalAffine(layer: AffineLayer, weights: Weights, { lower, upper }: Bounds): Bounds {
   const twice = layer.parameters.length === 0; // a layer without weights cannot take the halving
   const scaled = halved(weights);
   const centre = layer.apply(scaled, twice ? mul(add(lower, upper), 0.5) : add(lower, upper));
-  const radius = layer.linear(layer.absolute(scaled), twice ? mul(sub(upper, lower), 0.5) : sub(upper, lower));
+  const radius = layer.linear(
+    layer.absolute(scaled),
+    twice ? mul(sub(upper, lower), 0.5) : sub(upper, lower),
+  );
   return { lower: sub(centre, radius), upper: add(centre, radius) };
 }
 
 /** Interval of one node's output from intervals of what it reads. */
-export function intervalNode(net: Network, parameters: Parameters, node: number, from: readonly Bounds[]): Bounds {
+export function intervalNode(
+  net: Network,
+  parameters: Parameters,
+  node: number,
+  from: readonly Bounds[],
+): Bounds {
   const { layer } = net.nodes[node] as NetworkNode;
   const first = from[0] as Bounds;
   if (layer.kind === 'relu') return { lower: relu(first.lower), upper: relu(first.upper) };
   if (layer.kind === 'activation') return activationInterval(layer.function, first);
-  if (layer.kind === 'join') return { lower: addAll(from.map((b) => b.lower)), upper: addAll(from.map((b) => b.upper)) };
+  if (layer.kind === 'join')
+    return { lower: addAll(from.map((b) => b.lower)), upper: addAll(from.map((b) => b.upper)) };
   return intervalAffine(layer, weightsOf(net, node, parameters), first);
 }
 
@@ -44,7 +75,9 @@ const made = new WeakMap<Tensor, Made[]>();
 /** Interval bounds of every node's output over a box; asked again, the same tensors. */
 export function intervalBounds(net: Network, parameters: Parameters, box: Bounds): readonly Bounds[] {
   const known = made.get(box.lower) ?? [];
-  const found = known.find((entry) => entry.net === net && entry.parameters === parameters && entry.upper === box.upper);
+  const found = known.find(
+    (entry) => entry.net === net && entry.parameters === parameters && entry.upper === box.upper,
+  );
   if (found) return found.values;
   const values = newIntervalBounds(net, parameters, box);
   made.set(box.lower, [...known, { net, parameters, upper: box.upper, values }]);
@@ -66,7 +99,10 @@ function newIntervalBounds(net: Network, parameters: Parameters, box: Bounds): r
   return values;
 }
 
-/** Above this many classes the pairwise differences of the last layer cost more than the margins of each image's own label. */
+/**
+ * Above this many classes the pairwise differences of the last layer cost more than the margins of each
+ * image's own label.
+ */
 const PAIRWISE_CLASSES = 20;
 
 /** Lower bounds of the margins from intervals, the last affine layer merged with the specification. */
@@ -75,7 +111,8 @@ function elidedMargins(problem: BoundProblem, values: readonly Bounds[]): Tensor
   const last = net.nodes.length - 1;
   const node = net.nodes[last];
   if (node?.layer.kind !== 'affine' || node.layer.name !== 'linear') return undefined;
-  const before = (node.inputs[0] as number) === INPUT ? problem.box : (values[node.inputs[0] as number] as Bounds);
+  const before =
+    (node.inputs[0] as number) === INPUT ? problem.box : (values[node.inputs[0] as number] as Bounds);
   const weights = weightsOf(net, last, parameters);
   const dtype = before.lower.dtype as FloatType;
   const classes = net.classes;
@@ -94,7 +131,10 @@ function elidedMargins(problem: BoundProblem, values: readonly Bounds[]): Tensor
     const pairMatrix = constant(pairs, [classes * (classes - 1), classes], dtype);
     const differences = abs(gemm(pairMatrix, mul(weights.weight as Tensor, 0.5)));
     const all = sub(gemm(pairMatrix, centre), gemm(differences, twiceRadius));
-    const chosen = mul(reshape(all, [classes, classes - 1, batch]), reshape(equalRows(specification.labels, classes, dtype), [classes, 1, batch]));
+    const chosen = mul(
+      reshape(all, [classes, classes - 1, batch]),
+      reshape(equalRows(specification.labels, classes, dtype), [classes, 1, batch]),
+    );
     return reshape(sum(chosen, [0]), [classes - 1, batch]);
   }
   const coefficients = specificationMargins(specification, classes, dtype);
@@ -103,7 +143,10 @@ function elidedMargins(problem: BoundProblem, values: readonly Bounds[]): Tensor
     node.layer.adjoint(halved(weights), reshape(coefficients, [classes, rows * batch])),
     [-1, rows, batch].map((e, i) => (i === 0 ? (before.lower.shape[0] as number) : e)),
   );
-  const radius = reshape(sum(mul(abs(merged), reshape(twiceRadius, [twiceRadius.shape[0] as number, 1, batch])), [0]), [rows, batch]);
+  const radius = reshape(
+    sum(mul(abs(merged), reshape(twiceRadius, [twiceRadius.shape[0] as number, 1, batch])), [0]),
+    [rows, batch],
+  );
   const value = reshape(sum(mul(coefficients, reshape(centre, [classes, 1, batch])), [0]), [rows, batch]);
   return sub(value, radius);
 }

@@ -1,13 +1,30 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { abs, add, concat, gradient, mul, reshape, slice, sub, sum, type Tensor, total } from '../graph/index.js';
+import {
+  abs,
+  add,
+  concat,
+  gradient,
+  mul,
+  reshape,
+  slice,
+  sub,
+  sum,
+  type Tensor,
+  total,
+} from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
 import { chain, logits, type Network } from '../network/network.js';
 import { boundProblem, type Feeds, randomBox, runStages } from '../testing/bound-programs.js';
 import { randomLabels } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
-import { convolutionalNetworks, denseNetworks, randomParameters, residualNetworks } from '../testing/random-networks.js';
+import {
+  convolutionalNetworks,
+  denseNetworks,
+  randomParameters,
+  residualNetworks,
+} from '../testing/random-networks.js';
 import { sampleActivations } from '../testing/sampled-activations.js';
 import { withoutNormalization } from './front.js';
 import { interval, intervalBounds } from './interval.js';
@@ -21,22 +38,33 @@ const everyNeuron: Relaxation = crownWith({ all: true });
 
 /** Feeds of a bound problem with radii up to each ε, around the same pixels. */
 function nested(net: Network, seed: number, epsilons: readonly number[]): Feeds[] {
-  const shared = { ...randomParameters(net, seed), labels: randomLabels(`labels ${seed}`, BATCH, net.classes) };
+  const shared = {
+    ...randomParameters(net, seed),
+    labels: randomLabels(`labels ${seed}`, BATCH, net.classes),
+  };
   const { lower, upper } = randomBox(seed, featuresOf(net.input), BATCH, 1);
   return epsilons.map((epsilon) => {
-    const inward = (near: Float64Array, far: Float64Array) => near.map((v, i) => v + ((1 - epsilon) / 2) * ((far[i] as number) - v));
+    const inward = (near: Float64Array, far: Float64Array) =>
+      near.map((v, i) => v + ((1 - epsilon) / 2) * ((far[i] as number) - v));
     return { ...shared, lower: inward(lower, upper), upper: inward(upper, lower) };
   });
 }
 
 /** Margins of a relaxation for each of the feeds. */
-async function marginsOf(relaxation: Relaxation, net: Network, feeds: readonly Feeds[]): Promise<Float64Array[]> {
+async function marginsOf(
+  relaxation: Relaxation,
+  net: Network,
+  feeds: readonly Feeds[],
+): Promise<Float64Array[]> {
   const { stages, margins } = relaxation.bound(boundProblem(net, BATCH));
   const results = await runStages([...stages, { kind: 'whole', outputs: { margins } }], feeds);
   return results.map(({ outputs }) => outputs.margins as Float64Array);
 }
 
-/** For each of the feeds, margins and the bounds of all pre-activations, one layer after the other: by CROWN, or by intervals. */
+/**
+ * For each of the feeds, margins and the bounds of all pre-activations, one layer after the other: by CROWN,
+ * or by intervals.
+ */
 async function details(net: Network, feeds: readonly Feeds[], options: { all: boolean } | 'intervals') {
   const problem = boundProblem(net, BATCH);
   const { network: front, parameters, box } = withoutNormalization(problem);
@@ -52,23 +80,40 @@ async function details(net: Network, feeds: readonly Feeds[], options: { all: bo
       relus.map((bounds) => bounds[side]),
       0,
     );
-  const results = await runStages([...stages, { kind: 'whole', outputs: { margins, 'all lower': flat('lower'), 'all upper': flat('upper') } }], feeds);
+  const results = await runStages(
+    [
+      ...stages,
+      { kind: 'whole', outputs: { margins, 'all lower': flat('lower'), 'all upper': flat('upper') } },
+    ],
+    feeds,
+  );
   return results.map(({ outputs }) => {
     const made = outputs as Record<string, Float64Array>;
-    return { margins: made.margins as Float64Array, lower: made['all lower'] as Float64Array, upper: made['all upper'] as Float64Array };
+    return {
+      margins: made.margins as Float64Array,
+      lower: made['all lower'] as Float64Array,
+      upper: made['all upper'] as Float64Array,
+    };
   });
 }
 
 /** Whether each neuron keeps its sign. */
-const stability = ({ lower, upper }: { lower: Float64Array; upper: Float64Array }): boolean[] => [...lower].map((l, i) => l >= 0 || (upper[i] as number) <= 0);
+const stability = ({ lower, upper }: { lower: Float64Array; upper: Float64Array }): boolean[] =>
+  [...lower].map((l, i) => l >= 0 || (upper[i] as number) <= 0);
 
-/** Margins' minima over boxes on which the network is affine: m_j(c) − |∇m_j(c)|·r at the centre c, by reverse-mode differentiation. */
+/**
+ * Margins' minima over boxes on which the network is affine: m_j(c) − |∇m_j(c)|·r at the centre c, by
+ * reverse-mode differentiation.
+ */
 async function affineMinima(net: Network, feeds: Feeds): Promise<Float64Array> {
   const { parameters, specification, box } = boundProblem(net, BATCH);
   const centre = mul(add(box.lower, box.upper), 0.5);
   const x = add(centre, 0);
   const values = reshape(logits(net, parameters, x), [net.classes, 1, BATCH]);
-  const margins = reshape(sum(mul(specificationMargins(specification, net.classes, 'float64'), values), [0]), [net.classes - 1, BATCH]);
+  const margins = reshape(
+    sum(mul(specificationMargins(specification, net.classes, 'float64'), values), [0]),
+    [net.classes - 1, BATCH],
+  );
   const radius = mul(sub(box.upper, box.lower), 0.5);
   const minima = Array.from({ length: net.classes - 1 }, (_, j) => {
     const row = slice(margins, 0, j, j + 1);
@@ -90,7 +135,9 @@ describe('margins of relaxations', () => {
       fc.asyncProperty(networks, fc.nat(), async (net, seed) => {
         const [point] = nested(net, seed, [0]) as [Feeds];
         const [bound] = (await marginsOf(relaxation, net, [point])) as [Float64Array];
-        expect(distance(bound, (await sampleActivations(net, point, 2, 0, seed)).margins.least)).toBeLessThan(1e-12);
+        expect(distance(bound, (await sampleActivations(net, point, 2, 0, seed)).margins.least)).toBeLessThan(
+          1e-12,
+        );
       }),
       { numRuns: 6 },
     );
@@ -103,7 +150,8 @@ describe('margins of relaxations', () => {
         const margins = await marginsOf(interval, net, nested(net, seed, [0, 0.01, 0.1, 0.3, 1]));
         margins.slice(1).forEach((wider, i) => {
           const narrower = margins[i] as Float64Array;
-          for (const [j, value] of wider.entries()) expect(value).toBeLessThanOrEqual((narrower[j] as number) + 1e-12 * (1 + Math.abs(value)));
+          for (const [j, value] of wider.entries())
+            expect(value).toBeLessThanOrEqual((narrower[j] as number) + 1e-12 * (1 + Math.abs(value)));
         });
         if (margins.at(-1)?.every((value, i) => value < (margins[0]?.[i] as number))) fell++; // a network whose ReLUs are all off stays
       }),
@@ -118,13 +166,18 @@ describe('margins of relaxations', () => {
     await fc.assert(
       fc.asyncProperty(networks, fc.nat(), async (net, seed) => {
         const boxes = nested(net, seed, epsilons);
-        const chosen = (await details(net, boxes, 'intervals')).findIndex((bounds) => stability(bounds).every(Boolean));
+        const chosen = (await details(net, boxes, 'intervals')).findIndex((bounds) =>
+          stability(bounds).every(Boolean),
+        );
         if (chosen < 0) return; // a pre-activation within a millionth of zero
         if (chosen > 0) shrunk++;
         const feeds = boxes[chosen] as Feeds;
         const exact = await affineMinima(net, feeds);
         for (const relaxation of [crownIbp, crown, everyNeuron])
-          expect(distance((await marginsOf(relaxation, net, [feeds]))[0] as Float64Array, exact), relaxation.name).toBeLessThan(1e-12);
+          expect(
+            distance((await marginsOf(relaxation, net, [feeds]))[0] as Float64Array, exact),
+            relaxation.name,
+          ).toBeLessThan(1e-12);
         for (const [i, value] of ((await marginsOf(interval, net, [feeds]))[0] as Float64Array).entries())
           expect(value).toBeLessThanOrEqual((exact[i] as number) + 1e-12 * (1 + Math.abs(value)));
       }),
@@ -152,7 +205,8 @@ describe('margins of relaxations', () => {
         const [every] = await details(net, feeds, { all: true });
         if (some === undefined || every === undefined) throw new Error('no bounds');
         const kept = stability(every);
-        // A neuron that only intervals prove stable has another relaxation in each; then neither margin need be the higher one.
+        // A neuron that only intervals prove stable has another relaxation in each; then neither margin need
+        // be the higher one.
         if (stability(some).some((isStable, i) => isStable && !kept[i])) return;
         agreed++;
         expect(distance(some.margins, every.margins)).toBeLessThan(1e-12);

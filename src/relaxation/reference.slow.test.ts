@@ -15,6 +15,8 @@ describe.skipIf(missingReference)('as independent code computes them in float64'
     const reference = loadReference('cnn5');
     const stages = lossStages(relaxation, reference.network, images, { natural: 0, elision: true, dtype });
     const [result] = await runStages(stages, [reference.feeds(images, dtype)]);
-    expect(relativeDifference(result?.outputs.margins as Float64Array, reference.stored('crown_margins', images))).toBeLessThan(tolerance);
+    expect(
+      relativeDifference(result?.outputs.margins as Float64Array, reference.stored('crown_margins', images)),
+    ).toBeLessThan(tolerance);
   });
 });

@@ -1,4 +1,7 @@
-/** What a relaxation is: from a network, its parameters, an input box and a specification to lower bounds of the specification's rows. */
+/**
+ * What a relaxation is: from a network, its parameters, an input box and a specification to lower bounds of
+ * the specification's rows.
+ */
 import { constant, type FloatType, reshape, type Tensor, takeRows, transpose } from '../graph/index.js';
 import type { Network, Parameters } from '../network/network.js';
 import type { Stage } from '../runtime/plan/plan.js';
@@ -39,7 +42,10 @@ export interface FusedBound {
   readonly stages: readonly Stage[];
   /** Upper bounds of max over the box of the cross-entropy against the labels, [1, batch]. */
   readonly loss: Tensor;
-  /** Lower bounds of the margins that came with it, [classes − 1, batch]; they may be looser than the relaxation's own. */
+  /**
+   * Lower bounds of the margins that came with it, [classes − 1, batch]; they may be looser than the
+   * relaxation's own.
+   */
   readonly margins: Tensor;
 }
 
@@ -48,7 +54,10 @@ export interface Relaxation {
   /** Whether its bounds have a useful derivative in the parameters. */
   readonly differentiable: boolean;
   bound(problem: BoundProblem): BoundResult;
-  /** Bounds the cross-entropy at once, cheaper than from all margins; for labels. Relaxations without loss fusion have none. */
+  /**
+   * Bounds the cross-entropy at once, cheaper than from all margins; for labels. Relaxations without loss
+   * fusion have none.
+   */
   fused?(problem: BoundProblem): FusedBound;
 }
 
@@ -64,7 +73,11 @@ function marginRows(label: number, classes: number): Float64Array {
 }
 
 /** Coefficients [classes, rows, batch] of a specification. */
-export function specificationMargins(specification: Specification, classes: number, dtype: FloatType): Tensor {
+export function specificationMargins(
+  specification: Specification,
+  classes: number,
+  dtype: FloatType,
+): Tensor {
   if (specification.kind === 'rows') return specification.coefficients;
   const table = new Float64Array(classes * classes * (classes - 1));
   for (let y = 0; y < classes; y++) table.set(marginRows(y, classes), y * classes * (classes - 1));

@@ -1,10 +1,24 @@
 /**
- * The linear relaxation of the ReLU on [l, u] that CROWN uses (Zhang et al. 2018, arXiv 1811.00866; DeepPoly, Singh et al. 2019).
+ * The linear relaxation of the ReLU on [l, u] that CROWN uses (Zhang et al. 2018, arXiv 1811.00866; DeepPoly,
+ * Singh et al. 2019).
  *
- * Unstable neurons (l < 0 < u): α x ≤ relu(x) ≤ λ x + μ with λ = u/(u − l), μ = −λ l and α = 1 if u > −l else 0. Stable neurons
- * get the exact line: λ = α = 1 or 0, μ = 0. λ and μ are differentiated through the bounds; α is a constant.
+ * Unstable neurons (l < 0 < u): α x ≤ relu(x) ≤ λ x + μ with λ = u/(u − l), μ = −λ l and α = 1 if u > −l else
+ * 0. Stable neurons get the exact line: λ = α = 1 or 0, μ = 0. λ and μ are differentiated through the bounds;
+ * α is a constant.
  */
-import { add, constant, div, type FloatType, greater, maximum, mul, neg, relu, type Tensor, where } from '../graph/index.js';
+import {
+  add,
+  constant,
+  div,
+  type FloatType,
+  greater,
+  maximum,
+  mul,
+  neg,
+  relu,
+  type Tensor,
+  where,
+} from '../graph/index.js';
 import type { Bounds } from './relaxation.js';
 
 /** Lines α x + ν ≤ f(x) ≤ λ x + μ. */
@@ -29,5 +43,9 @@ export function reluSlopes({ lower, upper }: Bounds): Slopes {
   const slope = div(positive, maximum(add(positive, negative), TINY));
   const one = constant(1, [], dtype);
   const zero = constant(0, [], dtype);
-  return { lower: where(greater(add(upper, lower), 0), one, zero), upper: slope, intercept: mul(slope, negative) };
+  return {
+    lower: where(greater(add(upper, lower), 0), one, zero),
+    upper: slope,
+    intercept: mul(slope, negative),
+  };
 }

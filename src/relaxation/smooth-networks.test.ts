@@ -31,15 +31,20 @@ const ROUNDING = 1e-11;
 describe('of networks with sigmoid and tanh', () => {
   it('margins of every relaxation are below those of every point, and at a point they are its own', async () => {
     await fc.assert(
-      fc.asyncProperty(smoothNetworks, fc.nat(), fc.constantFrom(0, 0.05, 0.5, 3), async (net, seed, epsilon) => {
-        const feeds = caseFeeds(net, seed, epsilon);
-        const { margins } = await sampleActivations(net, feeds, 300, 3, seed);
-        for (const relaxation of relaxations) {
-          const lower = await marginsOf(relaxation, net, feeds);
-          expect(excess(lower, margins.least), relaxation.name).toBeLessThan(1e-12);
-          if (epsilon === 0) expect(distance(lower, margins.least), relaxation.name).toBeLessThan(ROUNDING);
-        }
-      }),
+      fc.asyncProperty(
+        smoothNetworks,
+        fc.nat(),
+        fc.constantFrom(0, 0.05, 0.5, 3),
+        async (net, seed, epsilon) => {
+          const feeds = caseFeeds(net, seed, epsilon);
+          const { margins } = await sampleActivations(net, feeds, 300, 3, seed);
+          for (const relaxation of relaxations) {
+            const lower = await marginsOf(relaxation, net, feeds);
+            expect(excess(lower, margins.least), relaxation.name).toBeLessThan(1e-12);
+            if (epsilon === 0) expect(distance(lower, margins.least), relaxation.name).toBeLessThan(ROUNDING);
+          }
+        },
+      ),
       { numRuns: 6 },
     );
   });
@@ -64,8 +69,12 @@ describe('of networks with sigmoid and tanh', () => {
         const met = await sampleActivations(net, feeds, 300, 3, seed);
         for (const [, from] of read) {
           const range = met.nodes[from + shift];
-          expect(excess(result?.outputs[`lower ${from}`] as Float64Array, range?.least ?? [])).toBeLessThan(1e-12);
-          expect(excess(result?.outputs[`upper ${from}`] as Float64Array, range?.greatest.map((v) => -v) ?? [])).toBeLessThan(1e-12);
+          expect(excess(result?.outputs[`lower ${from}`] as Float64Array, range?.least ?? [])).toBeLessThan(
+            1e-12,
+          );
+          expect(
+            excess(result?.outputs[`upper ${from}`] as Float64Array, range?.greatest.map((v) => -v) ?? []),
+          ).toBeLessThan(1e-12);
         }
       }),
       { numRuns: 10 },
@@ -76,7 +85,9 @@ describe('of networks with sigmoid and tanh', () => {
     await fc.assert(
       fc.asyncProperty(smoothNetworks, fc.nat(), fc.constantFrom(0.05, 0.5), async (net, seed, epsilon) => {
         const feeds = caseFeeds(net, seed, epsilon);
-        expect(excess(await marginsOf(crown, net, feeds), await marginsOf(alphaCrown, net, feeds))).toBeLessThan(1e-12);
+        expect(
+          excess(await marginsOf(crown, net, feeds), await marginsOf(alphaCrown, net, feeds)),
+        ).toBeLessThan(1e-12);
         const problem = boundProblem(net, BATCH);
         const hybrid = hybridZonotopeBounds(problem);
         const boxes = intervalBounds(problem.network, problem.parameters, problem.box);
@@ -92,7 +103,10 @@ describe('of networks with sigmoid and tanh', () => {
         const made = result?.outputs as Record<string, Float64Array>;
         for (let k = 0; k < hybrid.length; k++)
           for (const side of ['lower', 'upper'])
-            expect(excess(made[`box ${k} ${side}`] as Float64Array, made[`hybrid ${k} ${side}`] as Float64Array), `node ${k}`).toBeLessThan(ROUNDING);
+            expect(
+              excess(made[`box ${k} ${side}`] as Float64Array, made[`hybrid ${k} ${side}`] as Float64Array),
+              `node ${k}`,
+            ).toBeLessThan(ROUNDING);
       }),
       { numRuns: 10 },
     );
@@ -104,12 +118,19 @@ describe('of networks with sigmoid and tanh', () => {
         const feeds = caseFeeds(net, seed, epsilon);
         const fused = crownIbp.fused?.(boundProblem(net, BATCH));
         const [result] = await runStages(
-          [{ kind: 'whole', outputs: { loss: fused?.loss ?? total(interval.bound(boundProblem(net, BATCH)).margins) } }],
+          [
+            {
+              kind: 'whole',
+              outputs: { loss: fused?.loss ?? total(interval.bound(boundProblem(net, BATCH)).margins) },
+            },
+          ],
           [feeds],
         );
         const { margins } = await sampleActivations(net, feeds, 1, 0, seed);
         for (let b = 0; b < BATCH; b++) {
-          const sum = Array.from({ length: net.classes - 1 }, (_, j) => Math.exp(-(margins.least[j * BATCH + b] as number))).reduce((a, v) => a + v, 1);
+          const sum = Array.from({ length: net.classes - 1 }, (_, j) =>
+            Math.exp(-(margins.least[j * BATCH + b] as number)),
+          ).reduce((a, v) => a + v, 1);
           expect(result?.outputs.loss?.[b]).toBeGreaterThan(Math.log(sum) - 1e-12);
         }
       }),
@@ -117,7 +138,11 @@ describe('of networks with sigmoid and tanh', () => {
     );
   });
 
-  it.each([interval, hybridZonotope, zonotope, crownIbp, crown].map((relaxation) => [relaxation.name, relaxation] as const))(
+  it.each(
+    [interval, hybridZonotope, zonotope, crownIbp, crown].map(
+      (relaxation) => [relaxation.name, relaxation] as const,
+    ),
+  )(
     'the gradient of the robust loss is its directional derivative wherever that exists: %s',
     async (_, relaxation) => {
       let [compared, kinks] = [0, 0];
@@ -125,7 +150,12 @@ describe('of networks with sigmoid and tanh', () => {
         fc.asyncProperty(smoothNetworks, fc.nat(), fc.constantFrom(0.05, 0.3), async (net, seed, epsilon) => {
           const { stages, margins } = relaxation.bound(boundProblem(net, BATCH));
           const loss = { kind: 'whole', outputs: { loss: total(marginCrossEntropy(margins)) } } as const;
-          const found = await compareDerivatives([...stages, loss], randomParameters(net, seed), caseFeeds(net, seed, epsilon), seed);
+          const found = await compareDerivatives(
+            [...stages, loss],
+            randomParameters(net, seed),
+            caseFeeds(net, seed, epsilon),
+            seed,
+          );
           compared += found.compared;
           kinks += found.kinks;
         }),
@@ -136,7 +166,11 @@ describe('of networks with sigmoid and tanh', () => {
   );
 
   it('what only knows ReLUs says so, with the layer', () => {
-    const net: Network = chain('n', [3, 1, 1], [linearLayer([3, 1, 1], 4), activationLayer([4, 1, 1], 'tanh'), linearLayer([4, 1, 1], 2)]);
+    const net: Network = chain(
+      'n',
+      [3, 1, 1],
+      [linearLayer([3, 1, 1], 4), activationLayer([4, 1, 1], 'tanh'), linearLayer([4, 1, 1], 2)],
+    );
     for (const relaxation of [linearProgram, exact])
       expect(() => relaxation.bound(boundProblem(net, BATCH))).toThrow(
         `${relaxation.name}: expected ReLUs as the only activations, got tanh at node 1 of n; take another relaxation, such as crown`,

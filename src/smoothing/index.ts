@@ -29,8 +29,14 @@ export const estimators = {
 } as const;
 
 /** The estimator of that name; its options are checked, and each has a default. */
-export function createEstimator<Name extends EstimatorName>(name: Name, options?: EstimatorOptions[Name]): Estimator {
-  const entry = Object.hasOwn(estimators, name) ? (estimators[name] as { create: (options?: EstimatorOptions[Name]) => Estimator }) : undefined;
-  if (entry === undefined) throw new TypeError(`expected an estimator, one of ${Object.keys(estimators).join(', ')}; got "${name}"`);
+export function createEstimator<Name extends EstimatorName>(
+  name: Name,
+  options?: EstimatorOptions[Name],
+): Estimator {
+  const entry = Object.hasOwn(estimators, name)
+    ? (estimators[name] as { create: (options?: EstimatorOptions[Name]) => Estimator })
+    : undefined;
+  if (entry === undefined)
+    throw new TypeError(`expected an estimator, one of ${Object.keys(estimators).join(', ')}; got "${name}"`);
   return entry.create(options);
 }

@@ -13,6 +13,9 @@ export function none(options: NoneOptions = {}): Estimator<null> {
     name: 'none',
     needsGradient: true,
     init: () => null,
-    estimate: async (state, theta, objective) => ({ state, ...(await objective.meanGradient(theta, [undefined])) }),
+    estimate: async (state, theta, objective) => ({
+      state,
+      ...(await objective.meanGradient(theta, [undefined])),
+    }),
   };
 }

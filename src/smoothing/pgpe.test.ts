@@ -8,20 +8,33 @@ import type { BatchObjective, EstimateContext } from './estimator.js';
 import { type PgpeOptions, pgpe } from './pgpe.js';
 import type { SearchDistribution } from './search-distribution.js';
 
-const context = (step: number, epoch = 0, seed = 0): EstimateContext => ({ key: keyOf(seed), step, epoch, epochs: 10 });
+const context = (step: number, epoch = 0, seed = 0): EstimateContext => ({
+  key: keyOf(seed),
+  step,
+  epoch,
+  epochs: 10,
+});
 const modes = ['global', 'layer', 'coordinate'] as const;
 const layers = [
   { offset: 0, size: 2 },
   { offset: 2, size: 1 },
 ];
 /** Curved up in the first two coordinates, down in the third: σ wants to shrink there and to grow here. */
-const saddle = functionObjective(3, ([a, b, c]) => (a as number) ** 2 + 4 * (b as number) ** 2 - (c as number) ** 2);
+const saddle = functionObjective(
+  3,
+  ([a, b, c]) => (a as number) ** 2 + 4 * (b as number) ** 2 - (c as number) ** 2,
+);
 
 /** σ after so many steps at θ = 0. */
-async function learn(options: PgpeOptions, objective: BatchObjective, steps: number): Promise<SearchDistribution> {
+async function learn(
+  options: PgpeOptions,
+  objective: BatchObjective,
+  steps: number,
+): Promise<SearchDistribution> {
   const estimator = pgpe({ samples: 200, sigma: 0.5, sigmaLearningRate: 0.2, ...options });
   let state = estimator.init(3, layers);
-  for (let step = 0; step < steps; step++) ({ state } = await estimator.estimate(state, new Float32Array(3), objective, context(step)));
+  for (let step = 0; step < steps; step++)
+    ({ state } = await estimator.estimate(state, new Float32Array(3), objective, context(step)));
   return state;
 }
 
@@ -31,14 +44,24 @@ describe('PGPE', () => {
       ...saddle,
       async weightedScores(keys, sigma, first, second) {
         const parts = [0, 1, 2].map((j) => accumulateNormals(keys, first, second?.weights, j, 1));
-        const join = (arrays: (Float64Array | undefined)[]) => Float64Array.from(arrays.flatMap((a) => Array.from(a ?? [])));
-        return scores({ first: join(parts.map((p) => p.first)), second: second && join(parts.map((p) => p.second)) }, sigma, second?.groups);
+        const join = (arrays: (Float64Array | undefined)[]) =>
+          Float64Array.from(arrays.flatMap((a) => Array.from(a ?? [])));
+        return scores(
+          { first: join(parts.map((p) => p.first)), second: second && join(parts.map((p) => p.second)) },
+          sigma,
+          second?.groups,
+        );
       },
     };
     for (const sigmaMode of modes) {
       const estimator = pgpe({ samples: 10, sigma: 0.1, sigmaMode, sigmaLearningRate: 0.1 });
       const run = (objective: BatchObjective, seed: number) =>
-        estimator.estimate(estimator.init(3, layers), Float32Array.of(1, 2, 3), objective, context(5, 0, seed));
+        estimator.estimate(
+          estimator.init(3, layers),
+          Float32Array.of(1, 2, 3),
+          objective,
+          context(5, 0, seed),
+        );
       expect(await run(split, 1)).toEqual(await run(saddle, 1));
       expect((await run(saddle, 2)).gradient).not.toEqual((await run(saddle, 1)).gradient);
     }
@@ -75,7 +98,9 @@ describe('PGPE', () => {
       ['global', [(2 * 0.25) / 3]],
     ] as const) {
       const { sigma } = await learn({ sigmaMode, samples: 100_000, sigmaLearningRate: 0.1 }, parabola, 1);
-      expect(Array.from(sigma, (s) => (1 - s / 0.5) / 0.1)).toEqual(expected.map((e) => expect.closeTo(e, 1)));
+      expect(Array.from(sigma, (s) => (1 - s / 0.5) / 0.1)).toEqual(
+        expected.map((e) => expect.closeTo(e, 1)),
+      );
     }
   });
 
@@ -87,7 +112,10 @@ describe('PGPE', () => {
         fc.double({ min: -1e6, max: 1e6, noNaN: true }),
         fc.double({ min: 0.01, max: 0.5, noNaN: true }),
         async (sigmaMode, shaping, scale, sigmaMaxChange) => {
-          const objective = functionObjective(3, ([a, b, c]) => scale * ((a as number) ** 2 - Math.abs(b as number) + (c as number)));
+          const objective = functionObjective(
+            3,
+            ([a, b, c]) => scale * ((a as number) ** 2 - Math.abs(b as number) + (c as number)),
+          );
           const estimator = pgpe({
             samples: 4,
             sigma: 0.5,
@@ -101,11 +129,14 @@ describe('PGPE', () => {
           });
           let state = estimator.init(3, layers);
           for (let step = 0; step < 12; step++) {
-            const next = (await estimator.estimate(state, new Float32Array(3), objective, context(step))).state;
+            const next = (await estimator.estimate(state, new Float32Array(3), objective, context(step)))
+              .state;
             next.sigma.forEach((s, j) => {
               expect(s).toBeGreaterThanOrEqual(0.4);
               expect(s).toBeLessThanOrEqual(0.7);
-              expect(Math.abs(s / (state.sigma[j] as number) - 1)).toBeLessThanOrEqual(sigmaMaxChange + 1e-12);
+              expect(Math.abs(s / (state.sigma[j] as number) - 1)).toBeLessThanOrEqual(
+                sigmaMaxChange + 1e-12,
+              );
             });
             state = next;
           }
@@ -131,7 +162,10 @@ describe('PGPE', () => {
     };
     const estimator = pgpe({ samples: 3, sigma: 0.5, sigmaDecay: { shape: 'linear', final: 0.2 } });
     const state = estimator.init(3, layers);
-    for (const epoch of [0, 5, 10]) expect((await estimator.estimate(state, new Float32Array(3), watching, context(0, epoch))).state).toBe(state);
+    for (const epoch of [0, 5, 10])
+      expect((await estimator.estimate(state, new Float32Array(3), watching, context(0, epoch))).state).toBe(
+        state,
+      );
     expect(seen).toEqual([0.5, 0.3, 0.1].map((s) => expect.closeTo(s, 12)));
   });
 
@@ -149,6 +183,8 @@ describe('PGPE', () => {
   it('wants layers that cover the parameters', () => {
     const estimator = pgpe({ sigmaMode: 'layer' });
     expect(() => estimator.init(4, layers)).toThrow(/expected layers of 4 coordinates in all, got 3/);
-    expect(() => estimator.init(3, layers.slice(1))).toThrow(/expected the next layer to begin at coordinate 0, got 2/);
+    expect(() => estimator.init(3, layers.slice(1))).toThrow(
+      /expected the next layer to begin at coordinate 0, got 2/,
+    );
   });
 });

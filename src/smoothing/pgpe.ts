@@ -1,15 +1,21 @@
 /**
- * PGPE: the gradient of the smoothed loss L_σ from values of L only (Sehnke et al., Neural Networks 2010; for certified training
- * Balauca et al., TMLR 2025, arXiv 2403.07095).
+ * PGPE: the gradient of the smoothed loss L_σ from values of L only (Sehnke et al., Neural Networks 2010; for
+ * certified training Balauca et al., TMLR 2025, arXiv 2403.07095).
  *
- * Unbiased for ∇L_σ for any bounded measurable L, so any bound can be trained with, whether or not it has a derivative. `search-gradient`
- * holds the estimate, `search-distribution` the σ's, `sigma-schedule` their decay; here they are put together.
+ * Unbiased for ∇L_σ for any bounded measurable L, so any bound can be trained with, whether or not it has a
+ * derivative. `search-gradient` holds the estimate, `search-distribution` the σ's, `sigma-schedule` their
+ * decay; here they are put together.
  */
 import { z } from 'zod';
 import type { BatchObjective, EstimateContext, Estimator, Vector } from './estimator.js';
 import { parseOptions } from './parse-options.js';
 import { sampleKeys } from './sample-keys.js';
-import { effectiveSigma, initialDistribution, type SearchDistribution, stepSigma } from './search-distribution.js';
+import {
+  effectiveSigma,
+  initialDistribution,
+  type SearchDistribution,
+  stepSigma,
+} from './search-distribution.js';
 import { searchGradient } from './search-gradient.js';
 import { sigmaDecaySchema, sigmaFactor } from './sigma-schedule.js';
 
@@ -23,38 +29,71 @@ export const pgpeSchema = z
     sigmaMode: z.enum(['global', 'layer', 'coordinate']).default('global'),
     /** Relative change of σ per unit of σ·∂L/∂σ (see `stepSigma`); 0 keeps σ as it is but for the decay. */
     sigmaLearningRate: z.number().min(0).default(0),
-    /** Bounds of the learned σ, before decay: factors of the initial σ, or with `sigmaBounds: 'absolute'` in units of θ. */
+    /**
+     * Bounds of the learned σ, before decay: factors of the initial σ, or with `sigmaBounds: 'absolute'` in
+     * units of θ.
+     */
     sigmaMin: z.number().positive().optional(),
     sigmaMax: z.number().positive().optional(),
     sigmaBounds: z.enum(['relative', 'absolute']).default('relative'),
     /** Largest |Δσ|/σ of one step. */
     sigmaMaxChange: z.number().positive().max(1).default(0.2),
     sigmaDecay: sigmaDecaySchema.prefault('constant'),
-    /** `centered-rank` replaces the 2n losses by their ranks: robust to outliers, but the gradient loses its scale (use Adam or ClipUp). */
+    /**
+     * `centered-rank` replaces the 2n losses by their ranks: robust to outliers, but the gradient loses its
+     * scale (use Adam or ClipUp).
+     */
     shaping: z.enum(['none', 'centered-rank']).default('none'),
   })
   .transform((options) => {
     const { sigma, sigmaMin, sigmaMax, sigmaBounds } = options;
     const unit = sigmaBounds === 'relative' ? sigma : 1;
-    return { ...options, sigmaMin: sigmaMin === undefined ? sigma / 10 : unit * sigmaMin, sigmaMax: sigmaMax === undefined ? 10 * sigma : unit * sigmaMax };
+    return {
+      ...options,
+      sigmaMin: sigmaMin === undefined ? sigma / 10 : unit * sigmaMin,
+      sigmaMax: sigmaMax === undefined ? 10 * sigma : unit * sigmaMax,
+    };
   })
-  .refine(({ sigma, sigmaMin, sigmaMax }) => sigmaMin <= sigma && sigma <= sigmaMax, 'expected sigmaMin ≤ sigma ≤ sigmaMax')
-  .refine(({ sigmaDecay }) => sigmaDecay.final > 0, 'sigmaDecay: expected a final factor above 0, as PGPE has no gradient at σ = 0')
-  .refine(({ samples, sigmaLearningRate }) => sigmaLearningRate === 0 || samples > 1, 'expected at least 2 samples to learn sigma');
+  .refine(
+    ({ sigma, sigmaMin, sigmaMax }) => sigmaMin <= sigma && sigma <= sigmaMax,
+    'expected sigmaMin ≤ sigma ≤ sigmaMax',
+  )
+  .refine(
+    ({ sigmaDecay }) => sigmaDecay.final > 0,
+    'sigmaDecay: expected a final factor above 0, as PGPE has no gradient at σ = 0',
+  )
+  .refine(
+    ({ samples, sigmaLearningRate }) => sigmaLearningRate === 0 || samples > 1,
+    'expected at least 2 samples to learn sigma',
+  );
 
 /** Every option has a default; bounds default to a tenth of and ten times the initial σ. */
 export type PgpeOptions = z.input<typeof pgpeSchema>;
 
-/** ∇L_σ(θ) from n antithetic pairs on the same batch (formulas at `searchGradient`), and one step of the learned σ. Its state is the σ's. */
+/**
+ * ∇L_σ(θ) from n antithetic pairs on the same batch (formulas at `searchGradient`), and one step of the
+ * learned σ. Its state is the σ's.
+ */
 export function pgpe(options: PgpeOptions = {}): Estimator<SearchDistribution> {
   const parsed = parseOptions('pgpe', pgpeSchema, options);
   const { samples, sigmaLearningRate, shaping } = parsed;
-  const sigmaStep = { learningRate: sigmaLearningRate, maxChange: parsed.sigmaMaxChange, min: parsed.sigmaMin, max: parsed.sigmaMax };
+  const sigmaStep = {
+    learningRate: sigmaLearningRate,
+    maxChange: parsed.sigmaMaxChange,
+    min: parsed.sigmaMin,
+    max: parsed.sigmaMax,
+  };
   /** σ after a step, on the host or where θ is. */
-  async function stepped<V extends Vector>(state: SearchDistribution<V>, relative: Float64Array | V, objective: BatchObjective<V>) {
+  async function stepped<V extends Vector>(
+    state: SearchDistribution<V>,
+    relative: Float64Array | V,
+    objective: BatchObjective<V>,
+  ) {
     const { sigma, groups } = state;
-    if (sigma instanceof Float64Array) return stepSigma({ sigma, groups }, relative as Float64Array, sigmaStep);
-    if (objective.stepSigma === undefined) throw new TypeError('pgpe: expected an objective that steps σ where it is, or a σ on the host');
+    if (sigma instanceof Float64Array)
+      return stepSigma({ sigma, groups }, relative as Float64Array, sigmaStep);
+    if (objective.stepSigma === undefined)
+      throw new TypeError('pgpe: expected an objective that steps σ where it is, or a σ on the host');
     return { sigma: await objective.stepSigma(sigma, relative as V, sigmaStep) };
   }
   return {
@@ -62,12 +101,20 @@ export function pgpe(options: PgpeOptions = {}): Estimator<SearchDistribution> {
     needsGradient: false,
     vectors: parsed.sigmaMode === 'coordinate' ? ['sigma'] : [],
     init: (parameters, layers) => initialDistribution(parsed.sigmaMode, parsed.sigma, parameters, layers),
-    async estimate<V extends Vector>(given: SearchDistribution, theta: V, objective: BatchObjective<V>, { key, step, epoch, epochs }: EstimateContext) {
+    async estimate<V extends Vector>(
+      given: SearchDistribution,
+      theta: V,
+      objective: BatchObjective<V>,
+      { key, step, epoch, epochs }: EstimateContext,
+    ) {
       // Where σ is not the host's it is where θ is.
       const state = given as unknown as SearchDistribution<V>;
       const sigma = effectiveSigma(state, sigmaFactor(parsed.sigmaDecay, epoch / epochs));
       const sigmas = sigmaLearningRate > 0 ? (state.groups ?? 'each') : undefined;
-      const search = await searchGradient(objective, theta, sigma, sampleKeys(key, step, samples), { shaping, sigmas });
+      const search = await searchGradient(objective, theta, sigma, sampleKeys(key, step, samples), {
+        shaping,
+        sigmas,
+      });
       const { gradient, relativeSigmaGradient, loss, metrics } = search;
       const next = relativeSigmaGradient ? await stepped(state, relativeSigmaGradient, objective) : given;
       return { state: next as SearchDistribution, gradient, loss, metrics };

@@ -1,8 +1,12 @@
-/** Centred ranks: losses replaced by their order, so that outliers and the loss's scale do not matter (Wierstra et al., JMLR 2014; Salimans et al. 2017). */
+/**
+ * Centred ranks: losses replaced by their order, so that outliers and the loss's scale do not matter
+ * (Wierstra et al., JMLR 2014; Salimans et al. 2017).
+ */
 
 /**
- * rank/(m − 1) − ½ ∈ [−½, ½] of each of m losses, the smallest at −½; equal losses share the mean of their ranks, so that a plateau
- * pulls nowhere. The shaped values sum to 0. A single loss, or all equal, gives zeros.
+ * rank/(m − 1) − ½ ∈ [−½, ½] of each of m losses, the smallest at −½; equal losses share the mean of their
+ * ranks, so that a plateau pulls nowhere. The shaped values sum to 0. A single loss, or all equal, gives
+ * zeros.
  */
 export function centeredRanks(losses: Float64Array): Float64Array {
   const m = losses.length;

@@ -7,7 +7,12 @@ import type { BatchObjective, EstimateContext, LossAndGradient } from './estimat
 import { none } from './none.js';
 import { type RgsOptions, rgs } from './rgs.js';
 
-const context = (step: number, epoch = 0): EstimateContext => ({ key: keyOf('rgs'), step, epoch, epochs: 100 });
+const context = (step: number, epoch = 0): EstimateContext => ({
+  key: keyOf('rgs'),
+  step,
+  epoch,
+  epochs: 100,
+});
 const at = (x: number): Float32Array => Float32Array.of(x);
 const estimate = async (options: RgsOptions, objective: BatchObjective, x: number, where: EstimateContext) =>
   (await rgs(options).estimate(null, at(x), objective, where)).gradient[0] as number;
@@ -22,7 +27,11 @@ describe('RGS', () => {
     const truth = Math.exp(-0.32) * Math.cos(0.3);
     const errors: number[] = [];
     for (const samples of [16, 64, 256, 1024]) {
-      const made = await Promise.all(Array.from({ length: 100 }, (_, step) => estimate({ samples, sigma: 0.8 }, smooth, 0.3, context(step))));
+      const made = await Promise.all(
+        Array.from({ length: 100 }, (_, step) =>
+          estimate({ samples, sigma: 0.8 }, smooth, 0.3, context(step)),
+        ),
+      );
       errors.push(Math.sqrt(made.reduce((sum, g) => sum + (g - truth) ** 2, 0) / 100));
     }
     for (const i of [1, 2, 3]) expect((errors[i - 1] as number) / (errors[i] as number)).toBeCloseTo(2, 0);
@@ -63,14 +72,28 @@ describe('RGS', () => {
   });
 
   it('is the average of what the objective returns: gradient, loss and metrics', async () => {
-    const returned: LossAndGradient[] = [1, 2, 6].map((v) => ({ loss: v, gradient: Float32Array.of(10 * v), metrics: { natural: v / 6 } }));
-    const fixed: BatchObjective = { ...smooth, meanGradient: async (_, perturbations) => mean(perturbations.map((__, i) => returned[i] as LossAndGradient)) };
+    const returned: LossAndGradient[] = [1, 2, 6].map((v) => ({
+      loss: v,
+      gradient: Float32Array.of(10 * v),
+      metrics: { natural: v / 6 },
+    }));
+    const fixed: BatchObjective = {
+      ...smooth,
+      meanGradient: async (_, perturbations) =>
+        mean(perturbations.map((__, i) => returned[i] as LossAndGradient)),
+    };
     const { gradient, loss, metrics } = await rgs({ samples: 3 }).estimate(null, at(0), fixed, context(0));
-    expect([gradient[0], loss, metrics.natural]).toEqual([30, expect.closeTo(3, 12), expect.closeTo(0.5, 12)]);
+    expect([gradient[0], loss, metrics.natural]).toEqual([
+      30,
+      expect.closeTo(3, 12),
+      expect.closeTo(0.5, 12),
+    ]);
   });
 
   it('repeats to the bit from its key and step, and differs at the next step', async () => {
-    const [first, again, next] = await Promise.all([3, 3, 4].map((step) => estimate({ sigma: 0.1 }, smooth, 1, context(step))));
+    const [first, again, next] = await Promise.all(
+      [3, 3, 4].map((step) => estimate({ sigma: 0.1 }, smooth, 1, context(step))),
+    );
     expect(again).toBe(first);
     expect(next).not.toBe(first);
   });

@@ -1,8 +1,10 @@
 /**
- * RGS, randomised gradient smoothing: the average of gradients at perturbed parameters (Balauca et al., TMLR 2025, arXiv 2403.07095).
+ * RGS, randomised gradient smoothing: the average of gradients at perturbed parameters (Balauca et al., TMLR
+ * 2025, arXiv 2403.07095).
  *
- * 1/n Σ_i ∇L(θ + σz_i) averages the *gradient*, so it is ∇L_σ(θ) where L has no jumps and misses what jumps contribute where it has. In
- * return a handful of samples is enough. σ decays to 0, by default at three quarters of the run, and what is left is plain GRAD.
+ * 1/n Σ_i ∇L(θ + σz_i) averages the *gradient*, so it is ∇L_σ(θ) where L has no jumps and misses what jumps
+ * contribute where it has. In return a handful of samples is enough. σ decays to 0, by default at three
+ * quarters of the run, and what is left is plain GRAD.
  */
 import { z } from 'zod';
 import type { Estimator } from './estimator.js';
@@ -19,7 +21,10 @@ export const rgsSchema = z.strictObject({
 });
 export type RgsOptions = z.input<typeof rgsSchema>;
 
-/** 1/n Σ_i ∇L(θ + σz_i), z_i ∼ N(0, I), σ = sigma · decay(progress); ∇L(θ) once σ is 0. Loss and metrics are averages over the samples. */
+/**
+ * 1/n Σ_i ∇L(θ + σz_i), z_i ∼ N(0, I), σ = sigma · decay(progress); ∇L(θ) once σ is 0. Loss and metrics are
+ * averages over the samples.
+ */
 export function rgs(options: RgsOptions = {}): Estimator<null> {
   const { samples, sigma, sigmaDecay } = parseOptions('rgs', rgsSchema, options);
   return {
@@ -28,7 +33,10 @@ export function rgs(options: RgsOptions = {}): Estimator<null> {
     init: () => null,
     async estimate(state, theta, objective, { key, step, epoch, epochs }) {
       const spread = sigma * sigmaFactor(sigmaDecay, epoch / epochs);
-      const points = spread === 0 ? [undefined] : sampleKeys(key, step, samples).map((sampleKey) => ({ key: sampleKey, sigma: spread }));
+      const points =
+        spread === 0
+          ? [undefined]
+          : sampleKeys(key, step, samples).map((sampleKey) => ({ key: sampleKey, sigma: spread }));
       return { state, ...(await objective.meanGradient(theta, points)) };
     },
   };

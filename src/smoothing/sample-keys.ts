@@ -1,4 +1,7 @@
-/** Which random numbers belong to which perturbation: fixed by the run's key, the step and the sample, never by who computes it. */
+/**
+ * Which random numbers belong to which perturbation: fixed by the run's key, the step and the sample, never
+ * by who computes it.
+ */
 import { deriveKey, type Key } from '../runtime/random/keys.js';
 
 /** Keys of the perturbations 0 … samples − 1 of one optimiser step. */

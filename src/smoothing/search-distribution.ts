@@ -1,4 +1,7 @@
-/** The spread σ of the search distribution N(θ, diag σ²): one number, one per layer or one per coordinate; fixed or learned. */
+/**
+ * The spread σ of the search distribution N(θ, diag σ²): one number, one per layer or one per coordinate;
+ * fixed or learned.
+ */
 
 import type { Sigma } from '../evaluation/sigma.js';
 import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
@@ -15,20 +18,33 @@ export interface SearchDistribution<V extends Vector = Float64Array> {
 }
 
 /** Every σ at its initial value. Layers must cover the parameters exactly, in order. */
-export function initialDistribution(mode: SigmaMode, sigma: number, parameters: number, layers: readonly CoordinateRange[]): SearchDistribution {
+export function initialDistribution(
+  mode: SigmaMode,
+  sigma: number,
+  parameters: number,
+  layers: readonly CoordinateRange[],
+): SearchDistribution {
   if (mode === 'coordinate') return { sigma: new Float64Array(parameters).fill(sigma) };
   if (mode === 'global') return { sigma: Float64Array.of(sigma), groups: [{ offset: 0, size: parameters }] };
   let covered = 0;
   for (const { offset, size } of layers) {
-    if (offset !== covered) throw new RangeError(`pgpe: expected the next layer to begin at coordinate ${covered}, got ${offset}`);
+    if (offset !== covered)
+      throw new RangeError(`pgpe: expected the next layer to begin at coordinate ${covered}, got ${offset}`);
     covered += size;
   }
-  if (covered !== parameters) throw new RangeError(`pgpe: expected layers of ${parameters} coordinates in all, got ${covered}`);
-  return { sigma: new Float64Array(layers.length).fill(sigma), groups: layers.map(({ offset, size }) => ({ offset, size })) };
+  if (covered !== parameters)
+    throw new RangeError(`pgpe: expected layers of ${parameters} coordinates in all, got ${covered}`);
+  return {
+    sigma: new Float64Array(layers.length).fill(sigma),
+    groups: layers.map(({ offset, size }) => ({ offset, size })),
+  };
 }
 
 /** factor·σ as perturbations take it. */
-export function effectiveSigma<V extends Vector>({ sigma, groups }: SearchDistribution<V>, factor: number): Sigma<V> {
+export function effectiveSigma<V extends Vector>(
+  { sigma, groups }: SearchDistribution<V>,
+  factor: number,
+): Sigma<V> {
   if (!(sigma instanceof Float64Array)) return { vector: sigma, factor };
   const values = new Float32Array(sigma.map((s) => factor * s));
   if (groups === undefined) return values;
@@ -44,11 +60,16 @@ export interface SigmaStep {
 }
 
 /**
- * σ_G ← clip(σ_G·(1 − clip(α · mean_{j ∈ G} σ_j ∂σ_j, ±maxChange)), min, max): descent of L_σ along the natural gradient of log σ_G
- * (its constant ½ counted into α). So one α fits σ's of any size and groups of any number of coordinates. `relativeGradient` holds the
- * mean of each group; the change is relative, hence the same for σ before and after decay.
+ * σ_G ← clip(σ_G·(1 − clip(α · mean_{j ∈ G} σ_j ∂σ_j, ±maxChange)), min, max): descent of L_σ along the
+ * natural gradient of log σ_G (its constant ½ counted into α). So one α fits σ's of any size and groups of
+ * any number of coordinates. `relativeGradient` holds the mean of each group; the change is relative, hence
+ * the same for σ before and after decay.
  */
-export function stepSigma({ sigma, groups }: SearchDistribution, relativeGradient: Float64Array, step: SigmaStep): SearchDistribution {
+export function stepSigma(
+  { sigma, groups }: SearchDistribution,
+  relativeGradient: Float64Array,
+  step: SigmaStep,
+): SearchDistribution {
   const next = sigma.map((s, g) => {
     const change = step.learningRate * (relativeGradient[g] as number);
     const bounded = Math.min(step.maxChange, Math.max(-step.maxChange, change));

@@ -7,7 +7,8 @@ import { type SigmaGroups, searchGradient } from './search-gradient.js';
 
 const entry = (values: ArrayLike<number> | undefined, j: number): number => values?.[j] as number;
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-const deviation = (values: readonly number[]): number => Math.sqrt(mean(values.map((v) => (v - mean(values)) ** 2)) * (values.length / (values.length - 1)));
+const deviation = (values: readonly number[]): number =>
+  Math.sqrt(mean(values.map((v) => (v - mean(values)) ** 2)) * (values.length / (values.length - 1)));
 const normals = (key: Key, size: number): Float32Array => {
   const z = new Float32Array(size);
   fillNormals(key, z);
@@ -15,14 +16,25 @@ const normals = (key: Key, size: number): Float32Array => {
 };
 
 /** Estimates of (∂x, σ∂σ) of f at x from n pairs, many times over. */
-async function estimates({ name, f }: SmoothedFunction, x: number, sigma: number, n: number, times: number): Promise<{ dx: number[]; dSigma: number[] }> {
+async function estimates(
+  { name, f }: SmoothedFunction,
+  x: number,
+  sigma: number,
+  n: number,
+  times: number,
+): Promise<{ dx: number[]; dSigma: number[] }> {
   const objective = functionObjective(1, ([t]) => f(t as number));
   const made = await Promise.all(
     Array.from({ length: times }, (_, step) =>
-      searchGradient(objective, Float32Array.of(x), sigma, sampleKeys(keyOf(`${name} ${n}`), step, n), { sigmas: 'each' }),
+      searchGradient(objective, Float32Array.of(x), sigma, sampleKeys(keyOf(`${name} ${n}`), step, n), {
+        sigmas: 'each',
+      }),
     ),
   );
-  return { dx: made.map(({ gradient }) => entry(gradient, 0)), dSigma: made.map(({ relativeSigmaGradient }) => entry(relativeSigmaGradient, 0)) };
+  return {
+    dx: made.map(({ gradient }) => entry(gradient, 0)),
+    dSigma: made.map(({ relativeSigmaGradient }) => entry(relativeSigmaGradient, 0)),
+  };
 }
 
 const points = [
@@ -32,24 +44,33 @@ const points = [
 const cases = smoothedFunctions.flatMap((f) => points.map(([x, sigma]) => [f.name, x, sigma, f] as const));
 
 describe('the search gradient', () => {
-  it.each(cases)('of %s at x = %d, σ = %d is unbiased in x and in σ, even from few pairs', async (_, x, sigma, f) => {
-    const times = 4000;
-    const { dx, dSigma } = await estimates(f, x, sigma, 3, times);
-    expect(Math.abs(mean(dx) - f.dx(x, sigma))).toBeLessThan((4 * deviation(dx)) / Math.sqrt(times) + 1e-5);
-    expect(Math.abs(mean(dSigma) - sigma * f.dSigma(x, sigma))).toBeLessThan((4 * deviation(dSigma)) / Math.sqrt(times) + 1e-5);
-  });
+  it.each(cases)(
+    'of %s at x = %d, σ = %d is unbiased in x and in σ, even from few pairs',
+    async (_, x, sigma, f) => {
+      const times = 4000;
+      const { dx, dSigma } = await estimates(f, x, sigma, 3, times);
+      expect(Math.abs(mean(dx) - f.dx(x, sigma))).toBeLessThan((4 * deviation(dx)) / Math.sqrt(times) + 1e-5);
+      expect(Math.abs(mean(dSigma) - sigma * f.dSigma(x, sigma))).toBeLessThan(
+        (4 * deviation(dSigma)) / Math.sqrt(times) + 1e-5,
+      );
+    },
+  );
 
   it.each(cases)('of %s at x = %d, σ = %d converges at the rate 1/√n', async (_, x, sigma, f) => {
     const sizes = [8, 32, 128, 512];
     const errors: { dx: number; dSigma: number }[] = [];
     for (const n of sizes) {
       const { dx, dSigma } = await estimates(f, x, sigma, n, 150);
-      const rms = (values: readonly number[], truth: number) => Math.sqrt(mean(values.map((v) => (v - truth) ** 2)));
+      const rms = (values: readonly number[], truth: number) =>
+        Math.sqrt(mean(values.map((v) => (v - truth) ** 2)));
       errors.push({ dx: rms(dx, f.dx(x, sigma)), dSigma: rms(dSigma, sigma * f.dSigma(x, sigma)) });
     }
     const slope = (which: 'dx' | 'dSigma'): number => {
       const [u, v] = [sizes.map(Math.log), errors.map((e) => Math.log(e[which]))];
-      return mean(u.map((a, i) => (a - mean(u)) * (entry(v, i) - mean(v)))) / mean(u.map((a) => (a - mean(u)) ** 2));
+      return (
+        mean(u.map((a, i) => (a - mean(u)) * (entry(v, i) - mean(v)))) /
+        mean(u.map((a) => (a - mean(u)) ** 2))
+      );
     };
     expect(Math.abs(slope('dx') + 0.5)).toBeLessThan(0.08);
     expect(Math.abs(slope('dSigma') + 0.5)).toBeLessThan(0.12);
@@ -59,12 +80,17 @@ describe('the search gradient', () => {
     const a = [1, -2, 0.5];
     const keys = sampleKeys(keyOf(5), 0, 40);
     const z = keys.map((key) => normals(key, 3));
-    const expected = a.map((_, j) => mean(z.map((zi) => entry(zi, j) * a.reduce((sum, ak, k) => sum + ak * entry(zi, k), 0))));
+    const expected = a.map((_, j) =>
+      mean(z.map((zi) => entry(zi, j) * a.reduce((sum, ak, k) => sum + ak * entry(zi, k), 0))),
+    );
     for (const [offset, sigma] of [
       [0, 1],
       [1000, 0.25],
     ] as const) {
-      const objective = functionObjective(3, (theta) => offset + a.reduce((sum, ak, k) => sum + ak * entry(theta, k), 0));
+      const objective = functionObjective(
+        3,
+        (theta) => offset + a.reduce((sum, ak, k) => sum + ak * entry(theta, k), 0),
+      );
       const { gradient, loss } = await searchGradient(objective, Float32Array.of(3, 1, 2), sigma, keys);
       for (const j of [0, 1, 2]) expect(entry(gradient, j)).toBeCloseTo(entry(expected, j), 4);
       expect(loss).toBeCloseTo(offset + 2, 4); // the pairs' means cancel exactly, so there is no sampling error
@@ -86,23 +112,40 @@ describe('the search gradient', () => {
   it('takes one σ per coordinate: each coordinate sees the loss smoothed by its own', async () => {
     const [x, sigma] = [Float32Array.of(0.2, -0.3), Float32Array.of(0.3, 0.9)];
     const steps = functionObjective(2, ([a, b]) => Number((a as number) > 0) + Math.abs(b as number));
-    const { gradient, relativeSigmaGradient } = await searchGradient(steps, x, sigma, sampleKeys(keyOf(7), 0, 40_000), { sigmas: 'each' });
+    const { gradient, relativeSigmaGradient } = await searchGradient(
+      steps,
+      x,
+      sigma,
+      sampleKeys(keyOf(7), 0, 40_000),
+      { sigmas: 'each' },
+    );
     [smoothedFunctions[1], smoothedFunctions[2]].forEach((f, j) => {
       expect(entry(gradient, j)).toBeCloseTo(f?.dx(entry(x, j), entry(sigma, j)) as number, 1);
-      expect(entry(relativeSigmaGradient, j) / entry(sigma, j)).toBeCloseTo(f?.dSigma(entry(x, j), entry(sigma, j)) as number, 1);
+      expect(entry(relativeSigmaGradient, j) / entry(sigma, j)).toBeCloseTo(
+        f?.dSigma(entry(x, j), entry(sigma, j)) as number,
+        1,
+      );
     });
   });
 
   it('of a σ that coordinates share is the mean of theirs, whichever groups they form', async () => {
-    const objective = functionObjective(3, ([a, b, c]) => Math.abs(a as number) + (b as number) ** 2 - Math.floor(3 * (c as number)));
-    const made = (sigmas: SigmaGroups) => searchGradient(objective, Float32Array.of(0.1, 0.2, 0.3), 0.4, sampleKeys(keyOf(11), 0, 20), { sigmas });
+    const objective = functionObjective(
+      3,
+      ([a, b, c]) => Math.abs(a as number) + (b as number) ** 2 - Math.floor(3 * (c as number)),
+    );
+    const made = (sigmas: SigmaGroups) =>
+      searchGradient(objective, Float32Array.of(0.1, 0.2, 0.3), 0.4, sampleKeys(keyOf(11), 0, 20), {
+        sigmas,
+      });
     const each = (await made('each')).relativeSigmaGradient as Float64Array;
     const groups = [
       { offset: 0, size: 1 },
       { offset: 1, size: 2 },
     ];
     const grouped = await made(groups);
-    expect(grouped.relativeSigmaGradient).toEqual(Float64Array.of(entry(each, 0), (entry(each, 1) + entry(each, 2)) / 2));
+    expect(grouped.relativeSigmaGradient).toEqual(
+      Float64Array.of(entry(each, 0), (entry(each, 1) + entry(each, 2)) / 2),
+    );
     expect(grouped.gradient).toEqual((await made('each')).gradient);
   });
 
@@ -127,7 +170,11 @@ describe('the search gradient', () => {
     const keys = sampleKeys(keyOf(9), 0, 20);
     const negative = keys.findIndex((key) => entry(normals(key, 1), 0) < 0);
     const log = functionObjective(1, ([x]) => ((x as number) > 0 ? 1 : Number.NaN));
-    await expect(searchGradient(log, Float32Array.of(0), 1, keys.slice(negative))).rejects.toThrow(/got NaN at θ \+ σ∘z of pair 0; lower sigma/);
-    await expect(searchGradient(log, Float32Array.of(0), 1, keys.slice(0, 1), { sigmas: 'each' })).rejects.toThrow(/at least 2 pairs to learn σ, got 1/);
+    await expect(searchGradient(log, Float32Array.of(0), 1, keys.slice(negative))).rejects.toThrow(
+      /got NaN at θ \+ σ∘z of pair 0; lower sigma/,
+    );
+    await expect(
+      searchGradient(log, Float32Array.of(0), 1, keys.slice(0, 1), { sigmas: 'each' }),
+    ).rejects.toThrow(/at least 2 pairs to learn σ, got 1/);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * The gradient of the smoothed loss L_σ(θ) = E L(θ + σ∘z), z ∼ N(0, I), from values of L alone (Sehnke et al., "Parameter-exploring
- * policy gradients", Neural Networks 2010), in θ and in σ.
+ * The gradient of the smoothed loss L_σ(θ) = E L(θ + σ∘z), z ∼ N(0, I), from values of L alone (Sehnke et
+ * al., "Parameter-exploring policy gradients", Neural Networks 2010), in θ and in σ.
  */
 
 import type { Sigma } from '../evaluation/sigma.js';
@@ -17,7 +17,10 @@ export type SigmaGroups = readonly CoordinateRange[] | 'each';
 export interface SearchGradient<V extends Vector = Float32Array> {
   /** ∂L_σ/∂θ_j. */
   readonly gradient: V;
-  /** σ_j·∂L_σ/∂σ_j of each coordinate's own σ, or its mean over each group of coordinates: of a σ that they share, its σ·∂L_σ/∂σ over their number. */
+  /**
+   * σ_j·∂L_σ/∂σ_j of each coordinate's own σ, or its mean over each group of coordinates: of a σ that they
+   * share, its σ·∂L_σ/∂σ over their number.
+   */
   readonly relativeSigmaGradient?: Float64Array | V;
   /** Mean of L over all evaluations, an estimate of L_σ(θ). */
   readonly loss: number;
@@ -29,9 +32,10 @@ export interface SearchGradient<V extends Vector = Float32Array> {
  *
  *   ∂θ_j ≈ 1/n · Σ_i z_ij (r⁺_i − r⁻_i)/(2σ_j),   σ_j∂σ_j ≈ 1/(n − 1) · Σ_i ((r⁺_i + r⁻_i)/2 − b)(z_ij² − 1).
  *
- * Both are unbiased. As b holds each pair's own loss, 1/n would shrink ∂σ by (n − 1)/n; dividing by n − 1 is the same as a baseline
- * from the other pairs. With `centered-rank` the 2n losses are replaced by their centred ranks first: the estimates then follow the
- * order of the losses, not their size. σ > 0; ∂σ is only made with `sigmas`, of each coordinate or of groups, which needs two pairs.
+ * Both are unbiased. As b holds each pair's own loss, 1/n would shrink ∂σ by (n − 1)/n; dividing by n − 1 is
+ * the same as a baseline from the other pairs. With `centered-rank` the 2n losses are replaced by their
+ * centred ranks first: the estimates then follow the order of the losses, not their size. σ > 0; ∂σ is only
+ * made with `sigmas`, of each coordinate or of groups, which needs two pairs.
  */
 export async function searchGradient<V extends Vector>(
   objective: BatchObjective<V>,
@@ -41,7 +45,8 @@ export async function searchGradient<V extends Vector>(
   { shaping = 'none', sigmas }: { readonly shaping?: Shaping; readonly sigmas?: SigmaGroups } = {},
 ): Promise<SearchGradient<V>> {
   const n = keys.length;
-  if (n < (sigmas ? 2 : 1)) throw new RangeError(`pgpe: expected at least ${sigmas ? '2 pairs to learn σ' : '1 pair'}, got ${n}`);
+  if (n < (sigmas ? 2 : 1))
+    throw new RangeError(`pgpe: expected at least ${sigmas ? '2 pairs to learn σ' : '1 pair'}, got ${n}`);
   const values = await objective.pairs(
     theta,
     keys.map((key) => ({ key, sigma })),
@@ -52,14 +57,22 @@ export async function searchGradient<V extends Vector>(
   const odd = losses.findIndex((r) => !Number.isFinite(r));
   if (odd >= 0) {
     throw new RangeError(
-      `pgpe: expected finite losses, got ${losses[odd]} at θ ${odd < n ? '+' : '−'} σ∘z of pair ${odd % n}; lower sigma or the learning rate`,
+      `pgpe: expected finite losses, got ${losses[odd]} at θ ${odd < n ? '+' : '−'} σ∘z of pair ` +
+        `${odd % n}; lower sigma or the learning rate`,
     );
   }
   const loss = losses.reduce((sum, r) => sum + r, 0) / (2 * n);
   const shaped = shaping === 'centered-rank' ? centeredRanks(losses) : losses;
   const baseline = shaping === 'centered-rank' ? 0 : loss;
-  const differences = Float64Array.from(keys, (_, i) => ((shaped[i] as number) - (shaped[n + i] as number)) / (2 * n));
-  const advantages = () => Float64Array.from(keys, (_, i) => (((shaped[i] as number) + (shaped[n + i] as number)) / 2 - baseline) / (n - 1));
+  const differences = Float64Array.from(
+    keys,
+    (_, i) => ((shaped[i] as number) - (shaped[n + i] as number)) / (2 * n),
+  );
+  const advantages = () =>
+    Float64Array.from(
+      keys,
+      (_, i) => (((shaped[i] as number) + (shaped[n + i] as number)) / 2 - baseline) / (n - 1),
+    );
   const second = sigmas && { weights: advantages(), ...(sigmas === 'each' ? {} : { groups: sigmas }) };
   const scores = await objective.weightedScores(keys, sigma, differences, second);
   return { gradient: scores.theta, relativeSigmaGradient: scores.sigma, loss, metrics: values.metrics };

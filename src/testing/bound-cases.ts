@@ -1,17 +1,29 @@
-/** Random bound problems for properties of relaxations: networks, boxes around the same pixels, and what bounds may exceed. */
+/**
+ * Random bound problems for properties of relaxations: networks, boxes around the same pixels, and what
+ * bounds may exceed.
+ */
 import fc from 'fast-check';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import type { Relaxation } from '../relaxation/relaxation.js';
 import { boundProblem, type Feeds, randomBox, runStages } from './bound-programs.js';
 import { randomLabels } from './numbers.js';
-import { convolutionalNetworks, denseNetworks, randomParameters, residualNetworks } from './random-networks.js';
+import {
+  convolutionalNetworks,
+  denseNetworks,
+  randomParameters,
+  residualNetworks,
+} from './random-networks.js';
 
 /** Images of one problem. */
 export const BATCH = 2;
 
 /** Dense, convolutional and residual networks. */
-export const anyNetworks: fc.Arbitrary<Network> = fc.oneof(denseNetworks, convolutionalNetworks(), residualNetworks);
+export const anyNetworks: fc.Arbitrary<Network> = fc.oneof(
+  denseNetworks,
+  convolutionalNetworks(),
+  residualNetworks,
+);
 
 /** Feeds of a bound problem, radii up to ε. */
 export const caseFeeds = (net: Network, seed: number, epsilon: number): Feeds => ({
@@ -27,6 +39,12 @@ export async function marginsOf(relaxation: Relaxation, net: Network, feeds: Fee
   return result?.outputs.margins as Float64Array;
 }
 
-/** Greatest amount by which a lower bound exceeds a value, beside its size; at most 0 for a sound bound and exact arithmetic. */
+/**
+ * Greatest amount by which a lower bound exceeds a value, beside its size; at most 0 for a sound bound and
+ * exact arithmetic.
+ */
 export const excess = (lower: ArrayLike<number>, values: ArrayLike<number>): number =>
-  Array.from(lower).reduce((worst, bound, i) => Math.max(worst, (bound - (values[i] as number)) / Math.max(1, Math.abs(bound))), Number.NEGATIVE_INFINITY);
+  Array.from(lower).reduce(
+    (worst, bound, i) => Math.max(worst, (bound - (values[i] as number)) / Math.max(1, Math.abs(bound))),
+    Number.NEGATIVE_INFINITY,
+  );

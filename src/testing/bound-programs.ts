@@ -1,4 +1,7 @@
-/** Runs bounds of networks over given boxes: problems whose box, labels and parameters are program inputs, and their evaluation. */
+/**
+ * Runs bounds of networks over given boxes: problems whose box, labels and parameters are program inputs, and
+ * their evaluation.
+ */
 import { type FloatType, type HostData, input } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { type Network, parameterInputs } from '../network/network.js';
@@ -9,8 +12,15 @@ import { uniformNumbers } from './numbers.js';
 
 export type Feeds = Readonly<Record<string, HostData>>;
 
-/** The problem over inputs named lower and upper [features, batch], labels [batch], and the network's parameters. */
-export function boundProblem(net: Network, batch: number, dtype: FloatType = 'float64'): BoundProblem & { specification: { kind: 'labels' } } {
+/**
+ * The problem over inputs named lower and upper [features, batch], labels [batch], and the network's
+ * parameters.
+ */
+export function boundProblem(
+  net: Network,
+  batch: number,
+  dtype: FloatType = 'float64',
+): BoundProblem & { specification: { kind: 'labels' } } {
   const shape = [featuresOf(net.input), batch];
   return {
     network: net,
@@ -21,7 +31,11 @@ export function boundProblem(net: Network, batch: number, dtype: FloatType = 'fl
 }
 
 /** Results of the stages for each of the feeds; gradients of the output `loss` in the order of `wrt`. */
-export async function runStages(stages: readonly Stage[], feeds: readonly Feeds[], wrt: readonly string[] = []): Promise<PlanResult[]> {
+export async function runStages(
+  stages: readonly Stage[],
+  feeds: readonly Feeds[],
+  wrt: readonly string[] = [],
+): Promise<PlanResult[]> {
   return runPlan(createPlan(stages, wrt), feeds);
 }
 
@@ -42,8 +56,16 @@ export const withCapacities = (stages: readonly Stage[], capacities: readonly nu
   stages.map((stage) => (stage.kind === 'rows' ? { ...stage, capacities } : stage));
 
 /** A box around pixels in [0, 1], [features, batch]; its radii lie between 0 and ε, some pixels are fixed. */
-export function randomBox(seed: number, features: number, batch: number, epsilon: number): { lower: Float64Array; upper: Float64Array } {
+export function randomBox(
+  seed: number,
+  features: number,
+  batch: number,
+  epsilon: number,
+): { lower: Float64Array; upper: Float64Array } {
   const centre = uniformNumbers(`centre ${seed}`, features * batch);
   const radius = uniformNumbers(`radius ${seed}`, features * batch).map((u) => (u < 0.1 ? 0 : epsilon * u));
-  return { lower: centre.map((c, i) => c - (radius[i] as number)), upper: centre.map((c, i) => c + (radius[i] as number)) };
+  return {
+    lower: centre.map((c, i) => c - (radius[i] as number)),
+    upper: centre.map((c, i) => c + (radius[i] as number)),
+  };
 }

@@ -1,4 +1,7 @@
-/** Small networks with images to certify, for tests: random weights, and labels that the network itself gives to most images. */
+/**
+ * Small networks with images to certify, for tests: random weights, and labels that the network itself gives
+ * to most images.
+ */
 import type { Split } from '../data/dataset.js';
 import { input, transpose } from '../graph/index.js';
 import { convolutionLayer } from '../network/layers/convolution.js';
@@ -18,7 +21,12 @@ export interface CertifiedSet {
   readonly split: Split;
 }
 
-const convolution = convolutionLayer([1, 5, 5], { channels: 3, kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1] });
+const convolution = convolutionLayer([1, 5, 5], {
+  channels: 3,
+  kernel: [3, 3],
+  stride: [1, 1],
+  padding: [1, 1, 1, 1],
+});
 
 /** 5×5 pixels, a convolution, a hidden layer, three classes. */
 export const smallNetwork: Network = chain(
@@ -34,18 +42,33 @@ export const smallNetwork: Network = chain(
   ],
 );
 
-/** Logits [classes, count] of images x [count, features], in float64: another arithmetic than what is tested runs in. */
-export async function doubleLogits(net: Network, parameters: ParameterArrays, x: ArrayLike<number>): Promise<Float64Array> {
+/**
+ * Logits [classes, count] of images x [count, features], in float64: another arithmetic than what is tested
+ * runs in.
+ */
+export async function doubleLogits(
+  net: Network,
+  parameters: ParameterArrays,
+  x: ArrayLike<number>,
+): Promise<Float64Array> {
   const features = featuresOf(net.input);
   const plan = createPlan([
     {
       kind: 'whole',
-      outputs: { logits: logits(net, parameterInputs(net, 'float64'), transpose(input('x', [x.length / features, features], 'float64'))) },
+      outputs: {
+        logits: logits(
+          net,
+          parameterInputs(net, 'float64'),
+          transpose(input('x', [x.length / features, features], 'float64')),
+        ),
+      },
     },
   ]);
   const executor = createExecutor();
   try {
-    const weights = Object.fromEntries(Object.entries(parameters).map(([name, array]) => [name, Float64Array.from(array)]));
+    const weights = Object.fromEntries(
+      Object.entries(parameters).map(([name, array]) => [name, Float64Array.from(array)]),
+    );
     return (await executor.run(plan, { ...weights, x: Float64Array.from(x) })).outputs.logits as Float64Array;
   } finally {
     await executor.close();
@@ -65,8 +88,12 @@ export function marginsOf(values: Float64Array, labels: ArrayLike<number>): numb
 export async function certifiedSet(seed: number, count: number): Promise<CertifiedSet> {
   const network = smallNetwork;
   const features = featuresOf(network.input);
-  const parameters = Object.fromEntries(Object.entries(randomParameters(network, seed)).map(([name, array]) => [name, Float32Array.from(array)]));
-  const images = Uint8Array.from(uniformNumbers(`images ${seed}`, count * features), (u) => Math.floor(256 * u));
+  const parameters = Object.fromEntries(
+    Object.entries(randomParameters(network, seed)).map(([name, array]) => [name, Float32Array.from(array)]),
+  );
+  const images = Uint8Array.from(uniformNumbers(`images ${seed}`, count * features), (u) =>
+    Math.floor(256 * u),
+  );
   const values = await doubleLogits(
     network,
     parameters,

@@ -1,4 +1,7 @@
-/** CROWN's intermediate bounds once more, plainly: one graph, every row dense. What the rows over receptive fields must equal. */
+/**
+ * CROWN's intermediate bounds once more, plainly: one graph, every row dense. What the rows over receptive
+ * fields must equal.
+ */
 import { constant, type FloatType, greater, mul, neg, where } from '../graph/index.js';
 import { INPUT, type NetworkNode } from '../network/network.js';
 import { intervalNode } from '../relaxation/interval.js';
@@ -6,8 +9,14 @@ import { boundNode } from '../relaxation/linear/back-substitution.js';
 import type { BoundProblem, Bounds } from '../relaxation/relaxation.js';
 import { reluSlopes } from '../relaxation/slopes.js';
 
-/** Bounds of each node that a ReLU reads, by number. Neurons that an interval step proves stable keep its bounds unless `all`. */
-export function denseCrownBounds({ network: net, parameters, box }: BoundProblem, all: boolean): Map<number, Bounds> {
+/**
+ * Bounds of each node that a ReLU reads, by number. Neurons that an interval step proves stable keep its
+ * bounds unless `all`.
+ */
+export function denseCrownBounds(
+  { network: net, parameters, box }: BoundProblem,
+  all: boolean,
+): Map<number, Bounds> {
   const known = new Map<number, Bounds>([[INPUT, box]]);
   const at = (node: number) => known.get(node) as Bounds;
   const read = new Map<number, Bounds>();
@@ -18,7 +27,9 @@ export function denseCrownBounds({ network: net, parameters, box }: BoundProblem
     if (layer.kind === 'relu') sawRelu = true;
     if (!net.nodes.some((other) => other.layer.kind === 'relu' && other.inputs.includes(k))) return;
     if (sawRelu) {
-      const tight = boundNode(net, parameters, k, box, (relu) => reluSlopes(at((net.nodes[relu] as NetworkNode).inputs[0] as number)));
+      const tight = boundNode(net, parameters, k, box, (relu) =>
+        reluSlopes(at((net.nodes[relu] as NetworkNode).inputs[0] as number)),
+      );
       const zero = constant(0, [], box.lower.dtype as FloatType);
       const unstable = greater(neg(mul(cheap.lower, cheap.upper)), zero);
       const choose = (a: Bounds['lower'], b: Bounds['lower']) => (all ? a : where(unstable, a, b));

@@ -1,4 +1,7 @@
-/** Gradients of losses of bounds held against differences of their values along random directions, kinks and jumps counted apart. */
+/**
+ * Gradients of losses of bounds held against differences of their values along random directions, kinks and
+ * jumps counted apart.
+ */
 import { expect } from 'vitest';
 import type { PlanResult } from '../runtime/execution/executor.js';
 import type { Stage } from '../runtime/plan/plan.js';
@@ -8,8 +11,9 @@ import { normalNumbers } from './numbers.js';
 const STEP = 1e-6;
 
 /**
- * Expects ∂loss/∂parameters of the stages' output `loss` to be its slope along `directions` random ones, in float64. Where the slopes to
- * both sides differ by more than a thousandth there is a kink or a jump between, and nothing to compare.
+ * Expects ∂loss/∂parameters of the stages' output `loss` to be its slope along `directions` random ones, in
+ * float64. Where the slopes to both sides differ by more than a thousandth there is a kink or a jump between,
+ * and nothing to compare.
  */
 export async function compareDerivatives(
   stages: readonly Stage[],
@@ -24,7 +28,12 @@ export async function compareDerivatives(
   );
   const moved = (direction: readonly Float64Array[], step: number): Feeds => ({
     ...feeds,
-    ...Object.fromEntries(names.map((name, k) => [name, (parameters[name] as Float64Array).map((p, i) => p + step * (direction[k]?.[i] as number))])),
+    ...Object.fromEntries(
+      names.map((name, k) => [
+        name,
+        (parameters[name] as Float64Array).map((p, i) => p + step * (direction[k]?.[i] as number)),
+      ]),
+    ),
   });
   const [at] = (await runStages(stages, [{ ...feeds, ...parameters }], names)) as [PlanResult];
   const values = await runStages(
@@ -42,8 +51,18 @@ export async function compareDerivatives(
       kinks++;
       return;
     }
-    const slope = names.reduce((sum, _, k) => (at.gradients[k] as Float64Array).reduce((part, g, i) => part + g * (direction[k]?.[i] as number), sum), 0);
-    expect(Math.abs(slope - (above + below) / 2) / size, `slope ${slope}, differences ${above} and ${below}`).toBeLessThan(1e-6 + bend);
+    const slope = names.reduce(
+      (sum, _, k) =>
+        (at.gradients[k] as Float64Array).reduce(
+          (part, g, i) => part + g * (direction[k]?.[i] as number),
+          sum,
+        ),
+      0,
+    );
+    expect(
+      Math.abs(slope - (above + below) / 2) / size,
+      `slope ${slope}, differences ${above} and ${below}`,
+    ).toBeLessThan(1e-6 + bend);
   });
   return { compared: directions - kinks, kinks };
 }

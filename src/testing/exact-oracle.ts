@@ -1,8 +1,9 @@
 /**
- * The exact answer to a property, for tests: how near the network comes to a polytope, min over its box of max_i c_i·y + d_i·x − b_i.
+ * The exact answer to a property, for tests: how near the network comes to a polytope, min over its box of
+ * max_i c_i·y + d_i·x − b_i.
  *
- * The maximum is a network too, max(u, v) = u + relu(v − u): the rows are put behind the network as layers, and the relaxation `exact`
- * gives the minimum of the one output, in float64.
+ * The maximum is a network too, max(u, v) = u + relu(v − u): the rows are put behind the network as layers,
+ * and the relaxation `exact` gives the minimum of the one output, in float64.
  */
 import { constant, mul } from '../graph/index.js';
 import { featuresOf, joinLayer, type Layer, reluLayer } from '../network/layers/layer.js';
@@ -17,8 +18,14 @@ export interface Instance {
   readonly polytope: Polytope;
 }
 
-/** The network with the maximum of so many rows over its outputs and inputs behind it, and the nodes of the rows. */
-function maximumOfRows(net: Network, rows: number): { whole: Network; overOutputs: number[]; overInputs: number[]; differences: number[] } {
+/**
+ * The network with the maximum of so many rows over its outputs and inputs behind it, and the nodes of the
+ * rows.
+ */
+function maximumOfRows(
+  net: Network,
+  rows: number,
+): { whole: Network; overOutputs: number[]; overInputs: number[]; differences: number[] } {
   const nodes: NetworkNode[] = [...net.nodes];
   const add = (layer: Layer, ...inputs: number[]): number => nodes.push({ layer, inputs }) - 1;
   const last = nodes.length - 1;
@@ -36,16 +43,27 @@ function maximumOfRows(net: Network, rows: number): { whole: Network; overOutput
       greatest = add(joinLayer(one), greatest, excess);
     }
   }
-  return { whole: network(`${net.name} with ${rows} rows`, net.input, nodes), overOutputs, overInputs, differences };
+  return {
+    whole: network(`${net.name} with ${rows} rows`, net.input, nodes),
+    overOutputs,
+    overInputs,
+    differences,
+  };
 }
 
-/** The exact minimum of each instance; all of one network, with ReLUs only, and with equally many inequalities. */
+/**
+ * The exact minimum of each instance; all of one network, with ReLUs only, and with equally many
+ * inequalities.
+ */
 export async function leastViolations(net: Network, instances: readonly Instance[]): Promise<number[]> {
   const rows = instances[0]?.polytope.unsafe.length ?? 0;
   if (rows < 1 || instances.some(({ polytope }) => polytope.unsafe.length !== rows))
     throw new Error('exact oracle: expected instances of one or more inequalities, equally many each');
   const { whole, overOutputs, overInputs, differences } = maximumOfRows(net, rows);
-  const problem = { ...boundProblem(whole, 1), specification: { kind: 'rows', coefficients: constant([1], [1, 1, 1], 'float64') } } as const;
+  const problem = {
+    ...boundProblem(whole, 1),
+    specification: { kind: 'rows', coefficients: constant([1], [1, 1, 1], 'float64') },
+  } as const;
   const { stages, margins } = exact.bound(problem);
   const feeds = instances.map(({ parameters, polytope: { box, unsafe } }): Feeds => {
     const given: Record<string, Float64Array> = { lower: box.lower, upper: box.upper };

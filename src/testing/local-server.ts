@@ -39,13 +39,27 @@ export async function localRegistry(
   cache: string,
 ): Promise<{ server: LocalServer; settings: () => Promise<NpmSettings> }> {
   const contents = { 'package.json': Buffer.from(JSON.stringify({ name, version: '1.0.0' })), ...files };
-  const archive = gzipSync(tarOf(Object.fromEntries(Object.entries(contents).map(([path, bytes]) => [`package/${path}`, bytes]))));
+  const archive = gzipSync(
+    tarOf(Object.fromEntries(Object.entries(contents).map(([path, bytes]) => [`package/${path}`, bytes]))),
+  );
   const server: LocalServer = await localServer((request, response) => {
     if (request.url?.endsWith('.tgz')) return void response.end(archive);
     if (request.url !== `/${name}`) return void response.writeHead(404).end('{}');
-    const dist = { tarball: `${server.url}/package.tgz`, integrity: `sha512-${createHash('sha512').update(archive).digest('base64')}` };
+    const dist = {
+      tarball: `${server.url}/package.tgz`,
+      integrity: `sha512-${createHash('sha512').update(archive).digest('base64')}`,
+    };
     response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify({ name, 'dist-tags': { latest: '1.0.0' }, versions: { '1.0.0': { name, version: '1.0.0', dist } } }));
+    response.end(
+      JSON.stringify({
+        name,
+        'dist-tags': { latest: '1.0.0' },
+        versions: { '1.0.0': { name, version: '1.0.0', dist } },
+      }),
+    );
   });
-  return { server, settings: async () => ({ registry: server.url, noProxy: '127.0.0.1', cache, fetchRetries: 0 }) };
+  return {
+    server,
+    settings: async () => ({ registry: server.url, noProxy: '127.0.0.1', cache, fetchRetries: 0 }),
+  };
 }

@@ -4,8 +4,18 @@ import { deflateSync } from 'node:zlib';
 type Numbers = Uint8Array | Float64Array | Uint16Array;
 
 /** One miMATRIX: an array of numbers with its class, as MATLAB writes it; `compressed` as since version 7. */
-export function matrixElement(name: string, shape: readonly number[], data: Numbers, { compressed = false, flag = 0 } = {}): Buffer {
-  const kind = data instanceof Float64Array ? { type: 9, class: 6 } : data instanceof Uint16Array ? { type: 4, class: 11 } : { type: 2, class: 9 };
+export function matrixElement(
+  name: string,
+  shape: readonly number[],
+  data: Numbers,
+  { compressed = false, flag = 0 } = {},
+): Buffer {
+  const kind =
+    data instanceof Float64Array
+      ? { type: 9, class: 6 }
+      : data instanceof Uint16Array
+        ? { type: 4, class: 11 }
+        : { type: 2, class: 9 };
   const element = tagged(
     14,
     Buffer.concat([
@@ -35,7 +45,8 @@ function tag(type: number, size: number): Buffer {
   return bytes;
 }
 
-const tagged = (type: number, data: Buffer): Buffer => Buffer.concat([tag(type, data.length), data, Buffer.alloc((8 - (data.length % 8)) % 8)]);
+const tagged = (type: number, data: Buffer): Buffer =>
+  Buffer.concat([tag(type, data.length), data, Buffer.alloc((8 - (data.length % 8)) % 8)]);
 
 function small(type: number, data: Buffer): Buffer {
   const bytes = Buffer.alloc(8);

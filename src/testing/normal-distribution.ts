@@ -1,4 +1,7 @@
-/** φ, Φ and the upper tail of N(0, 1) in double precision (Marsaglia, "Evaluating the normal distribution", JSS 2004), as a reference for tests. */
+/**
+ * φ, Φ and the upper tail of N(0, 1) in double precision (Marsaglia, "Evaluating the normal distribution",
+ * JSS 2004), as a reference for tests.
+ */
 
 /** φ(x) = exp(−x²/2)/√(2π). */
 export const normalDensity = (x: number): number => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);

@@ -11,10 +11,15 @@ const BATCH = 3;
 
 let drawn = 0;
 /**
- * Relative difference of the imported network's outputs from ONNX Runtime's run of the same bytes on random images.
+ * Relative difference of the imported network's outputs from ONNX Runtime's run of the same bytes on random
+ * images.
  * @param input the file's input shape: [batch, …extents], or with `single` the extents of one image
  */
-export async function fileDifference(bytes: Uint8Array, input: readonly (number | string)[], { double = false, single = false } = {}): Promise<number> {
+export async function fileDifference(
+  bytes: Uint8Array,
+  input: readonly (number | string)[],
+  { double = false, single = false } = {},
+): Promise<number> {
   const { network, parameters } = importOnnx(bytes, 'built');
   const first = typeof input[0] === 'number' ? input[0] : BATCH;
   const extents = input.slice(1) as number[];
@@ -24,7 +29,8 @@ export async function fileDifference(bytes: Uint8Array, input: readonly (number 
     extents.reduce((a, b) => a * b, 1),
   );
   const expected = await runOnnx(bytes, x, first, extents, double ? 'float64' : 'float32');
-  if (!(Math.max(...expected.map(Math.abs)) > 1e-3)) throw new Error(`expected outputs to compare, got ${expected.slice(0, 5).join(', ')}`);
+  if (!(Math.max(...expected.map(Math.abs)) > 1e-3))
+    throw new Error(`expected outputs to compare, got ${expected.slice(0, 5).join(', ')}`);
   return relativeDifference(await runNetwork(network, parameters, x, single ? 1 : first), expected);
 }
 

@@ -7,14 +7,29 @@ const KEY = keyOf('onnx models');
 
 let drawn = 0;
 /** A constant of random numbers; positive ones on request. */
-export function random(name: string, shape: readonly number[], { positive = false, double = false } = {}): OnnxTensor {
+export function random(
+  name: string,
+  shape: readonly number[],
+  { positive = false, double = false } = {},
+): OnnxTensor {
   const size = shape.reduce((a, b) => a * b, 1);
-  const values = randomNormals(deriveKey(KEY, drawn++, 0), size, 0.5).map((v) => (positive ? 0.5 + Math.abs(v) : v));
+  const values = randomNormals(deriveKey(KEY, drawn++, 0), size, 0.5).map((v) =>
+    positive ? 0.5 + Math.abs(v) : v,
+  );
   return { name, shape, data: double ? Float64Array.from(values) : values };
 }
-export const integers = (name: string, values: readonly number[]): OnnxTensor => ({ name, shape: [values.length], data: BigInt64Array.from(values, BigInt) });
+export const integers = (name: string, values: readonly number[]): OnnxTensor => ({
+  name,
+  shape: [values.length],
+  data: BigInt64Array.from(values, BigInt),
+});
 
-export const op = (opType: string, inputs: readonly string[], output: string, attributes: Record<string, OnnxAttribute> = {}): OnnxNode => ({
+export const op = (
+  opType: string,
+  inputs: readonly string[],
+  output: string,
+  attributes: Record<string, OnnxAttribute> = {},
+): OnnxNode => ({
   opType,
   name: `the ${output}`,
   inputs,
@@ -31,7 +46,14 @@ export interface Built {
   readonly changes?: Partial<OnnxModel>;
 }
 /** A model from `x` to `y`. */
-export const model = ({ input, nodes, constants = [], opset = 13, double = false, changes = {} }: Built): OnnxModel => ({
+export const model = ({
+  input,
+  nodes,
+  constants = [],
+  opset = 13,
+  double = false,
+  changes = {},
+}: Built): OnnxModel => ({
   irVersion: 8,
   opset,
   producer: 'test',
@@ -52,4 +74,5 @@ export const norm = (channels: number) => [
   random('m', [channels]),
   random('v', [channels], { positive: true }),
 ];
-export const batchNorm = (from: string, to: string) => op('BatchNormalization', [from, 'g', 'be', 'm', 'v'], to, { epsilon: { float: 1e-3 } });
+export const batchNorm = (from: string, to: string) =>
+  op('BatchNormalization', [from, 'g', 'be', 'm', 'v'], to, { epsilon: { float: 1e-3 } });

@@ -1,4 +1,7 @@
-/** For tests: a network's logits by our own program, and an ONNX file's outputs by ONNX Runtime, on the same images. */
+/**
+ * For tests: a network's logits by our own program, and an ONNX file's outputs by ONNX Runtime, on the same
+ * images.
+ */
 import '../runtime/device/telemetry.js';
 import ort from 'onnxruntime-node';
 import { input, transpose } from '../graph/index.js';
@@ -22,9 +25,16 @@ export function randomNormals(key: Key, size: number, scale = 1): Float32Array {
 }
 
 /** Logits [batch, classes] of images [batch, features]. */
-export async function runNetwork(net: Network, parameters: Readonly<Record<string, Float32Array>>, x: Float32Array, batch: number): Promise<number[]> {
+export async function runNetwork(
+  net: Network,
+  parameters: Readonly<Record<string, Float32Array>>,
+  x: Float32Array,
+  batch: number,
+): Promise<number[]> {
   const images = input('x', [batch, x.length / batch]);
-  const plan = createPlan([{ kind: 'whole', outputs: { logits: transpose(logits(net, parameterInputs(net), transpose(images))) } }]);
+  const plan = createPlan([
+    { kind: 'whole', outputs: { logits: transpose(logits(net, parameterInputs(net), transpose(images))) } },
+  ]);
   const executor = createExecutor();
   try {
     const { outputs } = await executor.run(plan, { ...parameters, x });
@@ -42,10 +52,19 @@ export async function runOnnx(
   extents: readonly number[],
   type: 'float32' | 'float64' = 'float32',
 ): Promise<number[]> {
-  const session = await ort.InferenceSession.create(bytes, { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 });
+  const session = await ort.InferenceSession.create(bytes, {
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    logSeverityLevel: 3,
+  });
   try {
     const data = type === 'float32' ? x : Float64Array.from(x);
-    const results = await session.run({ [session.inputNames[0] as string]: new ort.Tensor(type as 'float32', data as Float32Array, [batch, ...extents]) });
+    const results = await session.run({
+      [session.inputNames[0] as string]: new ort.Tensor(type as 'float32', data as Float32Array, [
+        batch,
+        ...extents,
+      ]),
+    });
     return Array.from(results[session.outputNames[0] as string]?.data as Float32Array);
   } finally {
     await session.release();

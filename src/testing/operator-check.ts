@@ -1,4 +1,7 @@
-/** Holds graphs against two independent references: derivatives against central differences, values against ONNX Runtime. */
+/**
+ * Holds graphs against two independent references: derivatives against central differences, values against
+ * ONNX Runtime.
+ */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import {
@@ -32,7 +35,11 @@ export interface GraphCase {
 }
 
 /** d f/d x_i by central differences, (f(x + h e_i) − f(x − h e_i))/2h. */
-export function centralDifferences(f: (x: Float64Array) => number, x: ArrayLike<number>, step = 1e-5): Float64Array {
+export function centralDifferences(
+  f: (x: Float64Array) => number,
+  x: ArrayLike<number>,
+  step = 1e-5,
+): Float64Array {
   return Float64Array.from(x, (value, i) => {
     const moved = Float64Array.from(x);
     moved[i] = value + step;
@@ -56,24 +63,34 @@ export function distance(got: ArrayLike<number>, expected: ArrayLike<number>): n
 }
 
 /** Values of `outputs` by ONNX Runtime. */
-export async function runProgram(outputs: Readonly<Record<string, Tensor>>, feeds: Values, options: EncodingOptions = {}): Promise<Record<string, HostData>> {
+export async function runProgram(
+  outputs: Readonly<Record<string, Tensor>>,
+  feeds: Values,
+  options: EncodingOptions = {},
+): Promise<Record<string, HostData>> {
   const program = encodeProgram(outputs, options);
   const session = await openSession(program);
   const arrays = { float32: Float32Array, float64: Float64Array, int32: Int32Array, bool: Uint8Array };
   try {
-    return await session.run(Object.fromEntries(program.inputs.map(({ name, dtype }) => [name, arrays[dtype].from(feeds[name] as ArrayLike<number>)])));
+    return await session.run(
+      Object.fromEntries(
+        program.inputs.map(({ name, dtype }) => [name, arrays[dtype].from(feeds[name] as ArrayLike<number>)]),
+      ),
+    );
   } finally {
     await session.close();
   }
 }
 
 /**
- * `count` numbers, exact in float32, at least 3/64 away from zero and from one another: a step of 1e-5 crosses no kink
- * of |x|, max(x, 0) or max(x, y). Uneven, so that sums, products and sizes of some do not meet by chance. Between −3 and 3
- * for up to 48 of them; their order follows the seed.
+ * `count` numbers, exact in float32, at least 3/64 away from zero and from one another: a step of 1e-5
+ * crosses no kink of |x|, max(x, 0) or max(x, y). Uneven, so that sums, products and sizes of some do not
+ * meet by chance. Between −3 and 3 for up to 48 of them; their order follows the seed.
  */
 export function separated(count: number, seed: number): Float64Array {
-  const order = Float64Array.from({ length: count }, (_, i) => Math.fround((i - Math.floor(count / 2)) / 8 + 3 / 64 + ((i * 0.618034) % 1) / 32));
+  const order = Float64Array.from({ length: count }, (_, i) =>
+    Math.fround((i - Math.floor(count / 2)) / 8 + 3 / 64 + ((i * 0.618034) % 1) / 32),
+  );
   let state = seed | 1;
   for (let i = count - 1; i > 0; i--) {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
@@ -85,7 +102,10 @@ export function separated(count: number, seed: number): Float64Array {
   return order;
 }
 
-/** Σ y ∘ c for constants c that no symmetry of an operator leaves alone: a scalar that every entry of y changes. */
+/**
+ * Σ y ∘ c for constants c that no symmetry of an operator leaves alone: a scalar that every entry of y
+ * changes.
+ */
 export const weighted = (y: Tensor): Tensor =>
   total(
     mul(
@@ -99,7 +119,11 @@ export const weighted = (y: Tensor): Tensor =>
   );
 
 /** Values of the float inputs of a case. */
-export function feedsOf({ shapes, indices }: GraphCase, seed: number, positive = false): Record<string, ArrayLike<number>> {
+export function feedsOf(
+  { shapes, indices }: GraphCase,
+  seed: number,
+  positive = false,
+): Record<string, ArrayLike<number>> {
   const sizes = shapes.map(sizeOf);
   const all = separated(
     sizes.reduce((a, b) => a + b, 0),
@@ -114,55 +138,97 @@ export function feedsOf({ shapes, indices }: GraphCase, seed: number, positive =
 }
 
 /** Gradients of a scalar agree with central differences, both in float64. */
-export function expectDerivatives(loss: Tensor, inputs: readonly Tensor[], feeds: Values, tolerance = 1e-7): void {
+export function expectDerivatives(
+  loss: Tensor,
+  inputs: readonly Tensor[],
+  feeds: Values,
+  tolerance = 1e-7,
+): void {
   const gradients = evaluate(gradient(loss, inputs), feeds);
   inputs.forEach((x, k) => {
     const name = x.attributes.name as string;
-    const numeric = centralDifferences((moved) => (evaluate([loss], { ...feeds, [name]: moved })[0] as Float64Array)[0] as number, feeds[name] ?? []);
-    expect(distance(gradients[k] as Float64Array, numeric), `∂/∂${name}: ${gradients[k]} against ${numeric}`).toBeLessThan(tolerance);
+    const numeric = centralDifferences(
+      (moved) => (evaluate([loss], { ...feeds, [name]: moved })[0] as Float64Array)[0] as number,
+      feeds[name] ?? [],
+    );
+    expect(
+      distance(gradients[k] as Float64Array, numeric),
+      `∂/∂${name}: ${gradients[k]} against ${numeric}`,
+    ).toBeLessThan(tolerance);
   });
 }
 
 /** ONNX Runtime and the plain evaluator give the same numbers. */
-export async function expectRuntimeAgrees(outputs: readonly Tensor[], feeds: Values, tolerance: number): Promise<void> {
+export async function expectRuntimeAgrees(
+  outputs: readonly Tensor[],
+  feeds: Values,
+  tolerance: number,
+): Promise<void> {
   const made = await runProgram(Object.fromEntries(outputs.map((output, i) => [`out${i}`, output])), feeds);
   evaluate(outputs, feeds).forEach((expected, i) => {
-    expect(distance(made[`out${i}`] as HostData, expected), `output ${i}: ${made[`out${i}`]} against ${expected}`).toBeLessThan(tolerance);
+    expect(
+      distance(made[`out${i}`] as HostData, expected),
+      `output ${i}: ${made[`out${i}`]} against ${expected}`,
+    ).toBeLessThan(tolerance);
   });
 }
 
 const MEMBERS = 3;
 
 /**
- * A graph lifted to a population gives each member what the graph gives it alone, whichever of its inputs (bits of `differing`) members differ
- * in. In float64, by ONNX Runtime against the plain evaluator.
+ * A graph lifted to a population gives each member what the graph gives it alone, whichever of its inputs
+ * (bits of `differing`) members differ in. In float64, by ONNX Runtime against the plain evaluator.
  */
-async function expectMembersAlone(outputs: readonly Tensor[], members: readonly Values[], differing: number): Promise<void> {
+async function expectMembersAlone(
+  outputs: readonly Tensor[],
+  members: readonly Values[],
+  differing: number,
+): Promise<void> {
   const inputs = topologicalOrder(outputs).filter(isInput);
   const lifted = inputs.filter((_, i) => (differing >> i) & 1);
   const isLifted = (name: string) => lifted.some((x) => inputName(x) === name);
-  const lifting = { members: MEMBERS, inputs: new Map(lifted.map((x) => [inputName(x), input(inputName(x), [MEMBERS, ...x.shape], x.dtype)])) };
+  const lifting = {
+    members: MEMBERS,
+    inputs: new Map(lifted.map((x) => [inputName(x), input(inputName(x), [MEMBERS, ...x.shape], x.dtype)])),
+  };
   const all = Object.fromEntries(
     Object.keys(members[0] as Values).map((name) => [
       name,
-      isLifted(name) ? members.flatMap((feeds) => [...Array.from(feeds[name] as ArrayLike<number>)]) : members[0]?.[name],
+      isLifted(name)
+        ? members.flatMap((feeds) => [...Array.from(feeds[name] as ArrayLike<number>)])
+        : members[0]?.[name],
     ]),
   ) as Values;
-  const made = await runProgram(Object.fromEntries(outputs.map((output, i) => [`out${i}`, output])), all, { lifting, everyMember: () => true });
+  const made = await runProgram(Object.fromEntries(outputs.map((output, i) => [`out${i}`, output])), all, {
+    lifting,
+    everyMember: () => true,
+  });
   for (let m = 0; m < MEMBERS; m++) {
     const own = Object.fromEntries(
-      Object.entries(members[m] as Values).map(([name, values]) => [name, isLifted(name) ? values : members[0]?.[name]]),
+      Object.entries(members[m] as Values).map(([name, values]) => [
+        name,
+        isLifted(name) ? values : members[0]?.[name],
+      ]),
     ) as Values;
     evaluate(outputs, own).forEach((expected, i) => {
       const size = expected.length;
       const got = (made[`out${i}`] as HostData).slice(m * size, (m + 1) * size);
-      expect(distance(got, expected), `member ${m}, output ${i}: ${got} against ${expected}`).toBeLessThan(1e-13);
+      expect(distance(got, expected), `member ${m}, output ${i}: ${got} against ${expected}`).toBeLessThan(
+        1e-13,
+      );
     });
   }
 }
 
-/** Declares the test of one operator: on random cases its derivative is right, and the runtime gives its values and derivatives in both float types. */
-export function itHolds(name: string, cases: fc.Arbitrary<GraphCase>, { runs = 8, positive = false } = {}): void {
+/**
+ * Declares the test of one operator: on random cases its derivative is right, and the runtime gives its
+ * values and derivatives in both float types.
+ */
+export function itHolds(
+  name: string,
+  cases: fc.Arbitrary<GraphCase>,
+  { runs = 8, positive = false } = {},
+): void {
   it(`${name}: its derivative is the central difference, and ONNX Runtime gives its values and derivatives`, async () => {
     await fc.assert(
       fc.asyncProperty(cases, fc.nat(), async (graphCase, seed) => {
@@ -172,7 +238,11 @@ export function itHolds(name: string, cases: fc.Arbitrary<GraphCase>, { runs = 8
           const y = graphCase.build(inputs, dtype);
           const loss = weighted(y);
           if (dtype === 'float64') expectDerivatives(loss, inputs, feeds);
-          await expectRuntimeAgrees([y, ...gradient(loss, inputs)], feeds, dtype === 'float64' ? 1e-13 : 3e-6);
+          await expectRuntimeAgrees(
+            [y, ...gradient(loss, inputs)],
+            feeds,
+            dtype === 'float64' ? 1e-13 : 3e-6,
+          );
         }
       }),
       { numRuns: runs },
@@ -184,10 +254,13 @@ export function itHolds(name: string, cases: fc.Arbitrary<GraphCase>, { runs = 8
       fc.asyncProperty(cases, fc.nat(1000), fc.nat(), async (graphCase, seed, differing) => {
         const inputs = graphCase.shapes.map((shape, i) => input(`x${i}`, shape, 'float64'));
         const y = graphCase.build(inputs, 'float64');
-        const turned = (values: ArrayLike<number>, m: number) => (m % 2 === 0 ? values : Array.from(values).reverse());
+        const turned = (values: ArrayLike<number>, m: number) =>
+          m % 2 === 0 ? values : Array.from(values).reverse();
         const members = Array.from({ length: MEMBERS }, (_, m) => ({
           ...feedsOf(graphCase, seed + m, positive),
-          ...Object.fromEntries(Object.entries(graphCase.indices ?? {}).map(([index, values]) => [index, turned(values, m)])),
+          ...Object.fromEntries(
+            Object.entries(graphCase.indices ?? {}).map(([index, values]) => [index, turned(values, m)]),
+          ),
         }));
         await expectMembersAlone([y, ...gradient(weighted(y), inputs)], members, differing);
       }),
@@ -197,7 +270,8 @@ export function itHolds(name: string, cases: fc.Arbitrary<GraphCase>, { runs = 8
 }
 
 /** Random shapes of small rank. */
-export const shapes = (minLength = 0, maxLength = 4): fc.Arbitrary<number[]> => fc.array(fc.integer({ min: 1, max: 3 }), { minLength, maxLength });
+export const shapes = (minLength = 0, maxLength = 4): fc.Arbitrary<number[]> =>
+  fc.array(fc.integer({ min: 1, max: 3 }), { minLength, maxLength });
 
 /** Shapes that broadcast to a common one, which need be none of them. */
 export const broadcastable = (count: number): fc.Arbitrary<number[][]> =>
@@ -205,7 +279,10 @@ export const broadcastable = (count: number): fc.Arbitrary<number[][]> =>
     fc.tuple(
       ...Array.from({ length: count }, () =>
         fc
-          .tuple(fc.integer({ min: 0, max: shape.length }), fc.array(fc.boolean(), { minLength: shape.length, maxLength: shape.length }))
+          .tuple(
+            fc.integer({ min: 0, max: shape.length }),
+            fc.array(fc.boolean(), { minLength: shape.length, maxLength: shape.length }),
+          )
           .map(([drop, ones]) => shape.map((extent, i) => (ones[i] ? 1 : extent)).slice(drop)),
       ),
     ),

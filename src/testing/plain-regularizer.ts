@@ -12,16 +12,27 @@ const shortfall = (ratio: number): number => Math.max(0, 0.5 - ratio) / 0.5;
 /** min(ρ, 1/ρ) of ρ = a/b, and 0 where either sum is empty. */
 const balance = (a: number, b: number): number => (a > 0 && b > 0 ? Math.min(a / b, b / a) : 0);
 
-/** Mean over the layers of tightness, balance of the means and balance of the variances; `layers` are what the ReLUs read. */
+/**
+ * Mean over the layers of tightness, balance of the means and balance of the variances; `layers` are what the
+ * ReLUs read.
+ */
 export function plainRegularizer(input: PlainBounds, layers: readonly PlainBounds[]): number {
   const width = ({ lower, upper }: PlainBounds) => mean([...upper].map((u, i) => u - (lower[i] as number)));
   const terms = layers.map((layer) => {
-    const neurons = [...layer.lower].map((lower, i) => ({ lower, upper: layer.upper[i] as number, centre: (lower + (layer.upper[i] as number)) / 2 }));
+    const neurons = [...layer.lower].map((lower, i) => ({
+      lower,
+      upper: layer.upper[i] as number,
+      centre: (lower + (layer.upper[i] as number)) / 2,
+    }));
     const middle = mean(neurons.map(({ centre }) => centre));
     const active = neurons.filter(({ lower }) => lower > 0).map(({ centre }) => centre);
     const inactive = neurons.filter(({ upper }) => upper < 0).map(({ centre }) => centre);
     const spread = (centres: number[]) => total(centres.map((c) => (c - middle) ** 2));
-    return shortfall(width(input) / width(layer)) + shortfall(balance(total(active), -total(inactive))) + shortfall(balance(spread(active), spread(inactive)));
+    return (
+      shortfall(width(input) / width(layer)) +
+      shortfall(balance(total(active), -total(inactive))) +
+      shortfall(balance(spread(active), spread(inactive)))
+    );
   });
   return terms.length === 0 ? 0 : mean(terms);
 }

@@ -1,20 +1,38 @@
-/** Random small networks for properties of bounds: dense, convolutional, residual and of imported layers, 3 to 36 inputs, with and without normalisation. */
+/**
+ * Random small networks for properties of bounds: dense, convolutional, residual and of imported layers, 3 to
+ * 36 inputs, with and without normalisation.
+ */
 import fc from 'fast-check';
 import { sizeOf } from '../graph/index.js';
 import { activationNames } from '../network/activations/index.js';
 import { type ConvolutionGeometry, convolutionLayer } from '../network/layers/convolution.js';
 import { groupedConvolutionLayer } from '../network/layers/grouped-convolution.js';
-import { activationLayer, type Extents, featuresOf, joinLayer, type Layer, reluLayer } from '../network/layers/layer.js';
+import {
+  activationLayer,
+  type Extents,
+  featuresOf,
+  joinLayer,
+  type Layer,
+  reluLayer,
+} from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
 import { normalizeLayer } from '../network/layers/normalize.js';
 import { poolingLayer } from '../network/layers/pooling.js';
 import { selectionLayer } from '../network/layers/selection.js';
 import { transposedConvolutionLayer } from '../network/layers/transposed-convolution.js';
-import { chain, INPUT, type Network, type NetworkNode, network, parameterInputs } from '../network/network.js';
+import {
+  chain,
+  INPUT,
+  type Network,
+  type NetworkNode,
+  network,
+  parameterInputs,
+} from '../network/network.js';
 import { normalNumbers } from './numbers.js';
 
 const between = (min: number, max: number): fc.Arbitrary<number> => fc.integer({ min, max });
-const pair = (min: number, max: number): fc.Arbitrary<[number, number]> => fc.tuple(between(min, max), between(min, max));
+const pair = (min: number, max: number): fc.Arbitrary<[number, number]> =>
+  fc.tuple(between(min, max), between(min, max));
 const bit = between(0, 1);
 
 /** A normalisation with uneven means and deviations. */
@@ -25,7 +43,12 @@ const normalization = (extents: Extents): Layer =>
   });
 
 /** The affine layers given, a ReLU between each two of them, behind a normalisation if asked for. */
-function reluChain(name: string, input: Extents, affine: readonly ((from: Extents) => Layer)[], normalized: boolean): Network {
+function reluChain(
+  name: string,
+  input: Extents,
+  affine: readonly ((from: Extents) => Layer)[],
+  normalized: boolean,
+): Network {
   const layers: Layer[] = normalized ? [normalization(input)] : [];
   let extents = input;
   affine.forEach((make, i) => {
@@ -46,19 +69,34 @@ const fitting =
     convolutionLayer(from, {
       ...rest,
       padding,
-      kernel: [Math.min(kernel[0], from[1] + padding[0] + padding[2]), Math.min(kernel[1], from[2] + padding[1] + padding[3])],
+      kernel: [
+        Math.min(kernel[0], from[1] + padding[0] + padding[2]),
+        Math.min(kernel[1], from[2] + padding[1] + padding[3]),
+      ],
     });
 
 /** Shows a counterexample as its layers instead of their code. */
 function shown(net: Network): Network {
-  const text = () => net.nodes.map(({ layer, inputs }, k) => `${k}: ${layer.name}(${inputs.join(',')}) → ${layer.output.join('×')}`).join('; ');
-  return Object.assign(net, { [fc.toStringMethod]: () => `${net.name} on ${net.input.join('×')}: ${text()}` });
+  const text = () =>
+    net.nodes
+      .map(({ layer, inputs }, k) => `${k}: ${layer.name}(${inputs.join(',')}) → ${layer.output.join('×')}`)
+      .join('; ');
+  return Object.assign(net, {
+    [fc.toStringMethod]: () => `${net.name} on ${net.input.join('×')}: ${text()}`,
+  });
 }
 
 /** Two to four linear layers. */
 export const denseNetworks: fc.Arbitrary<Network> = fc
-  .record({ inputs: between(3, 12), widths: fc.array(between(2, 9), { minLength: 1, maxLength: 3 }), classes: between(2, 4), normalized: fc.boolean() })
-  .map(({ inputs, widths, classes, normalized }) => reluChain('dense', [inputs, 1, 1], [...widths, classes].map(linear), normalized));
+  .record({
+    inputs: between(3, 12),
+    widths: fc.array(between(2, 9), { minLength: 1, maxLength: 3 }),
+    classes: between(2, 4),
+    normalized: fc.boolean(),
+  })
+  .map(({ inputs, widths, classes, normalized }) =>
+    reluChain('dense', [inputs, 1, 1], [...widths, classes].map(linear), normalized),
+  );
 
 const geometry: fc.Arbitrary<ConvolutionGeometry> = fc.record({
   channels: between(1, 3),
@@ -68,7 +106,9 @@ const geometry: fc.Arbitrary<ConvolutionGeometry> = fc.record({
 });
 
 /** One to three convolutions of any stride and padding on oblong images, then one or two linear layers. */
-export const convolutionalNetworks = (convolutions: { min: number; max: number } = { min: 1, max: 3 }): fc.Arbitrary<Network> =>
+export const convolutionalNetworks = (
+  convolutions: { min: number; max: number } = { min: 1, max: 3 },
+): fc.Arbitrary<Network> =>
   fc
     .record({
       channels: between(1, 2),
@@ -81,12 +121,17 @@ export const convolutionalNetworks = (convolutions: { min: number; max: number }
     })
     .map(({ channels, height, width, geometries, hidden, classes, normalized }) => {
       const input: Extents = [channels, height, Math.min(width, Math.floor(36 / (channels * height)))];
-      return reluChain('convolutional', input, [...geometries.map(fitting), ...(hidden ? [linear(hidden)] : []), linear(classes)], normalized);
+      return reluChain(
+        'convolutional',
+        input,
+        [...geometries.map(fitting), ...(hidden ? [linear(hidden)] : []), linear(classes)],
+        normalized,
+      );
     });
 
 /**
- * Residual networks of convolutions: a stem, then a block whose branch of two convolutions joins its input, or, strided, a 1 × 1
- * convolution of it; with `fromInput` the pixels themselves join too.
+ * Residual networks of convolutions: a stem, then a block whose branch of two convolutions joins its input,
+ * or, strided, a 1 × 1 convolution of it; with `fromInput` the pixels themselves join too.
  */
 export const residualNetworks: fc.Arbitrary<Network> = fc
   .record({
@@ -109,7 +154,10 @@ export const residualNetworks: fc.Arbitrary<Network> = fc
     const block = add(reluLayer(input), stem);
     const first = convolutionLayer(input, { ...same, stride: [stride, stride] });
     const branch = add(convolutionLayer(first.output, same), add(reluLayer(first.output), add(first, block)));
-    const skip = stride === 1 ? block : add(convolutionLayer(input, { channels, kernel: [1, 1], stride: [stride, stride] }), block);
+    const skip =
+      stride === 1
+        ? block
+        : add(convolutionLayer(input, { channels, kernel: [1, 1], stride: [stride, stride] }), block);
     const joined = add(joinLayer(first.output), branch, skip);
     add(linearLayer(first.output, classes), add(reluLayer(first.output), joined));
     return shown(network('residual', input, nodes));
@@ -127,14 +175,25 @@ const rotation = (extents: Extents, by: number): Layer => {
 
 /** Layers that only imported networks have, by number: from any extents. */
 const imported: readonly ((from: Extents) => Layer)[] = [
-  (from) => groupedConvolutionLayer(from, { channels: 2 * from[0], kernel: [2, 2], groups: from[0], padding: [1, 0, 0, 1] }),
-  (from) => groupedConvolutionLayer(from, { channels: 2, kernel: [2, 2], dilation: [2, 1], padding: [1, 1, 1, 0] }),
-  (from) => transposedConvolutionLayer(from, { channels: 1, kernel: [2, 3], stride: [2, 1], padding: [1, 1, 0, 0] }),
+  (from) =>
+    groupedConvolutionLayer(from, {
+      channels: 2 * from[0],
+      kernel: [2, 2],
+      groups: from[0],
+      padding: [1, 0, 0, 1],
+    }),
+  (from) =>
+    groupedConvolutionLayer(from, { channels: 2, kernel: [2, 2], dilation: [2, 1], padding: [1, 1, 1, 0] }),
+  (from) =>
+    transposedConvolutionLayer(from, { channels: 1, kernel: [2, 3], stride: [2, 1], padding: [1, 1, 0, 0] }),
   (from) => transposedConvolutionLayer(from, { channels: from[0], kernel: [2, 2], groups: from[0] }),
   // Means over neighbours, the last of them alone.
   (from) => {
     const features = featuresOf(from);
-    const table = Int32Array.from({ length: 2 * features }, (_, i) => (i >> 1) + (i % 2 < features - (i >> 1) ? i % 2 : -1 - (i >> 1)));
+    const table = Int32Array.from(
+      { length: 2 * features },
+      (_, i) => (i >> 1) + (i % 2 < features - (i >> 1) ? i % 2 : -1 - (i >> 1)),
+    );
     return poolingLayer(from, from, table, new Float64Array(features).fill(0.5));
   },
   // Every other feature, a constant before each.
@@ -152,8 +211,9 @@ const imported: readonly ((from: Extents) => Layer)[] = [
 ];
 
 /**
- * Networks of the layers that only imported ones have: two of them with ReLUs, then what the first and the second give is concatenated, as
- * a join of selections, and read by a linear layer. With `turned` the pixels are permuted first.
+ * Networks of the layers that only imported ones have: two of them with ReLUs, then what the first and the
+ * second give is concatenated, as a join of selections, and read by a linear layer. With `turned` the pixels
+ * are permuted first.
  */
 export const importedNetworks: fc.Arbitrary<Network> = fc
   .record({
@@ -177,7 +237,9 @@ export const importedNetworks: fc.Arbitrary<Network> = fc
     const whole: Extents = [sizes[0] + sizes[1], 1, 1];
     const place = (node: number, offset: number) => {
       const own = featuresOf(extentsOf(node));
-      const table = Int32Array.from({ length: whole[0] }, (_, i) => (i >= offset && i < offset + own ? i - offset : -1));
+      const table = Int32Array.from({ length: whole[0] }, (_, i) =>
+        i >= offset && i < offset + own ? i - offset : -1,
+      );
       return add(selectionLayer(extentsOf(node), whole, table), node);
     };
     const joined = add(joinLayer(whole), place(first, 0), place(second, sizes[0]));

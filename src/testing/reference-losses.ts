@@ -1,4 +1,6 @@
-/** The losses of the reference values, as stages over the inputs x, lower, upper, labels and the parameters. */
+/**
+ * The losses of the reference values, as stages over the inputs x, lower, upper, labels and the parameters.
+ */
 import { add, type FloatType, input, mul, total } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits, type Network } from '../network/network.js';
@@ -8,12 +10,20 @@ import type { Stage } from '../runtime/plan/plan.js';
 import { boundProblem } from './bound-programs.js';
 
 /** Mean CE of the worst case, and `natural` · mean CE(logits); outputs loss, margins and logits. */
-export function lossStages(relaxation: Relaxation, net: Network, batch: number, options: { natural: number; elision: boolean; dtype: FloatType }): Stage[] {
+export function lossStages(
+  relaxation: Relaxation,
+  net: Network,
+  batch: number,
+  options: { natural: number; elision: boolean; dtype: FloatType },
+): Stage[] {
   const { natural, elision, dtype } = options;
   const problem = { ...boundProblem(net, batch, dtype), elision };
   const values = logits(net, problem.parameters, input('x', [featuresOf(net.input), batch], dtype));
   const { stages, margins } = relaxation.bound(problem);
   const robust = mul(total(marginCrossEntropy(margins)), 1 / batch);
-  const loss = natural > 0 ? add(robust, mul(total(crossEntropy(values, problem.specification.labels)), natural / batch)) : robust;
+  const loss =
+    natural > 0
+      ? add(robust, mul(total(crossEntropy(values, problem.specification.labels)), natural / batch))
+      : robust;
   return [...stages, { kind: 'whole', outputs: { loss, margins, logits: values } }];
 }

@@ -1,6 +1,6 @@
 /**
- * Values of two small networks that independent code computed in float64, kept beside the repository; tests that want them are
- * skipped where they are missing.
+ * Values of two small networks that independent code computed in float64, kept beside the repository; tests
+ * that want them are skipped where they are missing.
  *
  * Layers are numbered there with Flatten included, so arrays are matched in their order.
  */
@@ -27,9 +27,15 @@ export const REFERENCE_EPSILON = 0.1;
 
 export interface Reference {
   readonly network: Network;
-  /** Arrays of a bound problem's inputs (box, labels, parameters) and images `x` [features, batch] of the first `count` images. */
+  /**
+   * Arrays of a bound problem's inputs (box, labels, parameters) and images `x` [features, batch] of the
+   * first `count` images.
+   */
   feeds(count: number, dtype: FloatType): Feeds;
-  /** A stored array by its name there, [batch, …] cut to the first `count` images and turned to […, batch] if asked. */
+  /**
+   * A stored array by its name there, [batch, …] cut to the first `count` images and turned to […, batch] if
+   * asked.
+   */
   stored(name: string, count?: number): Float64Array;
   /** Gradients "<kind>_grad.…" by our parameters' names, where stored. */
   gradients(kind: string): Map<string, Float64Array>;
@@ -38,7 +44,10 @@ export interface Reference {
 /** [rows, columns] to [columns, rows]. */
 const transposed = (values: ArrayLike<number>, rows: number): Float64Array => {
   const columns = values.length / rows;
-  return Float64Array.from({ length: values.length }, (_, i) => values[(i % rows) * columns + Math.floor(i / rows)] as number);
+  return Float64Array.from(
+    { length: values.length },
+    (_, i) => values[(i % rows) * columns + Math.floor(i / rows)] as number,
+  );
 };
 
 export function loadReference(name: ReferenceName): Reference {
@@ -46,15 +55,22 @@ export function loadReference(name: ReferenceName): Reference {
   const network = architecture(name, [1, 28, 28], 10);
   const array = (key: string): Float64Array => {
     const tensor = tensors[key];
-    if (tensor === undefined) throw new Error(`reference ${name}: expected an array ${key}, got ${Object.keys(tensors).join(', ')}`);
+    if (tensor === undefined)
+      throw new Error(`reference ${name}: expected an array ${key}, got ${Object.keys(tensors).join(', ')}`);
     return Float64Array.from(tensor.data as Float64Array, Number);
   };
-  const theirs = [...new Set(Object.keys(tensors).flatMap((key) => /^parameters\/(\d+)\./.exec(key)?.[1] ?? []))].sort((a, b) => Number(a) - Number(b));
+  const theirs = [
+    ...new Set(Object.keys(tensors).flatMap((key) => /^parameters\/(\d+)\./.exec(key)?.[1] ?? [])),
+  ].sort((a, b) => Number(a) - Number(b));
   const ours = Object.keys(parameterInputs(network));
-  const named = ours.map((parameter, i) => [parameter, `${theirs[i >> 1]}.${parameter.split('.')[1]}`] as const);
+  const named = ours.map(
+    (parameter, i) => [parameter, `${theirs[i >> 1]}.${parameter.split('.')[1]}`] as const,
+  );
   const stored = (key: string, count?: number) => {
     const values = array(key);
-    return count === undefined ? values : transposed(values.subarray(0, (values.length / (tensors[key]?.shape[0] as number)) * count), count);
+    return count === undefined
+      ? values
+      : transposed(values.subarray(0, (values.length / (tensors[key]?.shape[0] as number)) * count), count);
   };
   return {
     network,
@@ -71,7 +87,11 @@ export function loadReference(name: ReferenceName): Reference {
       };
     },
     gradients: (kind) =>
-      new Map(named.flatMap(([parameter, key]) => (`${kind}_grad.${key}` in tensors ? [[parameter, array(`${kind}_grad.${key}`)] as const] : []))),
+      new Map(
+        named.flatMap(([parameter, key]) =>
+          `${kind}_grad.${key}` in tensors ? [[parameter, array(`${kind}_grad.${key}`)] as const] : [],
+        ),
+      ),
   };
 }
 
@@ -83,7 +103,13 @@ export const relativeDifference = (got: ArrayLike<number>, expected: ArrayLike<n
 export const relativeDistance = (got: ArrayLike<number>, expected: ArrayLike<number>): number =>
   ratio(got, expected, (values) => Math.sqrt(values.reduce((a, b) => a + b * b, 0)));
 
-function ratio(got: ArrayLike<number>, expected: ArrayLike<number>, norm: (values: Float64Array) => number): number {
+function ratio(
+  got: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  norm: (values: Float64Array) => number,
+): number {
   if (got.length !== expected.length) return Number.POSITIVE_INFINITY;
-  return norm(Float64Array.from(expected, (e, i) => (got[i] as number) - e)) / norm(Float64Array.from(expected));
+  return (
+    norm(Float64Array.from(expected, (e, i) => (got[i] as number) - e)) / norm(Float64Array.from(expected))
+  );
 }

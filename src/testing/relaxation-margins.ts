@@ -18,7 +18,11 @@ export const randomFeeds = (net: Network, seed: number, epsilon: number): Feeds 
 });
 
 /** The margins [classes − 1, batch] of each relaxation, in their order. */
-export async function marginsOf(relaxations: readonly Relaxation[], net: Network, feeds: Feeds): Promise<Float64Array[]> {
+export async function marginsOf(
+  relaxations: readonly Relaxation[],
+  net: Network,
+  feeds: Feeds,
+): Promise<Float64Array[]> {
   const bounds = relaxations.map((relaxation) => relaxation.bound(boundProblem(net, BATCH)));
   const results: Float64Array[] = [];
   for (const { stages, margins } of bounds) {
@@ -43,4 +47,7 @@ export async function unstableNeurons(net: Network, feeds: Feeds): Promise<numbe
 
 /** Greatest amount by which `lower` exceeds `upper`, relative to 1 + its size: at most 0 if no entry does. */
 export const excess = (lower: Float64Array, upper: Float64Array): number =>
-  lower.reduce((worst, value, i) => Math.max(worst, (value - (upper[i] as number)) / (1 + Math.abs(value))), Number.NEGATIVE_INFINITY);
+  lower.reduce(
+    (worst, value, i) => Math.max(worst, (value - (upper[i] as number)) / (1 + Math.abs(value))),
+    Number.NEGATIVE_INFINITY,
+  );

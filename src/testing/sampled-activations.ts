@@ -1,4 +1,7 @@
-/** What a network does on a box, from inside: ranges of activations and margins over uniform points, corners and gradient steps. */
+/**
+ * What a network does on a box, from inside: ranges of activations and margins over uniform points, corners
+ * and gradient steps.
+ */
 import { gradient, input, mul, reshape, sizeOf, sum, type Tensor, total } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { forward, type Network, parameterInputs } from '../network/network.js';
@@ -38,10 +41,17 @@ const emptyRange = (size: number): MetRange => ({
 });
 
 /**
- * Evaluates `samples` points of each image's box and moves them `steps` times along the sign of the worst margin's gradient,
- * by half, then a quarter, … of the box. `feeds` are those of a bound problem: lower, upper, labels and parameters, in float64.
+ * Evaluates `samples` points of each image's box and moves them `steps` times along the sign of the worst
+ * margin's gradient, by half, then a quarter, … of the box. `feeds` are those of a bound problem: lower,
+ * upper, labels and parameters, in float64.
  */
-export async function sampleActivations(net: Network, feeds: Feeds, samples: number, steps: number, seed: number): Promise<SampledActivations> {
+export async function sampleActivations(
+  net: Network,
+  feeds: Feeds,
+  samples: number,
+  steps: number,
+  seed: number,
+): Promise<SampledActivations> {
   const lower = feeds.lower as Float64Array;
   const upper = feeds.upper as Float64Array;
   const labels = feeds.labels as Int32Array;
@@ -49,14 +59,27 @@ export async function sampleActivations(net: Network, feeds: Feeds, samples: num
   const columns = batch * samples;
   const x = input('x', [featuresOf(net.input), columns], 'float64');
   const values = forward(net, parameterInputs(net, 'float64'), x);
-  const rows = specificationMargins({ kind: 'labels', labels: input('labels', [columns], 'int32') }, net.classes, 'float64');
-  const margins = reshape(sum(mul(rows, reshape(values.at(-1) as Tensor, [net.classes, 1, columns])), [0]), [net.classes - 1, columns]);
+  const rows = specificationMargins(
+    { kind: 'labels', labels: input('labels', [columns], 'int32') },
+    net.classes,
+    'float64',
+  );
+  const margins = reshape(sum(mul(rows, reshape(values.at(-1) as Tensor, [net.classes, 1, columns])), [0]), [
+    net.classes - 1,
+    columns,
+  ]);
   const [slope] = gradient(total(worstMargin(margins)), [x]);
   const outputs = Object.fromEntries(values.map((value, k) => [`node ${k}`, value]));
   const plan = createPlan([{ kind: 'whole', outputs: { ...outputs, margins, slope: slope as Tensor } }]);
 
-  const met = { margins: emptyRange((net.classes - 1) * batch), nodes: values.map(({ shape }) => emptyRange(sizeOf(shape) / samples)) };
-  const sampleLabels = Int32Array.from({ length: columns }, (_, i) => labels[Math.floor(i / samples)] as number);
+  const met = {
+    margins: emptyRange((net.classes - 1) * batch),
+    nodes: values.map(({ shape }) => emptyRange(sizeOf(shape) / samples)),
+  };
+  const sampleLabels = Int32Array.from(
+    { length: columns },
+    (_, i) => labels[Math.floor(i / samples)] as number,
+  );
   // Every other point is a corner of the box.
   let points = uniformNumbers(`points ${seed}`, lower.length * samples).map((u, i) => {
     const at = Math.floor(i / samples);
@@ -66,7 +89,8 @@ export async function sampleActivations(net: Network, feeds: Feeds, samples: num
   const executor = createExecutor();
   try {
     for (let step = 0; step <= steps; step++) {
-      const made = (await executor.run(plan, { ...feeds, x: points, labels: sampleLabels })).outputs as Record<string, Float64Array>;
+      const made = (await executor.run(plan, { ...feeds, x: points, labels: sampleLabels }))
+        .outputs as Record<string, Float64Array>;
       widen(met.margins, made.margins as Float64Array);
       met.nodes.forEach((range, k) => {
         widen(range, made[`node ${k}`] as Float64Array);

@@ -1,4 +1,7 @@
-/** Branch and bound in the calling thread, for tests: engines of many parameters of one network share its compiled programs. */
+/**
+ * Branch and bound in the calling thread, for tests: engines of many parameters of one network share its
+ * compiled programs.
+ */
 import { afterAll } from 'vitest';
 import type { Network } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
@@ -6,7 +9,11 @@ import { createExecutor } from '../runtime/execution/executor.js';
 import { type Engine, planStore } from '../verification/branch-and-bound/engine.js';
 
 /** Engines of the tests of one file; their programs are closed after the last test. */
-export function searchEngines(): (network: Network, parameters: ParameterArrays, expired?: () => boolean) => Engine {
+export function searchEngines(): (
+  network: Network,
+  parameters: ParameterArrays,
+  expired?: () => boolean,
+) => Engine {
   const executor = createExecutor();
   const stores = new WeakMap<Network, Engine['plan']>();
   afterAll(() => executor.close());

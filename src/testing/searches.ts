@@ -1,4 +1,7 @@
-/** Searches on random properties, for tests: what each way to search says of a polytope, counterexamples confirmed by the network in float32. */
+/**
+ * Searches on random properties, for tests: what each way to search says of a polytope, counterexamples
+ * confirmed by the network in float32.
+ */
 import { expect } from 'vitest';
 import { input } from '../graph/index.js';
 import { featuresOf, type Layer, reluLayer } from '../network/layers/layer.js';
@@ -26,7 +29,12 @@ export interface Decision {
 export function evaluationOf(engine: Engine): Evaluate {
   const { network: net } = engine;
   const plan = engine.plan('outputs', () =>
-    createPlan([{ kind: 'whole', outputs: { y: logits(net, parameterInputs(net), input('x', [featuresOf(net.input), 1])) } }]),
+    createPlan([
+      {
+        kind: 'whole',
+        outputs: { y: logits(net, parameterInputs(net), input('x', [featuresOf(net.input), 1])) },
+      },
+    ]),
   );
   return async (x) => (await engine.run(plan, { x })).y as Float32Array;
 }
@@ -48,18 +56,30 @@ function confirmation(engine: Engine, polytopes: readonly Polytope[]) {
 /** Bytes for open parts: far more than small networks need. */
 const MEMORY = 2 ** 26;
 
-export async function decideOnInputs(engine: Engine, polytopes: readonly Polytope[], memoryBytes = MEMORY): Promise<Decision> {
+export async function decideOnInputs(
+  engine: Engine,
+  polytopes: readonly Polytope[],
+  memoryBytes = MEMORY,
+): Promise<Decision> {
   const { found, with: complete } = confirmation(engine, polytopes);
   return complete(await splitInputs(engine, { polytopes, memoryBytes, found }));
 }
 
 /** Polytopes of one box and one inequality each, by the signs of ReLUs. */
-export async function decideOnRelus(engine: Engine, polytopes: readonly Polytope[], memoryBytes = MEMORY): Promise<Decision> {
+export async function decideOnRelus(
+  engine: Engine,
+  polytopes: readonly Polytope[],
+  memoryBytes = MEMORY,
+): Promise<Decision> {
   const { found, with: complete } = confirmation(engine, polytopes);
   const box = enclosingBox((polytopes[0] as Polytope).box);
   const hidden = await createHiddenBounding(engine).bound(box, { iterations: 0 });
   const goals = polytopes.flatMap(({ unsafe }) =>
-    unsafe.map(({ outputs, inputs, bound }) => ({ coefficients: outputs, ...(inputs && { inputs }), threshold: bound })),
+    unsafe.map(({ outputs, inputs, bound }) => ({
+      coefficients: outputs,
+      ...(inputs && { inputs }),
+      threshold: bound,
+    })),
   );
   return complete(await splitRelus(engine, { box, hidden, goals, memoryBytes, found }));
 }
@@ -76,7 +96,9 @@ export async function decide(engine: Engine, polytopes: readonly Polytope[], cal
       return engine.run(plan, feeds);
     },
   };
-  return complete(await search(limited, polytopes, { memoryBytes: MEMORY, secondsLeft: () => 60, evaluate, found }));
+  return complete(
+    await search(limited, polytopes, { memoryBytes: MEMORY, secondsLeft: () => 60, evaluate, found }),
+  );
 }
 
 /** Linear layers of these widths with ReLUs between them. */
@@ -95,7 +117,10 @@ const inside = ({ lower, upper }: Box, x: ArrayLike<number>): boolean =>
   lower.every((low, i) => (x[i] as number) >= low && (x[i] as number) <= (upper[i] as number));
 
 /** Expects a counterexample to be one: in the box of its polytope, its outputs unsafe. */
-export function expectTrue({ input, output, polytope }: Counterexample, polytopes: readonly Polytope[]): void {
+export function expectTrue(
+  { input, output, polytope }: Counterexample,
+  polytopes: readonly Polytope[],
+): void {
   const of = polytopes[polytope] as Polytope;
   expect(inside(of.box, input)).toBe(true);
   expect(violation(of, input, output)).toBeLessThanOrEqual(0);

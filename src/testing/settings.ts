@@ -1,4 +1,7 @@
-/** Random settings that fit together, as a user might give them: any subset, smoothing options only with smoothing. */
+/**
+ * Random settings that fit together, as a user might give them: any subset, smoothing options only with
+ * smoothing.
+ */
 import fc from 'fast-check';
 import {
   ARCHITECTURES,
@@ -17,7 +20,8 @@ import { relaxationNamed } from '../relaxation/index.js';
 import { DEVICE_CHOICES } from '../runtime/device/device.js';
 
 /** No −0, which text does not carry. */
-const number = (min: number, max: number, minExcluded = false) => fc.double({ min, max, minExcluded, noNaN: true }).map((value) => value + 0);
+const number = (min: number, max: number, minExcluded = false) =>
+  fc.double({ min, max, minExcluded, noNaN: true }).map((value) => value + 0);
 const integer = (min: number, max: number) => fc.integer({ min, max });
 
 const common = {
@@ -46,7 +50,12 @@ const common = {
   dataDir: fc.string({ minLength: 1 }),
   out: fc.string({ minLength: 1 }),
 };
-const smoothed = { samples: integer(2, 512), sigma: number(1e-12, 10), sigmaDecay: fc.constantFrom(...SIGMA_DECAYS), sigmaDecayUntil: number(0, 1, true) };
+const smoothed = {
+  samples: integer(2, 512),
+  sigma: number(1e-12, 10),
+  sigmaDecay: fc.constantFrom(...SIGMA_DECAYS),
+  sigmaDecayUntil: number(0, 1, true),
+};
 const learned = {
   sigmaMode: fc.constantFrom(...SIGMA_MODES),
   sigmaLearningRate: number(0, 1),
@@ -56,7 +65,11 @@ const learned = {
 const attacked = { attackSteps: integer(1, 100), attackStepSize: number(0, 10, true) };
 const EXPRESSIVE = ['mtl-ibp', 'cc-ibp', 'exp-ibp'] as const;
 /** Relaxations that fit any estimator, and intersections of some. */
-const BOUNDS = [...RELAXATIONS.filter((name) => name !== 'none' && relaxationNamed(name).differentiable), 'ibp+crown-ibp', 'deepz+hbox+crown'];
+const BOUNDS = [
+  ...RELAXATIONS.filter((name) => name !== 'none' && relaxationNamed(name).differentiable),
+  'ibp+crown-ibp',
+  'deepz+hbox+crown',
+];
 
 export const someSettings: fc.Arbitrary<GivenSettings> = fc
   .tuple(
@@ -64,21 +77,42 @@ export const someSettings: fc.Arbitrary<GivenSettings> = fc
     fc.oneof(
       fc.constant({}),
       fc.record({ smoothing: fc.constant('rgs' as const), ...smoothed }, { requiredKeys: ['smoothing'] }),
-      fc.record({ smoothing: fc.constant('pgpe' as const), ...smoothed, ...learned }, { requiredKeys: ['smoothing'] }),
+      fc.record(
+        { smoothing: fc.constant('pgpe' as const), ...smoothed, ...learned },
+        { requiredKeys: ['smoothing'] },
+      ),
     ),
     fc.oneof(
       fc.constant({ relaxation: 'none' as const }),
-      fc.record({ method: fc.constant('pgd' as const), ...attacked, kappa: number(0, 1) }, { requiredKeys: ['method'] }),
       fc.record(
-        { method: fc.constant('sabr' as const), relaxation: fc.constantFrom(...BOUNDS), lambda: number(0, 1, true), ...attacked },
+        { method: fc.constant('pgd' as const), ...attacked, kappa: number(0, 1) },
         { requiredKeys: ['method'] },
       ),
       fc.record(
-        { method: fc.constantFrom('taps' as const, 'staps' as const), tapsEstimator: fc.constantFrom(...TAPS_ESTIMATORS), ...attacked },
+        {
+          method: fc.constant('sabr' as const),
+          relaxation: fc.constantFrom(...BOUNDS),
+          lambda: number(0, 1, true),
+          ...attacked,
+        },
         { requiredKeys: ['method'] },
       ),
-      fc.record({ method: fc.constantFrom(...EXPRESSIVE), alpha: number(0, 1), ...attacked }, { requiredKeys: ['method'] }),
-      fc.record({ relaxation: fc.constantFrom(...BOUNDS), kappa: number(0, 1), kappaStart: number(0, 1) }, { requiredKeys: [] }),
+      fc.record(
+        {
+          method: fc.constantFrom('taps' as const, 'staps' as const),
+          tapsEstimator: fc.constantFrom(...TAPS_ESTIMATORS),
+          ...attacked,
+        },
+        { requiredKeys: ['method'] },
+      ),
+      fc.record(
+        { method: fc.constantFrom(...EXPRESSIVE), alpha: number(0, 1), ...attacked },
+        { requiredKeys: ['method'] },
+      ),
+      fc.record(
+        { relaxation: fc.constantFrom(...BOUNDS), kappa: number(0, 1), kappaStart: number(0, 1) },
+        { requiredKeys: [] },
+      ),
     ),
   )
   .map((parts) => Object.assign({}, ...parts) as GivenSettings);

@@ -1,4 +1,7 @@
-/** Functions of one variable whose Gaussian average L_σ(x) = E f(x + σz) has its derivatives in closed form, as references for tests. */
+/**
+ * Functions of one variable whose Gaussian average L_σ(x) = E f(x + σz) has its derivatives in closed form,
+ * as references for tests.
+ */
 import { normalCdf, normalDensity } from './normal-distribution.js';
 
 export interface SmoothedFunction {
@@ -28,7 +31,13 @@ export const smoothedFunctions: readonly SmoothedFunction[] = [
     dx: (x, s) => normalDensity(x / s) / s,
     dSigma: (x, s) => (-x / s ** 2) * normalDensity(x / s),
   },
-  { name: '|x|', f: Math.abs, slope: Math.sign, dx: (x, s) => 2 * normalCdf(x / s) - 1, dSigma: (x, s) => 2 * normalDensity(x / s) },
+  {
+    name: '|x|',
+    f: Math.abs,
+    slope: Math.sign,
+    dx: (x, s) => 2 * normalCdf(x / s) - 1,
+    dSigma: (x, s) => 2 * normalDensity(x / s),
+  },
   {
     name: 'the staircase ⌊x⌋',
     f: Math.floor,

@@ -27,13 +27,18 @@ export interface StartOptions {
   readonly fileSizeLimit?: number;
 }
 
-/** Starts `tautnet` on arguments. The process itself is the child, so that signals reach it and nothing else. */
+/**
+ * Starts `tautnet` on arguments. The process itself is the child, so that signals reach it and nothing else.
+ */
 export function startTautnet(argv: readonly string[], { fileSizeLimit }: StartOptions = {}): Started {
   const [command, ...rest] =
     fileSizeLimit === undefined
       ? [process.execPath, PROGRAM, ...argv]
       : ['sh', '-c', `ulimit -f ${fileSizeLimit}; exec "$@"`, 'sh', process.execPath, PROGRAM, ...argv];
-  const child = spawn(command as string, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, TAUTNET_DEBUG: '' } });
+  const child = spawn(command as string, rest, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, TAUTNET_DEBUG: '' },
+  });
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => {
@@ -48,14 +53,18 @@ export function startTautnet(argv: readonly string[], { fileSizeLimit }: StartOp
 }
 
 /** Runs `tautnet` to its end. */
-export const tautnet = (argv: readonly string[], options?: StartOptions): Promise<Ended> => startTautnet(argv, options).ended;
+export const tautnet = (argv: readonly string[], options?: StartOptions): Promise<Ended> =>
+  startTautnet(argv, options).ended;
 
-/** What `tautnet train` says of a failure: one line, after its settings and its progress, and never a stack. */
+/**
+ * What `tautnet train` says of a failure: one line, after its settings and its progress, and never a stack.
+ */
 export function failureOf({ stderr }: Ended): string {
   const lines = stderr.trimEnd().split('\n');
   const failures = lines.filter((line) => line.startsWith('tautnet: '));
   const stack = lines.filter((line) => /^\s+at /.test(line));
-  if (failures.length !== 1 || failures[0] !== lines.at(-1) || stack.length > 0) throw new Error(`expected one line that says what failed, got:\n${stderr}`);
+  if (failures.length !== 1 || failures[0] !== lines.at(-1) || stack.length > 0)
+    throw new Error(`expected one line that says what failed, got:\n${stderr}`);
   return failures[0] as string;
 }
 
@@ -63,28 +72,51 @@ export function failureOf({ stderr }: Ended): string {
 export async function fileOf(started: Started, path: string): Promise<void> {
   while (!existsSync(path)) {
     const ended = started.child.exitCode !== null || started.child.signalCode !== null;
-    if (ended) throw new Error(`expected ${path} while the process runs, but it ended: ${(await started.ended).stderr}`);
+    if (ended)
+      throw new Error(
+        `expected ${path} while the process runs, but it ended: ${(await started.ended).stderr}`,
+      );
     await sleep(2);
   }
 }
 
 /** A training that takes about a second, most of it to start: two epochs of two steps. */
-export const SHORT_TRAINING: readonly string[] = ['train', '--architecture', 'fc-small', '--train-limit', '200', '--batch-size', '100', '--epochs', '2'];
+export const SHORT_TRAINING: readonly string[] = [
+  'train',
+  '--architecture',
+  'fc-small',
+  '--train-limit',
+  '200',
+  '--batch-size',
+  '100',
+  '--epochs',
+  '2',
+];
 
 /** Every whole line of a run's metrics but for how long things took. */
 export async function timelessMetrics(run: string): Promise<Record<string, unknown>[]> {
   const lines = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n');
   return lines.map((line) => {
-    const { seconds: _seconds, samplesPerSecond: _speed, ...rest } = JSON.parse(line) as Record<string, unknown>;
+    const {
+      seconds: _seconds,
+      samplesPerSecond: _speed,
+      ...rest
+    } = JSON.parse(line) as Record<string, unknown>;
     return rest;
   });
 }
 
 /** What two trainings must have in common to be the same, bit for bit. */
-export async function resultOf(run: string): Promise<{ parameters: string; network: string; metrics: Record<string, unknown>[] }> {
+export async function resultOf(
+  run: string,
+): Promise<{ parameters: string; network: string; metrics: Record<string, unknown>[] }> {
   const digest = async (name: string) =>
     createHash('sha256')
       .update(await readFile(join(run, name)))
       .digest('hex');
-  return { parameters: await digest('parameters.safetensors'), network: await digest('network.onnx'), metrics: await timelessMetrics(run) };
+  return {
+    parameters: await digest('parameters.safetensors'),
+    network: await digest('network.onnx'),
+    metrics: await timelessMetrics(run),
+  };
 }

@@ -4,7 +4,13 @@ import { createObjective } from '../objective/objective.js';
 import type { Pool } from '../runtime/pool/pool.js';
 import { keyOf } from '../runtime/random/keys.js';
 import { type Estimator, none } from '../smoothing/index.js';
-import { initialState, type StepReport, type TrainingOptions, type TrainingState, training } from '../training/loop.js';
+import {
+  initialState,
+  type StepReport,
+  type TrainingOptions,
+  type TrainingState,
+  training,
+} from '../training/loop.js';
 import { adam } from '../training/rules/adam.js';
 import type { UpdateRule } from '../training/rules/update-rule.js';
 import { constant } from '../training/schedules.js';
@@ -27,7 +33,15 @@ export interface ShortTraining {
 }
 
 /** Two steps of four images an epoch. */
-export function shortTraining({ pool, robust, estimator, rule, gradientClip = 0, epochs = 2, averageFrom }: ShortTraining): TrainingOptions {
+export function shortTraining({
+  pool,
+  robust,
+  estimator,
+  rule,
+  gradientClip = 0,
+  epochs = 2,
+  averageFrom,
+}: ShortTraining): TrainingOptions {
   return {
     train: {
       images: Uint8Array.from(uniformNumbers('training images', IMAGES * FEATURES), (x) => 255 * x),
@@ -55,7 +69,15 @@ export function shortTraining({ pool, robust, estimator, rule, gradientClip = 0,
 export const firstState = (options: TrainingOptions): TrainingState =>
   initialState(
     options,
-    flatten(Object.fromEntries(Object.entries(randomParameters(smallNetwork, 3)).map(([name, values]) => [name, Float32Array.from(values)])), layout),
+    flatten(
+      Object.fromEntries(
+        Object.entries(randomParameters(smallNetwork, 3)).map(([name, values]) => [
+          name,
+          Float32Array.from(values),
+        ]),
+      ),
+      layout,
+    ),
   );
 
 /** The state after the last step; `watch` sees each. */

@@ -1,12 +1,18 @@
 /**
- * Random VNN-LIB formulas for tests: printed in many styles, and evaluated by their own meaning, without the reader.
+ * Random VNN-LIB formulas for tests: printed in many styles, and evaluated by their own meaning, without the
+ * reader.
  *
- * Constants are small multiples of 1/4 and points multiples of 1/2, so that float64 computes all of it exactly.
+ * Constants are small multiples of 1/4 and points multiples of 1/2, so that float64 computes all of it
+ * exactly.
  */
 import fc from 'fast-check';
 
-/** An arithmetic or logical form; `text` is a number or a variable as printed, `value` its meaning at a point. */
-export type Formula = { readonly text: string; readonly value: (at: Point) => number } | { readonly operator: string; readonly operands: readonly Formula[] };
+/**
+ * An arithmetic or logical form; `text` is a number or a variable as printed, `value` its meaning at a point.
+ */
+export type Formula =
+  | { readonly text: string; readonly value: (at: Point) => number }
+  | { readonly operator: string; readonly operands: readonly Formula[] };
 
 export interface Point {
   readonly x: ArrayLike<number>;
@@ -18,8 +24,19 @@ const constant = fc.integer({ min: -12, max: 12 }).chain((quarters) => {
   const value = quarters / 4;
   const magnitude = Math.abs(value);
   const negative = `(- ${magnitude})`;
-  const texts = [`${value}`, value.toFixed(2), value.toExponential(), value.toExponential().toUpperCase(), `${value.toFixed(1 + (quarters & 1))}0`];
-  return fc.constantFrom(...texts.filter((text) => Number(text) === value), ...(value < 0 ? [negative] : [`+${value}`])).map((text) => leaf(text, () => value));
+  const texts = [
+    `${value}`,
+    value.toFixed(2),
+    value.toExponential(),
+    value.toExponential().toUpperCase(),
+    `${value.toFixed(1 + (quarters & 1))}0`,
+  ];
+  return fc
+    .constantFrom(
+      ...texts.filter((text) => Number(text) === value),
+      ...(value < 0 ? [negative] : [`+${value}`]),
+    )
+    .map((text) => leaf(text, () => value));
 });
 
 const leaf = (text: string, value: (at: Point) => number): Formula => ({ text, value });
@@ -28,7 +45,11 @@ const form = (operator: string, ...operands: readonly Formula[]): Formula => ({ 
 const variable = (inputs: number, outputs: number) =>
   fc
     .nat(inputs + outputs - 1)
-    .map((k) => (k < inputs ? leaf(`X_${k}`, ({ x }) => x[k] as number) : leaf(`Y_${k - inputs}`, ({ y }) => y[k - inputs] as number)));
+    .map((k) =>
+      k < inputs
+        ? leaf(`X_${k}`, ({ x }) => x[k] as number)
+        : leaf(`Y_${k - inputs}`, ({ y }) => y[k - inputs] as number),
+    );
 
 /** A term of a few operators. */
 function term(inputs: number, outputs: number): fc.Arbitrary<Formula> {
@@ -39,7 +60,9 @@ function term(inputs: number, outputs: number): fc.Arbitrary<Formula> {
       constant,
       fc.array(tie('linear'), { minLength: 1, maxLength: 3 }).map((operands) => form('+', ...operands)),
       fc.array(tie('linear'), { minLength: 1, maxLength: 3 }).map((operands) => form('-', ...operands)),
-      fc.tuple(constant, tie('linear'), fc.boolean()).map(([c, t, first]) => (first ? form('*', c, t) : form('*', t, c))),
+      fc
+        .tuple(constant, tie('linear'), fc.boolean())
+        .map(([c, t, first]) => (first ? form('*', c, t) : form('*', t, c))),
       fc.tuple(tie('linear'), fc.constantFrom(2, -2, 4)).map(([t, c]) =>
         form(
           '/',
@@ -61,8 +84,12 @@ export function formula(inputs: number, outputs: number): fc.Arbitrary<Formula> 
       fc
         .tuple(fc.constantFrom('<=', '>=', '<=', '>=', '='), fc.array(side, { minLength: 2, maxLength: 3 }))
         .map(([operator, sides]) => form(operator, ...sides)),
-      fc.tuple(fc.constantFrom('<=', '>='), variable(inputs, outputs), constant).map(([operator, v, c]) => form(operator, v, c)),
-      fc.tuple(fc.constantFrom('and', 'or'), fc.array(tie('tree'), { minLength: 1, maxLength: 3 })).map(([operator, parts]) => form(operator, ...parts)),
+      fc
+        .tuple(fc.constantFrom('<=', '>='), variable(inputs, outputs), constant)
+        .map(([operator, v, c]) => form(operator, v, c)),
+      fc
+        .tuple(fc.constantFrom('and', 'or'), fc.array(tie('tree'), { minLength: 1, maxLength: 3 }))
+        .map(([operator, parts]) => form(operator, ...parts)),
     ),
   }));
   return tree;
@@ -75,7 +102,11 @@ const ARITHMETIC: Readonly<Record<string, (values: readonly number[]) => number>
   '/': (values) => values.reduce((a, b) => a / b),
 };
 const evaluate = (term: Formula, at: Point): number =>
-  'text' in term ? term.value(at) : (ARITHMETIC[term.operator] as (values: readonly number[]) => number)(term.operands.map((operand) => evaluate(operand, at)));
+  'text' in term
+    ? term.value(at)
+    : (ARITHMETIC[term.operator] as (values: readonly number[]) => number)(
+        term.operands.map((operand) => evaluate(operand, at)),
+      );
 
 /** Whether a constraint is true at a point. */
 export function holds(constraint: Formula, at: Point): boolean {
@@ -90,25 +121,38 @@ export function holds(constraint: Formula, at: Point): boolean {
   });
 }
 
-/** The formula as text; `space(k)` is what stands at the k-th place where SMT-LIB wants or allows white space. */
+/**
+ * The formula as text; `space(k)` is what stands at the k-th place where SMT-LIB wants or allows white space.
+ */
 export function print(formula: Formula, space: (k: number) => string = () => ' '): string {
   let places = 0;
   const write = (f: Formula): string =>
-    'text' in f ? f.text : `(${f.operator}${space(places++) || ' '}${f.operands.map(write).join(space(places++) || ' ')}${space(places++)})`;
+    'text' in f
+      ? f.text
+      : `(${f.operator}${space(places++) || ' '}${f.operands.map(write).join(space(places++) || ' ')}${space(places++)})`;
   return write(formula);
 }
 
 /** White space and comments of all kinds. */
 export const spaces = fc
-  .array(fc.constantFrom('', ' ', '\n', '\t', '\r\n', ' ; (assert (or\n', '  '), { minLength: 1, maxLength: 12 })
+  .array(fc.constantFrom('', ' ', '\n', '\t', '\r\n', ' ; (assert (or\n', '  '), {
+    minLength: 1,
+    maxLength: 12,
+  })
   .map((list) => (k: number) => list[k % list.length] as string);
 
 /** Declarations of so many inputs and outputs. */
 export const declarations = (inputs: number, outputs: number): string =>
-  [...Array.from({ length: inputs }, (_, i) => `X_${i}`), ...Array.from({ length: outputs }, (_, j) => `Y_${j}`)]
+  [
+    ...Array.from({ length: inputs }, (_, i) => `X_${i}`),
+    ...Array.from({ length: outputs }, (_, j) => `Y_${j}`),
+  ]
     .map((name) => `(declare-const ${name} Real)\n`)
     .join('');
 
 /** lower ≤ X_i ≤ upper for every input. */
 export const boxAsserts = (inputs: number, lower: number, upper: number): string =>
-  Array.from({ length: inputs }, (_, i) => `(assert (>= X_${i} ${lower}))\n(assert (<= X_${i} ${upper}))\n`).join('');
+  Array.from(
+    { length: inputs },
+    (_, i) => `(assert (>= X_${i} ${lower}))\n(assert (<= X_${i} ${upper}))\n`,
+  ).join('');

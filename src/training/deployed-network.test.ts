@@ -25,7 +25,8 @@ const layout = parameterLayout(network);
 const arrays = initialize(network, 'kaiming', keyOf(1));
 // Scales and shifts that are not their first values.
 for (const node of batchNormNodes(network))
-  for (const name of [`${node}.weight`, `${node}.bias`]) arrays[name] = Float32Array.from(normalNumbers(name, arrays[name]?.length as number));
+  for (const name of [`${node}.weight`, `${node}.bias`])
+    arrays[name] = Float32Array.from(normalNumbers(name, arrays[name]?.length as number));
 const theta = flatten(arrays, layout);
 
 const images = Uint8Array.from(uniformNumbers('images', COUNT * features), (u) => Math.floor(256 * u));
@@ -34,23 +35,37 @@ const train: Split = { images, labels: new Uint8Array(COUNT), count: COUNT };
 /** The whole population as one batch, by the plain evaluator. */
 function whole() {
   const x = input('x', [features, COUNT], 'float64');
-  const forward = batchForward(network, parameterInputs(network, 'float64'), x, input('present', [1, COUNT], 'float64'));
-  const columns = Float64Array.from({ length: features * COUNT }, (_, i) => (images[(i % COUNT) * features + Math.floor(i / COUNT)] as number) / 255);
+  const forward = batchForward(
+    network,
+    parameterInputs(network, 'float64'),
+    x,
+    input('present', [1, COUNT], 'float64'),
+  );
+  const columns = Float64Array.from(
+    { length: features * COUNT },
+    (_, i) => (images[(i % COUNT) * features + Math.floor(i / COUNT)] as number) / 255,
+  );
   const feeds = { ...arrays, x: columns, present: new Float64Array(COUNT).fill(1) };
   return { forward, feeds };
 }
 
 describe('statistics of the population', () => {
-  it.each([2, 4, 11, 64])('are those of all training images as one batch, in micro-batches of %i', async (microBatch) => {
-    const { forward, feeds } = whole();
-    const found = await createPopulation({ network, train, microBatch, pool }).statistics(theta);
-    expect([...found.keys()]).toEqual([...forward.statistics.keys()]);
-    for (const [node, { mean, variance }] of forward.statistics) {
-      const [expectedMean, expectedVariance] = evaluate([mean, variance], feeds) as [Float64Array, Float64Array];
-      expect(distance(found.get(node)?.mean ?? [], expectedMean)).toBeLessThan(1e-5);
-      expect(distance(found.get(node)?.variance ?? [], expectedVariance)).toBeLessThan(1e-5);
-    }
-  });
+  it.each([2, 4, 11, 64])(
+    'are those of all training images as one batch, in micro-batches of %i',
+    async (microBatch) => {
+      const { forward, feeds } = whole();
+      const found = await createPopulation({ network, train, microBatch, pool }).statistics(theta);
+      expect([...found.keys()]).toEqual([...forward.statistics.keys()]);
+      for (const [node, { mean, variance }] of forward.statistics) {
+        const [expectedMean, expectedVariance] = evaluate([mean, variance], feeds) as [
+          Float64Array,
+          Float64Array,
+        ];
+        expect(distance(found.get(node)?.mean ?? [], expectedMean)).toBeLessThan(1e-5);
+        expect(distance(found.get(node)?.variance ?? [], expectedVariance)).toBeLessThan(1e-5);
+      }
+    },
+  );
 
   it('make the folded network compute what the network does on that batch', async () => {
     const { forward, feeds } = whole();
@@ -66,13 +81,21 @@ describe('statistics of the population', () => {
   it('of parts put together are those of the whole, however it is cut', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.array(fc.double({ min: -100, max: 100, noNaN: true }), { minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 4 }),
+        fc.array(fc.array(fc.double({ min: -100, max: 100, noNaN: true }), { minLength: 1, maxLength: 5 }), {
+          minLength: 1,
+          maxLength: 4,
+        }),
         (parts) => {
           const of = (values: readonly number[]): ChannelStatistics<number[]> => {
             const mean = values.reduce((a, b) => a + b, 0) / values.length;
-            return { mean: [mean], variance: [values.reduce((s, v) => s + (v - mean) ** 2, 0) / values.length] };
+            return {
+              mean: [mean],
+              variance: [values.reduce((s, v) => s + (v - mean) ** 2, 0) / values.length],
+            };
           };
-          const { mean, variance } = combinedStatistics(parts.map((values) => ({ ...of(values), images: values.length })));
+          const { mean, variance } = combinedStatistics(
+            parts.map((values) => ({ ...of(values), images: values.length })),
+          );
           const expected = of(parts.flat());
           expect(mean[0]).toBeCloseTo(expected.mean[0] as number, 9);
           expect(variance[0]).toBeCloseTo(expected.variance[0] as number, 7);

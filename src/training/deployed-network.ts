@@ -1,10 +1,12 @@
 /**
- * A network as it is evaluated and exported: batch normalisation folded away with the statistics of the population, all training images.
+ * A network as it is evaluated and exported: batch normalisation folded away with the statistics of the
+ * population, all training images.
  *
- * Training uses the statistics of each micro-batch, so those of the population are a function of θ alone and no part of its state: they
- * are found where a network is wanted, at the end of an epoch or of the run. They are exact: layer by layer, each in a pass over the
- * images without augmentation, the layers before it normalised as they will be. Mean and variance of micro-batches with means μ_i,
- * variances v_i and n_i images are put together as
+ * Training uses the statistics of each micro-batch, so those of the population are a function of θ alone and
+ * no part of its state: they are found where a network is wanted, at the end of an epoch or of the run. They
+ * are exact: layer by layer, each in a pass over the images without augmentation, the layers before it
+ * normalised as they will be. Mean and variance of micro-batches with means μ_i, variances v_i and n_i images
+ * are put together as
  *
  *   μ = Σ n_i μ_i/n,  v = Σ n_i (v_i + (μ_i − μ)²)/n,
  *
@@ -14,7 +16,13 @@ import { allocateBatch, assembleBatch } from '../data/batches.js';
 import type { Split } from '../data/dataset.js';
 import { input, reshape, type Tensor, transpose } from '../graph/index.js';
 import { channelStatistics, normalizedForward } from '../network/batch-statistics.js';
-import { batchNormNodes, type ChannelStatistics, foldedNetwork, foldParameters, type Statistics } from '../network/folding.js';
+import {
+  batchNormNodes,
+  type ChannelStatistics,
+  foldedNetwork,
+  foldParameters,
+  type Statistics,
+} from '../network/folding.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { INPUT, type Network, parameterInputs } from '../network/network.js';
 import { flatten, type ParameterSlot, parameterLayout, views } from '../network/parameters.js';
@@ -43,7 +51,10 @@ export interface Population {
 const meanName = (node: number): string => `mean ${node}`;
 const varianceName = (node: number): string => `variance ${node}`;
 
-/** (`images` [batch, features], `present` [batch], statistics of the layers before) → `mean`, `variance` of what node `wanted` normalises. */
+/**
+ * (`images` [batch, features], `present` [batch], statistics of the layers before) → `mean`, `variance` of
+ * what node `wanted` normalises.
+ */
 function statisticsPlan(net: Network, wanted: number, batch: number): Plan {
   const present = reshape(input('present', [batch]), [1, batch]);
   const x = transpose(input('images', [batch, featuresOf(net.input)]));
@@ -58,13 +69,23 @@ function statisticsPlan(net: Network, wanted: number, batch: number): Plan {
 }
 
 /** Statistics of parts of `images` each, put together. */
-export function combinedStatistics(parts: readonly (ChannelStatistics<ArrayLike<number>> & { readonly images: number })[]): ChannelStatistics<Float64Array> {
+export function combinedStatistics(
+  parts: readonly (ChannelStatistics<ArrayLike<number>> & { readonly images: number })[],
+): ChannelStatistics<Float64Array> {
   const all = parts.reduce((sum, { images }) => sum + images, 0);
   const channels = parts[0]?.mean.length ?? 0;
   const average = (value: (part: (typeof parts)[number], c: number) => number) =>
-    Float64Array.from({ length: channels }, (_, c) => parts.reduce((sum, part) => sum + part.images * value(part, c), 0) / all);
+    Float64Array.from(
+      { length: channels },
+      (_, c) => parts.reduce((sum, part) => sum + part.images * value(part, c), 0) / all,
+    );
   const mean = average((part, c) => part.mean[c] as number);
-  return { mean, variance: average((part, c) => (part.variance[c] as number) + ((part.mean[c] as number) - (mean[c] as number)) ** 2) };
+  return {
+    mean,
+    variance: average(
+      (part, c) => (part.variance[c] as number) + ((part.mean[c] as number) - (mean[c] as number)) ** 2,
+    ),
+  };
 }
 
 /** Compiles what finds the statistics; programs run only when asked. */
@@ -75,8 +96,14 @@ export function createPopulation({ network: net, train, microBatch, pool }: Popu
   const batch = Math.min(microBatch, train.count);
   const plans = batchNormNodes(net).map((node) => ({ node, plan: statisticsPlan(net, node, batch) }));
 
-  async function pass(plan: Plan, theta: Float32Array, known: Readonly<Record<string, Float32Array>>): Promise<ChannelStatistics<Float64Array>> {
-    const parts: (ChannelStatistics<ArrayLike<number>> & { readonly images: number })[] = new Array(Math.ceil(train.count / batch));
+  async function pass(
+    plan: Plan,
+    theta: Float32Array,
+    known: Readonly<Record<string, Float32Array>>,
+  ): Promise<ChannelStatistics<Float64Array>> {
+    const parts: (ChannelStatistics<ArrayLike<number>> & { readonly images: number })[] = new Array(
+      Math.ceil(train.count / batch),
+    );
     const part = async (index: number): Promise<void> => {
       const start = index * batch;
       const used = Math.min(batch, train.count - start);
@@ -87,8 +114,17 @@ export function createPopulation({ network: net, train, microBatch, pool }: Popu
         room,
       );
       const present = new Float32Array(batch).fill(1, 0, used);
-      const { outputs } = await pool.run({ plan, feeds: { images: room.images, present, ...known }, theta, layout });
-      parts[index] = { mean: outputs.mean as Float32Array, variance: outputs.variance as Float32Array, images: used };
+      const { outputs } = await pool.run({
+        plan,
+        feeds: { images: room.images, present, ...known },
+        theta,
+        layout,
+      });
+      parts[index] = {
+        mean: outputs.mean as Float32Array,
+        variance: outputs.variance as Float32Array,
+        images: used,
+      };
     };
     // One more under way than there are threads: the next is ready when a thread becomes free.
     let next = 0;
@@ -116,6 +152,9 @@ export function createPopulation({ network: net, train, microBatch, pool }: Popu
     network,
     layout: foldedLayout,
     statistics,
-    folded: async (theta) => (plans.length === 0 ? theta : flatten(foldParameters(net, views(theta, layout), await statistics(theta)), foldedLayout)),
+    folded: async (theta) =>
+      plans.length === 0
+        ? theta
+        : flatten(foldParameters(net, views(theta, layout), await statistics(theta)), foldedLayout),
   };
 }

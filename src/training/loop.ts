@@ -1,8 +1,8 @@
 /**
  * The training loop: one estimate of the gradient, one step of an update rule, batch after batch.
  *
- * All that a step depends on is a function of the run's key, the step's number and the state, so a run that is stopped after any
- * step and continued from that step's state takes exactly the steps it would have taken.
+ * All that a step depends on is a function of the run's key, the step's number and the state, so a run that
+ * is stopped after any step and continued from that step's state takes exactly the steps it would have taken.
  */
 import type { Augmentation } from '../data/augmentation.js';
 import { epochBatches } from '../data/batches.js';
@@ -58,7 +58,9 @@ export interface StepReport {
   /** Steps done. */
   readonly step: number;
   readonly sums: EpochSums;
-  /** The state after this step, brought to the host if it is not there: only until the next step is asked for. */
+  /**
+   * The state after this step, brought to the host if it is not there: only until the next step is asked for.
+   */
   state(): Promise<TrainingState>;
   /** Whether the state is plain data already, so that asking for it costs nothing. */
   readonly onHost: boolean;
@@ -79,7 +81,10 @@ export class DivergenceError extends Error {
     readonly step: number,
     what: string,
   ) {
-    super(`training diverged at step ${step}: ${what}; try a smaller learning rate, a longer warm-up or a smaller gradient-clip`);
+    super(
+      `training diverged at step ${step}: ${what}; try a smaller learning rate, a longer warm-up or a ` +
+        'smaller gradient-clip',
+    );
   }
 }
 
@@ -88,10 +93,20 @@ const NOTHING: EpochSums = { images: 0, loss: 0, metrics: {} };
 /** Purposes that the run's key is split for; a purpose never changes its number. */
 const STREAMS = { order: 1, perturbations: 2, augmentation: 3, attacks: 4 } as const;
 
-export const stepsPerEpoch = ({ train, batchSize }: Pick<TrainingOptions, 'train' | 'batchSize'>): number => Math.ceil(train.count / batchSize);
+export const stepsPerEpoch = ({ train, batchSize }: Pick<TrainingOptions, 'train' | 'batchSize'>): number =>
+  Math.ceil(train.count / batchSize);
 
-export function initialState({ estimator, rule, layout }: TrainingOptions, theta: Float32Array): TrainingState {
-  return { step: 0, theta, estimator: estimator.init(theta.length, layout), rule: rule.init(theta.length), sums: NOTHING };
+export function initialState(
+  { estimator, rule, layout }: TrainingOptions,
+  theta: Float32Array,
+): TrainingState {
+  return {
+    step: 0,
+    theta,
+    estimator: estimator.init(theta.length, layout),
+    rule: rule.init(theta.length),
+    sums: NOTHING,
+  };
 }
 
 /** Which images a step takes, in which epoch. */
@@ -104,25 +119,41 @@ function stepImages(
   return (step) => {
     const epoch = Math.floor(step / perEpoch);
     if (epoch >= epochs) return undefined;
-    if (epoch !== known.epoch) known = { epoch, batches: epochBatches({ count: train.count, batchSize, key: orderKey, epoch }) };
+    if (epoch !== known.epoch)
+      known = { epoch, batches: epochBatches({ count: train.count, batchSize, key: orderKey, epoch }) };
     return { indices: known.batches[step % perEpoch] as Uint32Array, epoch };
   };
 }
 
-/** Runs the steps after `state` until the last epoch is done, reporting each; θ is on the pool's device if that keeps it. @throws DivergenceError */
-export async function* training(options: TrainingOptions, state: TrainingState): AsyncGenerator<StepReport, void> {
+/**
+ * Runs the steps after `state` until the last epoch is done, reporting each; θ is on the pool's device if
+ * that keeps it. @throws DivergenceError
+ */
+export async function* training(
+  options: TrainingOptions,
+  state: TrainingState,
+): AsyncGenerator<StepReport, void> {
   const onDevice = devicePlacement(options);
   if (onDevice) yield* trainingAt(options, state, onDevice);
   else yield* trainingAt(options, state, hostPlacement(options));
 }
 
-async function* trainingAt<V extends Vector>(options: TrainingOptions, state: TrainingState, placement: Placement<V>): AsyncGenerator<StepReport, void> {
+async function* trainingAt<V extends Vector>(
+  options: TrainingOptions,
+  state: TrainingState,
+  placement: Placement<V>,
+): AsyncGenerator<StepReport, void> {
   const { train, augmentation, estimator, batchSize, epochs } = options;
   const perEpoch = stepsPerEpoch(options);
   const key = deriveKey(options.key, STREAMS.perturbations, 0);
   const attackKey = deriveKey(options.key, STREAMS.attacks, 0);
   const imagesOf = stepImages(options, perEpoch);
-  const loader = createLoader({ split: train, batchSize, augmentation, key: deriveKey(options.key, STREAMS.augmentation, 0) });
+  const loader = createLoader({
+    split: train,
+    batchSize,
+    augmentation,
+    key: deriveKey(options.key, STREAMS.augmentation, 0),
+  });
   const batchOf = (step: number) => {
     const asked = imagesOf(step);
     return asked && loader.request(asked.indices, asked.epoch);
@@ -136,7 +167,11 @@ async function* trainingAt<V extends Vector>(options: TrainingOptions, state: Tr
     let search = await placement.beginSearch(state.estimator);
     while (coming !== undefined) {
       const at = step / perEpoch;
-      const scalars: ObjectiveScalars = { epsilon: options.epsilon(at), kappa: options.kappa(at), regularization: options.regularization(at) };
+      const scalars: ObjectiveScalars = {
+        epsilon: options.epsilon(at),
+        kappa: options.kappa(at),
+        regularization: options.regularization(at),
+      };
       const learningRate = options.learningRate(at);
       const asked = performance.now();
       const batch = await coming;
@@ -145,12 +180,19 @@ async function* trainingAt<V extends Vector>(options: TrainingOptions, state: Tr
       coming = batchOf(step + 1);
       const images = batch.labels.length;
       const objective = placement.objective(batch, scalars, deriveKey(attackKey, step, 0));
-      const estimate = await estimator.estimate(search, position.theta, objective, { key, step, epoch: at, epochs });
+      const estimate = await estimator.estimate(search, position.theta, objective, {
+        key,
+        step,
+        epoch: at,
+        epochs,
+      });
       if (!Number.isFinite(estimate.loss)) throw new DivergenceError(step, `the loss is ${estimate.loss}`);
       const descent = await placement.descend(position, estimate.gradient, learningRate);
-      if (!Number.isFinite(descent.gradientNorm)) throw new DivergenceError(step, `the norm of the gradient is ${descent.gradientNorm}`);
+      if (!Number.isFinite(descent.gradientNorm))
+        throw new DivergenceError(step, `the norm of the gradient is ${descent.gradientNorm}`);
       // Found now, not by the next step's loss: no checkpoint and no network may hold such parameters.
-      if (!Number.isFinite(descent.thetaNorm)) throw new DivergenceError(step, 'parameters are not finite after the update');
+      if (!Number.isFinite(descent.thetaNorm))
+        throw new DivergenceError(step, 'parameters are not finite after the update');
       position = descent.position;
       search = estimate.state;
       sums = accumulate(sums, images, estimate.loss, estimate.metrics);
@@ -162,7 +204,11 @@ async function* trainingAt<V extends Vector>(options: TrainingOptions, state: Tr
       yield {
         step,
         sums,
-        state: async () => ({ ...done, ...(await placement.copy(position)), estimator: await placement.copySearch(search) }),
+        state: async () => ({
+          ...done,
+          ...(await placement.copy(position)),
+          estimator: await placement.copySearch(search),
+        }),
         onHost: placement.onHost,
         epoch: step / perEpoch,
         epochEnded,
@@ -180,17 +226,30 @@ async function* trainingAt<V extends Vector>(options: TrainingOptions, state: Tr
 }
 
 /** Sums weighted by images, so that the epoch's average does not depend on where batches were cut. */
-function accumulate(sums: EpochSums, images: number, loss: number, metrics: Readonly<Record<string, number>>): EpochSums {
+function accumulate(
+  sums: EpochSums,
+  images: number,
+  loss: number,
+  metrics: Readonly<Record<string, number>>,
+): EpochSums {
   const names = Object.keys(metrics);
   return {
     images: sums.images + images,
     loss: sums.loss + loss * images,
-    metrics: Object.fromEntries(names.map((name) => [name, (sums.metrics[name] ?? 0) + (metrics[name] as number) * images])),
+    metrics: Object.fromEntries(
+      names.map((name) => [name, (sums.metrics[name] ?? 0) + (metrics[name] as number) * images]),
+    ),
   };
 }
 
 /** Averages of an epoch's sums. */
-export function averages({ images, loss, metrics }: EpochSums): { loss: number; metrics: Record<string, number> } {
+export function averages({ images, loss, metrics }: EpochSums): {
+  loss: number;
+  metrics: Record<string, number>;
+} {
   const scale = 1 / Math.max(images, 1);
-  return { loss: loss * scale, metrics: Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, value * scale])) };
+  return {
+    loss: loss * scale,
+    metrics: Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, value * scale])),
+  };
 }

@@ -26,17 +26,25 @@ describe.each(schedules)('%s', (_, make, steepest) => {
   it('moves one way only, continuously, never faster than its steepest slope', () => {
     fc.assert(
       fc.property(spans, between, between, (span, a, b) => {
-        const [early, late] = [Math.min(a, b), Math.max(a, b)].map((t) => make(span)(span.start + t * (span.end - span.start))) as [number, number];
+        const [early, late] = [Math.min(a, b), Math.max(a, b)].map((t) =>
+          make(span)(span.start + t * (span.end - span.start)),
+        ) as [number, number];
         const towards = (late - early) * Math.sign(span.to - span.from);
         expect(towards).toBeGreaterThanOrEqual(-1e-12);
-        expect(towards).toBeLessThanOrEqual(steepest * Math.abs(b - a) * Math.abs(span.to - span.from) + 1e-9);
+        expect(towards).toBeLessThanOrEqual(
+          steepest * Math.abs(b - a) * Math.abs(span.to - span.from) + 1e-9,
+        );
       }),
     );
   });
 
   it('refuses a span that ends before it starts or is not finite', () => {
-    expect(() => make({ start: 3, end: 2, from: 0, to: 1 })).toThrow(/expected a span that ends after it starts, got epochs 3 to 2/);
-    expect(() => make({ start: 0, end: 2, from: 0, to: Number.NaN })).toThrow(/expected a finite to, got NaN/);
+    expect(() => make({ start: 3, end: 2, from: 0, to: 1 })).toThrow(
+      /expected a span that ends after it starts, got epochs 3 to 2/,
+    );
+    expect(() => make({ start: 0, end: 2, from: 0, to: Number.NaN })).toThrow(
+      /expected a finite to, got NaN/,
+    );
   });
 });
 
@@ -63,14 +71,22 @@ describe('smoothWarmup', () => {
 
   it('gives the CIFAR-10 setting: ε from 0 at epoch 1 to exactly 2/255 at epoch 81, halfway 5/13 of it', () => {
     const epsilon = smoothWarmup({ start: 1, end: 81, from: 0, to: 2 / 255 });
-    expect([0, 1, 41, 81, 160].map(epsilon)).toEqual([0, 0, expect.closeTo((2 / 255) * (5 / 13), 15), 2 / 255, 2 / 255]);
+    expect([0, 1, 41, 81, 160].map(epsilon)).toEqual([
+      0,
+      0,
+      expect.closeTo((2 / 255) * (5 / 13), 15),
+      2 / 255,
+      2 / 255,
+    ]);
   });
 });
 
 describe('stepDecay', () => {
   it('multiplies the rate at each of its epochs: MNIST’s 5e-4, × 0.2 after 50 and 60', () => {
     const rate = stepDecay(5e-4, { at: [50, 60] });
-    expect([0, 49.99, 50, 59.99, 60, 70].map(rate)).toEqual([5e-4, 5e-4, 1e-4, 1e-4, 2e-5, 2e-5].map((r) => expect.closeTo(r, 12)));
+    expect([0, 49.99, 50, 59.99, 60, 70].map(rate)).toEqual(
+      [5e-4, 5e-4, 1e-4, 1e-4, 2e-5, 2e-5].map((r) => expect.closeTo(r, 12)),
+    );
   });
 });
 

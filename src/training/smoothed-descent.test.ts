@@ -8,9 +8,13 @@ import { cosine } from './schedules.js';
 
 const target = [0.7, -1.3, 2.2, -0.4, 1.6];
 const start = new Float32Array(target.length);
-const staircase = (theta: Float32Array): number => target.reduce((sum, t, j) => sum + Math.floor(4 * Math.abs((theta[j] as number) - t)) / 4, 0);
+const staircase = (theta: Float32Array): number =>
+  target.reduce((sum, t, j) => sum + Math.floor(4 * Math.abs((theta[j] as number) - t)) / 4, 0);
 
-/** A staircase, flat almost everywhere, seen through noise as of a batch: every evaluation is off by up to ±0.1. */
+/**
+ * A staircase, flat almost everywhere, seen through noise as of a batch: every evaluation is off by up to
+ * ±0.1.
+ */
 function noisyStaircase() {
   const noise = new Float32Array(200_000);
   uniforms(keyOf('noise'), noise);
@@ -30,7 +34,12 @@ async function descend<S, R>(estimator: Estimator<S>, rule: UpdateRule<R>, from:
   let search = estimator.init(theta.length, [{ offset: 0, size: theta.length }]);
   let state = rule.init(theta.length);
   for (let step = 0; step < 150; step++) {
-    const estimate = await estimator.estimate(search, theta, objective, { key: keyOf('descent'), step, epoch: step, epochs: 150 });
+    const estimate = await estimator.estimate(search, theta, objective, {
+      key: keyOf('descent'),
+      step,
+      epoch: step,
+      epochs: 150,
+    });
     search = estimate.state;
     ({ state, theta } = rule.update(state, theta, estimate.gradient, rate(step)));
   }
@@ -40,11 +49,18 @@ async function descend<S, R>(estimator: Estimator<S>, rule: UpdateRule<R>, from:
 describe('PGPE descends a noisy staircase, where GRAD cannot move', () => {
   it.each([
     ['Adam, one σ', { sigmaMode: 'global' }, adam(), 0.1],
-    ['Adam, a learned σ per coordinate', { sigmaMode: 'coordinate', sigmaLearningRate: 0.1, sigmaMin: 0.4 }, adam(), 0.1],
+    [
+      'Adam, a learned σ per coordinate',
+      { sigmaMode: 'coordinate', sigmaLearningRate: 0.1, sigmaMin: 0.4 },
+      adam(),
+      0.1,
+    ],
     ['ClipUp, centred ranks', { shaping: 'centered-rank' }, clipup(), 0.15],
   ] as const)('with %s', async (_, options, rule, rate) => {
     expect(staircase(start)).toBeGreaterThan(5);
-    expect(await descend(pgpe({ samples: 16, sigma: 0.3, ...options }), rule as UpdateRule, rate)).toBeLessThanOrEqual(0.25);
+    expect(
+      await descend(pgpe({ samples: 16, sigma: 0.3, ...options }), rule as UpdateRule, rate),
+    ).toBeLessThanOrEqual(0.25);
   });
 
   it('with GRAD stays where it began', async () => {

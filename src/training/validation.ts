@@ -1,4 +1,7 @@
-/** Accuracies on images held out of the training set, never the test set: what a run is watched and its best network chosen by. */
+/**
+ * Accuracies on images held out of the training set, never the test set: what a run is watched and its best
+ * network chosen by.
+ */
 import { assembleBatch } from '../data/batches.js';
 import type { Split } from '../data/dataset.js';
 import { evaluateBatch } from '../evaluation/host-objective.js';
@@ -10,7 +13,10 @@ import { deriveKey, type Key } from '../runtime/random/keys.js';
 /** Images evaluated at once. */
 const CHUNK = 1024;
 
-/** Averages of the objective's loss and metrics over a split; attacks of the objective start at places drawn from `attackKey`. */
+/**
+ * Averages of the objective's loss and metrics over a split; attacks of the objective start at places drawn
+ * from `attackKey`.
+ */
 export async function evaluateSplit(
   pool: Pool,
   objective: Objective,
@@ -32,7 +38,8 @@ export async function evaluateSplit(
       scalars,
       attackKey && deriveKey(attackKey, start, 0),
     );
-    for (const [name, value] of Object.entries({ loss, ...metrics })) sums[name] = (sums[name] ?? 0) + value * indices.length;
+    for (const [name, value] of Object.entries({ loss, ...metrics }))
+      sums[name] = (sums[name] ?? 0) + value * indices.length;
   }
   return Object.fromEntries(Object.entries(sums).map(([name, value]) => [name, value / split.count]));
 }

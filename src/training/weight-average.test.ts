@@ -2,9 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { averagedWith, representative, type WeightAverage } from './weight-average.js';
 
-const points = fc
-  .integer({ min: 1, max: 5 })
-  .chain((size) => fc.array(fc.array(fc.float({ min: -10, max: 10, noNaN: true }), { minLength: size, maxLength: size }), { minLength: 1, maxLength: 300 }));
+const points = fc.integer({ min: 1, max: 5 }).chain((size) =>
+  fc.array(fc.array(fc.float({ min: -10, max: 10, noNaN: true }), { minLength: size, maxLength: size }), {
+    minLength: 1,
+    maxLength: 300,
+  }),
+);
 
 describe('the average of weights', () => {
   it('is the mean of the points given to it, and stands for the state once there is one', () => {
@@ -26,6 +29,8 @@ describe('the average of weights', () => {
   });
 
   it('refuses other parameters', () => {
-    expect(() => averagedWith({ count: 1, theta: new Float64Array(2) }, new Float32Array(3))).toThrow('expected 2 parameters, got 3');
+    expect(() => averagedWith({ count: 1, theta: new Float64Array(2) }, new Float32Array(3))).toThrow(
+      'expected 2 parameters, got 3',
+    );
   });
 });

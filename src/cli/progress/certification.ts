@@ -1,4 +1,7 @@
-/** Progress of a certification on stderr: a bar on a terminal; elsewhere a plain line at the end of each stage, or every ten seconds. */
+/**
+ * Progress of a certification on stderr: a bar on a terminal; elsewhere a plain line at the end of each
+ * stage, or every ten seconds.
+ */
 import { Presets, SingleBar } from 'cli-progress';
 import type { CertificationProgress } from '../../verification/certification/cascade.js';
 import type { Output } from '../command.js';
@@ -17,12 +20,18 @@ export interface ShownProgressOptions {
 }
 
 /** Starts showing progress on `output`. */
-export function certificationProgress(output: Output, { now = Date.now, interval = 10_000 }: ShownProgressOptions = {}): ShownProgress {
+export function certificationProgress(
+  output: Output,
+  { now = Date.now, interval = 10_000 }: ShownProgressOptions = {},
+): ShownProgress {
   return output.isTTY ? bar(output) : plainLines(output, now, interval);
 }
 
 function bar(output: Output): ShownProgress {
-  const shown = new SingleBar({ format: '{bar} {status}', stream: output, barsize: 20, fps: 5, gracefulExit: false }, Presets.shades_classic);
+  const shown = new SingleBar(
+    { format: '{bar} {status}', stream: output, barsize: 20, fps: 5, gracefulExit: false },
+    Presets.shades_classic,
+  );
   shown.start(1, 0, { status: 'starting' });
   return {
     update(progress) {
@@ -65,11 +74,21 @@ function description({ stage, done, total, certified, falsified, search }: Certi
   return search === undefined ? counts : `${counts}; ${searched(certified, falsified, search)}`;
 }
 
-/** "robust accuracy 94.25–94.66 %; image 412: 1280 subproblems, bound −0.031": what is certified, and what is not falsified. */
-function searched(certified: number, falsified: number, { images, current }: NonNullable<CertificationProgress['search']>): string {
+/**
+ * "robust accuracy 94.25–94.66 %; image 412: 1280 subproblems, bound −0.031": what is certified, and what is
+ * not falsified.
+ */
+function searched(
+  certified: number,
+  falsified: number,
+  { images, current }: NonNullable<CertificationProgress['search']>,
+): string {
   const percent = (count: number): string => ((100 * count) / images).toFixed(2);
   const accuracy = `robust accuracy ${percent(certified)}–${percent(images - falsified)} %`;
   if (current === undefined) return accuracy;
   const bound = current.lowerBound === undefined ? '' : `, bound ${current.lowerBound.toPrecision(3)}`;
-  return `${accuracy}; image ${current.image}: ${current.subproblems} subproblem${current.subproblems === 1 ? '' : 's'}${bound}`;
+  return (
+    `${accuracy}; image ${current.image}: ${current.subproblems} ` +
+    `subproblem${current.subproblems === 1 ? '' : 's'}${bound}`
+  );
 }

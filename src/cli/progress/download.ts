@@ -10,7 +10,10 @@ export interface FetchProgress {
 }
 
 /** Starts showing progress on `output`. @param interval shortest time between plain lines, in milliseconds */
-export function fetchProgress(output: Output, { now = Date.now, interval = 10_000 }: { now?: () => number; interval?: number } = {}): FetchProgress {
+export function fetchProgress(
+  output: Output,
+  { now = Date.now, interval = 10_000 }: { now?: () => number; interval?: number } = {},
+): FetchProgress {
   return output.isTTY ? bar(output) : plainLines(output, now, interval);
 }
 
@@ -24,7 +27,10 @@ function bar(output: Output): FetchProgress {
     update(state) {
       if (shown?.file !== state.file) {
         stop();
-        const started = new SingleBar({ format: '{bar} {status}', stream: output, barsize: 20, fps: 5, gracefulExit: false }, Presets.shades_classic);
+        const started = new SingleBar(
+          { format: '{bar} {status}', stream: output, barsize: 20, fps: 5, gracefulExit: false },
+          Presets.shades_classic,
+        );
         started.start(state.total ?? state.received, 0, { status: state.file });
         shown = { bar: started, file: state.file };
       }

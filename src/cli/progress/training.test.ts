@@ -2,7 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { recordedOutput } from '../../testing/io.js';
 import { duration, trainingProgress } from './training.js';
 
-const state = (epoch: number) => ({ epoch, loss: 0.4123, naturalAccuracy: 0.971, certifiedAccuracy: 0.88, samplesPerSecond: 5210.4 });
+const state = (epoch: number) => ({
+  epoch,
+  loss: 0.4123,
+  naturalAccuracy: 0.971,
+  certifiedAccuracy: 0.88,
+  samplesPerSecond: 5210.4,
+});
 
 describe('progress', () => {
   test('without a terminal is one line per epoch, and one every ten seconds within a long one', () => {
@@ -53,6 +59,12 @@ describe('progress', () => {
   });
 
   test('durations read as people say them', () => {
-    expect([0.4, 59.6, 3599, 3600, 90061].map(duration)).toEqual(['0s', '1m 00s', '59m 59s', '1h 00m', '25h 01m']);
+    expect([0.4, 59.6, 3599, 3600, 90061].map(duration)).toEqual([
+      '0s',
+      '1m 00s',
+      '59m 59s',
+      '1h 00m',
+      '25h 01m',
+    ]);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Progress of training on stderr: a bar on a terminal; elsewhere (a file, a batch system's log) one plain line per epoch, or
- * every ten seconds within a long one.
+ * Progress of training on stderr: a bar on a terminal; elsewhere (a file, a batch system's log) one plain
+ * line per epoch, or every ten seconds within a long one.
  */
 import { Presets, SingleBar } from 'cli-progress';
 import type { Output } from '../command.js';
@@ -43,12 +43,23 @@ export function trainingProgress(output: Output, options: ProgressOptions): Prog
     const done = epoch - first;
     return done > 0 ? (((now() - start) / 1000) * (options.epochs - epoch)) / done : Number.NaN;
   };
-  const describe = (state: ProgressState): string => description(state, options.epochs, secondsLeft(state.epoch));
-  return output.isTTY ? bar(output, options.epochs, first, describe) : plainLines(output, options.interval ?? 10_000, now, first, describe);
+  const describe = (state: ProgressState): string =>
+    description(state, options.epochs, secondsLeft(state.epoch));
+  return output.isTTY
+    ? bar(output, options.epochs, first, describe)
+    : plainLines(output, options.interval ?? 10_000, now, first, describe);
 }
 
-function bar(output: Output, epochs: number, first: number, describe: (state: ProgressState) => string): Progress {
-  const shown = new SingleBar({ format: '{bar} {status}', stream: output, barsize: 20, fps: 5, gracefulExit: false }, Presets.shades_classic);
+function bar(
+  output: Output,
+  epochs: number,
+  first: number,
+  describe: (state: ProgressState) => string,
+): Progress {
+  const shown = new SingleBar(
+    { format: '{bar} {status}', stream: output, barsize: 20, fps: 5, gracefulExit: false },
+    Presets.shades_classic,
+  );
   shown.start(epochs, first, { status: `epoch ${first}/${epochs}` });
   return {
     update: (state) => shown.update(state.epoch, { status: describe(state) }),
@@ -56,7 +67,13 @@ function bar(output: Output, epochs: number, first: number, describe: (state: Pr
   };
 }
 
-function plainLines(output: Output, interval: number, now: () => number, first: number, describe: (state: ProgressState) => string): Progress {
+function plainLines(
+  output: Output,
+  interval: number,
+  now: () => number,
+  first: number,
+  describe: (state: ProgressState) => string,
+): Progress {
   let lastTime = now();
   let lastEpoch = Math.floor(first);
   return {
@@ -74,10 +91,14 @@ function plainLines(output: Output, interval: number, now: () => number, first: 
 /** "epoch 3.2/70, loss 0.412, natural 97.1%, certified 88.0%, 5210 images/s, 12m 30s left". */
 function description(state: ProgressState, epochs: number, secondsLeft: number): string {
   const percent = (accuracy: number): string => `${(100 * accuracy).toFixed(1)}%`;
-  const parts = [`epoch ${Number.isInteger(state.epoch) ? state.epoch : state.epoch.toFixed(1)}/${epochs}`, `loss ${state.loss.toPrecision(3)}`];
+  const parts = [
+    `epoch ${Number.isInteger(state.epoch) ? state.epoch : state.epoch.toFixed(1)}/${epochs}`,
+    `loss ${state.loss.toPrecision(3)}`,
+  ];
   if (state.naturalAccuracy !== undefined) parts.push(`natural ${percent(state.naturalAccuracy)}`);
   if (state.certifiedAccuracy !== undefined) parts.push(`certified ${percent(state.certifiedAccuracy)}`);
-  if (state.adversarialAccuracy !== undefined) parts.push(`adversarial ${percent(state.adversarialAccuracy)}`);
+  if (state.adversarialAccuracy !== undefined)
+    parts.push(`adversarial ${percent(state.adversarialAccuracy)}`);
   if (state.samplesPerSecond !== undefined) parts.push(`${Math.round(state.samplesPerSecond)} images/s`);
   if (Number.isFinite(secondsLeft)) parts.push(`${duration(secondsLeft)} left`);
   return parts.join(', ');

@@ -1,4 +1,7 @@
-/** Progress of a verification on stderr: one line that is written over on a terminal; elsewhere a line for each stage and every ten seconds. */
+/**
+ * Progress of a verification on stderr: one line that is written over on a terminal; elsewhere a line for
+ * each stage and every ten seconds.
+ */
 import type { VerifyProgress } from '../../verification/search/verify.js';
 import type { Output } from '../command.js';
 import { duration } from './training.js';
@@ -20,7 +23,10 @@ export interface ShownVerificationOptions {
 const ERASE = '\r\x1b[K';
 
 /** Starts showing progress on `output`. */
-export function verificationProgress(output: Output, { now = Date.now, interval }: ShownVerificationOptions = {}): ShownVerification {
+export function verificationProgress(
+  output: Output,
+  { now = Date.now, interval }: ShownVerificationOptions = {},
+): ShownVerification {
   const terminal = output.isTTY === true;
   const pause = interval ?? (terminal ? 200 : 10_000);
   let written: { readonly stage: string; readonly time: number } | undefined;
@@ -29,7 +35,11 @@ export function verificationProgress(output: Output, { now = Date.now, interval 
       const time = now();
       if (progress.stage === written?.stage && time - written.time < pause) return;
       written = { stage: progress.stage, time };
-      output.write(terminal ? `${ERASE}${description(progress).slice(0, (output.columns ?? 80) - 1)}` : `${description(progress)}\n`);
+      output.write(
+        terminal
+          ? `${ERASE}${description(progress).slice(0, (output.columns ?? 80) - 1)}`
+          : `${description(progress)}\n`,
+      );
     },
     stop() {
       if (terminal && written !== undefined) output.write(ERASE);

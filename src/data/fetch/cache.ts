@@ -1,5 +1,6 @@
 /**
- * Files whose content is known in advance: where downloads are kept, and the check that a file is the published one.
+ * Files whose content is known in advance: where downloads are kept, and the check that a file is the
+ * published one.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -17,7 +18,10 @@ import { DataError } from '../data-error.js';
 export interface PublishedFile {
   readonly name: string;
   readonly bytes: number;
-  /** Of the content; where only the compressed file's sum was published, that is `gzip` and the content's is unknown. */
+  /**
+   * Of the content; where only the compressed file's sum was published, that is `gzip` and the content's is
+   * unknown.
+   */
   readonly sha256?: string;
   /** The compressed file `name`.gz as published. */
   readonly gzip?: { readonly bytes: number; readonly sha256: string };
@@ -36,7 +40,8 @@ export const exists = (path: string): Promise<boolean> =>
   );
 
 /**
- * Checks that a file, gzip-compressed or plain, holds what was published; reads it as a stream, and no further than it should go.
+ * Checks that a file, gzip-compressed or plain, holds what was published; reads it as a stream, and no
+ * further than it should go.
  * @param remedy what the error tells the user to do
  * @throws DataError naming the file, expected and actual length or SHA-256; FileError if it cannot be read
  */
@@ -51,8 +56,9 @@ export async function verifyFile(path: string, expected: PublishedFile, remedy: 
 }
 
 /**
- * Runs `fill` on a fresh folder inside `cacheDir`, then moves the files it names into `cacheDir/name`, each by one rename;
- * whatever happens, the fresh folder is gone afterwards, and files appear under their name only when `fill` has accepted all of them.
+ * Runs `fill` on a fresh folder inside `cacheDir`, then moves the files it names into `cacheDir/name`, each
+ * by one rename; whatever happens, the fresh folder is gone afterwards, and files appear under their name
+ * only when `fill` has accepted all of them.
  * @returns the folder `cacheDir/name`
  * @throws what `fill` throws; FileError if the cache cannot be written
  */
@@ -81,7 +87,11 @@ export async function installFiles(
 }
 
 /** Length and SHA-256 of the unpacked content; stops counting once it is longer than `atMost`. */
-async function contentOf(path: string, atMost: number, remedy: string): Promise<{ bytes: number; sha256: string }> {
+async function contentOf(
+  path: string,
+  atMost: number,
+  remedy: string,
+): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash('sha256');
   let bytes = 0;
   const digest = async (content: AsyncIterable<Buffer>): Promise<void> => {
@@ -100,7 +110,10 @@ async function contentOf(path: string, atMost: number, remedy: string): Promise<
     if (bytes > atMost) return { bytes, sha256: '' };
     const code = (error as NodeJS.ErrnoException).code ?? '';
     if (code.startsWith('Z_'))
-      throw new DataError(`${path}: expected a whole gzip file, got one that does not unpack (${(error as Error).message}); ${remedy}`);
+      throw new DataError(
+        `${path}: expected a whole gzip file, got one that does not unpack ` +
+          `(${(error as Error).message}); ${remedy}`,
+      );
     throw toFileError(path, 'read', error);
   }
   return { bytes, sha256: hash.digest('hex') };

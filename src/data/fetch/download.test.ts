@@ -37,17 +37,28 @@ afterEach(async () => {
 });
 
 /** A server that continues files, and breaks a connection off after `cut` bytes. */
-function served({ cut = Number.POSITIVE_INFINITY, etag = '"one"', bytes = content }: { cut?: number; etag?: string; bytes?: Uint8Array } = {}) {
+function served({
+  cut = Number.POSITIVE_INFINITY,
+  etag = '"one"',
+  bytes = content,
+}: {
+  cut?: number;
+  etag?: string;
+  bytes?: Uint8Array;
+} = {}) {
   return (request: IncomingMessage, response: ServerResponse): void => {
     const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
     const current = request.headers['if-range'] === undefined || request.headers['if-range'] === etag;
     const start = range && current ? Number(range[1]) : 0;
-    if (start >= bytes.length) return void response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end();
+    if (start >= bytes.length)
+      return void response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end();
     response.setHeader('etag', etag);
     response.setHeader('content-length', bytes.length - start);
-    if (start > 0) response.writeHead(206, { 'content-range': `bytes ${start}-${bytes.length - 1}/${bytes.length}` });
+    if (start > 0)
+      response.writeHead(206, { 'content-range': `bytes ${start}-${bytes.length - 1}/${bytes.length}` });
     const sent = bytes.subarray(start, start + cut);
-    if (sent.length < bytes.length - start) response.write(sent, () => setTimeout(() => response.destroy(), 20));
+    if (sent.length < bytes.length - start)
+      response.write(sent, () => setTimeout(() => response.destroy(), 20));
     else response.end(sent);
   };
 }
@@ -99,7 +110,8 @@ describe('a download', () => {
   });
 
   it('gives up after attempts that bring nothing, keeps what there is, and says so', async () => {
-    answer = (request, response) => (request.headers.range ? void response.destroy() : served({ cut: 1000 })(request, response));
+    answer = (request, response) =>
+      request.headers.range ? void response.destroy() : served({ cut: 1000 })(request, response);
     await expect(download({ url, bytes: content.length }, path)).rejects.toThrow(
       /^cannot download http.*; 1000 of 300000 bytes are kept, run it again to go on from there$/,
     );
@@ -113,16 +125,22 @@ describe('a download', () => {
     await expect(download({ url, sha256: sha256.replace(/./g, '0') }, path)).rejects.toThrow(
       `expected SHA-256 ${'0'.repeat(64)}, got ${sha256}; the file there`,
     );
-    await expect(download({ url, bytes: 299_999, sha256 }, path)).rejects.toThrow('expected 299999 bytes, got 300000');
+    await expect(download({ url, bytes: 299_999, sha256 }, path)).rejects.toThrow(
+      'expected 299999 bytes, got 300000',
+    );
     expect(await readdir(folder)).toEqual([]);
   });
 
   it('says in one line that the server has no such file, or that the computer is offline', async () => {
     answer = (_request, response) => void response.writeHead(404).end();
-    await expect(download({ url }, path)).rejects.toThrow(`cannot download ${url}: the server answered 404 Not Found`);
+    await expect(download({ url }, path)).rejects.toThrow(
+      `cannot download ${url}: the server answered 404 Not Found`,
+    );
     expect(asked.length).toBe(1);
     const gone = 'http://127.0.0.1:9/file.bin';
-    await expect(download({ url: gone }, path)).rejects.toThrow(/^cannot download http:\/\/127\.0\.0\.1:9\/file\.bin: .*/);
+    await expect(download({ url: gone }, path)).rejects.toThrow(
+      /^cannot download http:\/\/127\.0\.0\.1:9\/file\.bin: .*/,
+    );
     await expect(download({ url: 'http://nowhere.invalid/file.bin' }, path, { attempts: 1 })).rejects.toThrow(
       /cannot be reached \(E[A-Z_]+\); is the computer offline\?/,
     );
@@ -138,7 +156,10 @@ describe('a download', () => {
   it('ends when it is told to, and keeps what it has brought', async () => {
     const controller = new AbortController();
     answer = (_request, response) => void response.write(content.subarray(0, 1000));
-    const loading = download({ url }, path, { signal: controller.signal, progress: () => controller.abort(new Error('interrupted')) });
+    const loading = download({ url }, path, {
+      signal: controller.signal,
+      progress: () => controller.abort(new Error('interrupted')),
+    });
     await expect(loading).rejects.toThrow('interrupted');
     expect((await readFile(`${path}.part`)).equals(content.subarray(0, 1000))).toBe(true);
   });

@@ -1,6 +1,7 @@
 /**
- * Downloads that survive an interruption: bytes go to `<file>.part`, which the next attempt continues with an HTTP Range
- * request; the file gets its name only when it is whole and, where a sum was published, is the published one.
+ * Downloads that survive an interruption: bytes go to `<file>.part`, which the next attempt continues with an
+ * HTTP Range request; the file gets its name only when it is whole and, where a sum was published, is the
+ * published one.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -43,8 +44,10 @@ export interface DownloadOptions {
 class ConnectionError extends Error {}
 
 /**
- * Downloads `file` to `path`, going on with what an earlier attempt left in `<path>.part`; waits while another process downloads it.
- * @throws DataError in one line: what was to be fetched, how far it came, why it ended, what to do; FileError if it cannot be written
+ * Downloads `file` to `path`, going on with what an earlier attempt left in `<path>.part`; waits while
+ * another process downloads it.
+ * @throws DataError in one line: what was to be fetched, how far it came, why it ended, what to do; FileError
+ *  if it cannot be written
  */
 export async function download(file: WebFile, path: string, options: DownloadOptions = {}): Promise<void> {
   await makeFolder(dirname(path));
@@ -57,8 +60,13 @@ export async function download(file: WebFile, path: string, options: DownloadOpt
   }
 }
 
-/** One process at a time writes a partial file; the lock of one that was killed is stale after ten seconds. */
-async function locked(path: string, signal: AbortSignal | undefined): Promise<{ waited: boolean; release: () => Promise<void> }> {
+/**
+ * One process at a time writes a partial file; the lock of one that was killed is stale after ten seconds.
+ */
+async function locked(
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<{ waited: boolean; release: () => Promise<void> }> {
   for (let waited = false; ; waited = true) {
     try {
       return { waited, release: await lock(path, { realpath: false, stale: 10_000 }) };
@@ -83,19 +91,28 @@ async function downloadAlone(file: WebFile, path: string, options: DownloadOptio
       const after = await sizeOf(part);
       fruitless = after > before ? 0 : fruitless + 1;
       if (fruitless >= attempts)
-        throw new DataError(`cannot download ${file.url}: ${error.message}${after > 0 ? resumable(after, file) : ''}`, { cause: error });
+        throw new DataError(
+          `cannot download ${file.url}: ${error.message}${after > 0 ? resumable(after, file) : ''}`,
+          { cause: error },
+        );
     }
   }
   await accept(file, path, part);
 }
 
 const resumable = (received: number, { bytes }: WebFile): string =>
-  `; ${received}${bytes === undefined ? '' : ` of ${bytes}`} bytes are kept, run it again to go on from there`;
+  `; ${received}${bytes === undefined ? '' : ` of ${bytes}`} bytes are kept, run it again to go on from ` +
+  'there';
 
 const validatorOf = (part: string): string => `${part}.version`;
 
 /** One request from where the partial file ends. */
-async function attempt(file: WebFile, path: string, part: string, { progress, signal }: DownloadOptions): Promise<void> {
+async function attempt(
+  file: WebFile,
+  path: string,
+  part: string,
+  { progress, signal }: DownloadOptions,
+): Promise<void> {
   const have = await sizeOf(part);
   if (file.bytes !== undefined && have === file.bytes) return;
   const validator = have > 0 ? await readFile(validatorOf(part), 'utf8').catch(() => '') : '';
@@ -140,7 +157,10 @@ async function attempt(file: WebFile, path: string, part: string, { progress, si
   if (total !== undefined && received < total) throw new ConnectionError('the connection ended early');
 }
 
-async function* chunksOf(body: ReadableStream<Uint8Array>, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array, void> {
+async function* chunksOf(
+  body: ReadableStream<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void> {
   const chunks = body[Symbol.asyncIterator]();
   for (;;) {
     const next = await chunks.next().catch((error: unknown) => {
@@ -156,24 +176,32 @@ async function writeWhole(handle: FileHandle, chunk: Uint8Array): Promise<void> 
   for (let done = 0; done < chunk.length; ) done += (await handle.write(chunk, done)).bytesWritten;
 }
 
-/** Checks the whole file and gives it its name; one that is not the published one is deleted, or it would be continued for ever. */
+/**
+ * Checks the whole file and gives it its name; one that is not the published one is deleted, or it would be
+ * continued for ever.
+ */
 async function accept(file: WebFile, path: string, part: string): Promise<void> {
   const remove = () => Promise.all([part, validatorOf(part)].map((name) => rm(name, { force: true })));
   const size = await sizeOf(part);
   if (file.bytes !== undefined && size !== file.bytes) {
     await remove();
-    throw new DataError(`${file.url}: expected ${file.bytes} bytes, got ${size}; the file there is not the published one`);
+    throw new DataError(
+      `${file.url}: expected ${file.bytes} bytes, got ${size}; the file there is not the published one`,
+    );
   }
   for (const algorithm of ['sha256', 'md5'] as const) {
     const expected = file[algorithm];
     if (expected === undefined) continue;
     const hash = createHash(algorithm);
-    for await (const chunk of createReadStream(part, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+    for await (const chunk of createReadStream(part, { highWaterMark: 1 << 20 }))
+      hash.update(chunk as Buffer);
     const got = hash.digest('hex');
     if (got === expected) continue;
     await remove();
     const sum = algorithm === 'md5' ? 'MD5' : 'SHA-256';
-    throw new DataError(`${file.url}: expected ${sum} ${expected}, got ${got}; the file there is not the published one`);
+    throw new DataError(
+      `${file.url}: expected ${sum} ${expected}, got ${got}; the file there is not the published one`,
+    );
   }
   await written(path, () => rename(part, path));
   await rm(validatorOf(part), { force: true });
@@ -190,11 +218,20 @@ const written = <T>(path: string, write: () => Promise<T>): Promise<T> =>
     throw toFileError(path, 'write', error);
   });
 
-const UNREACHABLE = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'ENETUNREACH', 'EHOSTUNREACH', 'ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT']);
+const UNREACHABLE = new Set([
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
 
 function reasonOf(error: unknown): string {
   const cause = (error as { cause?: NodeJS.ErrnoException }).cause;
   const code = cause?.code ?? (error as NodeJS.ErrnoException).code;
-  if (code !== undefined && UNREACHABLE.has(code)) return `it cannot be reached (${code}); is the computer offline?`;
+  if (code !== undefined && UNREACHABLE.has(code))
+    return `it cannot be reached (${code}); is the computer offline?`;
   return (code ?? (cause?.message || (error as Error).message)).split('\n')[0] as string;
 }

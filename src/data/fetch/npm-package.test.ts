@@ -17,9 +17,18 @@ describe('npm settings', () => {
       );
       const { PATH } = process.env;
       const settings = await npmSettings({ PATH, npm_config_userconfig: userconfig });
-      expect(settings).toMatchObject({ registry: 'http://mirror.invalid/', httpsProxy: 'http://proxy.invalid:1/', strictSSL: false, fetchRetries: 0 });
+      expect(settings).toMatchObject({
+        registry: 'http://mirror.invalid/',
+        httpsProxy: 'http://proxy.invalid:1/',
+        strictSSL: false,
+        fetchRetries: 0,
+      });
       expect(settings).toMatchObject({ ca: 'certificate', cache: join(folder, '_cacache') });
-      const overridden = await npmSettings({ PATH, npm_config_userconfig: userconfig, npm_config_registry: 'http://other.invalid/' });
+      const overridden = await npmSettings({
+        PATH,
+        npm_config_userconfig: userconfig,
+        npm_config_registry: 'http://other.invalid/',
+      });
       expect(overridden.registry).toBe('http://other.invalid/');
     } finally {
       await rm(folder, { recursive: true });
@@ -27,7 +36,16 @@ describe('npm settings', () => {
   });
 
   it('come from the variables alone where npm cannot be run', async () => {
-    const settings = await npmSettings({ PATH: '/nowhere', npm_config_registry: 'http://mirror.invalid/', npm_config_https_proxy: 'http://proxy.invalid:1/' });
-    expect(settings).toMatchObject({ registry: 'http://mirror.invalid/', httpsProxy: 'http://proxy.invalid:1/', strictSSL: true, fetchRetries: 2 });
+    const settings = await npmSettings({
+      PATH: '/nowhere',
+      npm_config_registry: 'http://mirror.invalid/',
+      npm_config_https_proxy: 'http://proxy.invalid:1/',
+    });
+    expect(settings).toMatchObject({
+      registry: 'http://mirror.invalid/',
+      httpsProxy: 'http://proxy.invalid:1/',
+      strictSSL: true,
+      fetchRetries: 2,
+    });
   });
 });

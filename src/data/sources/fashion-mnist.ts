@@ -1,8 +1,9 @@
 /**
  * Fashion-MNIST: 60,000 + 10,000 articles of clothing, 28×28 grey pixels (Xiao, Rasul, Vollgraf 2017).
  *
- * The sums are those of the compressed files, as TensorFlow Datasets records them (url_checksums/fashion_mnist.txt); files that
- * a user has unpacked are recognised by their length and the mean of their pixels.
+ * The sums are those of the compressed files, as TensorFlow Datasets records them
+ * (url_checksums/fashion_mnist.txt); files that a user has unpacked are recognised by their length and the
+ * mean of their pixels.
  */
 import { idxDataset } from './idx-dataset.js';
 

@@ -11,22 +11,39 @@ import { type SvhnDescription, svhnDataset } from './svhn-dataset.js';
 
 /** The same with images of 2×3 pixels. */
 const shape: ImageShape = [3, 2, 3];
-const value = (image: number, channel: number, y: number, x: number) => (image * 71 + channel * 29 + y * 13 + x * 5) % 256;
+const value = (image: number, channel: number, y: number, x: number) =>
+  (image * 71 + channel * 29 + y * 13 + x * 5) % 256;
 /** X[row, column, colour, image], the first index fastest. */
 function matrix(images: number): Uint8Array {
   const data = new Uint8Array(images * 18);
   for (let n = 0; n < images; n++)
-    for (let c = 0; c < 3; c++) for (let x = 0; x < 3; x++) for (let y = 0; y < 2; y++) data[y + 2 * (x + 3 * (c + 3 * n))] = value(n, c, y, x);
+    for (let c = 0; c < 3; c++)
+      for (let x = 0; x < 3; x++)
+        for (let y = 0; y < 2; y++) data[y + 2 * (x + 3 * (c + 3 * n))] = value(n, c, y, x);
   return data;
 }
-const file = (digits: readonly number[], X = matrix(digits.length), extents: readonly number[] = [2, 3, 3, digits.length]) =>
-  mat5File(matrixElement('X', extents, X, { compressed: true }), matrixElement('y', [digits.length, 1], Uint8Array.from(digits), { compressed: true }));
+const file = (
+  digits: readonly number[],
+  X = matrix(digits.length),
+  extents: readonly number[] = [2, 3, 3, digits.length],
+) =>
+  mat5File(
+    matrixElement('X', extents, X, { compressed: true }),
+    matrixElement('y', [digits.length, 1], Uint8Array.from(digits), { compressed: true }),
+  );
 const planes = (images: number) =>
-  Array.from({ length: images * 18 }, (_, i) => value(Math.floor(i / 18), Math.floor((i % 18) / 6), Math.floor((i % 6) / 3), i % 3));
+  Array.from({ length: images * 18 }, (_, i) =>
+    value(Math.floor(i / 18), Math.floor((i % 18) / 6), Math.floor((i % 6) / 3), i % 3),
+  );
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 function description(train: Buffer, test: Buffer, url = 'http://127.0.0.1:9'): SvhnDescription {
-  const published = (name: string, bytes: Buffer) => ({ name, url: `${url}/${name}`, bytes: bytes.length, sha256: sha256(bytes) });
+  const published = (name: string, bytes: Buffer) => ({
+    name,
+    url: `${url}/${name}`,
+    bytes: bytes.length,
+    sha256: sha256(bytes),
+  });
   return {
     name: 'numbers',
     classes: 10,
@@ -52,7 +69,9 @@ async function folderWith(files: Readonly<Record<string, Buffer>>): Promise<stri
 
 describe('SVHN', () => {
   it('is read from its MAT-files: images in planes of rows, the digit 0, written 10, as 0', async () => {
-    const dataset = await svhnDataset(description(train, test)).load({ dataDir: await folderWith({ 'train_32x32.mat': train, 'test_32x32.mat': test }) });
+    const dataset = await svhnDataset(description(train, test)).load({
+      dataDir: await folderWith({ 'train_32x32.mat': train, 'test_32x32.mat': test }),
+    });
     expect([...dataset.train.images]).toEqual(planes(4));
     expect([...dataset.train.labels]).toEqual([1, 0, 3, 9]);
     expect([...dataset.test.labels]).toEqual([0, 2]);
@@ -71,9 +90,9 @@ describe('SVHN', () => {
     await expect(source.load({ dataDir: await folderWith({ 'train_32x32.mat': train }) })).rejects.toThrow(
       /^no test_32x32\.mat in .*; put the original numbers files there/,
     );
-    await expect(source.load({ dataDir: await folderWith({ 'train_32x32.mat': train.subarray(0, 200) }) })).rejects.toThrow(
-      `train_32x32.mat: expected ${train.length} bytes, got 200; put the original`,
-    );
+    await expect(
+      source.load({ dataDir: await folderWith({ 'train_32x32.mat': train.subarray(0, 200) }) }),
+    ).rejects.toThrow(`train_32x32.mat: expected ${train.length} bytes, got 200; put the original`);
     await expect(source.fetch({ cacheDir: join(root, 'cache') })).rejects.toThrow(
       /^cannot download http:.*; or put train_32x32\.mat and test_32x32\.mat into a folder and name it with --data-dir$/,
     );
@@ -88,10 +107,17 @@ describe('SVHN', () => {
     ],
     [
       'labels that are not as many',
-      mat5File(matrixElement('X', [2, 3, 3, 4], matrix(4)), matrixElement('y', [3, 1], Uint8Array.of(1, 2, 3))),
+      mat5File(
+        matrixElement('X', [2, 3, 3, 4], matrix(4)),
+        matrixElement('y', [3, 1], Uint8Array.of(1, 2, 3)),
+      ),
       'expected 4 labels in y',
     ],
-    ['no images', mat5File(matrixElement('y', [1, 1], Uint8Array.of(1))), 'expected a numeric array X, got y'],
+    [
+      'no images',
+      mat5File(matrixElement('y', [1, 1], Uint8Array.of(1))),
+      'expected a numeric array X, got y',
+    ],
   ])('refuses %s', async (_, bytes, message) => {
     const dataDir = await folderWith({ 'train_32x32.mat': bytes, 'test_32x32.mat': test });
     await expect(svhnDataset(description(bytes, test)).load({ dataDir })).rejects.toThrow(message);

@@ -1,6 +1,7 @@
 /**
- * SVHN from its two MAT-files, each with X [32, 32, 3, count] (row, column, colour, image; column-major) and y [count, 1], in which the digit 0 is
- * written as 10. From the user's folder, the cache, or the authors' server.
+ * SVHN from its two MAT-files, each with X [32, 32, 3, count] (row, column, colour, image; column-major) and
+ * y [count, 1], in which the digit 0 is written as 10. From the user's folder, the cache, or the authors'
+ * server.
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -42,26 +43,40 @@ export function svhnDataset(description: SvhnDescription): DatasetSource {
     const folder = join(options.cacheDir ?? cacheDirectory(), name);
     for (const file of [files.train, files.test]) {
       const path = join(folder, file.name);
-      const there = (await exists(path)) && (await verified(path, file, '').catch(() => undefined)) !== undefined;
+      const there =
+        (await exists(path)) && (await verified(path, file, '').catch(() => undefined)) !== undefined;
       if (!there) await download(file, path, options).catch(advised);
     }
     return folder;
   };
   const advised = (error: unknown): never => {
     if (!(error instanceof DataError)) throw error;
-    throw new DataError(`${error.message}; or put ${files.train.name} and ${files.test.name} into a folder and name it with --data-dir`, { cause: error });
+    throw new DataError(
+      `${error.message}; or put ${files.train.name} and ${files.test.name} into a folder and name it ` +
+        'with --data-dir',
+      { cause: error },
+    );
   };
   const locate = async (options: DataOptions): Promise<{ folder: string; remedy: string }> => {
     const { dataDir, offline = false } = options;
     if (dataDir !== undefined) {
-      return { folder: dataDir, remedy: `put the original ${name} files there, or leave --data-dir out and run: tautnet data fetch ${name}` };
+      return {
+        folder: dataDir,
+        remedy:
+          `put the original ${name} files there, or leave --data-dir out and run: tautnet data ` +
+          `fetch ${name}`,
+      };
     }
     const folder = join(options.cacheDir ?? cacheDirectory(), name);
     const remedy = `delete it and run: tautnet data fetch ${name}`;
-    const there = (await exists(join(folder, files.train.name))) && (await exists(join(folder, files.test.name)));
+    const there =
+      (await exists(join(folder, files.train.name))) && (await exists(join(folder, files.test.name)));
     if (there) return { folder, remedy };
     if (offline)
-      throw new DataError(`${name} is not in ${folder} and downloads are off; run: tautnet data fetch ${name}, or name a folder with its files (--data-dir)`);
+      throw new DataError(
+        `${name} is not in ${folder} and downloads are off; run: tautnet data fetch ${name}, or name a ` +
+          'folder with its files (--data-dir)',
+      );
     return { folder: await fetch(options), remedy };
   };
   const load = async (options: DataOptions = {}): Promise<Dataset> => {
@@ -85,7 +100,8 @@ async function verified(path: string, { sha256, bytes }: MatFile, remedy: string
   const content = await readFile(path).catch((error: unknown) => {
     throw toFileError(path, 'read', error);
   });
-  if (bytes !== undefined && content.length !== bytes) throw new DataError(`${path}: expected ${bytes} bytes, got ${content.length}; ${remedy}`);
+  if (bytes !== undefined && content.length !== bytes)
+    throw new DataError(`${path}: expected ${bytes} bytes, got ${content.length}; ${remedy}`);
   const got = createHash('sha256').update(content).digest('hex');
   if (got !== sha256) throw new DataError(`${path}: expected SHA-256 ${sha256}, got ${got}; ${remedy}`);
   return content;
@@ -98,17 +114,33 @@ function splitOf(bytes: Uint8Array, shape: ImageShape, path: string): Split {
   const digits = variable(arrays, 'y', path);
   const count = pixels.shape[3] ?? 1;
   const expected = [height, width, channels];
-  if (!(pixels.data instanceof Uint8Array) || expected.some((extent, axis) => pixels.shape[axis] !== extent) || pixels.shape.length > 4)
-    throw new FormatError(`${path}: expected X to be unsigned bytes of shape [${expected.join(',')},count], got shape [${pixels.shape.join(',')}]`);
-  if (digits.data.length !== count) throw new FormatError(`${path}: expected ${count} labels in y, one per image, got ${digits.data.length}`);
+  if (
+    !(pixels.data instanceof Uint8Array) ||
+    expected.some((extent, axis) => pixels.shape[axis] !== extent) ||
+    pixels.shape.length > 4
+  )
+    throw new FormatError(
+      `${path}: expected X to be unsigned bytes of shape [${expected.join(',')},count], got shape ` +
+        `[${pixels.shape.join(',')}]`,
+    );
+  if (digits.data.length !== count)
+    throw new FormatError(`${path}: expected ${count} labels in y, one per image, got ${digits.data.length}`);
   const wrong = digits.data.findIndex((digit: number) => !(digit >= 1 && digit <= 10));
-  if (wrong !== -1) throw new DataError(`${path}: expected labels from 1 to 10, got ${digits.data[wrong]} at index ${wrong}`);
-  return { images: planes(pixels.data, count, shape), labels: Uint8Array.from(digits.data as ArrayLike<number>, (digit) => digit % 10), count };
+  if (wrong !== -1)
+    throw new DataError(`${path}: expected labels from 1 to 10, got ${digits.data[wrong]} at index ${wrong}`);
+  return {
+    images: planes(pixels.data, count, shape),
+    labels: Uint8Array.from(digits.data as ArrayLike<number>, (digit) => digit % 10),
+    count,
+  };
 }
 
 function variable(arrays: ReadonlyMap<string, Mat5Array>, name: string, path: string): Mat5Array {
   const array = arrays.get(name);
-  if (array === undefined) throw new FormatError(`${path}: expected a numeric array ${name}, got ${[...arrays.keys()].join(', ') || 'none'}`);
+  if (array === undefined)
+    throw new FormatError(
+      `${path}: expected a numeric array ${name}, got ${[...arrays.keys()].join(', ') || 'none'}`,
+    );
   return array;
 }
 
@@ -120,7 +152,9 @@ function planes(data: Uint8Array, count: number, shape: ImageShape): Uint8Array 
   for (let image = 0; image < count; image++) {
     for (let channel = 0; channel < channels; channel++) {
       const plane = image * features + channel * height * width;
-      for (let x = 0; x < width; x++) for (let y = 0; y < height; y++) images[plane + y * width + x] = data[plane + x * height + y] as number;
+      for (let x = 0; x < width; x++)
+        for (let y = 0; y < height; y++)
+          images[plane + y * width + x] = data[plane + x * height + y] as number;
     }
   }
   return images;

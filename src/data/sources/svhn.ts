@@ -1,5 +1,6 @@
 /**
- * SVHN: 73,257 + 26,032 house numbers, cropped to one digit, 32×32 pixels in three colours (Netzer, Wang, Coates, Bissacco, Wu, Ng 2011).
+ * SVHN: 73,257 + 26,032 house numbers, cropped to one digit, 32×32 pixels in three colours (Netzer, Wang,
+ * Coates, Bissacco, Wu, Ng 2011).
  *
  * The sums are those that TensorFlow Datasets records (url_checksums/svhn_cropped.txt).
  */

@@ -1,8 +1,9 @@
 /**
  * TinyImageNet: decoded once, then read as bytes.
  *
- * 110,000 JPEG files take minutes to decode, so the pixels are kept in the cache as IDX files [count, C, H, W]: of the downloaded archive under the
- * data set's name, of a folder of the user under a fingerprint of that folder.
+ * 110,000 JPEG files take minutes to decode, so the pixels are kept in the cache as IDX files [count, C, H,
+ * W]: of the downloaded archive under the data set's name, of a folder of the user under a fingerprint of
+ * that folder.
  */
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -33,7 +34,10 @@ export interface TinyImageNetDescription extends DatasetDescription {
   /** Training images of each class. */
   readonly perClass: number;
   readonly testImages: number;
-  /** Largest difference of a channel's mean, in [0, 1]: no sum of the archive was published, and decoders differ by rounding. */
+  /**
+   * Largest difference of a channel's mean, in [0, 1]: no sum of the archive was published, and decoders
+   * differ by rounding.
+   */
   readonly meanTolerance: number;
 }
 
@@ -41,13 +45,22 @@ const PARTS = ['train', 'test'] as const;
 
 /** The data set that a description describes. */
 export function tinyImageNetDataset(description: TinyImageNetDescription): DatasetSource {
-  const { archive: _archive, perClass: _perClass, testImages: _testImages, meanTolerance, ...rest } = description;
+  const {
+    archive: _archive,
+    perClass: _perClass,
+    testImages: _testImages,
+    meanTolerance,
+    ...rest
+  } = description;
   const { name } = description;
   const load = async (options: DataOptions = {}): Promise<Dataset> => {
     const cacheDir = options.cacheDir ?? cacheDirectory();
     const { dataDir } = options;
     const again = dataDir === undefined ? `run: tautnet data fetch ${name}` : `unpack ${ARCHIVE} there again`;
-    const folder = dataDir === undefined ? await cachedFolder(options, cacheDir) : await decodedFolder(dataDir, cacheDir, options);
+    const folder =
+      dataDir === undefined
+        ? await cachedFolder(options, cacheDir)
+        : await decodedFolder(dataDir, cacheDir, options);
     const read = (part: 'train' | 'test') => readDecoded(folder, part, description, `delete it and ${again}`);
     const dataset = { ...rest, train: await read('train'), test: await read('test') };
     checkMeans(dataset, meanTolerance, again);
@@ -57,17 +70,25 @@ export function tinyImageNetDataset(description: TinyImageNetDescription): Datas
     const folder = join(cacheDir, name);
     if (await isDecoded(folder)) return folder;
     if (options.offline)
-      throw new DataError(`${name} is not in ${folder} and downloads are off; run: tautnet data fetch ${name}, or name a folder with its files (--data-dir)`);
+      throw new DataError(
+        `${name} is not in ${folder} and downloads are off; run: tautnet data fetch ${name}, or name a ` +
+          'folder with its files (--data-dir)',
+      );
     return fetch(options);
   };
   /** The user's folder may be read-only or shared: what is decoded from it goes to the cache. */
   const decodedFolder = async (dataDir: string, cacheDir: string, options: FetchOptions): Promise<string> => {
     const tree = await treeIn(dataDir);
     if (tree === undefined)
-      throw new DataError(`no wnids.txt, no tiny-imagenet-200 and no ${ARCHIVE} in ${dataDir}; put the original ${name} files there, or leave --data-dir out`);
+      throw new DataError(
+        `no wnids.txt, no tiny-imagenet-200 and no ${ARCHIVE} in ${dataDir}; put the original ${name} ` +
+          'files there, or leave --data-dir out',
+      );
     const own = `${name}-${tree.fingerprint}`;
     const folder = join(cacheDir, own);
-    return (await isDecoded(folder)) ? folder : installFiles(cacheDir, own, (staging) => decodeTree(tree, staging, description, options));
+    return (await isDecoded(folder))
+      ? folder
+      : installFiles(cacheDir, own, (staging) => decodeTree(tree, staging, description, options));
   };
   const fetch = async (options: FetchOptions = {}): Promise<string> => {
     const cacheDir = options.cacheDir ?? cacheDirectory();
@@ -77,7 +98,9 @@ export function tinyImageNetDataset(description: TinyImageNetDescription): Datas
     if (!(await exists(archive))) {
       await download(description.archive, archive, options).catch((error: unknown) => {
         if (!(error instanceof DataError)) throw error;
-        throw new DataError(`${error.message}; or put ${ARCHIVE} into a folder and name it with --data-dir`, { cause: error });
+        throw new DataError(`${error.message}; or put ${ARCHIVE} into a folder and name it with --data-dir`, {
+          cause: error,
+        });
       });
     }
     const tree = (await treeIn(folder)) as FileTree;
@@ -88,7 +111,10 @@ export function tinyImageNetDataset(description: TinyImageNetDescription): Datas
   return { ...rest, folderHolds: `${ARCHIVE}, or the folder it unpacks to`, load, fetch };
 }
 
-const fileNames = (part: 'train' | 'test') => ({ images: `${part}-images.idx`, labels: `${part}-labels.idx` });
+const fileNames = (part: 'train' | 'test') => ({
+  images: `${part}-images.idx`,
+  labels: `${part}-labels.idx`,
+});
 
 async function isDecoded(folder: string): Promise<boolean> {
   const names = PARTS.flatMap((part) => Object.values(fileNames(part)));
@@ -131,12 +157,27 @@ async function decodeTree(
   return files;
 }
 
-async function decoded(tree: FileTree, { path }: LabelledImage, [, height, width]: ImageShape, decode: typeof Decode): Promise<Uint8Array> {
+async function decoded(
+  tree: FileTree,
+  { path }: LabelledImage,
+  [, height, width]: ImageShape,
+  decode: typeof Decode,
+): Promise<Uint8Array> {
   const bytes = await tree.read(path);
-  const refuse = (got: string) => new DataError(`${tree.place}: ${path}: expected a JPEG image of ${width}×${height} pixels, got ${got}; get the file again`);
+  const refuse = (got: string) =>
+    new DataError(
+      `${tree.place}: ${path}: expected a JPEG image of ${width}×${height} pixels, got ${got}; get the ` +
+        'file again',
+    );
   let image: { width: number; height: number; data: Uint8Array };
   try {
-    image = decode(bytes, { useTArray: true, formatAsRGBA: false, tolerantDecoding: false, maxResolutionInMP: 1, maxMemoryUsageInMB: 64 });
+    image = decode(bytes, {
+      useTArray: true,
+      formatAsRGBA: false,
+      tolerantDecoding: false,
+      maxResolutionInMP: 1,
+      maxMemoryUsageInMB: 64,
+    });
   } catch (error) {
     throw refuse(`${bytes.length} bytes that cannot be decoded (${(error as Error).message.split('\n')[0]})`);
   }
@@ -145,10 +186,16 @@ async function decoded(tree: FileTree, { path }: LabelledImage, [, height, width
 }
 
 /** Interleaved colours to planes. */
-function writePlanes(pixels: Uint8Array, out: Uint8Array, start: number, [channels, height, width]: ImageShape): void {
+function writePlanes(
+  pixels: Uint8Array,
+  out: Uint8Array,
+  start: number,
+  [channels, height, width]: ImageShape,
+): void {
   const area = height * width;
   for (let channel = 0; channel < channels; channel++)
-    for (let pixel = 0; pixel < area; pixel++) out[start + channel * area + pixel] = pixels[pixel * channels + channel] as number;
+    for (let pixel = 0; pixel < area; pixel++)
+      out[start + channel * area + pixel] = pixels[pixel * channels + channel] as number;
 }
 
 async function writeIdx(path: string, array: IdxArray): Promise<void> {
@@ -163,18 +210,28 @@ async function writeIdx(path: string, array: IdxArray): Promise<void> {
   }
 }
 
-async function readDecoded(folder: string, part: 'train' | 'test', description: TinyImageNetDescription, remedy: string): Promise<Split> {
+async function readDecoded(
+  folder: string,
+  part: 'train' | 'test',
+  description: TinyImageNetDescription,
+  remedy: string,
+): Promise<Split> {
   const names = fileNames(part);
   const read = (name: string) =>
     readIdx(join(folder, name)).catch((error: unknown) => {
-      throw error instanceof FormatError ? new DataError(`${error.message}; ${remedy}`, { cause: error }) : error;
+      throw error instanceof FormatError
+        ? new DataError(`${error.message}; ${remedy}`, { cause: error })
+        : error;
     });
   const images = await read(names.images);
   const labels = await read(names.labels);
   const { shape, name } = description;
   const count = images.shape[0] as number;
   if (images.shape.slice(1).some((extent, axis) => extent !== shape[axis]) || images.shape.length !== 4)
-    throw new DataError(`${join(folder, names.images)}: expected images of shape [${shape.join(',')}], got [${images.shape.slice(1).join(',')}]; ${remedy}`);
+    throw new DataError(
+      `${join(folder, names.images)}: expected images of shape [${shape.join(',')}], got ` +
+        `[${images.shape.slice(1).join(',')}]; ${remedy}`,
+    );
   const shared = allocateImages(count, shape);
   shared.set(images.data);
   const split = { images: shared, labels: labels.data, count };

@@ -7,8 +7,9 @@
  * val/val_annotations.txt                   image, class and box a line, separated by tabs
  * val/images/*.JPEG
  * ```
- * Labels are the places of the classes in alphabetical order, as in the common loaders. The archive's own test images have no published labels, so
- * the validation images are the test set, as everywhere in the field.
+ * Labels are the places of the classes in alphabetical order, as in the common loaders. The archive's own
+ * test images have no published labels, so the validation images are the test set, as everywhere in the
+ * field.
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
@@ -44,9 +45,13 @@ export interface ImageList {
   readonly test: readonly LabelledImage[];
 }
 
-/** The tree in `folder`: the unpacked archive, in it or one level down, or the archive itself; undefined if neither is there. */
+/**
+ * The tree in `folder`: the unpacked archive, in it or one level down, or the archive itself; undefined if
+ * neither is there.
+ */
 export async function treeIn(folder: string): Promise<FileTree | undefined> {
-  for (const place of [folder, join(folder, FOLDER)]) if (await exists(join(place, 'wnids.txt'))) return folderTree(place);
+  for (const place of [folder, join(folder, FOLDER)])
+    if (await exists(join(place, 'wnids.txt'))) return folderTree(place);
   const archive = join(folder, ARCHIVE);
   return (await exists(archive)) ? archiveTree(archive) : undefined;
 }
@@ -62,7 +67,9 @@ async function folderTree(place: string): Promise<FileTree> {
   }
   const read = async (path: string): Promise<Uint8Array> =>
     readFile(join(place, path)).catch((error: NodeJS.ErrnoException) => {
-      throw error.code === 'ENOENT' ? new DataError(`no ${path} in ${place}`) : toFileError(join(place, path), 'read', error);
+      throw error.code === 'ENOENT'
+        ? new DataError(`no ${path} in ${place}`)
+        : toFileError(join(place, path), 'read', error);
     });
   return { place, fingerprint: hash.digest('hex').slice(0, 16), list, read };
 }
@@ -70,7 +77,8 @@ async function folderTree(place: string): Promise<FileTree> {
 async function archiveTree(place: string): Promise<FileTree> {
   const { size, mtimeMs } = await stat(place);
   const fingerprint = createHash('sha256').update(`${place} ${size} ${mtimeMs}`).digest('hex').slice(0, 16);
-  const refuse = (reason: string) => new DataError(`${place}: expected the whole archive of TinyImageNet, got ${reason}; get it again`);
+  const refuse = (reason: string) =>
+    new DataError(`${place}: expected the whole archive of TinyImageNet, got ${reason}; get it again`);
   let contents: Promise<Map<string, Uint8Array>> | undefined;
   const unpack = async (): Promise<Map<string, Uint8Array>> => {
     if (size > LARGEST_ARCHIVE) throw refuse(`${size} bytes`);
@@ -120,7 +128,10 @@ async function archiveTree(place: string): Promise<FileTree> {
  * @param expected how many classes, training images per class and test images there are
  * @throws DataError naming the first class or file that is missing
  */
-export async function imagesOf(tree: FileTree, expected: { classes: number; perClass: number; test: number }): Promise<ImageList> {
+export async function imagesOf(
+  tree: FileTree,
+  expected: { classes: number; perClass: number; test: number },
+): Promise<ImageList> {
   const lines = async (path: string) =>
     new TextDecoder()
       .decode(await tree.read(path))
@@ -128,13 +139,19 @@ export async function imagesOf(tree: FileTree, expected: { classes: number; perC
       .filter((line) => line !== '');
   const classes = (await lines('wnids.txt')).map((line) => line.trim()).sort();
   if (new Set(classes).size !== expected.classes || classes.length !== expected.classes)
-    throw new DataError(`${tree.place}: expected ${expected.classes} classes in wnids.txt, got ${new Set(classes).size}; get it again`);
+    throw new DataError(
+      `${tree.place}: expected ${expected.classes} classes in wnids.txt, got ${new Set(classes).size}; ` +
+        'get it again',
+    );
   const train: LabelledImage[] = [];
   for (const [label, name] of classes.entries()) {
     const folder = `train/${name}/images`;
     const images = (await tree.list(folder)).filter(isImage).sort(byNumber);
     if (images.length !== expected.perClass)
-      throw new DataError(`${tree.place}: expected ${expected.perClass} images in ${folder}, got ${images.length}; unpack the archive again`);
+      throw new DataError(
+        `${tree.place}: expected ${expected.perClass} images in ${folder}, got ${images.length}; unpack ` +
+          'the archive again',
+      );
     train.push(...images.map((image) => ({ path: `${folder}/${image}`, label })));
   }
   const labels = new Map(classes.map((name, label) => [name, label]));
@@ -143,14 +160,21 @@ export async function imagesOf(tree: FileTree, expected: { classes: number; perC
     const [image, name] = line.split('\t');
     const label = labels.get(name ?? '');
     if (image === undefined || label === undefined)
-      throw new DataError(`${tree.place}: ${annotations}, line ${i + 1}: expected an image and a class of wnids.txt, got "${line.slice(0, 60)}"`);
+      throw new DataError(
+        `${tree.place}: ${annotations}, line ${i + 1}: expected an image and a class of wnids.txt, got ` +
+          `"${line.slice(0, 60)}"`,
+      );
     return { path: `val/images/${image}`, label };
   });
   if (test.length !== expected.test)
-    throw new DataError(`${tree.place}: expected ${expected.test} images in ${annotations}, got ${test.length}; unpack the archive again`);
+    throw new DataError(
+      `${tree.place}: expected ${expected.test} images in ${annotations}, got ${test.length}; unpack the ` +
+        'archive again',
+    );
   const there = new Set(await tree.list('val/images'));
   const missing = test.find(({ path }) => !there.has(path.slice('val/images/'.length)));
-  if (missing !== undefined) throw new DataError(`no ${missing.path} in ${tree.place}; unpack the archive again`);
+  if (missing !== undefined)
+    throw new DataError(`no ${missing.path} in ${tree.place}; unpack the archive again`);
   return { train, test };
 }
 

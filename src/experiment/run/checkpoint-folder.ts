@@ -1,8 +1,9 @@
 /**
  * The `checkpoints/` folder of a run: `last`, the one before it, and `best`.
  *
- * A new checkpoint is written whole under the name `next`; only then does `last` become `previous` and `next` become `last`. Whenever
- * the process is killed, a whole checkpoint is there, and the newest whole one is what is loaded.
+ * A new checkpoint is written whole under the name `next`; only then does `last` become `previous` and `next`
+ * become `last`. Whenever the process is killed, a whole checkpoint is there, and the newest whole one is
+ * what is loaded.
  */
 import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,7 +16,10 @@ const NEWEST_FIRST = ['next', 'last', 'previous'] as const;
 
 const fileOf = (folder: string, name: string): string => join(folder, `${name}.safetensors`);
 
-/** Saves `value` as the last checkpoint. @throws FileError (disk full, …); the checkpoints before it are then untouched */
+/**
+ * Saves `value` as the last checkpoint. @throws FileError (disk full, …); the checkpoints before it are then
+ * untouched
+ */
 export async function saveLast(folder: string, value: unknown): Promise<void> {
   await writeFileAtomic(fileOf(folder, 'next'), encodeCheckpoint(value));
   await replace(fileOf(folder, 'last'), fileOf(folder, 'previous'));
@@ -51,7 +55,10 @@ export async function loadLast(folder: string): Promise<LoadedCheckpoint | undef
       warnings.push(`${error.message}; an older one is used`);
     }
   }
-  if (warnings.length > 0) throw new Failure(`${folder}: expected a whole checkpoint, got only damaged ones; start the run again in another folder`);
+  if (warnings.length > 0)
+    throw new Failure(
+      `${folder}: expected a whole checkpoint, got only damaged ones; start the run again in another folder`,
+    );
   return undefined;
 }
 

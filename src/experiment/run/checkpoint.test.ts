@@ -20,7 +20,11 @@ const { value } = fc.letrec<{ value: CheckpointValue }>((tie) => ({
     fc.uint32Array(),
     fc.uint8Array(),
     fc.array(tie('value'), { maxLength: 4 }),
-    fc.dictionary(fc.oneof(fc.string(), fc.constantFrom('$array', '$number', '$$', '__metadata__', '0')), tie('value'), { maxKeys: 4, noNullPrototype: true }),
+    fc.dictionary(
+      fc.oneof(fc.string(), fc.constantFrom('$array', '$number', '$$', '__metadata__', '0')),
+      tie('value'),
+      { maxKeys: 4, noNullPrototype: true },
+    ),
   ),
 }));
 
@@ -35,13 +39,19 @@ describe('the encoding of a checkpoint', () => {
 
   test('arrays that are views into larger memory come back as they were, without what is around them', () => {
     const whole = Float64Array.from({ length: 10 }, (_, i) => i / 3);
-    const decoded = decodeCheckpoint(encodeCheckpoint({ middle: whole.subarray(2, 5) })) as { middle: Float64Array };
+    const decoded = decodeCheckpoint(encodeCheckpoint({ middle: whole.subarray(2, 5) })) as {
+      middle: Float64Array;
+    };
     expect(decoded.middle).toEqual(whole.slice(2, 5));
     expect(decoded.middle.buffer.byteLength).toBe(3 * 8);
   });
 
   test('a file cut anywhere, or with one bit flipped anywhere, is refused', () => {
-    const bytes = encodeCheckpoint({ step: 7, theta: Float32Array.of(1, 2, 3), moments: [Float64Array.of(0.1)] });
+    const bytes = encodeCheckpoint({
+      step: 7,
+      theta: Float32Array.of(1, 2, 3),
+      moments: [Float64Array.of(0.1)],
+    });
     fc.assert(
       fc.property(fc.nat(bytes.length - 1), (length) => {
         expect(() => decodeCheckpoint(bytes.slice(0, length), 'last')).toThrow(Failure);
@@ -51,7 +61,8 @@ describe('the encoding of a checkpoint', () => {
       fc.property(fc.nat(bytes.length - 1), fc.nat(7), (place, bit) => {
         const flipped = bytes.slice();
         flipped[place] = (flipped[place] as number) ^ (1 << bit);
-        // Padding of the header and letters of unused metadata do not count; everything that does is covered by the digest.
+        // Padding of the header and letters of unused metadata do not count; everything that does is covered
+        // by the digest.
         let decoded: CheckpointValue;
         try {
           decoded = decodeCheckpoint(flipped, 'last');
@@ -65,7 +76,9 @@ describe('the encoding of a checkpoint', () => {
   });
 
   test('other tensors are refused as such, and what is no plain data is named', () => {
-    expect(() => decodeCheckpoint(encodeSafetensors({}), 'a')).toThrow('a: expected a checkpoint of a run, got other tensors');
+    expect(() => decodeCheckpoint(encodeSafetensors({}), 'a')).toThrow(
+      'a: expected a checkpoint of a run, got other tensors',
+    );
     expect(() => encodeCheckpoint({ optimizer: { moments: [new Date(0)] } })).toThrow(
       'checkpoint/optimizer/moments/0: expected plain data or a typed array, got Date',
     );

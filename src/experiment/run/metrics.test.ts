@@ -36,17 +36,22 @@ describe('metrics', () => {
 
   test('resumed from any checkpoint, and torn anywhere after it, hold every step once', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: 30 }), fc.nat(30), fc.nat(60), async (written, checkpoint, torn) => {
-        const resumed = Math.min(checkpoint, written);
-        await rm(path, { force: true });
-        writeAll(Array.from({ length: written }, (_, i) => i + 1));
-        await appendFile(path, JSON.stringify(record(written + 1)).slice(0, torn));
-        writeAll(
-          Array.from({ length: written + 5 - resumed }, (_, i) => resumed + i + 1),
-          resumed,
-        );
-        expect(await steps()).toEqual(Array.from({ length: written + 5 }, (_, i) => i + 1));
-      }),
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 30 }),
+        fc.nat(30),
+        fc.nat(60),
+        async (written, checkpoint, torn) => {
+          const resumed = Math.min(checkpoint, written);
+          await rm(path, { force: true });
+          writeAll(Array.from({ length: written }, (_, i) => i + 1));
+          await appendFile(path, JSON.stringify(record(written + 1)).slice(0, torn));
+          writeAll(
+            Array.from({ length: written + 5 - resumed }, (_, i) => resumed + i + 1),
+            resumed,
+          );
+          expect(await steps()).toEqual(Array.from({ length: written + 5 }, (_, i) => i + 1));
+        },
+      ),
       { numRuns: 30 },
     );
   });
@@ -61,7 +66,9 @@ describe('metrics', () => {
 
   test('a broken line in the middle is an error that names it', async () => {
     await writeFile(path, `${JSON.stringify(record(1))}\nnonsense\n${JSON.stringify(record(2))}\n`);
-    await expect(readMetrics(path)).rejects.toThrow(/metrics\.jsonl, line 2: expected a JSON object with a step, got "nonsense"/);
+    await expect(readMetrics(path)).rejects.toThrow(
+      /metrics\.jsonl, line 2: expected a JSON object with a step, got "nonsense"/,
+    );
     expect(() => openMetrics(path)).toThrow('line 2');
   });
 
@@ -74,6 +81,8 @@ describe('metrics', () => {
 
   test('a run without metrics has none; a folder that is missing is one line', async () => {
     expect(await readMetrics(path)).toEqual([]);
-    expect(() => openMetrics(join(folder, 'missing', 'metrics.jsonl'))).toThrow(/^cannot open .*missing.metrics\.jsonl: no such file or folder/);
+    expect(() => openMetrics(join(folder, 'missing', 'metrics.jsonl'))).toThrow(
+      /^cannot open .*missing.metrics\.jsonl: no such file or folder/,
+    );
   });
 });

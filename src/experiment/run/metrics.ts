@@ -1,8 +1,9 @@
 /**
  * Metrics of a run: one JSON object a line, appended as training goes (`metrics.jsonl`).
  *
- * Each line is written with one call, so that `tail -f` and a crash see whole lines; at most the last one can be torn, and
- * readers pass over it. When a run is resumed, lines after its checkpoint are cut off: no step is there twice.
+ * Each line is written with one call, so that `tail -f` and a crash see whole lines; at most the last one can
+ * be torn, and readers pass over it. When a run is resumed, lines after its checkpoint are cut off: no step
+ * is there twice.
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -26,7 +27,8 @@ export interface MetricsWriter {
 
 /**
  * Opens `path` for appending, creating it if it is not there.
- * @param upToStep lines of later steps, and a torn last line, are removed: the step of the checkpoint that a run is resumed from
+ * @param upToStep lines of later steps, and a torn last line, are removed: the step of the checkpoint that a
+ *  run is resumed from
  * @throws FileError; Failure for a file that holds something else
  */
 export function openMetrics(path: string, upToStep = Number.POSITIVE_INFINITY): MetricsWriter {
@@ -61,7 +63,10 @@ export function openMetrics(path: string, upToStep = Number.POSITIVE_INFINITY): 
   };
 }
 
-/** Every whole line of `path`; none if it is not there. @throws FileError; Failure naming a line that is no metrics */
+/**
+ * Every whole line of `path`; none if it is not there. @throws FileError; Failure naming a line that is no
+ * metrics
+ */
 export async function readMetrics(path: string): Promise<MetricsRecord[]> {
   try {
     return [...linesOf(await readFile(path), path)].map(({ record }) => record);
@@ -94,14 +99,20 @@ function* linesOf(bytes: Buffer, path: string): Generator<{ record: MetricsRecor
     const record = recordFrom(text);
     if (record !== undefined) yield { record, end: begin };
     // After a power failure the last line may be there with its newline but without its content.
-    else if (begin < bytes.length) throw new Failure(`${path}, line ${line}: expected a JSON object with a step, got "${text.slice(0, 60)}"; remove that line`);
+    else if (begin < bytes.length)
+      throw new Failure(
+        `${path}, line ${line}: expected a JSON object with a step, got "${text.slice(0, 60)}"; remove ` +
+          'that line',
+      );
   }
 }
 
 function recordFrom(text: string): MetricsRecord | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && typeof (value as MetricsRecord).step === 'number' ? (value as MetricsRecord) : undefined;
+    return typeof value === 'object' && value !== null && typeof (value as MetricsRecord).step === 'number'
+      ? (value as MetricsRecord)
+      : undefined;
   } catch {
     return undefined;
   }

@@ -9,7 +9,13 @@ import { resolveSettings } from '../settings/resolve-settings.js';
 import { VERSION } from '../version.js';
 import { createRun, openRun, readRun } from './run-folder.js';
 
-const settings = resolveSettings({ smoothing: 'rgs', samples: 4, epsilon: 2 / 255, threads: 2, trainLimit: 1000 });
+const settings = resolveSettings({
+  smoothing: 'rgs',
+  samples: 4,
+  epsilon: 2 / 255,
+  threads: 2,
+  trainLimit: 1000,
+});
 /** The shortest that the lock allows. */
 const brief = { stale: 2000, update: 1000 };
 
@@ -49,7 +55,9 @@ describe('a run folder', () => {
 
   test('never overwrites anything: a finished run, an unfinished one, other files, a file', async () => {
     await someRun();
-    await expect(createRun(path, settings)).rejects.toThrow(`${path} is an unfinished run; continue it with \`tautnet train --resume ${path}\``);
+    await expect(createRun(path, settings)).rejects.toThrow(
+      `${path} is an unfinished run; continue it with \`tautnet train --resume ${path}\``,
+    );
     await writeFile(join(path, 'summary.md'), '# done\n');
     await expect(createRun(path, settings)).rejects.toThrow('is a finished run; choose another');
     expect((await readRun(path)).finished).toBe(true);
@@ -73,10 +81,17 @@ describe('a run folder', () => {
     await someRun();
     const config = join(path, 'config.yaml');
     const text = await readFile(config, 'utf8');
-    await writeFile(config, text.replace('format: 1', 'format: 2').replace(`version: ${VERSION}`, 'version: 9.1.0'));
-    await expect(openRun(path)).rejects.toThrow(`expected run format 1, got 2: written by tautnet 9.1.0, this is ${VERSION}; use version 9.1.0`);
+    await writeFile(
+      config,
+      text.replace('format: 1', 'format: 2').replace(`version: ${VERSION}`, 'version: 9.1.0'),
+    );
+    await expect(openRun(path)).rejects.toThrow(
+      `expected run format 1, got 2: written by tautnet 9.1.0, this is ${VERSION}; use version 9.1.0`,
+    );
     await writeFile(config, `${text}future: 1\n`);
-    await expect(openRun(path)).rejects.toThrow(/line \d+, column 1: expected the name of a setting, got "future"/);
+    await expect(openRun(path)).rejects.toThrow(
+      /line \d+, column 1: expected the name of a setting, got "future"/,
+    );
     await expect(openRun(path)).rejects.toBeInstanceOf(Failure);
   });
 
@@ -113,16 +128,22 @@ describe('the lock of a run', () => {
     await someRun();
     const other = await otherProcess();
     try {
-      await expect(openRun(path, brief)).rejects.toThrow(`but process ${other.pid} on ${hostname()} does; wait for it, stop it, or choose another folder`);
+      await expect(openRun(path, brief)).rejects.toThrow(
+        `but process ${other.pid} on ${hostname()} does; wait for it, stop it, or choose another folder`,
+      );
       await expect(openRun(path, brief)).rejects.toBeInstanceOf(Failure);
     } finally {
       await other.kill();
     }
     const lines: string[] = [];
     const run = await openRun(path, { ...brief, onWait: (line) => lines.push(line) });
-    expect(lines).toEqual([expect.stringContaining(`its last process (${other.pid}) did not end properly; waiting`)]);
+    expect(lines).toEqual([
+      expect.stringContaining(`its last process (${other.pid}) did not end properly; waiting`),
+    ]);
     run.check();
-    await expect(openRun(path, { ...brief, onWait: () => expect.unreachable() })).rejects.toThrow(`process ${process.pid}`);
+    await expect(openRun(path, { ...brief, onWait: () => expect.unreachable() })).rejects.toThrow(
+      `process ${process.pid}`,
+    );
     await run.release();
     await (await openRun(path, brief)).release();
   });

@@ -69,7 +69,8 @@ export function runPaths(path: string): RunPaths {
 
 /**
  * Creates a run in a folder that is not there or empty, and locks it.
- * @throws UsageError for a folder with anything in it, saying what can be done; FileError; Failure if another process was faster
+ * @throws UsageError for a folder with anything in it, saying what can be done; FileError; Failure if another
+ *  process was faster
  */
 export async function createRun(path: string, settings: Settings, options: LockOptions = {}): Promise<Run> {
   await refuseOccupied(path);
@@ -97,7 +98,8 @@ export async function createRun(path: string, settings: Settings, options: LockO
 
 /**
  * Opens a run to go on with it, and locks it.
- * @throws UsageError if there is no run; Failure if another process works on it or another version's layout cannot be read; FileError
+ * @throws UsageError if there is no run; Failure if another process works on it or another version's layout
+ *  cannot be read; FileError
  */
 export async function openRun(path: string, options: LockOptions = {}): Promise<Run> {
   await readRun(path);
@@ -110,27 +112,44 @@ export async function openRun(path: string, options: LockOptions = {}): Promise<
   }
 }
 
-/** Reads what a run is without locking it: to certify its network, to report on it. @throws as openRun, but for the lock */
+/**
+ * Reads what a run is without locking it: to certify its network, to report on it. @throws as openRun, but
+ * for the lock
+ */
 export async function readRun(path: string): Promise<RunRecord> {
   const paths = runPaths(path);
-  if (!existsSync(path)) throw new UsageError(`${path}: expected the folder of a run, there is nothing; check the path`);
-  if (!existsSync(paths.config)) throw new UsageError(`${path}: expected the folder of a run, it has no config.yaml; check the path`);
+  if (!existsSync(path))
+    throw new UsageError(`${path}: expected the folder of a run, there is nothing; check the path`);
+  if (!existsSync(paths.config))
+    throw new UsageError(`${path}: expected the folder of a run, it has no config.yaml; check the path`);
   const { given, whereabouts, origin } = await readConfigFile(paths.config).catch((error: unknown) => {
     if (error instanceof FileError) throw new UsageError(error.message, { cause: error });
     throw error instanceof UsageError ? unreadable(paths.config, error) : error;
   });
   const { version } = checkOrigin(paths.config, origin);
-  return { path, paths, settings: resolveSettings(given, whereabouts), version, finished: existsSync(paths.summary) };
+  return {
+    path,
+    paths,
+    settings: resolveSettings(given, whereabouts),
+    version,
+    finished: existsSync(paths.summary),
+  };
 }
 
 function checkOrigin(config: string, origin: unknown): Origin {
-  const { format, version } = (typeof origin === 'object' && origin !== null ? origin : {}) as Partial<Origin>;
+  const { format, version } = (
+    typeof origin === 'object' && origin !== null ? origin : {}
+  ) as Partial<Origin>;
   if (typeof format !== 'number' || typeof version !== 'string') {
-    throw new UsageError(`${config}: expected "tautnet: {format, version}" as runs have it, got none; to start a run from this file use --config`);
+    throw new UsageError(
+      `${config}: expected "tautnet: {format, version}" as runs have it, got none; to start a run from ` +
+        'this file use --config',
+    );
   }
   if (format !== RUN_FORMAT) {
     throw new Failure(
-      `${config}: expected run format ${RUN_FORMAT}, got ${format}: written by tautnet ${version}, this is ${VERSION}; use version ${version}, or start a new run`,
+      `${config}: expected run format ${RUN_FORMAT}, got ${format}: written by tautnet ${version}, this ` +
+        `is ${VERSION}; use version ${version}, or start a new run`,
     );
   }
   return { format, version };
@@ -139,7 +158,9 @@ function checkOrigin(config: string, origin: unknown): Origin {
 /** A run's own configuration names a setting this version has not: most often, another version wrote it. */
 function unreadable(config: string, error: UsageError): Failure {
   const message = error.message.startsWith(config) ? error.message : `${config}: ${error.message}`;
-  return new Failure(`${message} (was it edited, or written by a version other than ${VERSION}?)`, { cause: error });
+  return new Failure(`${message} (was it edited, or written by a version other than ${VERSION}?)`, {
+    cause: error,
+  });
 }
 
 async function refuseOccupied(path: string): Promise<void> {
@@ -152,13 +173,20 @@ async function refuseOccupied(path: string): Promise<void> {
     if (code === 'ENOENT') return;
     if (code !== 'ENOTDIR') throw toFileError(path, 'read', error);
     const isFile = (await stat(path).catch(() => undefined)) !== undefined;
-    throw new UsageError(`--out: expected a folder, ${isFile ? path : `a part of ${path}`} is a file; choose another`);
+    throw new UsageError(
+      `--out: expected a folder, ${isFile ? path : `a part of ${path}`} is a file; choose another`,
+    );
   }
   const { config, summary } = runPaths(path);
   if (entries.length === 0) return;
-  if (!existsSync(config)) throw new UsageError(`--out: expected a new or empty folder, ${path} has other files in it; choose another`);
-  if (existsSync(summary)) throw new UsageError(`--out: expected a new or empty folder, ${path} is a finished run; choose another`);
+  if (!existsSync(config))
+    throw new UsageError(
+      `--out: expected a new or empty folder, ${path} has other files in it; choose another`,
+    );
+  if (existsSync(summary))
+    throw new UsageError(`--out: expected a new or empty folder, ${path} is a finished run; choose another`);
   throw new UsageError(
-    `--out: expected a new or empty folder, ${path} is an unfinished run; continue it with \`tautnet train --resume ${path}\`, or choose another`,
+    `--out: expected a new or empty folder, ${path} is an unfinished run; continue it with \`tautnet ` +
+      `train --resume ${path}\`, or choose another`,
   );
 }

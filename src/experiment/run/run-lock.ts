@@ -1,6 +1,6 @@
 /**
- * One process at a time works on a run. The lock is a folder whose time stamp its holder keeps fresh; after `kill -9` it goes
- * stale and the next process takes the run over.
+ * One process at a time works on a run. The lock is a folder whose time stamp its holder keeps fresh; after
+ * `kill -9` it goes stale and the next process takes the run over.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -23,7 +23,10 @@ export interface LockOptions {
 }
 
 export interface RunLock {
-  /** @throws Failure if another process took the run over, e.g. because this one was suspended for longer than `stale` */
+  /**
+   * @throws Failure if another process took the run over, e.g. because this one was suspended for longer than
+   * `stale`
+   */
   check(): void;
   /** May be called again. */
   release(): Promise<void>;
@@ -40,7 +43,8 @@ const LONGEST_POLL = 500;
 const heldHere = new Set<string>();
 
 /**
- * Locks a run folder. A lock whose holder is gone is waited for until it is stale; a live holder is an error at once.
+ * Locks a run folder. A lock whose holder is gone is waited for until it is stale; a live holder is an error
+ * at once.
  * @throws Failure naming the holder and what to do; FileError
  */
 export async function lockRun(folder: string, options: LockOptions = {}): Promise<RunLock> {
@@ -54,7 +58,10 @@ export async function lockRun(folder: string, options: LockOptions = {}): Promis
       stale,
       update,
       onCompromised: () => {
-        lost = new Failure(`${folder}: expected to hold this run, but another process has taken it over; see which one works on it before resuming`);
+        lost = new Failure(
+          `${folder}: expected to hold this run, but another process has taken it over; see which one ` +
+            'works on it before resuming',
+        );
       },
     });
 
@@ -83,7 +90,8 @@ export async function lockRun(folder: string, options: LockOptions = {}): Promis
     if (isAlive(holder, path) || Date.now() > deadline) throw inUse(folder, holder);
     if (attempt === 0)
       options.onWait?.(
-        `${folder}: its last process${holder === undefined ? '' : ` (${holder.pid})`} did not end properly; waiting up to ${Math.ceil((stale + update) / 1000)} s to take it over`,
+        `${folder}: its last process${holder === undefined ? '' : ` (${holder.pid})`} did not end ` +
+          `properly; waiting up to ${Math.ceil((stale + update) / 1000)} s to take it over`,
       );
     await sleep(Math.min(LONGEST_POLL, stale / 4));
   }
@@ -91,7 +99,10 @@ export async function lockRun(folder: string, options: LockOptions = {}): Promis
 
 function inUse(folder: string, holder: Holder | undefined): Failure {
   const who = holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.host}`;
-  return new Failure(`${folder}: expected a run that nobody works on, but ${who} does; wait for it, stop it, or choose another folder`);
+  return new Failure(
+    `${folder}: expected a run that nobody works on, but ${who} does; wait for it, stop it, or choose ` +
+      'another folder',
+  );
 }
 
 /** True only for a process of this machine that exists; about another machine's only the time stamp tells. */

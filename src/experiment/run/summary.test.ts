@@ -3,7 +3,13 @@ import { resolveSettings } from '../settings/resolve-settings.js';
 import type { MetricsRecord } from './metrics.js';
 import { summarize } from './summary.js';
 
-const settings = resolveSettings({ relaxation: 'crown-ibp', smoothing: 'rgs', samples: 4, seed: 3, threads: 2 });
+const settings = resolveSettings({
+  relaxation: 'crown-ibp',
+  smoothing: 'rgs',
+  samples: 4,
+  seed: 3,
+  threads: 2,
+});
 const run = { path: 'runs/a', settings, version: '0.1.0' };
 const metrics: MetricsRecord[] = Array.from({ length: 140 }, (_, i) => ({
   step: i + 1,
@@ -15,7 +21,12 @@ const metrics: MetricsRecord[] = Array.from({ length: 140 }, (_, i) => ({
 
 describe('the summary of a run', () => {
   test('says what was trained, how it ended and what to do next', () => {
-    const text = summarize(run, metrics, { on: 'test set', naturalAccuracy: 0.9876, certifiedAccuracy: 0.95, seconds: 600 });
+    const text = summarize(run, metrics, {
+      on: 'test set',
+      naturalAccuracy: 0.9876,
+      certifiedAccuracy: 0.95,
+      seconds: 600,
+    });
     expect(text).toContain('# cnn3 on mnist, ε = 0.1');
     expect(text).toContain('Certified training with crown-ibp, rgs smoothing (σ = 0.001, 4 samples); seed 3');
     expect(text).toContain('| natural | 98.76 % |\n| certified | 95.00 % |\n| adversarial | not computed |');

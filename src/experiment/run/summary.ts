@@ -37,10 +37,17 @@ const COLUMNS: readonly { readonly key: string; readonly title: string; readonly
 const ROWS = 12;
 
 /** The text of `summary.md`. `metrics` are those of `metrics.jsonl`, in order. */
-export function summarize(run: Pick<RunRecord, 'path' | 'settings' | 'version'>, metrics: readonly MetricsRecord[], results?: FinalResults): string {
+export function summarize(
+  run: Pick<RunRecord, 'path' | 'settings' | 'version'>,
+  metrics: readonly MetricsRecord[],
+  results?: FinalResults,
+): string {
   const { settings, path } = run;
   const method = methodTitle(settings);
-  const smoothing = settings.smoothing === 'none' ? '' : `, ${settings.smoothing} smoothing (σ = ${settings.sigma}, ${settings.samples} samples)`;
+  const smoothing =
+    settings.smoothing === 'none'
+      ? ''
+      : `, ${settings.smoothing} smoothing (σ = ${settings.sigma}, ${settings.samples} samples)`;
   const sections = [
     `# ${settings.architecture} on ${settings.dataset}, ε = ${settings.epsilon}`,
     `${capitalized(method)}${smoothing}; seed ${settings.seed}, tautnet ${run.version}.`,
@@ -57,7 +64,9 @@ export function summarize(run: Pick<RunRecord, 'path' | 'settings' | 'version'>,
     '## Settings',
     table([
       ['setting', 'value'],
-      ...SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings)).map((name) => [kebab(name), textFromValue(settings[name])]),
+      ...SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings)).map(
+        (name) => [kebab(name), textFromValue(settings[name])],
+      ),
     ]),
   ];
   return `${sections.join('\n\n')}\n`;
@@ -70,8 +79,12 @@ function finalSection(results: FinalResults | undefined): string[] {
     ['certified', results.certifiedAccuracy],
     ['adversarial', results.adversarialAccuracy],
   ] as const;
-  const time = results.seconds === undefined ? [] : [`Training took ${(results.seconds / 60).toFixed(1)} minutes.`];
-  const accuracies = rows.map(([name, accuracy]) => [name, accuracy === undefined ? 'not computed' : percent(accuracy)]);
+  const time =
+    results.seconds === undefined ? [] : [`Training took ${(results.seconds / 60).toFixed(1)} minutes.`];
+  const accuracies = rows.map(([name, accuracy]) => [
+    name,
+    accuracy === undefined ? 'not computed' : percent(accuracy),
+  ]);
   return [`## Result on the ${results.on}`, table([['accuracy', 'value'], ...accuracies]), ...time];
 }
 
@@ -79,14 +92,21 @@ function courseSection(metrics: readonly MetricsRecord[]): string[] {
   const rows = sampled(lastOfEachEpoch(metrics), ROWS);
   if (rows.length === 0) return [];
   const columns = COLUMNS.filter(({ key }) => rows.some((row) => typeof row[key] === 'number'));
-  const cell = (value: MetricsRecord[string], isPercent: boolean): string => (typeof value !== 'number' ? '–' : isPercent ? percent(value) : short(value));
+  const cell = (value: MetricsRecord[string], isPercent: boolean): string =>
+    typeof value !== 'number' ? '–' : isPercent ? percent(value) : short(value);
   return [
     '## Course',
-    table([columns.map(({ title }) => title), ...rows.map((row) => columns.map(({ key, percent: isPercent }) => cell(row[key], isPercent === true)))]),
+    table([
+      columns.map(({ title }) => title),
+      ...rows.map((row) => columns.map(({ key, percent: isPercent }) => cell(row[key], isPercent === true))),
+    ]),
   ];
 }
 
-/** What is known at the end of each epoch: later records of an epoch complete and override earlier ones. Epoch n ends at `epoch` = n. */
+/**
+ * What is known at the end of each epoch: later records of an epoch complete and override earlier ones. Epoch
+ * n ends at `epoch` = n.
+ */
 function lastOfEachEpoch(metrics: readonly MetricsRecord[]): MetricsRecord[] {
   const epochs = new Map<number, MetricsRecord>();
   for (const record of metrics) {
@@ -99,15 +119,23 @@ function lastOfEachEpoch(metrics: readonly MetricsRecord[]): MetricsRecord[] {
 /** At most `count` items, evenly spread, the first and the last among them. */
 function sampled<T>(items: readonly T[], count: number): T[] {
   if (items.length <= count) return [...items];
-  return Array.from({ length: count }, (_, i) => items[Math.round((i * (items.length - 1)) / (count - 1))] as T);
+  return Array.from(
+    { length: count },
+    (_, i) => items[Math.round((i * (items.length - 1)) / (count - 1))] as T,
+  );
 }
 
 const table = (rows: readonly (readonly string[])[]): string =>
   rows
-    .flatMap((row, i) => [`| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`, ...(i === 0 ? [`|${' --- |'.repeat(row.length)}`] : [])])
+    .flatMap((row, i) => [
+      `| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`,
+      ...(i === 0 ? [`|${' --- |'.repeat(row.length)}`] : []),
+    ])
     .join('\n');
 const percent = (accuracy: number): string => `${(100 * accuracy).toFixed(2)} %`;
-const short = (value: number): string => (Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4))));
+const short = (value: number): string =>
+  Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
 const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 /** For a POSIX shell. */
-const quoted = (text: string): string => (/^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+const quoted = (text: string): string =>
+  /^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

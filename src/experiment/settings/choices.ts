@@ -1,23 +1,61 @@
 /**
- * The names a user may choose from, in one place: the settings schema, the command line and the registries that map a
- * name to an implementation all read these lists, so that a name is written once and a missing implementation is a type error.
+ * The names a user may choose from, in one place: the settings schema, the command line and the registries
+ * that map a name to an implementation all read these lists, so that a name is written once and a missing
+ * implementation is a type error.
  */
 
 export const DATASETS = ['mnist', 'fashion-mnist', 'cifar10', 'svhn', 'tiny-imagenet'] as const;
-/** Random changes of training images: mirrored left to right; moved by up to a sixteenth of the width, edges repeated. */
+/**
+ * Random changes of training images: mirrored left to right; moved by up to a sixteenth of the width, edges
+ * repeated.
+ */
 export const AUGMENTATIONS = ['none', 'flip', 'crop', 'flip-crop'] as const;
 /** Fully connected and convolutional networks of the literature, by the names papers use for them. */
-export const ARCHITECTURES = ['fc', 'fc-small', 'cnn3', 'cnn3-bn', 'cnn5', 'cnn5-l', 'cnn7', 'cnn7-bn'] as const;
-/** `kaiming`: uniform He initialisation; `ibp`: N(0, 2π/fan_in²), under which interval bounds keep their width (Shi 2021). */
+export const ARCHITECTURES = [
+  'fc',
+  'fc-small',
+  'cnn3',
+  'cnn3-bn',
+  'cnn5',
+  'cnn5-l',
+  'cnn7',
+  'cnn7-bn',
+] as const;
+/**
+ * `kaiming`: uniform He initialisation; `ibp`: N(0, 2π/fan_in²), under which interval bounds keep their width
+ * (Shi 2021).
+ */
 export const INITIALIZATIONS = ['kaiming', 'ibp'] as const;
-/** What is minimised besides the natural loss; `certified` is the bound of the relaxation over the whole ball. */
-export const METHODS = ['natural', 'pgd', 'certified', 'sabr', 'taps', 'staps', 'mtl-ibp', 'cc-ibp', 'exp-ibp'] as const;
+/**
+ * What is minimised besides the natural loss; `certified` is the bound of the relaxation over the whole ball.
+ */
+export const METHODS = [
+  'natural',
+  'pgd',
+  'certified',
+  'sabr',
+  'taps',
+  'staps',
+  'mtl-ibp',
+  'cc-ibp',
+  'exp-ibp',
+] as const;
 /** How TAPS attacks the embedding: once for each wrong class, or once for the loss. */
 export const TAPS_ESTIMATORS = ['multi', 'single'] as const;
 /** Which epoch's network is exported. */
 export const SELECTIONS = ['last', 'best'] as const;
 /** The bound that the robust loss is made of; `none` is natural or adversarial training. */
-export const RELAXATIONS = ['ibp', 'hbox', 'deepz', 'crown-ibp', 'crown', 'alpha-crown', 'lp', 'exact', 'none'] as const;
+export const RELAXATIONS = [
+  'ibp',
+  'hbox',
+  'deepz',
+  'crown-ibp',
+  'crown',
+  'alpha-crown',
+  'lp',
+  'exact',
+  'none',
+] as const;
 /** Joins relaxations to their intersection, the best bound of each margin: `ibp+crown-ibp`. */
 export const INTERSECTION = '+';
 /** The gradient estimator; `none` is the plain stochastic gradient (GRAD). */

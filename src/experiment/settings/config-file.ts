@@ -1,6 +1,6 @@
 /**
- * Configuration files: YAML, one `name: value` a line in kebab-case. A run's own `config.yaml` is one too, with a `tautnet`
- * entry that says who wrote it; so any run can be repeated with `--config`.
+ * Configuration files: YAML, one `name: value` a line in kebab-case. A run's own `config.yaml` is one too,
+ * with a `tautnet` entry that says who wrote it; so any run can be repeated with `--config`.
  */
 import { readFile } from 'node:fs/promises';
 import { type Document, isMap, isScalar, LineCounter, parseDocument, stringify } from 'yaml';
@@ -39,7 +39,8 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
 }
 
 /**
- * Parses the text of a configuration file; every value is checked here, so that its error has a line and a column.
+ * Parses the text of a configuration file; every value is checked here, so that its error has a line and a
+ * column.
  * @param source what errors call the file
  * @throws UsageError
  */
@@ -51,10 +52,15 @@ export function parseConfig(text: string, source: string): ConfigFile {
   };
   const document: Document.Parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const problem = document.errors[0] ?? document.warnings[0];
-  if (problem !== undefined) throw new UsageError(`${at(problem.pos[0])}expected YAML; ${problem.message.split('\n')[0]}`);
+  if (problem !== undefined)
+    throw new UsageError(`${at(problem.pos[0])}expected YAML; ${problem.message.split('\n')[0]}`);
   const { contents } = document;
-  if (contents === null || (isScalar(contents) && contents.value === null)) return { given: {}, whereabouts: kebab, origin: undefined };
-  if (!isMap(contents)) throw new UsageError(`${at(contents.range?.[0])}expected "name: value" lines, got something else; write one setting a line`);
+  if (contents === null || (isScalar(contents) && contents.value === null))
+    return { given: {}, whereabouts: kebab, origin: undefined };
+  if (!isMap(contents))
+    throw new UsageError(
+      `${at(contents.range?.[0])}expected "name: value" lines, got something else; write one setting a line`,
+    );
 
   const given: Record<string, unknown> = {};
   const places = new Map<SettingName, string>();
@@ -62,7 +68,8 @@ export function parseConfig(text: string, source: string): ConfigFile {
   for (const { key, value } of contents.items) {
     const place = at(isScalar(key) ? key.range?.[0] : undefined);
     const written = isScalar(key) ? String(key.value) : '?';
-    const plain: unknown = (value as { toJS?: (document: Document) => unknown } | null)?.toJS?.(document) ?? null;
+    const plain: unknown =
+      (value as { toJS?: (document: Document) => unknown } | null)?.toJS?.(document) ?? null;
     const name = settingNamed(written);
     if (written === ORIGIN) {
       origin = plain;
@@ -76,10 +83,15 @@ export function parseConfig(text: string, source: string): ConfigFile {
   return { given: given as GivenSettings, whereabouts: (name) => places.get(name) ?? kebab(name), origin };
 }
 
-/** The text of a configuration file that holds these settings, in the schema's order; those without effect are left out. */
+/**
+ * The text of a configuration file that holds these settings, in the schema's order; those without effect are
+ * left out.
+ */
 export function configText(settings: GivenSettings, origin?: Origin): string {
   const effective = SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings));
   const entries = effective.map((name) => [kebab(name), settings[name as keyof Settings]]);
   const head = origin === undefined ? '' : stringify({ [ORIGIN]: origin });
-  return head + stringify(Object.fromEntries(entries), { collectionStyle: 'any', flowCollectionPadding: false });
+  return (
+    head + stringify(Object.fromEntries(entries), { collectionStyle: 'any', flowCollectionPadding: false })
+  );
 }

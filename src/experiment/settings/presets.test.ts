@@ -7,13 +7,29 @@ import { recipesOf } from './recipes.js';
 import { resolveSettings } from './resolve-settings.js';
 
 const all = await presets();
-const METHODS = ['natural', 'pgd', 'ibp', 'crown-ibp', 'crown', 'sabr', 'taps', 'staps', 'mtl-ibp', 'cc-ibp', 'exp-ibp'];
+const METHODS = [
+  'natural',
+  'pgd',
+  'ibp',
+  'crown-ibp',
+  'crown',
+  'sabr',
+  'taps',
+  'staps',
+  'mtl-ibp',
+  'cc-ibp',
+  'exp-ibp',
+];
 const SETTINGS = ['mnist-0.1', 'mnist-0.3', 'cifar10-2-255', 'cifar10-8-255', 'tiny-imagenet-1-255'];
 
 describe('presets', () => {
   test('are every published setting with every architecture, method and smoothing', () => {
     const expected = SETTINGS.flatMap((setting) =>
-      ARCHITECTURES.flatMap((architecture) => METHODS.flatMap((method) => ['', '-rgs'].map((smoothing) => `${setting}/${architecture}/${method}${smoothing}`))),
+      ARCHITECTURES.flatMap((architecture) =>
+        METHODS.flatMap((method) =>
+          ['', '-rgs'].map((smoothing) => `${setting}/${architecture}/${method}${smoothing}`),
+        ),
+      ),
     );
     expect([...all.keys()].sort()).toEqual(expected.sort());
   });
@@ -44,8 +60,16 @@ describe('presets', () => {
       relaxation: 'crown-ibp',
       smoothing: 'none',
     });
-    expect(resolveSettings(await readPreset('cifar10-8-255/cnn7/sabr-rgs'))).toMatchObject({ epsilon: 8 / 255, method: 'sabr', smoothing: 'rgs' });
-    expect(resolveSettings(await readPreset('tiny-imagenet-1-255/cnn7/natural'))).toMatchObject({ dataset: 'tiny-imagenet', relaxation: 'none', kappa: 0 });
+    expect(resolveSettings(await readPreset('cifar10-8-255/cnn7/sabr-rgs'))).toMatchObject({
+      epsilon: 8 / 255,
+      method: 'sabr',
+      smoothing: 'rgs',
+    });
+    expect(resolveSettings(await readPreset('tiny-imagenet-1-255/cnn7/natural'))).toMatchObject({
+      dataset: 'tiny-imagenet',
+      relaxation: 'none',
+      kappa: 0,
+    });
   });
 
   test('stretch their schedules with the number of epochs, and yield to whatever else is given', async () => {
@@ -56,8 +80,15 @@ describe('presets', () => {
       warmupEpochs: 8,
       learningRateDecayEpochs: [12, 14],
     });
-    expect(resolveSettings(changedPreset(preset, { epochs: 16, warmupEpochs: 3 }))).toMatchObject({ warmupEpochs: 3 });
-    expect(resolveSettings(changedPreset(preset, { seed: 4, epsilon: 3 / 255 }))).toMatchObject({ epochs: 160, warmupEpochs: 80, seed: 4, epsilon: 3 / 255 });
+    expect(resolveSettings(changedPreset(preset, { epochs: 16, warmupEpochs: 3 }))).toMatchObject({
+      warmupEpochs: 3,
+    });
+    expect(resolveSettings(changedPreset(preset, { seed: 4, epsilon: 3 / 255 }))).toMatchObject({
+      epochs: 160,
+      warmupEpochs: 80,
+      seed: 4,
+      epsilon: 3 / 255,
+    });
   });
 
   test.each([
@@ -66,6 +97,8 @@ describe('presets', () => {
     ['best', '`tautnet presets` lists all'],
   ])('%s is refused with the nearest name', async (name, advice) => {
     await expect(readPreset(name)).rejects.toThrow(UsageError);
-    await expect(readPreset(name)).rejects.toThrow(`--preset: expected the name of a preset, got "${name}"; ${advice}`);
+    await expect(readPreset(name)).rejects.toThrow(
+      `--preset: expected the name of a preset, got "${name}"; ${advice}`,
+    );
   });
 });

@@ -1,8 +1,10 @@
 /**
- * Presets: published settings by name, `<setting>/<architecture>/<method>` and with `-rgs` smoothed, such as `cifar10-2-255/cnn5/sabr-rgs`.
+ * Presets: published settings by name, `<setting>/<architecture>/<method>` and with `-rgs` smoothed, such as
+ * `cifar10-2-255/cnn5/sabr-rgs`.
  *
- * A preset is put together of configuration files in the folder `presets` of the package: one for the data set and its radius
- * (`settings/`), one for the training method (`methods/`), one for the gradient estimator (`smoothing/`). What they leave out has its default.
+ * A preset is put together of configuration files in the folder `presets` of the package: one for the data
+ * set and its radius (`settings/`), one for the training method (`methods/`), one for the gradient estimator
+ * (`smoothing/`). What they leave out has its default.
  */
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -38,12 +40,20 @@ async function filesIn(folder: string): Promise<string[]> {
 
 /** Every preset by name: all settings, architectures, methods and smoothings with one another. */
 export async function presets(): Promise<ReadonlyMap<string, PresetParts>> {
-  const [settings, methods, smoothings] = await Promise.all(['settings', 'methods', 'smoothing'].map(filesIn));
+  const [settings, methods, smoothings] = await Promise.all(
+    ['settings', 'methods', 'smoothing'].map(filesIn),
+  );
   const parts = (settings ?? [])
     .sort()
     .flatMap((setting) =>
       ARCHITECTURES.flatMap((architecture) =>
-        (methods ?? []).sort().flatMap((method) => (smoothings ?? []).sort().map((smoothing): PresetParts => ({ setting, architecture, method, smoothing }))),
+        (methods ?? [])
+          .sort()
+          .flatMap((method) =>
+            (smoothings ?? [])
+              .sort()
+              .map((smoothing): PresetParts => ({ setting, architecture, method, smoothing })),
+          ),
       ),
     );
   return new Map(parts.map((part) => [nameOf(part), part]));
@@ -59,17 +69,20 @@ export async function readPreset(name: string): Promise<GivenSettings> {
   if (parts === undefined) {
     const suggestion = nearest(name, [...all.keys()]);
     throw new UsageError(
-      `--preset: expected the name of a preset, got "${name}"; ${suggestion === undefined ? '`tautnet presets` lists all' : `did you mean ${suggestion}?`}`,
+      `--preset: expected the name of a preset, got "${name}"; ` +
+        `${suggestion === undefined ? '`tautnet presets` lists all' : `did you mean ${suggestion}?`}`,
     );
   }
   const files = [`settings/${parts.setting}`, `methods/${parts.method}`, `smoothing/${parts.smoothing}`];
-  const given = await Promise.all(files.map(async (file) => (await readConfigFile(join(FOLDER, `${file}.yaml`))).given));
+  const given = await Promise.all(
+    files.map(async (file) => (await readConfigFile(join(FOLDER, `${file}.yaml`))).given),
+  );
   return Object.assign({}, ...given, { architecture: parts.architecture }) as GivenSettings;
 }
 
 /**
- * A preset with what a user changes of it. With another number of epochs the places of warm-up and decay in the run stay what they are relative
- * to the whole, as for any run; so they are left to their defaults then.
+ * A preset with what a user changes of it. With another number of epochs the places of warm-up and decay in
+ * the run stay what they are relative to the whole, as for any run; so they are left to their defaults then.
  */
 export function changedPreset(preset: GivenSettings, changes: GivenSettings): GivenSettings {
   if (changes.epochs === undefined || changes.epochs === preset.epochs) return { ...preset, ...changes };

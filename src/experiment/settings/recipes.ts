@@ -1,7 +1,7 @@
 /**
- * Published training recipes per data set and radius: the common settings of the certified-training literature (Shi 2021, Müller 2023,
- * Mao 2023, Balauca 2025), from which the defaults of settings follow. Fashion-MNIST and SVHN, for which there are none, follow
- * MNIST and CIFAR-10; digits are not mirrored.
+ * Published training recipes per data set and radius: the common settings of the certified-training
+ * literature (Shi 2021, Müller 2023, Mao 2023, Balauca 2025), from which the defaults of settings follow.
+ * Fashion-MNIST and SVHN, for which there are none, follow MNIST and CIFAR-10; digits are not mirrored.
  */
 import type { AugmentationName, Dataset } from './choices.js';
 
@@ -49,11 +49,20 @@ export const RECIPES: Readonly<Record<Dataset, Recipe>> = {
 
 const LARGE: Partial<Record<Dataset, Recipe>> = {
   mnist: { ...MNIST, epsilon: 0.3 },
-  cifar10: { ...CIFAR10, epsilon: 8 / 255, epochs: 240, learningRateDecayEpochs: [200, 220], warmupEpochs: 120 },
+  cifar10: {
+    ...CIFAR10,
+    epsilon: 8 / 255,
+    epochs: 240,
+    learningRateDecayEpochs: [200, 220],
+    warmupEpochs: 120,
+  },
 };
 
 /** Every published recipe of a data set, by growing radius. */
-export const recipesOf = (dataset: Dataset): readonly Recipe[] => [RECIPES[dataset], ...(LARGE[dataset] === undefined ? [] : [LARGE[dataset]])];
+export const recipesOf = (dataset: Dataset): readonly Recipe[] => [
+  RECIPES[dataset],
+  ...(LARGE[dataset] === undefined ? [] : [LARGE[dataset]]),
+];
 
 /** The recipe whose radius is nearest to ε by ratio: 3/255 trains as 2/255 does, 6/255 as 8/255. */
 export function recipeFor(dataset: Dataset, epsilon: number): Recipe {
@@ -62,12 +71,21 @@ export function recipeFor(dataset: Dataset, epsilon: number): Recipe {
 }
 
 /**
- * A recipe stretched to another number of epochs: decay and warm-up keep their place relative to the whole. Decay epochs are
- * whole and lie inside the run; the warm-up may end within an epoch.
+ * A recipe stretched to another number of epochs: decay and warm-up keep their place relative to the whole.
+ * Decay epochs are whole and lie inside the run; the warm-up may end within an epoch.
  */
-export function stretch(recipe: Recipe, epochs: number): Pick<Recipe, 'learningRateDecayEpochs' | 'warmupStart' | 'warmupEpochs'> {
+export function stretch(
+  recipe: Recipe,
+  epochs: number,
+): Pick<Recipe, 'learningRateDecayEpochs' | 'warmupStart' | 'warmupEpochs'> {
   const scaled = (epoch: number): number => (epoch * epochs) / recipe.epochs;
   const hundredths = (epoch: number): number => Math.round(100 * scaled(epoch)) / 100;
-  const decay = recipe.learningRateDecayEpochs.map((epoch) => Math.round(scaled(epoch))).filter((epoch) => epoch > 0 && epoch < epochs);
-  return { learningRateDecayEpochs: [...new Set(decay)], warmupStart: hundredths(recipe.warmupStart), warmupEpochs: hundredths(recipe.warmupEpochs) };
+  const decay = recipe.learningRateDecayEpochs
+    .map((epoch) => Math.round(scaled(epoch)))
+    .filter((epoch) => epoch > 0 && epoch < epochs);
+  return {
+    learningRateDecayEpochs: [...new Set(decay)],
+    warmupStart: hundredths(recipe.warmupStart),
+    warmupEpochs: hundredths(recipe.warmupEpochs),
+  };
 }

@@ -1,6 +1,7 @@
 /**
- * From what a user gave to every setting: each value is checked by the schema, what was left out gets its default, and the
- * conditions between settings are checked. An error is one line that names the setting as the user wrote it.
+ * From what a user gave to every setting: each value is checked by the schema, what was left out gets its
+ * default, and the conditions between settings are checked. An error is one line that names the setting as
+ * the user wrote it.
  */
 import { datasetNamed } from '../../data/datasets.js';
 import { architecture } from '../../network/architectures.js';
@@ -11,8 +12,26 @@ import { UsageError } from '../errors.js';
 import type { Method } from './choices.js';
 import { DEFAULTS } from './defaults.js';
 import { RECIPES } from './recipes.js';
-import { expectationOf, KEBAB_NAMES, kebab, kindOf, nearest, settingNamed, suggestionFor, textFromValue, valueFromText } from './setting-text.js';
-import { conditionOf, type GivenSettings, informationOf, isIdle, type SettingName, type Settings, schemaOf } from './settings.js';
+import {
+  expectationOf,
+  KEBAB_NAMES,
+  kebab,
+  kindOf,
+  nearest,
+  settingNamed,
+  suggestionFor,
+  textFromValue,
+  valueFromText,
+} from './setting-text.js';
+import {
+  conditionOf,
+  type GivenSettings,
+  informationOf,
+  isIdle,
+  type SettingName,
+  type Settings,
+  schemaOf,
+} from './settings.js';
 
 /** How error lines call a setting: "--epsilon", "mnist.yaml, line 3, column 10: epsilon". */
 export type Whereabouts = (name: SettingName) => string;
@@ -26,21 +45,30 @@ const inWords = (value: unknown): string => {
 /** The error for a name that is no setting; `prefix` is "--" on the command line. */
 export function unknownSetting(text: string, place = '', prefix = ''): UsageError {
   const suggestion = nearest(settingNamed(kebab(text)) === undefined ? text : kebab(text), KEBAB_NAMES);
-  const advice = suggestion === undefined ? '`tautnet train --help` lists all' : `did you mean ${prefix}${suggestion}?`;
+  const advice =
+    suggestion === undefined ? '`tautnet train --help` lists all' : `did you mean ${prefix}${suggestion}?`;
   return new UsageError(`${place}expected the name of a setting, got "${prefix}${text}"; ${advice}`);
 }
 
 /**
- * One value checked by its schema. Text is read as on the command line, so that `epsilon: 2/255` works in a file.
+ * One value checked by its schema. Text is read as on the command line, so that `epsilon: 2/255` works in a
+ * file.
  * @throws UsageError in one line
  */
-export function checkSetting<Name extends SettingName>(name: Name, value: unknown, where: string): Settings[Name] {
+export function checkSetting<Name extends SettingName>(
+  name: Name,
+  value: unknown,
+  where: string,
+): Settings[Name] {
   const fraction = typeof value === 'string' && kindOf(name) === 'number' && value.includes('/');
   const result = schemaOf(name).safeParse(fraction ? valueFromText(name, value) : value);
   if (result.success) return result.data as Settings[Name];
   const suggestion = typeof value === 'string' ? suggestionFor(name, value) : undefined;
   const info = informationOf(name);
-  const advice = suggestion === undefined ? `it is: ${info.description}${info.unit === undefined ? '' : `, in ${info.unit}`}` : `did you mean ${suggestion}?`;
+  const advice =
+    suggestion === undefined
+      ? `it is: ${info.description}${info.unit === undefined ? '' : `, in ${info.unit}`}`
+      : `did you mean ${suggestion}?`;
   throw new UsageError(`${where}: expected ${expectationOf(name)}, got ${inWords(value)}; ${advice}`);
 }
 
@@ -53,7 +81,8 @@ export function resolveSettings(given: GivenSettings, whereabouts: Whereabouts =
   const known: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(DEFAULTS, name)) throw unknownSetting(name);
-    if (value !== undefined) known[name] = checkSetting(name as SettingName, value, whereabouts(name as SettingName));
+    if (value !== undefined)
+      known[name] = checkSetting(name as SettingName, value, whereabouts(name as SettingName));
   }
   for (const name of Object.keys(DEFAULTS) as SettingName[]) {
     const initial = DEFAULTS[name];
@@ -69,7 +98,9 @@ export function resolveSettings(given: GivenSettings, whereabouts: Whereabouts =
   return settings;
 }
 
-/** A setting that would silently do nothing is an error: the run would not be the experiment that was meant. */
+/**
+ * A setting that would silently do nothing is an error: the run would not be the experiment that was meant.
+ */
 function refuseIdle(name: SettingName, known: Settings, preset: unknown, whereabouts: Whereabouts): void {
   const value = known[name];
   if (!isIdle(name, known) || textFromValue(value) === textFromValue(preset)) return;
@@ -77,55 +108,99 @@ function refuseIdle(name: SettingName, known: Settings, preset: unknown, whereab
   const kind = conditionOf(name) as NonNullable<ReturnType<typeof conditionOf>>;
   const choices = only.join(' or ');
   throw new UsageError(
-    `${whereabouts(name)}: expected ${kind} ${choices}, got ${inWords(value)} with ${kind} ${known[kind]}; leave it out, or choose --${kind} ${choices}`,
+    `${whereabouts(name)}: expected ${kind} ${choices}, got ${inWords(value)} with ${kind} ` +
+      `${known[kind]}; leave it out, or choose --${kind} ${choices}`,
   );
 }
 
 function checkTogether(settings: Settings, whereabouts: Whereabouts): void {
   const refuse = (name: SettingName, expected: string, advice: string): never => {
-    throw new UsageError(`${whereabouts(name)}: expected ${expected}, got ${textFromValue(settings[name])}; ${advice}`);
+    throw new UsageError(
+      `${whereabouts(name)}: expected ${expected}, got ${textFromValue(settings[name])}; ${advice}`,
+    );
   };
   const { epochs, warmupStart, warmupEpochs, learningRateDecayEpochs: decay } = settings;
   if (warmupStart + warmupEpochs >= epochs && warmupStart + warmupEpochs > 0) {
     const name = warmupStart >= epochs ? 'warmupStart' : 'warmupEpochs';
-    refuse(name, `the warm-up, which starts at epoch ${warmupStart}, to end before the run of ${epochs} epochs does`, 'shorten it, or train longer');
+    refuse(
+      name,
+      `the warm-up, which starts at epoch ${warmupStart}, to end before the run of ${epochs} epochs does`,
+      'shorten it, or train longer',
+    );
   }
-  if (decay.some((epoch, i) => i > 0 && epoch <= (decay[i - 1] as number))) refuse('learningRateDecayEpochs', 'growing numbers', 'sort them');
+  if (decay.some((epoch, i) => i > 0 && epoch <= (decay[i - 1] as number)))
+    refuse('learningRateDecayEpochs', 'growing numbers', 'sort them');
   if (decay.some((epoch) => epoch >= epochs))
-    refuse('learningRateDecayEpochs', `epochs below ${epochs}, the number of epochs`, 'decay earlier, or train longer');
+    refuse(
+      'learningRateDecayEpochs',
+      `epochs below ${epochs}, the number of epochs`,
+      'decay earlier, or train longer',
+    );
 
   checkMethod(settings, refuse);
   if (settings.lossFusion && settings.relaxation !== 'crown-ibp')
-    refuse('lossFusion', `false with relaxation ${settings.relaxation}, which has no loss fusion`, 'leave it out, or choose --relaxation crown-ibp');
+    refuse(
+      'lossFusion',
+      `false with relaxation ${settings.relaxation}, which has no loss fusion`,
+      'leave it out, or choose --relaxation crown-ibp',
+    );
   checkSmoothing(settings, refuse);
   const { trainingImages } = RECIPES[settings.dataset];
   const available = trainingImages - settings.validation;
-  if (available < 1) refuse('validation', `fewer than the ${trainingImages} training images of ${settings.dataset}`, 'hold out fewer');
+  if (available < 1)
+    refuse(
+      'validation',
+      `fewer than the ${trainingImages} training images of ${settings.dataset}`,
+      'hold out fewer',
+    );
   if (settings.trainLimit !== undefined && settings.trainLimit > available) {
-    refuse('trainLimit', `at most ${available}, the training images of ${settings.dataset} that are not held out`, 'lower it, or leave it out to use all');
+    refuse(
+      'trainLimit',
+      `at most ${available}, the training images of ${settings.dataset} that are not held out`,
+      'lower it, or leave it out to use all',
+    );
   }
   const images = settings.trainLimit ?? available;
-  if (settings.batchSize > images) refuse('batchSize', `at most ${images}, the number of training images`, 'choose a smaller batch');
-  if (settings.microBatch > settings.batchSize) refuse('microBatch', `at most batch-size = ${settings.batchSize}`, 'choose fewer, or leave it out');
+  if (settings.batchSize > images)
+    refuse('batchSize', `at most ${images}, the number of training images`, 'choose a smaller batch');
+  if (settings.microBatch > settings.batchSize)
+    refuse('microBatch', `at most batch-size = ${settings.batchSize}`, 'choose fewer, or leave it out');
 }
 
 type Refuse = (name: SettingName, expected: string, advice: string) => never;
 
-/** Methods that are made of interval bounds, as their names say or because they bound a box of the embedding. */
+/**
+ * Methods that are made of interval bounds, as their names say or because they bound a box of the embedding.
+ */
 const INTERVAL_ONLY: readonly Method[] = ['taps', 'staps', 'mtl-ibp', 'cc-ibp', 'exp-ibp'];
 
 function checkMethod(settings: Settings, refuse: Refuse): void {
   const { method, relaxation } = settings;
   if (method === 'natural') {
     for (const name of ['kappa', 'kappaStart'] as const) {
-      if (settings[name] > 0) refuse(name, '0 with relaxation none, which has no robust loss', 'leave it out, or choose a --relaxation');
+      if (settings[name] > 0)
+        refuse(
+          name,
+          '0 with relaxation none, which has no robust loss',
+          'leave it out, or choose a --relaxation',
+        );
     }
   }
   const unbounded = method === 'natural' || method === 'pgd';
-  if (unbounded && relaxation !== 'none') refuse('relaxation', `none with method ${method}, which bounds nothing`, 'leave it out, or choose another --method');
-  if (!unbounded && relaxation === 'none') refuse('relaxation', `a bound with method ${method}`, 'leave it out, or choose --method natural or pgd');
+  if (unbounded && relaxation !== 'none')
+    refuse(
+      'relaxation',
+      `none with method ${method}, which bounds nothing`,
+      'leave it out, or choose another --method',
+    );
+  if (!unbounded && relaxation === 'none')
+    refuse('relaxation', `a bound with method ${method}`, 'leave it out, or choose --method natural or pgd');
   if (INTERVAL_ONLY.includes(method) && relaxation !== 'ibp') {
-    refuse('relaxation', `ibp with method ${method}`, 'leave it out, or choose --method certified or sabr, which take any relaxation');
+    refuse(
+      'relaxation',
+      `ibp with method ${method}`,
+      'leave it out, or choose --method certified or sabr, which take any relaxation',
+    );
   }
   if (method === 'taps' || method === 'staps') {
     const { shape, classes } = datasetNamed(settings.dataset);
@@ -133,31 +208,43 @@ function checkMethod(settings: Settings, refuse: Refuse): void {
     if (settings.tapsBlock >= relus)
       refuse(
         'tapsBlock',
-        `at most ${relus - 1}, as ${settings.architecture} has ${relus} ReLU layers and the first bounds one of them`,
+        `at most ${relus - 1}, as ${settings.architecture} has ${relus} ReLU layers and the first bounds ` +
+          'one of them',
         'choose a smaller block',
       );
   }
   if (settings.swaStart !== undefined && settings.swaStart > settings.epochs)
     refuse('swaStart', `an epoch of the run, at most ${settings.epochs}`, 'start earlier, or leave it out');
-  if (settings.select === 'best' && settings.validation === 0) refuse('select', 'last without validation images', 'hold some out with --validation');
+  if (settings.select === 'best' && settings.validation === 0)
+    refuse('select', 'last without validation images', 'hold some out with --validation');
 }
 
 function checkSmoothing(settings: Settings, refuse: Refuse): void {
   const { smoothing, relaxation, sigma, sigmaMin, sigmaMax, sigmaDecay, sigmaDecayFactor } = settings;
   if (smoothing !== 'pgpe' && relaxation !== 'none' && !relaxationNamed(relaxation).differentiable) {
-    const advice = 'a solver finds it and knows no derivative: choose --smoothing pgpe, which needs values only, or --relaxation alpha-crown';
+    const advice =
+      'a solver finds it and knows no derivative: choose --smoothing pgpe, which needs values only, or ' +
+      '--relaxation alpha-crown';
     refuse('relaxation', `a bound with a derivative, which smoothing ${smoothing} takes`, advice);
   }
   if (smoothing === 'none') return;
-  if (sigmaDecay === 'constant' && sigmaDecayFactor !== 1) refuse('sigmaDecayFactor', '1 with sigma-decay constant', 'leave it out, or choose a --sigma-decay');
+  if (sigmaDecay === 'constant' && sigmaDecayFactor !== 1)
+    refuse('sigmaDecayFactor', '1 with sigma-decay constant', 'leave it out, or choose a --sigma-decay');
   if (sigmaDecay === 'exponential' && sigmaDecayFactor === 0) {
-    refuse('sigmaDecayFactor', 'more than 0 with sigma-decay exponential, which never reaches 0', 'raise it, or choose --sigma-decay linear');
+    refuse(
+      'sigmaDecayFactor',
+      'more than 0 with sigma-decay exponential, which never reaches 0',
+      'raise it, or choose --sigma-decay linear',
+    );
   }
   if (smoothing !== 'pgpe') return;
-  if (sigmaDecayFactor === 0) refuse('sigmaDecayFactor', 'more than 0 with smoothing pgpe, which has no gradient at σ = 0', 'raise it');
+  if (sigmaDecayFactor === 0)
+    refuse('sigmaDecayFactor', 'more than 0 with smoothing pgpe, which has no gradient at σ = 0', 'raise it');
   if (sigma > sigmaMax) refuse('sigma', `at most sigma-max = ${sigmaMax}`, 'lower sigma, or raise sigma-max');
-  if (sigma < sigmaMin) refuse('sigma', `at least sigma-min = ${sigmaMin}`, 'raise sigma, or lower sigma-min');
-  if (settings.samples < 2 && settings.sigmaLearningRate > 0) refuse('samples', 'at least 2 pairs to learn σ', 'take more, or set --sigma-learning-rate 0');
+  if (sigma < sigmaMin)
+    refuse('sigma', `at least sigma-min = ${sigmaMin}`, 'raise sigma, or lower sigma-min');
+  if (settings.samples < 2 && settings.sigmaLearningRate > 0)
+    refuse('samples', 'at least 2 pairs to learn σ', 'take more, or set --sigma-learning-rate 0');
 }
 
 /** Batch normalisation takes its statistics from micro-batches, so their size changes what is computed. */
@@ -167,18 +254,23 @@ const hasBatchNorm = ({ architecture: name, dataset }: Settings): boolean => {
 };
 
 /**
- * Settings of a run that is resumed, with what the user changed. Only settings that change where and how fast a run computes
- * may differ; any other would make it another experiment.
+ * Settings of a run that is resumed, with what the user changed. Only settings that change where and how fast
+ * a run computes may differ; any other would make it another experiment.
  * @throws UsageError naming the first setting that may not change
  */
-export function changeSettings(settings: Settings, changes: GivenSettings, whereabouts: Whereabouts = kebab): Settings {
+export function changeSettings(
+  settings: Settings,
+  changes: GivenSettings,
+  whereabouts: Whereabouts = kebab,
+): Settings {
   for (const name of Object.keys(changes) as SettingName[]) {
     if (changes[name] === undefined) continue;
     const value = checkSetting(name, changes[name], whereabouts(name));
     const changeable = informationOf(name).changeable && !(name === 'microBatch' && hasBatchNorm(settings));
     if (changeable || textFromValue(value) === textFromValue(settings[name])) continue;
     throw new UsageError(
-      `${whereabouts(name)}: expected ${textFromValue(settings[name] ?? 'nothing')} as when the run was created, got ${textFromValue(value)}; leave it out to resume, or start a new run`,
+      `${whereabouts(name)}: expected ${textFromValue(settings[name] ?? 'nothing')} as when the run was ` +
+        `created, got ${textFromValue(value)}; leave it out to resume, or start a new run`,
     );
   }
   const merged = { ...settings, ...changes };

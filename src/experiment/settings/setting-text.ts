@@ -1,6 +1,6 @@
 /**
- * Settings as people write and read them: kebab-case names, values in text, and what a value is expected to be. All of it
- * follows from the schema.
+ * Settings as people write and read them: kebab-case names, values in text, and what a value is expected to
+ * be. All of it follows from the schema.
  */
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
@@ -40,9 +40,13 @@ const LIMITS = new Map(SETTING_NAMES.map((name) => [name, z.toJSONSchema(schemaO
 const limitsOf = (name: SettingName): Limits => LIMITS.get(name) as Limits;
 
 /** Values of an enumeration, or names that may be joined; undefined for any other setting. */
-export const choicesOf = (name: SettingName): readonly string[] | undefined => limitsOf(name).enum ?? limitsOf(name).choices;
+export const choicesOf = (name: SettingName): readonly string[] | undefined =>
+  limitsOf(name).enum ?? limitsOf(name).choices;
 
-/** The valid text that `text` was probably meant to be, each of its joined names corrected by itself; undefined if nothing is near. */
+/**
+ * The valid text that `text` was probably meant to be, each of its joined names corrected by itself;
+ * undefined if nothing is near.
+ */
 export function suggestionFor(name: SettingName, text: string): string | undefined {
   const choices = choicesOf(name);
   if (choices === undefined) return undefined;
@@ -67,9 +71,14 @@ function interval(limits: Limits, integer: boolean): string {
   const low = limits.exclusiveMinimum ?? limits.minimum;
   const high = limits.exclusiveMaximum ?? limits.maximum;
   if (low === undefined) return '';
-  if (integer) return high === undefined || high === 2 ** 31 - 1 ? ` of at least ${low}` : ` from ${low} to ${high}`;
-  if (high === undefined) return limits.exclusiveMinimum === undefined ? ` of at least ${low}` : ` above ${low}`;
-  return ` in ${limits.exclusiveMinimum === undefined ? '[' : '('}${low}, ${high}${limits.exclusiveMaximum === undefined ? ']' : ')'}`;
+  if (integer)
+    return high === undefined || high === 2 ** 31 - 1 ? ` of at least ${low}` : ` from ${low} to ${high}`;
+  if (high === undefined)
+    return limits.exclusiveMinimum === undefined ? ` of at least ${low}` : ` above ${low}`;
+  return (
+    ` in ${limits.exclusiveMinimum === undefined ? '[' : '('}${low}, ` +
+    `${high}${limits.exclusiveMaximum === undefined ? ']' : ')'}`
+  );
 }
 
 /** "a number in (0, 1]", "one of adam, sgd, clipup": what the setting's values are. */
@@ -79,7 +88,10 @@ export function expectationOf(name: SettingName): string {
     case 'boolean':
       return 'true or false';
     case 'choice':
-      return `one of ${(choicesOf(name) ?? []).join(', ')}${limits.joinedBy === undefined ? '' : `, or several joined by ${limits.joinedBy}`}`;
+      return (
+        'one of ' +
+        `${(choicesOf(name) ?? []).join(', ')}${limits.joinedBy === undefined ? '' : `, or several joined by ${limits.joinedBy}`}`
+      );
     case 'list':
       return 'a list of whole numbers like 50,60, or none';
     case 'integer':
@@ -102,8 +114,9 @@ function numberFrom(text: string): number | undefined {
 }
 
 /**
- * The value that `text` stands for: a number, a fraction where numbers need not be whole, true/false, a list with commas. Text
- * that stands for nothing of the setting's kind is returned as it is, for the schema to refuse.
+ * The value that `text` stands for: a number, a fraction where numbers need not be whole, true/false, a list
+ * with commas. Text that stands for nothing of the setting's kind is returned as it is, for the schema to
+ * refuse.
  */
 export function valueFromText(name: SettingName, text: string): unknown {
   switch (kindOf(name)) {
@@ -115,7 +128,9 @@ export function valueFromText(name: SettingName, text: string): unknown {
       return numberFrom(text) ?? text;
     case 'list': {
       if (text === 'none') return [];
-      const numbers = text.split(',').map((part) => (part.includes('/') ? undefined : numberFrom(part.trim())));
+      const numbers = text
+        .split(',')
+        .map((part) => (part.includes('/') ? undefined : numberFrom(part.trim())));
       return numbers.every((number) => number !== undefined) ? numbers : text;
     }
     default:

@@ -32,27 +32,43 @@ describe('settings', () => {
       warmupStart: 0,
       warmupEpochs: 20,
     });
-    expect(settings).toMatchObject({ optimizer: 'adam', learningRate: 5e-4, gradientClip: 10, epsilon: 0.1, warmupRegularizer: 0.5, clipBox: true });
+    expect(settings).toMatchObject({
+      optimizer: 'adam',
+      learningRate: 5e-4,
+      gradientClip: 10,
+      epsilon: 0.1,
+      warmupRegularizer: 0.5,
+      clipBox: true,
+    });
   });
 
   test('program calls take fewer images where an attack keeps its programs beside those of the bounds of a large network', () => {
-    const microBatch = (settings: GivenSettings) => resolveSettings({ dataset: 'cifar10', ...settings }).microBatch;
+    const microBatch = (settings: GivenSettings) =>
+      resolveSettings({ dataset: 'cifar10', ...settings }).microBatch;
     const methods = ['certified', 'sabr'] as const;
     expect(methods.map((method) => microBatch({ architecture: 'cnn7-bn', method }))).toEqual([32, 16]);
     expect(methods.map((method) => microBatch({ architecture: 'cnn5', method }))).toEqual([64, 64]);
   });
 
   test('program calls take more images on a graphics processor, but where they share statistics', () => {
-    const microBatch = (settings: GivenSettings) => resolveSettings({ dataset: 'mnist', batchSize: 512, device: 'webgpu', ...settings }).microBatch;
+    const microBatch = (settings: GivenSettings) =>
+      resolveSettings({ dataset: 'mnist', batchSize: 512, device: 'webgpu', ...settings }).microBatch;
     expect(microBatch({ architecture: 'cnn3' })).toBe(512);
     expect(microBatch({ architecture: 'cnn3', relaxation: 'crown-ibp' })).toBe(256);
     expect(microBatch({ architecture: 'cnn3', relaxation: 'crown-ibp', device: 'cpu' })).toBe(32);
-    expect(microBatch({ architecture: 'cnn3-bn' })).toBe(microBatch({ architecture: 'cnn3-bn', device: 'cpu' }));
+    expect(microBatch({ architecture: 'cnn3-bn' })).toBe(
+      microBatch({ architecture: 'cnn3-bn', device: 'cpu' }),
+    );
   });
 
   test('TAPS attacks each of few classes, and only the loss where there are 200', () => {
     const chosen = (dataset: 'cifar10' | 'tiny-imagenet', more: GivenSettings = {}) => {
-      const { tapsEstimator, microBatch } = resolveSettings({ dataset, architecture: 'cnn5', method: 'taps', ...more });
+      const { tapsEstimator, microBatch } = resolveSettings({
+        dataset,
+        architecture: 'cnn5',
+        method: 'taps',
+        ...more,
+      });
       return [tapsEstimator, microBatch];
     };
     expect(chosen('cifar10')).toEqual(['multi', 64]);
@@ -82,7 +98,9 @@ describe('settings', () => {
   test('a value survives its text on the command line', () => {
     fc.assert(
       fc.property(someSettings, (some) => {
-        for (const name of SETTING_NAMES) if (some[name] !== undefined) expect(valueFromText(name, textFromValue(some[name]))).toEqual(some[name]);
+        for (const name of SETTING_NAMES)
+          if (some[name] !== undefined)
+            expect(valueFromText(name, textFromValue(some[name]))).toEqual(some[name]);
       }),
     );
   });
@@ -103,7 +121,9 @@ describe('settings', () => {
       fc.property(fc.integer({ min: 1, max: 1000 }), (epochs) => {
         const { warmupStart, warmupEpochs, learningRateDecayEpochs } = stretch(RECIPES.mnist, epochs);
         expect(warmupStart + warmupEpochs).toBeLessThan(epochs);
-        expect(learningRateDecayEpochs.every((epoch, i, all) => epoch > (all[i - 1] ?? 0) && epoch < epochs)).toBe(true);
+        expect(
+          learningRateDecayEpochs.every((epoch, i, all) => epoch > (all[i - 1] ?? 0) && epoch < epochs),
+        ).toBe(true);
         expect(resolveSettings({ epochs }).warmupEpochs).toBe(warmupEpochs);
       }),
     );
@@ -133,20 +153,38 @@ describe('settings', () => {
     [{ learningRateDecayEpochs: 'x' }, 'learning-rate-decay-epochs: expected a list of whole numbers'],
     [{ learningRateDecayEpochs: [60, 50] }, 'learning-rate-decay-epochs: expected growing numbers'],
     [{ epochs: 60, learningRateDecayEpochs: [60] }, 'learning-rate-decay-epochs: expected epochs below 60'],
-    [{ epochs: 10, warmupEpochs: 10 }, 'warmup-epochs: expected the warm-up, which starts at epoch 0, to end before the run of 10 epochs'],
+    [
+      { epochs: 10, warmupEpochs: 10 },
+      'warmup-epochs: expected the warm-up, which starts at epoch 0, to end before the run of 10 epochs',
+    ],
     [{ epochs: 10, warmupStart: 11, warmupEpochs: 1 }, 'warmup-start: '],
     [{ samples: 8 }, 'samples: expected smoothing rgs or pgpe, got 8 with smoothing none'],
     [{ smoothing: 'rgs', shaping: 'centered-rank' }, 'shaping: expected smoothing pgpe'],
     [{ smoothing: 'pgpe', sigma: 0.1, sigmaMax: 0.01 }, 'sigma: expected at most sigma-max = 0.01'],
     [{ smoothing: 'pgpe', sigma: 0.1, sigmaMin: 1, sigmaMax: 2 }, 'sigma: expected at least sigma-min = 1'],
     [{ smoothing: 'rgs', sigmaMin: 0.1 }, 'sigma-min: expected smoothing pgpe, got 0.1 with smoothing rgs'],
-    [{ smoothing: 'rgs', sigmaDecay: 'exponential', sigmaDecayFactor: 0 }, 'sigma-decay-factor: expected more than 0'],
-    [{ smoothing: 'rgs', sigmaDecay: 'constant', sigmaDecayFactor: 0.5 }, 'sigma-decay-factor: expected 1 with sigma-decay constant'],
-    [{ smoothing: 'pgpe', sigmaDecay: 'linear', sigmaDecayFactor: 0 }, 'sigma-decay-factor: expected more than 0 with smoothing pgpe'],
+    [
+      { smoothing: 'rgs', sigmaDecay: 'exponential', sigmaDecayFactor: 0 },
+      'sigma-decay-factor: expected more than 0',
+    ],
+    [
+      { smoothing: 'rgs', sigmaDecay: 'constant', sigmaDecayFactor: 0.5 },
+      'sigma-decay-factor: expected 1 with sigma-decay constant',
+    ],
+    [
+      { smoothing: 'pgpe', sigmaDecay: 'linear', sigmaDecayFactor: 0 },
+      'sigma-decay-factor: expected more than 0 with smoothing pgpe',
+    ],
     [{ smoothing: 'pgpe', samples: 1, sigmaLearningRate: 0.1 }, 'samples: expected at least 2 pairs'],
     [{ relaxation: 'none', kappa: 0.5 }, 'kappa: expected 0 with relaxation none'],
-    [{ relaxation: 'lp' }, 'relaxation: expected a bound with a derivative, which smoothing none takes, got lp; a solver finds it'],
-    [{ relaxation: 'ibp+exact', smoothing: 'rgs' }, 'relaxation: expected a bound with a derivative, which smoothing rgs takes, got ibp+exact;'],
+    [
+      { relaxation: 'lp' },
+      'relaxation: expected a bound with a derivative, which smoothing none takes, got lp; a solver finds it',
+    ],
+    [
+      { relaxation: 'ibp+exact', smoothing: 'rgs' },
+      'relaxation: expected a bound with a derivative, which smoothing rgs takes, got ibp+exact;',
+    ],
     [{ batchSize: 64, microBatch: 128 }, 'micro-batch: expected at most batch-size = 64'],
     [{ trainLimit: 100, batchSize: 128 }, 'batch-size: expected at most 100'],
     [{ validation: 60000 }, 'validation: expected fewer than the 60000'],
@@ -170,17 +208,27 @@ describe('settings', () => {
   test('one typing error is found again: a letter left out or doubled', () => {
     const names = SETTING_NAMES.map(kebab).filter((name) => name.length > 4);
     fc.assert(
-      fc.property(fc.constantFrom(...names), fc.nat(), fc.constantFrom('drop', 'double'), (name, place, error) => {
-        const i = place % name.length;
-        const typed = name.slice(0, i) + (error === 'drop' ? '' : (name[i] as string).repeat(2)) + name.slice(i + 1);
-        expect(nearest(typed, names)).toBe(name);
-      }),
+      fc.property(
+        fc.constantFrom(...names),
+        fc.nat(),
+        fc.constantFrom('drop', 'double'),
+        (name, place, error) => {
+          const i = place % name.length;
+          const typed =
+            name.slice(0, i) + (error === 'drop' ? '' : (name[i] as string).repeat(2)) + name.slice(i + 1);
+          expect(nearest(typed, names)).toBe(name);
+        },
+      ),
     );
   });
 
   test('a resumed run may change machine settings only', () => {
     const settings = resolveSettings({});
-    expect(changeSettings(settings, { threads: 7, checkpointEvery: 3 })).toEqual({ ...settings, threads: 7, checkpointEvery: 3 });
+    expect(changeSettings(settings, { threads: 7, checkpointEvery: 3 })).toEqual({
+      ...settings,
+      threads: 7,
+      checkpointEvery: 3,
+    });
     expect(changeSettings(settings, { epsilon: 0.1 })).toEqual(settings);
     expect(messageOf(() => changeSettings(settings, { epsilon: 0.2 }))).toBe(
       'epsilon: expected 0.1 as when the run was created, got 0.2; leave it out to resume, or start a new run',
@@ -191,8 +239,14 @@ describe('settings', () => {
 describe('configuration files', () => {
   test.each([
     ['epsilon: 2', 'a.yaml, line 1, column 10: epsilon: expected a number in (0, 1], got 2'],
-    ['# comment\n\nepsilon: .nan', 'a.yaml, line 3, column 10: epsilon: expected a number in (0, 1], got NaN'],
-    ['seed: 1\nbatchsize: 4', 'a.yaml, line 2, column 1: expected the name of a setting, got "batchsize"; did you mean batch-size?'],
+    [
+      '# comment\n\nepsilon: .nan',
+      'a.yaml, line 3, column 10: epsilon: expected a number in (0, 1], got NaN',
+    ],
+    [
+      'seed: 1\nbatchsize: 4',
+      'a.yaml, line 2, column 1: expected the name of a setting, got "batchsize"; did you mean batch-size?',
+    ],
     ['seed: 1\nbatchSize: 4', 'did you mean batch-size?'],
     ['seed: 1\nseed: 2', 'a.yaml, line 2, column 1: expected YAML; Map keys must be unique'],
     ['seed: [1', 'a.yaml, line 1, column '],
@@ -206,7 +260,9 @@ describe('configuration files', () => {
 
   test('a condition between settings names the place of the one that is given', () => {
     const { given: values, whereabouts } = parseConfig('epochs: 10\nwarmup-epochs: 30\n', 'a.yaml');
-    expect(messageOf(() => resolveSettings(values, whereabouts))).toMatch(/^a\.yaml, line 2, column 16: warmup-epochs: expected the warm-up/);
+    expect(messageOf(() => resolveSettings(values, whereabouts))).toMatch(
+      /^a\.yaml, line 2, column 16: warmup-epochs: expected the warm-up/,
+    );
   });
 
   test('an empty file gives no settings', () => {

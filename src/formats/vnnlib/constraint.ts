@@ -1,22 +1,32 @@
 /**
- * What a VNN-LIB file says, as plain data: how many inputs and outputs, and one tree of `and`s and `or`s over linear constraints.
+ * What a VNN-LIB file says, as plain data: how many inputs and outputs, and one tree of `and`s and `or`s over
+ * linear constraints.
  *
- * A file holds up to millions of constraints, nearly all of one or two variables, so a constraint is a small object whose lists are shared
- * where they are equal, and no node keeps its place in the file.
+ * A file holds up to millions of constraints, nearly all of one or two variables, so a constraint is a small
+ * object whose lists are shared where they are equal, and no node keeps its place in the file.
  */
 
 /** Σ coefficients_k · variables_k ≤ bound. */
 export interface LinearConstraint {
-  /** i stands for the input X_i, −1 − j for the output Y_j; each once, in ascending order. None is left of a constraint of constants: 0 ≤ bound. */
+  /**
+   * i stands for the input X_i, −1 − j for the output Y_j; each once, in ascending order. None is left of a
+   * constraint of constants: 0 ≤ bound.
+   */
   readonly variables: readonly number[];
   /** Finite, none zero. */
   readonly coefficients: readonly number[];
   readonly bound: number;
 }
 
-export type Constraint = LinearConstraint | { readonly and: readonly Constraint[] } | { readonly or: readonly Constraint[] };
+export type Constraint =
+  | LinearConstraint
+  | { readonly and: readonly Constraint[] }
+  | { readonly or: readonly Constraint[] };
 
-/** Inputs and outputs that fulfil `constraint` are counterexamples; the property holds where the network has none. */
+/**
+ * Inputs and outputs that fulfil `constraint` are counterexamples; the property holds where the network has
+ * none.
+ */
 export interface VnnlibProperty {
   /** What errors call the file. */
   readonly source: string;
@@ -29,4 +39,5 @@ export interface VnnlibProperty {
 export const outputVariable = (j: number): number => -1 - j;
 
 /** X_i or Y_j, as the file names it. */
-export const variableName = (variable: number): string => (variable >= 0 ? `X_${variable}` : `Y_${-1 - variable}`);
+export const variableName = (variable: number): string =>
+  variable >= 0 ? `X_${variable}` : `Y_${-1 - variable}`;

@@ -1,7 +1,8 @@
 /**
  * The variables of a VNN-LIB file: inputs X_0 … X_{n−1} and outputs Y_0 … Y_{m−1}, all Real, in any order.
  *
- * They stand for the network's input and output tensors in row-major order, so their numbers must have no gap.
+ * They stand for the network's input and output tensors in row-major order, so their numbers must have no
+ * gap.
  */
 import { FormatError } from '../format-error.js';
 import { outputVariable } from './constraint.js';
@@ -39,9 +40,13 @@ export function createDeclarations(): Declarations {
     // n names without a gap are exactly those below n.
     for (let i = 0; i < Math.max(1, counts[letter]); i++) {
       if (variables.has(`${letter}_${i}`)) continue;
-      const others = counts[letter] === 0 ? `no ${letter === 'X' ? 'input' : 'output'} is declared` : `${counts[letter]} others are declared`;
+      const others =
+        counts[letter] === 0
+          ? `no ${letter === 'X' ? 'input' : 'output'} is declared`
+          : `${counts[letter]} others are declared`;
       throw new FormatError(
-        `${source}: expected ${letter === 'X' ? 'inputs' : 'outputs'} numbered from ${letter}_0 on without a gap, got no ${letter}_${i} (${others})`,
+        `${source}: expected ${letter === 'X' ? 'inputs' : 'outputs'} numbered from ${letter}_0 on ` +
+          `without a gap, got no ${letter}_${i} (${others})`,
       );
     }
     return counts[letter];

@@ -1,9 +1,9 @@
 /**
  * S-expressions of SMT-LIB as a stream of tokens: parentheses and words, with their places.
  *
- * Bytes come in pieces of any size, cut anywhere; a token is handed on as soon as its end is seen, so that a file is never in memory as a
- * whole. Comments run from `;` to the end of the line; |quoted symbols| and "strings" occur only in commands that say nothing about the
- * property and are handed on as the word `|…|`.
+ * Bytes come in pieces of any size, cut anywhere; a token is handed on as soon as its end is seen, so that a
+ * file is never in memory as a whole. Comments run from `;` to the end of the line; |quoted symbols| and
+ * "strings" occur only in commands that say nothing about the property and are handed on as the word `|…|`.
  * Source: Barrett, Fontaine, Tinelli, *The SMT-LIB Standard 2.6*, section 3.1.
  */
 import { FormatError } from '../format-error.js';
@@ -29,11 +29,16 @@ export const errorAt = (source: string, line: number, column: number, message: s
 /** Text of a file as an error may quote it. */
 export const quoted = (text: string): string => (text.length <= 40 ? text : `${text.slice(0, 40)}…`);
 
-/** A decimal that stands for a float64 exactly takes up to 1,080 characters; longer words are no numbers and no variables. */
+/**
+ * A decimal that stands for a float64 exactly takes up to 1,080 characters; longer words are no numbers and
+ * no variables.
+ */
 const LONGEST_WORD = 4096;
 
 const [WORD, SPACE, NEWLINE, OPEN, CLOSE, COMMENT, QUOTE, INVALID] = [0, 1, 2, 3, 4, 5, 6, 7];
-const KIND = Uint8Array.from({ length: 256 }, (_, byte) => (byte < 0x21 || byte > 0x7e ? (INVALID as number) : (WORD as number)));
+const KIND = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte < 0x21 || byte > 0x7e ? (INVALID as number) : (WORD as number),
+);
 for (const [characters, kind] of [
   [' \t\r', SPACE],
   ['\n', NEWLINE],
@@ -59,7 +64,13 @@ export function createLexer(source: string, sink: TokenSink): Lexer {
 
   const finishWord = (end: string): void => {
     const text = begun + end;
-    if (text.length > LONGEST_WORD) throw errorAt(source, beginLine, beginColumn, `expected words of at most ${LONGEST_WORD} characters, got ${quoted(text)}`);
+    if (text.length > LONGEST_WORD)
+      throw errorAt(
+        source,
+        beginLine,
+        beginColumn,
+        `expected words of at most ${LONGEST_WORD} characters, got ${quoted(text)}`,
+      );
     begun = '';
     state = 'between';
     sink.word(text, beginLine, beginColumn);
@@ -109,7 +120,12 @@ export function createLexer(source: string, sink: TokenSink): Lexer {
           beginLine = line;
           beginColumn = column;
         } else if (kind === INVALID && BYTE_ORDER_MARK[before + i - 1] !== byte) {
-          throw errorAt(source, line, column, `expected ASCII text outside of comments, got the byte 0x${byte.toString(16).padStart(2, '0')}`);
+          throw errorAt(
+            source,
+            line,
+            column,
+            `expected ASCII text outside of comments, got the byte 0x${byte.toString(16).padStart(2, '0')}`,
+          );
         }
       }
     }
@@ -118,7 +134,13 @@ export function createLexer(source: string, sink: TokenSink): Lexer {
 
   const end = (): void => {
     if (state === 'word') finishWord('');
-    if (state === 'quote') throw errorAt(source, beginLine, beginColumn, `expected a closing ${String.fromCharCode(quote)}, got the end of the file`);
+    if (state === 'quote')
+      throw errorAt(
+        source,
+        beginLine,
+        beginColumn,
+        `expected a closing ${String.fromCharCode(quote)}, got the end of the file`,
+      );
   };
 
   return { push, end };

@@ -1,14 +1,15 @@
 /**
- * Reads tokens into a property, without recursion: what is open is a list of frames, one for each parenthesis, so that depth costs memory
- * and no stack.
+ * Reads tokens into a property, without recursion: what is open is a list of frames, one for each
+ * parenthesis, so that depth costs memory and no stack.
  *
  * ```
- * command    = (declare-const X_i Real) | (declare-fun X_i () Real) | (assert constraint) | a command that says nothing of the property
- * constraint = (and constraint …) | (or constraint …) | (<= term term …), likewise >=, <, >, =
- * term       = number | variable | (+ term …) | (- term …) | (* term …) | (/ term constant …)
+ * command = (declare-const X_i Real) | (declare-fun X_i () Real) | (assert constraint) | a command that says
+ * nothing of the property constraint = (and constraint …) | (or constraint …) | (<= term term …), likewise
+ * >=, <, >, = term = number | variable | (+ term …) | (- term …) | (* term …) | (/ term constant …)
  * ```
- * `<` and `>` are read as ≤ and ≥: the closure of the unsafe set, which a proof covers too; it differs where both sides are equal only.
- * Comparisons of more than two terms hold for each neighbouring pair, as in SMT-LIB. `not`, `=>`, `ite`, `let` and definitions are refused.
+ * `<` and `>` are read as ≤ and ≥: the closure of the unsafe set, which a proof covers too; it differs where
+ * both sides are equal only. Comparisons of more than two terms hold for each neighbouring pair, as in
+ * SMT-LIB. `not`, `=>`, `ite`, `let` and definitions are refused.
  */
 
 import { FormatError } from '../format-error.js';
@@ -20,12 +21,35 @@ import { ARITHMETIC, createLessOrEqual, type Operator, type Term } from './term.
 
 const COMPARISONS = new Set(['<=', '>=', '<', '>', '=']);
 /** Commands for solvers that change nothing about the property. */
-const IGNORED = new Set(['set-logic', 'set-info', 'set-option', 'check-sat', 'get-model', 'get-value', 'get-info', 'get-option', 'echo', 'exit']);
-/** Operands and open parentheses that are kept at once: some 10⁹ bytes of memory, from files of more than 100 MB. */
+const IGNORED = new Set([
+  'set-logic',
+  'set-info',
+  'set-option',
+  'check-sat',
+  'get-model',
+  'get-value',
+  'get-info',
+  'get-option',
+  'echo',
+  'exit',
+]);
+/**
+ * Operands and open parentheses that are kept at once: some 10⁹ bytes of memory, from files of more than 100
+ * MB.
+ */
 const LARGEST = 2 ** 23;
 
 /** What a parenthesis holds; `new-…` where its first word has not come. */
-type Kind = 'new-command' | 'new-constraint' | 'new-term' | 'ignored' | 'declaration' | 'assert' | 'junction' | 'comparison' | 'arithmetic';
+type Kind =
+  | 'new-command'
+  | 'new-constraint'
+  | 'new-term'
+  | 'ignored'
+  | 'declaration'
+  | 'assert'
+  | 'junction'
+  | 'comparison'
+  | 'arithmetic';
 
 interface Frame {
   kind: Kind;
@@ -34,7 +58,9 @@ interface Frame {
   readonly column: number;
   /** How many constraints it holds so far. */
   count: number;
-  /** Of and, or and assert; the list of a parent with the same operator, so that (and (and a) b) is one list. */
+  /**
+   * Of and, or and assert; the list of a parent with the same operator, so that (and (and a) b) is one list.
+   */
   constraints?: Constraint[];
   terms?: Term[];
   words?: string[];
@@ -58,7 +84,11 @@ const WITHIN: Readonly<Partial<Record<Kind, Kind>>> = {
 };
 
 const joined = (operator: string, constraints: readonly Constraint[]): Constraint =>
-  constraints.length === 1 ? (constraints[0] as Constraint) : operator === 'and' ? { and: constraints } : { or: constraints };
+  constraints.length === 1
+    ? (constraints[0] as Constraint)
+    : operator === 'and'
+      ? { and: constraints }
+      : { or: constraints };
 
 export interface PropertyParser extends Lexer {
   /** The property, once all bytes have been pushed and ended. @throws FormatError */
@@ -79,7 +109,13 @@ export function createParser(source: string): PropertyParser {
   };
   const failIn = (frame: Frame) => (message: string) => failAt(frame.line, frame.column, message);
   const keep = (line: number, column: number): void => {
-    if (++kept > LARGEST) failAt(line, column, `expected at most ${LARGEST} operands and open parentheses, got more; split the property into several files`);
+    if (++kept > LARGEST)
+      failAt(
+        line,
+        column,
+        `expected at most ${LARGEST} operands and open parentheses, got more; split the property into ` +
+          'several files',
+      );
   };
 
   const open = (line: number, column: number): void => {
@@ -88,7 +124,13 @@ export function createParser(source: string): PropertyParser {
       return;
     }
     const kind = top === undefined ? 'new-command' : WITHIN[top.kind];
-    if (kind === undefined) throw errorAt(source, line, column, `expected ${FIRST_WORD[top?.kind as string]} after (, got another (`);
+    if (kind === undefined)
+      throw errorAt(
+        source,
+        line,
+        column,
+        `expected ${FIRST_WORD[top?.kind as string]} after (, got another (`,
+      );
     keep(line, column);
     top = { kind, operator: '', line, column, count: 0 };
     frames.push(top);
@@ -107,7 +149,8 @@ export function createParser(source: string): PropertyParser {
         frame.kind = 'declaration';
         frame.words = [];
       } else if (IGNORED.has(text)) frame.kind = 'ignored';
-      else if (VERSION_2.has(text)) fail(`expected VNN-LIB 1.0, got ${text} of VNN-LIB 2.0; convert the property to 1.0`);
+      else if (VERSION_2.has(text))
+        fail(`expected VNN-LIB 1.0, got ${text} of VNN-LIB 2.0; convert the property to 1.0`);
       else fail(`expected ${expected}, got ${quoted(text)}`);
     } else if (frame.kind === 'new-term') {
       if (!Object.hasOwn(ARITHMETIC, text)) fail(`expected ${expected}, got ${quoted(text)}`);
@@ -121,14 +164,23 @@ export function createParser(source: string): PropertyParser {
       frame.kind = 'comparison';
       frame.terms = [];
     } else {
-      fail(`expected ${expected}, got ${quoted(text)}${text === 'not' ? '; write the opposite comparison' : ''}`);
+      fail(
+        `expected ${expected}, got ${quoted(text)}${text === 'not' ? '; write the opposite comparison' : ''}`,
+      );
     }
   };
 
   const termOf = (text: string, line: number, column: number): Term => {
     const value = parseNumber(text) ?? declarations.find(text);
-    if (value === undefined) return failAt(line, column, `expected a number or a variable that is declared above, got ${quoted(text)}`);
-    return typeof value === 'object' || Number.isFinite(value) ? value : failAt(line, column, `expected a finite number within float64, got ${quoted(text)}`);
+    if (value === undefined)
+      return failAt(
+        line,
+        column,
+        `expected a number or a variable that is declared above, got ${quoted(text)}`,
+      );
+    return typeof value === 'object' || Number.isFinite(value)
+      ? value
+      : failAt(line, column, `expected a finite number within float64, got ${quoted(text)}`);
   };
 
   const word = (text: string, line: number, column: number): void => {
@@ -137,8 +189,10 @@ export function createParser(source: string): PropertyParser {
       keep(line, column);
       top.terms.push(termOf(text, line, column));
     } else if (top.words !== undefined) {
-      if (top.words.push(text) > 4) failAt(line, column, `expected ) after the declaration, got ${quoted(text)}`);
-    } else if (top.constraints !== undefined) failAt(line, column, `expected a constraint such as (<= X_0 1), got ${quoted(text)}`);
+      if (top.words.push(text) > 4)
+        failAt(line, column, `expected ) after the declaration, got ${quoted(text)}`);
+    } else if (top.constraints !== undefined)
+      failAt(line, column, `expected a constraint such as (<= X_0 1), got ${quoted(text)}`);
     else if (top.kind !== 'ignored') begin(top, text, (message) => failAt(line, column, message));
   };
 
@@ -155,12 +209,14 @@ export function createParser(source: string): PropertyParser {
 
   const close = (line: number, column: number): void => {
     const frame = top;
-    if (frame === undefined) throw errorAt(source, line, column, 'expected ( and a command, got ) that closes nothing');
+    if (frame === undefined)
+      throw errorAt(source, line, column, 'expected ( and a command, got ) that closes nothing');
     if (frame.words?.at(-1) === '(') {
       word(')', line, column);
       return;
     }
-    if (frame.kind.startsWith('new-')) failAt(line, column, `expected ${FIRST_WORD[frame.kind]} after (, got )`);
+    if (frame.kind.startsWith('new-'))
+      failAt(line, column, `expected ${FIRST_WORD[frame.kind]} after (, got )`);
     const { kind, operator, constraints, terms } = frame;
     const fail = failIn(frame);
     frames.pop();
@@ -172,12 +228,15 @@ export function createParser(source: string): PropertyParser {
       if (terms?.length === 0) failAt(line, column, `expected an operand of ${operator}, got none`);
       top?.terms?.push((ARITHMETIC[operator] as Operator)(terms as Term[], fail));
     } else if (kind !== 'ignored') {
-      if (kind !== 'comparison' && frame.count === 0) failAt(line, column, `expected a constraint in ${operator}, got none`);
+      if (kind !== 'comparison' && frame.count === 0)
+        failAt(line, column, `expected a constraint in ${operator}, got none`);
       if (kind === 'assert') return;
       const parent = top as Frame;
-      if (++parent.count > 1 && parent.kind === 'assert') fail('expected one constraint in assert, got another; join them by and');
+      if (++parent.count > 1 && parent.kind === 'assert')
+        fail('expected one constraint in assert, got another; join them by and');
       if (kind === 'comparison') parent.constraints?.push(compare(frame, fail));
-      else if (constraints !== parent.constraints) parent.constraints?.push(joined(operator, constraints as Constraint[]));
+      else if (constraints !== parent.constraints)
+        parent.constraints?.push(joined(operator, constraints as Constraint[]));
     }
   };
 
@@ -187,11 +246,15 @@ export function createParser(source: string): PropertyParser {
     const unclosed = top;
     if (unclosed !== undefined)
       failIn(unclosed)(
-        `expected ) for the ( here, got the end of the file (${frames.length} ${frames.length === 1 ? 'is' : 'are'} open); the file may be cut short`,
+        `expected ) for the ( here, got the end of the file (${frames.length} ` +
+          `${frames.length === 1 ? 'is' : 'are'} open); the file may be cut short`,
       );
     const { inputs, outputs } = declarations.sizes(source);
     if (asserted.length === 0)
-      throw new FormatError(`${source}: expected at least one assert, got none; a property bounds the inputs and says which outputs are unsafe`);
+      throw new FormatError(
+        `${source}: expected at least one assert, got none; a property bounds the inputs and says which ` +
+          'outputs are unsafe',
+      );
     return { source, inputs, outputs, constraint: { and: asserted } };
   };
   return { push: lexer.push, end: lexer.end, finish };

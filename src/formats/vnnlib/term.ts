@@ -1,9 +1,9 @@
 /**
  * Arithmetic of VNN-LIB: terms that are linear in the variables, folded as they are read.
  *
- * Constants are folded in float64, each operation rounded to nearest. A sum keeps its parts instead of merging them and a multiple only
- * changes a factor, so that every operator costs as much as it has operands, however deep terms are nested; variables are merged once,
- * when the comparison around them is complete.
+ * Constants are folded in float64, each operation rounded to nearest. A sum keeps its parts instead of
+ * merging them and a multiple only changes a factor, so that every operator costs as much as it has operands,
+ * however deep terms are nested; variables are merged once, when the comparison around them is complete.
  */
 import type { LinearConstraint } from './constraint.js';
 
@@ -15,8 +15,10 @@ export type Linear =
 /** A number is a constant. */
 export type Term = number | Linear;
 
-const times = (term: Term, scale: number): Term => (typeof term === 'number' ? term * scale : { ...term, factor: term.factor * scale });
-const over = (term: Term, divisor: number): Term => (typeof term === 'number' ? term / divisor : { ...term, factor: term.factor / divisor });
+const times = (term: Term, scale: number): Term =>
+  typeof term === 'number' ? term * scale : { ...term, factor: term.factor * scale };
+const over = (term: Term, divisor: number): Term =>
+  typeof term === 'number' ? term / divisor : { ...term, factor: term.factor / divisor };
 
 function sum(terms: readonly Term[]): Term {
   let constant = 0;
@@ -34,7 +36,10 @@ export type Operator = (operands: readonly Term[], fail: (message: string) => ne
 
 export const ARITHMETIC: Readonly<Record<string, Operator>> = {
   '+': sum,
-  '-': ([first, ...rest]) => (rest.length === 0 ? times(first as Term, -1) : sum([first as Term, ...rest.map((term) => times(term, -1))])),
+  '-': ([first, ...rest]) =>
+    rest.length === 0
+      ? times(first as Term, -1)
+      : sum([first as Term, ...rest.map((term) => times(term, -1))]),
   '*': (operands, fail) => {
     let [scale, linear]: [number, Linear | undefined] = [1, undefined];
     for (const operand of operands) {
@@ -64,7 +69,11 @@ const MINUS_PLUS = [-1, 1];
 const COMMON_COEFFICIENTS = [PLUS, MINUS, PLUS_MINUS, MINUS_PLUS];
 
 /** left ≤ right as one constraint; a closure, for the lists of one variable that its constraints share. */
-export function createLessOrEqual(): (left: Term, right: Term, fail: (message: string) => never) => LinearConstraint {
+export function createLessOrEqual(): (
+  left: Term,
+  right: Term,
+  fail: (message: string) => never,
+) => LinearConstraint {
   const single = new Map<number, readonly number[]>();
   const merged = new Map<number, number>();
 
@@ -77,7 +86,8 @@ export function createLessOrEqual(): (left: Term, right: Term, fail: (message: s
   };
 
   return (left, right, fail) => {
-    // left − right ≤ 0; sums are opened from a stack, not by recursion, since they may be nested a million deep.
+    // left − right ≤ 0; sums are opened from a stack, not by recursion, since they may be nested a million
+    // deep.
     const terms: Term[] = [left, right];
     const scales = [1, -1];
     let constant = 0;
@@ -86,7 +96,8 @@ export function createLessOrEqual(): (left: Term, right: Term, fail: (message: s
       const term = terms.pop() as Term;
       const scale = scales.pop() as number;
       if (typeof term === 'number') constant += scale * term;
-      else if ('variable' in term) merged.set(term.variable, (merged.get(term.variable) ?? 0) + scale * term.factor);
+      else if ('variable' in term)
+        merged.set(term.variable, (merged.get(term.variable) ?? 0) + scale * term.factor);
       else {
         constant += scale * term.factor * term.constant;
         for (const part of term.parts) {
@@ -103,7 +114,9 @@ export function createLessOrEqual(): (left: Term, right: Term, fail: (message: s
     const variables = [...merged.keys()].sort((a, b) => a - b);
     const coefficients = variables.map((variable) => merged.get(variable) as number);
     if (!finite) fail('expected a comparison whose constants stay within float64, got one that overflows');
-    const common = COMMON_COEFFICIENTS.find((list) => list.length === coefficients.length && list.every((c, k) => c === coefficients[k]));
+    const common = COMMON_COEFFICIENTS.find(
+      (list) => list.length === coefficients.length && list.every((c, k) => c === coefficients[k]),
+    );
     return { variables: listOf(variables), coefficients: common ?? coefficients, bound: 0 - constant };
   };
 }

@@ -7,7 +7,10 @@ import { add, addAll, div, mul, neg, sub } from './arithmetic.js';
 import { constant, input, ones, zeros } from './leaves.js';
 
 const pairs = (operator: (a: Tensor, b: Tensor) => Tensor) =>
-  broadcastable(2).map((both) => ({ shapes: both, build: ([a, b]: readonly Tensor[]) => operator(a as Tensor, b as Tensor) }));
+  broadcastable(2).map((both) => ({
+    shapes: both,
+    build: ([a, b]: readonly Tensor[]) => operator(a as Tensor, b as Tensor),
+  }));
 
 describe('arithmetic', () => {
   itHolds('a + b', pairs(add));
@@ -32,7 +35,9 @@ describe('arithmetic', () => {
 
   it('takes plain numbers on either side', () => {
     const x = input('x', [2], 'float64');
-    const values = evaluate([add(1, x), sub(1, x), mul(3, x), div(1, x), sub(x, 1), div(x, 2)], { x: [2, -4] });
+    const values = evaluate([add(1, x), sub(1, x), mul(3, x), div(1, x), sub(x, 1), div(x, 2)], {
+      x: [2, -4],
+    });
     expect(values.map((v) => [...v])).toEqual([
       [3, -3],
       [-1, 5],
@@ -45,7 +50,9 @@ describe('arithmetic', () => {
 
   it('makes no node for a neutral constant unless that would change the shape', () => {
     const x = input('x', [3], 'float64');
-    expect([add(x, 0), add(0, x), sub(x, 0), mul(x, 1), mul(1, x), div(x, 1), neg(neg(x))].every((y) => y === x)).toBe(true);
+    expect(
+      [add(x, 0), add(0, x), sub(x, 0), mul(x, 1), mul(1, x), div(x, 1), neg(neg(x))].every((y) => y === x),
+    ).toBe(true);
     expect(add(x, zeros([2, 3], 'float64')).shape).toEqual([2, 3]);
     expect(mul(x, ones([2, 1], 'float64')).shape).toEqual([2, 3]);
     expect(sub(0, x)).not.toBe(x);
@@ -56,7 +63,9 @@ describe('arithmetic', () => {
     const x = input('x', [3], 'float64');
     for (const operator of [add, sub, mul, div]) {
       expect(() => operator(x, input('y', [3], 'float32'))).toThrow(GraphError);
-      expect(() => operator(x, constant([operator === add || operator === sub ? 0 : 1], [1], 'float32'))).toThrow(/inputs of one type/);
+      expect(() =>
+        operator(x, constant([operator === add || operator === sub ? 0 : 1], [1], 'float32')),
+      ).toThrow(/inputs of one type/);
     }
   });
 });

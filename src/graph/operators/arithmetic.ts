@@ -31,7 +31,10 @@ function binary(rule: Binary): Operator {
         node.shape,
         node.inputs.map((t) => t.shape),
         (i, [j, k]) => {
-          out[i] = rule.evaluate((a as Float64Array)[j as number] as number, (b as Float64Array)[k as number] as number);
+          out[i] = rule.evaluate(
+            (a as Float64Array)[j as number] as number,
+            (b as Float64Array)[k as number] as number,
+          );
         },
       );
       return node.dtype === 'int32' ? out.map(Math.trunc) : out;
@@ -41,7 +44,11 @@ function binary(rule: Binary): Operator {
 
 const addOperator = binary({ name: 'Add', evaluate: (a, b) => a + b, gradient: (_, __, g) => [g, g] });
 const subOperator = binary({ name: 'Sub', evaluate: (a, b) => a - b, gradient: (_, __, g) => [g, neg(g)] });
-const mulOperator = binary({ name: 'Mul', evaluate: (a, b) => a * b, gradient: (a, b, g) => [mul(g, b), mul(g, a)] });
+const mulOperator = binary({
+  name: 'Mul',
+  evaluate: (a, b) => a * b,
+  gradient: (a, b, g) => [mul(g, b), mul(g, a)],
+});
 const divOperator = binary({
   name: 'Div',
   evaluate: (a, b) => a / b,
@@ -55,7 +62,10 @@ function operands({ name }: Operator, a: Operand, b: Operand): [Tensor, Tensor] 
   const like = typeof a === 'number' ? (b as Tensor) : a;
   return implicitBroadcast(name, [asTensor(a, like), asTensor(b, like)]) as [Tensor, Tensor];
 }
-/** Whether an operation with a constant that is `neutral` everywhere would change neither the values nor the shape of x. */
+/**
+ * Whether an operation with a constant that is `neutral` everywhere would change neither the values nor the
+ * shape of x.
+ */
 const unchanged = (x: Tensor, other: Tensor, neutral: number): boolean =>
   x.dtype === other.dtype && uniformValue(other) === neutral && broadcastsInto(other.shape, x.shape);
 
@@ -100,15 +110,19 @@ const sumAllOperator: Operator = {
   name: 'Sum',
   infer(inputs) {
     const first = inputs[0] as Tensor;
-    if (inputs.some((t) => t.dtype !== first.dtype || !sameShape(t.shape, first.shape))) fail('Sum', 'inputs of one shape and type', inputs);
+    if (inputs.some((t) => t.dtype !== first.dtype || !sameShape(t.shape, first.shape)))
+      fail('Sum', 'inputs of one shape and type', inputs);
     return { shape: first.shape, dtype: first.dtype };
   },
   encode: (_, inputs, emit) => emit.node('Sum', inputs),
   gradient: (node, g) => node.inputs.map(() => g),
   // Terms that members share have another shape: they are added one by one, in the same order.
   lift: (node, inputs, lifted) =>
-    lifted.every(Boolean) ? apply(node.operator, inputs) : aligned(node, inputs, lifted).reduce((sum, term) => apply(addOperator, [sum, term])),
-  evaluate: (_, inputs) => (inputs[0] as Float64Array).map((_, i) => inputs.reduce((s, x) => s + (x[i] as number), 0)),
+    lifted.every(Boolean)
+      ? apply(node.operator, inputs)
+      : aligned(node, inputs, lifted).reduce((sum, term) => apply(addOperator, [sum, term])),
+  evaluate: (_, inputs) =>
+    (inputs[0] as Float64Array).map((_, i) => inputs.reduce((s, x) => s + (x[i] as number), 0)),
 };
 /** The sum of tensors of one shape, in one pass over memory. */
 export function addAll(terms: readonly Tensor[]): Tensor {

@@ -18,7 +18,10 @@ const smallAndLarge = broadcastable(2).map((both) => {
 describe('broadcasting and summation', () => {
   itHolds(
     'broadcastTo',
-    smallAndLarge.map(({ small, large }) => ({ shapes: [small], build: ([x]) => broadcastTo(x as Tensor, large) })),
+    smallAndLarge.map(({ small, large }) => ({
+      shapes: [small],
+      build: ([x]) => broadcastTo(x as Tensor, large),
+    })),
   );
   itHolds(
     'sumTo',
@@ -26,7 +29,11 @@ describe('broadcasting and summation', () => {
   );
   itHolds(
     'the sum over any axes',
-    shapes(1, 4).chain((shape) => fc.subarray(shape.map((_, i) => i)).map((axes): GraphCase => ({ shapes: [shape], build: ([x]) => sum(x as Tensor, axes) }))),
+    shapes(1, 4).chain((shape) =>
+      fc
+        .subarray(shape.map((_, i) => i))
+        .map((axes): GraphCase => ({ shapes: [shape], build: ([x]) => sum(x as Tensor, axes) })),
+    ),
     { runs: 12 },
   );
   itHolds(

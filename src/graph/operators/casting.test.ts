@@ -10,15 +10,24 @@ describe('integers as floats and floats as integers', () => {
   itHolds(
     'toFloat, constant to the derivative',
     shapes(1, 3).chain((shape) =>
-      fc
-        .array(fc.integer({ min: -9, max: 9 }), { minLength: sizeOf(shape), maxLength: sizeOf(shape) })
-        .map((n): GraphCase => ({ shapes: [shape], indices: { n }, build: ([x], dtype) => mul(toFloat(input('n', shape, 'int32'), dtype), x as never) })),
+      fc.array(fc.integer({ min: -9, max: 9 }), { minLength: sizeOf(shape), maxLength: sizeOf(shape) }).map(
+        (n): GraphCase => ({
+          shapes: [shape],
+          indices: { n },
+          build: ([x], dtype) => mul(toFloat(input('n', shape, 'int32'), dtype), x as never),
+        }),
+      ),
     ),
   );
 
   itHolds(
     'toInt, which drops the fraction, constant to the derivative',
-    shapes(1, 3).map((shape): GraphCase => ({ shapes: [shape], build: ([x], dtype) => mul(toFloat(toInt(mul(x as never, 1.7)), dtype), x as never) })),
+    shapes(1, 3).map(
+      (shape): GraphCase => ({
+        shapes: [shape],
+        build: ([x], dtype) => mul(toFloat(toInt(mul(x as never, 1.7)), dtype), x as never),
+      }),
+    ),
   );
 
   it('refuses what is no integer, or none to be made of', () => {

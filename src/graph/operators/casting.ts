@@ -10,15 +10,22 @@ const castOperator: Operator = {
   infer(inputs, attributes) {
     const [x] = inputs as [Tensor];
     const dtype = attributes.dtype as FloatType | 'int32';
-    if (dtype === 'int32' ? !isFloat(x.dtype) : x.dtype !== 'int32') fail('Cast', dtype === 'int32' ? 'floats' : 'int32 values', inputs);
+    if (dtype === 'int32' ? !isFloat(x.dtype) : x.dtype !== 'int32')
+      fail('Cast', dtype === 'int32' ? 'floats' : 'int32 values', inputs);
     return { shape: x.shape, dtype };
   },
-  encode: (node, inputs, emit) => emit.node('Cast', inputs, { to: { int: ELEMENT_TYPE[node.dtype as FloatType | 'int32'] } }),
+  encode: (node, inputs, emit) =>
+    emit.node('Cast', inputs, { to: { int: ELEMENT_TYPE[node.dtype as FloatType | 'int32'] } }),
   gradient: () => [undefined],
   lift: liftElementwise,
-  evaluate: ({ dtype }, [x]) => (dtype === 'int32' ? (x as Float64Array).map(Math.trunc) : (x as Float64Array).slice()),
+  evaluate: ({ dtype }, [x]) =>
+    dtype === 'int32' ? (x as Float64Array).map(Math.trunc) : (x as Float64Array).slice(),
 };
-/** int32 values as floats: exact in float64, rounded to 24 bits in float32 (a device may round down). They have no derivative. */
-export const toFloat = (x: Tensor, dtype: FloatType = 'float32'): Tensor => apply(castOperator, [x], { dtype });
+/**
+ * int32 values as floats: exact in float64, rounded to 24 bits in float32 (a device may round down). They
+ * have no derivative.
+ */
+export const toFloat = (x: Tensor, dtype: FloatType = 'float32'): Tensor =>
+  apply(castOperator, [x], { dtype });
 /** Floats without their fractions, as int32. They have no derivative. */
 export const toInt = (x: Tensor): Tensor => apply(castOperator, [x], { dtype: 'int32' });

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { broadcastable, type GraphCase, itHolds, runProgram, separated, shapes } from '../../testing/operator-check.js';
+import {
+  broadcastable,
+  type GraphCase,
+  itHolds,
+  runProgram,
+  separated,
+  shapes,
+} from '../../testing/operator-check.js';
 import { evaluate } from '../evaluate.js';
 import type { Tensor } from '../tensor.js';
 import { mul } from './arithmetic.js';
@@ -7,8 +14,11 @@ import { abs, greater, maximum, minimum, relu, sign, square, where } from './com
 import { input } from './leaves.js';
 
 const pairs = (operator: (a: Tensor, b: Tensor) => Tensor) =>
-  broadcastable(2).map((both): GraphCase => ({ shapes: both, build: ([a, b]) => operator(a as Tensor, b as Tensor) }));
-const single = (operator: (x: Tensor) => Tensor) => shapes().map((shape): GraphCase => ({ shapes: [shape], build: ([x]) => operator(x as Tensor) }));
+  broadcastable(2).map(
+    (both): GraphCase => ({ shapes: both, build: ([a, b]) => operator(a as Tensor, b as Tensor) }),
+  );
+const single = (operator: (x: Tensor) => Tensor) =>
+  shapes().map((shape): GraphCase => ({ shapes: [shape], build: ([x]) => operator(x as Tensor) }));
 
 describe('comparisons and piecewise-linear functions', () => {
   itHolds('max(a, b)', pairs(maximum));

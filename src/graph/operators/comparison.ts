@@ -1,4 +1,7 @@
-/** Comparisons, selection and the piecewise-linear functions made of them. Kinks take the derivative of their right (x > 0) or left branch. */
+/**
+ * Comparisons, selection and the piecewise-linear functions made of them. Kinks take the derivative of their
+ * right (x > 0) or left branch.
+ */
 import { broadcastShapes, forEachBroadcast } from '../broadcast.js';
 import { apply, type FloatType, fail, isFloat, type Operator, sizeOf, type Tensor } from '../tensor.js';
 import { mul } from './arithmetic.js';
@@ -23,7 +26,8 @@ const greaterOperator: Operator = {
       node.shape,
       node.inputs.map((t) => t.shape),
       (i, [j, k]) => {
-        out[i] = ((a as Float64Array)[j as number] as number) > ((b as Float64Array)[k as number] as number) ? 1 : 0;
+        out[i] =
+          ((a as Float64Array)[j as number] as number) > ((b as Float64Array)[k as number] as number) ? 1 : 0;
       },
     );
     return out;
@@ -35,7 +39,8 @@ export const greater = (a: Tensor, b: Operand): Tensor => apply(greaterOperator,
 const whereOperator: Operator = {
   name: 'Where',
   infer(inputs) {
-    if (inputs[0]?.dtype !== 'bool' || inputs[1]?.dtype !== inputs[2]?.dtype) fail('Where', 'a condition and two inputs of one type', inputs);
+    if (inputs[0]?.dtype !== 'bool' || inputs[1]?.dtype !== inputs[2]?.dtype)
+      fail('Where', 'a condition and two inputs of one type', inputs);
     return { shape: broadcastShapes('Where', inputs), dtype: (inputs[1] as Tensor).dtype };
   },
   encode: (_, inputs, emit) => emit.node('Where', inputs),
@@ -50,7 +55,11 @@ const whereOperator: Operator = {
       node.shape,
       node.inputs.map((t) => t.shape),
       (i, [h, j, k]) => {
-        out[i] = ((c as Float64Array)[h as number] ? (a as Float64Array)[j as number] : (b as Float64Array)[k as number]) as number;
+        out[i] = (
+          (c as Float64Array)[h as number]
+            ? (a as Float64Array)[j as number]
+            : (b as Float64Array)[k as number]
+        ) as number;
       },
     );
     return out;
@@ -82,7 +91,10 @@ function extremum(name: 'Max' | 'Min', pick: (a: number, b: number) => number): 
         node.shape,
         node.inputs.map((t) => t.shape),
         (i, [j, k]) => {
-          out[i] = pick((a as Float64Array)[j as number] as number, (b as Float64Array)[k as number] as number);
+          out[i] = pick(
+            (a as Float64Array)[j as number] as number,
+            (b as Float64Array)[k as number] as number,
+          );
         },
       );
       return out;
@@ -97,7 +109,8 @@ export const maximum = (a: Tensor, b: Operand): Tensor => apply(maximumOperator,
 export const minimum = (a: Tensor, b: Operand): Tensor => apply(minimumOperator, [a, asTensor(b, a)]);
 
 /**
- * Saturating x at a huge slope: one or two vectorised passes, where ORT's Sign takes two and Greater with Where four. Exact but for
+ * Saturating x at a huge slope: one or two vectorised passes, where ORT's Sign takes two and Greater with
+ * Where four. Exact but for
  * |x| below 1/STEEP, far under anything a network computes.
  */
 const STEEP: Readonly<Record<FloatType, number>> = { float32: 1e30, float64: 1e300 };
@@ -112,9 +125,18 @@ function saturation(name: string, low: -1 | 0, evaluate: (x: number) => number):
     },
     encode(node, [x], emit) {
       const dtype = node.dtype as FloatType;
-      if (low === 0 && dtype === 'float32') return emit.node('HardSigmoid', [x as string], { alpha: { float: STEEP.float32 }, beta: { float: 0 } });
-      const scalar = (value: number) => emit.constant(dtype === 'float64' ? Float64Array.of(value) : Float32Array.of(value), []);
-      return emit.node('Clip', [emit.node('Mul', [x as string, scalar(STEEP[dtype])]), scalar(low), scalar(1)]);
+      if (low === 0 && dtype === 'float32')
+        return emit.node('HardSigmoid', [x as string], {
+          alpha: { float: STEEP.float32 },
+          beta: { float: 0 },
+        });
+      const scalar = (value: number) =>
+        emit.constant(dtype === 'float64' ? Float64Array.of(value) : Float32Array.of(value), []);
+      return emit.node('Clip', [
+        emit.node('Mul', [x as string, scalar(STEEP[dtype])]),
+        scalar(low),
+        scalar(1),
+      ]);
     },
     gradient: () => [undefined],
     lift: liftElementwise,

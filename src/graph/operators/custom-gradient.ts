@@ -12,8 +12,10 @@ const customOperator: Operator = {
 export type GradientRule = (output: Tensor) => (Tensor | undefined)[];
 
 /**
- * `value`, a function of `args`, with a derivative of its own: for functions whose fastest evaluation is not the one whose term-by-term
- * derivative is fastest. The rule must be the derivative of the value; nothing flows through the value's own graph.
+ * `value`, a function of `args`, with a derivative of its own: for functions whose fastest evaluation is not
+ * the one whose term-by-term derivative is fastest. The rule must be the derivative of the value; nothing
+ * flows through the value's own graph.
  */
-export const withGradient = (value: Tensor, args: readonly Tensor[], rule: GradientRule): Tensor => apply(customOperator, [value, ...args], { rule });
+export const withGradient = (value: Tensor, args: readonly Tensor[], rule: GradientRule): Tensor =>
+  apply(customOperator, [value, ...args], { rule });
 export const isCustomGradient = (x: Tensor): boolean => x.operator === customOperator;

@@ -7,7 +7,10 @@ import { greater, where } from './comparison.js';
 
 const maxOperator: Operator = {
   name: 'ReduceMax',
-  infer: ([x], attributes) => ({ shape: reducedShape('ReduceMax', x as Tensor, attributes.axes as number[]), dtype: (x as Tensor).dtype }),
+  infer: ([x], attributes) => ({
+    shape: reducedShape('ReduceMax', x as Tensor, attributes.axes as number[]),
+    dtype: (x as Tensor).dtype,
+  }),
   encode: (node, [x], emit) => {
     const axes = node.attributes.axes as number[];
     return emit.node(

@@ -13,7 +13,8 @@ describe('layout', () => {
     'reshape, to its axes reversed, to a vector, to ones around it',
     fc.tuple(shapes(0, 4), fc.nat(2)).map(([shape, kind]) => ({
       shapes: [shape],
-      build: ([x]) => reshape(x as Tensor, [[...shape].reverse(), [sizeOf(shape)], [1, ...shape, 1]][kind] as number[]),
+      build: ([x]) =>
+        reshape(x as Tensor, [[...shape].reverse(), [sizeOf(shape)], [1, ...shape, 1]][kind] as number[]),
     })),
   );
   itHolds(
@@ -32,7 +33,10 @@ describe('layout', () => {
       fc.tuple(axisOf(shape), fc.nat(), fc.nat()).map(([axis, a, b]): GraphCase => {
         const extent = shape[axis] as number;
         const start = a % extent;
-        return { shapes: [shape], build: ([x]) => slice(x as Tensor, axis, start, start + 1 + (b % (extent - start))) };
+        return {
+          shapes: [shape],
+          build: ([x]) => slice(x as Tensor, axis, start, start + 1 + (b % (extent - start))),
+        };
       }),
     ),
   );
@@ -50,16 +54,26 @@ describe('layout', () => {
   itHolds(
     'pad',
     shapes(1, 4).chain((shape) =>
-      fc
-        .tuple(axisOf(shape), small, small)
-        .map(([axis, before, after]): GraphCase => ({ shapes: [shape], build: ([x]) => pad(x as Tensor, axis, before, after) })),
+      fc.tuple(axisOf(shape), small, small).map(
+        ([axis, before, after]): GraphCase => ({
+          shapes: [shape],
+          build: ([x]) => pad(x as Tensor, axis, before, after),
+        }),
+      ),
     ),
   );
 
   it('makes no node that would change nothing, and one reshape of two', () => {
     const x = input('x', [2, 3]);
     expect(
-      [reshape(x, [2, 3]), transpose(x, [0, 1]), slice(x, 1, 0, 3), concat([x], 0), pad(x, 0, 0, 0), reshape(reshape(x, [6]), [2, 3])].every((y) => y === x),
+      [
+        reshape(x, [2, 3]),
+        transpose(x, [0, 1]),
+        slice(x, 1, 0, 3),
+        concat([x], 0),
+        pad(x, 0, 0, 0),
+        reshape(reshape(x, [6]), [2, 3]),
+      ].every((y) => y === x),
     ).toBe(true);
     expect(reshape(reshape(x, [6]), [3, 2]).inputs).toEqual([x]);
   });

@@ -1,5 +1,17 @@
-/** Operators that move values without changing them: reshape, transpose, slice, concatenate, pad with zero rows. */
-import { apply, fail, hostArray, type Operator, type Shape, sameShape, sizeOf, type Tensor } from '../tensor.js';
+/**
+ * Operators that move values without changing them: reshape, transpose, slice, concatenate, pad with zero
+ * rows.
+ */
+import {
+  apply,
+  fail,
+  hostArray,
+  type Operator,
+  type Shape,
+  sameShape,
+  sizeOf,
+  type Tensor,
+} from '../tensor.js';
 
 const shapeConstant = (shape: Shape): bigint[] => shape.map((extent) => BigInt(extent));
 
@@ -7,10 +19,12 @@ const reshapeOperator: Operator = {
   name: 'Reshape',
   infer([x], attributes) {
     const shape = attributes.shape as Shape;
-    if (sizeOf(shape) !== sizeOf((x as Tensor).shape)) fail('Reshape', `${sizeOf(shape)} values for [${shape.join(',')}]`, [x as Tensor]);
+    if (sizeOf(shape) !== sizeOf((x as Tensor).shape))
+      fail('Reshape', `${sizeOf(shape)} values for [${shape.join(',')}]`, [x as Tensor]);
     return { shape, dtype: (x as Tensor).dtype };
   },
-  encode: (node, [x], emit) => emit.node('Reshape', [x as string, emit.constant(shapeConstant(node.shape), [node.shape.length])]),
+  encode: (node, [x], emit) =>
+    emit.node('Reshape', [x as string, emit.constant(shapeConstant(node.shape), [node.shape.length])]),
   gradient: (node, g) => [reshape(g, (node.inputs[0] as Tensor).shape)],
   lift: (node, [x]) => reshape(x as Tensor, [(x as Tensor).shape[0] as number, ...node.shape]),
   evaluate: (_, [x]) => (x as Float64Array).slice(),
@@ -33,7 +47,8 @@ const transposeOperator: Operator = {
       fail('Transpose', `an input whose axes [${order.join(',')}] permutes`, [x as Tensor]);
     return { shape: order.map((axis) => shape[axis] as number), dtype: (x as Tensor).dtype };
   },
-  encode: (node, [x], emit) => emit.node('Transpose', [x as string], { perm: { ints: node.attributes.order as number[] } }),
+  encode: (node, [x], emit) =>
+    emit.node('Transpose', [x as string], { perm: { ints: node.attributes.order as number[] } }),
   gradient(node, g) {
     const order = node.attributes.order as number[];
     return [
@@ -43,7 +58,8 @@ const transposeOperator: Operator = {
       ),
     ];
   },
-  lift: (node, [x]) => transpose(x as Tensor, [0, ...(node.attributes.order as number[]).map((axis) => axis + 1)]),
+  lift: (node, [x]) =>
+    transpose(x as Tensor, [0, ...(node.attributes.order as number[]).map((axis) => axis + 1)]),
   evaluate(node, [x]) {
     const order = node.attributes.order as number[];
     const from = (node.inputs[0] as Tensor).shape;
@@ -65,17 +81,24 @@ const transposeOperator: Operator = {
 
 /** Axes permuted: output axis i is input axis order[i]; by default a matrix's two axes swap. */
 export function transpose(x: Tensor, order: readonly number[] = [1, 0]): Tensor {
-  return order.every((axis, i) => axis === i) && order.length === x.shape.length ? x : apply(transposeOperator, [x], { order });
+  return order.every((axis, i) => axis === i) && order.length === x.shape.length
+    ? x
+    : apply(transposeOperator, [x], { order });
 }
-export const isMatrixTranspose = (tensor: Tensor): boolean => tensor.operator === transposeOperator && tensor.shape.length === 2;
+export const isMatrixTranspose = (tensor: Tensor): boolean =>
+  tensor.operator === transposeOperator && tensor.shape.length === 2;
 
 const sliceOperator: Operator = {
   name: 'Slice',
   infer([x], attributes) {
     const { axis, start, end } = attributes as { axis: number; start: number; end: number };
     const extent = (x as Tensor).shape[axis];
-    if (extent === undefined || start < 0 || end > extent || start >= end) fail('Slice', `axis ${axis} to reach ${start}..${end}`, [x as Tensor]);
-    return { shape: (x as Tensor).shape.map((e, i) => (i === axis ? end - start : e)), dtype: (x as Tensor).dtype };
+    if (extent === undefined || start < 0 || end > extent || start >= end)
+      fail('Slice', `axis ${axis} to reach ${start}..${end}`, [x as Tensor]);
+    return {
+      shape: (x as Tensor).shape.map((e, i) => (i === axis ? end - start : e)),
+      dtype: (x as Tensor).dtype,
+    };
   },
   encode(node, [x], emit) {
     const one = (value: unknown) => emit.constant([BigInt(value as number)], [1]);
@@ -97,7 +120,10 @@ const sliceOperator: Operator = {
     const out = new Float64Array(sizeOf(node.shape));
     for (let o = 0; o < sizeOf(from.slice(0, axis)); o++) {
       const base = o * (from[axis] as number) * block;
-      out.set((x as Float64Array).subarray(base + start * block, base + end * block), o * (end - start) * block);
+      out.set(
+        (x as Float64Array).subarray(base + start * block, base + end * block),
+        o * (end - start) * block,
+      );
     }
     return out;
   },
@@ -113,13 +139,17 @@ const concatOperator: Operator = {
     const axis = attributes.axis as number;
     const first = inputs[0] as Tensor;
     const fits = inputs.every(
-      (t) => t.dtype === first.dtype && t.shape.length === first.shape.length && t.shape.every((e, i) => i === axis || e === first.shape[i]),
+      (t) =>
+        t.dtype === first.dtype &&
+        t.shape.length === first.shape.length &&
+        t.shape.every((e, i) => i === axis || e === first.shape[i]),
     );
     if (!fits || first.shape[axis] === undefined) fail('Concat', `shapes equal but for axis ${axis}`, inputs);
     const extent = inputs.reduce((total, t) => total + (t.shape[axis] as number), 0);
     return { shape: first.shape.map((e, i) => (i === axis ? extent : e)), dtype: first.dtype };
   },
-  encode: (node, inputs, emit) => emit.node('Concat', inputs, { axis: { int: node.attributes.axis as number } }),
+  encode: (node, inputs, emit) =>
+    emit.node('Concat', inputs, { axis: { int: node.attributes.axis as number } }),
   gradient(node, g) {
     const axis = node.attributes.axis as number;
     let start = 0;
@@ -139,7 +169,8 @@ const concatOperator: Operator = {
     let offset = 0;
     node.inputs.forEach((x, k) => {
       const part = sizeOf(x.shape.slice(axis));
-      for (let o = 0; o * block < out.length; o++) out.set((inputs[k] as Float64Array).subarray(o * part, (o + 1) * part), o * block + offset);
+      for (let o = 0; o * block < out.length; o++)
+        out.set((inputs[k] as Float64Array).subarray(o * part, (o + 1) * part), o * block + offset);
       offset += part;
     });
     return out;
@@ -154,8 +185,12 @@ const padOperator: Operator = {
   name: 'Pad',
   infer([x], attributes) {
     const { axis, before, after } = attributes as { axis: number; before: number; after: number };
-    if ((x as Tensor).shape[axis] === undefined || before < 0 || after < 0) fail('Pad', `an axis ${axis} and no negative padding`, [x as Tensor]);
-    return { shape: (x as Tensor).shape.map((e, i) => (i === axis ? e + before + after : e)), dtype: (x as Tensor).dtype };
+    if ((x as Tensor).shape[axis] === undefined || before < 0 || after < 0)
+      fail('Pad', `an axis ${axis} and no negative padding`, [x as Tensor]);
+    return {
+      shape: (x as Tensor).shape.map((e, i) => (i === axis ? e + before + after : e)),
+      dtype: (x as Tensor).dtype,
+    };
   },
   encode(node, [x], emit) {
     // Concat with constant zeros beats ORT's Pad; the zeros are shared by all nodes of the same shape.
@@ -182,7 +217,8 @@ const padOperator: Operator = {
     const block = sizeOf(from.slice(axis));
     const outBlock = sizeOf(node.shape.slice(axis));
     const lead = before * sizeOf(from.slice(axis + 1));
-    for (let o = 0; o * outBlock < out.length; o++) out.set((x as Float64Array).subarray(o * block, (o + 1) * block), o * outBlock + lead);
+    for (let o = 0; o * outBlock < out.length; o++)
+      out.set((x as Float64Array).subarray(o * block, (o + 1) * block), o * outBlock + lead);
     return out;
   },
 };

@@ -30,7 +30,8 @@ const constantOperator: Operator = {
 };
 
 /** A value given at each run, by name. */
-export const input = (name: string, shape: Shape, dtype: DType = 'float32'): Tensor => apply(inputOperator, [], { name, shape, dtype });
+export const input = (name: string, shape: Shape, dtype: DType = 'float32'): Tensor =>
+  apply(inputOperator, [], { name, shape, dtype });
 
 export const isInput = (tensor: Tensor): boolean => tensor.operator === inputOperator;
 export const isConstant = (tensor: Tensor): boolean => tensor.operator === constantOperator;
@@ -38,11 +39,17 @@ export const inputName = (tensor: Tensor): string => tensor.attributes.name as s
 export const constantData = (tensor: Tensor): HostData => tensor.attributes.data as HostData;
 
 /** A value fixed when the graph is built. `data` may be a number (shape []), an array, or a typed array. */
-export function constant(data: number | readonly number[] | HostData, shape?: Shape, dtype: DType = 'float32'): Tensor {
+export function constant(
+  data: number | readonly number[] | HostData,
+  shape?: Shape,
+  dtype: DType = 'float32',
+): Tensor {
   const values = typeof data === 'number' ? [data] : data;
   const resolved = shape ?? (typeof data === 'number' ? [] : [values.length]);
   if (sizeOf(resolved) !== values.length)
-    throw new GraphError(`Constant: expected ${sizeOf(resolved)} values for shape [${resolved.join(',')}], got ${values.length}`);
+    throw new GraphError(
+      `Constant: expected ${sizeOf(resolved)} values for shape [${resolved.join(',')}], got ${values.length}`,
+    );
   const array = hostArray(dtype, values.length);
   array.set(values as ArrayLike<number>);
   const attributes: Attributes = { data: array, shape: resolved, dtype };
@@ -62,5 +69,7 @@ export function uniformValue(tensor: Tensor): number | undefined {
   return first;
 }
 
-export const zeros = (shape: Shape, dtype: DType = 'float32'): Tensor => constant(hostArray(dtype, sizeOf(shape)), shape, dtype);
-export const ones = (shape: Shape, dtype: DType = 'float32'): Tensor => constant(hostArray(dtype, sizeOf(shape)).fill(1), shape, dtype);
+export const zeros = (shape: Shape, dtype: DType = 'float32'): Tensor =>
+  constant(hostArray(dtype, sizeOf(shape)), shape, dtype);
+export const ones = (shape: Shape, dtype: DType = 'float32'): Tensor =>
+  constant(hostArray(dtype, sizeOf(shape)).fill(1), shape, dtype);

@@ -8,7 +8,8 @@ import { batchedMatmul, gemm, gemmAdd } from './matrix.js';
 
 const extent = fc.integer({ min: 1, max: 4 });
 const sizes = fc.tuple(extent, extent, extent);
-const ordered = (rows: number, columns: number, swapped: boolean): Shape => (swapped ? [columns, rows] : [rows, columns]);
+const ordered = (rows: number, columns: number, swapped: boolean): Shape =>
+  swapped ? [columns, rows] : [rows, columns];
 
 describe('matrix products', () => {
   for (const [transA, transB] of [
@@ -27,7 +28,9 @@ describe('matrix products', () => {
   }
   itHolds(
     'gemm of a matrix with itself',
-    fc.tuple(extent, extent).map(([m, k]) => ({ shapes: [[m, k]], build: ([a]) => gemm(a as Tensor, a as Tensor, false, true) })),
+    fc
+      .tuple(extent, extent)
+      .map(([m, k]) => ({ shapes: [[m, k]], build: ([a]) => gemm(a as Tensor, a as Tensor, false, true) })),
   );
   itHolds(
     'gemmAdd with an addend broadcast from rows, columns or one number',

@@ -14,7 +14,8 @@ const gemmAttributes = (node: Tensor): GemmAttributes => node.attributes as unkn
 
 /** How many times longer than its wide side a product's inner axis is before it is turned round. */
 const LONG_INNER = 4;
-const innerExtent = (node: Tensor): number => (node.inputs[0] as Tensor).shape[gemmAttributes(node).transA ? 0 : 1] as number;
+const innerExtent = (node: Tensor): number =>
+  (node.inputs[0] as Tensor).shape[gemmAttributes(node).transA ? 0 : 1] as number;
 
 const gemmOperator: Operator = {
   name: 'Gemm',
@@ -26,7 +27,14 @@ const gemmOperator: Operator = {
     const [m, k] = (transA ? [a.shape[1], a.shape[0]] : a.shape) as [number, number];
     const [k2, n] = (transB ? [b.shape[1], b.shape[0]] : b.shape) as [number, number];
     if (k !== k2) fail('Gemm', notation, inputs);
-    if (c !== undefined && !(c.shape.length === 2 && (c.shape[0] === m || c.shape[0] === 1) && (c.shape[1] === n || c.shape[1] === 1)))
+    if (
+      c !== undefined &&
+      !(
+        c.shape.length === 2 &&
+        (c.shape[0] === m || c.shape[0] === 1) &&
+        (c.shape[1] === n || c.shape[1] === 1)
+      )
+    )
       fail('Gemm', `an addend that broadcasts to [${m},${n}]`, inputs);
     return { shape: [m, n], dtype: a.dtype };
   },
@@ -35,7 +43,8 @@ const gemmOperator: Operator = {
     const product = (operands: readonly string[], a: boolean, b: boolean) =>
       emit.node('Gemm', operands, { transA: { int: a ? 1 : 0 }, transB: { int: b ? 1 : 0 } });
     const [m, n] = node.shape as [number, number];
-    // A weight gradient, few rows times many columns over a long inner axis, is up to twice as fast the other way round.
+    // A weight gradient, few rows times many columns over a long inner axis, is up to twice as fast the other
+    // way round.
     if (inputs.length === 2 && !transA && transB && m < n && innerExtent(node) > LONG_INNER * n) {
       const turned = product([inputs[1] as string, inputs[0] as string], false, true);
       // As a stack: ORT would fuse the transposition of a matrix back into the product.
@@ -55,7 +64,16 @@ const gemmOperator: Operator = {
   lift(node, [a, b, c], [liftedA, liftedB, liftedC]) {
     const { transA, transB } = gemmAttributes(node);
     const [m, n] = node.shape as [number, number];
-    const product = liftedProduct(a as Tensor, liftedA as boolean, transA, b as Tensor, liftedB as boolean, transB, m, n);
+    const product = liftedProduct(
+      a as Tensor,
+      liftedA as boolean,
+      transA,
+      b as Tensor,
+      liftedB as boolean,
+      transB,
+      m,
+      n,
+    );
     return c === undefined ? product : add(product, liftedC ? c : reshape(c, [1, ...c.shape]));
   },
   evaluate(node, [a, b, c]) {
@@ -67,7 +85,9 @@ const gemmOperator: Operator = {
       for (let j = 0; j < n; j++) {
         let s = 0;
         for (let k = 0; k < inner; k++)
-          s += ((a as Float64Array)[transA ? k * m + i : i * inner + k] as number) * ((b as Float64Array)[transB ? j * inner + k : k * n + j] as number);
+          s +=
+            ((a as Float64Array)[transA ? k * m + i : i * inner + k] as number) *
+            ((b as Float64Array)[transB ? j * inner + k : k * n + j] as number);
         if (c !== undefined) {
           const [rows, columns] = (node.inputs[2] as Tensor).shape as [number, number];
           s += c[(rows === 1 ? 0 : i) * columns + (columns === 1 ? 0 : j)] as number;
@@ -85,11 +105,24 @@ export function gemm(a: Tensor, b: Tensor, transA = false, transB = false): Tens
   return apply(gemmOperator, [a, b], { transA, transB });
 }
 /** A·B + c, c broadcast from [m,1], [1,n] or [1,1]: one pass fewer over the result. */
-export const gemmAdd = (a: Tensor, b: Tensor, c: Tensor): Tensor => apply(gemmOperator, [a, b, c], { transA: false, transB: false });
+export const gemmAdd = (a: Tensor, b: Tensor, c: Tensor): Tensor =>
+  apply(gemmOperator, [a, b, c], { transA: false, transB: false });
 export const isGemm = (tensor: Tensor): boolean => tensor.operator === gemmOperator;
 
-/** A product whose factors may have members: [members,m,n]. Members share a right factor in one product of all their rows. */
-function liftedProduct(a: Tensor, liftedA: boolean, transA: boolean, b: Tensor, liftedB: boolean, transB: boolean, m: number, n: number): Tensor {
+/**
+ * A product whose factors may have members: [members,m,n]. Members share a right factor in one product of all
+ * their rows.
+ */
+function liftedProduct(
+  a: Tensor,
+  liftedA: boolean,
+  transA: boolean,
+  b: Tensor,
+  liftedB: boolean,
+  transB: boolean,
+  m: number,
+  n: number,
+): Tensor {
   if (!liftedA && !liftedB) return gemm(a, b, transA, transB);
   const left = transA ? swap(a) : a;
   if (liftedB) return batchedMatmul(left, transB ? swap(b) : b);
@@ -104,7 +137,8 @@ const batchedOperator: Operator = {
   name: 'MatMul',
   infer(inputs) {
     const [a, b] = inputs as [Tensor, Tensor];
-    const fits = a.shape.length > 1 && b.shape.length > 1 && a.shape.at(-1) === b.shape.at(-2) && a.dtype === b.dtype;
+    const fits =
+      a.shape.length > 1 && b.shape.length > 1 && a.shape.at(-1) === b.shape.at(-2) && a.dtype === b.dtype;
     const stack = fits ? commonShape([stackOf(a), stackOf(b)]) : undefined;
     if (stack === undefined) fail('MatMul', 'stacks […,m,k] and […,k,n]', inputs);
     return { shape: [...stack, a.shape.at(-2) as number, b.shape.at(-1) as number], dtype: a.dtype };
@@ -126,7 +160,8 @@ const batchedOperator: Operator = {
           for (let l = 0; l < k; l++)
             out[(t * m + i) * n + j] =
               (out[(t * m + i) * n + j] as number) +
-              ((a as Float64Array)[((s as number) * m + i) * k + l] as number) * ((b as Float64Array)[((r as number) * k + l) * n + j] as number);
+              ((a as Float64Array)[((s as number) * m + i) * k + l] as number) *
+                ((b as Float64Array)[((r as number) * k + l) * n + j] as number);
     });
     return out;
   },

@@ -1,8 +1,14 @@
-/** What operators share that are lifted to a population: a leading axis of members beside axes that broadcast from the right. */
+/**
+ * What operators share that are lifted to a population: a leading axis of members beside axes that broadcast
+ * from the right.
+ */
 import { apply, type Tensor } from '../tensor.js';
 import { reshape } from './layout.js';
 
-/** Lifted inputs as [members, 1, …, shape], of the rank that the result will have, so that all inputs broadcast as they did without members. */
+/**
+ * Lifted inputs as [members, 1, …, shape], of the rank that the result will have, so that all inputs
+ * broadcast as they did without members.
+ */
 export function aligned(node: Tensor, inputs: readonly Tensor[], lifted: readonly boolean[]): Tensor[] {
   const rank = node.shape.length;
   return inputs.map((x, i) => {
@@ -13,5 +19,8 @@ export function aligned(node: Tensor, inputs: readonly Tensor[], lifted: readonl
 }
 
 /** Operators that treat each element by itself. */
-export const liftElementwise = (node: Tensor, inputs: readonly Tensor[], lifted: readonly boolean[]): Tensor =>
-  apply(node.operator, aligned(node, inputs, lifted), node.attributes);
+export const liftElementwise = (
+  node: Tensor,
+  inputs: readonly Tensor[],
+  lifted: readonly boolean[],
+): Tensor => apply(node.operator, aligned(node, inputs, lifted), node.attributes);

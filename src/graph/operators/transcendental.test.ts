@@ -6,7 +6,8 @@ import type { Tensor } from '../tensor.js';
 import { input } from './leaves.js';
 import { exp, log, logSumExp, sigmoid, sqrt, tanh } from './transcendental.js';
 
-const single = (operator: (x: Tensor) => Tensor) => shapes(0, 3).map((shape): GraphCase => ({ shapes: [shape], build: ([x]) => operator(x as Tensor) }));
+const single = (operator: (x: Tensor) => Tensor) =>
+  shapes(0, 3).map((shape): GraphCase => ({ shapes: [shape], build: ([x]) => operator(x as Tensor) }));
 
 describe('smooth functions', () => {
   itHolds('exp', single(exp));
@@ -30,7 +31,10 @@ describe('smooth functions', () => {
   it('logSumExp overflows neither in the reference nor in float32', async () => {
     const feeds = { x: [1000, 999, -1000] };
     const expected = 1000 + Math.log1p(Math.exp(-1));
-    expect((evaluate([logSumExp(input('x', [3], 'float64'), [0])], feeds)[0] as Float64Array)[0]).toBeCloseTo(expected, 10);
+    expect((evaluate([logSumExp(input('x', [3], 'float64'), [0])], feeds)[0] as Float64Array)[0]).toBeCloseTo(
+      expected,
+      10,
+    );
     const made = await runProgram({ y: logSumExp(input('x', [3], 'float32'), [0]) }, feeds);
     expect(made.y?.[0]).toBeCloseTo(expected, 3);
   });

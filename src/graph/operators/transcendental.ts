@@ -6,7 +6,11 @@ import { reduceMax } from './extrema.js';
 import { liftElementwise } from './member-axis.js';
 import { stopGradient } from './stop-gradient.js';
 
-function unary(name: string, evaluate: (x: number) => number, gradient: (x: Tensor, out: Tensor, g: Tensor) => Tensor): Operator {
+function unary(
+  name: string,
+  evaluate: (x: number) => number,
+  gradient: (x: Tensor, out: Tensor, g: Tensor) => Tensor,
+): Operator {
   return {
     name,
     infer(inputs) {

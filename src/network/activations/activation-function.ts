@@ -1,8 +1,9 @@
 /**
- * What a smooth activation function is: everything that layers, files and relaxations need to know of one, in one place.
+ * What a smooth activation function is: everything that layers, files and relaxations need to know of one, in
+ * one place.
  *
- * All of them are S-shaped: increasing, convex below 0 and concave above, like sigmoid and tanh. To add one: a file that exports it, and
- * its line in `index.ts`.
+ * All of them are S-shaped: increasing, convex below 0 and concave above, like sigmoid and tanh. To add one:
+ * a file that exports it, and its line in `index.ts`.
  */
 import type { Tensor } from '../../graph/index.js';
 
@@ -14,8 +15,8 @@ export interface ActivationFunction {
   /** f''(x) */
   secondDerivative(x: Tensor): Tensor;
   /**
-   * About the t ≥ 0 at which the tangent from the point of f at −reach touches it, f'(t)(t + reach) = f(t) − f(−reach), for reach ≥ 0: where
-   * Newton's method begins. Its error costs tightness, never soundness.
+   * About the t ≥ 0 at which the tangent from the point of f at −reach touches it, f'(t)(t + reach) = f(t) −
+   * f(−reach), for reach ≥ 0: where Newton's method begins. Its error costs tightness, never soundness.
    */
   touching(reach: Tensor): Tensor;
   /** Name of the ONNX operator. */

@@ -1,5 +1,16 @@
 /** σ(x) = 1/(1 + exp(−x)), σ' = e/(1 + e)² with e = exp(−|x|), σ'' = σ' (1 − 2σ). It is (1 + tanh(x/2))/2. */
-import { abs, add, div, exp, mul, neg, sigmoid as sigmoidOf, square, sub, type Tensor } from '../../graph/index.js';
+import {
+  abs,
+  add,
+  div,
+  exp,
+  mul,
+  neg,
+  sigmoid as sigmoidOf,
+  square,
+  sub,
+  type Tensor,
+} from '../../graph/index.js';
 import type { ActivationFunction } from './activation-function.js';
 import { tanh } from './tanh.js';
 

@@ -15,7 +15,10 @@ import { type TransposedGeometry, transposedConvolutionLayer } from './transpose
 const between = (min: number, max: number) => fc.integer({ min, max });
 const extents: fc.Arbitrary<Extents> = fc.tuple(between(1, 2), between(2, 5), between(2, 5));
 
-/** Convolutions of oblong images with oblong kernels, unequal strides and unequal paddings, some of which leave input pixels unseen. */
+/**
+ * Convolutions of oblong images with oblong kernels, unequal strides and unequal paddings, some of which
+ * leave input pixels unseen.
+ */
 const convolutions = fc
   .record({
     input: extents,
@@ -24,7 +27,10 @@ const convolutions = fc
     stride: fc.tuple(between(1, 3), between(1, 3)),
     padding: fc.tuple(between(0, 2), between(0, 2), between(0, 2), between(0, 2)),
   })
-  .filter(({ input, kernel, padding: [top, left, bottom, right] }) => input[1] + top + bottom >= kernel[0] && input[2] + left + right >= kernel[1]);
+  .filter(
+    ({ input, kernel, padding: [top, left, bottom, right] }) =>
+      input[1] + top + bottom >= kernel[0] && input[2] + left + right >= kernel[1],
+  );
 type Geometry = typeof convolutions extends fc.Arbitrary<infer T> ? T : never;
 
 /** Convolutions in one to three groups, with taps up to two apart. */
@@ -39,12 +45,20 @@ const grouped = fc
     stride: fc.tuple(between(1, 3), between(1, 3)),
     padding: fc.tuple(between(1, 2), between(1, 2), between(1, 2), between(1, 2)),
   })
-  .map(({ groups, inputs, outputs, extents: [height, width], ...rest }): { input: Extents } & Required<GroupedGeometry> => ({
-    input: [groups * inputs, height, width],
-    channels: groups * outputs,
-    groups,
-    ...rest,
-  }));
+  .map(
+    ({
+      groups,
+      inputs,
+      outputs,
+      extents: [height, width],
+      ...rest
+    }): { input: Extents } & Required<GroupedGeometry> => ({
+      input: [groups * inputs, height, width],
+      channels: groups * outputs,
+      groups,
+      ...rest,
+    }),
+  );
 
 /** The same transposed, on smaller inputs: the padding above and left is less than the kernel leaves. */
 const transposed = fc
@@ -53,19 +67,33 @@ const transposed = fc
     ...rest,
     ...(plain && { groups: 1, dilation: [1, 1] }),
     input: [input[0], input[1] - 2, input[2] - 2],
-    padding: padding.map((p, i) => (i > 1 || rest.kernel[i] === 1 ? 0 : p - 1)) as [number, number, number, number],
+    padding: padding.map((p, i) => (i > 1 || rest.kernel[i] === 1 ? 0 : p - 1)) as [
+      number,
+      number,
+      number,
+      number,
+    ],
     outputPadding: [Math.min(more[0], rest.stride[0] - 1), Math.min(more[1], rest.stride[1] - 1)],
   }));
 
 /** Tables of any repetitions and gaps. */
 const tables = (features: number, length: number) =>
-  fc.array(between(-1, features - 1), { minLength: length, maxLength: length }).map((entries) => Int32Array.from(entries));
+  fc
+    .array(between(-1, features - 1), { minLength: length, maxLength: length })
+    .map((entries) => Int32Array.from(entries));
 const selections = fc
   .tuple(extents, extents)
   .chain(([input, output]) =>
     fc
       .tuple(tables(featuresOf(input), featuresOf(output)), fc.boolean())
-      .map(([table, filled]) => selectionLayer(input, output, table, filled ? Array.from(table, (row, i) => (row < 0 ? i / 3 : 0)) : undefined)),
+      .map(([table, filled]) =>
+        selectionLayer(
+          input,
+          output,
+          table,
+          filled ? Array.from(table, (row, i) => (row < 0 ? i / 3 : 0)) : undefined,
+        ),
+      ),
   );
 const pools = fc.tuple(extents, extents, fc.constantFrom(1, 3, 20)).chain(([input, output, terms]) => {
   const outputs = featuresOf(output);
@@ -82,10 +110,18 @@ const pools = fc.tuple(extents, extents, fc.constantFrom(1, 3, 20)).chain(([inpu
 const layers: [string, fc.Arbitrary<AffineLayer>][] = [
   ['convolution', convolutions.map(({ input, ...geometry }) => convolutionLayer(input, geometry))],
   ['linear', fc.tuple(extents, between(1, 5)).map(([input, outputs]) => linearLayer(input, outputs))],
-  ['normalize', extents.map((input) => normalizeLayer(input, { mean: [0.3, 0.6].slice(0, input[0]), std: [0.2, 0.5].slice(0, input[0]) }))],
+  [
+    'normalize',
+    extents.map((input) =>
+      normalizeLayer(input, { mean: [0.3, 0.6].slice(0, input[0]), std: [0.2, 0.5].slice(0, input[0]) }),
+    ),
+  ],
   ['scale', extents.map(scaleLayer)],
   ['grouped convolution', grouped.map(({ input, ...geometry }) => groupedConvolutionLayer(input, geometry))],
-  ['transposed convolution', transposed.map(({ input, ...geometry }) => transposedConvolutionLayer(input, geometry))],
+  [
+    'transposed convolution',
+    transposed.map(({ input, ...geometry }) => transposedConvolutionLayer(input, geometry)),
+  ],
   ['selection', selections],
   ['pooling', pools],
 ];
@@ -113,11 +149,15 @@ function matrixOf(layer: AffineLayer, weights: Weights): Float64Array {
 }
 
 describe.each(layers)('the affine layer %s', (_, arbitrary) => {
-  const property = (claim: (layer: AffineLayer, seed: number) => void) => fc.assert(fc.property(arbitrary, fc.nat(1e6), claim), { numRuns: 40 });
+  const property = (claim: (layer: AffineLayer, seed: number) => void) =>
+    fc.assert(fc.property(arbitrary, fc.nat(1e6), claim), { numRuns: 40 });
 
   it('has outputs of the extents it declares', () => {
     property((layer, seed) => {
-      expect(layer.apply(weightsFor(layer, seed), inputFor(layer, seed)).shape).toEqual([featuresOf(layer.output), batch]);
+      expect(layer.apply(weightsFor(layer, seed), inputFor(layer, seed)).shape).toEqual([
+        featuresOf(layer.output),
+        batch,
+      ]);
     });
   });
 
@@ -128,7 +168,9 @@ describe.each(layers)('the affine layer %s', (_, arbitrary) => {
       const a = filled([featuresOf(layer.output), batch], seed + 8);
       const adjoint = layer.adjoint(weights, a);
       expect(adjoint.shape).toEqual(x.shape);
-      expect(distance(values(total(mul(layer.linear(weights, x), a))), values(total(mul(x, adjoint))))).toBeLessThan(1e-12);
+      expect(
+        distance(values(total(mul(layer.linear(weights, x), a))), values(total(mul(x, adjoint)))),
+      ).toBeLessThan(1e-12);
     });
   });
 
@@ -160,15 +202,28 @@ describe.each(layers)('the affine layer %s', (_, arbitrary) => {
   });
 });
 
-/** y[o, i, j] = b[o] + Σ w[o, c, p, q] · x[c, i·s − t + d·p, j·s' − l + d'·q] over the channels c of o's group, pixels beyond the border being zero. */
+/**
+ * y[o, i, j] = b[o] + Σ w[o, c, p, q] · x[c, i·s − t + d·p, j·s' − l + d'·q] over the channels c of o's
+ * group, pixels beyond the border being zero.
+ */
 function convolveDirectly(
-  { input: [depth, height, width], channels, kernel, stride, padding, groups = 1, dilation = [1, 1] }: Geometry & Pick<GroupedGeometry, 'groups' | 'dilation'>,
+  {
+    input: [depth, height, width],
+    channels,
+    kernel,
+    stride,
+    padding,
+    groups = 1,
+    dilation = [1, 1],
+  }: Geometry & Pick<GroupedGeometry, 'groups' | 'dilation'>,
   w: Float64Array,
   b: Float64Array,
   x: Float64Array,
 ): number[] {
-  const rows = Math.floor((height + padding[0] + padding[2] - (kernel[0] - 1) * dilation[0] - 1) / stride[0]) + 1;
-  const columns = Math.floor((width + padding[1] + padding[3] - (kernel[1] - 1) * dilation[1] - 1) / stride[1]) + 1;
+  const rows =
+    Math.floor((height + padding[0] + padding[2] - (kernel[0] - 1) * dilation[0] - 1) / stride[0]) + 1;
+  const columns =
+    Math.floor((width + padding[1] + padding[3] - (kernel[1] - 1) * dilation[1] - 1) / stride[1]) + 1;
   const share = depth / groups;
   const out: number[] = [];
   for (let o = 0; o < channels; o++)
@@ -179,10 +234,15 @@ function convolveDirectly(
           for (let c = 0; c < share; c++)
             for (let p = 0; p < kernel[0]; p++)
               for (let q = 0; q < kernel[1]; q++) {
-                const [r, s] = [i * stride[0] - padding[0] + p * dilation[0], j * stride[1] - padding[1] + q * dilation[1]];
+                const [r, s] = [
+                  i * stride[0] - padding[0] + p * dilation[0],
+                  j * stride[1] - padding[1] + q * dilation[1],
+                ];
                 if (r < 0 || r >= height || s < 0 || s >= width) continue;
                 const channel = Math.floor(o / (channels / groups)) * share + c;
-                y += (w[((o * share + c) * kernel[0] + p) * kernel[1] + q] as number) * (x[((channel * height + r) * width + s) * batch + n] as number);
+                y +=
+                  (w[((o * share + c) * kernel[0] + p) * kernel[1] + q] as number) *
+                  (x[((channel * height + r) * width + s) * batch + n] as number);
               }
           out.push(y);
         }
@@ -192,7 +252,11 @@ function convolveDirectly(
 describe('convolution', () => {
   const layersOf: [string, fc.Arbitrary<Geometry & GroupedGeometry>, typeof groupedConvolutionLayer][] = [
     ['for any strides, paddings and kernels', convolutions, convolutionLayer],
-    ['in groups of channels and dilated', grouped as fc.Arbitrary<Geometry & GroupedGeometry>, groupedConvolutionLayer],
+    [
+      'in groups of channels and dilated',
+      grouped as fc.Arbitrary<Geometry & GroupedGeometry>,
+      groupedConvolutionLayer,
+    ],
   ];
   it.each(layersOf)('equals the sum over its taps, %s', (_, geometries, layerOf) => {
     fc.assert(
@@ -200,7 +264,12 @@ describe('convolution', () => {
         const layer = layerOf(geometry.input, geometry);
         const weights = weightsFor(layer, seed);
         const x = inputFor(layer, seed + 7);
-        const direct = convolveDirectly(geometry, values(weights.weight as Tensor), values(weights.bias as Tensor), values(x));
+        const direct = convolveDirectly(
+          geometry,
+          values(weights.weight as Tensor),
+          values(weights.bias as Tensor),
+          values(x),
+        );
         expect(distance(values(layer.apply(weights, x)), direct)).toBeLessThan(1e-12);
       }),
       { numRuns: 60 },
@@ -223,7 +292,10 @@ describe('a separable layer', () => {
           if (!layer.separable) return;
           met++;
           const columns = featuresOf(layer.input);
-          const [rowCounts, columnCounts] = [new Int32Array(featuresOf(layer.output)), new Int32Array(columns)];
+          const [rowCounts, columnCounts] = [
+            new Int32Array(featuresOf(layer.output)),
+            new Int32Array(columns),
+          ];
           matrixOf(layer, weightsFor(layer, seed)).forEach((entry, i) => {
             if (entry === 0) return;
             const row = Math.floor(i / columns);

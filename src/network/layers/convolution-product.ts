@@ -1,13 +1,28 @@
 /**
- * The three bilinear maps of a convolution without bias, on [features, n], each in chunks that stay in the processor's cache:
+ * The three bilinear maps of a convolution without bias, on [features, n], each in chunks that stay in the
+ * processor's cache:
  *
  *   linear(W, x) = W ∗ x,   adjoint(W, a) = the adjoint of W ∗ · at a,   outer(a, x) = ∂⟨a, W ∗ x⟩/∂W.
  *
- * The im2col matrix of a whole batch is many times larger than the batch, and reading it back from memory costs more than the product
- * itself. So `linear` and `outer` go over groups of output places, `adjoint` over groups of input channels. Each map is the derivative
- * of the other two, which keeps all their derivatives chunked as well.
+ * The im2col matrix of a whole batch is many times larger than the batch, and reading it back from memory
+ * costs more than the product itself. So `linear` and `outer` go over groups of output places, `adjoint` over
+ * groups of input channels. Each map is the derivative of the other two, which keeps all their derivatives
+ * chunked as well.
  */
-import { addAll, concat, gatherRows, gemm, gemmAdd, type RowTable, reshape, scatterRows, slice, sumTo, type Tensor, withGradient } from '../../graph/index.js';
+import {
+  addAll,
+  concat,
+  gatherRows,
+  gemm,
+  gemmAdd,
+  type RowTable,
+  reshape,
+  scatterRows,
+  slice,
+  sumTo,
+  type Tensor,
+  withGradient,
+} from '../../graph/index.js';
 import { type Extents, featuresOf, type Window } from './layer.js';
 
 /** Floats of an im2col matrix that are made at once. */
@@ -22,7 +37,11 @@ export interface ConvolutionShape {
 const tables = new Map<string, RowTable>();
 
 /** Input row for each (channel, tap y, tap x, output y, output x); −1 where a tap falls on padding. */
-export function im2colTable([channels, height, width]: Extents, [rows, columns]: readonly [number, number], { kernel, stride, padding }: Window): RowTable {
+export function im2colTable(
+  [channels, height, width]: Extents,
+  [rows, columns]: readonly [number, number],
+  { kernel, stride, padding }: Window,
+): RowTable {
   const key = JSON.stringify([channels, height, width, rows, columns, kernel, stride, padding]);
   const known = tables.get(key);
   if (known) return known;
@@ -51,7 +70,8 @@ function tableOfPlaces(table: RowTable, places: number, start: number, end: numb
   if (part === undefined) {
     const taps = table.length / places;
     part = new Int32Array(taps * (end - start));
-    for (let tap = 0; tap < taps; tap++) part.set(table.subarray(tap * places + start, tap * places + end), tap * (end - start));
+    for (let tap = 0; tap < taps; tap++)
+      part.set(table.subarray(tap * places + start, tap * places + end), tap * (end - start));
     parts.set(key, part);
   }
   return part;
@@ -62,7 +82,10 @@ const chunkTables = new WeakMap<RowTable, Map<string, RowTable>>();
 function runs(count: number, floatsEach: number): [start: number, end: number][] {
   const groups = Math.min(count, Math.ceil((count * floatsEach) / CHUNK_FLOATS));
   const size = Math.ceil(count / groups);
-  return Array.from({ length: Math.ceil(count / size) }, (_, i) => [i * size, Math.min(count, (i + 1) * size)]);
+  return Array.from({ length: Math.ceil(count / size) }, (_, i) => [
+    i * size,
+    Math.min(count, (i + 1) * size),
+  ]);
 }
 
 export function convolutionProduct({ input, output, window }: ConvolutionShape) {
@@ -87,7 +110,9 @@ export function convolutionProduct({ input, output, window }: ConvolutionShape) 
     const n = x.shape[1] as number;
     const matrix = reshape(weight, [channels, fanIn]);
     const column = bias && reshape(bias, [channels, 1]);
-    const parts = patchGroups(x).map(({ patches }) => (column ? gemmAdd(matrix, patches, column) : gemm(matrix, patches)));
+    const parts = patchGroups(x).map(({ patches }) =>
+      column ? gemmAdd(matrix, patches, column) : gemm(matrix, patches),
+    );
     const value = reshape(concat(parts, 1), [channels * places, n]);
     return withGradient(value, bias ? [weight, x, bias] : [weight, x], (g) => [
       outer(g, x),
@@ -111,7 +136,9 @@ export function convolutionProduct({ input, output, window }: ConvolutionShape) 
   function outer(a: Tensor, x: Tensor): Tensor {
     const n = x.shape[1] as number;
     const flat = reshape(a, [channels, places * n]);
-    const parts = patchGroups(x).map(({ patches, start, end }) => gemm(slice(flat, 1, start, end), patches, false, true));
+    const parts = patchGroups(x).map(({ patches, start, end }) =>
+      gemm(slice(flat, 1, start, end), patches, false, true),
+    );
     return withGradient(reshape(addAll(parts), weightShape), [a, x], (g) => [linear(g, x), adjoint(g, a)]);
   }
 

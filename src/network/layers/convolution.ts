@@ -1,8 +1,10 @@
 /**
- * Two-dimensional convolution, y = W ∗ x + b with W [out, in, kernel height, kernel width], on [features, batch].
+ * Two-dimensional convolution, y = W ∗ x + b with W [out, in, kernel height, kernel width], on [features,
+ * batch].
  *
- * Forward: im2col as gathers of whole rows, then matrix products. The adjoint: matrix products and, for each tap that an input pixel
- * can meet, one gather; their sum (`convolution-product.ts`). Both use documented operators only and run in float32 and float64 alike.
+ * Forward: im2col as gathers of whole rows, then matrix products. The adjoint: matrix products and, for each
+ * tap that an input pixel can meet, one gather; their sum (`convolution-product.ts`). Both use documented
+ * operators only and run in float32 and float64 alike.
  */
 import type { Tensor } from '../../graph/index.js';
 import { convolutionProduct } from './convolution-product.js';
@@ -26,7 +28,10 @@ export function convolutionPlaces(
   const rows = Math.floor((input[1] + top + bottom - kernel[0]) / stride[0]) + 1;
   const columns = Math.floor((input[2] + left + right - kernel[1]) / stride[1]) + 1;
   if (rows < 1 || columns < 1)
-    throw new RangeError(`convolution: a kernel of ${kernel.join('×')} does not fit an input of ${input.join('×')} with padding ${padding.join(',')}`);
+    throw new RangeError(
+      `convolution: a kernel of ${kernel.join('×')} does not fit an input of ${input.join('×')} with ` +
+        `padding ${padding.join(',')}`,
+    );
   return [rows, columns];
 }
 
@@ -37,5 +42,9 @@ export function convolutionLayer(input: Extents, geometry: ConvolutionGeometry):
   const output: Extents = [channels, ...convolutionPlaces(input, geometry)];
   const product = convolutionProduct({ input, output, window });
   const shape = { name: 'convolution', input, output, weight: [channels, input[0], ...kernel], fanIn };
-  return { ...kernelLayer(shape, product), window, apply: ({ weight, bias }, x) => product.linear(weight as Tensor, x, bias) };
+  return {
+    ...kernelLayer(shape, product),
+    window,
+    apply: ({ weight, bias }, x) => product.linear(weight as Tensor, x, bias),
+  };
 }

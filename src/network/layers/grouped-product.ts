@@ -1,12 +1,23 @@
 /**
- * The two maps of a convolution whose channels fall into groups and whose kernels may be dilated, on [features, n]:
+ * The two maps of a convolution whose channels fall into groups and whose kernels may be dilated, on
+ * [features, n]:
  *
- *   linear(W, x) = W ∗ x,   adjoint(W, a) = the adjoint of W ∗ · at a,   W [out, in/groups, kernel height, kernel width].
+ *   linear(W, x) = W ∗ x, adjoint(W, a) = the adjoint of W ∗ · at a, W [out, in/groups, kernel height, kernel
+ * width].
  *
- * Output channel o sees the input channels of its group alone. im2col rows of a group lie together, so that all groups are one stack of
- * matrix products. Unlike `convolution-product` nothing is cut into chunks: grouped convolutions have few taps per output.
+ * Output channel o sees the input channels of its group alone. im2col rows of a group lie together, so that
+ * all groups are one stack of matrix products. Unlike `convolution-product` nothing is cut into chunks:
+ * grouped convolutions have few taps per output.
  */
-import { batchedMatmul, gatherRows, type RowTable, reshape, scatterRows, type Tensor, transpose } from '../../graph/index.js';
+import {
+  batchedMatmul,
+  gatherRows,
+  type RowTable,
+  reshape,
+  scatterRows,
+  type Tensor,
+  transpose,
+} from '../../graph/index.js';
 import { im2colTable } from './convolution-product.js';
 import { type Extents, featuresOf, type Window } from './layer.js';
 
@@ -20,7 +31,12 @@ export interface GroupedShape {
 }
 
 /** im2col table of a dilated kernel: the taps of the kernel with zeros between them that fall on its own. */
-function dilatedTable(input: Extents, grid: readonly [number, number], window: Window, dilation: readonly [number, number]): RowTable {
+function dilatedTable(
+  input: Extents,
+  grid: readonly [number, number],
+  window: Window,
+  dilation: readonly [number, number],
+): RowTable {
   const [height, width] = window.kernel;
   if (dilation[0] === 1 && dilation[1] === 1) return im2colTable(input, grid, window);
   const places = grid[0] * grid[1];
@@ -30,9 +46,14 @@ function dilatedTable(input: Extents, grid: readonly [number, number], window: W
     for (let kx = 0; kx < width; kx++) {
       // One tap is a kernel of one pixel, moved.
       const { stride, padding } = window;
-      const moved: Window = { kernel: [1, 1], stride, padding: [padding[0] - ky * dilation[0], padding[1] - kx * dilation[1]] };
+      const moved: Window = {
+        kernel: [1, 1],
+        stride,
+        padding: [padding[0] - ky * dilation[0], padding[1] - kx * dilation[1]],
+      };
       const tap = im2colTable(input, grid, moved);
-      for (let c = 0; c < input[0]; c++) table.set(tap.subarray(c * places, (c + 1) * places), (c * height * width + at) * places);
+      for (let c = 0; c < input[0]; c++)
+        table.set(tap.subarray(c * places, (c + 1) * places), (c * height * width + at) * places);
       at++;
     }
   return table;
@@ -52,7 +73,10 @@ export function groupedProduct({ input, output, window, groups, dilation }: Grou
     },
     adjoint(weight: Tensor, a: Tensor): Tensor {
       const n = a.shape[1] as number;
-      const seen = batchedMatmul(transpose(stack(weight), [0, 2, 1]), reshape(a, [groups, channels / groups, places * n]));
+      const seen = batchedMatmul(
+        transpose(stack(weight), [0, 2, 1]),
+        reshape(a, [groups, channels / groups, places * n]),
+      );
       return scatterRows(reshape(seen, [groups * fanIn * places, n]), table, featuresOf(input));
     },
   };

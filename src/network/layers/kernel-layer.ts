@@ -1,4 +1,7 @@
-/** What convolutions of all kinds share: a kernel W whose two maps differ, and one bias for each channel of the output. */
+/**
+ * What convolutions of all kinds share: a kernel W whose two maps differ, and one bias for each channel of
+ * the output.
+ */
 import { abs, add, broadcastTo, reshape, type Tensor } from '../../graph/index.js';
 import type { AffineLayer, Extents } from './layer.js';
 
@@ -19,7 +22,10 @@ export interface KernelMaps {
 }
 
 /** y = L x + b. */
-export function kernelLayer({ name, input, output, weight: shape, fanIn }: KernelShape, maps: KernelMaps): AffineLayer {
+export function kernelLayer(
+  { name, input, output, weight: shape, fanIn }: KernelShape,
+  maps: KernelMaps,
+): AffineLayer {
   const linear = (weight: Tensor | undefined, x: Tensor) => maps.linear(weight as Tensor, x);
   return {
     kind: 'affine',
@@ -30,7 +36,8 @@ export function kernelLayer({ name, input, output, weight: shape, fanIn }: Kerne
       { name: 'weight', shape, fanIn },
       { name: 'bias', shape: [output[0]], fanIn },
     ],
-    apply: ({ weight, bias }, x) => (bias ? add(linear(weight, x), channelBias(bias, output)) : linear(weight, x)),
+    apply: ({ weight, bias }, x) =>
+      bias ? add(linear(weight, x), channelBias(bias, output)) : linear(weight, x),
     linear: ({ weight }, x) => linear(weight, x),
     adjoint: ({ weight }, a) => maps.adjoint(weight as Tensor, a),
     absolute: ({ weight }) => ({ weight: abs(weight as Tensor) }),

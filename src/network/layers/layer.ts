@@ -1,8 +1,9 @@
 /**
  * What a layer is. Activations are [features, batch] with features = channels · height · width in that order.
  *
- * Every layer but the activations is affine, x ↦ L x + b, and says what each relaxation needs of it: the linear map, its adjoint,
- * and the map with absolute weights. Relaxations are written once for all affine layers; adding a layer touches no relaxation.
+ * Every layer but the activations is affine, x ↦ L x + b, and says what each relaxation needs of it: the
+ * linear map, its adjoint, and the map with absolute weights. Relaxations are written once for all affine
+ * layers; adding a layer touches no relaxation.
  */
 import type { FloatType, Tensor } from '../../graph/index.js';
 import type { ActivationName } from '../activations/index.js';
@@ -38,7 +39,10 @@ export interface AffineLayer {
   absolute(weights: Weights): Weights;
   /** b as [features out, 1], or undefined where the layer has none. */
   bias(weights: Weights, dtype: FloatType): Tensor | undefined;
-  /** Each output depends on one input at most and no input matters to two outputs: boxes are mapped to boxes exactly. */
+  /**
+   * Each output depends on one input at most and no input matters to two outputs: boxes are mapped to boxes
+   * exactly.
+   */
   readonly separable?: boolean;
   /** How it carries receptive fields back; undefined for layers that see all of their input. */
   readonly window?: Window;
@@ -81,7 +85,13 @@ export interface JoinLayer {
 
 export type Layer = AffineLayer | ReluLayer | ActivationLayer | JoinLayer;
 
-export const reluLayer = (extents: Extents): ReluLayer => ({ kind: 'relu', name: 'relu', input: extents, output: extents, parameters: [] });
+export const reluLayer = (extents: Extents): ReluLayer => ({
+  kind: 'relu',
+  name: 'relu',
+  input: extents,
+  output: extents,
+  parameters: [],
+});
 export const activationLayer = (extents: Extents, of: ActivationName): ActivationLayer => ({
   kind: 'activation',
   name: of,
@@ -90,4 +100,10 @@ export const activationLayer = (extents: Extents, of: ActivationName): Activatio
   output: extents,
   parameters: [],
 });
-export const joinLayer = (extents: Extents): JoinLayer => ({ kind: 'join', name: 'join', input: extents, output: extents, parameters: [] });
+export const joinLayer = (extents: Extents): JoinLayer => ({
+  kind: 'join',
+  name: 'join',
+  input: extents,
+  output: extents,
+  parameters: [],
+});

@@ -13,7 +13,8 @@ export function linearLayer(input: Extents, outputs: number): AffineLayer {
       { name: 'weight', shape: [outputs, inputs], fanIn: inputs },
       { name: 'bias', shape: [outputs], fanIn: inputs },
     ],
-    apply: ({ weight, bias }, x) => (bias ? gemmAdd(weight as Tensor, x, reshape(bias, [outputs, 1])) : gemm(weight as Tensor, x)),
+    apply: ({ weight, bias }, x) =>
+      bias ? gemmAdd(weight as Tensor, x, reshape(bias, [outputs, 1])) : gemm(weight as Tensor, x),
     linear: ({ weight }, x) => gemm(weight as Tensor, x),
     adjoint: ({ weight }, a) => gemm(weight as Tensor, a, true),
     absolute: ({ weight }) => ({ weight: abs(weight as Tensor) }),

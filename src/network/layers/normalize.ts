@@ -1,4 +1,7 @@
-/** The data set's normalisation (x − mean)/std per channel, as a network's first layer: ε stays in pixels of [0, 1]. */
+/**
+ * The data set's normalisation (x − mean)/std per channel, as a network's first layer: ε stays in pixels of
+ * [0, 1].
+ */
 import { add, constant, type FloatType, mul, type Tensor } from '../../graph/index.js';
 import { type AffineLayer, type Extents, featuresOf } from './layer.js';
 
@@ -7,7 +10,10 @@ export interface Normalization {
   readonly std: readonly number[];
 }
 
-export function normalizeLayer(extents: Extents, { mean, std }: Normalization): AffineLayer & { readonly normalization: Normalization } {
+export function normalizeLayer(
+  extents: Extents,
+  { mean, std }: Normalization,
+): AffineLayer & { readonly normalization: Normalization } {
   const area = extents[1] * extents[2];
   const perFeature = (value: (channel: number) => number, dtype: FloatType) =>
     constant(

@@ -1,7 +1,18 @@
 /** Sums of chosen rows: what selections and pools are made of, forwards and backwards. */
-import { addAll, gatherRows, invertTable, type RowTable, reshape, sum, type Tensor, zeros } from '../../graph/index.js';
+import {
+  addAll,
+  gatherRows,
+  invertTable,
+  type RowTable,
+  reshape,
+  sum,
+  type Tensor,
+  zeros,
+} from '../../graph/index.js';
 
-/** Up to so many terms, gathers of whole rows and one variadic sum are faster than one gather and a reduction. */
+/**
+ * Up to so many terms, gathers of whole rows and one variadic sum are faster than one gather and a reduction.
+ */
 const FEW_TERMS = 16;
 
 /** y_i = Σ_t x_{T(i, t)}, [rows, n], with T [rows, terms]; terms of −1 are zero. */
@@ -31,7 +42,12 @@ function columnsOf(table: RowTable, rows: number): RowTable[] {
   const known = columns.get(table);
   if (known) return known;
   const terms = table.length / rows;
-  const made = terms === 1 ? [table] : Array.from({ length: terms }, (_, t) => Int32Array.from({ length: rows }, (_, i) => table[i * terms + t] as number));
+  const made =
+    terms === 1
+      ? [table]
+      : Array.from({ length: terms }, (_, t) =>
+          Int32Array.from({ length: rows }, (_, i) => table[i * terms + t] as number),
+        );
   columns.set(table, made);
   return made;
 }

@@ -5,11 +5,15 @@ import { scaleLayer } from './scale.js';
 
 const FEATURES = 6;
 const layer = scaleLayer([2, 3, 1]);
-const vector = fc.array(fc.double({ min: -4, max: 4, noNaN: true }), { minLength: FEATURES, maxLength: FEATURES });
+const vector = fc.array(fc.double({ min: -4, max: 4, noNaN: true }), {
+  minLength: FEATURES,
+  maxLength: FEATURES,
+});
 const column = (values: readonly number[]) => constant(values, [FEATURES, 1], 'float64');
 const flat = (values: readonly number[]) => constant(values, [FEATURES], 'float64');
 const value = (t: Tensor) => Array.from((evaluate([t], {})[0] as Float64Array).map((v) => v + 0));
-const dot = (a: readonly number[], b: readonly number[]) => a.reduce((s, v, i) => s + v * (b[i] as number), 0);
+const dot = (a: readonly number[], b: readonly number[]) =>
+  a.reduce((s, v, i) => s + v * (b[i] as number), 0);
 
 describe('an element-wise scale', () => {
   it('is w∘x + b, the sum of its linear part and its bias', () => {
@@ -29,7 +33,10 @@ describe('an element-wise scale', () => {
     fc.assert(
       fc.property(vector, vector, vector, (w, a, x) => {
         const weights = { weight: flat(w) };
-        expect(dot(a, value(layer.linear(weights, column(x))))).toBeCloseTo(dot(value(layer.adjoint(weights, column(a))), x), 8);
+        expect(dot(a, value(layer.linear(weights, column(x))))).toBeCloseTo(
+          dot(value(layer.adjoint(weights, column(a))), x),
+          8,
+        );
       }),
     );
   });

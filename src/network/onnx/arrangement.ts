@@ -1,8 +1,19 @@
-/** Tensors rearranged by tables of flat indices: constants at once, activations as views. What Transpose, Slice, Pad and the like are read with. */
+/**
+ * Tensors rearranged by tables of flat indices: constants at once, activations as views. What Transpose,
+ * Slice, Pad and the like are read with.
+ */
 import type { OnnxTensor } from '../../formats/onnx.js';
 import { forEachBroadcast } from '../../graph/broadcast.js';
 import { type Activation, sizeOf, type Value } from './draft.js';
-import { type Call, checkExtents, fileShape, imageShape, LARGEST_ACTIVATION, refuse, shapeText } from './operator.js';
+import {
+  type Call,
+  checkExtents,
+  fileShape,
+  imageShape,
+  LARGEST_ACTIVATION,
+  refuse,
+  shapeText,
+} from './operator.js';
 import { through } from './view.js';
 
 type Data = OnnxTensor['data'];
@@ -10,18 +21,37 @@ type Data = OnnxTensor['data'];
 /** The values in an array of the same type. */
 export function sameType(data: Data, values: readonly number[]): Data {
   if (data instanceof BigInt64Array) return BigInt64Array.from(values, BigInt);
-  const made = data instanceof Uint8Array ? Uint8Array : data instanceof Int32Array ? Int32Array : data instanceof Float64Array ? Float64Array : Float32Array;
+  const made =
+    data instanceof Uint8Array
+      ? Uint8Array
+      : data instanceof Int32Array
+        ? Int32Array
+        : data instanceof Float64Array
+          ? Float64Array
+          : Float32Array;
   return made.from(values);
 }
 
-/** The axis of the batch among a value's axes, where images have to stay apart; −1 where they need not, and for constants. */
-export const batchAxisOf = ({ batch }: Call, value: Value): number => (value.kind === 'constant' || batch === 1 ? -1 : (value.batchAxis ?? 0));
+/**
+ * The axis of the batch among a value's axes, where images have to stay apart; −1 where they need not, and
+ * for constants.
+ */
+export const batchAxisOf = ({ batch }: Call, value: Value): number =>
+  value.kind === 'constant' || batch === 1 ? -1 : (value.batchAxis ?? 0);
 
 /**
- * A value of new extents (the batch counting as 1) whose entry i is entry table[i] of the old one, or `fill` where that is −1.
+ * A value of new extents (the batch counting as 1) whose entry i is entry table[i] of the old one, or `fill`
+ * where that is −1.
  * @param axis where the batch is then; −1 for nowhere
  */
-export function arranged(call: Call, value: Value, shape: readonly number[], table: Int32Array, axis: number, fill = 0): Value {
+export function arranged(
+  call: Call,
+  value: Value,
+  shape: readonly number[],
+  table: Int32Array,
+  axis: number,
+  fill = 0,
+): Value {
   if (value.kind === 'constant') {
     const { name, data } = value.tensor;
     const values =
@@ -44,8 +74,8 @@ export function reshaped(call: Call, value: Value, shape: readonly number[], axi
 }
 
 /**
- * Checks the extents of a value to be made, before anything of its size is. A constant may be as large as an activation, or as the one
- * that it is made of.
+ * Checks the extents of a value to be made, before anything of its size is. A constant may be as large as an
+ * activation, or as the one that it is made of.
  */
 export function checkSize(call: Call, from: Value | undefined, shape: readonly number[]): void {
   if (from?.kind === 'activation') {
@@ -57,11 +87,20 @@ export function checkSize(call: Call, from: Value | undefined, shape: readonly n
     refuse(call, `constants of at most ${most} values and no negative extents`, `[${shape.join(',')}]`);
 }
 
-/** Entry i of axis k is entry maps[k][i] of it in the old value, −1 for `fill`; axes without a map stay. Refuses to touch the batch. */
-export function alongAxes(call: Call, value: Value, maps: ReadonlyMap<number, readonly number[]>, fill = 0): Value {
+/**
+ * Entry i of axis k is entry maps[k][i] of it in the old value, −1 for `fill`; axes without a map stay.
+ * Refuses to touch the batch.
+ */
+export function alongAxes(
+  call: Call,
+  value: Value,
+  maps: ReadonlyMap<number, readonly number[]>,
+  fill = 0,
+): Value {
   const from = fileShape(value);
   const axis = batchAxisOf(call, value);
-  if (maps.has(axis)) refuse(call, 'to keep the images of a batch apart', `axis ${axis} of ${shapeText(value)}`);
+  if (maps.has(axis))
+    refuse(call, 'to keep the images of a batch apart', `axis ${axis} of ${shapeText(value)}`);
   const shape = from.map((extent, k) => maps.get(k)?.length ?? extent);
   checkSize(call, value, shape);
   const strides = from.map((_, k) => sizeOf(from.slice(k + 1)));
@@ -110,12 +149,25 @@ export function commonShape(shapes: readonly (readonly number[])[]): number[] | 
   return out;
 }
 
-/** A value repeated along axes of 1 to extents that it broadcasts to, and at most as large as `beside`; the batch may not be repeated. */
-export function broadcasted(call: Call, value: Value, shape: readonly number[], beside: Value = value): Value {
+/**
+ * A value repeated along axes of 1 to extents that it broadcasts to, and at most as large as `beside`; the
+ * batch may not be repeated.
+ */
+export function broadcasted(
+  call: Call,
+  value: Value,
+  shape: readonly number[],
+  beside: Value = value,
+): Value {
   const from = fileShape(value);
   const own = batchAxisOf(call, value);
   const axis = own < 0 ? -1 : own + shape.length - from.length;
-  if (axis >= 0 && shape[axis] !== 1) refuse(call, 'what is the same for all images of a batch', `[${shape.join(',')}] beside ${shapeText(value)}`);
+  if (axis >= 0 && shape[axis] !== 1)
+    refuse(
+      call,
+      'what is the same for all images of a batch',
+      `[${shape.join(',')}] beside ${shapeText(value)}`,
+    );
   checkSize(call, beside, shape);
   const table = new Int32Array(sizeOf(shape));
   forEachBroadcast(shape, [from], (i, [j]) => {
@@ -125,4 +177,5 @@ export function broadcasted(call: Call, value: Value, shape: readonly number[], 
 }
 
 /** The same for an activation. */
-export const broadcastedActivation = (call: Call, x: Activation, shape: readonly number[]): Activation => broadcasted(call, x, shape) as Activation;
+export const broadcastedActivation = (call: Call, x: Activation, shape: readonly number[]): Activation =>
+  broadcasted(call, x, shape) as Activation;

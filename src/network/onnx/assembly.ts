@@ -2,7 +2,14 @@
 import { FormatError } from '../../formats/format-error.js';
 import { convolutionLayer } from '../layers/convolution.js';
 import { type GroupedGeometry, groupedConvolutionLayer } from '../layers/grouped-convolution.js';
-import { activationLayer, type Extents, featuresOf, joinLayer, type Layer, reluLayer } from '../layers/layer.js';
+import {
+  activationLayer,
+  type Extents,
+  featuresOf,
+  joinLayer,
+  type Layer,
+  reluLayer,
+} from '../layers/layer.js';
 import { linearLayer } from '../layers/linear.js';
 import { normalizeLayer } from '../layers/normalize.js';
 import { poolingLayer } from '../layers/pooling.js';
@@ -16,13 +23,17 @@ import { LARGEST_TABLE } from './spatial.js';
 /** The draft's nodes up to `last` that it needs, renumbered: others were read for their shape alone. */
 function needed(draft: Draft, last: number): Draft {
   const keep = new Set([last]);
-  for (let node = last; node >= 0; node--) if (keep.has(node)) for (const from of draft[node]?.inputs ?? []) keep.add(from);
+  for (let node = last; node >= 0; node--)
+    if (keep.has(node)) for (const from of draft[node]?.inputs ?? []) keep.add(from);
   keep.delete(INPUT);
   const order = [...keep].sort((a, b) => a - b);
   const moved = new Map(order.map((node, i) => [node, i]));
   return order.map((node): DraftNode => {
     const old = draft[node] as DraftNode;
-    return { ...old, inputs: old.inputs.map((from) => (from === INPUT ? INPUT : (moved.get(from) as number))) };
+    return {
+      ...old,
+      inputs: old.inputs.map((from) => (from === INPUT ? INPUT : (moved.get(from) as number))),
+    };
   });
 }
 
@@ -30,7 +41,12 @@ function needed(draft: Draft, last: number): Draft {
  * Nodes and parameters of the network that ends in draft node `last`, on an input of these extents.
  * @throws FormatError for numbers that are not finite
  */
-export function assemble(draft: Draft, last: number, input: Extents, source: string): { nodes: NetworkNode[]; parameters: Record<string, Float32Array> } {
+export function assemble(
+  draft: Draft,
+  last: number,
+  input: Extents,
+  source: string,
+): { nodes: NetworkNode[]; parameters: Record<string, Float32Array> } {
   const parameters: Record<string, Float32Array> = {};
   const nodes = needed(draft, last).map((node, index): NetworkNode => {
     checkTable(node, index, source);
@@ -40,7 +56,8 @@ export function assemble(draft: Draft, last: number, input: Extents, source: str
         const array = Float32Array.from(node[name]);
         if (!array.every(Number.isFinite))
           throw new FormatError(
-            `${source}: expected finite weights, got ${array.find((w) => !Number.isFinite(w))} in the ${name} of layer ${index} (${layer.name})`,
+            `${source}: expected finite weights, got ${array.find((w) => !Number.isFinite(w))} in the ` +
+              `${name} of layer ${index} (${layer.name})`,
           );
         parameters[parameterName(index, name)] = array;
       }
@@ -52,24 +69,33 @@ export function assemble(draft: Draft, last: number, input: Extents, source: str
 /** Refuses tables that cannot be turned round, and constants that are no numbers. */
 function checkTable(node: DraftNode, index: number, source: string): void {
   if (node.kind !== 'selection' && node.kind !== 'pooling') return;
-  const { table, constants }: Pick<View, 'table' | 'constants'> = node.kind === 'selection' ? node.view : { table: node.table };
+  const { table, constants }: Pick<View, 'table' | 'constants'> =
+    node.kind === 'selection' ? node.view : { table: node.table };
   const reads = new Int32Array(featuresOf(node.input));
   for (const row of table) if (row >= 0) reads[row] = (reads[row] as number) + 1;
   const most = reads.reduce((a, b) => Math.max(a, b), 0);
   if (most * reads.length > LARGEST_TABLE)
     throw new FormatError(
-      `${source}: expected features that are selected at most ${Math.floor(LARGEST_TABLE / reads.length)} times of ${reads.length}, got one ${most} times in layer ${index} (${node.kind})`,
+      `${source}: expected features that are selected at most ` +
+        `${Math.floor(LARGEST_TABLE / reads.length)} times of ${reads.length}, got one ${most} times in ` +
+        `layer ${index} (${node.kind})`,
     );
   const wrong = constants?.find((value) => !Number.isFinite(value));
-  if (wrong !== undefined) throw new FormatError(`${source}: expected finite constants, got ${wrong} in layer ${index} (${node.kind})`);
+  if (wrong !== undefined)
+    throw new FormatError(
+      `${source}: expected finite constants, got ${wrong} in layer ${index} (${node.kind})`,
+    );
 }
 
-const isPlain = ({ groups = 1, dilation = [1, 1] }: GroupedGeometry): boolean => groups === 1 && dilation.every((d) => d === 1);
+const isPlain = ({ groups = 1, dilation = [1, 1] }: GroupedGeometry): boolean =>
+  groups === 1 && dilation.every((d) => d === 1);
 
 function layerOf(node: DraftNode, input: Extents): Layer {
   switch (node.kind) {
     case 'convolution':
-      return isPlain(node.geometry) ? convolutionLayer(node.input, node.geometry) : groupedConvolutionLayer(node.input, node.geometry);
+      return isPlain(node.geometry)
+        ? convolutionLayer(node.input, node.geometry)
+        : groupedConvolutionLayer(node.input, node.geometry);
     case 'transposed':
       return transposedConvolutionLayer(node.input, node.geometry);
     case 'selection':
@@ -92,7 +118,10 @@ function layerOf(node: DraftNode, input: Extents): Layer {
       const perChannel = [perStretch(weight, input[0]), perStretch(bias, input[0])];
       const [w, b] = perChannel[0] && perChannel[1] ? [perChannel[0], perChannel[1]] : [weight, bias];
       const extents: Extents = w === weight ? [featuresOf(input), 1, 1] : input;
-      return normalizeLayer(extents, { mean: Array.from(w, (s, i) => -(b[i] as number) / s), std: Array.from(w, (s) => 1 / s) });
+      return normalizeLayer(extents, {
+        mean: Array.from(w, (s, i) => -(b[i] as number) / s),
+        std: Array.from(w, (s) => 1 / s),
+      });
     }
   }
 }

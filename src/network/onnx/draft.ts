@@ -1,9 +1,10 @@
 /**
  * A network being read from ONNX: nodes whose weights may still absorb the constants that follow them.
  *
- * An ONNX Add after a MatMul is a bias, a BatchNormalization after a Conv rescales its filters; networks here have no such nodes. So
- * a chain of element-wise affine maps x ↦ s∘x + t is folded into the affine node before it, in float64, if nothing else reads that
- * node; where it cannot be (behind a ReLU, at the input), it becomes a node of its own.
+ * An ONNX Add after a MatMul is a bias, a BatchNormalization after a Conv rescales its filters; networks here
+ * have no such nodes. So a chain of element-wise affine maps x ↦ s∘x + t is folded into the affine node
+ * before it, in float64, if nothing else reads that node; where it cannot be (behind a ReLU, at the input),
+ * it becomes a node of its own.
  */
 import type { OnnxTensor } from '../../formats/onnx.js';
 import type { ActivationName } from '../activations/index.js';
@@ -22,18 +23,24 @@ export interface Activation {
   readonly node: number;
   /** Extents of one image: the ONNX shape without the batch. */
   readonly shape: readonly number[];
-  /** Where the file's shape has the batch: 0 if left out, −1 for nowhere, which files for a batch of one may do. */
+  /**
+   * Where the file's shape has the batch: 0 if left out, −1 for nowhere, which files for a batch of one may
+   * do.
+   */
   readonly batchAxis?: number;
-  /** A selection of the node's features that has not become a node; undefined for all of them in their order. */
+  /**
+   * A selection of the node's features that has not become a node; undefined for all of them in their order.
+   */
   readonly view?: View;
   /** Whether nothing but the operator at hand reads it, so that its node may be changed. */
   readonly exclusive: boolean;
 }
 
 /**
- * A selection of features that waits. Transposing, slicing and padding compute nothing, so they wait as tables: a linear layer takes
- * them into its columns, element-wise layers let permutations pass, two of them in a row become one, and many undo each other. Only what
- * is left before a layer that needs an order of its own becomes a node (`view.ts`).
+ * A selection of features that waits. Transposing, slicing and padding compute nothing, so they wait as
+ * tables: a linear layer takes them into its columns, element-wise layers let permutations pass, two of them
+ * in a row become one, and many undo each other. Only what is left before a layer that needs an order of its
+ * own becomes a node (`view.ts`).
  */
 export interface View {
   /** Features of the node that is looked at. */
@@ -46,31 +53,52 @@ export interface View {
 
 export type Value = Constant | Activation;
 
-/** Weights of an affine draft node: row-major, `rows` outputs (channels, outputs or features) with one bias each. */
+/**
+ * Weights of an affine draft node: row-major, `rows` outputs (channels, outputs or features) with one bias
+ * each.
+ */
 export interface DraftWeights {
   readonly weight: Float64Array;
   readonly bias: Float64Array;
 }
 
 export type DraftNode = { readonly inputs: readonly number[]; readonly output: Extents } & (
-  | ({ readonly kind: 'convolution'; readonly input: Extents; readonly geometry: GroupedGeometry } & DraftWeights)
-  | ({ readonly kind: 'transposed'; readonly input: Extents; readonly geometry: TransposedGeometry } & DraftWeights)
+  | ({
+      readonly kind: 'convolution';
+      readonly input: Extents;
+      readonly geometry: GroupedGeometry;
+    } & DraftWeights)
+  | ({
+      readonly kind: 'transposed';
+      readonly input: Extents;
+      readonly geometry: TransposedGeometry;
+    } & DraftWeights)
   | ({ readonly kind: 'linear'; readonly input: Extents } & DraftWeights)
   | ({ readonly kind: 'scale' } & DraftWeights)
   | { readonly kind: 'relu' }
   | { readonly kind: 'smooth'; readonly function: ActivationName }
   | { readonly kind: 'join' }
   | { readonly kind: 'selection'; readonly input: Extents; readonly view: View }
-  | { readonly kind: 'pooling'; readonly input: Extents; readonly table: Int32Array; readonly factors: Float64Array }
+  | {
+      readonly kind: 'pooling';
+      readonly input: Extents;
+      readonly table: Int32Array;
+      readonly factors: Float64Array;
+    }
 );
 
 /** Grows while operators are read. */
 export type Draft = DraftNode[];
 
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, extent) => product * extent, 1);
+export const sizeOf = (shape: readonly number[]): number =>
+  shape.reduce((product, extent) => product * extent, 1);
 
 /** Extents as networks know them: [a] is a vector, further axes are gathered in the last one. */
-export const extentsOf = ([channels = 1, height = 1, ...rest]: readonly number[]): Extents => [channels, height, sizeOf(rest)];
+export const extentsOf = ([channels = 1, height = 1, ...rest]: readonly number[]): Extents => [
+  channels,
+  height,
+  sizeOf(rest),
+];
 
 /** Adds a node; the activation that it makes. */
 export function append(draft: Draft, node: DraftNode, shape: readonly number[]): Activation {

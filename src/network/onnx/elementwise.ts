@@ -17,14 +17,25 @@ import {
 } from './operator.js';
 import { elementwiseAffine, materialized, nodeExtents, pointwise } from './view.js';
 
-/** A constant input as one value per feature of x, by ONNX broadcasting; it may not enlarge x or differ along the batch. */
+/**
+ * A constant input as one value per feature of x, by ONNX broadcasting; it may not enlarge x or differ along
+ * the batch.
+ */
 export function constantPerFeature(call: Call, index: number, x: Activation): Float64Array {
   const { shape, values } = floats(call, index);
   const full = fileShape(x);
   const common = commonShape([shape, full]);
   if (common === undefined || common.length !== full.length || common.some((extent, i) => extent !== full[i]))
-    refuse(call, `a constant that broadcasts to ${describeValue(x).replace(/^.* /, '')}`, `[${shape.join(',')}]`);
-  const spread = broadcasted(call, { kind: 'constant', tensor: { name: '', shape, data: values } }, full) as Constant;
+    refuse(
+      call,
+      `a constant that broadcasts to ${describeValue(x).replace(/^.* /, '')}`,
+      `[${shape.join(',')}]`,
+    );
+  const spread = broadcasted(
+    call,
+    { kind: 'constant', tensor: { name: '', shape, data: values } },
+    full,
+  ) as Constant;
   return spread.tensor.data as Float64Array;
 }
 
@@ -32,7 +43,8 @@ export function constantPerFeature(call: Call, index: number, x: Activation): Fl
 export function enlarged(call: Call, x: Activation): Activation {
   const full = fileShape(x);
   const common = commonShape(call.inputs.map((value) => (value ? fileShape(value) : [])));
-  if (common === undefined) refuse(call, 'extents that broadcast', call.inputs.map(describeValue).join(' and '));
+  if (common === undefined)
+    refuse(call, 'extents that broadcast', call.inputs.map(describeValue).join(' and '));
   const same = common.length === full.length && common.every((extent, i) => extent === full[i]);
   return same ? x : broadcastedActivation(call, x, common);
 }
@@ -48,7 +60,9 @@ function withConstant(call: Call, rule: Rule): Activation {
   const scale = new Float64Array(c.length);
   const shift = new Float64Array(c.length);
   c.forEach((value, i) => {
-    const [s, t] = rule(value, constantFirst) ?? refuse(call, 'a constant to divide by', 'a constant divided by an activation, which is not affine');
+    const [s, t] =
+      rule(value, constantFirst) ??
+      refuse(call, 'a constant to divide by', 'a constant divided by an activation, which is not affine');
     scale[i] = s;
     shift[i] = t;
   });
@@ -57,18 +71,30 @@ function withConstant(call: Call, rule: Rule): Activation {
 
 /** Arithmetic of constants alone: what files compute their shapes with. */
 export function ofConstants(call: Call, compute: (a: number, b: number) => number): Constant {
-  const [a, b] = [0, 1].map((index): Constant => ({ kind: 'constant', tensor: constant(call, index) })) as [Constant, Constant];
+  const [a, b] = [0, 1].map((index): Constant => ({ kind: 'constant', tensor: constant(call, index) })) as [
+    Constant,
+    Constant,
+  ];
   const shape = commonShape([a.tensor.shape, b.tensor.shape]);
   if (shape === undefined || a.tensor.data.constructor !== b.tensor.data.constructor)
-    refuse(call, 'constants of one type whose extents broadcast', `${describeValue(a)} and ${describeValue(b)}`);
+    refuse(
+      call,
+      'constants of one type whose extents broadcast',
+      `${describeValue(a)} and ${describeValue(b)}`,
+    );
   const larger = a.tensor.data.length < b.tensor.data.length ? b : a;
-  const numbers = (value: Constant) => Array.from((broadcasted(call, value, shape, larger) as Constant).tensor.data as ArrayLike<number | bigint>, Number);
+  const numbers = (value: Constant) =>
+    Array.from(
+      (broadcasted(call, value, shape, larger) as Constant).tensor.data as ArrayLike<number | bigint>,
+      Number,
+    );
   const [left, right] = [numbers(a), numbers(b)];
   const { data } = a.tensor;
   const whole = !(data instanceof Float32Array || data instanceof Float64Array);
   const values = left.map((p, i) => {
     const q = right[i] as number;
-    if (whole && (p === SYMBOLIC_BATCH || q === SYMBOLIC_BATCH)) refuse(call, 'arithmetic that does not depend on the batch', 'its symbolic extent');
+    if (whole && (p === SYMBOLIC_BATCH || q === SYMBOLIC_BATCH))
+      refuse(call, 'arithmetic that does not depend on the batch', 'its symbolic extent');
     const value = whole ? Math.trunc(compute(p, q)) : compute(p, q);
     if (whole && !Number.isSafeInteger(value)) refuse(call, 'integers below 2⁵³', `${value}`);
     return value;
@@ -80,25 +106,38 @@ const arithmetic = (rule: Rule, compute: (a: number, b: number) => number): Oper
   attributes: [],
   read(call) {
     const activations = call.inputs.filter(isActivation).length;
-    if (call.inputs.length !== 2 || activations > 1) refuse(call, 'a constant operand', `${call.inputs.map(describeValue).join(' and ')}`);
+    if (call.inputs.length !== 2 || activations > 1)
+      refuse(call, 'a constant operand', `${call.inputs.map(describeValue).join(' and ')}`);
     return activations === 0 ? ofConstants(call, compute) : withConstant(call, rule);
   },
 });
 
 const sameTable = (a: Activation, b: Activation): boolean =>
   a.view === b.view ||
-  (a.view !== undefined && b.view !== undefined && a.view.table.length === b.view.table.length && a.view.table.every((row, i) => row === b.view?.table[i]));
+  (a.view !== undefined &&
+    b.view !== undefined &&
+    a.view.table.length === b.view.table.length &&
+    a.view.table.every((row, i) => row === b.view?.table[i]));
 
-/** The sum of activations, with the batch on one axis. Where all are seen through one table, so is their sum. */
+/**
+ * The sum of activations, with the batch on one axis. Where all are seen through one table, so is their sum.
+ */
 export function joined(call: Call, terms: readonly Activation[]): Activation {
   const first = terms[0] as Activation;
   if (terms.some((term) => batchAxisOf(call, term) !== batchAxisOf(call, first)))
     refuse(call, 'activations with the batch on one axis', call.inputs.map(describeValue).join(' and '));
   if (terms.length === 1) return first;
-  const together = terms.every((term) => sameTable(term, first) && term.view?.constants === undefined && term.view?.from === first.view?.from);
+  const together = terms.every(
+    (term) =>
+      sameTable(term, first) && term.view?.constants === undefined && term.view?.from === first.view?.from,
+  );
   const plain = together ? terms : terms.map((term) => materialized(call.draft, term));
   const output = together ? nodeExtents(call.draft, first) : extentsOf(first.shape);
-  const sum = append(call.draft, { kind: 'join', inputs: plain.map(({ node }) => node), output }, first.shape);
+  const sum = append(
+    call.draft,
+    { kind: 'join', inputs: plain.map(({ node }) => node), output },
+    first.shape,
+  );
   return { ...(plain[0] as Activation), ...sum };
 }
 
@@ -126,7 +165,12 @@ const sum: OperatorReader = {
   attributes: [],
   read(call) {
     const activations = call.inputs.filter(isActivation);
-    if (activations.length === 0) return refuse(call, 'an input that depends on the network’s input', call.inputs.map(describeValue).join(' and '));
+    if (activations.length === 0)
+      return refuse(
+        call,
+        'an input that depends on the network’s input',
+        call.inputs.map(describeValue).join(' and '),
+      );
     let total = joined(
       call,
       activations.map((x) => enlarged(call, x)),
@@ -173,10 +217,14 @@ const negation: OperatorReader = {
 
 const relu: OperatorReader = {
   attributes: [],
-  read: (call) => pointwise(call.draft, anyActivation(call), (inputs, output) => ({ kind: 'relu', inputs, output })),
+  read: (call) =>
+    pointwise(call.draft, anyActivation(call), (inputs, output) => ({ kind: 'relu', inputs, output })),
 };
 
-/** y = γ (x − μ)/√(σ² + ϵ) + β per channel, with the statistics in the file (Ioffe, Szegedy 2015, arXiv 1502.03167). */
+/**
+ * y = γ (x − μ)/√(σ² + ϵ) + β per channel, with the statistics in the file (Ioffe, Szegedy 2015, arXiv
+ * 1502.03167).
+ */
 const batchNormalization: OperatorReader = {
   attributes: ['epsilon', 'momentum', 'spatial', 'training_mode'],
   read(call) {
@@ -184,17 +232,25 @@ const batchNormalization: OperatorReader = {
     const channels = x.shape[0] as number;
     if (integer(call, 'training_mode', 0) !== 0 || call.node.outputs.filter((name) => name !== '').length > 1)
       refuse(call, 'inference', 'training mode; export the model in evaluation mode');
-    if (integer(call, 'spatial', 1) !== 1) refuse(call, 'statistics per channel', 'statistics per feature (spatial 0)');
+    if (integer(call, 'spatial', 1) !== 1)
+      refuse(call, 'statistics per channel', 'statistics per feature (spatial 0)');
     const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((index) => {
       const { shape, values } = floats(call, index);
-      if (shape.length !== 1 || values.length !== channels) refuse(call, `input ${index} of ${channels} values`, `[${shape.join(',')}]`);
+      if (shape.length !== 1 || values.length !== channels)
+        refuse(call, `input ${index} of ${channels} values`, `[${shape.join(',')}]`);
       return values;
     }) as [Float64Array, Float64Array, Float64Array, Float64Array];
     const epsilon = real(call, 'epsilon', 1e-5);
     const factors = gamma.map((g, c) => g / Math.sqrt((variance[c] as number) + epsilon));
-    if (!factors.every(Number.isFinite)) refuse(call, 'variances that are not negative', `a factor of ${factors.find((f) => !Number.isFinite(f))}`);
+    if (!factors.every(Number.isFinite))
+      refuse(
+        call,
+        'variances that are not negative',
+        `a factor of ${factors.find((f) => !Number.isFinite(f))}`,
+      );
     const area = sizeOf(x.shape) / channels;
-    const spread = (value: (channel: number) => number) => Float64Array.from({ length: sizeOf(x.shape) }, (_, i) => value(Math.floor(i / area)));
+    const spread = (value: (channel: number) => number) =>
+      Float64Array.from({ length: sizeOf(x.shape) }, (_, i) => value(Math.floor(i / area)));
     return elementwiseAffine(
       call.draft,
       x,

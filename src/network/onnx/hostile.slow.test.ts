@@ -1,16 +1,25 @@
-/** Small ONNX files that would take gigabytes or hours to read: what `onnx/room.ts` refuses, once it has done what it allows. */
+/**
+ * Small ONNX files that would take gigabytes or hours to read: what `onnx/room.ts` refuses, once it has done
+ * what it allows.
+ */
 import { describe, expect, it } from 'vitest';
 import { encodeOnnx, type OnnxAttribute, type OnnxNode, type OnnxTensor } from '../../formats/onnx.js';
 import { type Built, integers, model, op } from '../../testing/onnx-models.js';
 import { importOnnx } from './import.js';
 
 const ints = (...values: number[]): OnnxAttribute => ({ ints: values });
-const scalar = (name: string, value: number): OnnxTensor => ({ name, shape: [1], data: Float32Array.of(value) });
+const scalar = (name: string, value: number): OnnxTensor => ({
+  name,
+  shape: [1],
+  data: Float32Array.of(value),
+});
 const read = (built: Built) => importOnnx(encodeOnnx(model(built)), 'file.onnx').network;
 
 /** A chain of `count` nodes from x to y. */
 const chained = (count: number, node: (from: string, to: string, k: number) => OnnxNode[]): OnnxNode[] =>
-  Array.from({ length: count }, (_, k) => node(k === 0 ? 'x' : `v${k}`, k === count - 1 ? 'y' : `v${k + 1}`, k)).flat();
+  Array.from({ length: count }, (_, k) =>
+    node(k === 0 ? 'x' : `v${k}`, k === count - 1 ? 'y' : `v${k + 1}`, k),
+  ).flat();
 
 const PIXELS = 2 ** 22;
 
@@ -40,7 +49,10 @@ describe('a small file that would take much is refused', () => {
       /ConstantOfShape \(node the c\d+\): expected a file of 1 numbers to (need|be read by making) at most/,
     ],
     'for views of views': [
-      { input: ['N', 2 ** 11, 2 ** 11], nodes: chained(1000, (from, to) => [op('Transpose', [from], to, { perm: ints(0, 2, 1) })]) },
+      {
+        input: ['N', 2 ** 11, 2 ** 11],
+        nodes: chained(1000, (from, to) => [op('Transpose', [from], to, { perm: ints(0, 2, 1) })]),
+      },
       /Transpose \(node the \w+\): expected a file of 0 numbers to/,
     ],
   };

@@ -1,9 +1,10 @@
 /**
- * ONNX files as networks: graphs of convolutions, linear layers, pools, ReLUs, sums, concatenations and element-wise affine arithmetic.
+ * ONNX files as networks: graphs of convolutions, linear layers, pools, ReLUs, sums, concatenations and
+ * element-wise affine arithmetic.
  *
- * The file is read operator by operator (`onnx/*`, one table entry each) into a draft that absorbs biases, batch normalisation and
- * rearrangements of features, then into layers. An operator that is not in the table is refused by name: a network that is only almost
- * understood must not be certified.
+ * The file is read operator by operator (`onnx/*`, one table entry each) into a draft that absorbs biases,
+ * batch normalisation and rearrangements of features, then into layers. An operator that is not in the table
+ * is refused by name: a network that is only almost understood must not be certified.
  */
 import { FormatError } from '../../formats/format-error.js';
 import { decodeOnnx, type OnnxModel } from '../../formats/onnx.js';
@@ -59,25 +60,33 @@ export interface ImportedNetwork {
 }
 
 /**
- * Reads an ONNX model (or a gzip-compressed one, `.onnx.gz`) as a network on one image's values in the file's row-major order, with
- * float32 parameters. An output of several axes is flattened in that order too.
+ * Reads an ONNX model (or a gzip-compressed one, `.onnx.gz`) as a network on one image's values in the file's
+ * row-major order, with float32 parameters. An output of several axes is flattened in that order too.
  *
- * One input [batch, …] or without a batch axis, and one output; opsets 7 to 22; the batch extent fixed or symbolic. Biases and batch
- * normalisation are folded into the layer before them in float64; arithmetic on the input becomes the normalisation layer.
+ * One input [batch, …] or without a batch axis, and one output; opsets 7 to 22; the batch extent fixed or
+ * symbolic. Biases and batch normalisation are folded into the layer before them in float64; arithmetic on
+ * the input becomes the normalisation layer.
  * @param source what errors call the bytes, normally the file's path
- * @throws FormatError, one line: not an ONNX model, cut off, cyclic, or with an operator or a use of one that is not supported
+ * @throws FormatError, one line: not an ONNX model, cut off, cyclic, or with an operator or a use of one that
+ *  is not supported
  */
 export function importOnnx(bytes: Uint8Array, source = 'ONNX model'): ImportedNetwork {
   const model = decodeOnnx(bytes, source);
-  if (model.opset < OPSETS[0] || model.opset > OPSETS[1]) throw new FormatError(`${source}: expected opset ${OPSETS.join(' to ')}, got ${model.opset}`);
+  if (model.opset < OPSETS[0] || model.opset > OPSETS[1])
+    throw new FormatError(`${source}: expected opset ${OPSETS.join(' to ')}, got ${model.opset}`);
   const input = inputOf(model, source);
   try {
     return networkOf(model, input, source);
   } catch (error) {
-    // A first extent like 3 or 784 is a batch if the file treats it as one; otherwise it belongs to the only image.
+    // A first extent like 3 or 784 is a batch if the file treats it as one; otherwise it belongs to the only
+    // image.
     if (!(error instanceof FormatError) || input.batch === undefined || input.batch === 1) throw error;
     try {
-      return networkOf(model, { ...input, batch: 1, shape: [input.batch, ...input.shape], batchAxis: -1 }, source);
+      return networkOf(
+        model,
+        { ...input, batch: 1, shape: [input.batch, ...input.shape], batchAxis: -1 },
+        source,
+      );
     } catch {
       throw error;
     }
@@ -88,11 +97,17 @@ export function importOnnx(bytes: Uint8Array, source = 'ONNX model'): ImportedNe
 function networkOf(model: OnnxModel, input: Input, source: string): ImportedNetwork {
   const { shape } = input;
   if (sizeOf(shape) > LARGEST_ACTIVATION)
-    throw new FormatError(`${source}: expected an input of at most ${LARGEST_ACTIVATION} values an image, got [${shape.join(',')}]`);
+    throw new FormatError(
+      `${source}: expected an input of at most ${LARGEST_ACTIVATION} values an image, got ` +
+        `[${shape.join(',')}]`,
+    );
   const output = onlyOne('output', model.outputs, source);
   const draft: Draft = [];
   const last = readGraph(model, { ...input, input: input.name, output: output.name, source }, draft);
-  if (last.node === INPUT) throw new FormatError(`${source}: expected the output ${output.name} to be made by a layer, got the input itself`);
+  if (last.node === INPUT)
+    throw new FormatError(
+      `${source}: expected the output ${output.name} to be made by a layer, got the input itself`,
+    );
   const { nodes, parameters } = assemble(draft, last.node, extentsOf(shape), source);
   const net = network(model.metadata.architecture || model.name || 'imported', extentsOf(shape), nodes);
   return { network: net, parameters, metadata: model.metadata };
@@ -131,11 +146,17 @@ function inputOf(model: OnnxModel, source: string): Input {
     source,
   );
   const show = shape === undefined ? 'no shape' : `[${shape.map((extent) => extent || '?').join(',')}]`;
-  if (type !== 'FLOAT' && type !== 'DOUBLE') throw new FormatError(`${source}: expected the input ${name} to be float32 or float64, got ${type}`);
+  if (type !== 'FLOAT' && type !== 'DOUBLE')
+    throw new FormatError(`${source}: expected the input ${name} to be float32 or float64, got ${type}`);
   const [first, ...rest] = shape ?? [];
   const extents = rest.length === 0 && typeof first === 'number' ? [first] : rest;
-  if (extents.length === 0 || !extents.every((extent): extent is number => Number.isSafeInteger(extent) && (extent as number) >= 1))
-    throw new FormatError(`${source}: expected the input ${name} to be [batch, …] with fixed extents of one image, got ${show}`);
+  if (
+    extents.length === 0 ||
+    !extents.every((extent): extent is number => Number.isSafeInteger(extent) && (extent as number) >= 1)
+  )
+    throw new FormatError(
+      `${source}: expected the input ${name} to be [batch, …] with fixed extents of one image, got ${show}`,
+    );
   const batch = rest.length === 0 ? 1 : typeof first === 'number' ? first : undefined;
   return { name, batch, shape: extents, batchAxis: rest.length === 0 ? -1 : 0 };
 }
@@ -150,25 +171,39 @@ interface Ends {
 }
 
 /** Reads every needed node into the draft; the activation of the output. */
-function readGraph(model: OnnxModel, { input, output, batch, shape, batchAxis, source }: Ends, draft: Draft): Activation {
+function readGraph(
+  model: OnnxModel,
+  { input, output, batch, shape, batchAxis, source }: Ends,
+  draft: Draft,
+): Activation {
   const order = neededNodes(model, output, source);
   const readers = new Map<string, number>([[output, 1]]);
   // Who reads only extents does not mind what becomes of the values.
-  for (const name of order.flatMap(({ opType, inputs }) => (opType === 'Shape' ? [] : inputs))) readers.set(name, (readers.get(name) ?? 0) + 1);
+  for (const name of order.flatMap(({ opType, inputs }) => (opType === 'Shape' ? [] : inputs)))
+    readers.set(name, (readers.get(name) ?? 0) + 1);
   const alone = (name: string) => readers.get(name) === 1;
   const room = roomFor(model, draft);
-  const values = new Map<string, Value>(model.initializers.map((tensor) => [tensor.name, { kind: 'constant', tensor }]));
+  const values = new Map<string, Value>(
+    model.initializers.map((tensor) => [tensor.name, { kind: 'constant', tensor }]),
+  );
   values.set(input, { kind: 'activation', node: INPUT, shape, batchAxis, exclusive: alone(input) });
   for (const node of order) {
     const reader = node.domain && node.domain !== 'ai.onnx' ? undefined : operators.get(node.opType);
     if (reader === undefined)
-      throw new FormatError(`${source}: ${nodeTitle(node)}: this operator is not supported; expected one of ${importedOperators.join(', ')}`);
+      throw new FormatError(
+        `${source}: ${nodeTitle(node)}: this operator is not supported; expected one of ` +
+          `${importedOperators.join(', ')}`,
+      );
     const unknown = Object.keys(node.attributes).find((name) => !reader.attributes.includes(name));
     if (unknown !== undefined)
-      throw new FormatError(`${source}: ${nodeTitle(node)}: expected attributes ${reader.attributes.join(', ') || 'none'}, got ${unknown}`);
+      throw new FormatError(
+        `${source}: ${nodeTitle(node)}: expected attributes ${reader.attributes.join(', ') || 'none'}, ` +
+          `got ${unknown}`,
+      );
     const inputs = node.inputs.map((name) => {
       const value = values.get(name);
-      if (value === undefined && name !== '') throw new FormatError(`${source}: ${nodeTitle(node)} reads ${name}, an output that is not supported`);
+      if (value === undefined && name !== '')
+        throw new FormatError(`${source}: ${nodeTitle(node)} reads ${name}, an output that is not supported`);
       return value;
     });
     const call = { source, node, inputs, draft, input: extentsOf(shape), batch };
@@ -177,12 +212,18 @@ function readGraph(model: OnnxModel, { input, output, batch, shape, batchAxis, s
     room.take(call, all);
     all.forEach((value, i) => {
       const name = node.outputs[i] ?? '';
-      values.set(name, value.kind === 'activation' ? { ...value, exclusive: value.exclusive && alone(name) } : value);
+      values.set(
+        name,
+        value.kind === 'activation' ? { ...value, exclusive: value.exclusive && alone(name) } : value,
+      );
     });
   }
   const last = values.get(output);
-  if (last?.kind !== 'activation') throw new FormatError(`${source}: expected the output ${output} to depend on the input, got a constant`);
+  if (last?.kind !== 'activation')
+    throw new FormatError(`${source}: expected the output ${output} to depend on the input, got a constant`);
   if (batch !== 1 && (last.batchAxis ?? 0) !== 0)
-    throw new FormatError(`${source}: expected the output ${output} to have the batch as its first axis, got ${shapeText(last)}`);
+    throw new FormatError(
+      `${source}: expected the output ${output} to have the batch as its first axis, got ${shapeText(last)}`,
+    );
   return materialized(draft, last);
 }

@@ -1,6 +1,7 @@
 /**
- * How much a file may make of itself. A few bytes can describe what takes gigabytes or hours to read: a constant of a billion zeros, an
- * element-wise product of a huge image ten thousand times over. Operators check what each of them makes; here it is added up.
+ * How much a file may make of itself. A few bytes can describe what takes gigabytes or hours to read: a
+ * constant of a billion zeros, an element-wise product of a huge image ten thousand times over. Operators
+ * check what each of them makes; here it is added up.
  */
 import type { OnnxModel } from '../../formats/onnx.js';
 import { featuresOf } from '../layers/layer.js';
@@ -8,16 +9,26 @@ import { INPUT } from '../network.js';
 import type { Draft, DraftNode, Value } from './draft.js';
 import { type Call, refuse } from './operator.js';
 
-/** Numbers that drafts and computed constants may hold at once beside what the file itself holds: half a gigabyte of float64. */
+/**
+ * Numbers that drafts and computed constants may hold at once beside what the file itself holds: half a
+ * gigabyte of float64.
+ */
 const MOST_KEPT = 2 ** 26;
-/** Numbers that may be computed in all: activations of one image, constants, weights. About ten seconds on a slow processor. */
+/**
+ * Numbers that may be computed in all: activations of one image, constants, weights. About ten seconds on a
+ * slow processor.
+ */
 const MOST_MADE = 2 ** 26;
-/** Weights are widened to float64, turned round and folded into one another before the last of them is kept. */
+/**
+ * Weights are widened to float64, turned round and folded into one another before the last of them is kept.
+ */
 const [KEPT_OF_FILE, MADE_OF_FILE] = [4, 16];
 
 /** Numbers that a draft node holds in arrays. */
 function heldBy(node: DraftNode): number {
-  const arrays = Object.values(node).flatMap((part) => (ArrayBuffer.isView(part) ? [part as Float64Array] : []));
+  const arrays = Object.values(node).flatMap((part) =>
+    ArrayBuffer.isView(part) ? [part as Float64Array] : [],
+  );
   const { table, constants } = node.kind === 'selection' ? node.view : {};
   return [...arrays, table, constants].reduce((sum, array) => sum + (array?.length ?? 0), 0);
 }
@@ -35,7 +46,10 @@ export interface Room {
 
 export function roomFor(model: OnnxModel, draft: Draft): Room {
   const attributes = model.nodes.flatMap((node) => Object.values(node.attributes));
-  const arrays = [...model.initializers, ...attributes.flatMap((value) => ('tensor' in value ? [value.tensor] : []))].map(({ data }) => data);
+  const arrays = [
+    ...model.initializers,
+    ...attributes.flatMap((value) => ('tensor' in value ? [value.tensor] : [])),
+  ].map(({ data }) => data);
   const inFile = arrays.reduce((sum, { length }) => sum + length, 0);
   const known = new Set<unknown>(arrays);
   const seen: DraftNode[] = [];
@@ -51,7 +65,8 @@ export function roomFor(model: OnnxModel, draft: Draft): Room {
   return {
     take(call, values) {
       // Nodes that were read from may have absorbed what follows them; others are new.
-      for (const value of call.inputs) if (value?.kind === 'activation' && value.node !== INPUT) measure(value.node);
+      for (const value of call.inputs)
+        if (value?.kind === 'activation' && value.node !== INPUT) measure(value.node);
       for (let index = seen.length; index < draft.length; index++) measure(index);
       for (const value of values) {
         const array = value.kind === 'constant' ? value.tensor.data : value.view;
@@ -61,8 +76,10 @@ export function roomFor(model: OnnxModel, draft: Draft): Room {
         made += sizeOfValue(value);
       }
       const [mostKept, mostMade] = [MOST_KEPT + KEPT_OF_FILE * inFile, MOST_MADE + MADE_OF_FILE * inFile];
-      if (kept > mostKept) refuse(call, `a file of ${inFile} numbers to need at most ${mostKept} while it is read`, `${kept}`);
-      if (made > mostMade) refuse(call, `a file of ${inFile} numbers to be read by making at most ${mostMade}`, `${made}`);
+      if (kept > mostKept)
+        refuse(call, `a file of ${inFile} numbers to need at most ${mostKept} while it is read`, `${kept}`);
+      if (made > mostMade)
+        refuse(call, `a file of ${inFile} numbers to be read by making at most ${mostMade}`, `${made}`);
     },
   };
 }

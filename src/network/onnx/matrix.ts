@@ -1,8 +1,9 @@
 /**
  * Gemm and MatMul with a constant matrix on either side, of any rank.
  *
- * A product that maps one vector of an image is a linear layer. One that maps many of them alike, [batch, places, in] · [in, out], is a
- * convolution whose kernel is one vector, and its output [out, places] is seen transposed.
+ * A product that maps one vector of an image is a linear layer. One that maps many of them alike, [batch,
+ * places, in] · [in, out], is a convolution whose kernel is one vector, and its output [out, places] is seen
+ * transposed.
  */
 import { INPUT } from '../network.js';
 import { batchAxisOf, transposed } from './arrangement.js';
@@ -33,49 +34,80 @@ interface Matrix {
 
 function turned({ rows, columns, values }: Matrix): Matrix {
   const out = new Float64Array(values.length);
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[j * rows + i] = values[i * columns + j] as number;
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j < columns; j++) out[j * rows + i] = values[i * columns + j] as number;
   return { rows: columns, columns: rows, values: out };
 }
 
-/** A view of fewer features than this share of its node's is made before a matrix reads it, instead of giving the matrix columns of zeros. */
+/**
+ * A view of fewer features than this share of its node's is made before a matrix reads it, instead of giving
+ * the matrix columns of zeros.
+ */
 const SEEN_SHARE = 0.5;
 
 /** W x for one vector an image: views become columns of W. */
 function linear(call: Call, x: Activation, { rows, columns, values }: Matrix): Activation {
   const bias = new Float64Array(rows);
   const { view } = x;
-  if (view && view.table.length < SEEN_SHARE * view.from) return linear(call, materialized(call.draft, x), { rows, columns, values });
+  if (view && view.table.length < SEEN_SHARE * view.from)
+    return linear(call, materialized(call.draft, x), { rows, columns, values });
   let weight = values;
   if (view) {
     weight = new Float64Array(rows * view.from);
     for (let o = 0; o < rows; o++)
       view.table.forEach((from, i) => {
         const w = values[o * columns + i] as number;
-        if (from < 0) bias[o] = (bias[o] as number) + (view.constants ? w * (view.constants[i] as number) : 0);
+        if (from < 0)
+          bias[o] = (bias[o] as number) + (view.constants ? w * (view.constants[i] as number) : 0);
         else weight[o * view.from + from] = (weight[o * view.from + from] as number) + w;
       });
   }
   // The extents before any flattening: linear layers read an image's features in their order.
-  const input = view ? nodeExtents(call.draft, x) : x.node === INPUT ? call.input : (call.draft[x.node] as DraftNode).output;
-  return append(call.draft, { kind: 'linear', inputs: [x.node], input, output: [rows, 1, 1], weight, bias }, [rows]);
+  const input = view
+    ? nodeExtents(call.draft, x)
+    : x.node === INPUT
+      ? call.input
+      : (call.draft[x.node] as DraftNode).output;
+  return append(call.draft, { kind: 'linear', inputs: [x.node], input, output: [rows, 1, 1], weight, bias }, [
+    rows,
+  ]);
 }
 
 /** Whether a view of [in, places] shows it as [places, in]. */
 const isTransposition = ({ from, table }: View, places: number, inputs: number): boolean =>
   from === table.length && table.every((row, i) => row === (i % inputs) * places + Math.floor(i / inputs));
 
-/** W x for each of `places` vectors of an image, x [places, in], or [in, places] with `columns`: a node [out, places]. */
-function convolved(call: Call, x: Activation, { rows, columns: inputs, values }: Matrix, places: number, columns: boolean): Activation {
-  const before = !columns && x.view && isTransposition(x.view, places, inputs) ? { ...x, view: undefined } : undefined;
+/**
+ * W x for each of `places` vectors of an image, x [places, in], or [in, places] with `columns`: a node [out,
+ * places].
+ */
+function convolved(
+  call: Call,
+  x: Activation,
+  { rows, columns: inputs, values }: Matrix,
+  places: number,
+  columns: boolean,
+): Activation {
+  const before =
+    !columns && x.view && isTransposition(x.view, places, inputs) ? { ...x, view: undefined } : undefined;
   const { node } = before ?? materialized(call.draft, x);
   const asColumns = columns || before !== undefined;
   const input = asColumns ? ([inputs, places, 1] as const) : ([1, places, inputs] as const);
   const kernel = asColumns ? ([1, 1] as const) : ([1, inputs] as const);
   const geometry = { channels: rows, kernel };
-  return append(call.draft, { kind: 'convolution', inputs: [node], input, output: [rows, places, 1], geometry, weight: values, bias: new Float64Array(rows) }, [
-    rows,
-    places,
-  ]);
+  return append(
+    call.draft,
+    {
+      kind: 'convolution',
+      inputs: [node],
+      input,
+      output: [rows, places, 1],
+      geometry,
+      weight: values,
+      bias: new Float64Array(rows),
+    },
+    [rows, places],
+  );
 }
 
 /** x · Wᵀ over the last axis of x. */
@@ -87,7 +119,10 @@ function timesRight(call: Call, x: Activation, matrix: Matrix, keep: boolean): A
   const extents = imageShape(call, output, batchAxisOf(call, x));
   if (places === 1) return { ...linear(call, x, matrix), ...extents };
   const made = convolved(call, x, matrix, places, false);
-  const table = Int32Array.from({ length: places * matrix.rows }, (_, i) => (i % matrix.rows) * places + Math.floor(i / matrix.rows));
+  const table = Int32Array.from(
+    { length: places * matrix.rows },
+    (_, i) => (i % matrix.rows) * places + Math.floor(i / matrix.rows),
+  );
   return { ...made, ...extents, view: through(made, table) };
 }
 
@@ -102,7 +137,8 @@ function timesLeft(call: Call, x: Activation, matrix: Matrix, keep: boolean): Ac
   checkExtents(call, output);
   const extents = imageShape(call, output, batchAxisOf(call, x));
   if (stacks * columns === 1) return { ...linear(call, x, matrix), ...extents };
-  const front = stacks === 1 ? x : (transposed(call, x, [rank - 2, ...lead.map((_, i) => i), rank - 1]) as Activation);
+  const front =
+    stacks === 1 ? x : (transposed(call, x, [rank - 2, ...lead.map((_, i) => i), rank - 1]) as Activation);
   const made = convolved(call, front, matrix, stacks * columns, true);
   const table = Int32Array.from({ length: stacks * matrix.rows * columns }, (_, i) => {
     const [stack, row] = [Math.floor(i / (matrix.rows * columns)), Math.floor(i / columns) % matrix.rows];
@@ -126,10 +162,23 @@ const matmul: OperatorReader = {
     const axis = left && rank > 1 ? rank - 2 : rank - 1;
     const bare = shape.slice(-2);
     // A vector on the left is a row, one on the right a column; its axis goes.
-    const [rows, columns] = (bare.length === 2 ? bare : left ? [1, bare[0]] : [bare[0], 1]) as [number, number];
+    const [rows, columns] = (bare.length === 2 ? bare : left ? [1, bare[0]] : [bare[0], 1]) as [
+      number,
+      number,
+    ];
     const inputs = left ? columns : rows;
-    if (sizeOf(shape.slice(0, -2)) !== 1 || shape.length > Math.max(2, rank) || fileShape(x)[axis] !== inputs || values.length === 0 || bare.length === 0)
-      refuse(call, 'one vector an image or more and a matrix with as many inputs', `x ${shapeText(x)}, matrix [${shape.join(',')}]`);
+    if (
+      sizeOf(shape.slice(0, -2)) !== 1 ||
+      shape.length > Math.max(2, rank) ||
+      fileShape(x)[axis] !== inputs ||
+      values.length === 0 ||
+      bare.length === 0
+    )
+      refuse(
+        call,
+        'one vector an image or more and a matrix with as many inputs',
+        `x ${shapeText(x)}, matrix [${shape.join(',')}]`,
+      );
     checkBatch(call, x, axis);
     const matrix = { rows, columns, values };
     if (left && rank > 1) return timesLeft(call, x, matrix, bare.length === 2);
@@ -148,15 +197,29 @@ const gemm: OperatorReader = {
     const x = turn && fileShape(given).length === 2 ? (transposed(call, given, [1, 0]) as Activation) : given;
     const axis = left ? 0 : 1;
     const inputs = shape[left === turnMatrix ? 0 : 1];
-    if (fileShape(x).length !== 2 || shape.length !== 2 || fileShape(x)[axis] !== inputs || values.length === 0)
-      refuse(call, 'x [batch,in] and a matrix with as many inputs', `x ${shapeText(x)}, matrix [${shape.join(',')}]${turnMatrix ? ' transposed' : ''}`);
+    if (
+      fileShape(x).length !== 2 ||
+      shape.length !== 2 ||
+      fileShape(x)[axis] !== inputs ||
+      values.length === 0
+    )
+      refuse(
+        call,
+        'x [batch,in] and a matrix with as many inputs',
+        `x ${shapeText(x)}, matrix [${shape.join(',')}]${turnMatrix ? ' transposed' : ''}`,
+      );
     checkBatch(call, x, axis);
     const alpha = real(call, 'alpha', 1);
-    const stored: Matrix = { rows: shape[0] as number, columns: shape[1] as number, values: alpha === 1 ? values : values.map((w) => alpha * w) };
+    const stored: Matrix = {
+      rows: shape[0] as number,
+      columns: shape[1] as number,
+      values: alpha === 1 ? values : values.map((w) => alpha * w),
+    };
     const matrix = left === turnMatrix ? turned(stored) : stored;
     const y = left ? timesLeft(call, x, matrix, true) : timesRight(call, x, matrix, true);
     if (call.inputs[2] === undefined) return y;
-    if (call.inputs[2].kind !== 'constant') refuse(call, 'input 2 to be a constant', describeValue(call.inputs[2]));
+    if (call.inputs[2].kind !== 'constant')
+      refuse(call, 'input 2 to be a constant', describeValue(call.inputs[2]));
     const beta = real(call, 'beta', 1);
     const addend = constantPerFeature(call, 2, y);
     return elementwiseAffine(

@@ -1,8 +1,10 @@
 /**
- * MaxPool and GlobalMaxPool as trees of max(a, b) = b + relu(a − b), kernel area less one ReLU for each output.
+ * MaxPool and GlobalMaxPool as trees of max(a, b) = b + relu(a − b), kernel area less one ReLU for each
+ * output.
  *
- * Each tap of the kernel is a selection of the input's features. A level of the tree takes the maximum of the first and second of all
- * pairs of taps at once, so that there are few layers. Where a tap meets padding it selects another of its window, to the same effect as −∞.
+ * Each tap of the kernel is a selection of the input's features. A level of the tree takes the maximum of the
+ * first and second of all pairs of taps at once, so that there are few layers. Where a tap meets padding it
+ * selects another of its window, to the same effect as −∞.
  */
 import { type Activation, sizeOf } from './draft.js';
 import { activation, type Call, checkExtents, integers, type OperatorReader, refuse } from './operator.js';
@@ -30,7 +32,9 @@ function tapTable(
         const column = j * stride[1] - (left as number) + (tap % kernel[1]) * dilation[1];
         return row >= 0 && row < height && column >= 0 && column < width ? row * width + column : -1;
       });
-      const any = seen.find((place) => place >= 0) ?? refuse(call, 'windows that meet the input', `one in padding alone, at ${i},${j}`);
+      const any =
+        seen.find((place) => place >= 0) ??
+        refuse(call, 'windows that meet the input', `one in padding alone, at ${i},${j}`);
       for (let c = 0; c < channels; c++)
         seen.forEach((place, tap) => {
           table[tap * size + (c * rows + i) * columns + j] = c * height * width + (place < 0 ? any : place);
@@ -40,7 +44,12 @@ function tapTable(
 }
 
 /** The maximum over the taps, of the extents of one image. */
-function treeMaximum(call: Call, given: Activation, tapsOfInput: Int32Array, shape: readonly number[]): Activation {
+function treeMaximum(
+  call: Call,
+  given: Activation,
+  tapsOfInput: Int32Array,
+  shape: readonly number[],
+): Activation {
   const size = sizeOf(shape);
   let x: Activation = { ...given, exclusive: false };
   let table = tapsOfInput;
@@ -66,7 +75,8 @@ function treeMaximum(call: Call, given: Activation, tapsOfInput: Int32Array, sha
 const maxPool: OperatorReader = {
   attributes: ['auto_pad', 'ceil_mode', 'dilations', 'kernel_shape', 'pads', 'storage_order', 'strides'],
   read(call) {
-    if (call.node.outputs.slice(1).some((name) => name !== '')) refuse(call, 'maxima alone', 'their indices as a second output');
+    if (call.node.outputs.slice(1).some((name) => name !== ''))
+      refuse(call, 'maxima alone', 'their indices as a second output');
     const x = activation(call);
     const extents = imageExtents(call, x.shape);
     const rank = x.shape.length - 1;
@@ -75,7 +85,8 @@ const maxPool: OperatorReader = {
     const output = [extents[0], ...places.slice(2 - rank)];
     checkExtents(call, output);
     const entries = sizeOf(output) * sizeOf(window.kernel);
-    if (entries > LARGEST_TABLE) refuse(call, `a pool of at most ${LARGEST_TABLE} (output, tap) pairs`, `${entries}`);
+    if (entries > LARGEST_TABLE)
+      refuse(call, `a pool of at most ${LARGEST_TABLE} (output, tap) pairs`, `${entries}`);
     return treeMaximum(call, x, tapTable(call, extents, window, padding, places), output);
   },
 };
@@ -91,4 +102,7 @@ const globalMaxPool: OperatorReader = {
   },
 };
 
-export const maxPoolingOperators: Readonly<Record<string, OperatorReader>> = { GlobalMaxPool: globalMaxPool, MaxPool: maxPool };
+export const maxPoolingOperators: Readonly<Record<string, OperatorReader>> = {
+  GlobalMaxPool: globalMaxPool,
+  MaxPool: maxPool,
+};

@@ -17,7 +17,10 @@ const small = fc.oneof(
 );
 /** Constants k0, k1, k2: numbers or integers of any shape. */
 const constants: fc.Arbitrary<OnnxTensor[]> = fc
-  .array(fc.tuple(shapes, fc.constantFrom('float', 'double', 'int', 'bytes'), small), { minLength: 3, maxLength: 3 })
+  .array(fc.tuple(shapes, fc.constantFrom('float', 'double', 'int', 'bytes'), small), {
+    minLength: 3,
+    maxLength: 3,
+  })
   .map((list) =>
     list.map(([shape, type, first], k): OnnxTensor => {
       const values = Array.from({ length: sized(shape) }, (_, i) => first + i);
@@ -37,7 +40,9 @@ const attribute: fc.Arbitrary<OnnxAttribute> = fc.oneof(
   small.map((int) => ({ int })),
   lists.map((ints) => ({ ints })),
   fc.float().map((float) => ({ float })),
-  fc.constantFrom('SAME_UPPER', 'SAME_LOWER', 'VALID', 'reflect', 'edge', 'wrap', '?').map((string) => ({ string })),
+  fc
+    .constantFrom('SAME_UPPER', 'SAME_LOWER', 'VALID', 'reflect', 'edge', 'wrap', '?')
+    .map((string) => ({ string })),
 );
 const attributeNames =
   'alpha allowzero auto_pad axes axis beta ceil_mode count_include_pad dilations end ends epsilon group keepdims kernel_shape max min mode num_outputs output_padding output_shape pads perm shape split start starts storage_order strides to transA transB value';
@@ -48,7 +53,10 @@ const nodes: fc.Arbitrary<OnnxNode[]> = fc
       inputs: fc.array(fc.nat({ max: 7 }), { minLength: 1, maxLength: 3 }),
       attributes: fc.oneof(
         { weight: 3, arbitrary: fc.constant({}) },
-        { weight: 2, arbitrary: fc.dictionary(fc.constantFrom(...attributeNames.split(' ')), attribute, { maxKeys: 2 }) },
+        {
+          weight: 2,
+          arbitrary: fc.dictionary(fc.constantFrom(...attributeNames.split(' ')), attribute, { maxKeys: 2 }),
+        },
       ),
     }),
     { minLength: 1, maxLength: 3 },
@@ -57,8 +65,16 @@ const nodes: fc.Arbitrary<OnnxNode[]> = fc
     list.map(({ opType, inputs, attributes }, k): OnnxNode => {
       // Mostly the value before, sometimes the input, a constant, or nothing.
       const before = k === 0 ? 'x' : `v${k - 1}`;
-      const names = inputs.map((i, place) => (place === 0 && i < 7 ? before : ([before, 'x', 'k0', 'k1', 'k2', '', 'k1', 'k2'][i] as string)));
-      return { opType, name: '', inputs: names, outputs: [k === list.length - 1 ? 'y' : `v${k}`], attributes };
+      const names = inputs.map((i, place) =>
+        place === 0 && i < 7 ? before : ([before, 'x', 'k0', 'k1', 'k2', '', 'k1', 'k2'][i] as string),
+      );
+      return {
+        opType,
+        name: '',
+        inputs: names,
+        outputs: [k === list.length - 1 ? 'y' : `v${k}`],
+        attributes,
+      };
     }),
   );
 
@@ -66,17 +82,25 @@ describe('an operator used in any way', () => {
   it('ends as a network or as a FormatError of one line', () => {
     let [read, refused] = [0, 0];
     fc.assert(
-      fc.property(nodes, constants, shapes, fc.constantFrom('N', 1, 3), (graph, initializers, shape, batch) => {
-        const bytes = encodeOnnx(model({ input: [batch, ...shape], nodes: graph, constants: initializers }));
-        try {
-          importOnnx(bytes, 'file.onnx');
-          read++;
-        } catch (error) {
-          expect(error, String((error as Error).stack)).toBeInstanceOf(FormatError);
-          expect((error as Error).message).toMatch(/^file\.onnx: [^\n]+$/);
-          refused++;
-        }
-      }),
+      fc.property(
+        nodes,
+        constants,
+        shapes,
+        fc.constantFrom('N', 1, 3),
+        (graph, initializers, shape, batch) => {
+          const bytes = encodeOnnx(
+            model({ input: [batch, ...shape], nodes: graph, constants: initializers }),
+          );
+          try {
+            importOnnx(bytes, 'file.onnx');
+            read++;
+          } catch (error) {
+            expect(error, String((error as Error).stack)).toBeInstanceOf(FormatError);
+            expect((error as Error).message).toMatch(/^file\.onnx: [^\n]+$/);
+            refused++;
+          }
+        },
+      ),
       { numRuns: 1000 },
     );
     expect(Math.min(read, refused)).toBeGreaterThan(20);

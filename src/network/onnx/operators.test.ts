@@ -1,4 +1,7 @@
-/** Every affine operator in its forms, against ONNX Runtime; inputs of odd extents, so that no axis can pass for another. */
+/**
+ * Every affine operator in its forms, against ONNX Runtime; inputs of odd extents, so that no axis can pass
+ * for another.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { OnnxAttribute, OnnxNode, OnnxTensor } from '../../formats/onnx.js';
@@ -8,7 +11,11 @@ import { type Built, integers, op, random } from '../../testing/onnx-models.js';
 const ints = (...values: number[]): OnnxAttribute => ({ ints: values });
 const int = (value: number): OnnxAttribute => ({ int: value });
 const string = (value: string): OnnxAttribute => ({ string: value });
-const scalar = (name: string, value: number): OnnxTensor => ({ name, shape: [], data: BigInt64Array.of(BigInt(value)) });
+const scalar = (name: string, value: number): OnnxTensor => ({
+  name,
+  shape: [],
+  data: BigInt64Array.of(BigInt(value)),
+});
 const real = (name: string, value: number): OnnxTensor => ({ name, shape: [], data: Float32Array.of(value) });
 
 const image = ['N', 4, 7, 5] as const;
@@ -24,7 +31,12 @@ const one = (
   constants,
   ...rest,
 });
-const chain = (input: Built['input'], nodes: readonly OnnxNode[], constants: readonly OnnxTensor[] = [], opset = 13): Built => ({
+const chain = (
+  input: Built['input'],
+  nodes: readonly OnnxNode[],
+  constants: readonly OnnxTensor[] = [],
+  opset = 13,
+): Built => ({
   input,
   nodes,
   constants,
@@ -33,54 +45,130 @@ const chain = (input: Built['input'], nodes: readonly OnnxNode[], constants: rea
 
 const groups: Record<string, Record<string, Built>> = {
   convolutions: {
-    'in two groups': one('Conv', { group: int(2), pads: ints(1, 0, 0, 2) }, [random('w', [6, 2, 3, 2]), random('b', [6])]),
-    'depthwise, strided': one('Conv', { group: int(4), strides: ints(2, 1) }, [random('w', [4, 1, 3, 3])]),
-    dilated: one('Conv', { dilations: ints(2, 3), pads: ints(1, 1, 2, 0) }, [random('w', [3, 4, 3, 2]), random('b', [3])]),
-    'in groups with SAME_UPPER': one('Conv', { strides: ints(2, 1), group: int(2), auto_pad: string('SAME_UPPER') }, [random('w', [2, 2, 3, 2])]),
-    'of one dimension': one('Conv', { pads: ints(1, 2), strides: ints(2) }, [random('w', [3, 4, 3]), random('b', [3])], { input: ['N', 4, 9] }),
-    'of one dimension, dilated in groups': one('Conv', { dilations: ints(2), group: int(2) }, [random('w', [4, 2, 3])], { input: ['N', 4, 9] }),
-    transposed: one('ConvTranspose', {}, [random('w', [4, 3, 3, 2]), random('b', [3])]),
-    'transposed with strides, pads and output padding': one('ConvTranspose', { strides: ints(3, 2), pads: ints(1, 0, 2, 1), output_padding: ints(2, 1) }, [
-      random('w', [4, 3, 3, 2]),
-      random('b', [3]),
-    ]),
-    'transposed in groups, dilated': one('ConvTranspose', { group: int(2), dilations: ints(2, 1), strides: ints(2, 2) }, [
-      random('w', [4, 3, 3, 2]),
+    'in two groups': one('Conv', { group: int(2), pads: ints(1, 0, 0, 2) }, [
+      random('w', [6, 2, 3, 2]),
       random('b', [6]),
     ]),
-    'transposed with an output shape': one('ConvTranspose', { strides: ints(2, 2), output_shape: ints(14, 10) }, [random('w', [4, 2, 3, 3])]),
-    'transposed with an output shape, SAME_UPPER': one('ConvTranspose', { strides: ints(2, 2), output_shape: ints(14, 10), auto_pad: string('SAME_UPPER') }, [
-      random('w', [4, 2, 3, 3]),
+    'depthwise, strided': one('Conv', { group: int(4), strides: ints(2, 1) }, [random('w', [4, 1, 3, 3])]),
+    dilated: one('Conv', { dilations: ints(2, 3), pads: ints(1, 1, 2, 0) }, [
+      random('w', [3, 4, 3, 2]),
+      random('b', [3]),
     ]),
-    'transposed with SAME_UPPER': one('ConvTranspose', { strides: ints(2, 2), auto_pad: string('SAME_UPPER') }, [random('w', [4, 2, 3, 3])]),
-    'transposed with SAME_LOWER': one('ConvTranspose', { strides: ints(2, 2), auto_pad: string('SAME_LOWER') }, [random('w', [4, 2, 3, 3])]),
-    'transposed of one dimension': one('ConvTranspose', { strides: ints(2), pads: ints(1, 0) }, [random('w', [4, 3, 3]), random('b', [3])], {
-      input: ['N', 4, 6],
-    }),
+    'in groups with SAME_UPPER': one(
+      'Conv',
+      { strides: ints(2, 1), group: int(2), auto_pad: string('SAME_UPPER') },
+      [random('w', [2, 2, 3, 2])],
+    ),
+    'of one dimension': one(
+      'Conv',
+      { pads: ints(1, 2), strides: ints(2) },
+      [random('w', [3, 4, 3]), random('b', [3])],
+      { input: ['N', 4, 9] },
+    ),
+    'of one dimension, dilated in groups': one(
+      'Conv',
+      { dilations: ints(2), group: int(2) },
+      [random('w', [4, 2, 3])],
+      { input: ['N', 4, 9] },
+    ),
+    transposed: one('ConvTranspose', {}, [random('w', [4, 3, 3, 2]), random('b', [3])]),
+    'transposed with strides, pads and output padding': one(
+      'ConvTranspose',
+      { strides: ints(3, 2), pads: ints(1, 0, 2, 1), output_padding: ints(2, 1) },
+      [random('w', [4, 3, 3, 2]), random('b', [3])],
+    ),
+    'transposed in groups, dilated': one(
+      'ConvTranspose',
+      { group: int(2), dilations: ints(2, 1), strides: ints(2, 2) },
+      [random('w', [4, 3, 3, 2]), random('b', [6])],
+    ),
+    'transposed with an output shape': one(
+      'ConvTranspose',
+      { strides: ints(2, 2), output_shape: ints(14, 10) },
+      [random('w', [4, 2, 3, 3])],
+    ),
+    'transposed with an output shape, SAME_UPPER': one(
+      'ConvTranspose',
+      { strides: ints(2, 2), output_shape: ints(14, 10), auto_pad: string('SAME_UPPER') },
+      [random('w', [4, 2, 3, 3])],
+    ),
+    'transposed with SAME_UPPER': one(
+      'ConvTranspose',
+      { strides: ints(2, 2), auto_pad: string('SAME_UPPER') },
+      [random('w', [4, 2, 3, 3])],
+    ),
+    'transposed with SAME_LOWER': one(
+      'ConvTranspose',
+      { strides: ints(2, 2), auto_pad: string('SAME_LOWER') },
+      [random('w', [4, 2, 3, 3])],
+    ),
+    'transposed of one dimension': one(
+      'ConvTranspose',
+      { strides: ints(2), pads: ints(1, 0) },
+      [random('w', [4, 3, 3]), random('b', [3])],
+      {
+        input: ['N', 4, 6],
+      },
+    ),
     'transposed, with a factor and a bias behind it': chain(
       image,
-      [op('ConvTranspose', ['x', 'w'], 'c', { group: int(2) }), op('Mul', ['c', 'f'], 'm'), op('Add', ['b', 'm'], 'y')],
+      [
+        op('ConvTranspose', ['x', 'w'], 'c', { group: int(2) }),
+        op('Mul', ['c', 'f'], 'm'),
+        op('Add', ['b', 'm'], 'y'),
+      ],
       [random('w', [4, 3, 2, 2]), random('f', [6, 1, 1]), random('b', [1, 6, 1, 1])],
     ),
   },
   pools: {
     AveragePool: one('AveragePool', { kernel_shape: ints(3, 2), strides: ints(2, 1) }),
-    'AveragePool with pads that do not count': one('AveragePool', { kernel_shape: ints(3, 3), pads: ints(1, 1, 0, 1), strides: ints(2, 2) }),
-    'AveragePool with pads that count': one('AveragePool', { kernel_shape: ints(3, 3), pads: ints(1, 1, 0, 1), count_include_pad: int(1) }),
-    'AveragePool rounded up': one('AveragePool', { kernel_shape: ints(3, 2), strides: ints(3, 2), ceil_mode: int(1) }, [], { opset: 19 }),
-    'AveragePool rounded up with pads that count': one(
+    'AveragePool with pads that do not count': one('AveragePool', {
+      kernel_shape: ints(3, 3),
+      pads: ints(1, 1, 0, 1),
+      strides: ints(2, 2),
+    }),
+    'AveragePool with pads that count': one('AveragePool', {
+      kernel_shape: ints(3, 3),
+      pads: ints(1, 1, 0, 1),
+      count_include_pad: int(1),
+    }),
+    'AveragePool rounded up': one(
       'AveragePool',
-      { kernel_shape: ints(3, 2), strides: ints(3, 2), pads: ints(1, 1, 1, 1), ceil_mode: int(1), count_include_pad: int(1) },
+      { kernel_shape: ints(3, 2), strides: ints(3, 2), ceil_mode: int(1) },
       [],
       { opset: 19 },
     ),
-    'AveragePool dilated': one('AveragePool', { kernel_shape: ints(2, 2), dilations: ints(3, 2) }, [], { opset: 19 }),
-    'AveragePool with SAME_LOWER': one('AveragePool', { kernel_shape: ints(2, 3), auto_pad: string('SAME_LOWER') }),
-    'AveragePool of one dimension': one('AveragePool', { kernel_shape: ints(3), strides: ints(2) }, [], { input: ['N', 4, 9] }),
+    'AveragePool rounded up with pads that count': one(
+      'AveragePool',
+      {
+        kernel_shape: ints(3, 2),
+        strides: ints(3, 2),
+        pads: ints(1, 1, 1, 1),
+        ceil_mode: int(1),
+        count_include_pad: int(1),
+      },
+      [],
+      { opset: 19 },
+    ),
+    'AveragePool dilated': one('AveragePool', { kernel_shape: ints(2, 2), dilations: ints(3, 2) }, [], {
+      opset: 19,
+    }),
+    'AveragePool with SAME_LOWER': one('AveragePool', {
+      kernel_shape: ints(2, 3),
+      auto_pad: string('SAME_LOWER'),
+    }),
+    'AveragePool of one dimension': one('AveragePool', { kernel_shape: ints(3), strides: ints(2) }, [], {
+      input: ['N', 4, 9],
+    }),
     GlobalAveragePool: one('GlobalAveragePool', {}),
     'ReduceMean over attributes': one('ReduceMean', { axes: ints(2, 3), keepdims: int(0) }),
     'ReduceMean over the channels': one('ReduceMean', { axes: ints(1) }),
-    'ReduceMean over axes that are an input': one('ReduceMean', { keepdims: int(0) }, [integers('a', [-1, 1])], { opset: 18 }),
+    'ReduceMean over axes that are an input': one(
+      'ReduceMean',
+      { keepdims: int(0) },
+      [integers('a', [-1, 1])],
+      { opset: 18 },
+    ),
     'ReduceMean over no axes': {
       ...one('ReduceMean', {}, [integers('a', [])], { opset: 18 }),
       nodes: [op('ReduceMean', ['x', 'a'], 'm', { noop_with_empty_axes: int(1) }), op('Relu', ['m'], 'y')],
@@ -112,24 +200,51 @@ const groups: Record<string, Record<string, Built>> = {
         op('Reshape', ['r', 's'], 'g'),
         op('MatMul', ['g', 'm'], 'y'),
       ],
-      [random('f', [2], { positive: true }), random('w', [3, 2, 3, 3]), random('b', [3]), integers('s', [-1, 45]), random('m', [45, 4])],
+      [
+        random('f', [2], { positive: true }),
+        random('w', [3, 2, 3, 3]),
+        random('b', [3]),
+        integers('s', [-1, 45]),
+        random('m', [45, 4]),
+      ],
     ),
     'the batch moved and moved back': chain(image, [
       op('Transpose', ['x'], 't', { perm: ints(2, 3, 0, 1) }),
       op('Relu', ['t'], 'r'),
       op('Transpose', ['r'], 'y', { perm: ints(2, 3, 0, 1) }),
     ]),
-    'Transpose of one image with its batch': chain([1, 6], [op('Transpose', ['x'], 't'), op('MatMul', ['w', 't'], 'y')], [random('w', [4, 6])]),
-    'Slice by attributes': one('Slice', { starts: ints(1, -3), ends: ints(3, 100), axes: ints(1, 2) }, [], { opset: 9 }),
-    'Slice by inputs, backwards': one('Slice', {}, [integers('s', [0, -1]), integers('e', [3, -100]), integers('a', [1, 3]), integers('p', [2, -2])]),
-    'Slice with the whole batch': one('Slice', {}, [integers('s', [0, 2]), integers('e', [2 ** 31 - 1, -1]), integers('a', [0, 2])]),
+    'Transpose of one image with its batch': chain(
+      [1, 6],
+      [op('Transpose', ['x'], 't'), op('MatMul', ['w', 't'], 'y')],
+      [random('w', [4, 6])],
+    ),
+    'Slice by attributes': one('Slice', { starts: ints(1, -3), ends: ints(3, 100), axes: ints(1, 2) }, [], {
+      opset: 9,
+    }),
+    'Slice by inputs, backwards': one('Slice', {}, [
+      integers('s', [0, -1]),
+      integers('e', [3, -100]),
+      integers('a', [1, 3]),
+      integers('p', [2, -2]),
+    ]),
+    'Slice with the whole batch': one('Slice', {}, [
+      integers('s', [0, 2]),
+      integers('e', [2 ** 31 - 1, -1]),
+      integers('a', [0, 2]),
+    ]),
     'Slice without axes': one('Slice', {}, [integers('s', [0, 1]), integers('e', [2 ** 40, 3])]),
     'Gather of several': one('Gather', { axis: int(1) }, [integers('i', [3, 0, -2, 0])]),
     'Gather of one, whose axis goes': one('Gather', { axis: int(2) }, [scalar('i', -1)]),
-    'Gather by a matrix of indices': one('Gather', { axis: int(-1) }, [{ name: 'i', shape: [2, 2], data: BigInt64Array.of(1n, 0n, 4n, 2n) }]),
+    'Gather by a matrix of indices': one('Gather', { axis: int(-1) }, [
+      { name: 'i', shape: [2, 2], data: BigInt64Array.of(1n, 0n, 4n, 2n) },
+    ]),
     'Split into equal parts': {
       ...one('Split', { axis: int(1) }),
-      nodes: [{ ...op('Split', ['x'], 'a', { axis: int(1) }), outputs: ['a', 'b'] }, op('Relu', ['a'], 'r'), op('Sub', ['r', 'b'], 'y')],
+      nodes: [
+        { ...op('Split', ['x'], 'a', { axis: int(1) }), outputs: ['a', 'b'] },
+        op('Relu', ['a'], 'r'),
+        op('Sub', ['r', 'b'], 'y'),
+      ],
     },
     'Split by an attribute': {
       ...one('Split', {}, [], { opset: 11 }),
@@ -137,20 +252,33 @@ const groups: Record<string, Record<string, Built>> = {
     },
     'Split by an input, put together again in another order': {
       ...one('Split', {}, [integers('s', [1, 3])]),
-      nodes: [{ ...op('Split', ['x', 's'], 'a', { axis: int(1) }), outputs: ['a', 'b'] }, op('Concat', ['b', 'a', 'b'], 'y', { axis: int(1) })],
+      nodes: [
+        { ...op('Split', ['x', 's'], 'a', { axis: int(1) }), outputs: ['a', 'b'] },
+        op('Concat', ['b', 'a', 'b'], 'y', { axis: int(1) }),
+      ],
     },
     'Split into a number of parts': {
       ...one('Split', {}, [], { opset: 18 }),
       nodes: [{ ...op('Split', ['x'], 'a', { axis: int(2), num_outputs: int(2) }), outputs: ['a', 'y'] }],
     },
-    'Pad by attributes': one('Pad', { pads: ints(0, 1, 0, 2, 0, 0, 1, 1), value: { float: 0.5 } }, [], { opset: 10 }),
+    'Pad by attributes': one('Pad', { pads: ints(0, 1, 0, 2, 0, 0, 1, 1), value: { float: 0.5 } }, [], {
+      opset: 10,
+    }),
     'Pad by inputs, and cut': one('Pad', {}, [integers('p', [0, 0, 1, -1, 0, 0, 2, 3]), real('v', -0.25)]),
-    'Pad of some axes': one('Pad', {}, [integers('p', [1, 2]), real('v', 0), integers('a', [-1])], { opset: 18 }),
+    'Pad of some axes': one('Pad', {}, [integers('p', [1, 2]), real('v', 0), integers('a', [-1])], {
+      opset: 18,
+    }),
     'Pad by reflection': one('Pad', { mode: string('reflect') }, [integers('p', [0, 0, 2, 1, 0, 0, 3, 4])]),
     'Pad by edges': one('Pad', { mode: string('edge') }, [integers('p', [0, 0, 2, 1, 0, 0, 3, 4])]),
-    'Pad by wrapping': one('Pad', { mode: string('wrap') }, [integers('p', [0, 0, 2, 1, 0, 0, 3, 4])], { opset: 19 }),
+    'Pad by wrapping': one('Pad', { mode: string('wrap') }, [integers('p', [0, 0, 2, 1, 0, 0, 3, 4])], {
+      opset: 19,
+    }),
     Expand: one('Expand', {}, [integers('s', [1, 3, 4, 5])], { input: ['N', 3, 1, 5] }),
-    'Expand of one number': chain(['N', 1], [op('Expand', ['x', 's'], 'e'), op('Gemm', ['e', 'w'], 'y')], [integers('s', [1, 6]), random('w', [6, 3])]),
+    'Expand of one number': chain(
+      ['N', 1],
+      [op('Expand', ['x', 's'], 'e'), op('Gemm', ['e', 'w'], 'y')],
+      [integers('s', [1, 6]), random('w', [6, 3])],
+    ),
     'Squeeze and Unsqueeze by attributes': chain(
       ['N', 3, 1, 5],
       [
@@ -192,7 +320,12 @@ const groups: Record<string, Record<string, Built>> = {
     ),
     'along the last axis, with constants': chain(
       [1, 3, 5],
-      [op('Relu', ['x'], 'r'), op('Expand', ['c', 's'], 'e'), op('Concat', ['r', 'e', 'x'], 'd', { axis: int(-1) }), op('Relu', ['d'], 'y')],
+      [
+        op('Relu', ['x'], 'r'),
+        op('Expand', ['c', 's'], 'e'),
+        op('Concat', ['r', 'e', 'x'], 'd', { axis: int(-1) }),
+        op('Relu', ['d'], 'y'),
+      ],
       [random('c', [1, 3, 1]), integers('s', [1, 3, 2])],
     ),
     'of transpositions': chain(
@@ -207,10 +340,19 @@ const groups: Record<string, Record<string, Built>> = {
     ),
   },
   arithmetic: {
-    'Neg of a convolution': chain(image, [op('Conv', ['x', 'w'], 'c'), op('Neg', ['c'], 'y')], [random('w', [3, 4, 3, 3])]),
+    'Neg of a convolution': chain(
+      image,
+      [op('Conv', ['x', 'w'], 'c'), op('Neg', ['c'], 'y')],
+      [random('w', [3, 4, 3, 3])],
+    ),
     'Neg of what a skip reads too': chain(
       ['N', 6],
-      [op('Gemm', ['x', 'w'], 'h'), op('Neg', ['h'], 'n'), op('Relu', ['n'], 'r'), op('Sub', ['h', 'r'], 'y')],
+      [
+        op('Gemm', ['x', 'w'], 'h'),
+        op('Neg', ['h'], 'n'),
+        op('Relu', ['n'], 'r'),
+        op('Sub', ['h', 'r'], 'y'),
+      ],
       [random('w', [6, 4])],
     ),
     'Sub of one activation from another': chain(
@@ -228,12 +370,23 @@ const groups: Record<string, Record<string, Built>> = {
     'Mul by a constant of a higher rank': one('Mul', {}, [random('c', [2, 1, 3, 5])], { input: [1, 3, 5] }),
     'Add of activations that enlarge each other': chain(
       ['N', 3, 5],
-      [op('ReduceMean', ['x'], 'm', { axes: ints(1) }), op('ReduceMean', ['x'], 'n', { axes: ints(2) }), op('Add', ['m', 'n'], 'y')],
+      [
+        op('ReduceMean', ['x'], 'm', { axes: ints(1) }),
+        op('ReduceMean', ['x'], 'n', { axes: ints(2) }),
+        op('Add', ['m', 'n'], 'y'),
+      ],
     ),
-    'a mean taken away': chain(['N', 3, 5], [op('ReduceMean', ['x'], 'm', { axes: ints(-1) }), op('Sub', ['x', 'm'], 'y')]),
+    'a mean taken away': chain(
+      ['N', 3, 5],
+      [op('ReduceMean', ['x'], 'm', { axes: ints(-1) }), op('Sub', ['x', 'm'], 'y')],
+    ),
     'Div of a view': chain(
       ['N', 3, 4],
-      [op('Transpose', ['x'], 't', { perm: ints(0, 2, 1) }), op('Relu', ['t'], 'r'), op('Div', ['r', 'd'], 'y')],
+      [
+        op('Transpose', ['x'], 't', { perm: ints(0, 2, 1) }),
+        op('Relu', ['t'], 'r'),
+        op('Div', ['r', 'd'], 'y'),
+      ],
       [random('d', [3], { positive: true })],
     ),
   },
@@ -249,19 +402,39 @@ const groups: Record<string, Record<string, Built>> = {
       [random('w', [5, 4]), random('v', [4, 2])],
     ),
     'MatMul of an image': chain(['N', 2, 3, 5], [op('MatMul', ['x', 'w'], 'y')], [random('w', [1, 5, 4])]),
-    'MatMul with the matrix on the left': chain(['N', 3, 5], [op('MatMul', ['w', 'x'], 'y')], [random('w', [4, 3])]),
-    'MatMul with the matrix on the left of an image': chain(['N', 2, 3, 5], [op('MatMul', ['w', 'x'], 'h'), op('Relu', ['h'], 'y')], [random('w', [4, 3])]),
+    'MatMul with the matrix on the left': chain(
+      ['N', 3, 5],
+      [op('MatMul', ['w', 'x'], 'y')],
+      [random('w', [4, 3])],
+    ),
+    'MatMul with the matrix on the left of an image': chain(
+      ['N', 2, 3, 5],
+      [op('MatMul', ['w', 'x'], 'h'), op('Relu', ['h'], 'y')],
+      [random('w', [4, 3])],
+    ),
     'MatMul with a vector': chain(['N', 3, 5], [op('MatMul', ['x', 'w'], 'y')], [random('w', [5])]),
-    'MatMul with a vector on the left': chain(['N', 3, 5], [op('MatMul', ['w', 'x'], 'y')], [random('w', [3])]),
+    'MatMul with a vector on the left': chain(
+      ['N', 3, 5],
+      [op('MatMul', ['w', 'x'], 'y')],
+      [random('w', [3])],
+    ),
     'MatMul of channels that are last': chain(
       ['N', 3, 2, 5],
-      [op('Conv', ['x', 'k'], 'c'), op('Transpose', ['c'], 't', { perm: ints(0, 2, 3, 1) }), op('MatMul', ['t', 'w'], 'y')],
+      [
+        op('Conv', ['x', 'k'], 'c'),
+        op('Transpose', ['c'], 't', { perm: ints(0, 2, 3, 1) }),
+        op('MatMul', ['t', 'w'], 'y'),
+      ],
       [random('k', [6, 3, 1, 2]), random('w', [6, 4])],
     ),
     'Gemm of rows': {
       ...chain(
         [3, 5],
-        [op('Transpose', ['x'], 't'), op('Gemm', ['w', 't', 'b'], 'g', { alpha: { float: 2 } }), op('Transpose', ['g'], 'y')],
+        [
+          op('Transpose', ['x'], 't'),
+          op('Gemm', ['w', 't', 'b'], 'g', { alpha: { float: 2 } }),
+          op('Transpose', ['g'], 'y'),
+        ],
         [random('w', [4, 5]), random('b', [4, 1])],
       ),
     },
@@ -279,7 +452,14 @@ const groups: Record<string, Record<string, Built>> = {
         op('Gemm', ['i', 'v'], 'j'),
         op('Add', ['g', 'j'], 'y'),
       ],
-      [integers('s', [0]), integers('e', [2]), integers('z', [9]), integers('a', [1]), random('w', [2, 4]), random('v', [7, 4])],
+      [
+        integers('s', [0]),
+        integers('e', [2]),
+        integers('z', [9]),
+        integers('a', [1]),
+        random('w', [2, 4]),
+        random('v', [7, 4]),
+      ],
     ),
     'Gemm of what was padded': chain(
       ['N', 4],
@@ -303,12 +483,22 @@ const groups: Record<string, Record<string, Built>> = {
         op('Sub', ['bu', 'd'], 'bd'),
         op('Gemm', ['x', 'w', 'bd'], 'y'),
       ],
-      [random('u', [3, 2]), random('v', [7, 3]), integers('s', [2]), integers('e', [6]), random('b', [3]), integers('a', [0]), random('d', [])],
+      [
+        random('u', [3, 2]),
+        random('v', [7, 3]),
+        integers('s', [2]),
+        integers('e', [6]),
+        random('b', [3]),
+        integers('a', [0]),
+        random('d', []),
+      ],
     ),
     'a traced expand': chain(
       ['N', 1, 4],
       [
-        op('ConstantOfShape', ['l'], 'ones', { value: { tensor: { name: '', shape: [1], data: BigInt64Array.of(1n) } } }),
+        op('ConstantOfShape', ['l'], 'ones', {
+          value: { tensor: { name: '', shape: [1], data: BigInt64Array.of(1n) } },
+        }),
         op('Mul', ['ones', 'minus'], 'm'),
         op('Equal', ['s', 'm'], 'q'),
         op('Where', ['q', 'ones', 's'], 't'),
@@ -346,18 +536,32 @@ const groups: Record<string, Record<string, Built>> = {
         op('Reshape', ['x', 's'], 'r'),
         op('ReduceMean', ['r'], 'y', { axes: ints(2) }),
       ],
-      [scalar('zero', 0), scalar('unit', 1), integers('first', [0]), integers('one', [1]), integers('two', [2]), integers('four', [4])],
+      [
+        scalar('zero', 0),
+        scalar('unit', 1),
+        integers('first', [0]),
+        integers('one', [1]),
+        integers('two', [2]),
+        integers('four', [4]),
+      ],
     ),
     'a fixed batch': chain(
       [2, 3, 4],
-      [op('Shape', ['x'], 'sh'), op('Gather', ['sh', 'i'], 's'), op('Reshape', ['x', 's'], 'r'), op('Transpose', ['r'], 'y', { perm: ints(0, 2, 1) })],
+      [
+        op('Shape', ['x'], 'sh'),
+        op('Gather', ['sh', 'i'], 's'),
+        op('Reshape', ['x', 's'], 'r'),
+        op('Transpose', ['r'], 'y', { perm: ints(0, 2, 1) }),
+      ],
       [integers('i', [0, 2, 1])],
     ),
     'constants of computed shape': chain(
       ['N', 3, 4],
       [
         op('Shape', ['x'], 'sh', {}),
-        op('ConstantOfShape', ['sh'], 'c', { value: { tensor: { name: '', shape: [1], data: Float32Array.of(0.5) } } }),
+        op('ConstantOfShape', ['sh'], 'c', {
+          value: { tensor: { name: '', shape: [1], data: Float32Array.of(0.5) } },
+        }),
         op('Range', ['a', 'b', 'd'], 'r'),
         op('Sub', ['c', 'r'], 'k'),
         op('Add', ['x', 'k'], 'e'),
@@ -368,15 +572,21 @@ const groups: Record<string, Record<string, Built>> = {
   },
 };
 
-describe.each(Object.entries(groups))('%s: an imported network computes what ONNX Runtime computes', (_, builds) => {
-  it.each(Object.entries(builds))('%s', async (_, built) => {
-    expect(await builtDifference(built)).toBeLessThan(1e-5);
-  });
-});
+describe.each(Object.entries(groups))(
+  '%s: an imported network computes what ONNX Runtime computes',
+  (_, builds) => {
+    it.each(Object.entries(builds))('%s', async (_, built) => {
+      expect(await builtDifference(built)).toBeLessThan(1e-5);
+    });
+  },
+);
 
 describe('an input without a batch axis is one image', () => {
   const single: Record<string, Built> = {
-    'a vector': chain([5], [op('Gemm', ['u', 'w'], 'y'), op('Unsqueeze', ['x', 'a'], 'u')].reverse(), [integers('a', [0]), random('w', [5, 3])]),
+    'a vector': chain([5], [op('Gemm', ['u', 'w'], 'y'), op('Unsqueeze', ['x', 'a'], 'u')].reverse(), [
+      integers('a', [0]),
+      random('w', [5, 3]),
+    ]),
     'a vector times a matrix': chain(
       [5],
       [op('MatMul', ['x', 'w'], 'h'), op('Add', ['h', 'b'], 'a'), op('Relu', ['a'], 'y')],
@@ -409,7 +619,12 @@ function stepOf([kind, a, b]: Choice, shape: readonly number[], id: string): Ste
   const last = shape.at(-1) as number;
   const changed = (to: number) => shape.map((e, i) => (i === axis ? to : e));
   const c = `c${id}`;
-  const simple = (opType: string, to: readonly number[], constants: readonly OnnxTensor[] = [], attributes: Record<string, OnnxAttribute> = {}): Step => ({
+  const simple = (
+    opType: string,
+    to: readonly number[],
+    constants: readonly OnnxTensor[] = [],
+    attributes: Record<string, OnnxAttribute> = {},
+  ): Step => ({
     nodes: (from, y) => [op(opType, [from, ...constants.map(({ name }) => name)], y, attributes)],
     constants,
     shape: to,
@@ -426,12 +641,18 @@ function stepOf([kind, a, b]: Choice, shape: readonly number[], id: string): Ste
     }
     case 1: {
       const start = b % extent;
-      return simple('Slice', changed(extent - start), [integers(`${c}s`, [start]), integers(`${c}e`, [2 ** 31]), integers(`${c}a`, [axis])]);
+      return simple('Slice', changed(extent - start), [
+        integers(`${c}s`, [start]),
+        integers(`${c}e`, [2 ** 31]),
+        integers(`${c}a`, [axis]),
+      ]);
     }
     case 2:
       return simple('Gather', changed(3), [integers(c, [b % extent, extent - 1, -1])], { axis: int(axis) });
     case 3: {
-      const pads = [...shape, ...shape].map((_, i) => (i === axis ? b % 2 : i === axis + shape.length ? 1 : 0));
+      const pads = [...shape, ...shape].map((_, i) =>
+        i === axis ? b % 2 : i === axis + shape.length ? 1 : 0,
+      );
       return simple('Pad', changed(extent + 1 + (b % 2)), [integers(`${c}p`, pads), real(`${c}v`, b % 3)]);
     }
     case 4:
@@ -446,20 +667,34 @@ function stepOf([kind, a, b]: Choice, shape: readonly number[], id: string): Ste
       return simple('ReduceMean', changed(1), [], { axes: ints(axis) });
     case 9:
       return {
-        nodes: (from, y) => [op('Relu', [from], `${y}r`), op('Concat', [`${y}r`, from], y, { axis: int(axis) })],
+        nodes: (from, y) => [
+          op('Relu', [from], `${y}r`),
+          op('Concat', [`${y}r`, from], y, { axis: int(axis) }),
+        ],
         constants: [],
         shape: changed(2 * extent),
       };
     case 10:
       return simple('Flatten', [shape[0] as number, shape.slice(1).reduce((x, y) => x * y, 1)]);
     default:
-      return { nodes: (from, y) => [op('Neg', [from], `${y}n`), op('Relu', [`${y}n`], `${y}r`), op('Add', [`${y}r`, from], y)], constants: [], shape };
+      return {
+        nodes: (from, y) => [
+          op('Neg', [from], `${y}n`),
+          op('Relu', [`${y}n`], `${y}r`),
+          op('Add', [`${y}r`, from], y),
+        ],
+        constants: [],
+        shape,
+      };
   }
 }
 
 describe('any chain of operators', () => {
   it('computes what ONNX Runtime computes, for a symbolic batch and a fixed one', async () => {
-    const choices = fc.array(fc.tuple(fc.nat({ max: 11 }), fc.nat({ max: 7 }), fc.nat({ max: 7 })), { minLength: 1, maxLength: 7 });
+    const choices = fc.array(fc.tuple(fc.nat({ max: 11 }), fc.nat({ max: 7 }), fc.nat({ max: 7 })), {
+      minLength: 1,
+      maxLength: 7,
+    });
     const extents = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 3 });
     await fc.assert(
       fc.asyncProperty(extents, choices, fc.constantFrom('N', 1, 2), async (input, steps, batch) => {
@@ -474,7 +709,13 @@ describe('any chain of operators', () => {
           shape = step.shape;
         });
         nodes.push(op('Add', [nodes.at(-1)?.outputs[0] ?? 'x', 'one'], 'y'));
-        expect(await builtDifference({ input: [batch, ...input], nodes, constants: [...constants, real('one', 1)] })).toBeLessThan(1e-5);
+        expect(
+          await builtDifference({
+            input: [batch, ...input],
+            nodes,
+            constants: [...constants, real('one', 1)],
+          }),
+        ).toBeLessThan(1e-5);
       }),
       { numRuns: 80 },
     );
@@ -494,8 +735,13 @@ describe('windows of any extents, strides, dilations, pads and groups', () => {
     ceil: between(0, 1),
     count: between(0, 1),
   });
-  /** Calls with a geometry whose windows fit; pads of pools are smaller than the kernel, as ONNX Runtime wants. */
-  const property = (built: (geometry: typeof geometries extends fc.Arbitrary<infer T> ? T : never) => Built | undefined) =>
+  /**
+   * Calls with a geometry whose windows fit; pads of pools are smaller than the kernel, as ONNX Runtime
+   * wants.
+   */
+  const property = (
+    built: (geometry: typeof geometries extends fc.Arbitrary<infer T> ? T : never) => Built | undefined,
+  ) =>
     fc.assert(
       fc.asyncProperty(geometries, async (geometry) => {
         const made = built(geometry);
@@ -505,7 +751,15 @@ describe('windows of any extents, strides, dilations, pads and groups', () => {
       { numRuns: 40 },
     );
   const reach = (k: number, d: number) => (k - 1) * d + 1;
-  const window = ({ strides, dilations, pads }: { strides: number[]; dilations: number[]; pads: number[] }) => ({
+  const window = ({
+    strides,
+    dilations,
+    pads,
+  }: {
+    strides: number[];
+    dilations: number[];
+    pads: number[];
+  }) => ({
     strides: ints(...strides),
     dilations: ints(...dilations),
     pads: ints(...pads),
@@ -514,35 +768,60 @@ describe('windows of any extents, strides, dilations, pads and groups', () => {
   it('of Conv', () =>
     property(({ extents, kernel, group, ...rest }) => {
       const fits = [0, 1].every(
-        (i) => (extents[i] as number) + (rest.pads[i] as number) + (rest.pads[i + 2] as number) >= reach(kernel[i] as number, rest.dilations[i] as number),
+        (i) =>
+          (extents[i] as number) + (rest.pads[i] as number) + (rest.pads[i + 2] as number) >=
+          reach(kernel[i] as number, rest.dilations[i] as number),
       );
       if (!fits) return undefined;
-      return one('Conv', { ...window(rest), group: int(group) }, [random('w', [2 * group, 2, ...kernel]), random('b', [2 * group])], {
-        input: ['N', 2 * group, ...extents],
-      });
+      return one(
+        'Conv',
+        { ...window(rest), group: int(group) },
+        [random('w', [2 * group, 2, ...kernel]), random('b', [2 * group])],
+        {
+          input: ['N', 2 * group, ...extents],
+        },
+      );
     }));
   it('of ConvTranspose', () =>
     property(({ extents, kernel, group, ...rest }) => {
       const fits = [0, 1].every(
         (i) =>
-          ((extents[i] as number) - 1) * (rest.strides[i] as number) + reach(kernel[i] as number, rest.dilations[i] as number) >
+          ((extents[i] as number) - 1) * (rest.strides[i] as number) +
+            reach(kernel[i] as number, rest.dilations[i] as number) >
           (rest.pads[i] as number) + (rest.pads[i + 2] as number),
       );
       if (!fits) return undefined;
-      return one('ConvTranspose', { ...window(rest), group: int(group) }, [random('w', [2 * group, 3, ...kernel]), random('b', [3 * group])], {
-        input: ['N', 2 * group, ...extents],
-      });
+      return one(
+        'ConvTranspose',
+        { ...window(rest), group: int(group) },
+        [random('w', [2 * group, 3, ...kernel]), random('b', [3 * group])],
+        {
+          input: ['N', 2 * group, ...extents],
+        },
+      );
     }));
   it('of AveragePool', () =>
     property(({ extents, kernel, ceil, count, ...rest }) => {
       const pads = rest.pads.map((p, i) => Math.min(p, (kernel[i % 2] as number) - 1));
       const fits = [0, 1].every(
-        (i) => (extents[i] as number) + (pads[i] as number) + (pads[i + 2] as number) >= reach(kernel[i] as number, rest.dilations[i] as number),
+        (i) =>
+          (extents[i] as number) + (pads[i] as number) + (pads[i + 2] as number) >=
+          reach(kernel[i] as number, rest.dilations[i] as number),
       );
       if (!fits) return undefined;
-      return one('AveragePool', { ...window({ ...rest, pads }), kernel_shape: ints(...kernel), ceil_mode: int(ceil), count_include_pad: int(count) }, [], {
-        input: ['N', 2, ...extents],
-        opset: 19,
-      });
+      return one(
+        'AveragePool',
+        {
+          ...window({ ...rest, pads }),
+          kernel_shape: ints(...kernel),
+          ceil_mode: int(ceil),
+          count_include_pad: int(count),
+        },
+        [],
+        {
+          input: ['N', 2, ...extents],
+          opset: 19,
+        },
+      );
     }));
 });

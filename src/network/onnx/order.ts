@@ -1,4 +1,7 @@
-/** Which nodes of an ONNX graph an output needs, inputs before their readers. The file's own order is not relied on. */
+/**
+ * Which nodes of an ONNX graph an output needs, inputs before their readers. The file's own order is not
+ * relied on.
+ */
 import { FormatError } from '../../formats/format-error.js';
 import type { OnnxModel, OnnxNode } from '../../formats/onnx.js';
 import { nodeTitle } from './operator.js';
@@ -14,14 +17,17 @@ export function neededNodes(model: OnnxModel, output: string, source: string): O
     for (const name of node.outputs) {
       if (name === '') continue;
       if (makers.has(name) || given.has(name))
-        throw new FormatError(`${source}: ${nodeTitle(node)}: expected a new name for its output, got ${name}, which exists`);
+        throw new FormatError(
+          `${source}: ${nodeTitle(node)}: expected a new name for its output, got ${name}, which exists`,
+        );
       makers.set(name, node);
     }
   const order: OnnxNode[] = [];
   const state = new Map<OnnxNode, 'open' | 'done'>();
   const makerOf = (name: string, reader: string): OnnxNode | undefined => {
     const maker = makers.get(name);
-    if (maker === undefined && !given.has(name)) throw new FormatError(`${source}: ${reader} reads ${name}, which nothing in the graph makes`);
+    if (maker === undefined && !given.has(name))
+      throw new FormatError(`${source}: ${reader} reads ${name}, which nothing in the graph makes`);
     return maker;
   };
   const start = makerOf(output, 'the output');
@@ -42,7 +48,10 @@ export function neededNodes(model: OnnxModel, output: string, source: string): O
     }
     const maker = name === '' ? undefined : makerOf(name, nodeTitle(top.node));
     if (maker === undefined || state.get(maker) === 'done') continue;
-    if (state.get(maker) === 'open') throw new FormatError(`${source}: ${nodeTitle(maker)}: expected a graph without cycles, got one that depends on itself`);
+    if (state.get(maker) === 'open')
+      throw new FormatError(
+        `${source}: ${nodeTitle(maker)}: expected a graph without cycles, got one that depends on itself`,
+      );
     open(maker);
   }
   return order;

@@ -9,9 +9,13 @@ const identity: OperatorReader = {
 const dropout: OperatorReader = {
   attributes: ['ratio', 'seed', 'is_test'],
   read(call) {
-    if (call.inputs[2] !== undefined && constant(call, 2).data[0]) refuse(call, 'inference', 'training mode; export the model in evaluation mode');
+    if (call.inputs[2] !== undefined && constant(call, 2).data[0])
+      refuse(call, 'inference', 'training mode; export the model in evaluation mode');
     return anyActivation(call);
   },
 };
 
-export const passingOperators: Readonly<Record<string, OperatorReader>> = { Identity: identity, Dropout: dropout };
+export const passingOperators: Readonly<Record<string, OperatorReader>> = {
+  Identity: identity,
+  Dropout: dropout,
+};

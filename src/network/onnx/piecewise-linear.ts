@@ -1,22 +1,40 @@
 /**
  * LeakyRelu, PRelu, Clip, Abs, Min, Max: piecewise linear functions as compositions of ReLUs, exactly.
  *
- *   leaky(x) = a x + (1 − a) relu(x),   |x| = 2 relu(x) − x,   max(a, b) = b + relu(a − b),   min(a, b) = b − relu(b − a),
- *   clip(x) = h − relu(h − l − relu(x − l))
+ *   leaky(x) = a x + (1 − a) relu(x), |x| = 2 relu(x) − x, max(a, b) = b + relu(a − b), min(a, b) = b −
+ * relu(b − a), clip(x) = h − relu(h − l − relu(x − l))
  *
- * Nothing else about them is special: every relaxation is what it is for ReLUs and sums, and deciding the signs of ReLUs decides them. Of
- * the forms a function has, these have the fewest ReLUs; clip's is a chain, on which intervals are exact.
+ * Nothing else about them is special: every relaxation is what it is for ReLUs and sums, and deciding the
+ * signs of ReLUs decides them. Of the forms a function has, these have the fewest ReLUs; clip's is a chain,
+ * on which intervals are exact.
  */
 import type { Activation } from './draft.js';
 import { sizeOf, type Value } from './draft.js';
-import { constantPerFeature, enlarged, isActivation, joined, ofConstants, shifted, times } from './elementwise.js';
-import { anyActivation, type Call, describeValue, floats, type OperatorReader, real, refuse } from './operator.js';
+import {
+  constantPerFeature,
+  enlarged,
+  isActivation,
+  joined,
+  ofConstants,
+  shifted,
+  times,
+} from './elementwise.js';
+import {
+  anyActivation,
+  type Call,
+  describeValue,
+  floats,
+  type OperatorReader,
+  real,
+  refuse,
+} from './operator.js';
 import { elementwiseAffine, pointwise } from './view.js';
 
 /** The activation as something that is read more than once: its node stays as it is. */
 const shared = (x: Activation): Activation => ({ ...x, exclusive: false });
 
-const relu = (call: Call, x: Activation): Activation => pointwise(call.draft, x, (inputs, output) => ({ kind: 'relu', inputs, output }));
+const relu = (call: Call, x: Activation): Activation =>
+  pointwise(call.draft, x, (inputs, output) => ({ kind: 'relu', inputs, output }));
 
 /** a∘x + (1 − a)∘relu(x), one a per feature. */
 function leaky(call: Call, given: Activation, slopes: Float64Array): Activation {
@@ -32,10 +50,16 @@ function leaky(call: Call, given: Activation, slopes: Float64Array): Activation 
   return joined(call, [elementwiseAffine(call.draft, x, slopes, none), bent]);
 }
 
-/** sign · max(sign·a, sign·b) = b + sign·relu(sign·(a − b)): the maximum, or with sign −1 the minimum, of activations of one shape. */
+/**
+ * sign · max(sign·a, sign·b) = b + sign·relu(sign·(a − b)): the maximum, or with sign −1 the minimum, of
+ * activations of one shape.
+ */
 export function extremumOf(call: Call, a: Activation, given: Activation, sign: 1 | -1): Activation {
   const b = shared(given);
-  const difference = joined(call, sign === 1 ? [shared(a), times(call, b, -1)] : [times(call, shared(a), -1), b]);
+  const difference = joined(
+    call,
+    sign === 1 ? [shared(a), times(call, b, -1)] : [times(call, shared(a), -1), b],
+  );
   return joined(call, [b, times(call, relu(call, difference), sign)]);
 }
 
@@ -55,11 +79,15 @@ const extremum = (sign: 1 | -1): OperatorReader => ({
   attributes: [],
   read(call) {
     const given = call.inputs.map((value) => value ?? refuse(call, 'inputs', 'one that is left out'));
-    if (!given.some(isActivation)) return given.reduce((a: Value, b: Value) => ofConstants({ ...call, inputs: [a, b] }, sign === 1 ? Math.max : Math.min));
+    if (!given.some(isActivation))
+      return given.reduce((a: Value, b: Value) =>
+        ofConstants({ ...call, inputs: [a, b] }, sign === 1 ? Math.max : Math.min),
+      );
     const [first, ...others] = given.filter(isActivation).map((x) => enlarged(call, x));
     let result = others.reduce((a, b) => extremumOf(call, a, b, sign), first as Activation);
     given.forEach((value, index) => {
-      if (!isActivation(value)) result = extremumWith(call, result, constantPerFeature(call, index, result), sign);
+      if (!isActivation(value))
+        result = extremumWith(call, result, constantPerFeature(call, index, result), sign);
     });
     return result;
   },
@@ -86,7 +114,8 @@ const clip: OperatorReader = {
   read(call) {
     const x = anyActivation(call);
     const [low, high] = [end(call, 'min', 1), end(call, 'max', 2)];
-    if ((low ?? Number.NEGATIVE_INFINITY) > (high ?? Number.POSITIVE_INFINITY)) refuse(call, 'min ≤ max', `${low} and ${high}`);
+    if ((low ?? Number.NEGATIVE_INFINITY) > (high ?? Number.POSITIVE_INFINITY))
+      refuse(call, 'min ≤ max', `${low} and ${high}`);
     const size = sizeOf(x.shape);
     const everywhere = (value: number) => new Float64Array(size).fill(value);
     if (high === undefined) return low === undefined ? x : extremumWith(call, x, everywhere(low), 1);

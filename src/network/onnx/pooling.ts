@@ -20,12 +20,22 @@ import { imageExtents, LARGEST_TABLE, placement, spatialWindow } from './spatial
 import { materialized, nodeExtents } from './view.js';
 
 /** factors[i] · Σ of the features of x in row i of a table; shape of the result without the batch. */
-function pooled(call: Call, given: Activation, table: Int32Array, factors: Float64Array, shape: readonly number[]): Activation {
+function pooled(
+  call: Call,
+  given: Activation,
+  table: Int32Array,
+  factors: Float64Array,
+  shape: readonly number[],
+): Activation {
   const x = given.view?.constants ? materialized(call.draft, given) : given;
   const { view } = x;
   const seen = view ? table.map((i) => (i < 0 ? -1 : (view.table[i] as number))) : table;
   const output = extentsOf(shape);
-  return append(call.draft, { kind: 'pooling', inputs: [x.node], input: nodeExtents(call.draft, x), output, table: seen, factors }, shape);
+  return append(
+    call.draft,
+    { kind: 'pooling', inputs: [x.node], input: nodeExtents(call.draft, x), output, table: seen, factors },
+    shape,
+  );
 }
 
 const averagePool: OperatorReader = {
@@ -40,7 +50,11 @@ const averagePool: OperatorReader = {
     checkExtents(call, output);
     const taps = sizeOf(window.kernel);
     if (channels * sizeOf(places) * taps > LARGEST_TABLE)
-      refuse(call, `a pool of at most ${LARGEST_TABLE} (output, tap) pairs`, `${channels * sizeOf(places) * taps}`);
+      refuse(
+        call,
+        `a pool of at most ${LARGEST_TABLE} (output, tap) pairs`,
+        `${channels * sizeOf(places) * taps}`,
+      );
     const padsCount = integer(call, 'count_include_pad', 0) !== 0;
     const table = new Int32Array(channels * sizeOf(places) * taps).fill(-1);
     const factors = new Float64Array(channels * sizeOf(places));
@@ -66,10 +80,17 @@ const averagePool: OperatorReader = {
 };
 
 /** The sum or mean over axes, kept with extent 1 or dropped. */
-function reduced(call: Call, x: Activation, axes: readonly number[], keep: boolean, mean: boolean): Activation {
+function reduced(
+  call: Call,
+  x: Activation,
+  axes: readonly number[],
+  keep: boolean,
+  mean: boolean,
+): Activation {
   const full = fileShape(x);
   const batch = batchAxisOf(call, x);
-  if (axes.includes(batch)) refuse(call, 'to keep the images of a batch apart', `axis ${batch} of ${shapeText(x)}`);
+  if (axes.includes(batch))
+    refuse(call, 'to keep the images of a batch apart', `axis ${batch} of ${shapeText(x)}`);
   const kept = full.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
   const shape = full.flatMap((extent, axis) => (axes.includes(axis) ? (keep ? [1] : []) : [extent]));
   const extents = imageShape(call, shape, batch < 0 || keep ? batch : kept.indexOf(batch));
@@ -89,7 +110,10 @@ const reduction = (mean: boolean): OperatorReader => ({
     const rank = fileShape(x).length;
     const given = attributeOrInput(call, 'axes', 1) ?? [];
     if (given.length === 0 && integer(call, 'noop_with_empty_axes', 0) !== 0) return x;
-    const axes = given.length === 0 ? fileShape(x).map((_, axis) => axis) : [...new Set(given.map((axis) => axisOf(call, axis, rank)))].sort((a, b) => a - b);
+    const axes =
+      given.length === 0
+        ? fileShape(x).map((_, axis) => axis)
+        : [...new Set(given.map((axis) => axisOf(call, axis, rank)))].sort((a, b) => a - b);
     return reduced(call, x, axes, integer(call, 'keepdims', 1) !== 0, mean);
   },
 });

@@ -1,4 +1,7 @@
-/** Operators that move features without changing them: Transpose, Slice, Gather, Split, Pad, Expand. Of constants they are computed at once. */
+/**
+ * Operators that move features without changing them: Transpose, Slice, Gather, Split, Pad, Expand. Of
+ * constants they are computed at once.
+ */
 import { alongAxes, batchAxisOf, broadcasted, commonShape, reshaped, transposed } from './arrangement.js';
 import type { Value } from './draft.js';
 import {
@@ -47,17 +50,24 @@ const slicing: OperatorReader = {
     const axes = attributeOrInput(call, 'axes', 3) ?? run(0, starts.length);
     const steps = call.inputs[4] === undefined ? starts.map(() => 1) : integerList(call, 4);
     if ([ends, axes, steps].some((list) => list.length !== starts.length))
-      refuse(call, 'as many starts, ends, axes and steps', `${starts.length}, ${ends.length}, ${axes.length}, ${steps.length}`);
+      refuse(
+        call,
+        'as many starts, ends, axes and steps',
+        `${starts.length}, ${ends.length}, ${axes.length}, ${steps.length}`,
+      );
     const maps = new Map<number, number[]>();
     axes.forEach((given, k) => {
       const axis = axisOf(call, given, shape.length);
       const extent = shape[axis] as number;
       const [start, end, step] = [starts[k], ends[k], steps[k]] as [number, number, number];
-      if (step === 0 || maps.has(axis)) refuse(call, 'axes once and steps other than 0', `axis ${given} with step ${step}`);
+      if (step === 0 || maps.has(axis))
+        refuse(call, 'axes once and steps other than 0', `axis ${given} with step ${step}`);
       const whole = start === 0 && step === 1 && (end >= FAR || end === SYMBOLIC_BATCH || end === call.batch);
       if (axis === batchAxisOf(call, value) && whole) return;
-      if ([start, end, step].includes(SYMBOLIC_BATCH)) refuse(call, 'ends that do not depend on the batch', `its symbolic extent for axis ${given}`);
-      const clamp = (at: number, least: number, most: number) => Math.min(Math.max(at < 0 ? at + extent : at, least), most);
+      if ([start, end, step].includes(SYMBOLIC_BATCH))
+        refuse(call, 'ends that do not depend on the batch', `its symbolic extent for axis ${given}`);
+      const clamp = (at: number, least: number, most: number) =>
+        Math.min(Math.max(at < 0 ? at + extent : at, least), most);
       const first = step > 0 ? clamp(start, 0, extent) : clamp(start, 0, extent - 1);
       const last = step > 0 ? clamp(end, 0, extent) : clamp(end, -1, extent - 1);
       const count = Math.max(0, Math.ceil((last - first) / step));
@@ -80,11 +90,18 @@ const gather: OperatorReader = {
     const indices = constant(call, 1).shape;
     const map = integerList(call, 1).map((index) => {
       const at = index < 0 ? index + extent : index;
-      return at >= 0 && at < extent ? at : refuse(call, `indices from ${-extent} to ${extent - 1}`, `${index}`);
+      return at >= 0 && at < extent
+        ? at
+        : refuse(call, `indices from ${-extent} to ${extent - 1}`, `${index}`);
     });
     const chosen = alongAxes(call, value, new Map([[axis, map]]));
     const batch = batchAxisOf(call, value);
-    return reshaped(call, chosen, [...shape.slice(0, axis), ...indices, ...shape.slice(axis + 1)], batch > axis ? batch + indices.length - 1 : batch);
+    return reshaped(
+      call,
+      chosen,
+      [...shape.slice(0, axis), ...indices, ...shape.slice(axis + 1)],
+      batch > axis ? batch + indices.length - 1 : batch,
+    );
   },
 };
 
@@ -97,8 +114,13 @@ const split: OperatorReader = {
     const extent = shape[axis] as number;
     const count = call.node.outputs.length;
     const each = Math.ceil(extent / count);
-    const sizes = attributeOrInput(call, 'split', 1) ?? run(0, count).map((k) => Math.min(each, extent - k * each));
-    if (sizes.length !== count || sizes.some((size) => !(size >= 1)) || sizes.reduce((a, b) => a + b, 0) !== extent)
+    const sizes =
+      attributeOrInput(call, 'split', 1) ?? run(0, count).map((k) => Math.min(each, extent - k * each));
+    if (
+      sizes.length !== count ||
+      sizes.some((size) => !(size >= 1)) ||
+      sizes.reduce((a, b) => a + b, 0) !== extent
+    )
       refuse(call, `${count} parts of ${extent} entries`, `[${sizes.join(',')}]`);
     let start = 0;
     return sizes.map((size) => {
@@ -125,9 +147,14 @@ const padding: OperatorReader = {
     const mode = text(call, 'mode', 'constant');
     const entryOf = PADDINGS[mode] ?? refuse(call, `mode ${Object.keys(PADDINGS).join(', ')}`, mode);
     const pads = attributeOrInput(call, 'pads', 1) ?? refuse(call, 'pads', 'none');
-    const axes = call.inputs[3] === undefined ? run(0, shape.length) : integerList(call, 3).map((axis) => axisOf(call, axis, shape.length));
-    if (pads.length !== 2 * axes.length) refuse(call, `pads before and after ${axes.length} axes`, `[${pads.join(',')}]`);
-    const fill = call.inputs[2] === undefined ? real(call, 'value', 0) : Number(constant(call, 2).data[0] ?? 0);
+    const axes =
+      call.inputs[3] === undefined
+        ? run(0, shape.length)
+        : integerList(call, 3).map((axis) => axisOf(call, axis, shape.length));
+    if (pads.length !== 2 * axes.length)
+      refuse(call, `pads before and after ${axes.length} axes`, `[${pads.join(',')}]`);
+    const fill =
+      call.inputs[2] === undefined ? real(call, 'value', 0) : Number(constant(call, 2).data[0] ?? 0);
     if (!Number.isFinite(fill)) refuse(call, 'a finite value to pad with', `${fill}`);
     const maps = new Map<number, number[]>();
     axes.forEach((axis, k) => {
@@ -135,7 +162,11 @@ const padding: OperatorReader = {
       if (before === 0 && after === 0) return;
       const extent = shape[axis] as number;
       const length = extent + before + after;
-      if (!(length >= 1 && length <= FAR) || (mode === 'reflect' && Math.max(before, after) >= extent) || maps.has(axis))
+      if (
+        !(length >= 1 && length <= FAR) ||
+        (mode === 'reflect' && Math.max(before, after) >= extent) ||
+        maps.has(axis)
+      )
         refuse(call, `pads that fit an axis of ${extent}`, `${before} and ${after} (${mode})`);
       if (length > LARGEST_AXIS) refuse(call, `an axis of at most ${LARGEST_AXIS}`, `${length}`);
       maps.set(
@@ -158,8 +189,12 @@ const expand: OperatorReader = {
     const batch = batchAxisOf(call, value);
     const axis = batch < 0 ? -1 : batch + Math.max(0, given.length - own.length);
     const offset = Math.max(0, own.length - given.length);
-    const target = given.map((extent, i) => (extent === SYMBOLIC_BATCH || (i + offset === axis && extent === call.batch) ? 1 : extent));
-    const shape = commonShape([own, target]) ?? refuse(call, `a shape that ${describeValue(value)} broadcasts with`, `[${given.join(',')}]`);
+    const target = given.map((extent, i) =>
+      extent === SYMBOLIC_BATCH || (i + offset === axis && extent === call.batch) ? 1 : extent,
+    );
+    const shape =
+      commonShape([own, target]) ??
+      refuse(call, `a shape that ${describeValue(value)} broadcasts with`, `[${given.join(',')}]`);
     return broadcasted(call, value, shape);
   },
 };

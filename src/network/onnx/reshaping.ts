@@ -31,22 +31,37 @@ const flattening: OperatorReader = {
 };
 
 /** Extents with 0 copied from the old ones and −1 computed, or undefined if their size is another. */
-function resolved(target: readonly number[], from: readonly number[], zeroCopies: boolean): number[] | undefined {
+function resolved(
+  target: readonly number[],
+  from: readonly number[],
+  zeroCopies: boolean,
+): number[] | undefined {
   const shape = target.map((extent, i) => (extent === 0 && zeroCopies ? (from[i] ?? Number.NaN) : extent));
   const open = shape.indexOf(-1);
   if (open >= 0) {
     shape[open] = 1;
     shape[open] = sizeOf(from) / sizeOf(shape);
   }
-  return shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0) && sizeOf(shape) === sizeOf(from) ? shape : undefined;
+  return shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0) &&
+    sizeOf(shape) === sizeOf(from)
+    ? shape
+    : undefined;
 }
 
-/** Extents of one image after a Reshape to `target`, or undefined if it would mix images or change their size. */
-function reshapedExtents({ shape }: Activation, target: readonly number[], batch: number | undefined, zeroCopies: boolean): number[] | undefined {
+/**
+ * Extents of one image after a Reshape to `target`, or undefined if it would mix images or change their size.
+ */
+function reshapedExtents(
+  { shape }: Activation,
+  target: readonly number[],
+  batch: number | undefined,
+  zeroCopies: boolean,
+): number[] | undefined {
   const [first, ...rest] = target;
   if (rest.length === 0) return undefined;
   // A model traced with one image may say 1 where it means the batch.
-  if (!((first === 0 && zeroCopies) || first === -1 || first === (batch ?? 1) || first === SYMBOLIC_BATCH)) return undefined;
+  if (!((first === 0 && zeroCopies) || first === -1 || first === (batch ?? 1) || first === SYMBOLIC_BATCH))
+    return undefined;
   if (first === -1 && rest.includes(-1)) return undefined;
   return resolved(rest, shape, zeroCopies);
 }
@@ -64,7 +79,9 @@ const reshaping: OperatorReader = {
         fileShape(value),
         zeroCopies,
       );
-      return shape ? reshaped(call, value, shape, -1) : refuse(call, `a reshape of ${sizeOf(fileShape(value))} values`, `[${target.join(',')}]`);
+      return shape
+        ? reshaped(call, value, shape, -1)
+        : refuse(call, `a reshape of ${sizeOf(fileShape(value))} values`, `[${target.join(',')}]`);
     }
     const shape = batch === 0 ? reshapedExtents(value, target, call.batch, zeroCopies) : undefined;
     return shape
@@ -98,7 +115,11 @@ const squeezing: OperatorReader = {
     const given = attributeOrInput(call, 'axes', 1)?.map((axis) => axisOf(call, axis, shape.length));
     const gone = given ?? shape.flatMap((extent, axis) => (extent === 1 && axis !== batch ? [axis] : []));
     if (gone.some((axis) => shape[axis] !== 1 || axis === batch))
-      refuse(call, 'axes of extent 1 that are not the batch', `axes ${gone.join(',')} of ${describeValue(value)}`);
+      refuse(
+        call,
+        'axes of extent 1 that are not the batch',
+        `axes ${gone.join(',')} of ${describeValue(value)}`,
+      );
     return withAxes(
       call,
       value,

@@ -8,7 +8,13 @@ export const smoothOperators: Readonly<Record<string, OperatorReader>> = Object.
     activationFunctions[name].onnx,
     {
       attributes: [],
-      read: (call) => pointwise(call.draft, anyActivation(call), (inputs, output) => ({ kind: 'smooth', function: name, inputs, output })),
+      read: (call) =>
+        pointwise(call.draft, anyActivation(call), (inputs, output) => ({
+          kind: 'smooth',
+          function: name,
+          inputs,
+          output,
+        })),
     },
   ]),
 );

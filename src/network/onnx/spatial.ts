@@ -1,4 +1,7 @@
-/** Windows that move over the rows and columns of an image: what convolutions and pools have in common. One dimension is an image of one row. */
+/**
+ * Windows that move over the rows and columns of an image: what convolutions and pools have in common. One
+ * dimension is an image of one row.
+ */
 import { type Call, integer, integers, refuse, text } from './operator.js';
 
 /** Most entries of a table of (input, tap, output) triples: 256 MiB of int32. */
@@ -19,7 +22,8 @@ const asPair = (values: readonly number[], otherwise: number): Pair =>
 /** [C, H, W] of an activation's shape [C, W] or [C, H, W]; others are refused. */
 export function imageExtents(call: Call, shape: readonly number[]): [number, number, number] {
   const [channels, ...extents] = shape;
-  if (extents.length < 1 || extents.length > 2) refuse(call, 'an input [batch,C,W] or [batch,C,H,W]', `[batch,${shape.join(',')}]`);
+  if (extents.length < 1 || extents.length > 2)
+    refuse(call, 'an input [batch,C,W] or [batch,C,H,W]', `[batch,${shape.join(',')}]`);
   return [channels as number, ...asPair(extents, 1)];
 }
 
@@ -27,7 +31,8 @@ export function imageExtents(call: Call, shape: readonly number[]): [number, num
 export function spatialWindow(call: Call, kernel: readonly number[]): SpatialWindow {
   const ones = kernel.map(() => 1);
   const positive = (name: string, values: readonly number[]): Pair => {
-    if (values.some((value) => !Number.isSafeInteger(value) || value < 1)) refuse(call, `${name} ≥ 1`, `[${values.join(',')}]`);
+    if (values.some((value) => !Number.isSafeInteger(value) || value < 1))
+      refuse(call, `${name} ≥ 1`, `[${values.join(',')}]`);
     return asPair(values, 1);
   };
   return {
@@ -38,14 +43,23 @@ export function spatialWindow(call: Call, kernel: readonly number[]): SpatialWin
 }
 
 /** What a kernel reaches over along an axis, its first to its last tap. */
-export const reachOf = ({ kernel, dilation }: SpatialWindow, axis: 0 | 1): number => (kernel[axis] - 1) * dilation[axis] + 1;
+export const reachOf = ({ kernel, dilation }: SpatialWindow, axis: 0 | 1): number =>
+  (kernel[axis] - 1) * dilation[axis] + 1;
 
-/** `auto_pad`: undefined where `pads` holds. ONNX Runtime pads no dilated windows by itself, so nothing would tell what was meant. */
-export function autoPad(call: Call, { dilation }: SpatialWindow): 'VALID' | 'SAME_UPPER' | 'SAME_LOWER' | undefined {
+/**
+ * `auto_pad`: undefined where `pads` holds. ONNX Runtime pads no dilated windows by itself, so nothing would
+ * tell what was meant.
+ */
+export function autoPad(
+  call: Call,
+  { dilation }: SpatialWindow,
+): 'VALID' | 'SAME_UPPER' | 'SAME_LOWER' | undefined {
   const mode = text(call, 'auto_pad', 'NOTSET');
   if (mode === 'NOTSET') return undefined;
-  if (mode !== 'VALID' && mode !== 'SAME_UPPER' && mode !== 'SAME_LOWER') refuse(call, 'auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER', mode);
-  if (mode !== 'VALID' && dilation.some((d) => d !== 1)) refuse(call, `pads instead of auto_pad ${mode} with dilations`, `dilations ${dilation.join(',')}`);
+  if (mode !== 'VALID' && mode !== 'SAME_UPPER' && mode !== 'SAME_LOWER')
+    refuse(call, 'auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER', mode);
+  if (mode !== 'VALID' && dilation.some((d) => d !== 1))
+    refuse(call, `pads instead of auto_pad ${mode} with dilations`, `dilations ${dilation.join(',')}`);
   return mode;
 }
 
@@ -59,20 +73,34 @@ export function splitPads(total: Pair, lower: boolean): Pads {
 /** `pads` of one or two axes. */
 export function givenPads(call: Call, rank: number): Pads {
   const pads = integers(call, 'pads', new Array<number>(2 * rank).fill(0));
-  if (pads.some((p) => !Number.isSafeInteger(p) || p < 0 || p > LARGEST_TABLE)) refuse(call, 'pads ≥ 0', `[${pads.join(',')}]`);
+  if (pads.some((p) => !Number.isSafeInteger(p) || p < 0 || p > LARGEST_TABLE))
+    refuse(call, 'pads ≥ 0', `[${pads.join(',')}]`);
   const [before, after] = [asPair(pads.slice(0, rank), 0), asPair(pads.slice(rank), 0)];
   return [...before, ...after];
 }
 
-/** Padding, and places of the output, of a window over an image. With `ceil_mode` the last window may begin inside and end outside. */
-export function placement(call: Call, extents: Pair, rank: number, window: SpatialWindow): { padding: Pads; places: [number, number] } {
+/**
+ * Padding, and places of the output, of a window over an image. With `ceil_mode` the last window may begin
+ * inside and end outside.
+ */
+export function placement(
+  call: Call,
+  extents: Pair,
+  rank: number,
+  window: SpatialWindow,
+): { padding: Pads; places: [number, number] } {
   const mode = autoPad(call, window);
   const axes = [0, 1] as const;
   const same = axes.map((axis) => {
     const places = Math.ceil(extents[axis] / window.stride[axis]);
     return Math.max(0, (places - 1) * window.stride[axis] + reachOf(window, axis) - extents[axis]);
   }) as [number, number];
-  const padding = mode === undefined ? givenPads(call, rank) : mode === 'VALID' ? ([0, 0, 0, 0] as const) : splitPads(same, mode === 'SAME_LOWER');
+  const padding =
+    mode === undefined
+      ? givenPads(call, rank)
+      : mode === 'VALID'
+        ? ([0, 0, 0, 0] as const)
+        : splitPads(same, mode === 'SAME_LOWER');
   const ceil = mode === undefined && integer(call, 'ceil_mode', 0) !== 0;
   const places = axes.map((axis) => {
     const [stride, before] = [window.stride[axis], padding[axis]];

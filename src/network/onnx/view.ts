@@ -1,14 +1,30 @@
-/** Views of draft nodes: put one behind another, let pass by element-wise layers, or made into nodes where the order of features matters. */
+/**
+ * Views of draft nodes: put one behind another, let pass by element-wise layers, or made into nodes where the
+ * order of features matters.
+ */
 import { type Extents, featuresOf } from '../layers/layer.js';
 import { INPUT } from '../network.js';
-import { type Activation, append, type Draft, type DraftNode, type DraftWeights, extentsOf, perStretch, sizeOf, type View } from './draft.js';
+import {
+  type Activation,
+  append,
+  type Draft,
+  type DraftNode,
+  type DraftWeights,
+  extentsOf,
+  perStretch,
+  sizeOf,
+  type View,
+} from './draft.js';
 
 /** A look at x through one more table: entry i is x's feature table[i], or constants[i] where that is −1. */
 export function through(x: Activation, table: Int32Array, constants?: Float64Array): View | undefined {
   const from = x.view?.from ?? sizeOf(x.shape);
   const { table: inner, constants: innerConstants } = x.view ?? {};
   const composed = inner ? table.map((i) => (i < 0 ? -1 : (inner[i] as number))) : table;
-  const filled = constants || innerConstants ? Float64Array.from(table, (i, k) => (i < 0 ? (constants?.[k] ?? 0) : (innerConstants?.[i] ?? 0))) : undefined;
+  const filled =
+    constants || innerConstants
+      ? Float64Array.from(table, (i, k) => (i < 0 ? (constants?.[k] ?? 0) : (innerConstants?.[i] ?? 0)))
+      : undefined;
   const all = composed.length === from && composed.every((row, i) => row === i);
   return all ? undefined : { from, table: composed, constants: filled };
 }
@@ -30,7 +46,10 @@ export function nodeExtents(draft: Draft, x: Activation): Extents {
   return x.node === INPUT ? [x.view.from, 1, 1] : (draft[x.node] as DraftNode).output;
 }
 
-/** The same activation as the output of a node of its own: a selection, or a linear layer whose rows are selected. */
+/**
+ * The same activation as the output of a node of its own: a selection, or a linear layer whose rows are
+ * selected.
+ */
 export function materialized(draft: Draft, x: Activation): Activation {
   const { view } = x;
   if (view === undefined) return x;
@@ -40,9 +59,17 @@ export function materialized(draft: Draft, x: Activation): Activation {
     draft[x.node] = { ...before, ...selectedRows(before, view), output: [view.table.length, 1, 1] };
     return plain;
   }
-  const known = draft.findIndex((node) => node.kind === 'selection' && node.view === view && node.inputs[0] === x.node);
+  const known = draft.findIndex(
+    (node) => node.kind === 'selection' && node.view === view && node.inputs[0] === x.node,
+  );
   if (known >= 0) return { ...plain, node: known, exclusive: false };
-  const node: DraftNode = { kind: 'selection', inputs: [x.node], input: nodeExtents(draft, x), output: extentsOf(x.shape), view };
+  const node: DraftNode = {
+    kind: 'selection',
+    inputs: [x.node],
+    input: nodeExtents(draft, x),
+    output: extentsOf(x.shape),
+    view,
+  };
   return { ...plain, ...append(draft, node, x.shape) };
 }
 
@@ -53,11 +80,21 @@ function selectedRows({ weight, bias }: DraftWeights, { table, constants }: View
   table.forEach((row, i) => {
     if (row >= 0) selected.set(weight.subarray(row * width, (row + 1) * width), i * width);
   });
-  return { weight: selected, bias: Float64Array.from(table, (row, i) => (row < 0 ? (constants?.[i] ?? 0) : (bias[row] as number))) };
+  return {
+    weight: selected,
+    bias: Float64Array.from(table, (row, i) => (row < 0 ? (constants?.[i] ?? 0) : (bias[row] as number))),
+  };
 }
 
-/** A layer that acts on each feature alone, `make` given what it reads and its extents: permutations of features stay behind it. */
-export function pointwise(draft: Draft, x: Activation, make: (inputs: readonly [number], output: Extents) => DraftNode): Activation {
+/**
+ * A layer that acts on each feature alone, `make` given what it reads and its extents: permutations of
+ * features stay behind it.
+ */
+export function pointwise(
+  draft: Draft,
+  x: Activation,
+  make: (inputs: readonly [number], output: Extents) => DraftNode,
+): Activation {
   if (x.view && !isPermutation(x.view)) return pointwise(draft, materialized(draft, x), make);
   return { ...x, ...append(draft, make([x.node], nodeExtents(draft, x)), x.shape) };
 }
@@ -81,7 +118,12 @@ function scaledRows(node: DraftNode & DraftWeights, scale: Float64Array, shift: 
 }
 
 /** x ↦ s∘x + t with one s and one t per feature. */
-export function elementwiseAffine(draft: Draft, x: Activation, scale: Float64Array, shift: Float64Array): Activation {
+export function elementwiseAffine(
+  draft: Draft,
+  x: Activation,
+  scale: Float64Array,
+  shift: Float64Array,
+): Activation {
   if (scale.every((s) => s === 1) && shift.every((t) => t === 0)) return x;
   const { view } = x;
   if (view) {
@@ -91,7 +133,12 @@ export function elementwiseAffine(draft: Draft, x: Activation, scale: Float64Arr
       nodeScale[row] = scale[i] as number;
       nodeShift[row] = shift[i] as number;
     });
-    const { node, exclusive } = elementwiseAffine(draft, { ...x, view: undefined, shape: nodeExtents(draft, x) }, nodeScale, nodeShift);
+    const { node, exclusive } = elementwiseAffine(
+      draft,
+      { ...x, view: undefined, shape: nodeExtents(draft, x) },
+      nodeScale,
+      nodeShift,
+    );
     return { ...x, node, exclusive };
   }
   const before = x.node === INPUT ? undefined : draft[x.node];
@@ -104,6 +151,10 @@ export function elementwiseAffine(draft: Draft, x: Activation, scale: Float64Arr
     }
   }
   const output = extentsOf(x.shape);
-  if (featuresOf(output) !== scale.length) throw new RangeError(`expected ${featuresOf(output)} factors, got ${scale.length}`);
-  return { ...x, ...append(draft, { kind: 'scale', inputs: [x.node], output, weight: scale, bias: shift }, x.shape) };
+  if (featuresOf(output) !== scale.length)
+    throw new RangeError(`expected ${featuresOf(output)} factors, got ${scale.length}`);
+  return {
+    ...x,
+    ...append(draft, { kind: 'scale', inputs: [x.node], output, weight: scale, bias: shift }, x.shape),
+  };
 }

@@ -1,14 +1,15 @@
 /**
- * α-CROWN (Xu et al. 2021, arXiv 2011.13824): CROWN whose lines below unstable ReLUs, α x with α ∈ [0, 1], are chosen to raise each bound.
+ * α-CROWN (Xu et al. 2021, arXiv 2011.13824): CROWN whose lines below unstable ReLUs, α x with α ∈ [0, 1],
+ * are chosen to raise each bound.
  *
- * Every row of every image has its own α in each ReLU, [features, rows, batch]. The bounds of the neurons stay CROWN's. From CROWN's own
- * α, projected gradient ascent takes steps of ‖Δα‖∞ = a_k in each ReLU,
+ * Every row of every image has its own α in each ReLU, [features, rows, batch]. The bounds of the neurons
+ * stay CROWN's. From CROWN's own α, projected gradient ascent takes steps of ‖Δα‖∞ = a_k in each ReLU,
  *
  *   α ← Π_[0,1](α + a_k · g/‖g‖∞),  g = ∂margin/∂α,
  *
- * and what counts is the best α met, so that no bound falls below CROWN's. The greatest bound there is is that of `lp` (Salman et al.
- * 2019, arXiv 1902.08722). The derivative in the parameters is taken at the α found, held constant: at a maximiser inside [0, 1] that
- * is the derivative of the maximum.
+ * and what counts is the best α met, so that no bound falls below CROWN's. The greatest bound there is is
+ * that of `lp` (Salman et al. 2019, arXiv 1902.08722). The derivative in the parameters is taken at the α
+ * found, held constant: at a maximiser inside [0, 1] that is the derivative of the maximum.
  */
 import {
   abs,
@@ -78,21 +79,39 @@ function alphaProblem(problem: BoundProblem) {
     const unstable = greater(neg(mul(bounds.lower, bounds.upper)), 0);
     const start = broadcastTo(wide(slopes.lower), [features, count, batch]);
     // A stable ReLU has one line, whatever its α.
-    return [{ node, start, slopesWith: (alpha: Tensor): Slopes => ({ ...slopes, lower: where(wide(unstable), alpha, start) }) }];
+    return [
+      {
+        node,
+        start,
+        slopesWith: (alpha: Tensor): Slopes => ({ ...slopes, lower: where(wide(unstable), alpha, start) }),
+      },
+    ];
   });
   return {
     stages,
     start: relus.map(({ start }) => start),
     margins(alphas: Alphas): Tensor {
       const slopes = new Map(relus.map(({ node, slopesWith }, i) => [node, slopesWith(alphas[i] as Tensor)]));
-      const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) => slopes.get(node) ?? slopesOf(net, node, before(node)));
+      const bound = backSubstitute(
+        net,
+        parameters,
+        net.nodes.length - 1,
+        rows,
+        (node) => slopes.get(node) ?? slopesOf(net, node, before(node)),
+      );
       return concretize(bound, box);
     },
   };
 }
 
 /** The stage that searches from the arrays `from` on and leaves the best α under the names `best`. */
-function ascent(margins: (alphas: Alphas) => Tensor, alphas: Alphas, from: readonly string[], best: readonly string[], steps: readonly number[]): Stage {
+function ascent(
+  margins: (alphas: Alphas) => Tensor,
+  alphas: Alphas,
+  from: readonly string[],
+  best: readonly string[],
+  steps: readonly number[],
+): Stage {
   const dtype = (alphas[0] as Tensor).dtype as FloatType;
   const value = margins(alphas);
   const greatest = input(MARGINS, value.shape, dtype);
@@ -115,10 +134,14 @@ export function alphaCrownWith({ iterations = 20, stepSize = 1 }: AlphaCrownOpti
   const refuse = (expected: string, got: number): never => {
     throw new RangeError(`alpha-crown: expected ${expected}, got ${got}; leave it out for the default`);
   };
-  if (!(Number.isInteger(iterations) && iterations >= 0)) refuse('iterations to be an integer ≥ 0', iterations);
+  if (!(Number.isInteger(iterations) && iterations >= 0))
+    refuse('iterations to be an integer ≥ 0', iterations);
   if (!(stepSize > 0)) refuse('a stepSize above 0', stepSize);
   // One more: the last repetition judges the point that the last step led to.
-  const steps = Array.from({ length: iterations + 1 }, (_, k) => stepSize * FALL ** (k / Math.max(iterations, 1)));
+  const steps = Array.from(
+    { length: iterations + 1 },
+    (_, k) => stepSize * FALL ** (k / Math.max(iterations, 1)),
+  );
   return {
     name: 'alpha-crown',
     differentiable: true,
@@ -126,7 +149,8 @@ export function alphaCrownWith({ iterations = 20, stepSize = 1 }: AlphaCrownOpti
       const { stages, start, margins } = alphaProblem(withoutNormalization(original));
       if (start.length === 0) return { stages, margins: margins([]) };
       const names = (what: string) => start.map((_, i) => `α ${what}:${i}`);
-      const inputs = (what: string) => names(what).map((name, i) => input(name, (start[i] as Tensor).shape, (start[i] as Tensor).dtype));
+      const inputs = (what: string) =>
+        names(what).map((name, i) => input(name, (start[i] as Tensor).shape, (start[i] as Tensor).dtype));
       const best = margins(inputs('best'));
       const beginning: Stage = {
         kind: 'whole',
@@ -135,7 +159,10 @@ export function alphaCrownWith({ iterations = 20, stepSize = 1 }: AlphaCrownOpti
           [START_MARGINS]: broadcastTo(constant(LOWEST, [], best.dtype), best.shape),
         },
       };
-      return { stages: [...stages, beginning, ascent(margins, inputs('now'), names('start'), names('best'), steps)], margins: best };
+      return {
+        stages: [...stages, beginning, ascent(margins, inputs('now'), names('start'), names('best'), steps)],
+        margins: best,
+      };
     },
   };
 }

@@ -1,10 +1,28 @@
 /**
- * Back-substitution of linear lower bounds from any node to the input, dense, for many rows of each image at once.
+ * Back-substitution of linear lower bounds from any node to the input, dense, for many rows of each image at
+ * once.
  *
- * A row a of the node's output is bounded from below by replacing, from the last layer to the first, each ReLU or smooth activation f by its lines:
- * a⁺ f(x) ≥ a⁺ (α x + ν) and a⁻ f(x) ≥ a⁻ (λ x + μ), ν = 0 for ReLUs. Coefficients are [features, rows, batch]; an upper bound is the lower bound of −a.
+ * A row a of the node's output is bounded from below by replacing, from the last layer to the first, each
+ * ReLU or smooth activation f by its lines: a⁺ f(x) ≥ a⁺ (α x + ν) and a⁻ f(x) ≥ a⁻ (λ x + μ), ν = 0 for
+ * ReLUs. Coefficients are [features, rows, batch]; an upper bound is the lower bound of −a.
  */
-import { abs, add, addAll, broadcastTo, constant, type FloatType, gemm, mul, neg, relu, reshape, slice, sub, sum, type Tensor } from '../../graph/index.js';
+import {
+  abs,
+  add,
+  addAll,
+  broadcastTo,
+  constant,
+  type FloatType,
+  gemm,
+  mul,
+  neg,
+  relu,
+  reshape,
+  slice,
+  sub,
+  sum,
+  type Tensor,
+} from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from '../../network/network.js';
 import type { Bounds } from '../relaxation.js';
@@ -16,22 +34,41 @@ export interface LinearBound {
   readonly constant: Tensor | undefined;
 }
 
-const plus = (a: Tensor | undefined, b: Tensor | undefined): Tensor | undefined => (a === undefined ? b : b === undefined ? a : add(a, b));
-
-/** Carries coefficients [features, rows · batch] from the output of ReLU or activation node k to its input: a lower bound of the rows, its constant [1, rows · batch]. */
-export type NonlinearStep = (node: number, a: Tensor) => { readonly coefficients: Tensor; readonly constant: Tensor };
+const plus = (a: Tensor | undefined, b: Tensor | undefined): Tensor | undefined =>
+  a === undefined ? b : b === undefined ? a : add(a, b);
 
 /**
- * Carries rows given over the output of `node`, coefficients [features, rows, batch], back to the network's input.
- * `slopes(k)` gives the relaxation of ReLU or activation node k, [features, batch], or [features, rows, batch] where rows have their own.
+ * Carries coefficients [features, rows · batch] from the output of ReLU or activation node k to its input: a
+ * lower bound of the rows, its constant [1, rows · batch].
  */
-export function backSubstitute(net: Network, parameters: Parameters, node: number, rows: Tensor, slopes: (node: number) => Slopes): LinearBound {
+export type NonlinearStep = (
+  node: number,
+  a: Tensor,
+) => { readonly coefficients: Tensor; readonly constant: Tensor };
+
+/**
+ * Carries rows given over the output of `node`, coefficients [features, rows, batch], back to the network's
+ * input. `slopes(k)` gives the relaxation of ReLU or activation node k, [features, batch], or [features,
+ * rows, batch] where rows have their own.
+ */
+export function backSubstitute(
+  net: Network,
+  parameters: Parameters,
+  node: number,
+  rows: Tensor,
+  slopes: (node: number) => Slopes,
+): LinearBound {
   const [, count, batch] = rows.shape as [number, number, number];
   return backSubstituteBy(net, parameters, node, rows, (k, a) => throughLines(slopes(k), a, count, batch));
 }
 
 /** A lower bound of rows a of an activation's output, [features, count · batch], as rows of its input. */
-export function throughLines({ lower, lowerIntercept, upper, intercept }: Slopes, a: Tensor, count: number, batch: number): ReturnType<NonlinearStep> {
+export function throughLines(
+  { lower, lowerIntercept, upper, intercept }: Slopes,
+  a: Tensor,
+  count: number,
+  batch: number,
+): ReturnType<NonlinearStep> {
   const features = a.shape[0] as number;
   // One box for all rows: as in `concretize`.
   const flat = batch === 1 && lower.shape.length === 2;
@@ -49,8 +86,9 @@ export function throughLines({ lower, lowerIntercept, upper, intercept }: Slopes
 }
 
 /**
- * The same with any rule for ReLUs and smooth activations. `visit` sees the coefficients [features, rows · batch] that arrive at each node's output, each
- * summand by itself where several branches send some, and in the end those at the input.
+ * The same with any rule for ReLUs and smooth activations. `visit` sees the coefficients [features, rows ·
+ * batch] that arrive at each node's output, each summand by itself where several branches send some, and in
+ * the end those at the input.
  */
 export function backSubstituteBy(
   net: Network,
@@ -94,7 +132,8 @@ export function backSubstituteBy(
 export function concretize({ coefficients, constant }: LinearBound, { lower, upper }: Bounds): Tensor {
   const [features, batch] = lower.shape as [number, number];
   const rows = (coefficients.shape[1] as number) / batch;
-  // One box for all rows is broadcast along them: with a last axis of one, runtimes would do it number by number.
+  // One box for all rows is broadcast along them: with a last axis of one, runtimes would do it number by
+  // number.
   const cube = batch === 1 ? coefficients : reshape(coefficients, [features, rows, batch]);
   const wide = (t: Tensor) => (batch === 1 ? mul(t, 0.5) : reshape(mul(t, 0.5), [features, 1, batch]));
   const terms = sub(mul(cube, wide(add(lower, upper))), mul(abs(cube), wide(sub(upper, lower))));
@@ -102,8 +141,16 @@ export function concretize({ coefficients, constant }: LinearBound, { lower, upp
   return reshape(constant === undefined ? value : add(value, constant), [rows, batch]);
 }
 
-/** Both bounds of every feature of a node by dense back-substitution: rows are the identity and its negative. */
-export function boundNode(net: Network, parameters: Parameters, node: number, box: Bounds, slopes: (node: number) => Slopes): Bounds {
+/**
+ * Both bounds of every feature of a node by dense back-substitution: rows are the identity and its negative.
+ */
+export function boundNode(
+  net: Network,
+  parameters: Parameters,
+  node: number,
+  box: Bounds,
+  slopes: (node: number) => Slopes,
+): Bounds {
   const features = featuresOf((net.nodes[node] as NetworkNode).layer.output);
   const batch = box.lower.shape[1] as number;
   const dtype = box.lower.dtype as FloatType;
@@ -112,7 +159,11 @@ export function boundNode(net: Network, parameters: Parameters, node: number, bo
     identity[i * 2 * features + i] = 1;
     identity[i * 2 * features + features + i] = -1;
   }
-  const rows = broadcastTo(constant(identity, [features, 2 * features, 1], dtype), [features, 2 * features, batch]);
+  const rows = broadcastTo(constant(identity, [features, 2 * features, 1], dtype), [
+    features,
+    2 * features,
+    batch,
+  ]);
   const bounds = concretize(backSubstitute(net, parameters, node, rows, slopes), box);
   return { lower: slice(bounds, 0, 0, features), upper: neg(slice(bounds, 0, features, 2 * features)) };
 }

@@ -1,4 +1,7 @@
-/** CROWN-IBP (Zhang et al. 2020, arXiv 1906.06316): intervals bound every layer, one back-substitution bounds the margins. */
+/**
+ * CROWN-IBP (Zhang et al. 2020, arXiv 1906.06316): intervals bound every layer, one back-substitution bounds
+ * the margins.
+ */
 import type { FloatType } from '../../graph/index.js';
 import { INPUT, type NetworkNode } from '../../network/network.js';
 import { withoutNormalization } from '../front.js';
@@ -20,7 +23,9 @@ export const crownIbp: Relaxation = {
       return from === INPUT ? box : (values[from] as Bounds);
     };
     const rows = specificationMargins(specification, net.classes, box.lower.dtype as FloatType);
-    const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) => slopesOf(net, node, before(node)));
+    const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) =>
+      slopesOf(net, node, before(node)),
+    );
     return { stages: [], margins: concretize(bound, box) };
   },
   fused: fusedCrownIbp,

@@ -25,24 +25,49 @@ const fusedProgram = (net: Network) => {
 const fusedLosses = async (net: Network, feeds: Feeds): Promise<Float64Array> =>
   (await runStages(fusedProgram(net), [feeds]))[0]?.outputs.losses as Float64Array;
 
-/** Greatest cross-entropy met at corners and inner points of each image's box, and after sign steps along its gradient. */
-async function metLosses(net: Network, feeds: Feeds, seed: number, samples = 200, steps = 4): Promise<Float64Array> {
-  const [lower, upper, labels] = [feeds.lower as Float64Array, feeds.upper as Float64Array, feeds.labels as Int32Array];
+/**
+ * Greatest cross-entropy met at corners and inner points of each image's box, and after sign steps along its
+ * gradient.
+ */
+async function metLosses(
+  net: Network,
+  feeds: Feeds,
+  seed: number,
+  samples = 200,
+  steps = 4,
+): Promise<Float64Array> {
+  const [lower, upper, labels] = [
+    feeds.lower as Float64Array,
+    feeds.upper as Float64Array,
+    feeds.labels as Int32Array,
+  ];
   const columns = BATCH * samples;
   const x = input('x', [featuresOf(net.input), columns], 'float64');
-  const losses = crossEntropy(logits(net, parameterInputs(net, 'float64'), x), input('labels', [columns], 'int32'));
+  const losses = crossEntropy(
+    logits(net, parameterInputs(net, 'float64'), x),
+    input('labels', [columns], 'int32'),
+  );
   const [slope] = gradient(total(losses), [x]) as [Tensor];
   const plan = createPlan([{ kind: 'whole', outputs: { losses, slope } }]);
   const met = new Float64Array(BATCH).fill(Number.NEGATIVE_INFINITY);
   let points = uniformNumbers(`points ${seed}`, lower.length * samples).map((u, i) => {
     const at = Math.floor(i / samples);
-    return (lower[at] as number) + (i % 2 === 0 ? u : Math.round(u)) * ((upper[at] as number) - (lower[at] as number));
+    return (
+      (lower[at] as number) +
+      (i % 2 === 0 ? u : Math.round(u)) * ((upper[at] as number) - (lower[at] as number))
+    );
   });
   const executor = createExecutor();
   try {
     for (let step = 0; step <= steps; step++) {
-      const repeated = Int32Array.from({ length: columns }, (_, i) => labels[Math.floor(i / samples)] as number);
-      const made = (await executor.run(plan, { ...feeds, x: points, labels: repeated })).outputs as Record<string, Float64Array>;
+      const repeated = Int32Array.from(
+        { length: columns },
+        (_, i) => labels[Math.floor(i / samples)] as number,
+      );
+      const made = (await executor.run(plan, { ...feeds, x: points, labels: repeated })).outputs as Record<
+        string,
+        Float64Array
+      >;
       made.losses?.forEach((loss, i) => {
         met[Math.floor(i / samples)] = Math.max(met[Math.floor(i / samples)] as number, loss);
       });
@@ -57,13 +82,22 @@ async function metLosses(net: Network, feeds: Feeds, seed: number, samples = 200
   return met;
 }
 
-/** The definition, step by step: IBP's intervals of z, chords by hand, then CROWN-IBP's bound of the rows Σ s_j (e_y − e_j). */
+/**
+ * The definition, step by step: IBP's intervals of z, chords by hand, then CROWN-IBP's bound of the rows Σ
+ * s_j (e_y − e_j).
+ */
 async function plainLosses(net: Network, feeds: Feeds): Promise<number[]> {
   const problem = boundProblem(net, BATCH);
   const rows = specificationMargins(problem.specification, net.classes, 'float64');
   const [classes, count] = rows.shape as [number, number];
-  const negated = interval.bound({ ...problem, specification: { kind: 'rows', coefficients: neg(rows) } }).margins;
-  const [bounds] = await runStages([{ kind: 'whole', outputs: { rows, least: interval.bound(problem).margins, greatest: negated } }], [feeds]);
+  const negated = interval.bound({
+    ...problem,
+    specification: { kind: 'rows', coefficients: neg(rows) },
+  }).margins;
+  const [bounds] = await runStages(
+    [{ kind: 'whole', outputs: { rows, least: interval.bound(problem).margins, greatest: negated } }],
+    [feeds],
+  );
   const made = bounds?.outputs as Record<string, Float64Array>;
   const coefficients = new Float64Array(classes * BATCH);
   const constants = new Float64Array(BATCH).fill(1);
@@ -73,9 +107,13 @@ async function plainLosses(net: Network, feeds: Feeds): Promise<number[]> {
       const s = u > l ? (Math.exp(u) * -Math.expm1(l - u)) / (u - l) : Math.exp(u);
       constants[i] = (constants[i] as number) + Math.exp(u) - s * u;
       for (let c = 0; c < classes; c++)
-        coefficients[c * BATCH + i] = (coefficients[c * BATCH + i] as number) + s * (made.rows?.[(c * count + j) * BATCH + i] as number);
+        coefficients[c * BATCH + i] =
+          (coefficients[c * BATCH + i] as number) + s * (made.rows?.[(c * count + j) * BATCH + i] as number);
     }
-  const { margins } = crownIbp.bound({ ...problem, specification: { kind: 'rows', coefficients: input('coefficients', [classes, 1, BATCH], 'float64') } });
+  const { margins } = crownIbp.bound({
+    ...problem,
+    specification: { kind: 'rows', coefficients: input('coefficients', [classes, 1, BATCH], 'float64') },
+  });
   const [least] = await runStages([{ kind: 'whole', outputs: { margins } }], [{ ...feeds, coefficients }]);
   return Array.from(constants, (t, i) => Math.log(t - (least?.outputs.margins?.[i] as number)));
 }
@@ -89,7 +127,8 @@ describe('the fused bound of the robust loss', () => {
       fc.asyncProperty(anyNetworks, fc.nat(), epsilons, async (net, seed, epsilon) => {
         const feeds = caseFeeds(net, seed, epsilon);
         const [bounds, met] = [await fusedLosses(net, feeds), await metLosses(net, feeds, seed)];
-        for (const [i, bound] of bounds.entries()) expect(bound).toBeGreaterThan((met[i] as number) - 1e-9 * (1 + (met[i] as number)));
+        for (const [i, bound] of bounds.entries())
+          expect(bound).toBeGreaterThan((met[i] as number) - 1e-9 * (1 + (met[i] as number)));
         if (bounds.some((bound) => bound < Math.log(2))) positive++;
       }),
       { numRuns: 20 },
@@ -102,7 +141,8 @@ describe('the fused bound of the robust loss', () => {
       fc.asyncProperty(anyNetworks, fc.nat(), epsilons, async (net, seed, epsilon) => {
         const feeds = caseFeeds(net, seed, epsilon);
         const expected = await plainLosses(net, feeds);
-        for (const [i, loss] of (await fusedLosses(net, feeds)).entries()) expect(Math.abs(loss - (expected[i] as number))).toBeLessThan(1e-9 * (1 + loss));
+        for (const [i, loss] of (await fusedLosses(net, feeds)).entries())
+          expect(Math.abs(loss - (expected[i] as number))).toBeLessThan(1e-9 * (1 + loss));
       }),
       { numRuns: 12 },
     );
@@ -113,8 +153,12 @@ describe('the fused bound of the robust loss', () => {
       fc.asyncProperty(anyNetworks, fc.nat(), async (net, seed) => {
         const feeds = caseFeeds(net, seed, 0);
         const margins = await marginsOf(crownIbp, net, feeds);
-        const [unfused] = evaluate([marginCrossEntropy(constant(margins, [net.classes - 1, BATCH], 'float64'))], {}) as [Float64Array];
-        for (const [i, loss] of (await fusedLosses(net, feeds)).entries()) expect(Math.abs(loss - (unfused[i] as number))).toBeLessThan(1e-12 * (1 + loss));
+        const [unfused] = evaluate(
+          [marginCrossEntropy(constant(margins, [net.classes - 1, BATCH], 'float64'))],
+          {},
+        ) as [Float64Array];
+        for (const [i, loss] of (await fusedLosses(net, feeds)).entries())
+          expect(Math.abs(loss - (unfused[i] as number))).toBeLessThan(1e-12 * (1 + loss));
       }),
       { numRuns: 8 },
     );
@@ -130,12 +174,22 @@ describe('the fused bound of the robust loss', () => {
             name,
             name === 'labels'
               ? values
-              : Float32Array.from(values as Float64Array, (v) => (parameters.includes(name) ? scale ** (2 / parameters.length) * v : v)),
+              : Float32Array.from(values as Float64Array, (v) =>
+                  parameters.includes(name) ? scale ** (2 / parameters.length) * v : v,
+                ),
           ]),
         );
         const { loss } = fusedCrownIbp(boundProblem(net, BATCH, 'float32'));
-        const [result] = await runStages([{ kind: 'whole', outputs: { loss: total(loss) } }], [single as Feeds], parameters);
-        expect([...(result?.outputs.loss ?? []), ...(result?.gradients ?? []).flatMap((g) => [...g])].every(Number.isFinite)).toBe(true);
+        const [result] = await runStages(
+          [{ kind: 'whole', outputs: { loss: total(loss) } }],
+          [single as Feeds],
+          parameters,
+        );
+        expect(
+          [...(result?.outputs.loss ?? []), ...(result?.gradients ?? []).flatMap((g) => [...g])].every(
+            Number.isFinite,
+          ),
+        ).toBe(true);
       }),
       { numRuns: 10 },
     );
@@ -145,8 +199,15 @@ describe('the fused bound of the robust loss', () => {
     let [compared, kinks] = [0, 0];
     await fc.assert(
       fc.asyncProperty(anyNetworks, fc.nat(), epsilons, async (net, seed, epsilon) => {
-        const stages = [{ kind: 'whole', outputs: { loss: total(fusedCrownIbp(boundProblem(net, BATCH)).loss) } } as const];
-        const found = await compareDerivatives(stages, randomParameters(net, seed), caseFeeds(net, seed, epsilon), seed);
+        const stages = [
+          { kind: 'whole', outputs: { loss: total(fusedCrownIbp(boundProblem(net, BATCH)).loss) } } as const,
+        ];
+        const found = await compareDerivatives(
+          stages,
+          randomParameters(net, seed),
+          caseFeeds(net, seed, epsilon),
+          seed,
+        );
         compared += found.compared;
         kinks += found.kinks;
       }),
@@ -161,7 +222,10 @@ describe('the slope of the chord', () => {
     const widths = [0, 1e-12, 1e-6, 1e-3, 0.05, 0.0999, 0.1001, 1, 30, 800];
     const d = input('d', [widths.length], 'float64');
     const value = chordSlope(d);
-    const [values, slopes] = evaluate([value, gradient(total(value), [d])[0] as Tensor], { d: widths }) as [Float64Array, Float64Array];
+    const [values, slopes] = evaluate([value, gradient(total(value), [d])[0] as Tensor], { d: widths }) as [
+      Float64Array,
+      Float64Array,
+    ];
     widths.forEach((w, i) => {
       const exact = w === 0 ? 1 : -Math.expm1(-w) / w;
       expect(Math.abs((values[i] as number) - exact)).toBeLessThan(2e-10);
@@ -186,17 +250,43 @@ describe('an objective with loss fusion', () => {
     let certified = 0;
     await fc.assert(
       fc.asyncProperty(denseNetworks, fc.nat(), fc.constantFrom(0.001, 0.03), async (net, seed, epsilon) => {
-        const objective = createObjective({ network: net, relaxation: crownIbp, lossFusion: true, microBatch: BATCH, natural: 'none', dtype: 'float64' });
+        const objective = createObjective({
+          network: net,
+          relaxation: crownIbp,
+          lossFusion: true,
+          microBatch: BATCH,
+          natural: 'none',
+          dtype: 'float64',
+        });
         const images = uniformNumbers(`images ${seed}`, BATCH * featuresOf(net.input));
-        const feeds = { ...randomParameters(net, seed), labels: randomLabels(`labels ${seed}`, BATCH, net.classes) };
-        const made = await run(objective.gradient as Plan, { ...feeds, images, weight: Float64Array.of(0.25, 0.5), epsilon: Float64Array.of(epsilon) });
+        const feeds = {
+          ...randomParameters(net, seed),
+          labels: randomLabels(`labels ${seed}`, BATCH, net.classes),
+        };
+        const made = await run(objective.gradient as Plan, {
+          ...feeds,
+          images,
+          weight: Float64Array.of(0.25, 0.5),
+          epsilon: Float64Array.of(epsilon),
+        });
         const column = (cut: (v: number) => number) =>
-          Float64Array.from(images, (_, i) => cut(images[(i % BATCH) * (images.length / BATCH) + Math.floor(i / BATCH)] as number));
-        const box = { lower: column((v) => Math.max(0, v - epsilon)), upper: column((v) => Math.min(1, v + epsilon)) };
+          Float64Array.from(images, (_, i) =>
+            cut(images[(i % BATCH) * (images.length / BATCH) + Math.floor(i / BATCH)] as number),
+          );
+        const box = {
+          lower: column((v) => Math.max(0, v - epsilon)),
+          upper: column((v) => Math.min(1, v + epsilon)),
+        };
         const losses = await fusedLosses(net, { ...feeds, ...box });
-        expect(Math.abs((made.outputs.loss?.[0] as number) - 0.25 * (losses[0] as number) - 0.5 * (losses[1] as number))).toBeLessThan(1e-9);
+        expect(
+          Math.abs(
+            (made.outputs.loss?.[0] as number) - 0.25 * (losses[0] as number) - 0.5 * (losses[1] as number),
+          ),
+        ).toBeLessThan(1e-9);
         const bound = await marginsOf(interval, net, { ...feeds, ...box });
-        const proved = [0, 1].filter((i) => bound.every((m, k) => k % BATCH !== i || m > 0) || (losses[i] as number) < Math.log(2));
+        const proved = [0, 1].filter(
+          (i) => bound.every((m, k) => k % BATCH !== i || m > 0) || (losses[i] as number) < Math.log(2),
+        );
         expect(made.outputs.certified?.[0]).toBe(proved.length);
         const met = (await sampleActivations(net, { ...feeds, ...box }, 50, 2, seed)).margins.least;
         for (const i of proved) expect(met.every((m, k) => k % BATCH !== i || m > 0)).toBe(true);
@@ -209,8 +299,8 @@ describe('an objective with loss fusion', () => {
 
   it('is refused for relaxations that have none', () => {
     const net = fc.sample(denseNetworks, 1)[0] as Network;
-    expect(() => createObjective({ network: net, relaxation: interval, lossFusion: true, microBatch: 1 })).toThrow(
-      'loss fusion: expected a relaxation that has it (crown-ibp), got ibp; leave it out',
-    );
+    expect(() =>
+      createObjective({ network: net, relaxation: interval, lossFusion: true, microBatch: 1 }),
+    ).toThrow('loss fusion: expected a relaxation that has it (crown-ibp), got ibp; leave it out');
   });
 });

@@ -1,14 +1,17 @@
 /**
- * Loss fusion for CROWN-IBP (Xu et al. 2020, arXiv 2002.12920): one bound of the cross-entropy instead of one for each margin.
+ * Loss fusion for CROWN-IBP (Xu et al. 2020, arXiv 2002.12920): one bound of the cross-entropy instead of one
+ * for each margin.
  *
- * The loss of an input is log S with S = 1 + Σ_j exp(z_j), z_j = logit_j − logit_y. On an interval [l_j, u_j] of z_j the chord is the
- * best line above the convex exp:
+ * The loss of an input is log S with S = 1 + Σ_j exp(z_j), z_j = logit_j − logit_y. On an interval [l_j, u_j]
+ * of z_j the chord is the best line above the convex exp:
  *
- *   exp(z) ≤ exp(u) + s (z − u),  s = (exp(u) − exp(l))/(u − l) = exp(u) φ(d),  φ(d) = (1 − exp(−d))/d,  d = u − l,
+ *   exp(z) ≤ exp(u) + s (z − u), s = (exp(u) − exp(l))/(u − l) = exp(u) φ(d), φ(d) = (1 − exp(−d))/d, d = u −
+ * l,
  *
- * so that Σ_j s_j z_j is one linear function of the logits: one back-substituted row an image bounds S, whatever the number of
- * classes. The intervals are IBP's, the last layer merged with the margins. Where they are wide the chord is far above exp, and the
- * bound weaker than the cross-entropy of K − 1 margins; the price of a step is about that of IBP.
+ * so that Σ_j s_j z_j is one linear function of the logits: one back-substituted row an image bounds S,
+ * whatever the number of classes. The intervals are IBP's, the last layer merged with the margins. Where they
+ * are wide the chord is far above exp, and the bound weaker than the cross-entropy of K − 1 margins; the
+ * price of a step is about that of IBP.
  */
 import {
   add,
@@ -43,7 +46,10 @@ import { singleRow } from './single-row.js';
 
 /** Below this width the closed form of φ loses digits, and its derivative more of them. */
 const NARROW = 0.1;
-/** 1/7!, …, 1/1! with signs: φ(d) = Σ_k (−d)^k/(k + 1)!, cut off where the next term is positive, so never too large. */
+/**
+ * 1/7!, …, 1/1! with signs: φ(d) = Σ_k (−d)^k/(k + 1)!, cut off where the next term is positive, so never too
+ * large.
+ */
 const SERIES = [-1 / 720, 1 / 120, -1 / 24, 1 / 6, -1 / 2, 1];
 
 /** φ(d) = (1 − exp(−d))/d for d ≥ 0, and its derivative, to full accuracy; φ(0) = 1. */
@@ -62,20 +68,30 @@ export function chordSlope(d: Tensor): Tensor {
   return where(greater(d, NARROW), div(sub(1, exp(neg(wide))), wide), series);
 }
 
-/** Fused bound of the robust cross-entropy with intervals for all ReLUs, and IBP's margins. Labels only: other specifications have no loss. */
+/**
+ * Fused bound of the robust cross-entropy with intervals for all ReLUs, and IBP's margins. Labels only: other
+ * specifications have no loss.
+ */
 export function fusedCrownIbp(original: BoundProblem): FusedBound {
   const problem = withoutNormalization(original);
   const { network: net, parameters, box, specification } = problem;
-  if (specification.kind !== 'labels') throw new RangeError('loss fusion: expected labels as specification, got rows; bound their margins instead');
+  if (specification.kind !== 'labels')
+    throw new RangeError(
+      'loss fusion: expected labels as specification, got rows; bound their margins instead',
+    );
   const dtype = box.lower.dtype as FloatType;
   const values = intervalBounds(net, parameters, box);
   const rows = specificationMargins(specification, net.classes, dtype);
   const [classes, count, batch] = rows.shape as [number, number, number];
 
-  // Margins are −z: their lower bounds give u; the intervals of the logits have the exact centre, and so the width of the merged ones.
+  // Margins are −z: their lower bounds give u; the intervals of the logits have the exact centre, and so the
+  // width of the merged ones.
   const { margins } = interval.bound({ ...problem, elision: true });
   const logits = values.at(-1) as Bounds;
-  const centre = reshape(sum(mul(rows, reshape(mul(add(logits.lower, logits.upper), 0.5), [classes, 1, batch])), [0]), [count, batch]);
+  const centre = reshape(
+    sum(mul(rows, reshape(mul(add(logits.lower, logits.upper), 0.5), [classes, 1, batch])), [0]),
+    [count, batch],
+  );
   const width = mul(relu(sub(centre, margins)), 2);
   const upper = neg(margins);
 
@@ -90,10 +106,13 @@ export function fusedCrownIbp(original: BoundProblem): FusedBound {
     return from === INPUT ? box : (values[from] as Bounds);
   };
   const through = (node: number, a: Tensor) =>
-    net.nodes[node]?.layer.kind === 'relu' ? singleRow(a, before(node), values[node] as Bounds) : throughLines(slopesOf(net, node, before(node)), a, 1, batch);
+    net.nodes[node]?.layer.kind === 'relu'
+      ? singleRow(a, before(node), values[node] as Bounds)
+      : throughLines(slopesOf(net, node, before(node)), a, 1, batch);
   const least = concretize(backSubstituteBy(net, parameters, net.nodes.length - 1, fused, through), box);
   const rest = sub(sum(sub(top, mul(slope, upper)), [0]), least);
-  // In exact arithmetic the rest is positive; rounding must not take the logarithm below that of the label's own term.
+  // In exact arithmetic the rest is positive; rounding must not take the logarithm below that of the label's
+  // own term.
   const one = exp(neg(shift));
   const total = add(one, relu(rest));
   const loss = add(log(maximum(total, TINY)), shift);

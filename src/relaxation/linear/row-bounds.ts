@@ -1,11 +1,26 @@
 /**
  * Bounds of single neurons of single images by back-substitution over receptive fields: two stages.
  *
- * With S = (α + λ)/2 and D = (α − λ)/2 of each ReLU, a row a passes it as S∘a + D∘|a| for its lower and S∘a − D∘|a| for its upper
- * bound. In the ReLU next to the start the rows are weights alone, so everything but the input's radius is a convolution over the
- * batch and is made once (`prepare`); the rows themselves only carry coefficients to the input and weigh them with the radius.
+ * With S = (α + λ)/2 and D = (α − λ)/2 of each ReLU, a row a passes it as S∘a + D∘|a| for its lower and S∘a −
+ * D∘|a| for its upper bound. In the ReLU next to the start the rows are weights alone, so everything but the
+ * input's radius is a convolution over the batch and is made once (`prepare`); the rows themselves only carry
+ * coefficients to the input and weigh them with the radius.
  */
-import { abs, add, type FloatType, gemm, input, mul, neg, relu, reshape, sub, sum, type Tensor, takeRows } from '../../graph/index.js';
+import {
+  abs,
+  add,
+  type FloatType,
+  gemm,
+  input,
+  mul,
+  neg,
+  relu,
+  reshape,
+  sub,
+  sum,
+  type Tensor,
+  takeRows,
+} from '../../graph/index.js';
 import { type AffineLayer, featuresOf, type Weights } from '../../network/layers/layer.js';
 import { type NetworkNode, weightsOf } from '../../network/network.js';
 import type { RowIndices, Stage } from '../../runtime/plan/plan.js';
@@ -25,7 +40,9 @@ import {
   startRows,
 } from './region.js';
 
-/** Numbers of floats that one program's widest array may hold: small enough to stay in the processor's cache. */
+/**
+ * Numbers of floats that one program's widest array may hold: small enough to stay in the processor's cache.
+ */
 const ROW_FLOATS = 1 << 19;
 const MAX_ROWS = 4096;
 
@@ -100,13 +117,21 @@ export function rowStages(
     } else if (passed.kind === 'affine') {
       const here = region;
       const layerWeights = weightsOf(net, k, parameters);
-      const matrix = hasAdjointMatrix(here, passed) ? share(name('matrix', k), adjointMatrix(here, passed, layerWeights)) : undefined;
-      // Behind the first ReLU everything is affine in the input, and its value at the centre is already counted.
+      const matrix = hasAdjointMatrix(here, passed)
+        ? share(name('matrix', k), adjointMatrix(here, passed, layerWeights))
+        : undefined;
+      // Behind the first ReLU everything is affine in the input, and its value at the centre is already
+      // counted.
       const passedBias = k > firstRelu ? layerWeights.bias : undefined;
       const back = (a: Tensor) => (matrix ? gemm(a, matrix) : regionAdjoint(a, here, passed, layerWeights));
       steps.push((rows) => {
         const counted = passedBias ? withConstants(rows, (a) => gemm(a, regionBias(passedBias, here))) : rows;
-        return { ...counted, middle: back(rows.middle), spread: rows.spread && back(rows.spread), magnitude: undefined };
+        return {
+          ...counted,
+          middle: back(rows.middle),
+          spread: rows.spread && back(rows.spread),
+          magnitude: undefined,
+        };
       });
       region = regionBehind(region, passed);
     }
@@ -141,14 +166,27 @@ export function rowStages(
   const largest = Math.max(64, Math.min(MAX_ROWS, 2 ** Math.floor(Math.log2(ROW_FLOATS / widest))));
   const capacities = largest >= 512 ? [largest >> 3, largest] : [largest];
   return [
-    { kind: 'whole', outputs: { ...prepared, [cheapNames.lower]: cheap.lower, [cheapNames.upper]: cheap.upper } },
-    { kind: 'rows', cheap: cheapNames, refined, shape: [features, batch], places: places(startRegion(layer)), dtype, capacities, build, all },
+    {
+      kind: 'whole',
+      outputs: { ...prepared, [cheapNames.lower]: cheap.lower, [cheapNames.upper]: cheap.upper },
+    },
+    {
+      kind: 'rows',
+      cheap: cheapNames,
+      refined,
+      shape: [features, batch],
+      places: places(startRegion(layer)),
+      dtype,
+      capacities,
+      build,
+      all,
+    },
   ];
 }
 
 /**
- * Coefficients of each row, [rows, region size]: middle + spread of its lower bound, middle − spread of its upper bound (affine layers
- * carry both alike), and the constants of the two bounds, [rows, 1].
+ * Coefficients of each row, [rows, region size]: middle + spread of its lower bound, middle − spread of its
+ * upper bound (affine layers carry both alike), and the constants of the two bounds, [rows, 1].
  */
 interface RowState {
   readonly middle: Tensor;
@@ -163,14 +201,25 @@ interface RowState {
 const rowSum = (x: Tensor): Tensor => sum(x, [1]);
 
 const ends = ({ middle, spread }: RowState): { lower: Tensor; upper: Tensor } =>
-  spread === undefined ? { lower: middle, upper: middle } : { lower: add(middle, spread), upper: sub(middle, spread) };
+  spread === undefined
+    ? { lower: middle, upper: middle }
+    : { lower: add(middle, spread), upper: sub(middle, spread) };
 
 /** Adds a linear function of the coefficients to both constants. */
 function withConstants(rows: RowState, value: (coefficients: Tensor) => Tensor): RowState {
   const middle = value(rows.middle);
-  if (rows.spread === undefined) return { ...rows, lowerOffset: add(rows.lowerOffset, middle), upperOffset: add(rows.upperOffset, middle) };
+  if (rows.spread === undefined)
+    return {
+      ...rows,
+      lowerOffset: add(rows.lowerOffset, middle),
+      upperOffset: add(rows.upperOffset, middle),
+    };
   const spread = value(rows.spread);
-  return { ...rows, lowerOffset: add(rows.lowerOffset, add(middle, spread)), upperOffset: add(rows.upperOffset, sub(middle, spread)) };
+  return {
+    ...rows,
+    lowerOffset: add(rows.lowerOffset, add(middle, spread)),
+    upperOffset: add(rows.upperOffset, sub(middle, spread)),
+  };
 }
 
 /** A ReLU where both bounds have the coefficients a: S∘a ± D∘|a|. */
@@ -180,8 +229,17 @@ function passFirstRelu(rows: RowState, place: Tensor, middles: Tensor, halves: T
   return { ...rows, middle, spread, magnitude: undefined };
 }
 
-/** A ReLU further on: lower ← S∘l + D∘|l|, upper ← S∘u − D∘|u|; l⁻·μ and u⁺·μ join the constants (`intercepts` is μ/2). */
-function passRelu(rows: RowState, place: Tensor, middles: Tensor, halves: Tensor, intercepts: Tensor): RowState {
+/**
+ * A ReLU further on: lower ← S∘l + D∘|l|, upper ← S∘u − D∘|u|; l⁻·μ and u⁺·μ join the constants (`intercepts`
+ * is μ/2).
+ */
+function passRelu(
+  rows: RowState,
+  place: Tensor,
+  middles: Tensor,
+  halves: Tensor,
+  intercepts: Tensor,
+): RowState {
   if (rows.spread === undefined) {
     const intercept = takeRows(intercepts, place);
     const magnitude = rows.magnitude ?? abs(rows.middle);

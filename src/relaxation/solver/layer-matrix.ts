@@ -2,7 +2,10 @@
 import { constant, type FloatType, type Tensor, transpose } from '../../graph/index.js';
 import { type AffineLayer, featuresOf, type Weights } from '../../network/layers/layer.js';
 
-/** The matrix [out, in] of an affine layer: its images of the unit vectors, or its adjoint's where those are fewer. */
+/**
+ * The matrix [out, in] of an affine layer: its images of the unit vectors, or its adjoint's where those are
+ * fewer.
+ */
 export function matrixOf(layer: AffineLayer, weights: Weights, dtype: FloatType): Tensor {
   const [inputs, outputs] = [featuresOf(layer.input), featuresOf(layer.output)];
   const size = Math.min(inputs, outputs);

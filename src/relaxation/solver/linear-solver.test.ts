@@ -38,11 +38,16 @@ const randomProgram = (rows: number, seed: number): LinearProgram => ({
   rowUpper: uniformNumbers(`ends ${seed}`, rows),
 });
 
-const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, v, i) => sum + v * (b[i] as number), 0);
+const dot = (a: Float64Array, b: Float64Array): number =>
+  a.reduce((sum, v, i) => sum + v * (b[i] as number), 0);
 const costOf = (seed: number) => normalNumbers(`cost ${seed}`, COLUMNS);
 
 /** The point fulfils the program, and its value is the bound: by weak duality it is the minimum. */
-function expectMinimum({ lower, upper, values, rowUpper }: LinearProgram, cost: Float64Array, { bound, point }: Minimum): void {
+function expectMinimum(
+  { lower, upper, values, rowUpper }: LinearProgram,
+  cost: Float64Array,
+  { bound, point }: Minimum,
+): void {
   expect(Math.abs(dot(cost, point) - bound)).toBeLessThan(1e-8);
   point.forEach((v, j) => {
     expect(v).toBeGreaterThan((lower[j] as number) - 1e-8);
@@ -62,11 +67,17 @@ describe('a linear program', () => {
         for (const cost of [costOf(seed), costOf(other)]) {
           const found = open.minimum(cost) as Minimum;
           expectMinimum(program, cost, found);
-          expect(dualBound(program, cost, normalNumbers(`duals ${other}`, rows))).toBeLessThan(found.bound + 1e-8);
+          expect(dualBound(program, cost, normalNumbers(`duals ${other}`, rows))).toBeLessThan(
+            found.bound + 1e-8,
+          );
         }
         const ends = (value: number, given: Float64Array) => given.map((end, j) => (j === 2 ? value : end));
         open.bound(2, 0, 0);
-        expectMinimum({ ...program, lower: ends(0, program.lower), upper: ends(0, program.upper) }, costOf(seed), open.minimum(costOf(seed)) as Minimum);
+        expectMinimum(
+          { ...program, lower: ends(0, program.lower), upper: ends(0, program.upper) },
+          costOf(seed),
+          open.minimum(costOf(seed)) as Minimum,
+        );
         open.close();
       }),
       { numRuns: 25 },
@@ -74,7 +85,10 @@ describe('a linear program', () => {
   });
 
   it('without a feasible point has no minimum, and gets one back when its ends are moved apart', async () => {
-    const open = await openLinearProgram({ ...randomProgram(1, 1), values: Float64Array.of(1, 0, 0, 0, 0), rowUpper: Float64Array.of(-3) }, 10);
+    const open = await openLinearProgram(
+      { ...randomProgram(1, 1), values: Float64Array.of(1, 0, 0, 0, 0), rowUpper: Float64Array.of(-3) },
+      10,
+    );
     expect(open.minimum(costOf(1))).toBeUndefined();
     open.bound(0, -4, 2);
     expect(open.minimum(Float64Array.of(1, 0, 0, 0, 0))?.bound).toBeCloseTo(-4, 9);
@@ -83,11 +97,13 @@ describe('a linear program', () => {
 
   it('with numbers that no solver takes is refused in a line that names them', async () => {
     for (const value of [1e16, Number.NaN])
-      await expect(openLinearProgram({ ...randomProgram(1, 1), values: Float64Array.of(value, 0, 0, 0, 0) }, 10)).rejects.toThrow(
-        /^expected the solver to take the program, but it failed \(.*\)$/,
-      );
+      await expect(
+        openLinearProgram({ ...randomProgram(1, 1), values: Float64Array.of(value, 0, 0, 0, 0) }, 10),
+      ).rejects.toThrow(/^expected the solver to take the program, but it failed \(.*\)$/);
     const open = await openLinearProgram(randomProgram(1, 1), 10);
-    expect(() => open.minimum(new Float64Array(COLUMNS).fill(Number.NaN))).toThrow(/^expected the solver to take the cost, but it failed/);
+    expect(() => open.minimum(new Float64Array(COLUMNS).fill(Number.NaN))).toThrow(
+      /^expected the solver to take the cost, but it failed/,
+    );
     open.close();
   });
 
@@ -98,7 +114,9 @@ describe('a linear program', () => {
     trouble.failures = 1;
     expectMinimum(program, costOf(5), open.minimum(costOf(5)) as Minimum);
     trouble.failures = 2;
-    expect(() => open.minimum(costOf(6))).toThrow('expected the solver to minimise, but it failed (run failed with HiGHS status -1)');
+    expect(() => open.minimum(costOf(6))).toThrow(
+      'expected the solver to minimise, but it failed (run failed with HiGHS status -1)',
+    );
     expectMinimum(program, costOf(6), open.minimum(costOf(6)) as Minimum);
     open.close();
   });

@@ -3,9 +3,10 @@
  *
  *   minimise cᵀv  subject to  rowLower ≤ A v ≤ rowUpper,  lower ≤ v ≤ upper.
  *
- * One program is minimised for many costs, each solve beginning at the basis that the last one ended at. Every variable is bounded, so
- * that any dual solution, however inaccurate, gives a bound that holds (Neumaier & Shcherbina 2004): with y the duals of the rows,
- * signs that an infinite end forbids set to zero, and d = c − Aᵀy,
+ * One program is minimised for many costs, each solve beginning at the basis that the last one ended at.
+ * Every variable is bounded, so that any dual solution, however inaccurate, gives a bound that holds
+ * (Neumaier & Shcherbina 2004): with y the duals of the rows, signs that an infinite end forbids set to zero,
+ * and d = c − Aᵀy,
  *
  *   min cᵀv ≥ Σ_i (y_i > 0 ? y_i rowLower_i : y_i rowUpper_i) + Σ_j (d_j > 0 ? d_j lower_j : d_j upper_j).
  */
@@ -32,7 +33,10 @@ export interface Minimum {
 }
 
 export interface OpenProgram {
-  /** The minimum of cost · v; undefined where no point is feasible. @throws SolverError when the solver gives up, as when it runs out of time */
+  /**
+   * The minimum of cost · v; undefined where no point is feasible. @throws SolverError when the solver gives
+   * up, as when it runs out of time
+   */
   minimum(cost: Float64Array): Minimum | undefined;
   /** Moves the ends of a variable, for the minima that follow. */
   bound(variable: number, lower: number, upper: number): void;
@@ -46,7 +50,8 @@ export class SolverError extends Error {
 
 const TOLERANCE = 1e-9;
 
-// The package's types describe its CommonJS form, in which the loader is a property; imported, it is the default export itself.
+// The package's types describe its CommonJS form, in which the loader is a property; imported, it is the
+// default export itself.
 const load = loadHighs as unknown as typeof loadHighs.default;
 
 let loading: Promise<Highs> | undefined;
@@ -56,16 +61,24 @@ function solver(): Promise<Highs> {
   return loading;
 }
 
-/** Calls the solver. @throws SolverError where it throws, as for numbers that are not finite or above 1e15, which networks that diverged have */
+/**
+ * Calls the solver. @throws SolverError where it throws, as for numbers that are not finite or above 1e15,
+ * which networks that diverged have
+ */
 function failing<T>(what: string, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw new SolverError(`expected the solver to ${what}, but it failed (${(error as Error).message})`, { cause: error });
+    throw new SolverError(`expected the solver to ${what}, but it failed (${(error as Error).message})`, {
+      cause: error,
+    });
   }
 }
 
-/** Opens a program; each minimum may take `seconds`. @throws SolverError for numbers that are not finite or above 1e15 */
+/**
+ * Opens a program; each minimum may take `seconds`. @throws SolverError for numbers that are not finite or
+ * above 1e15
+ */
 export async function openLinearProgram(program: LinearProgram, seconds: number): Promise<OpenProgram> {
   const highs = await solver();
   const { starts, indices, values, rowLower, rowUpper } = program;
@@ -73,12 +86,24 @@ export async function openLinearProgram(program: LinearProgram, seconds: number)
   const [numCols, numRows] = [lower.length, rowLower.length];
   const matrix = { format: 'csr', numRows, numCols, starts, indices, values } as const;
   const model = failing('take the program', () =>
-    highs.createModel({ numCols, numRows, colCost: new Float64Array(numCols), colLower: lower, colUpper: upper, rowLower, rowUpper, matrix }),
+    highs.createModel({
+      numCols,
+      numRows,
+      colCost: new Float64Array(numCols),
+      colLower: lower,
+      colUpper: upper,
+      rowLower,
+      rowUpper,
+      matrix,
+    }),
   );
   // Presolving would take longer than these small programs do, and lose the basis.
   model.options.set({ output_flag: false, presolve: 'off', solver: 'simplex', time_limit: seconds });
   model.options.set({ primal_feasibility_tolerance: TOLERANCE, dual_feasibility_tolerance: TOLERANCE });
-  /** Numerical trouble with the basis that the last minimum ended at is not one of the program: it is then solved from nothing. */
+  /**
+   * Numerical trouble with the basis that the last minimum ended at is not one of the program: it is then
+   * solved from nothing.
+   */
   const run = () => {
     try {
       model.run();
@@ -97,7 +122,9 @@ export async function openLinearProgram(program: LinearProgram, seconds: number)
       if (status === infeasible) return undefined;
       if (status !== optimal) {
         const what = status === timeLimit ? `ran out of ${seconds} s` : `ended with status ${status}`;
-        throw new SolverError(`expected a minimum over ${numCols} variables and ${numRows} rows, but the solver ${what}`);
+        throw new SolverError(
+          `expected a minimum over ${numCols} variables and ${numRows} rows, but the solver ${what}`,
+        );
       }
       const { colValue, rowDual } = model.getSolution();
       return { bound: dualBound({ ...program, lower, upper }, cost, rowDual), point: colValue };
@@ -112,7 +139,11 @@ export async function openLinearProgram(program: LinearProgram, seconds: number)
 }
 
 /** The bound that row duals prove; see the formula above. */
-export function dualBound({ lower, upper, starts, indices, values, rowLower, rowUpper }: LinearProgram, cost: Float64Array, duals: Float64Array): number {
+export function dualBound(
+  { lower, upper, starts, indices, values, rowLower, rowUpper }: LinearProgram,
+  cost: Float64Array,
+  duals: Float64Array,
+): number {
   const reduced = cost.slice();
   let bound = 0;
   rowLower.forEach((low, i) => {

@@ -1,10 +1,12 @@
 /**
- * The set of activations that a network may take on one box, as linear constraints: of each unstable ReLU z = relu(e), l < 0 < u,
+ * The set of activations that a network may take on one box, as linear constraints: of each unstable ReLU z =
+ * relu(e), l < 0 < u,
  *
  *   z ≥ 0,  z ≥ e,  z ≤ u a,  z ≤ e − l (1 − a),   a ∈ {0, 1}   (Tjeng et al. 2019, arXiv 1711.07356)
  *
- * is exact, and with a ∈ [0, 1] it is the triangle z ≤ u (e − l)/(u − l) (Ehlers 2017, arXiv 1705.01320). Everything else is linear:
- * affine layers, joins and stable ReLUs are put into the expressions, so that the variables are the pixels that may move, z and a.
+ * is exact, and with a ∈ [0, 1] it is the triangle z ≤ u (e − l)/(u − l) (Ehlers 2017, arXiv 1705.01320).
+ * Everything else is linear: affine layers, joins and stable ReLUs are put into the expressions, so that the
+ * variables are the pixels that may move, z and a.
  */
 import type { LinearProgram } from './linear-solver.js';
 
@@ -54,7 +56,12 @@ export const valueAt = ({ indices, values, constant }: Expression, point: Float6
   indices.reduce((sum, j, k) => sum + (values[k] as number) * (point[j] as number), constant);
 
 /** Σ_i weights[i] · expressions[i] + constant; `variables` is how many there are. */
-export function combine(weights: ArrayLike<number>, expressions: readonly Expression[], constant: number, variables: number): Expression {
+export function combine(
+  weights: ArrayLike<number>,
+  expressions: readonly Expression[],
+  constant: number,
+  variables: number,
+): Expression {
   const dense = new Float64Array(variables);
   let total = constant;
   for (let i = 0; i < expressions.length; i++) {
@@ -62,7 +69,8 @@ export function combine(weights: ArrayLike<number>, expressions: readonly Expres
     if (weight === 0) continue;
     const { indices, values, constant: own } = expressions[i] as Expression;
     total += weight * own;
-    for (let k = 0; k < indices.length; k++) dense[indices[k] as number] = (dense[indices[k] as number] as number) + weight * (values[k] as number);
+    for (let k = 0; k < indices.length; k++)
+      dense[indices[k] as number] = (dense[indices[k] as number] as number) + weight * (values[k] as number);
   }
   const indices: number[] = [];
   const values: number[] = [];
@@ -111,13 +119,21 @@ function constraints() {
   };
 }
 
-/** The constraints of a network on a box. Neurons without an input interval around zero are taken to be linear, as their bounds say. */
-export function reluProgram(nodes: readonly ProgramNode[], { lower, upper, affine, bounds }: ProgramNumbers): ReluProgram {
+/**
+ * The constraints of a network on a box. Neurons without an input interval around zero are taken to be
+ * linear, as their bounds say.
+ */
+export function reluProgram(
+  nodes: readonly ProgramNode[],
+  { lower, upper, affine, bounds }: ProgramNumbers,
+): ReluProgram {
   const made = constraints();
   const unstable: UnstableRelu[] = [];
   const pixels = Array.from(lower, (low, i): Expression => {
     const high = upper[i] as number;
-    return high > low ? { indices: [made.variable(low, high)], values: [1], constant: 0 } : { ...NOTHING, constant: low };
+    return high > low
+      ? { indices: [made.variable(low, high)], values: [1], constant: 0 }
+      : { ...NOTHING, constant: low };
   });
   const outputs: (readonly Expression[])[] = [];
   const relu = (e: Expression, l: number, u: number): Expression => {
@@ -162,7 +178,11 @@ export function reluProgram(nodes: readonly ProgramNode[], { lower, upper, affin
       const { matrix, bias } = affine(node);
       const width = first.length;
       const row = (i: number) => matrix.subarray(i * width, (i + 1) * width);
-      outputs.push(Array.from({ length: matrix.length / width }, (_, i) => combine(row(i), first, bias?.[i] ?? 0, made.count())));
+      outputs.push(
+        Array.from({ length: matrix.length / width }, (_, i) =>
+          combine(row(i), first, bias?.[i] ?? 0, made.count()),
+        ),
+      );
     }
   });
   return { program: made.program(), logits: outputs.at(-1) ?? pixels, unstable };

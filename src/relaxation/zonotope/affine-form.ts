@@ -1,15 +1,23 @@
 /**
- * Affine forms x = c + E ε + diag(β) ε₀ of every activation, ε and ε₀ in [−1, 1]: what zonotopes and hybrid zonotopes share.
+ * Affine forms x = c + E ε + diag(β) ε₀ of every activation, ε and ε₀ in [−1, 1]: what zonotopes and hybrid
+ * zonotopes share.
  *
- * Affine layers map them exactly (but for β, which |W| carries: its correlations are lost), branches add up; only ReLUs and smooth activations differ.
- * The input's box becomes one generator per feature, of its radius: fixed pixels keep a column of zeros, so that shapes are static.
+ * Affine layers map them exactly (but for β, which |W| carries: its correlations are lost), branches add up;
+ * only ReLUs and smooth activations differ. The input's box becomes one generator per feature, of its radius:
+ * fixed pixels keep a column of zeros, so that shapes are static.
  */
 import { abs, add, addAll, type FloatType, mul, reshape, sub, sum, type Tensor } from '../../graph/index.js';
 import { INPUT, type NetworkNode, weightsOf } from '../../network/network.js';
 import { marginsFromLogits } from '../interval.js';
 import { isNonlinear, type NonlinearLayer } from '../linear/nonlinear.js';
 import { type BoundProblem, type Bounds, specificationMargins } from '../relaxation.js';
-import { addGenerators, affineGenerators, type Generators, generatorRadius, rowRadius } from './generators.js';
+import {
+  addGenerators,
+  affineGenerators,
+  type Generators,
+  generatorRadius,
+  rowRadius,
+} from './generators.js';
 
 /** A set of activations of each image. */
 export interface AffineForm {
@@ -21,8 +29,16 @@ export interface AffineForm {
   readonly box: Tensor | undefined;
 }
 
-/** The form of an activation's output from that of its input, the input's bounds, the activation and its node number. */
-export type NonlinearRule = (form: AffineForm, bounds: Bounds, layer: NonlinearLayer, node: number) => AffineForm;
+/**
+ * The form of an activation's output from that of its input, the input's bounds, the activation and its node
+ * number.
+ */
+export type NonlinearRule = (
+  form: AffineForm,
+  bounds: Bounds,
+  layer: NonlinearLayer,
+  node: number,
+) => AffineForm;
 
 /** c ∓ (Σ|E| + β), [features, batch] each. */
 export function formBounds({ centre, generators, box }: AffineForm): Bounds {
@@ -32,7 +48,10 @@ export function formBounds({ centre, generators, box }: AffineForm): Bounds {
 }
 
 /** The form of every node's output. */
-export function affineForms({ network: net, parameters, box }: BoundProblem, through: NonlinearRule): AffineForm[] {
+export function affineForms(
+  { network: net, parameters, box }: BoundProblem,
+  through: NonlinearRule,
+): AffineForm[] {
   const halfWidth = mul(sub(box.upper, box.lower), 0.5);
   const input: AffineForm = {
     centre: mul(add(box.lower, box.upper), 0.5),
@@ -64,8 +83,8 @@ export function affineForms({ network: net, parameters, box }: BoundProblem, thr
 }
 
 /**
- * Lower bounds of the specification's rows a, [rows, batch]: aᵀc − Σ|aᵀE| − |Wᵀa|β with the last affine layer's W and the β before it;
- * without elision from the bounds of the logits.
+ * Lower bounds of the specification's rows a, [rows, batch]: aᵀc − Σ|aᵀE| − |Wᵀa|β with the last affine
+ * layer's W and the β before it; without elision from the bounds of the logits.
  */
 export function formMargins(problem: BoundProblem, forms: readonly AffineForm[]): Tensor {
   const { network: net, parameters, specification } = problem;
@@ -74,12 +93,16 @@ export function formMargins(problem: BoundProblem, forms: readonly AffineForm[])
   const [classes, batch] = last.centre.shape as [number, number];
   const rows = specificationMargins(specification, classes, last.centre.dtype as FloatType);
   const count = rows.shape[1] as number;
-  const along = (coefficients: Tensor, x: Tensor) => reshape(sum(mul(coefficients, reshape(x, [x.shape[0] as number, 1, batch])), [0]), [count, batch]);
+  const along = (coefficients: Tensor, x: Tensor) =>
+    reshape(sum(mul(coefficients, reshape(x, [x.shape[0] as number, 1, batch])), [0]), [count, batch]);
   const margins = sub(along(rows, last.centre), rowRadius(last.generators, rows));
   if (last.box === undefined) return margins;
   const { layer, inputs } = net.nodes.at(-1) as NetworkNode;
   const before = inputs[0] === INPUT ? undefined : forms[inputs[0] as number];
   if (layer.kind !== 'affine' || before?.box === undefined) return sub(margins, along(abs(rows), last.box));
-  const merged = layer.adjoint(weightsOf(net, net.nodes.length - 1, parameters), reshape(rows, [classes, count * batch]));
+  const merged = layer.adjoint(
+    weightsOf(net, net.nodes.length - 1, parameters),
+    reshape(rows, [classes, count * batch]),
+  );
   return sub(margins, along(abs(reshape(merged, [merged.shape[0] as number, count, batch])), before.box));
 }

@@ -1,14 +1,29 @@
 /**
  * Generators of zonotopes: the columns of E in x = c + E ε, ε ∈ [−1, 1]ⁿ, a matrix for each image.
  *
- * Columns are kept in blocks, one for each source of noise: the input (INPUT) or the ReLU that made them (its node number). Where
- * branches of a network meet, blocks of one source add up column by column, so that what branches share is not counted twice. A new
- * block is diagonal, one column per feature, [features, batch]; the first affine layer that it meets makes it dense,
- * [features, columns · batch] with the batch innermost, which affine layers take as if its columns were images.
+ * Columns are kept in blocks, one for each source of noise: the input (INPUT) or the ReLU that made them (its
+ * node number). Where branches of a network meet, blocks of one source add up column by column, so that what
+ * branches share is not counted twice. A new block is diagonal, one column per feature, [features, batch];
+ * the first affine layer that it meets makes it dense, [features, columns · batch] with the batch innermost,
+ * which affine layers take as if its columns were images.
  *
- * Cost: a dense block behind a layer of F features holds F · n values an image, and a convolution's patches kernel area times more.
+ * Cost: a dense block behind a layer of F features holds F · n values an image, and a convolution's patches
+ * kernel area times more.
  */
-import { abs, add, addAll, batchedMatmul, equalRows, type FloatType, mul, range, reshape, sum, type Tensor, transpose } from '../../graph/index.js';
+import {
+  abs,
+  add,
+  addAll,
+  batchedMatmul,
+  equalRows,
+  type FloatType,
+  mul,
+  range,
+  reshape,
+  sum,
+  type Tensor,
+  transpose,
+} from '../../graph/index.js';
 import type { AffineLayer, Weights } from '../../network/layers/layer.js';
 
 /** Columns of one source. */
@@ -21,8 +36,10 @@ export type Block =
 /** Blocks by source. */
 export type Generators = ReadonlyMap<number, Block>;
 
-const mapBlocks = (generators: Generators, change: (block: Block) => Block): Generators => new Map([...generators].map(([from, b]) => [from, change(b)]));
-const featuresOfBlock = (block: Block): number => (block.kind === 'diagonal' ? block.entries : block.columns).shape[0] as number;
+const mapBlocks = (generators: Generators, change: (block: Block) => Block): Generators =>
+  new Map([...generators].map(([from, b]) => [from, change(b)]));
+const featuresOfBlock = (block: Block): number =>
+  (block.kind === 'diagonal' ? block.entries : block.columns).shape[0] as number;
 /** A dense block as [features, columns, batch]. */
 const cube = ({ columns, batch }: Block & { kind: 'dense' }): Tensor =>
   reshape(columns, [columns.shape[0] as number, (columns.shape[1] as number) / batch, batch]);
@@ -42,7 +59,9 @@ export function affineGenerators(layer: AffineLayer, weights: Weights, generator
   return mapBlocks(generators, (block) => {
     if (block.kind === 'dense') return { ...block, columns: layer.linear(weights, block.columns) };
     const matrix =
-      layer.name === 'linear' ? (weights.weight as Tensor) : layer.linear(weights, identity(featuresOfBlock(block), block.entries.dtype as FloatType));
+      layer.name === 'linear'
+        ? (weights.weight as Tensor)
+        : layer.linear(weights, identity(featuresOfBlock(block), block.entries.dtype as FloatType));
     return spread(matrix, block.entries);
   });
 }
@@ -53,7 +72,10 @@ export function scaleGenerators(generators: Generators, factor: Tensor): Generat
   return mapBlocks(generators, (block) =>
     block.kind === 'diagonal'
       ? { kind: 'diagonal', entries: mul(block.entries, factor) }
-      : { ...block, columns: reshape(mul(cube(block), reshape(factor, [features, 1, batch])), block.columns.shape) },
+      : {
+          ...block,
+          columns: reshape(mul(cube(block), reshape(factor, [features, 1, batch])), block.columns.shape),
+        },
   );
 }
 
@@ -64,9 +86,12 @@ export function addGenerators(branches: readonly Generators[]): Generators {
     [...sources].map((source): [number, Block] => {
       const blocks = branches.flatMap((branch) => branch.get(source) ?? []);
       const diagonals = blocks.flatMap((block) => (block.kind === 'diagonal' ? [block.entries] : []));
-      if (diagonals.length === blocks.length) return [source, { kind: 'diagonal', entries: addAll(diagonals) }];
+      if (diagonals.length === blocks.length)
+        return [source, { kind: 'diagonal', entries: addAll(diagonals) }];
       const dense = blocks.map((block) =>
-        block.kind === 'dense' ? block : spread(identity(featuresOfBlock(block), block.entries.dtype as FloatType), block.entries),
+        block.kind === 'dense'
+          ? block
+          : spread(identity(featuresOfBlock(block), block.entries.dtype as FloatType), block.entries),
       );
       const [first] = dense as [Block & { kind: 'dense' }];
       return [source, { ...first, columns: addAll(dense.map((block) => (block as typeof first).columns)) }];
@@ -92,7 +117,11 @@ export function rowRadius(generators: Generators, rows: Tensor): Tensor {
   const [features, count, batch] = rows.shape as [number, number, number];
   return addUp(
     [...generators.values()].map((block) => {
-      if (block.kind === 'diagonal') return reshape(sum(abs(mul(rows, reshape(block.entries, [features, 1, batch]))), [0]), [count, batch]);
+      if (block.kind === 'diagonal')
+        return reshape(sum(abs(mul(rows, reshape(block.entries, [features, 1, batch]))), [0]), [
+          count,
+          batch,
+        ]);
       const products = batchedMatmul(transpose(rows, [2, 1, 0]), transpose(cube(block), [2, 0, 1]));
       return transpose(reshape(sum(abs(products), [2]), [batch, count]));
     }),

@@ -1,12 +1,15 @@
 /**
- * HBox, hybrid zonotopes (Mirman et al. 2018, "Differentiable Abstract Interpretation for Provably Robust Neural Networks", ICML).
+ * HBox, hybrid zonotopes (Mirman et al. 2018, "Differentiable Abstract Interpretation for Provably Robust
+ * Neural Networks", ICML).
  *
- * x = c + diag(β) ε₀ + E ε: the input's generators go through every layer as long as no unstable neuron cuts them off. The ReLU on
- * pre-activations [l, u]: active neurons (l > 0) pass, inactive ones are 0, unstable ones become the box [0, u] of intervals:
- * c = β = u/2 and a row of zeros in E. Smooth activations become λ x + μ ± ν as in zonotopes, ν added to β. At least as tight as intervals, on every neuron.
+ * x = c + diag(β) ε₀ + E ε: the input's generators go through every layer as long as no unstable neuron cuts
+ * them off. The ReLU on pre-activations [l, u]: active neurons (l > 0) pass, inactive ones are 0, unstable
+ * ones become the box [0, u] of intervals: c = β = u/2 and a row of zeros in E. Smooth activations become λ x
+ * + μ ± ν as in zonotopes, ν added to β. At least as tight as intervals, on every neuron.
  *
- * Cost: as many columns an image as the input has features, so d times IBP's memory and time behind the first layer. A training step
- * of CNN3 on MNIST (d = 784) takes 0.1 s and 0.2 GB an image on one core: take few images a program call.
+ * Cost: as many columns an image as the input has features, so d times IBP's memory and time behind the first
+ * layer. A training step of CNN3 on MNIST (d = 784) takes 0.1 s and 0.2 GB an image on one core: take few
+ * images a program call.
  */
 import { add, constant, type FloatType, greater, mul, relu, where } from '../../graph/index.js';
 import { activationStrip } from '../activation-lines.js';
@@ -16,7 +19,11 @@ import type { BoundProblem, Bounds, Relaxation } from '../relaxation.js';
 import { type AffineForm, affineForms, formBounds, formMargins } from './affine-form.js';
 import { scaleGenerators } from './generators.js';
 
-function hybridStep({ centre, generators, box }: AffineForm, bounds: Bounds, layer: NonlinearLayer): AffineForm {
+function hybridStep(
+  { centre, generators, box }: AffineForm,
+  bounds: Bounds,
+  layer: NonlinearLayer,
+): AffineForm {
   if (layer.kind === 'activation') {
     const { slope, centre: shift, radius } = activationStrip(layer.function, bounds);
     return {
@@ -38,7 +45,8 @@ function hybridStep({ centre, generators, box }: AffineForm, bounds: Bounds, lay
 }
 
 /** Bounds of every node's output, [features, batch], in the order of the problem's nodes. */
-export const hybridZonotopeBounds = (problem: BoundProblem): Bounds[] => affineForms(problem, hybridStep).map(formBounds);
+export const hybridZonotopeBounds = (problem: BoundProblem): Bounds[] =>
+  affineForms(problem, hybridStep).map(formBounds);
 
 export const hybridZonotope: Relaxation = {
   name: 'hbox',

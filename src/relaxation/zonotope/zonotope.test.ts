@@ -7,7 +7,12 @@ import { anyNetworks, BATCH, caseFeeds, excess, marginsOf } from '../../testing/
 import { boundProblem, type Feeds, runStages } from '../../testing/bound-programs.js';
 import { compareDerivatives } from '../../testing/directional-derivatives.js';
 import { distance } from '../../testing/operator-check.js';
-import { convolutionalNetworks, denseNetworks, randomParameters, residualNetworks } from '../../testing/random-networks.js';
+import {
+  convolutionalNetworks,
+  denseNetworks,
+  randomParameters,
+  residualNetworks,
+} from '../../testing/random-networks.js';
 import { sampleActivations } from '../../testing/sampled-activations.js';
 import { interval, intervalBounds } from '../interval.js';
 import { backSubstitute, concretize } from '../linear/back-substitution.js';
@@ -26,7 +31,12 @@ interface NodeBounds {
 }
 
 /** Bounds of every node by each of the named functions, and the margins of relaxations, in one run. */
-async function everything(net: Network, feeds: Feeds, by: Record<string, (problem: BoundProblem) => readonly Bounds[]>, relaxations: readonly Relaxation[]) {
+async function everything(
+  net: Network,
+  feeds: Feeds,
+  by: Record<string, (problem: BoundProblem) => readonly Bounds[]>,
+  relaxations: readonly Relaxation[],
+) {
   const problem = boundProblem(net, BATCH);
   const bounds = Object.entries(by).map(([name, of]) => [name, of(problem)] as const);
   const outputs = Object.fromEntries([
@@ -38,14 +48,20 @@ async function everything(net: Network, feeds: Feeds, by: Record<string, (proble
     ),
     ...relaxations.flatMap((relaxation) => [
       [`${relaxation.name} margins`, relaxation.bound(problem).margins],
-      [`${relaxation.name} margins without elision`, relaxation.bound({ ...problem, elision: false }).margins],
+      [
+        `${relaxation.name} margins without elision`,
+        relaxation.bound({ ...problem, elision: false }).margins,
+      ],
     ]),
   ]);
   const [result] = await runStages([{ kind: 'whole', outputs }], [feeds]);
   const made = result?.outputs as Record<string, Float64Array>;
   return {
     nodes: (name: string): NodeBounds[] =>
-      net.nodes.map((_, k) => ({ lower: made[`${name} lower ${k}`] as Float64Array, upper: made[`${name} upper ${k}`] as Float64Array })),
+      net.nodes.map((_, k) => ({
+        lower: made[`${name} lower ${k}`] as Float64Array,
+        upper: made[`${name} upper ${k}`] as Float64Array,
+      })),
     margins: (name: string): Float64Array => made[`${name} margins`] as Float64Array,
     plain: (name: string): Float64Array => made[`${name} margins without elision`] as Float64Array,
   };
@@ -73,8 +89,14 @@ describe.each(zonotopes)('bounds of $name', (relaxation, boundsOf) => {
         expect(excess(claimed.margins(relaxation.name), met.margins.least)).toBeLessThan(1e-9);
         expect(excess(claimed.plain(relaxation.name), claimed.margins(relaxation.name))).toBeLessThan(1e-12);
         claimed.nodes('own').forEach(({ lower, upper }, k) => {
-          expect(excess(lower, met.nodes[k]?.least as Float64Array), `lower bounds of node ${k}`).toBeLessThan(1e-9);
-          expect(excess(negated(upper), negated(met.nodes[k]?.greatest as Float64Array)), `upper bounds of node ${k}`).toBeLessThan(1e-9);
+          expect(
+            excess(lower, met.nodes[k]?.least as Float64Array),
+            `lower bounds of node ${k}`,
+          ).toBeLessThan(1e-9);
+          expect(
+            excess(negated(upper), negated(met.nodes[k]?.greatest as Float64Array)),
+            `upper bounds of node ${k}`,
+          ).toBeLessThan(1e-9);
         });
         points += BATCH * SAMPLES * (STEPS + 1);
       }),
@@ -89,7 +111,12 @@ describe.each(zonotopes)('bounds of $name', (relaxation, boundsOf) => {
       fc.asyncProperty(anyNetworks, fc.nat(), async (net, seed) => {
         for (const epsilon of [0.1, 1e-2, 1e-4, 1e-7]) {
           const feeds = caseFeeds(net, seed, epsilon);
-          const { nodes } = await everything(net, feeds, { ibp: ({ network: n, parameters, box }) => intervalBounds(n, parameters, box) }, []);
+          const { nodes } = await everything(
+            net,
+            feeds,
+            { ibp: ({ network: n, parameters, box }) => intervalBounds(n, parameters, box) },
+            [],
+          );
           const stable = net.nodes.every(({ layer, inputs }) => {
             if (layer.kind !== 'relu' || inputs[0] === INPUT) return true;
             const { lower, upper } = nodes('ibp')[inputs[0] as number] as NodeBounds;
@@ -99,7 +126,10 @@ describe.each(zonotopes)('bounds of $name', (relaxation, boundsOf) => {
           compared++;
           const exact = await marginsOf(crownIbp, net, feeds);
           expect(distance(await marginsOf(relaxation, net, feeds), exact)).toBeLessThan(1e-12);
-          if ((await marginsOf(interval, net, feeds)).some((margin, i) => margin < (exact[i] as number) - 1e-12)) tighter++;
+          if (
+            (await marginsOf(interval, net, feeds)).some((margin, i) => margin < (exact[i] as number) - 1e-12)
+          )
+            tighter++;
           return;
         }
       }),
@@ -115,7 +145,12 @@ describe.each(zonotopes)('bounds of $name', (relaxation, boundsOf) => {
       fc.asyncProperty(anyNetworks, fc.nat(), fc.constantFrom(0.05, 0.3), async (net, seed, epsilon) => {
         const { margins } = relaxation.bound(boundProblem(net, BATCH));
         const stages = [{ kind: 'whole', outputs: { loss: total(marginCrossEntropy(margins)) } } as const];
-        const found = await compareDerivatives(stages, randomParameters(net, seed), caseFeeds(net, seed, epsilon), seed);
+        const found = await compareDerivatives(
+          stages,
+          randomParameters(net, seed),
+          caseFeeds(net, seed, epsilon),
+          seed,
+        );
         compared += found.compared;
         kinks += found.kinks;
       }),
@@ -133,17 +168,26 @@ describe('hybrid zonotopes', () => {
         const found = await everything(
           net,
           caseFeeds(net, seed, epsilon),
-          { hbox: hybridZonotopeBounds, ibp: ({ network: n, parameters, box }) => intervalBounds(n, parameters, box) },
+          {
+            hbox: hybridZonotopeBounds,
+            ibp: ({ network: n, parameters, box }) => intervalBounds(n, parameters, box),
+          },
           [hybridZonotope, interval],
         );
         const tight = found.nodes('hbox');
         found.nodes('ibp').forEach(({ lower, upper }, k) => {
-          expect(excess(lower, tight[k]?.lower as Float64Array), `lower bounds of node ${k}`).toBeLessThan(1e-12);
-          expect(excess(negated(upper), negated(tight[k]?.upper as Float64Array)), `upper bounds of node ${k}`).toBeLessThan(1e-12);
+          expect(excess(lower, tight[k]?.lower as Float64Array), `lower bounds of node ${k}`).toBeLessThan(
+            1e-12,
+          );
+          expect(
+            excess(negated(upper), negated(tight[k]?.upper as Float64Array)),
+            `upper bounds of node ${k}`,
+          ).toBeLessThan(1e-12);
         });
         expect(excess(found.margins('ibp'), found.margins('hbox'))).toBeLessThan(1e-12);
         expect(excess(found.plain('ibp'), found.plain('hbox'))).toBeLessThan(1e-12);
-        if (found.margins('hbox').some((margin, i) => margin > (found.margins('ibp')[i] as number) + 1e-6)) tighter++;
+        if (found.margins('hbox').some((margin, i) => margin > (found.margins('ibp')[i] as number) + 1e-6))
+          tighter++;
       }),
       { numRuns: 20 },
     );
@@ -171,7 +215,9 @@ describe('zonotopes', () => {
         const problem = boundProblem(net, BATCH);
         const outputs = { margins: zonotope.bound(problem).margins, dual: dualMargins(problem) };
         const [result] = await runStages([{ kind: 'whole', outputs }], [caseFeeds(net, seed, epsilon)]);
-        expect(distance(result?.outputs.margins as Float64Array, result?.outputs.dual as Float64Array)).toBeLessThan(1e-12);
+        expect(
+          distance(result?.outputs.margins as Float64Array, result?.outputs.dual as Float64Array),
+        ).toBeLessThan(1e-12);
       }),
       { numRuns: 12 },
     );

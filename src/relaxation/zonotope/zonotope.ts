@@ -1,16 +1,18 @@
 /**
- * DeepZ, zonotopes (Singh et al. 2018, "Fast and Effective Robustness Certification"; the same bounds as Wong and Kolter 2018,
- * arXiv 1711.00851).
+ * DeepZ, zonotopes (Singh et al. 2018, "Fast and Effective Robustness Certification"; the same bounds as Wong
+ * and Kolter 2018, arXiv 1711.00851).
  *
- * x = c + E ε. The ReLU on pre-activations [l, u] is λ x + μ ± μ with λ = u/(u − l), μ = −u l/(2 (u − l)) where l < 0 < u: E's rows are
- * scaled by λ and each neuron appends a column of its own with μ; stable neurons keep λ = 1 or 0 and μ = 0. That is the
- * parallelogram of least area around the ReLU, but it reaches below 0: neither zonotopes nor intervals are tighter on every neuron.
+ * x = c + E ε. The ReLU on pre-activations [l, u] is λ x + μ ± μ with λ = u/(u − l), μ = −u l/(2 (u − l))
+ * where l < 0 < u: E's rows are scaled by λ and each neuron appends a column of its own with μ; stable
+ * neurons keep λ = 1 or 0 and μ = 0. That is the parallelogram of least area around the ReLU, but it reaches
+ * below 0: neither zonotopes nor intervals are tighter on every neuron.
  *
  * Smooth activations become λ x + μ ± ν with the least slope on [l, u] (`activation-lines.ts`).
  *
- * Cost: a column for every input feature and every ReLU neuron so far, stable ones too, as shapes are static: behind a layer of F
- * features F · (d + all earlier neurons) values an image. A training step of CNN3 on MNIST takes 0.3 s, 0.6 GB and 0.4 GB more for each
- * image on one core; the first convolution of CNN5 alone has 12,544 neurons. Take few images a program call, and small networks.
+ * Cost: a column for every input feature and every ReLU neuron so far, stable ones too, as shapes are static:
+ * behind a layer of F features F · (d + all earlier neurons) values an image. A training step of CNN3 on
+ * MNIST takes 0.3 s, 0.6 GB and 0.4 GB more for each image on one core; the first convolution of CNN5 alone
+ * has 12,544 neurons. Take few images a program call, and small networks.
  */
 import { add, mul, type Tensor } from '../../graph/index.js';
 import { activationStrip } from '../activation-lines.js';
@@ -30,14 +32,24 @@ function strip(layer: NonlinearLayer, bounds: Bounds): { slope: Tensor; centre: 
   return { slope, centre: half, radius: half };
 }
 
-function zonotopeStep({ centre, generators, box }: AffineForm, bounds: Bounds, layer: NonlinearLayer, node: number): AffineForm {
+function zonotopeStep(
+  { centre, generators, box }: AffineForm,
+  bounds: Bounds,
+  layer: NonlinearLayer,
+  node: number,
+): AffineForm {
   const { slope, centre: shift, radius } = strip(layer, bounds);
   const scaled = scaleGenerators(generators, slope);
-  return { centre: add(mul(centre, slope), shift), generators: new Map([...scaled, [node, { kind: 'diagonal', entries: radius }]]), box };
+  return {
+    centre: add(mul(centre, slope), shift),
+    generators: new Map([...scaled, [node, { kind: 'diagonal', entries: radius }]]),
+    box,
+  };
 }
 
 /** Bounds of every node's output, [features, batch], in the order of the problem's nodes. */
-export const zonotopeBounds = (problem: BoundProblem): Bounds[] => affineForms(problem, zonotopeStep).map(formBounds);
+export const zonotopeBounds = (problem: BoundProblem): Bounds[] =>
+  affineForms(problem, zonotopeStep).map(formBounds);
 
 export const zonotope: Relaxation = {
   name: 'deepz',

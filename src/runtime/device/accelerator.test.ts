@@ -1,7 +1,18 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { encodeOnnx } from '../../formats/onnx.js';
-import { addAll, broadcastTo, encodeProgram, exp, gemm, input, mul, sum, tanh, total } from '../../graph/index.js';
+import {
+  addAll,
+  broadcastTo,
+  encodeProgram,
+  exp,
+  gemm,
+  input,
+  mul,
+  sum,
+  tanh,
+  total,
+} from '../../graph/index.js';
 import { deviceForTests } from '../../testing/devices.js';
 import { normalNumbers } from '../../testing/numbers.js';
 import { distance } from '../../testing/operator-check.js';
@@ -44,12 +55,24 @@ describe.skipIf(present === undefined)(`programs on ${present}`, () => {
       name: 'graph',
       inputs: [{ name: 'x', ...shape }],
       outputs: [{ name: 'y', ...shape }],
-      nodes: [{ opType: device === 'webgpu' ? 'RandomNormalLike' : 'Hardmax', inputs: ['x'], outputs: ['y'], attributes: {} }],
+      nodes: [
+        {
+          opType: device === 'webgpu' ? 'RandomNormalLike' : 'Hardmax',
+          inputs: ['x'],
+          outputs: ['y'],
+          attributes: {},
+        },
+      ],
       initializers: [],
     });
     const value = { shape: [2], dtype: 'float32' as const };
     const footprint = { peak: 16, largest: 8 };
-    await expect(openSession({ bytes, inputs: [{ name: 'x', ...value }], outputs: [{ name: 'y', ...value }], footprint }, { device })).rejects.toThrow(
+    await expect(
+      openSession(
+        { bytes, inputs: [{ name: 'x', ...value }], outputs: [{ name: 'y', ...value }], footprint },
+        { device },
+      ),
+    ).rejects.toThrow(
       new RegExp(`^${device}: an operator of the program would fall back to the CPU .*; use the device cpu`),
     );
   });
@@ -58,7 +81,10 @@ describe.skipIf(present === undefined)(`programs on ${present}`, () => {
     // Two gigabytes in one buffer are more than a software device gives, not more than every other.
     const [rows, columns] = [2 ** 17, 2 ** 12];
     const row = input('x', [1, columns]);
-    const session = await openSession(encodeProgram({ y: sum(exp(broadcastTo(row, [rows, columns])), [1]) }), { device });
+    const session = await openSession(
+      encodeProgram({ y: sum(exp(broadcastTo(row, [rows, columns])), [1]) }),
+      { device },
+    );
     await expect(session.run({ x: new Float32Array(columns) })).rejects.toThrow(
       /^webgpu: the memory of the device does not suffice .*; take a smaller micro-batch/,
     );
@@ -73,7 +99,9 @@ describe.skipIf(present === undefined)(`programs on ${present}`, () => {
       const session = await openSession(encodeProgram({ y: total(mul(input('a', [${2 ** 17}, 1]), input('b', [1, ${2 ** 12}]))) }), { device: '${device}' });
       await session.run({ a: new Float32Array(${2 ** 17}), b: new Float32Array(${2 ** 12}) }).catch(({ trouble }) => console.log(trouble));
       await session.close();`;
-    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+    });
     expect({ stdout, stderr }).toEqual({ stdout: 'memory\n', stderr: '' });
   });
 
@@ -91,7 +119,9 @@ describe.skipIf(present === undefined)(`programs on ${present}`, () => {
     const [cpu, pool] = [createPool(1), createPool(2, device)];
     expect([cpu.device, pool.device]).toEqual(['cpu', device]);
     const [expected, got] = [await cpu.run(task), await pool.run(task)];
-    expect(distance(got.outputs.loss as Float32Array, expected.outputs.loss as Float32Array)).toBeLessThan(1e-5);
+    expect(distance(got.outputs.loss as Float32Array, expected.outputs.loss as Float32Array)).toBeLessThan(
+      1e-5,
+    );
     expect(distance(got.gradient as Float32Array, expected.gradient as Float32Array)).toBeLessThan(1e-5);
     const drawn = { keys: [keyOf(5)], first: Float64Array.of(1) };
     expect(await pool.normals(drawn, 7)).toEqual(await cpu.normals(drawn, 7));

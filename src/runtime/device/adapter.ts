@@ -19,6 +19,8 @@ export async function adapterName(device: Device, system: System = thisSystem): 
   if (device === 'webgpu' && isSoftwareAdapter()) return `${basename(chosen as string)} (software)`;
   const nvidia = await nvidiaSays('name', system);
   if (nvidia !== undefined) return nvidia;
-  const named = cards(system).map((card) => system.read(`/sys/class/drm/${card}/device/product_name`)?.trim());
+  const named = cards(system).map((card) =>
+    system.read(`/sys/class/drm/${card}/device/product_name`)?.trim(),
+  );
   return named.find((name) => name) ?? 'an adapter that the system does not name';
 }

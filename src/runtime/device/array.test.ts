@@ -21,11 +21,17 @@ describe.each(devices)('arrays kept on %s', (device) => {
   afterAll(() => Promise.all([arrays.close(), ...sessions.map((session) => session.close())]));
 
   it('come back as they went, of either type and any length', async () => {
-    const numbers = fc.oneof(fc.float32Array({ minLength: 1, maxLength: 300, noNaN: true }), fc.int32Array({ minLength: 1, maxLength: 300 }));
+    const numbers = fc.oneof(
+      fc.float32Array({ minLength: 1, maxLength: 300, noNaN: true }),
+      fc.int32Array({ minLength: 1, maxLength: 300 }),
+    );
     await fc.assert(
       fc.asyncProperty(numbers, async (data) => {
         const array = await arrays.upload(data);
-        expect([array.size, array.dtype]).toEqual([data.length, data instanceof Int32Array ? 'int32' : 'float32']);
+        expect([array.size, array.dtype]).toEqual([
+          data.length,
+          data instanceof Int32Array ? 'int32' : 'float32',
+        ]);
         expect(await arrays.read(array)).toEqual(data);
         const reversed = data.slice().reverse();
         await arrays.write(array, reversed);
@@ -40,10 +46,16 @@ describe.each(devices)('arrays kept on %s', (device) => {
     const zeros = await Promise.all([arrays.allocate('float32', 300), arrays.allocate('int32', 1)]);
     expect(await arrays.read(zeros[0])).toEqual(new Float32Array(300));
     expect(await arrays.read(zeros[1])).toEqual(new Int32Array(1));
-    const [a, b, sum] = await Promise.all([arrays.upload(Float32Array.of(1, 2, -3)), arrays.upload(Float32Array.of(0.5, 4, 3)), arrays.allocate('float32', 3)]);
+    const [a, b, sum] = await Promise.all([
+      arrays.upload(Float32Array.of(1, 2, -3)),
+      arrays.upload(Float32Array.of(0.5, 4, 3)),
+      arrays.allocate('float32', 3),
+    ]);
     await arrays.add(a, b, sum);
     expect(await arrays.read(sum)).toEqual(Float32Array.of(1.5, 6, 0));
-    await expect(arrays.add(a, b, a)).rejects.toThrow(/^device array: expected a sum of arrays of 3 numbers in a third one/);
+    await expect(arrays.add(a, b, a)).rejects.toThrow(
+      /^device array: expected a sum of arrays of 3 numbers in a third one/,
+    );
     for (const array of [...zeros, a, b, sum]) array.dispose();
   });
 
@@ -72,9 +84,18 @@ describe.each(devices)('arrays kept on %s', (device) => {
   });
 
   it('go back and forth between two of them for as long as one likes', async () => {
-    const step = await open(encodeProgram({ next: add(gemm(input('a', [2, 2]), input('x', [2, 1])), input('b', [2, 1])) }), { device });
-    const [a, b] = await Promise.all([arrays.upload(Float32Array.of(0, 0.5, 0.5, 0)), arrays.upload(Float32Array.of(1, 0))]);
-    let [now, next] = await Promise.all([arrays.upload(new Float32Array(2)), arrays.upload(new Float32Array(2))]);
+    const step = await open(
+      encodeProgram({ next: add(gemm(input('a', [2, 2]), input('x', [2, 1])), input('b', [2, 1])) }),
+      { device },
+    );
+    const [a, b] = await Promise.all([
+      arrays.upload(Float32Array.of(0, 0.5, 0.5, 0)),
+      arrays.upload(Float32Array.of(1, 0)),
+    ]);
+    let [now, next] = await Promise.all([
+      arrays.upload(new Float32Array(2)),
+      arrays.upload(new Float32Array(2)),
+    ]);
     for (let i = 0; i < 30; i++) {
       await step.run({ a, b, x: now }, { next });
       [now, next] = [next, now];
@@ -101,13 +122,29 @@ describe.each(devices)('arrays kept on %s', (device) => {
   it('are refused in one line where they do not fit', async () => {
     const session = await open(encodeProgram({ y: mul(input('x', [3]), 2) }), { device });
     const double = await open(encodeProgram({ y: mul(input('x', [3], 'float64'), 2) }), { device });
-    const [x, short, whole] = await Promise.all([arrays.upload(new Float32Array(3)), arrays.upload(new Float32Array(2)), arrays.upload(new Int32Array(3))]);
-    await expect(session.run({ x: short })).rejects.toThrow(/^program: input x expects \[3\] float32, got 2 values float32$/);
-    await expect(session.run({ x: whole })).rejects.toThrow(/^program: input x expects \[3\] float32, got 3 values int32$/);
-    await expect(session.run({ x }, { y: short })).rejects.toThrow(/^program: output y expects \[3\] float32, got 2 values float32$/);
-    await expect(session.run({ x }, { y: x })).rejects.toThrow(/^program: expected output y in another array than those that are read/);
-    await expect(double.run({ x })).rejects.toThrow(/^program: input x expects \[3\] float64, got 3 values float32$/);
-    await expect(arrays.write(x, new Int32Array(3))).rejects.toThrow(/^device array: expected 3 numbers float32, got 3 int32$/);
+    const [x, short, whole] = await Promise.all([
+      arrays.upload(new Float32Array(3)),
+      arrays.upload(new Float32Array(2)),
+      arrays.upload(new Int32Array(3)),
+    ]);
+    await expect(session.run({ x: short })).rejects.toThrow(
+      /^program: input x expects \[3\] float32, got 2 values float32$/,
+    );
+    await expect(session.run({ x: whole })).rejects.toThrow(
+      /^program: input x expects \[3\] float32, got 3 values int32$/,
+    );
+    await expect(session.run({ x }, { y: short })).rejects.toThrow(
+      /^program: output y expects \[3\] float32, got 2 values float32$/,
+    );
+    await expect(session.run({ x }, { y: x })).rejects.toThrow(
+      /^program: expected output y in another array than those that are read/,
+    );
+    await expect(double.run({ x })).rejects.toThrow(
+      /^program: input x expects \[3\] float64, got 3 values float32$/,
+    );
+    await expect(arrays.write(x, new Int32Array(3))).rejects.toThrow(
+      /^device array: expected 3 numbers float32, got 3 int32$/,
+    );
     x.dispose();
     await expect(session.run({ x })).rejects.toThrow(/^device array: expected one that is still there/);
     await expect(arrays.read(x)).rejects.toThrow(/disposed of/);
@@ -127,7 +164,9 @@ describe.skipIf(present === undefined)('arrays of two devices', () => {
       const [again] = await arrays.read(await arrays.upload(Float32Array.of(3)));
       await arrays.close();
       console.log(again);`;
-    const { status, signal, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    const { status, signal, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+    });
     expect({ status, signal, stdout }).toEqual({ status: 0, signal: null, stdout: '3\n' });
   });
 
@@ -139,7 +178,9 @@ describe.skipIf(present === undefined)('arrays of two devices', () => {
     const [host, accelerated] = [await openSession(program), await openSession(program, { device })];
     expect((await accelerated.run({ x })).y).toEqual(Float32Array.of(3));
     if (keepsArrays(device))
-      await expect(host.run({ x: y })).rejects.toThrow(`program: input x is kept on ${device}, expected it where the program runs, on cpu`);
+      await expect(host.run({ x: y })).rejects.toThrow(
+        `program: input x is kept on ${device}, expected it where the program runs, on cpu`,
+      );
     y.dispose();
     await Promise.all([host.close(), accelerated.close(), here.close(), there.close()]);
   });

@@ -1,8 +1,10 @@
 /**
- * Arrays that stay on a device from one program to the next: what one session writes there, another reads, and nothing is moved.
+ * Arrays that stay on a device from one program to the next: what one session writes there, another reads,
+ * and nothing is moved.
  *
- * ONNX Runtime's binding for Node knows such tensors on WebGPU alone (docs/devices.md says how that was found). Elsewhere an array is kept
- * by the host and moved as any other: the same code runs everywhere, and is faster where it can be.
+ * ONNX Runtime's binding for Node knows such tensors on WebGPU alone (docs/devices.md says how that was
+ * found). Elsewhere an array is kept by the host and moved as any other: the same code runs everywhere, and
+ * is faster where it can be.
  */
 import './telemetry.js';
 
@@ -19,14 +21,20 @@ type Kept = Float32Array | Int32Array;
 /** Devices on which an array can stay. */
 export const keepsArrays = (device: Device): boolean => device === 'webgpu';
 
-/** Bytes that went to a device, and bytes that came from it; in shared memory, those of all threads which have it. */
+/**
+ * Bytes that went to a device, and bytes that came from it; in shared memory, those of all threads which have
+ * it.
+ */
 export type MovedBytes = BigInt64Array;
 /** Where each way is counted. */
 export const WAYS = { up: 0, down: 1 } as const;
 
 /** What is counted of the use of a device. */
 export interface Counters {
-  /** One number to which the nanoseconds that programs ran on the device are added; in shared memory, those of all threads which have it. */
+  /**
+   * One number to which the nanoseconds that programs ran on the device are added; in shared memory, those of
+   * all threads which have it.
+   */
   readonly busy?: BigInt64Array;
   /** Counts what moves to the device and back. */
   readonly moved?: MovedBytes;
@@ -53,9 +61,14 @@ export class DeviceArray {
   /** @internal the same numbers as a tensor of `shape`. */
   tensor(shape: Shape): ort.Tensor {
     const place = this.#place;
-    if (place === undefined) throw new Error('device array: expected one that is still there, got one that was disposed of; dispose of it after its last use');
+    if (place === undefined)
+      throw new Error(
+        'device array: expected one that is still there, got one that was disposed of; dispose of it ' +
+          'after its last use',
+      );
     const dims = [...shape];
-    if (!(place instanceof ort.Tensor)) return new ort.Tensor(this.dtype as 'float32', place as Float32Array, dims);
+    if (!(place instanceof ort.Tensor))
+      return new ort.Tensor(this.dtype as 'float32', place as Float32Array, dims);
     return ort.Tensor.fromGpuBuffer(place.gpuBuffer, { dataType: this.dtype, dims });
   }
 
@@ -81,10 +94,18 @@ export interface DeviceArrays {
   close(): Promise<void>;
 }
 
-const vector = (dtype: KeptType, name: string, shape: readonly (string | number)[] = ['n']) => ({ name, type: ELEMENT_TYPE[dtype], shape });
+const vector = (dtype: KeptType, name: string, shape: readonly (string | number)[] = ['n']) => ({
+  name,
+  type: ELEMENT_TYPE[dtype],
+  shape,
+});
 
 /** y = f(inputs), f being one operator and y of any length. */
-function vectorModel(dtype: KeptType, opType: string, inputs: Parameters<typeof encodeOnnx>[0]['inputs']): Uint8Array {
+function vectorModel(
+  dtype: KeptType,
+  opType: string,
+  inputs: Parameters<typeof encodeOnnx>[0]['inputs'],
+): Uint8Array {
   return encodeOnnx({
     irVersion: 8,
     opset: 18,
@@ -104,19 +125,30 @@ const typeOf = (data: Kept): KeptType => (data instanceof Int32Array ? 'int32' :
 /** Opens what moves arrays to a device and back, in the calling thread, whose sessions alone can use them. */
 export function openDeviceArrays(device: Device, { moved, busy }: Counters = {}): DeviceArrays {
   const sessions = new Map<string, Promise<ort.InferenceSession>>();
-  // With its last session the provider forgets the device, and who then lets go of an array ends the process: arrays have to go before.
+  // With its last session the provider forgets the device, and who then lets go of an array ends the process:
+  // arrays have to go before.
   const living = new Set<DeviceArray>();
-  const opened = (name: string, model: () => Uint8Array, allocates = false): Promise<ort.InferenceSession> => {
+  const opened = (
+    name: string,
+    model: () => Uint8Array,
+    allocates = false,
+  ): Promise<ort.InferenceSession> => {
     const open = async () => {
       refuseReducedPrecision();
       const where = allocates ? { preferredOutputLocation: 'gpu-buffer' as const } : {};
-      return ort.InferenceSession.create(model(), { ...(device === 'cpu' ? {} : acceleratorOptions(device)), ...where });
+      return ort.InferenceSession.create(model(), {
+        ...(device === 'cpu' ? {} : acceleratorOptions(device)),
+        ...where,
+      });
     };
     const session = sessions.get(name) ?? open();
     sessions.set(name, session);
     return session;
   };
-  const run = (session: () => Promise<ort.InferenceSession>, ...given: [Record<string, ort.Tensor>, Record<string, ort.Tensor>?]) =>
+  const run = (
+    session: () => Promise<ort.InferenceSession>,
+    ...given: [Record<string, ort.Tensor>, Record<string, ort.Tensor>?]
+  ) =>
     onDevice(device, async () => {
       const opened = await session();
       const start = process.hrtime.bigint();
@@ -127,8 +159,13 @@ export function openDeviceArrays(device: Device, { moved, busy }: Counters = {})
       }
     });
   const copier = (dtype: KeptType, allocates = false) =>
-    opened(`copy ${dtype} ${allocates}`, () => vectorModel(dtype, 'Identity', [vector(dtype, 'x')]), allocates);
-  const hostTensor = (data: Kept) => new ort.Tensor(typeOf(data) as 'float32', data as Float32Array, [data.length]);
+    opened(
+      `copy ${dtype} ${allocates}`,
+      () => vectorModel(dtype, 'Identity', [vector(dtype, 'x')]),
+      allocates,
+    );
+  const hostTensor = (data: Kept) =>
+    new ort.Tensor(typeOf(data) as 'float32', data as Float32Array, [data.length]);
   const copy = async (dtype: KeptType, from: ort.Tensor, to: ort.Tensor): Promise<void> => {
     await run(() => copier(dtype), { x: from }, { y: to });
   };
@@ -146,13 +183,21 @@ export function openDeviceArrays(device: Device, { moved, busy }: Counters = {})
     async allocate(dtype, size) {
       if (!keepsArrays(device)) return new DeviceArray(device, dtype, size, hostArray(dtype, size), living);
       const inputs = [vector(dtype, 'x', [1]), { name: 'shape', type: 'INT64', shape: [1] }];
-      const feeds = { x: hostTensor(hostArray(dtype, 1) as Kept), shape: new ort.Tensor('int64', BigInt64Array.of(BigInt(size)), [1]) };
-      const made = await run(() => opened(`zeros ${dtype}`, () => vectorModel(dtype, 'Expand', inputs), true), feeds);
+      const feeds = {
+        x: hostTensor(hostArray(dtype, 1) as Kept),
+        shape: new ort.Tensor('int64', BigInt64Array.of(BigInt(size)), [1]),
+      };
+      const made = await run(
+        () => opened(`zeros ${dtype}`, () => vectorModel(dtype, 'Expand', inputs), true),
+        feeds,
+      );
       return new DeviceArray(device, dtype, size, made.y as ort.Tensor, living);
     },
     async write(array, data) {
       if (typeOf(data) !== array.dtype || data.length !== array.size)
-        throw new TypeError(`device array: expected ${array.size} numbers ${array.dtype}, got ${data.length} ${typeOf(data)}`);
+        throw new TypeError(
+          `device array: expected ${array.size} numbers ${array.dtype}, got ${data.length} ${typeOf(data)}`,
+        );
       const target = array.tensor([array.size]);
       if (target.location === 'cpu') {
         (target.data as Kept).set(data);
@@ -172,9 +217,23 @@ export function openDeviceArrays(device: Device, { moved, busy }: Counters = {})
     },
     async add(a, b, into) {
       if ([b, into].some(({ size }) => size !== a.size) || [a, b].includes(into))
-        throw new RangeError(`device array: expected a sum of arrays of ${a.size} numbers in a third one, got ${b.size} and ${into.size} numbers`);
-      const [x, y, sum] = [a, b, into].map((array) => array.tensor([a.size])) as [ort.Tensor, ort.Tensor, ort.Tensor];
-      await run(() => opened('add', () => vectorModel('float32', 'Add', [vector('float32', 'a'), vector('float32', 'b')])), { a: x, b: y }, { y: sum });
+        throw new RangeError(
+          `device array: expected a sum of arrays of ${a.size} numbers in a third one, got ${b.size} and ` +
+            `${into.size} numbers`,
+        );
+      const [x, y, sum] = [a, b, into].map((array) => array.tensor([a.size])) as [
+        ort.Tensor,
+        ort.Tensor,
+        ort.Tensor,
+      ];
+      await run(
+        () =>
+          opened('add', () =>
+            vectorModel('float32', 'Add', [vector('float32', 'a'), vector('float32', 'b')]),
+          ),
+        { a: x, b: y },
+        { y: sum },
+      );
     },
     async close() {
       for (const array of [...living]) array.dispose();

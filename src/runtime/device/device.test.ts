@@ -17,17 +17,29 @@ describe('what a device says when it stops', () => {
     ['WebGPU device lost (2): the device is gone', 'lost'],
     ['CUDA failure 719: unspecified launch failure', 'lost'],
     ['Non-zero status code: Out of memory', 'memory'],
-    ['WebGPU validation failed. [Invalid Buffer (unlabeled)] is invalid due to a previous error.\n - While validating entries[1]', 'memory'],
+    [
+      'WebGPU validation failed. [Invalid Buffer (unlabeled)] is invalid due to a previous error.\n - While validating entries[1]',
+      'memory',
+    ],
     ['CUDA failure 2: out of memory', 'memory'],
-    ['CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; hostname=node ; file=/onnxruntime_src/cuda_call.cc ; line=182', 'memory'],
+    [
+      'CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; hostname=node ; file=/onnxruntime_src/cuda_call.cc ; line=182',
+      'memory',
+    ],
     ['CUDNN failure 2: CUDNN_STATUS_ALLOC_FAILED ; GPU=0', 'memory'],
     [ARENA, 'memory'],
     [ARENA_ON_WINDOWS, 'memory'],
-    ['WebGPU validation failed. Buffer size (1153433600) exceeds the max buffer size limit (1073741824).\n - While calling [Device].CreateBuffer', 'memory'],
+    [
+      'WebGPU validation failed. Buffer size (1153433600) exceeds the max buffer size limit (1073741824).\n - While calling [Device].CreateBuffer',
+      'memory',
+    ],
     ['WebGPU device error(3): vkAllocateMemory failed with VK_ERROR_OUT_OF_DEVICE_MEMORY', 'memory'],
     ['WebGPU device error(3): Allocation size too large', 'memory'],
     [DOWNLOAD, 'memory'],
-    ['This session contains graph nodes that are assigned to the default CPU EP, but fallback to CPU EP has been explicitly disabled by the user.', 'fallback'],
+    [
+      'This session contains graph nodes that are assigned to the default CPU EP, but fallback to CPU EP has been explicitly disabled by the user.',
+      'fallback',
+    ],
     [ADAPTER, 'other'],
   ])('%s is %s, in one line that says what to do', (said, trouble) => {
     const error = new DeviceError('webgpu', new Error(said));
@@ -46,7 +58,9 @@ describe('what a device says when it stops', () => {
   it('is told without the place in the sources', () => {
     expect(firstSentence(ADAPTER)).toBe('Failed to get a WebGPU adapter: No supported adapters');
     expect(firstSentence(ARENA)).toBe('Failed to allocate memory for requested buffer of size 2830172160');
-    expect(firstSentence(ARENA_ON_WINDOWS)).toBe('Failed to allocate memory for requested buffer of size 285081600');
+    expect(firstSentence(ARENA_ON_WINDOWS)).toBe(
+      'Failed to allocate memory for requested buffer of size 285081600',
+    );
     expect(firstSentence(DOWNLOAD)).toMatch(/^Failed to download data from buffer/);
   });
 });

@@ -1,8 +1,10 @@
 /**
- * Where programs run: the processor, or a graphics processor through one of ONNX Runtime's execution providers.
+ * Where programs run: the processor, or a graphics processor through one of ONNX Runtime's execution
+ * providers.
  *
- * The same plan runs on every device; what differs is said here. Devices other than the processor compute in float32 alone: a program
- * with a float64 input or output runs on the processor whatever the device, so it is never rounded in silence.
+ * The same plan runs on every device; what differs is said here. Devices other than the processor compute in
+ * float32 alone: a program with a float64 input or output runs on the processor whatever the device, so it is
+ * never rounded in silence.
  */
 import type { InferenceSession } from 'onnxruntime-node';
 import type { EncodedProgram } from '../../graph/encode.js';
@@ -24,11 +26,16 @@ const lowerings: Readonly<Record<Accelerator, (program: EncodedProgram) => Encod
   webgpu: (program) => withoutXor(withoutSums(program)),
   cuda: withoutXor,
 };
-export const lowered = (program: EncodedProgram, device: Accelerator): EncodedProgram => lowerings[device](program);
+export const lowered = (program: EncodedProgram, device: Accelerator): EncodedProgram =>
+  lowerings[device](program);
 
-/** Options of a session on an accelerator. A program of which a single operator would be handed back to the CPU is refused. */
+/**
+ * Options of a session on an accelerator. A program of which a single operator would be handed back to the
+ * CPU is refused.
+ */
 export const acceleratorOptions = (device: Accelerator): InferenceSession.SessionOptions => ({
-  // In WebGPU's own layout, which is for convolutions, the runtime would move transpositions past comparisons, and has none of booleans.
+  // In WebGPU's own layout, which is for convolutions, the runtime would move transpositions past
+  // comparisons, and has none of booleans.
   executionProviders: [device === 'webgpu' ? { name: device, preferredLayout: 'NCHW' } : device],
   intraOpNumThreads: 1,
   interOpNumThreads: 1,
@@ -40,12 +47,18 @@ export const acceleratorOptions = (device: Accelerator): InferenceSession.Sessio
   extra: { session: { disable_cpu_ep_fallback: '1' } },
 });
 
-/** Before a provider is loaded: cuBLAS would otherwise round the factors of products to ten bits (TF32), which no bound allows for. */
+/**
+ * Before a provider is loaded: cuBLAS would otherwise round the factors of products to ten bits (TF32), which
+ * no bound allows for.
+ */
 export function refuseReducedPrecision(): void {
   process.env.NVIDIA_TF32_OVERRIDE ??= '0';
 }
 
-/** Why a device cannot go on: it is gone, its memory does not suffice, an operator is missing, or anything else its provider says. */
+/**
+ * Why a device cannot go on: it is gone, its memory does not suffice, an operator is missing, or anything
+ * else its provider says.
+ */
 export type DeviceTrouble = 'lost' | 'memory' | 'fallback' | 'other';
 
 const PATTERNS: readonly (readonly [DeviceTrouble, RegExp])[] = [
@@ -54,17 +67,29 @@ const PATTERNS: readonly (readonly [DeviceTrouble, RegExp])[] = [
     'memory',
     /out[ _-]?of[ _-](device[ _-]|host[ _-]|pool[ _-])?memory|bad_alloc|failed to allocate|memory allocation|memory of the device does not suffice|exceeds the max buffer size|allocation size too large|Invalid Buffer.* is invalid due to a previous error|too many storage buffers|CUDA failure 2:|(CUBLAS|CUDNN|CUSPARSE)_STATUS_ALLOC_FAILED/i,
   ],
-  ['lost', /device (was |is )?lost|lost device|device is destroyed|CUDA (error|failure)|illegal memory access/i],
+  [
+    'lost',
+    /device (was |is )?lost|lost device|device is destroyed|CUDA (error|failure)|illegal memory access/i,
+  ],
 ];
 
 const ADVICE: Readonly<Record<DeviceTrouble, readonly [what: string, advice: string]>> = {
   lost: ['the device was lost', 'check its driver and its power, or use the device cpu'],
-  memory: ['the memory of the device does not suffice', 'take a smaller micro-batch or batch, or use the device cpu'],
-  fallback: ['an operator of the program would fall back to the CPU', 'use the device cpu, and please report it'],
+  memory: [
+    'the memory of the device does not suffice',
+    'take a smaller micro-batch or batch, or use the device cpu',
+  ],
+  fallback: [
+    'an operator of the program would fall back to the CPU',
+    'use the device cpu, and please report it',
+  ],
   other: ['the device cannot run the program', 'use the device cpu'],
 };
 
-/** A device that stopped in the middle of its work; one line: what happened, in whose words, and what can be done. */
+/**
+ * A device that stopped in the middle of its work; one line: what happened, in whose words, and what can be
+ * done.
+ */
 export class DeviceError extends Error {
   override name = 'DeviceError';
   readonly trouble: DeviceTrouble;
@@ -80,7 +105,10 @@ export class DeviceError extends Error {
     // A worker's error has lost its class on the way, not its line.
     const own = said.startsWith(`${device}: `);
     const words = own ? (/\((.*)\); /.exec(said)?.[1] ?? said) : firstSentence(said);
-    const told = tried === undefined ? `${what} (${words}); ${advice}` : `${what} ${tried} (${words}); let programs take less with --memory, ${advice}`;
+    const told =
+      tried === undefined
+        ? `${what} (${words}); ${advice}`
+        : `${what} ${tried} (${words}); let programs take less with --memory, ${advice}`;
     super(own && tried === undefined ? said : `${device}: ${told}`, { cause });
     this.trouble = trouble;
   }

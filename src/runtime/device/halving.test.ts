@@ -5,7 +5,10 @@ import { withSmallerChunk } from './halving.js';
 
 const SAID = 'Buffer size (4294967296) exceeds the max buffer size limit (1073741824)';
 
-/** Work that fails with more members than a device holds, as a provider or as a worker says it; remembers what was asked of it. */
+/**
+ * Work that fails with more members than a device holds, as a provider or as a worker says it; remembers what
+ * was asked of it.
+ */
 function holding(most: number, error: () => Error = () => new DeviceError('webgpu', new Error(SAID))) {
   const asked: number[] = [];
   const work = async (members: number): Promise<string> => {
@@ -27,7 +30,11 @@ describe('a population for which the memory of a device does not suffice', () =>
           expect(asked).toEqual([members]);
           return;
         }
-        if (half <= most) expect(await withSmallerChunk(members, work)).toEqual({ result: `made with ${half}`, members: half });
+        if (half <= most)
+          expect(await withSmallerChunk(members, work)).toEqual({
+            result: `made with ${half}`,
+            members: half,
+          });
         else await expect(withSmallerChunk(members, work)).rejects.toThrow(DeviceError);
         expect(asked).toEqual([members, half]);
       }),
@@ -40,14 +47,19 @@ describe('a population for which the memory of a device does not suffice', () =>
     expect(failure).toBeInstanceOf(DeviceError);
     expect([failure.message, failure.trouble]).toEqual([line, 'memory']);
     // As it comes from a worker, and once more from another.
-    const fromWorker = () => new DeviceError('webgpu', new Error(new DeviceError('webgpu', new Error(SAID)).message));
-    expect((await withSmallerChunk(64, holding(0, fromWorker).work).catch((error) => error)).message).toBe(line);
+    const fromWorker = () =>
+      new DeviceError('webgpu', new Error(new DeviceError('webgpu', new Error(SAID)).message));
+    expect((await withSmallerChunk(64, holding(0, fromWorker).work).catch((error) => error)).message).toBe(
+      line,
+    );
     expect(new DeviceError('webgpu', new Error(line)).message).toBe(line);
   });
 
   it('of one member is not tried again', async () => {
     const { asked, work } = holding(0);
-    await expect(withSmallerChunk(1, work)).rejects.toThrow(/^webgpu: the memory of the device does not suffice \(/);
+    await expect(withSmallerChunk(1, work)).rejects.toThrow(
+      /^webgpu: the memory of the device does not suffice \(/,
+    );
     expect(asked).toEqual([1]);
   });
 

@@ -1,4 +1,7 @@
-/** What is done where a device's memory does not suffice for a call: half as many members, images or subproblems at a time, once. */
+/**
+ * What is done where a device's memory does not suffice for a call: half as many members, images or
+ * subproblems at a time, once.
+ */
 import { DeviceError } from './device.js';
 
 export interface Chunked<Result> {
@@ -8,11 +11,16 @@ export interface Chunked<Result> {
 }
 
 /**
- * `work` with this many members at a time and, where the memory does not suffice, once more with half as many. What it held on the device has
- * to be given back before it throws, which a pool's worker sees to. `what` members are, in words.
+ * `work` with this many members at a time and, where the memory does not suffice, once more with half as
+ * many. What it held on the device has to be given back before it throws, which a pool's worker sees to.
+ * `what` members are, in words.
  * @throws DeviceError whose line says what was tried
  */
-export async function withSmallerChunk<Result>(members: number, work: (members: number) => Promise<Result>, what = 'perturbations'): Promise<Chunked<Result>> {
+export async function withSmallerChunk<Result>(
+  members: number,
+  work: (members: number) => Promise<Result>,
+  what = 'perturbations',
+): Promise<Chunked<Result>> {
   try {
     return { result: await work(members), members };
   } catch (error) {
@@ -22,9 +30,12 @@ export async function withSmallerChunk<Result>(members: number, work: (members: 
     try {
       return { result: await work(half), members: half };
     } catch (again) {
-      throw isOutOfMemory(again) ? new DeviceError(again.device, again, `for ${members} ${what} at once, nor for ${half}`) : again;
+      throw isOutOfMemory(again)
+        ? new DeviceError(again.device, again, `for ${members} ${what} at once, nor for ${half}`)
+        : again;
     }
   }
 }
 
-const isOutOfMemory = (error: unknown): error is DeviceError => error instanceof DeviceError && error.trouble === 'memory';
+const isOutOfMemory = (error: unknown): error is DeviceError =>
+  error instanceof DeviceError && error.trouble === 'memory';

@@ -7,9 +7,17 @@ const MB = 2 ** 20;
 const GB = 2 ** 30;
 
 /** A system with these files and this tool of NVIDIA. */
-function system(files: Record<string, string> = {}, nvidia?: string, platform: NodeJS.Platform = 'linux'): System {
+function system(
+  files: Record<string, string> = {},
+  nvidia?: string,
+  platform: NodeJS.Platform = 'linux',
+): System {
   const inside = (path: string) => [
-    ...new Set(Object.keys(files).flatMap((file) => (file.startsWith(`${path}/`) ? [file.slice(path.length + 1).split('/')[0] as string] : []))),
+    ...new Set(
+      Object.keys(files).flatMap((file) =>
+        file.startsWith(`${path}/`) ? [file.slice(path.length + 1).split('/')[0] as string] : [],
+      ),
+    ),
   ];
   return {
     platform,
@@ -21,8 +29,15 @@ function system(files: Record<string, string> = {}, nvidia?: string, platform: N
   };
 }
 const card = (name: string, numbers: Record<string, number>): Record<string, string> =>
-  Object.fromEntries(Object.entries(numbers).map(([key, value]) => [`/sys/class/drm/${name}/device/mem_info_${key}`, `${value}\n`]));
-const meminfo = { '/proc/meminfo': 'MemTotal:       24684000 kB\nMemFree:         1000000 kB\nMemAvailable:   16777216 kB\n' };
+  Object.fromEntries(
+    Object.entries(numbers).map(([key, value]) => [
+      `/sys/class/drm/${name}/device/mem_info_${key}`,
+      `${value}\n`,
+    ]),
+  );
+const meminfo = {
+  '/proc/meminfo': 'MemTotal:       24684000 kB\nMemFree:         1000000 kB\nMemAvailable:   16777216 kB\n',
+};
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -30,14 +45,20 @@ afterEach(() => {
 
 describe('memory that programs may take', () => {
   it('is what the user says', async () => {
-    expect(await memoryBudget('webgpu', 300, system(meminfo, '80000'))).toMatchObject({ bytes: 300 * MB, source: '--memory' });
+    expect(await memoryBudget('webgpu', 300, system(meminfo, '80000'))).toMatchObject({
+      bytes: 300 * MB,
+      source: '--memory',
+    });
   });
 
   it('on NVIDIA’s processors is most of what is free on the first', async () => {
     for (const device of ['cuda', 'webgpu'] as const) {
       vi.stubEnv('VK_ICD_FILENAMES', undefined);
       vi.stubEnv('VK_DRIVER_FILES', undefined);
-      expect(await memoryBudget(device, undefined, system(meminfo, '80000\n40000\n'))).toMatchObject({ bytes: 0.85 * 80000 * MB, source: 'nvidia-smi' });
+      expect(await memoryBudget(device, undefined, system(meminfo, '80000\n40000\n'))).toMatchObject({
+        bytes: 0.85 * 80000 * MB,
+        source: 'nvidia-smi',
+      });
     }
   });
 
@@ -45,10 +66,17 @@ describe('memory that programs may take', () => {
     vi.stubEnv('VK_ICD_FILENAMES', undefined);
     vi.stubEnv('VK_DRIVER_FILES', undefined);
     const gtt = { gtt_total: 12 * GB, gtt_used: 0 };
-    const cards = { ...card('card0', { vram_total: GB / 2, vram_used: 0, ...gtt }), ...card('card1', { vram_total: 20 * GB, vram_used: 4 * GB, ...gtt }) };
-    expect((await memoryBudget('webgpu', undefined, system({ ...meminfo, ...cards }))).bytes).toBe(Math.floor(0.85 * 16 * GB));
+    const cards = {
+      ...card('card0', { vram_total: GB / 2, vram_used: 0, ...gtt }),
+      ...card('card1', { vram_total: 20 * GB, vram_used: 4 * GB, ...gtt }),
+    };
+    expect((await memoryBudget('webgpu', undefined, system({ ...meminfo, ...cards }))).bytes).toBe(
+      Math.floor(0.85 * 16 * GB),
+    );
     const integrated = card('card0', { vram_total: GB / 2, vram_used: 0, ...gtt });
-    expect((await memoryBudget('webgpu', undefined, system({ ...meminfo, ...integrated }))).bytes).toBe(Math.floor(0.85 * 12 * GB));
+    expect((await memoryBudget('webgpu', undefined, system({ ...meminfo, ...integrated }))).bytes).toBe(
+      Math.floor(0.85 * 12 * GB),
+    );
   });
 
   it('is half of the host’s on the CPU, on processors in software and on integrated ones', async () => {
@@ -57,7 +85,15 @@ describe('memory that programs may take', () => {
     expect((await memoryBudget('webgpu', undefined, system(meminfo, '80000'))).bytes).toBe(8 * GB);
     vi.stubEnv('VK_ICD_FILENAMES', undefined);
     vi.stubEnv('VK_DRIVER_FILES', undefined);
-    expect((await memoryBudget('webgpu', undefined, system({ ...meminfo, '/sys/class/drm/card0/device/vendor': '0x8086' }))).bytes).toBe(8 * GB);
+    expect(
+      (
+        await memoryBudget(
+          'webgpu',
+          undefined,
+          system({ ...meminfo, '/sys/class/drm/card0/device/vendor': '0x8086' }),
+        )
+      ).bytes,
+    ).toBe(8 * GB);
     expect((await memoryBudget('webgpu', undefined, system({}, undefined, 'darwin'))).bytes).toBe(3 * GB);
   });
 
@@ -90,7 +126,10 @@ describe('the name of a device', () => {
   it('is that of the processor, of the driver in software, or of the graphics processor as the system names it', async () => {
     vi.stubEnv('VK_ICD_FILENAMES', undefined);
     vi.stubEnv('VK_DRIVER_FILES', undefined);
-    const named = { '/sys/class/drm/card0/device/vendor': '0x1002', '/sys/class/drm/card1/device/product_name': 'Some GPU\n' };
+    const named = {
+      '/sys/class/drm/card0/device/vendor': '0x1002',
+      '/sys/class/drm/card1/device/product_name': 'Some GPU\n',
+    };
     expect(await adapterName('cpu', system({}, 'NVIDIA H100'))).toBe('Some CPU');
     expect(await adapterName('cuda', system(named, 'NVIDIA H100\nNVIDIA A100\n'))).toBe('NVIDIA H100');
     expect(await adapterName('webgpu', system(named))).toBe('Some GPU');

@@ -39,9 +39,13 @@ export const thisSystem: System = {
 
 /** The first line that NVIDIA's tool prints of a quantity, for its first graphics processor. */
 export async function nvidiaSays(quantity: string, system: System): Promise<string | undefined> {
-  const printed = await system.output('nvidia-smi', [`--query-gpu=${quantity}`, '--format=csv,noheader,nounits']);
+  const printed = await system.output('nvidia-smi', [
+    `--query-gpu=${quantity}`,
+    '--format=csv,noheader,nounits',
+  ]);
   return printed?.split('\n')[0]?.trim() || undefined;
 }
 
 /** Names of graphics cards that Linux lists: card0, … */
-export const cards = (system: System): string[] => system.list('/sys/class/drm').filter((name) => /^card\d+$/.test(name));
+export const cards = (system: System): string[] =>
+  system.list('/sys/class/drm').filter((name) => /^card\d+$/.test(name));

@@ -1,4 +1,7 @@
-/** Runs plans in the calling thread: keeps the programs of each plan open, moves arrays between stages, collects gradients. */
+/**
+ * Runs plans in the calling thread: keeps the programs of each plan open, moves arrays between stages,
+ * collects gradients.
+ */
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../../graph/tensor.js';
 import { DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from '../device/array.js';
 import { runHost } from '../plan/host-stage.js';
@@ -34,11 +37,19 @@ export interface Executor {
   run(plan: Plan, feeds: ProgramArrays): Promise<PlanResult>;
   /** The same, but gradients stay where they are. */
   runKeeping(plan: Plan, feeds: ProgramArrays): Promise<KeptResult>;
-  /** Feeds for several runs of a plan: what only programs read is sent to a device once, if it can keep it. */
+  /**
+   * Feeds for several runs of a plan: what only programs read is sent to a device once, if it can keep it.
+   */
   keep(plan: Plan, feeds: Feeds): Promise<KeptFeeds>;
-  /** Results of a plan of one program, left where the device keeps them: good until the plan is run again or released. */
+  /**
+   * Results of a plan of one program, left where the device keeps them: good until the plan is run again or
+   * released.
+   */
   make(plan: Plan, feeds: ProgramArrays): Promise<ProgramArrays>;
-  /** Runs a plan of one program whose outputs go to the arrays of `into`; gives back those that it does not name. */
+  /**
+   * Runs a plan of one program whose outputs go to the arrays of `into`; gives back those that it does not
+   * name.
+   */
   write(plan: Plan, feeds: ProgramArrays, into: ProgramArrays): Promise<Readonly<Record<string, HostData>>>;
   /** What moves arrays to the device and back. */
   arrays(): DeviceArrays;
@@ -49,7 +60,8 @@ export interface Executor {
 /** An executor whose programs run on one device (default: the CPU). */
 export function createExecutor(options: SessionOptions = {}): Executor {
   const sessions = new Map<Plan['id'], Map<number, Session>>();
-  // Arrays that only programs read, where the device can keep them, and residuals: they are large, and every run of a plan needs the same.
+  // Arrays that only programs read, where the device can keep them, and residuals: they are large, and every
+  // run of a plan needs the same.
   const keptArrays = new Map<Plan['id'], Map<string, HostData | DeviceArray>>();
   const memories = new Map<Plan['id'], Map<string, unknown>>();
   const keeps = keepsArrays(options.device ?? 'cpu');
@@ -61,16 +73,32 @@ export function createExecutor(options: SessionOptions = {}): Executor {
   };
 
   /** An array of a plan, the same in every run; the device's own if it keeps arrays. */
-  async function ownArray(plan: Plan, name: string, dtype: DType, size: number): Promise<HostData | DeviceArray> {
+  async function ownArray(
+    plan: Plan,
+    name: string,
+    dtype: DType,
+    size: number,
+  ): Promise<HostData | DeviceArray> {
     const own = keptArrays.get(plan.id) ?? new Map<string, HostData | DeviceArray>();
     keptArrays.set(plan.id, own);
-    const array = own.get(name) ?? (keeps && dtype !== 'float64' && dtype !== 'bool' ? await arraysOfDevice().allocate(dtype, size) : hostArray(dtype, size));
+    const array =
+      own.get(name) ??
+      (keeps && dtype !== 'float64' && dtype !== 'bool'
+        ? await arraysOfDevice().allocate(dtype, size)
+        : hostArray(dtype, size));
     own.set(name, array);
     return array;
   }
 
-  /** Where the outputs of a program go that are given a name among the plan's arrays, if the device keeps them. */
-  async function placesOf(plan: Plan, program: number, nameOf: (output: string) => string | undefined): Promise<Record<string, HostData | DeviceArray>> {
+  /**
+   * Where the outputs of a program go that are given a name among the plan's arrays, if the device keeps
+   * them.
+   */
+  async function placesOf(
+    plan: Plan,
+    program: number,
+    nameOf: (output: string) => string | undefined,
+  ): Promise<Record<string, HostData | DeviceArray>> {
     const places: Record<string, HostData | DeviceArray> = {};
     for (const { name, dtype, shape } of (keeps && plan.programs[program]?.outputs) || []) {
       const own = nameOf(name);
@@ -106,12 +134,14 @@ export function createExecutor(options: SessionOptions = {}): Executor {
         places[gradient] = sum.into;
         continue;
       }
-      feeds[name] = extra[name] ?? arrays.get(name) ?? (await zeroIfCotangent(known, name, dtype, sizeOf(shape)));
+      feeds[name] =
+        extra[name] ?? arrays.get(name) ?? (await zeroIfCotangent(known, name, dtype, sizeOf(shape)));
     }
     return session.run(feeds, places);
   }
 
-  const write: Executor['write'] = (plan, feeds, into) => call(plan, 0, { arrays: new Map(Object.entries(feeds)) }, {}, into);
+  const write: Executor['write'] = (plan, feeds, into) =>
+    call(plan, 0, { arrays: new Map(Object.entries(feeds)) }, {}, into);
 
   function remembered<Made>({ id }: Plan, name: string, make: (id: string) => Made): Made {
     const own = memories.get(id) ?? new Map<string, unknown>();
@@ -128,7 +158,10 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     await Promise.all(open.map((session) => session.close()));
   }
 
-  /** Runs the steps of a plan; gradients stay on a device that keeps them if they are to, or if programs add to them that it has to itself. */
+  /**
+   * Runs the steps of a plan; gradients stay on a device that keeps them if they are to, or if programs add
+   * to them that it has to itself.
+   */
   async function execute(plan: Plan, feeds: ProgramArrays, keepGradients: boolean): Promise<KeptResult> {
     const arrays: Run['arrays'] = new Map(Object.entries(feeds));
     const { made: staying, loops, stays } = programArrays(plan);
@@ -151,8 +184,11 @@ export function createExecutor(options: SessionOptions = {}): Executor {
       places: (program, nameOf) => placesOf(plan, program, nameOf),
     };
     for (const step of plan.steps) {
-      if (step.kind === 'iterate') await (there && loops.has(step) ? iterateThere(run, step) : iterate(run, step));
-      else if (step.kind === 'host') for (const [name, value] of await runHost(step, await run.call(step.program))) arrays.set(name, value);
+      if (step.kind === 'iterate')
+        await (there && loops.has(step) ? iterateThere(run, step) : iterate(run, step));
+      else if (step.kind === 'host')
+        for (const [name, value] of await runHost(step, await run.call(step.program)))
+          arrays.set(name, value);
       else if (step.kind !== 'run') await (there ? runRowsThere(run, step) : runRows(run, step));
       else {
         const added = new Map(step.accumulate);
@@ -171,7 +207,10 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     }
     return {
       outputs: Object.fromEntries(plan.results.map((name) => [name, (arrays.get(name) as HostData).slice()])),
-      gradients: plan.wrt.map(({ name, shape, dtype }) => (arrays.get(gradientName(name)) ?? hostArray(dtype, sizeOf(shape))) as Floats | DeviceArray),
+      gradients: plan.wrt.map(
+        ({ name, shape, dtype }) =>
+          (arrays.get(gradientName(name)) ?? hostArray(dtype, sizeOf(shape))) as Floats | DeviceArray,
+      ),
     };
   }
 
@@ -179,7 +218,12 @@ export function createExecutor(options: SessionOptions = {}): Executor {
     async run(plan, feeds) {
       const { outputs, gradients } = await execute(plan, feeds, false);
       const here: Floats[] = [];
-      for (const gradient of gradients) here.push(gradient instanceof DeviceArray ? ((await arraysOfDevice().read(gradient)) as Float32Array) : gradient);
+      for (const gradient of gradients)
+        here.push(
+          gradient instanceof DeviceArray
+            ? ((await arraysOfDevice().read(gradient)) as Float32Array)
+            : gradient,
+        );
       return { outputs, gradients: here };
     },
     runKeeping: (plan, feeds) => execute(plan, feeds, true),
@@ -213,7 +257,13 @@ export function createExecutor(options: SessionOptions = {}): Executor {
 }
 
 /** A cotangent that nothing contributed to is zero: an array that nothing writes to. */
-async function zeroIfCotangent({ own }: Partial<Pick<Run, 'own'>>, name: string, dtype: DType, size: number): Promise<HostData | DeviceArray> {
-  if (own === undefined || !name.startsWith(gradientName(''))) throw new Error(`plan: nothing provides the array ${name}`);
+async function zeroIfCotangent(
+  { own }: Partial<Pick<Run, 'own'>>,
+  name: string,
+  dtype: DType,
+  size: number,
+): Promise<HostData | DeviceArray> {
+  if (own === undefined || !name.startsWith(gradientName('')))
+    throw new Error(`plan: nothing provides the array ${name}`);
   return own(zeroName(size), dtype, size);
 }

@@ -1,6 +1,6 @@
 /**
- * The gradients of one run of a plan, added up program by program: on the host in place, on a device that keeps them between two arrays, as
- * no program there may write what it reads.
+ * The gradients of one run of a plan, added up program by program: on the host in place, on a device that
+ * keeps them between two arrays, as no program there may write what it reads.
  */
 import { type FloatType, type HostData, hostArray } from '../../graph/tensor.js';
 import { DeviceArray, type DeviceArrays } from '../device/array.js';
@@ -13,8 +13,15 @@ export const zeroName = (size: number): string => `zero ${size}`;
 export interface GradientSums {
   /** Adds what a program made. The first addend of a gradient becomes the sum. */
   add(name: string, addend: Floats | DeviceArray): Promise<void>;
-  /** For a program that adds by itself: the sum so far and where it writes the new one, on the host the same array. */
-  next(name: string, dtype: FloatType, size: number): Promise<{ readonly from: Floats | DeviceArray; readonly into: Floats | DeviceArray }>;
+  /**
+   * For a program that adds by itself: the sum so far and where it writes the new one, on the host the same
+   * array.
+   */
+  next(
+    name: string,
+    dtype: FloatType,
+    size: number,
+  ): Promise<{ readonly from: Floats | DeviceArray; readonly into: Floats | DeviceArray }>;
 }
 
 /** Where gradients stay on a device: arrays of the plan's own by name, zero at first. */

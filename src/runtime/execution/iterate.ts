@@ -1,4 +1,7 @@
-/** Runs an iterated stage: on the host what its program makes is copied and fed to it again, on a device it is written by turns to two arrays. */
+/**
+ * Runs an iterated stage: on the host what its program makes is copied and fed to it again, on a device it is
+ * written by turns to two arrays.
+ */
 import { type HostData, hostArray, sizeOf } from '../../graph/tensor.js';
 import type { DeviceArray } from '../device/array.js';
 import { firstName } from '../plan/member-axis.js';
@@ -16,7 +19,11 @@ function begin({ arrays }: Run, { state }: IterateStep): void {
 }
 
 /** The scalars of repetition k. */
-function scalarsOf({ plan }: Run, { program, schedule = {} }: IterateStep, k: number): Record<string, HostData> {
+function scalarsOf(
+  { plan }: Run,
+  { program, schedule = {} }: IterateStep,
+  k: number,
+): Record<string, HostData> {
   const scalars: Record<string, HostData> = {};
   for (const { name, dtype } of plan.programs[program]?.inputs ?? []) {
     const values = schedule[name];
@@ -27,7 +34,10 @@ function scalarsOf({ plan }: Run, { program, schedule = {} }: IterateStep, k: nu
   return scalars;
 }
 
-/** Whether the loop has come to what it is for, or to its time. `until` are the values of the array that it is run for. */
+/**
+ * Whether the loop has come to what it is for, or to its time. `until` are the values of the array that it is
+ * run for.
+ */
 function isOver({ arrays }: Run, { deadline = '' }: IterateStep, until: Floats | undefined): boolean {
   if (until?.every((value) => value > 0)) return true;
   return Date.now() > ((arrays.get(deadline) as Floats | undefined)?.[0] ?? Number.POSITIVE_INFINITY);
@@ -41,7 +51,8 @@ export async function iterate(run: Run, step: IterateStep): Promise<void> {
     if (state[name] !== undefined) arrays.set(name, ofMembers(arrays.get(name) as HostData, sizeOf(shape)));
   for (let k = 0; k < count; k++) {
     const made = await call(program, scalarsOf(run, step, k));
-    // What the program made is overwritten while it reads it the next time: it must read a copy, the first of which is used again.
+    // What the program made is overwritten while it reads it the next time: it must read a copy, the first of
+    // which is used again.
     for (const name of Object.keys(state)) {
       const value = made[nextName(name)] as HostData;
       if (k === 0) arrays.set(name, value.slice());
@@ -68,6 +79,13 @@ export async function iterateThere(run: Run, step: IterateStep): Promise<void> {
     const into = await places(program, (output) => `${output} ${k % 2}`);
     await call(program, scalarsOf(run, step, k), into);
     for (const name of Object.keys(state)) arrays.set(name, into[nextName(name)] as DeviceArray);
-    if (isOver(run, step, until === undefined ? undefined : ((await read(arrays.get(until) as DeviceArray)) as Floats))) break;
+    if (
+      isOver(
+        run,
+        step,
+        until === undefined ? undefined : ((await read(arrays.get(until) as DeviceArray)) as Floats),
+      )
+    )
+      break;
   }
 }

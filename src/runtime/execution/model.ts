@@ -1,6 +1,6 @@
 /**
- * Somebody's own ONNX file, run as it is: what a counterexample is checked with, so that it rests on the file and on ONNX Runtime alone
- * and not on our reading of the file.
+ * Somebody's own ONNX file, run as it is: what a counterexample is checked with, so that it rests on the file
+ * and on ONNX Runtime alone and not on our reading of the file.
  */
 import '../device/telemetry.js';
 
@@ -12,7 +12,10 @@ export interface Model {
   /** Values of one input and of its output. */
   readonly inputs: number;
   readonly outputs: number;
-  /** Flat outputs of one flat input, in the file's order and in its own arithmetic, float32 or float64; calls follow one another. */
+  /**
+   * Flat outputs of one flat input, in the file's order and in its own arithmetic, float32 or float64; calls
+   * follow one another.
+   */
   run(x: ArrayLike<number>): Promise<Float32Array | Float64Array>;
   close(): Promise<void>;
 }
@@ -24,26 +27,38 @@ export interface ModelSizes {
 }
 
 /**
- * Opens the bytes of an ONNX file, gzip-compressed or not, on one thread. Symbolic extents are 1; where the file's batch is fixed above
- * 1 an input is repeated and the first output is given.
+ * Opens the bytes of an ONNX file, gzip-compressed or not, on one thread. Symbolic extents are 1; where the
+ * file's batch is fixed above 1 an input is repeated and the first output is given.
  * @param source what errors call the bytes, normally the file's path
  * @throws FormatError if ONNX Runtime cannot run it, or if its input or output is not of these sizes
  */
-export async function openModel(bytes: Uint8Array, { inputs, outputs }: ModelSizes, source = 'ONNX model'): Promise<Model> {
+export async function openModel(
+  bytes: Uint8Array,
+  { inputs, outputs }: ModelSizes,
+  source = 'ONNX model',
+): Promise<Model> {
   const session = await create(gunzipped(bytes, source), source);
   try {
     const { name, type, shape, rows } = inputOf(session, inputs, source);
     const output = onlyOne('output', session.outputNames, source);
     const run = async (x: ArrayLike<number>): Promise<Float32Array | Float64Array> => {
-      if (x.length !== inputs) throw new RangeError(`${source}: expected an input of ${inputs} values, got ${x.length}`);
+      if (x.length !== inputs)
+        throw new RangeError(`${source}: expected an input of ${inputs} values, got ${x.length}`);
       const data = type === 'float64' ? new Float64Array(rows * inputs) : new Float32Array(rows * inputs);
       for (let row = 0; row < rows; row++) data.set(x, row * inputs);
-      const result = (await session.run({ [name]: new ort.Tensor(type as 'float32', data as Float32Array, shape) }))[output];
+      const result = (
+        await session.run({ [name]: new ort.Tensor(type as 'float32', data as Float32Array, shape) })
+      )[output];
       const values = result?.data;
       if (!(values instanceof Float32Array || values instanceof Float64Array))
-        throw new FormatError(`${source}: expected a float32 or float64 output, got ${result?.type ?? 'none'}`);
+        throw new FormatError(
+          `${source}: expected a float32 or float64 output, got ${result?.type ?? 'none'}`,
+        );
       if (values.length !== rows * outputs)
-        throw new FormatError(`${source}: expected an output of ${rows * outputs} values, got ${values.length} (${result?.dims.join('×')})`);
+        throw new FormatError(
+          `${source}: expected an output of ${rows * outputs} values, got ${values.length} ` +
+            `(${result?.dims.join('×')})`,
+        );
       return values.slice(0, outputs);
     };
     // A file that fails only when it runs is refused now and not after hours of search.
@@ -58,28 +73,46 @@ export async function openModel(bytes: Uint8Array, { inputs, outputs }: ModelSiz
 }
 
 const notRun = (error: unknown, source: string): FormatError =>
-  new FormatError(`${source}: expected a model that ONNX Runtime can run, it says: ${(error as Error).message.split('\n')[0]}`, { cause: error });
+  new FormatError(
+    `${source}: expected a model that ONNX Runtime can run, it says: ` +
+      `${(error as Error).message.split('\n')[0]}`,
+    { cause: error },
+  );
 
 async function create(bytes: Uint8Array, source: string): Promise<ort.InferenceSession> {
   try {
-    return await ort.InferenceSession.create(bytes, { intraOpNumThreads: 1, interOpNumThreads: 1, executionMode: 'sequential', logSeverityLevel: 4 });
+    return await ort.InferenceSession.create(bytes, {
+      intraOpNumThreads: 1,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      logSeverityLevel: 4,
+    });
   } catch (error) {
     throw notRun(error, source);
   }
 }
 
 function onlyOne<T>(what: string, values: readonly T[], source: string): T {
-  if (values.length !== 1) throw new FormatError(`${source}: expected a model with one ${what}, got ${values.length}`);
+  if (values.length !== 1)
+    throw new FormatError(`${source}: expected a model with one ${what}, got ${values.length}`);
   return values[0] as T;
 }
 
 /** The model's input: its extents, symbolic ones as 1, hold `rows` inputs of `size` values. */
-function inputOf(session: ort.InferenceSession, size: number, source: string): { name: string; type: 'float32' | 'float64'; shape: number[]; rows: number } {
+function inputOf(
+  session: ort.InferenceSession,
+  size: number,
+  source: string,
+): { name: string; type: 'float32' | 'float64'; shape: number[]; rows: number } {
   const described = onlyOne('input', session.inputMetadata, source);
   if (!described.isTensor || (described.type !== 'float32' && described.type !== 'float64'))
-    throw new FormatError(`${source}: expected a float32 or float64 input, got ${described.isTensor ? described.type : 'no tensor'}`);
+    throw new FormatError(
+      `${source}: expected a float32 or float64 input, got ` +
+        `${described.isTensor ? described.type : 'no tensor'}`,
+    );
   const shape = described.shape.map((extent) => (typeof extent === 'number' && extent > 0 ? extent : 1));
   const rows = shape.reduce((product, extent) => product * extent, 1) / size;
-  if (!Number.isInteger(rows)) throw new FormatError(`${source}: expected an input of ${size} values, got ${described.shape.join('×')}`);
+  if (!Number.isInteger(rows))
+    throw new FormatError(`${source}: expected an input of ${size} values, got ${described.shape.join('×')}`);
   return { name: described.name, type: described.type, shape, rows };
 }

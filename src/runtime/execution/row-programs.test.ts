@@ -52,13 +52,17 @@ describe.each(devices)('rows chosen by programs on %s', (device) => {
         const selection = selectRows(lower, upper, data);
         expect(Array.from(count as Float32Array)).toEqual(selection.map(({ length }) => length));
 
-        const cotangents = { [gradientName('lower')]: lower.map((x) => 3 * x), [gradientName('upper')]: upper.map((x) => 5 * x) };
+        const cotangents = {
+          [gradientName('lower')]: lower.map((x) => 3 * x),
+          [gradientName('upper')]: upper.map((x) => 5 * x),
+        };
         let bounds = { lower, upper } as { lower: Float32Array; upper: Float32Array };
         const expected = { lower: lower.slice(), upper: upper.slice() };
         for (let start = 0; start < Math.max(...selection.map(({ length }) => length)); start += rows) {
           const { from, to, ...indices } = rowIndices(selection, start, rows, data);
           const at = { start: Int32Array.of(start), count: count as Float32Array };
-          const found = (await executor.run(programs.indices(rows), { order: order as Float32Array, ...at })).outputs;
+          const found = (await executor.run(programs.indices(rows), { order: order as Float32Array, ...at }))
+            .outputs;
           expect(found).toEqual(indices);
           const own = Float32Array.from({ length: members * rows }, (_, i) => 1000 * start + i + 1);
           const merged = await executor.run(programs.merge(rows), {
@@ -68,8 +72,17 @@ describe.each(devices)('rows chosen by programs on %s', (device) => {
             'row lower': own,
             'row upper': own.map((x) => -x),
           });
-          bounds = { lower: merged.outputs['merged lower'] as Float32Array, upper: merged.outputs['merged upper'] as Float32Array };
-          const picked = (await executor.run(programs.pick(rows), { ...cotangents, ...at, position: found.position as Int32Array })).outputs;
+          bounds = {
+            lower: merged.outputs['merged lower'] as Float32Array,
+            upper: merged.outputs['merged upper'] as Float32Array,
+          };
+          const picked = (
+            await executor.run(programs.pick(rows), {
+              ...cotangents,
+              ...at,
+              position: found.position as Int32Array,
+            })
+          ).outputs;
           const pickedHere = new Float32Array(members * rows);
           from.forEach((neuron, i) => {
             expected.lower[neuron] = own[to[i] as number] as number;
@@ -79,9 +92,15 @@ describe.each(devices)('rows chosen by programs on %s', (device) => {
           expect(picked['row ∂lower']).toEqual(pickedHere.map(Math.fround));
         }
         expect(bounds).toEqual(expected);
-        const left = (await executor.run(programs.rest, { rank: rank as Int32Array, ...cotangents })).outputs['left ∂upper'] as Float32Array;
-        const chosen = new Set(selection.flatMap((own, member) => Array.from(own, (neuron) => member * neurons + neuron)));
-        expect(left).toEqual((cotangents[gradientName('upper')] as Float32Array).map((x, i) => (chosen.has(i) ? 0 : x)));
+        const left = (await executor.run(programs.rest, { rank: rank as Int32Array, ...cotangents })).outputs[
+          'left ∂upper'
+        ] as Float32Array;
+        const chosen = new Set(
+          selection.flatMap((own, member) => Array.from(own, (neuron) => member * neurons + neuron)),
+        );
+        expect(left).toEqual(
+          (cotangents[gradientName('upper')] as Float32Array).map((x, i) => (chosen.has(i) ? 0 : x)),
+        );
       }),
       { numRuns: device === 'cpu' ? 40 : 3 },
     );

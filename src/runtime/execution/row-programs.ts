@@ -1,9 +1,11 @@
 /**
- * What the host does for a rows stage (`rows`), as programs: which neurons are unstable, which of them each row is, and where its bounds go. A
- * device that runs them has every bound to itself; what it tells the host is how many rows there are.
+ * What the host does for a rows stage (`rows`), as programs: which neurons are unstable, which of them each
+ * row is, and where its bounds go. A device that runs them has every bound to itself; what it tells the host
+ * is how many rows there are.
  *
- * The neurons of a member are numbered like the rows that `selectRows` chooses: all channels of one place after another. With m the mask of
- * unstable neurons in that order, the number of those up to each is a prefix sum, and row r is the first neuron that has r + 1 of them up to it.
+ * The neurons of a member are numbered like the rows that `selectRows` chooses: all channels of one place
+ * after another. With m the mask of unstable neurons in that order, the number of those up to each is a
+ * prefix sum, and row r is the first neuron that has r + 1 of them up to it.
  */
 import {
   add,
@@ -33,7 +35,10 @@ import {
 import type { DeviceArray } from '../device/array.js';
 import { gradientName, type Plan, programPlan, type RowsData } from '../plan/plan.js';
 
-/** Prefix sums of so many ones are exact in float32; places in the sums of all members, twice as many as neurons at most, fit int32. */
+/**
+ * Prefix sums of so many ones are exact in float32; places in the sums of all members, twice as many as
+ * neurons at most, fit int32.
+ */
 const [MOST_NEURONS, MOST_OF_ALL] = [2 ** 24, 2 ** 30];
 
 /** Whether rows of the stage can be chosen by programs. */
@@ -44,15 +49,25 @@ export interface RowPrograms {
   /** Numbers of `order` for each member: a power of two, so that it can be searched bit by bit. */
   readonly orderSize: number;
   /**
-   * From the cheap bounds `lower` and `upper` to the prefix sums `order` [members, orderSize], followed by larger numbers, `count` [members], the row
-   * `rank` of each neuron, int32 [members, neurons], −1 where it has none, and the bounds as each member's own.
+   * From the cheap bounds `lower` and `upper` to the prefix sums `order` [members, orderSize], followed by
+   * larger numbers, `count` [members], the row `rank` of each neuron, int32 [members, neurons], −1 where it
+   * has none, and the bounds as each member's own.
    */
   readonly select: Plan;
-  /** From `order`, `count` and the number `start` of the first row, int32 [1], to `channel`, `place` and `position`, int32 [members, rows]. */
+  /**
+   * From `order`, `count` and the number `start` of the first row, int32 [1], to `channel`, `place` and
+   * `position`, int32 [members, rows].
+   */
   indices(rows: number): Plan;
-  /** The bounds `lower` and `upper` with those of rows, `row lower` and `row upper`, in their places: `merged lower`, `merged upper`. */
+  /**
+   * The bounds `lower` and `upper` with those of rows, `row lower` and `row upper`, in their places: `merged
+   * lower`, `merged upper`.
+   */
   merge(rows: number): Plan;
-  /** From cotangents of the bounds to those of rows, `row ∂lower` and `row ∂upper`, 0 where a member has fewer rows. */
+  /**
+   * From cotangents of the bounds to those of rows, `row ∂lower` and `row ∂upper`, 0 where a member has fewer
+   * rows.
+   */
   pick(rows: number): Plan;
   /** What is left of the cotangents for neurons without a row. */
   readonly rest: Plan;
@@ -109,7 +124,11 @@ function entries(x: Tensor, indices: Tensor): Tensor {
 }
 
 /** Programs for a stage; `shared` says which of its cheap bounds are one for all members. */
-export function rowPrograms(id: string, data: RowsData, shared: { readonly lower: boolean; readonly upper: boolean }): RowPrograms {
+export function rowPrograms(
+  id: string,
+  data: RowsData,
+  shared: { readonly lower: boolean; readonly upper: boolean },
+): RowPrograms {
   const { places, shape, all = false, members = 1 } = data;
   const [features, batch] = shape;
   const [channels, perChannel, neurons] = [features / places, places * batch, features * batch];
@@ -120,7 +139,8 @@ export function rowPrograms(id: string, data: RowsData, shared: { readonly lower
     plans.set(name, made);
     return made;
   };
-  const own = (name: string, dtype: 'float32' | 'int32' = 'float32') => input(name, [members, neurons], dtype);
+  const own = (name: string, dtype: 'float32' | 'int32' = 'float32') =>
+    input(name, [members, neurons], dtype);
   const count = () => input('count', [members, 1]);
   const ranks = (rows: number) => add(range(rows), input('start', [1], 'int32'));
   /** Whether a row is one of the member's. */
@@ -130,13 +150,24 @@ export function rowPrograms(id: string, data: RowsData, shared: { readonly lower
     orderSize,
     get select() {
       return plan('select', () => {
-        const cheap = (name: 'lower' | 'upper') => (shared[name] ? broadcastTo(reshape(input(name, [neurons]), [1, neurons]), [members, neurons]) : own(name));
+        const cheap = (name: 'lower' | 'upper') =>
+          shared[name]
+            ? broadcastTo(reshape(input(name, [neurons]), [1, neurons]), [members, neurons])
+            : own(name);
         const [lower, upper] = [cheap('lower'), cheap('upper')];
         const [one, zero] = [1, 0].map((value) => constant(value, [1, 1])) as [Tensor, Tensor];
-        const isUnstable = all ? broadcastTo(one, [members, neurons]) : where(greater(neg(lower), 0), where(greater(upper, 0), one, zero), zero);
-        const turned = reshape(transpose(reshape(isUnstable, [members, channels, perChannel]), [0, 2, 1]), [members, neurons]);
+        const isUnstable = all
+          ? broadcastTo(one, [members, neurons])
+          : where(greater(neg(lower), 0), where(greater(upper, 0), one, zero), zero);
+        const turned = reshape(transpose(reshape(isUnstable, [members, channels, perChannel]), [0, 2, 1]), [
+          members,
+          neurons,
+        ]);
         const order = prefixSums(turned);
-        const back = reshape(transpose(reshape(order, [members, perChannel, channels]), [0, 2, 1]), [members, neurons]);
+        const back = reshape(transpose(reshape(order, [members, perChannel, channels]), [0, 2, 1]), [
+          members,
+          neurons,
+        ]);
         const rank = toInt(sub(mul(back, isUnstable), 1));
         return {
           order: concat([order, broadcastTo(constant(BEYOND, [1, 1]), [members, orderSize - neurons])], 1),
@@ -151,7 +182,8 @@ export function rowPrograms(id: string, data: RowsData, shared: { readonly lower
       plan(`indices ${rows}`, () => {
         const order = input('order', [members * orderSize, 1]);
         const wanted = add(toFloat(ranks(rows)), 0.5);
-        // The last neuron that has at most r unstable ones up to it, bit by bit from the highest; at first the one before all.
+        // The last neuron that has at most r unstable ones up to it, bit by bit from the highest; at first
+        // the one before all.
         const none = broadcastTo(sub(offsets(members, orderSize), integer(1)), [members, rows]);
         let before = none;
         for (let bit = orderSize / 2; bit >= 1; bit /= 2) {

@@ -13,10 +13,14 @@ export function ofMembers<T extends HostData>(shared: T, size: number): T {
 }
 
 /**
- * For each member the flat positions (feature · batch + image) of the neurons that get a row, all channels of one place of one image after
- * another: neighbouring rows then share what they read of the layers behind.
+ * For each member the flat positions (feature · batch + image) of the neurons that get a row, all channels of
+ * one place of one image after another: neighbouring rows then share what they read of the layers behind.
  */
-export function selectRows(lower: Floats, upper: Floats, { all, places, shape: [features, batch], members = 1 }: RowsData): Int32Array[] {
+export function selectRows(
+  lower: Floats,
+  upper: Floats,
+  { all, places, shape: [features, batch], members = 1 }: RowsData,
+): Int32Array[] {
   const size = features * batch;
   const perChannel = places * batch;
   const chosen = new Int32Array(size);
@@ -24,7 +28,9 @@ export function selectRows(lower: Floats, upper: Floats, { all, places, shape: [
     const base = member * size;
     let count = 0;
     for (let place = 0; place < perChannel; place++)
-      for (let at = place; at < size; at += perChannel) if (all || ((lower[base + at] as number) < 0 && (upper[base + at] as number) > 0)) chosen[count++] = at;
+      for (let at = place; at < size; at += perChannel)
+        if (all || ((lower[base + at] as number) < 0 && (upper[base + at] as number) > 0))
+          chosen[count++] = at;
     return chosen.slice(0, count);
   });
 }
@@ -38,10 +44,22 @@ export interface RowIndices {
   readonly to: Int32Array;
 }
 
-/** Rows start … start + rows of every member's selection, [members, rows]; a member with fewer repeats neuron 0 of image 0 in what is left. */
-export function rowIndices(selection: readonly Int32Array[], start: number, rows: number, { places, shape: [features, batch] }: RowsData): RowIndices {
+/**
+ * Rows start … start + rows of every member's selection, [members, rows]; a member with fewer repeats neuron
+ * 0 of image 0 in what is left.
+ */
+export function rowIndices(
+  selection: readonly Int32Array[],
+  start: number,
+  rows: number,
+  { places, shape: [features, batch] }: RowsData,
+): RowIndices {
   const perChannel = places * batch;
-  const [channel, place, position] = [0, 1, 2].map(() => new Int32Array(selection.length * rows)) as [Int32Array, Int32Array, Int32Array];
+  const [channel, place, position] = [0, 1, 2].map(() => new Int32Array(selection.length * rows)) as [
+    Int32Array,
+    Int32Array,
+    Int32Array,
+  ];
   const used = selection.map(({ length }) => Math.max(0, Math.min(rows, length - start)));
   const total = used.reduce((a, b) => a + b, 0);
   const [from, to] = [new Int32Array(total), new Int32Array(total)];
@@ -61,8 +79,14 @@ export function rowIndices(selection: readonly Int32Array[], start: number, rows
   return { channel, place, position, from, to };
 }
 
-/** Splits `count` rows into runs of the programs at hand: the largest while it is full, then the smallest that holds the rest. */
-export function chunks(count: number, programs: RowsStep['programs']): { start: number; rows: number; program: number }[] {
+/**
+ * Splits `count` rows into runs of the programs at hand: the largest while it is full, then the smallest that
+ * holds the rest.
+ */
+export function chunks(
+  count: number,
+  programs: RowsStep['programs'],
+): { start: number; rows: number; program: number }[] {
   const result: { start: number; rows: number; program: number }[] = [];
   for (let start = 0; start < count; ) {
     const rest = count - start;

@@ -1,12 +1,22 @@
-/** Runs a rows stage, or its derivative, on the host's side: the bounds of the neurons that cheaper bounds leave unstable. */
+/**
+ * Runs a rows stage, or its derivative, on the host's side: the bounds of the neurons that cheaper bounds
+ * leave unstable.
+ */
 import { type HostData, hostArray, sizeOf } from '../../graph/tensor.js';
 import type { DeviceArray } from '../device/array.js';
 import { gradientName, isResidual, type RowsStep } from '../plan/plan.js';
 import { chunks, ofMembers, rowIndices, selectRows } from './row-selection.js';
 import type { Floats, Run } from './run.js';
 
-/** Arrays for the residuals of one run of a rows program, by name: what is written forwards is read backwards. */
-export async function residualsOf({ plan, own }: Run, program: number, run: string, reverse: boolean): Promise<Record<string, HostData | DeviceArray>> {
+/**
+ * Arrays for the residuals of one run of a rows program, by name: what is written forwards is read backwards.
+ */
+export async function residualsOf(
+  { plan, own }: Run,
+  program: number,
+  run: string,
+  reverse: boolean,
+): Promise<Record<string, HostData | DeviceArray>> {
   const encoded = plan.programs[program];
   const residuals: Record<string, HostData | DeviceArray> = {};
   for (const { name, shape, dtype } of (reverse ? encoded?.inputs : encoded?.outputs) ?? [])
@@ -22,19 +32,25 @@ export async function runRows(run: Run, step: RowsStep): Promise<void> {
   const size = sizeOf(data.shape);
   const reverse = step.kind === 'rows-gradient';
   const cheapBound = (name: string) => ofMembers(arrays.get(name) as Floats, members * size);
-  const selection = reverse ? (selections.get(refined.lower) as Int32Array[]) : selectRows(cheapBound(cheap.lower), cheapBound(cheap.upper), data);
+  const selection = reverse
+    ? (selections.get(refined.lower) as Int32Array[])
+    : selectRows(cheapBound(cheap.lower), cheapBound(cheap.upper), data);
   if (!reverse) {
     selections.set(refined.lower, selection);
     arrays.set(refined.lower, cheapBound(cheap.lower).slice());
     arrays.set(refined.upper, cheapBound(cheap.upper).slice());
   }
-  const names = reverse ? { lower: gradientName(refined.lower), upper: gradientName(refined.upper) } : refined;
+  const names = reverse
+    ? { lower: gradientName(refined.lower), upper: gradientName(refined.upper) }
+    : refined;
   if (!arrays.has(names.lower) && !arrays.has(names.upper)) return; // nothing downstream depends on these bounds
   const bound = (name: string) => (arrays.get(name) ?? hostArray(dtype, members * size)) as Floats;
   const lower = bound(names.lower);
   const upper = bound(names.upper);
   const longest = Math.max(...selection.map(({ length }) => length));
-  for (const { start, rows, program } of reverse && step.programs.length === 0 ? [] : chunks(longest, step.programs)) {
+  for (const { start, rows, program } of reverse && step.programs.length === 0
+    ? []
+    : chunks(longest, step.programs)) {
     const { from, to, ...indices } = rowIndices(selection, start, rows, data);
     const residuals = await residualsOf(run, program, `${refined.lower} ${start} ${rows}`, reverse);
     if (reverse) {
@@ -43,7 +59,10 @@ export async function runRows(run: Run, step: RowsStep): Promise<void> {
         for (let i = 0; i < from.length; i++) values[to[i] as number] = all[from[i] as number] as number;
         return values;
       };
-      const cotangents = { [gradientName('lower')]: cotangent(lower), [gradientName('upper')]: cotangent(upper) };
+      const cotangents = {
+        [gradientName('lower')]: cotangent(lower),
+        [gradientName('upper')]: cotangent(upper),
+      };
       await run.call(program, { ...indices, ...residuals, ...cotangents });
       continue;
     }

@@ -13,10 +13,16 @@ export interface Run {
   /** What was fed and what steps have made, by name. */
   readonly arrays: Map<string, HostData | DeviceArray>;
   readonly sums: GradientSums;
-  /** The rows that each rows stage chose for each member, by the name of its lower bounds: on the host, and where programs chose them. */
+  /**
+   * The rows that each rows stage chose for each member, by the name of its lower bounds: on the host, and
+   * where programs chose them.
+   */
   readonly selections: Map<string, Int32Array[]>;
   readonly chosen: Map<string, ChosenRows>;
-  /** Runs a program of the plan; `extra` comes before what is known by name, and outputs that `into` names go there. */
+  /**
+   * Runs a program of the plan; `extra` comes before what is known by name, and outputs that `into` names go
+   * there.
+   */
   call(program: number, extra?: ProgramArrays, into?: ProgramArrays): Promise<Record<string, HostData>>;
   /** Runs a plan of one program that is not part of this one. */
   compute(plan: Plan, feeds: ProgramArrays, into: ProgramArrays): Promise<Readonly<Record<string, HostData>>>;
@@ -27,5 +33,8 @@ export interface Run {
   /** An array of the plan's own, the same in every run and zero at first; the device's if it keeps arrays. */
   own(name: string, dtype: DType, size: number): Promise<HostData | DeviceArray>;
   /** Own arrays for the outputs of a program for which `nameOf` has a name, if the device keeps arrays. */
-  places(program: number, nameOf: (output: string) => string | undefined): Promise<Record<string, HostData | DeviceArray>>;
+  places(
+    program: number,
+    nameOf: (output: string) => string | undefined,
+  ): Promise<Record<string, HostData | DeviceArray>>;
 }

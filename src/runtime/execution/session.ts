@@ -1,13 +1,24 @@
-/** One compiled program in the calling thread, on any device. `run` blocks that thread while it computes, although it returns a promise. */
+/**
+ * One compiled program in the calling thread, on any device. `run` blocks that thread while it computes,
+ * although it returns a promise.
+ */
 import '../device/telemetry.js';
 
 import ort from 'onnxruntime-node';
 import type { EncodedProgram } from '../../graph/encode.js';
 import { type DType, type HostData, hostArray, type Shape, sizeOf } from '../../graph/tensor.js';
 import { type Counters, DeviceArray, WAYS } from '../device/array.js';
-import { type Accelerator, acceleratorOptions, type Device, lowered, onDevice, refuseReducedPrecision } from '../device/device.js';
+import {
+  type Accelerator,
+  acceleratorOptions,
+  type Device,
+  lowered,
+  onDevice,
+  refuseReducedPrecision,
+} from '../device/device.js';
 
-// What a provider has to say is thrown, and told in one line (`device`); its log would tell it a second time, over several.
+// What a provider has to say is thrown, and told in one line (`device`); its log would tell it a second time,
+// over several.
 ort.env.logLevel = 'fatal';
 
 export type Feeds = Readonly<Record<string, HostData>>;
@@ -17,9 +28,9 @@ export type ProgramArrays = Readonly<Record<string, HostData | DeviceArray>>;
 
 export interface Session {
   /**
-   * Outputs by name. They are the session's own arrays, overwritten by its next run: copy what is to be kept. Those named in `into` are
-   * written there instead; where the same array of the host is fed to an input, the program updates it in place. Outputs that stay on the
-   * device are not among what is given back.
+   * Outputs by name. They are the session's own arrays, overwritten by its next run: copy what is to be kept.
+   * Those named in `into` are written there instead; where the same array of the host is fed to an input, the
+   * program updates it in place. Outputs that stay on the device are not among what is given back.
    */
   run(feeds: ProgramArrays, into?: ProgramArrays): Promise<Record<string, HostData>>;
   close(): Promise<void>;
@@ -28,7 +39,10 @@ export interface Session {
 export interface SessionOptions extends Counters {
   /** Where programs run (default cpu); those with a float64 input or output run on the CPU always. */
   readonly device?: Device;
-  /** Prefix of the file that ONNX Runtime leaves for each session when it is closed: which provider ran which operator, in JSON. */
+  /**
+   * Prefix of the file that ONNX Runtime leaves for each session when it is closed: which provider ran which
+   * operator, in JSON.
+   */
   readonly profile?: string;
 }
 
@@ -37,20 +51,22 @@ const OPTIONS: ort.InferenceSession.SessionOptions = {
   interOpNumThreads: 1,
   executionMode: 'sequential',
   enableCpuMemArena: true,
-  // From its second run on, a program would otherwise hold its memory twice: what the first run took and a block laid out by its pattern.
-  // No slower without.
+  // From its second run on, a program would otherwise hold its memory twice: what the first run took and a
+  // block laid out by its pattern. No slower without.
   enableMemPattern: false,
   graphOptimizationLevel: 'all',
   logSeverityLevel: 3,
 };
 
 /**
- * The runtime's extended fusions keep scale factors as float32 attributes (x · 0.3 before a product becomes alpha = 0.3f), which costs
- * float64 programs nine of their sixteen digits. They get the basic level, which only folds constants and removes redundant nodes.
+ * The runtime's extended fusions keep scale factors as float32 attributes (x · 0.3 before a product becomes
+ * alpha = 0.3f), which costs float64 programs nine of their sixteen digits. They get the basic level, which
+ * only folds constants and removes redundant nodes.
  */
 const DOUBLE_OPTIONS: ort.InferenceSession.SessionOptions = { ...OPTIONS, graphOptimizationLevel: 'basic' };
 
-const asOrt = (data: HostData, dtype: DType, shape: Shape): ort.Tensor => new ort.Tensor(dtype as 'float32', data as Float32Array, [...shape]);
+const asOrt = (data: HostData, dtype: DType, shape: Shape): ort.Tensor =>
+  new ort.Tensor(dtype as 'float32', data as Float32Array, [...shape]);
 
 /** The tensor of an input or output; an array on a device has to be on the program's. */
 function tensorOf(
@@ -62,13 +78,16 @@ function tensorOf(
   const size = data instanceof DeviceArray ? data.size : data?.length;
   const fits = size === sizeOf(shape) && !(data instanceof DeviceArray && data.dtype !== dtype);
   if (data === undefined || !fits) {
-    const got = data === undefined ? 'nothing' : `${size} values${data instanceof DeviceArray ? ` ${data.dtype}` : ''}`;
+    const got =
+      data === undefined ? 'nothing' : `${size} values${data instanceof DeviceArray ? ` ${data.dtype}` : ''}`;
     throw new Error(`program: ${role} ${name} expects [${shape.join(',')}] ${dtype}, got ${got}`);
   }
   if (!(data instanceof DeviceArray)) return asOrt(data, dtype, shape);
   const tensor = data.tensor(shape);
   if (tensor.location !== 'cpu' && data.device !== device)
-    throw new Error(`program: ${role} ${name} is kept on ${data.device}, expected it where the program runs, on ${device}`);
+    throw new Error(
+      `program: ${role} ${name} is kept on ${data.device}, expected it where the program runs, on ${device}`,
+    );
   return tensor;
 }
 
@@ -76,41 +95,65 @@ function tensorOf(
 function refuseInPlace(feeds: ProgramArrays, into: ProgramArrays): void {
   const read = new Set(Object.values(feeds).filter((data) => data instanceof DeviceArray));
   const both = Object.entries(into).find(([, data]) => data instanceof DeviceArray && read.has(data));
-  if (both !== undefined) throw new Error(`program: expected output ${both[0]} in another array than those that are read, got one of them; use two in turn`);
+  if (both !== undefined)
+    throw new Error(
+      `program: expected output ${both[0]} in another array than those that are read, got one of them; ` +
+        'use two in turn',
+    );
 }
 
-function openOn(device: Accelerator, program: EncodedProgram, options: ort.InferenceSession.SessionOptions): Promise<ort.InferenceSession> {
+function openOn(
+  device: Accelerator,
+  program: EncodedProgram,
+  options: ort.InferenceSession.SessionOptions,
+): Promise<ort.InferenceSession> {
   refuseReducedPrecision();
-  return onDevice(device, () => ort.InferenceSession.create(lowered(program, device).bytes.slice(), { ...acceleratorOptions(device), ...options }));
+  return onDevice(device, () =>
+    ort.InferenceSession.create(lowered(program, device).bytes.slice(), {
+      ...acceleratorOptions(device),
+      ...options,
+    }),
+  );
 }
 
 /**
  * Opens a program, on one thread so that the CPU's results are bitwise reproducible.
  * @throws DeviceError if the device is not there, would leave operators to the CPU, or cannot go on later
  */
-export async function openSession(program: EncodedProgram, { device = 'cpu', profile, busy, moved }: SessionOptions = {}): Promise<Session> {
+export async function openSession(
+  program: EncodedProgram,
+  { device = 'cpu', profile, busy, moved }: SessionOptions = {},
+): Promise<Session> {
   const double = [...program.inputs, ...program.outputs].some(({ dtype }) => dtype === 'float64');
   const profiling = profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile };
   const accelerated = device !== 'cpu' && !double;
   const session = accelerated
     ? await openOn(device, program, profiling)
-    : await ort.InferenceSession.create(program.bytes.slice(), { ...(double ? DOUBLE_OPTIONS : OPTIONS), ...profiling });
+    : await ort.InferenceSession.create(program.bytes.slice(), {
+        ...(double ? DOUBLE_OPTIONS : OPTIONS),
+        ...profiling,
+      });
   const runTimed = async (...given: [never, never]) => {
     const start = process.hrtime.bigint();
     try {
       return await session.run(...given);
     } finally {
-      if (busy !== undefined && accelerated === (device !== 'cpu')) Atomics.add(busy, 0, process.hrtime.bigint() - start);
+      if (busy !== undefined && accelerated === (device !== 'cpu'))
+        Atomics.add(busy, 0, process.hrtime.bigint() - start);
     }
   };
-  const compute: ort.InferenceSession['run'] = (...given: [never, never]) => (accelerated ? onDevice(device, () => runTimed(...given)) : runTimed(...given));
+  const compute: ort.InferenceSession['run'] = (...given: [never, never]) =>
+    accelerated ? onDevice(device, () => runTimed(...given)) : runTimed(...given);
   const count = (way: keyof typeof WAYS, arrays: readonly (HostData | DeviceArray | undefined)[]): void => {
     if (moved === undefined || !accelerated) return;
-    const bytes = arrays.reduce((sum, data) => sum + (data === undefined || data instanceof DeviceArray ? 0 : data.byteLength), 0);
+    const bytes = arrays.reduce(
+      (sum, data) => sum + (data === undefined || data instanceof DeviceArray ? 0 : data.byteLength),
+      0,
+    );
     Atomics.add(moved, WAYS[way], BigInt(bytes));
   };
-  // Outputs that the runtime allocates are freed by the garbage collector, which does not know their size: memory would grow
-  // without bound, and every run would touch fresh pages.
+  // Outputs that the runtime allocates are freed by the garbage collector, which does not know their size:
+  // memory would grow without bound, and every run would touch fresh pages.
   const outputs: Record<string, HostData> = {};
   const fetches: Record<string, ort.Tensor> = {};
   for (const { name, shape, dtype } of program.outputs) {
@@ -121,15 +164,21 @@ export async function openSession(program: EncodedProgram, { device = 'cpu', pro
     async run(feeds, into = {}) {
       refuseInPlace(feeds, into);
       const where = accelerated ? device : 'cpu';
-      const tensors = Object.fromEntries(program.inputs.map((input) => [input.name, tensorOf('input', input, feeds[input.name], where)]));
+      const tensors = Object.fromEntries(
+        program.inputs.map((input) => [input.name, tensorOf('input', input, feeds[input.name], where)]),
+      );
       const redirected = program.outputs.filter(({ name }) => into[name] !== undefined);
       if (redirected.length === 0) await compute(tensors, fetches);
       else {
-        const elsewhere = redirected.map((output) => [output.name, tensorOf('output', output, into[output.name], where)]);
+        const elsewhere = redirected.map((output) => [
+          output.name,
+          tensorOf('output', output, into[output.name], where),
+        ]);
         await compute(tensors, { ...fetches, ...Object.fromEntries(elsewhere) });
       }
       const made: Record<string, HostData> = {};
-      for (const [name, data] of Object.entries({ ...outputs, ...into })) if (!(data instanceof DeviceArray)) made[name] = data;
+      for (const [name, data] of Object.entries({ ...outputs, ...into }))
+        if (!(data instanceof DeviceArray)) made[name] = data;
       count(
         'up',
         program.inputs.map(({ name }) => feeds[name]),

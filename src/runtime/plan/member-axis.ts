@@ -1,6 +1,6 @@
 /**
- * Which arrays of a plan differ between the members of a population. Those have a leading axis of members; all others are shared, made
- * once and fed once.
+ * Which arrays of a plan differ between the members of a population. Those have a leading axis of members;
+ * all others are shared, made once and fed once.
  */
 import { type EncodedProgram, encodeProgram } from '../../graph/encode.js';
 import type { Lifting } from '../../graph/lift.js';
@@ -16,12 +16,21 @@ export interface MemberAxis {
   /** Says of named arrays that they have the axis. */
   mark(names: Iterable<string>): void;
   /**
-   * Once for each member, arrays of a `state` that begin as ones which members share, by `firstName`; `next` tells their shapes. Undefined where
-   * there is none.
+   * Once for each member, arrays of a `state` that begin as ones which members share, by `firstName`; `next`
+   * tells their shapes. Undefined where there is none.
    */
-  repeated(state: Readonly<Record<string, string>>, next: Readonly<Record<string, Tensor>>): Readonly<Record<string, Tensor>> | undefined;
-  /** A program of the plan. Its outputs have the axis where they depend on something that has it, or all of them, or those that `every` names. */
-  encode(outputs: Readonly<Record<string, Tensor>>, every?: 'all' | ((name: string) => boolean)): EncodedProgram;
+  repeated(
+    state: Readonly<Record<string, string>>,
+    next: Readonly<Record<string, Tensor>>,
+  ): Readonly<Record<string, Tensor>> | undefined;
+  /**
+   * A program of the plan. Its outputs have the axis where they depend on something that has it, or all of
+   * them, or those that `every` names.
+   */
+  encode(
+    outputs: Readonly<Record<string, Tensor>>,
+    every?: 'all' | ((name: string) => boolean),
+  ): EncodedProgram;
 }
 
 /** Without a population no array has the axis. `always` tells names that have it whoever makes them. */
@@ -36,7 +45,10 @@ export function memberAxis(lifting: Lifting | undefined, always: (name: string) 
       if (lifting === undefined || shared.length === 0) return undefined;
       const ofEach = ([name, from]: readonly [string, string]) => {
         const { shape, dtype } = next[name] as Tensor;
-        return [firstName(name), broadcastTo(reshape(input(from, shape, dtype), [1, ...shape]), [lifting.members, ...shape])] as const;
+        return [
+          firstName(name),
+          broadcastTo(reshape(input(from, shape, dtype), [1, ...shape]), [lifting.members, ...shape]),
+        ] as const;
       };
       return Object.fromEntries(shared.map(ofEach));
     },
@@ -46,9 +58,13 @@ export function memberAxis(lifting: Lifting | undefined, always: (name: string) 
       const inputs = new Map(lifting.inputs);
       for (const x of topologicalOrder(Object.values(outputs)).filter(isInput)) {
         const name = inputName(x);
-        if (!inputs.has(name) && (marked.has(name) || always(name))) inputs.set(name, input(name, [members, ...x.shape], x.dtype));
+        if (!inputs.has(name) && (marked.has(name) || always(name)))
+          inputs.set(name, input(name, [members, ...x.shape], x.dtype));
       }
-      return encodeProgram(outputs, { lifting: { members, inputs }, everyMember: every === 'all' ? () => true : every });
+      return encodeProgram(outputs, {
+        lifting: { members, inputs },
+        everyMember: every === 'all' ? () => true : every,
+      });
     },
   };
 }

@@ -34,7 +34,12 @@ const features = channels * places;
 const neurons = features * batch;
 const float = (name: string, shape: readonly number[]) => input(name, shape, 'float64');
 
-const inputs = { x: float('x', [width, batch]), w: float('w', [features, width]), v: float('v', [channels, 5]), shift: float('shift', [1, 1]) };
+const inputs = {
+  x: float('x', [width, batch]),
+  w: float('w', [features, width]),
+  v: float('v', [channels, 5]),
+  shift: float('shift', [1, 1]),
+};
 const feeds = (seed: number, shift: number) => ({
   x: separated(width * batch, seed),
   w: separated(features * width, seed + 1),
@@ -45,17 +50,30 @@ const feeds = (seed: number, shift: number) => ({
 /** Cheap bounds [features, batch], and what the rows look up by their place: [places · batch, 5]. */
 function cheap() {
   const centre = add(gemm(inputs.w, inputs.x), inputs.shift);
-  const mixed = gemm(reshape(tanh(centre), [channels, places * batch]), constant(separated(channels * 5, 9), [channels, 5], 'float64'), true);
+  const mixed = gemm(
+    reshape(tanh(centre), [channels, places * batch]),
+    constant(separated(channels * 5, 9), [channels, 5], 'float64'),
+    true,
+  );
   return { lower: sub(centre, 0.9), upper: add(centre, square(sigmoid(centre))), mixed };
 }
 type Cheap = ReturnType<typeof cheap>;
 
-/** Refined bounds of the rows, [rows]: functions of tables by channel and by place, and of the cheap bounds. */
-function refine(v: Tensor, { lower, upper, mixed }: Cheap, { channel, place, position }: { channel: Tensor; place: Tensor; position: Tensor }) {
+/**
+ * Refined bounds of the rows, [rows]: functions of tables by channel and by place, and of the cheap bounds.
+ */
+function refine(
+  v: Tensor,
+  { lower, upper, mixed }: Cheap,
+  { channel, place, position }: { channel: Tensor; place: Tensor; position: Tensor },
+) {
   const rows = channel.shape[0] as number;
   const dot = reshape(sum(mul(takeRows(v, channel), takeRows(mixed, place)), [1]), [rows]);
   const flat = (t: Tensor) => takeRows(reshape(t, [neurons]), position);
-  return { lower: add(flat(lower), mul(sigmoid(dot), 0.4)), upper: mul(flat(upper), sub(1, mul(square(tanh(dot)), 0.3))) };
+  return {
+    lower: add(flat(lower), mul(sigmoid(dot), 0.4)),
+    upper: mul(flat(upper), sub(1, mul(square(tanh(dot)), 0.3))),
+  };
 }
 
 /** The loss of refined and cheap bounds. */
@@ -88,10 +106,18 @@ function staged({ capacities, all = false, upper = true, direct = true, fixed = 
     capacities,
     all,
     build: (index) => {
-      if (fixed) return { lower: takeRows(float('c', [neurons]), index.position), upper: takeRows(float('c', [neurons]), index.position) };
+      if (fixed)
+        return {
+          lower: takeRows(float('c', [neurons]), index.position),
+          upper: takeRows(float('c', [neurons]), index.position),
+        };
       return refine(
         inputs.v,
-        { lower: float('cheap lower', [features, batch]), upper: float('cheap upper', [features, batch]), mixed: float('mixed', [places * batch, 5]) },
+        {
+          lower: float('cheap lower', [features, batch]),
+          upper: float('cheap upper', [features, batch]),
+          mixed: float('mixed', [places * batch, 5]),
+        },
         index,
       );
     },
@@ -99,14 +125,25 @@ function staged({ capacities, all = false, upper = true, direct = true, fixed = 
   const lower = float('refined lower', [features, batch]);
   const other = direct ? inputs.v : float('cheap lower', [features, batch]);
   const stages: Stage[] = [
-    { kind: 'whole', outputs: { 'cheap lower': bounds.lower, 'cheap upper': bounds.upper, mixed: bounds.mixed } },
+    {
+      kind: 'whole',
+      outputs: { 'cheap lower': bounds.lower, 'cheap upper': bounds.upper, mixed: bounds.mixed },
+    },
     rows,
-    { kind: 'whole', outputs: { loss: lossOf(lower, upper ? float('refined upper', [features, batch]) : undefined, other), seen: lower } },
+    {
+      kind: 'whole',
+      outputs: {
+        loss: lossOf(lower, upper ? float('refined upper', [features, batch]) : undefined, other),
+        seen: lower,
+      },
+    },
   ];
   return createPlan(stages, wrt);
 }
 
-/** The same computation as one graph: every neuron is refined, and the stable ones keep their cheap bounds. */
+/**
+ * The same computation as one graph: every neuron is refined, and the stable ones keep their cheap bounds.
+ */
 function whole({ all = false, upper = true, direct = true, fixed = false }: Omit<Variant, 'capacities'>) {
   const bounds = cheap();
   const index = (of: (feature: number, image: number) => number) =>
@@ -124,17 +161,30 @@ function whole({ all = false, upper = true, direct = true, fixed = false }: Omit
   const refined = fixed ? { lower: c, upper: c } : refine(inputs.v, bounds, rows);
   const shaped = (t: Tensor) => reshape(t, [features, batch]);
   const choose = (refinedBound: Tensor, bound: Tensor) =>
-    all ? shaped(refinedBound) : where(greater(bounds.lower, 0), bound, where(greater(bounds.upper, 0), shaped(refinedBound), bound));
+    all
+      ? shaped(refinedBound)
+      : where(greater(bounds.lower, 0), bound, where(greater(bounds.upper, 0), shaped(refinedBound), bound));
   const seen = choose(refined.lower, bounds.lower);
-  const loss = lossOf(seen, upper ? choose(refined.upper, bounds.upper) : undefined, direct ? inputs.v : bounds.lower);
+  const loss = lossOf(
+    seen,
+    upper ? choose(refined.upper, bounds.upper) : undefined,
+    direct ? inputs.v : bounds.lower,
+  );
   return [loss, seen, ...gradient(loss, [inputs.w, inputs.v, inputs.x])];
 }
 
-async function expectSame(plan: Plan, reference: readonly Tensor[], values: Record<string, Float64Array>): Promise<void> {
+async function expectSame(
+  plan: Plan,
+  reference: readonly Tensor[],
+  values: Record<string, Float64Array>,
+): Promise<void> {
   const { outputs, gradients } = await executor.run(plan, values);
   const made = [outputs.loss, outputs.seen, ...gradients] as HostData[];
   evaluate(reference, values).forEach((expected, i) => {
-    expect(distance(made[i] as HostData, expected), `array ${i} of loss, refined lower, ∂w, ∂v, ∂x`).toBeLessThan(1e-11);
+    expect(
+      distance(made[i] as HostData, expected),
+      `array ${i} of loss, refined lower, ∂w, ∂v, ∂x`,
+    ).toBeLessThan(1e-11);
   });
   for (const g of gradients) expect(g).toBeInstanceOf(Float64Array);
 }
@@ -147,7 +197,10 @@ const unstable = (values: Record<string, Float64Array>): number => {
 describe('a plan of two whole stages', () => {
   it('has the values and gradients of the one graph, also where both stages read an array that is differentiated', async () => {
     const middle = tanh(gemm(inputs.w, inputs.x));
-    const finish = (m: Tensor) => ({ loss: add(weighted(square(gemm(inputs.w, m, true))), total(m)), seen: sigmoid(m) });
+    const finish = (m: Tensor) => ({
+      loss: add(weighted(square(gemm(inputs.w, m, true))), total(m)),
+      seen: sigmoid(m),
+    });
     const plan = createPlan(
       [
         { kind: 'whole', outputs: { middle } },
@@ -193,12 +246,15 @@ describe('a plan with a rows stage', () => {
     },
   );
 
-  it.each([100, -100])('passes the cotangents of the refined bounds to the cheap ones where no neuron has a row (all shifted by %d)', async (shift) => {
-    const values = feeds(7, shift);
-    expect(unstable(values)).toBe(0);
-    await expectSame(staged({ capacities: [4] }), reference, values);
-    await expectSame(staged({ capacities: [4], direct: false }), whole({ direct: false }), values);
-  });
+  it.each([100, -100])(
+    'passes the cotangents of the refined bounds to the cheap ones where no neuron has a row (all shifted by %d)',
+    async (shift) => {
+      const values = feeds(7, shift);
+      expect(unstable(values)).toBe(0);
+      await expectSame(staged({ capacities: [4] }), reference, values);
+      await expectSame(staged({ capacities: [4], direct: false }), whole({ direct: false }), values);
+    },
+  );
 
   it('refines stable neurons too when asked for all', async () => {
     const plan = staged({ capacities: [5, 8], all: true });
@@ -224,8 +280,14 @@ describe('a plan that cannot be made or run', () => {
 
   it('says what it expected', async () => {
     expect(() => createPlan([])).toThrow('expected the last stage to be a whole graph');
-    expect(() => createPlan([{ kind: 'whole', outputs: { seen: loss } }], ['x'])).toThrow('expected an output named loss');
-    expect(() => createPlan([{ kind: 'whole', outputs: { loss } }], ['y'])).toThrow('no stage has an input named y');
-    await expect(executor.run(createPlan([{ kind: 'whole', outputs: { loss } }]), {})).rejects.toThrow('nothing provides the array x');
+    expect(() => createPlan([{ kind: 'whole', outputs: { seen: loss } }], ['x'])).toThrow(
+      'expected an output named loss',
+    );
+    expect(() => createPlan([{ kind: 'whole', outputs: { loss } }], ['y'])).toThrow(
+      'no stage has an input named y',
+    );
+    await expect(executor.run(createPlan([{ kind: 'whole', outputs: { loss } }]), {})).rejects.toThrow(
+      'nothing provides the array x',
+    );
   });
 });

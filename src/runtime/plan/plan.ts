@@ -1,21 +1,24 @@
 /**
  * Plans: what a worker runs to get values, and gradients, of a computation made of several programs.
  *
- * Most objectives are one graph. A tight relaxation is not: which neurons need back-substitution is known only after cheaper
- * bounds are computed, and doing all at once would need gigabytes. So a computation is a list of stages over named arrays:
+ * Most objectives are one graph. A tight relaxation is not: which neurons need back-substitution is known
+ * only after cheaper bounds are computed, and doing all at once would need gigabytes. So a computation is a
+ * list of stages over named arrays:
  *
  * - `whole`: a graph, its inputs found by name among what the caller feeds and what earlier stages made;
- * - `rows`: bounds of the neurons that earlier bounds leave unstable, a graph over a fixed number of (neuron, image) rows run as
- *   often as there are rows; what it does not compute keeps the earlier bounds;
- * - `iterate`: a graph run a fixed number of times, what it makes fed back to it: the steps of an attack, or of any bound that is
- *   optimised. The point it ends at is a constant to the derivative of later stages;
- * - `host`: arrays given to a function of this process instead of ONNX Runtime, such as a solver of linear programs. It has no
- *   derivative, and a plan that would need one is refused.
+ * - `rows`: bounds of the neurons that earlier bounds leave unstable, a graph over a fixed number of (neuron,
+ *   image) rows run as often as there are rows; what it does not compute keeps the earlier bounds;
+ * - `iterate`: a graph run a fixed number of times, what it makes fed back to it: the steps of an attack, or
+ *   of any bound that is optimised. The point it ends at is a constant to the derivative of later stages;
+ * - `host`: arrays given to a function of this process instead of ONNX Runtime, such as a solver of linear
+ *   programs. It has no derivative, and a plan that would need one is refused.
  *
- * A plan can be made for a population: one run computes the same for many sets of parameters. Then every array that depends on them has a
- * leading axis of members, results and gradients too, and a rows stage runs the unstable neurons of all members side by side.
+ * A plan can be made for a population: one run computes the same for many sets of parameters. Then every
+ * array that depends on them has a leading axis of members, results and gradients too, and a rows stage runs
+ * the unstable neurons of all members side by side.
  *
- * Gradients run the stages backwards with the vector–Jacobian graph of each; only boundaries between stages are stored.
+ * Gradients run the stages backwards with the vector–Jacobian graph of each; only boundaries between stages
+ * are stored.
  */
 import { type EncodedProgram, encodeProgram } from '../../graph/encode.js';
 import { gradient, vectorJacobian } from '../../graph/gradient.js';
@@ -23,7 +26,14 @@ import type { Lifting } from '../../graph/lift.js';
 import { accumulate } from '../../graph/operators/indexing.js';
 import { input, inputName, isInput } from '../../graph/operators/leaves.js';
 import { substitute } from '../../graph/substitute.js';
-import { type FloatType, isFloat, type Shape, sizeOf, type Tensor, topologicalOrder } from '../../graph/tensor.js';
+import {
+  type FloatType,
+  isFloat,
+  type Shape,
+  sizeOf,
+  type Tensor,
+  topologicalOrder,
+} from '../../graph/tensor.js';
 import { type HostStage, type HostStep, hostStep, noDerivative, noPopulation } from './host-stage.js';
 import { memberAxis } from './member-axis.js';
 
@@ -39,7 +49,10 @@ export interface RowsStage {
   /** Names of the bounds after this stage. */
   readonly refined: { readonly lower: string; readonly upper: string };
   readonly shape: readonly [features: number, batch: number];
-  /** A neuron f of image b is given to the graph as channel ⌊f / places⌋, place (f mod places) · batch + b and position f · batch + b. */
+  /**
+   * A neuron f of image b is given to the graph as channel ⌊f / places⌋, place (f mod places) · batch + b and
+   * position f · batch + b.
+   */
   readonly places: number;
   readonly dtype: FloatType;
   /** Row counts of the programs to choose from, ascending. */
@@ -53,7 +66,10 @@ export interface RowsStage {
 export interface RowBounds {
   readonly lower: Tensor;
   readonly upper: Tensor;
-  /** Values [rows, …] that are dear to compute and that the derivative needs again: kept from the forward run while they fit. */
+  /**
+   * Values [rows, …] that are dear to compute and that the derivative needs again: kept from the forward run
+   * while they fit.
+   */
   readonly residuals?: readonly Tensor[];
 }
 
@@ -65,14 +81,17 @@ export interface RowIndices {
 }
 
 /**
- * s ← next(s, a_k) for k = 0 … count − 1: projected gradient steps, say x ← Π(x + a_k · sign ∂loss/∂x) with the derivative as part of
- * the graph. Nothing is differentiated through the loop. A maximiser needs none of it (Danskin's theorem); where the end point shall
- * carry a derivative, a later stage says which.
+ * s ← next(s, a_k) for k = 0 … count − 1: projected gradient steps, say x ← Π(x + a_k · sign ∂loss/∂x) with
+ * the derivative as part of the graph. Nothing is differentiated through the loop. A maximiser needs none of
+ * it (Danskin's theorem); where the end point shall carry a derivative, a later stage says which.
  */
 export interface IterateStage {
   readonly kind: 'iterate';
   readonly count: number;
-  /** Each array that changes: its name, under which the end value is found afterwards, and the array, by name, that it begins as. */
+  /**
+   * Each array that changes: its name, under which the end value is found afterwards, and the array, by name,
+   * that it begins as.
+   */
   readonly state: Readonly<Record<string, string>>;
   /** Next values of exactly these arrays; the graph reads their present ones as inputs of the same names. */
   readonly next: Readonly<Record<string, Tensor>>;
@@ -80,7 +99,10 @@ export interface IterateStage {
   readonly schedule?: Readonly<Record<string, readonly number[]>>;
   /** An array of the state: the loop ends early once all its values are positive. */
   readonly until?: string;
-  /** An array of one number among what the caller feeds, if it does: the loop ends early after this time of `Date.now()`, once it has run once. */
+  /**
+   * An array of one number among what the caller feeds, if it does: the loop ends early after this time of
+   * `Date.now()`, once it has run once.
+   */
   readonly deadline?: string;
 }
 
@@ -102,7 +124,10 @@ export interface RowsStep {
 export interface IterateStep extends Omit<IterateStage, 'next'> {
   readonly program: number;
   readonly members?: number;
-  /** For a device that keeps the state: a program that gives every member its own of arrays that they share at first. */
+  /**
+   * For a device that keeps the state: a program that gives every member its own of arrays that they share at
+   * first.
+   */
   readonly begin?: number;
 }
 
@@ -112,7 +137,9 @@ export type Step = RunStep | RowsStep | IterateStep | HostStep;
 export interface RowsData extends Omit<RowsStage, 'kind' | 'build' | 'capacities'> {
   /** Where cotangents of the cheap bounds go, if anything upstream wants them. */
   readonly passThrough: boolean;
-  /** Members of a population: bounds are [members, features, batch], and a program has rows of every member. */
+  /**
+   * Members of a population: bounds are [members, features, batch], and a program has rows of every member.
+   */
   readonly members?: number;
 }
 
@@ -122,14 +149,20 @@ export interface Plan {
   readonly steps: readonly Step[];
   /** Names that the last stage gives back. */
   readonly results: readonly string[];
-  /** The arrays whose gradient is given back, in order, with the axis of members if there is one; empty for values only. */
+  /**
+   * The arrays whose gradient is given back, in order, with the axis of members if there is one; empty for
+   * values only.
+   */
   readonly wrt: readonly { readonly name: string; readonly shape: Shape; readonly dtype: FloatType }[];
 }
 
 /** Gradients travel under this name. */
 export const gradientName = (name: string): string => `∂${name}`;
 
-/** What a rows stage's backward program adds its gradient to comes in under this name, and leaves in the same array. */
+/**
+ * What a rows stage's backward program adds its gradient to comes in under this name, and leaves in the same
+ * array.
+ */
 export const sumName = (name: string): string => `Σ${name}`;
 
 /** Values kept from a rows stage's forward run for its backward run. */
@@ -137,22 +170,36 @@ const RESIDUAL = 'residual:';
 export const residualName = (index: number): string => `${RESIDUAL}${index}`;
 export const isResidual = (name: string): boolean => name.startsWith(RESIDUAL);
 
-/** What an iterated stage's program calls the next value of an array: an output may not have the name of an input. */
+/**
+ * What an iterated stage's program calls the next value of an array: an output may not have the name of an
+ * input.
+ */
 export const nextName = (name: string): string => `→${name}`;
 
 /** Floats that the residuals of one stage may take, every neuron having a row. */
 const RESIDUAL_FLOATS = 1 << 25;
 
-function fits({ shape: [features, batch] }: RowsStage, built: (RowBounds & { rows: number }) | undefined, members: number): boolean {
-  const perRow = (built?.residuals ?? []).reduce((sum, { shape }) => sum + sizeOf(shape), 0) / (built?.rows ?? 1);
+function fits(
+  { shape: [features, batch] }: RowsStage,
+  built: (RowBounds & { rows: number }) | undefined,
+  members: number,
+): boolean {
+  const perRow =
+    (built?.residuals ?? []).reduce((sum, { shape }) => sum + sizeOf(shape), 0) / (built?.rows ?? 1);
   return perRow * features * batch * members <= RESIDUAL_FLOATS;
 }
 
 const ROW_INDICES = ['channel', 'place', 'position'] as const;
 
-/** Names that have an axis of members in every plan of a population: rows are chosen by member, and gradients are a member's own. */
+/**
+ * Names that have an axis of members in every plan of a population: rows are chosen by member, and gradients
+ * are a member's own.
+ */
 const ofEachMember = (name: string): boolean =>
-  isResidual(name) || name.startsWith(gradientName('')) || name.startsWith(sumName('')) || ROW_INDICES.some((index) => index === name);
+  isResidual(name) ||
+  name.startsWith(gradientName('')) ||
+  name.startsWith(sumName('')) ||
+  ROW_INDICES.some((index) => index === name);
 
 let nextPlan = 0;
 
@@ -167,30 +214,51 @@ function checkLoop({ count, state, next, schedule = {} }: IterateStage): void {
   const names = Object.keys(state);
   const made = Object.keys(next);
   if (made.length !== names.length || names.some((name) => next[name] === undefined))
-    throw new Error(`plan: expected the next value of each of ${names.join(', ')}, got ${made.join(', ') || 'none'}`);
+    throw new Error(
+      `plan: expected the next value of each of ${names.join(', ')}, got ${made.join(', ') || 'none'}`,
+    );
   const wrong = Object.entries(schedule).find(([, values]) => values.length !== count);
-  if (wrong !== undefined) throw new Error(`plan: expected ${count} values of ${wrong[0]}, one for each repetition, got ${wrong[1].length}`);
+  if (wrong !== undefined)
+    throw new Error(
+      `plan: expected ${count} values of ${wrong[0]}, one for each repetition, got ${wrong[1].length}`,
+    );
 }
 
 const stageInputs = (outputs: readonly Tensor[]): Tensor[] => topologicalOrder(outputs).filter(isInput);
 
-/** Whether a plan of these stages can be made for a population: functions of this process know one member at a time. */
-export const hasPopulations = (stages: readonly Stage[]): boolean => stages.every(({ kind }) => kind !== 'host');
+/**
+ * Whether a plan of these stages can be made for a population: functions of this process know one member at a
+ * time.
+ */
+export const hasPopulations = (stages: readonly Stage[]): boolean =>
+  stages.every(({ kind }) => kind !== 'host');
 
 /**
- * Compiles stages; the last one is whole and its outputs are the results. With `wrt`, its output `loss` is differentiated.
- * With `population`, for all its members at once: inputs that differ between them are replaced as it says. What replaces them is computed
- * in the program that needs it if there is one alone, else in a program of its own before.
+ * Compiles stages; the last one is whole and its outputs are the results. With `wrt`, its output `loss` is
+ * differentiated. With `population`, for all its members at once: inputs that differ between them are
+ * replaced as it says. What replaces them is computed in the program that needs it if there is one alone,
+ * else in a program of its own before.
  */
-export function createPlan(stages: readonly Stage[], wrt: readonly string[] = [], population?: Lifting): Plan {
+export function createPlan(
+  stages: readonly Stage[],
+  wrt: readonly string[] = [],
+  population?: Lifting,
+): Plan {
   const programs: EncodedProgram[] = [];
   const members = population?.members;
-  const ahead = stages.length > 1 && population !== undefined && [...population.inputs.values()].some((x) => !isInput(x));
+  const ahead =
+    stages.length > 1 && population !== undefined && [...population.inputs.values()].some((x) => !isInput(x));
   const axis = memberAxis(
-    ahead ? { ...population, inputs: new Map([...population.inputs].map(([name, x]) => [name, input(name, x.shape, x.dtype)])) } : population,
+    ahead
+      ? {
+          ...population,
+          inputs: new Map([...population.inputs].map(([name, x]) => [name, input(name, x.shape, x.dtype)])),
+        }
+      : population,
     ofEachMember,
   );
-  const addProgram = (outputs: Record<string, Tensor>, every?: 'all'): number => programs.push(shared(axis.encode(outputs, every))) - 1;
+  const addProgram = (outputs: Record<string, Tensor>, every?: 'all'): number =>
+    programs.push(shared(axis.encode(outputs, every))) - 1;
   const last = stages.at(-1);
   if (last?.kind !== 'whole') throw new Error('plan: expected the last stage to be a whole graph');
 
@@ -198,7 +266,13 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
   const active = new Set(wrt);
   const known = new Map<string, Tensor>();
   const forward: Step[] = ahead
-    ? [{ kind: 'run', program: programs.push(shared(encodeProgram(Object.fromEntries(population.inputs)))) - 1, accumulate: [] }]
+    ? [
+        {
+          kind: 'run',
+          program: programs.push(shared(encodeProgram(Object.fromEntries(population.inputs)))) - 1,
+          accumulate: [],
+        },
+      ]
     : [];
   const backward: Step[] = [];
   stages.forEach((stage, index) => {
@@ -207,19 +281,27 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
       for (const x of inputs) known.set(inputName(x), x);
       const variables = inputs.filter((x) => active.has(inputName(x)) && isFloat(x.dtype));
       const pull = variables.map((x) => [gradientName(inputName(x)), gradientName(inputName(x))] as const);
-      const named = (grads: readonly Tensor[]) => Object.fromEntries(grads.map((g, i) => [(pull[i] as readonly [string, string])[0], g]));
+      const named = (grads: readonly Tensor[]) =>
+        Object.fromEntries(grads.map((g, i) => [(pull[i] as readonly [string, string])[0], g]));
       if (index === stages.length - 1) {
         const loss = stage.outputs.loss;
-        if (wrt.length > 0 && loss === undefined) throw new Error('plan: expected an output named loss to differentiate');
+        if (wrt.length > 0 && loss === undefined)
+          throw new Error('plan: expected an output named loss to differentiate');
         const grads = wrt.length > 0 ? named(gradient(loss as Tensor, variables)) : {};
-        forward.push({ kind: 'run', program: addProgram({ ...stage.outputs, ...grads }, 'all'), accumulate: wrt.length > 0 ? pull : [] });
+        forward.push({
+          kind: 'run',
+          program: addProgram({ ...stage.outputs, ...grads }, 'all'),
+          accumulate: wrt.length > 0 ? pull : [],
+        });
         return;
       }
       const program = addProgram({ ...stage.outputs });
       axis.mark((programs[program]?.outputs ?? []).filter(({ lifted }) => lifted).map(({ name }) => name));
       forward.push({ kind: 'run', program, accumulate: [] });
       if (variables.length === 0) return;
-      const outputs = Object.entries(stage.outputs).filter(([, y]) => isFloat(y.dtype) && stageInputs([y]).some((x) => active.has(inputName(x))));
+      const outputs = Object.entries(stage.outputs).filter(
+        ([, y]) => isFloat(y.dtype) && stageInputs([y]).some((x) => active.has(inputName(x))),
+      );
       for (const [name] of outputs) active.add(name);
       const cotangents = outputs.map(([name, y]) => input(gradientName(name), y.shape, y.dtype));
       const grads = vectorJacobian(
@@ -233,13 +315,17 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
     if (stage.kind === 'iterate') {
       checkLoop(stage);
       const { next, ...data } = stage;
-      for (const x of stageInputs(Object.values(next))) if (!known.has(inputName(x))) known.set(inputName(x), x);
+      for (const x of stageInputs(Object.values(next)))
+        if (!known.has(inputName(x))) known.set(inputName(x), x);
       const begin = axis.repeated(stage.state, next);
       axis.mark(Object.keys(data.state));
       forward.push({
         ...data,
         members,
-        program: addProgram(Object.fromEntries(Object.entries(next).map(([name, y]) => [nextName(name), y])), 'all'),
+        program: addProgram(
+          Object.fromEntries(Object.entries(next).map(([name, y]) => [nextName(name), y])),
+          'all',
+        ),
         begin: begin && programs.push(shared(encodeProgram(begin))) - 1,
       });
       return;
@@ -255,16 +341,24 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
     }
     const { build, capacities, kind: _, ...data } = stage;
     const built = capacities.map((rows) => {
-      const [channel, place, position] = ROW_INDICES.map((name) => input(name, [rows], 'int32')) as [Tensor, Tensor, Tensor];
+      const [channel, place, position] = ROW_INDICES.map((name) => input(name, [rows], 'int32')) as [
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
       return { rows, ...build({ channel, place, position }) };
     });
-    for (const x of built.flatMap(({ lower, upper }) => stageInputs([lower, upper]))) known.set(inputName(x), x);
-    const isActive = built.some(({ lower, upper }) => stageInputs([lower, upper]).some((x) => active.has(inputName(x)) && isFloat(x.dtype)));
+    for (const x of built.flatMap(({ lower, upper }) => stageInputs([lower, upper])))
+      known.set(inputName(x), x);
+    const isActive = built.some(({ lower, upper }) =>
+      stageInputs([lower, upper]).some((x) => active.has(inputName(x)) && isFloat(x.dtype)),
+    );
     const passThrough = active.has(stage.cheap.lower) || active.has(stage.cheap.upper);
     const rowsData: RowsData = { ...data, passThrough, members };
     const kept = isActive && fits(stage, built[0], members ?? 1);
     axis.mark([stage.refined.lower, stage.refined.upper]);
-    const named = ({ residuals = [] }: RowBounds) => Object.fromEntries(kept ? residuals.map((value, i) => [residualName(i), value]) : []);
+    const named = ({ residuals = [] }: RowBounds) =>
+      Object.fromEntries(kept ? residuals.map((value, i) => [residualName(i), value]) : []);
     const programsOf = built.map(({ rows, ...bounds }) => ({
       rows,
       program: addProgram({ lower: bounds.lower, upper: bounds.upper, ...named(bounds) }, 'all'),
@@ -272,15 +366,30 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
     forward.push({ kind: 'rows', programs: programsOf, rows: rowsData });
     if (!isActive && !passThrough) return;
     active.add(stage.refined.lower).add(stage.refined.upper);
-    // Rows that depend on nothing differentiated have no programs to run backwards: only their neurons' cotangents end here.
+    // Rows that depend on nothing differentiated have no programs to run backwards: only their neurons'
+    // cotangents end here.
     const reverse = (isActive ? built : []).map(({ rows, lower, upper, residuals = [] }) => {
-      const variables = stageInputs([lower, upper]).filter((x) => active.has(inputName(x)) && isFloat(x.dtype));
-      const cotangents = [input(gradientName('lower'), [rows], lower.dtype), input(gradientName('upper'), [rows], upper.dtype)];
+      const variables = stageInputs([lower, upper]).filter(
+        (x) => active.has(inputName(x)) && isFloat(x.dtype),
+      );
+      const cotangents = [
+        input(gradientName('lower'), [rows], lower.dtype),
+        input(gradientName('upper'), [rows], upper.dtype),
+      ];
       const grads = vectorJacobian([lower, upper], cotangents, variables);
-      const sums = variables.map((x, i) => accumulate(input(sumName(inputName(x)), x.shape, x.dtype), grads[i] as Tensor));
-      const remembered = new Map(kept ? residuals.map((value, i) => [value, input(residualName(i), value.shape, value.dtype)]) : []);
+      const sums = variables.map((x, i) =>
+        accumulate(input(sumName(inputName(x)), x.shape, x.dtype), grads[i] as Tensor),
+      );
+      const remembered = new Map(
+        kept ? residuals.map((value, i) => [value, input(residualName(i), value.shape, value.dtype)]) : [],
+      );
       const results = substitute(sums, remembered);
-      return { rows, program: addProgram(Object.fromEntries(variables.map((x, i) => [gradientName(inputName(x)), results[i] as Tensor]))) };
+      return {
+        rows,
+        program: addProgram(
+          Object.fromEntries(variables.map((x, i) => [gradientName(inputName(x)), results[i] as Tensor])),
+        ),
+      };
     });
     backward.unshift({ kind: 'rows-gradient', programs: reverse, rows: rowsData });
   });
@@ -289,10 +398,21 @@ export function createPlan(stages: readonly Stage[], wrt: readonly string[] = []
   const variables = wrt.map((name) => {
     const variable = known.get(name);
     if (variable === undefined) throw new Error(`plan: no stage has an input named ${name}`);
-    return { name, shape: members === undefined ? variable.shape : [members, ...variable.shape], dtype: variable.dtype as FloatType };
+    return {
+      name,
+      shape: members === undefined ? variable.shape : [members, ...variable.shape],
+      dtype: variable.dtype as FloatType,
+    };
   });
-  return { id: `plan-${nextPlan++}`, programs, steps: wrt.length > 0 ? [...forward, ...backward] : forward, results, wrt: variables };
+  return {
+    id: `plan-${nextPlan++}`,
+    programs,
+    steps: wrt.length > 0 ? [...forward, ...backward] : forward,
+    results,
+    wrt: variables,
+  };
 }
 
 /** A plan of one program without derivatives. */
-export const programPlan = (outputs: Readonly<Record<string, Tensor>>): Plan => createPlan([{ kind: 'whole', outputs }]);
+export const programPlan = (outputs: Readonly<Record<string, Tensor>>): Plan =>
+  createPlan([{ kind: 'whole', outputs }]);

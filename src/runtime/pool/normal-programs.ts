@@ -1,11 +1,24 @@
 /**
- * The normal numbers of many keys, made where the programs run, for the two things smoothing does with them: parameters θ ± σ∘z of a
- * population, and weighted sums of z.
+ * The normal numbers of many keys, made where the programs run, for the two things smoothing does with them:
+ * parameters θ ± σ∘z of a population, and weighted sums of z.
  *
- * z takes some eight hundred operators on a device without bitwise ones, whatever its size, so one run makes it for several calls; it stays
- * on the device, and is made again only where it does not fit there until the sums are wanted.
+ * z takes some eight hundred operators on a device without bitwise ones, whatever its size, so one run makes
+ * it for several calls; it stays on the device, and is made again only where it does not fit there until the
+ * sums are wanted.
  */
-import { add, concat, div, gemm, input, reshape, slice, square, sub, sum, type Tensor } from '../../graph/index.js';
+import {
+  add,
+  concat,
+  div,
+  gemm,
+  input,
+  reshape,
+  slice,
+  square,
+  sub,
+  sum,
+  type Tensor,
+} from '../../graph/index.js';
 import { type Plan, programPlan } from '../plan/plan.js';
 import { normalsOf } from '../random/normal-graph.js';
 
@@ -23,7 +36,10 @@ export interface NormalPrograms {
   readonly calls: number;
   /** From `keys` [calls · keys, 2] to `z 0`, `z 1`, … of each call, [keys, size]. */
   readonly make: Plan;
-  /** From `z` of a call and `first weights` [1, keys] to the sum `first` [1, size]; with `second weights` to `second` also. */
+  /**
+   * From `z` of a call and `first weights` [1, keys] to the sum `first` [1, size]; with `second weights` to
+   * `second` also.
+   */
   readonly weigh: Plan;
   readonly weighBoth: Plan;
 }
@@ -38,9 +54,10 @@ const weightedSums = (z: Tensor, first: Tensor, second?: Tensor): Record<string,
 });
 
 /**
- * Scores of N(θ, diag σ²) at the points of a call. `begin` takes `z` [keys, size], `first weights` [1, keys] and what σ is made of to `first` [size] =
- * Σ_i first[i]·z_i/σ. With `second weights` they also give `second`, that of Σ_i second[i]·(z_i² − 1), which is σ∂/∂σ: the means over groups of
- * coordinates, or that of each coordinate. `more` adds what `keeps` names to the sums so far, `first so far` and `second so far`.
+ * Scores of N(θ, diag σ²) at the points of a call. `begin` takes `z` [keys, size], `first weights` [1, keys]
+ * and what σ is made of to `first` [size] = Σ_i first[i]·z_i/σ. With `second weights` they also give
+ * `second`, that of Σ_i second[i]·(z_i² − 1), which is σ∂/∂σ: the means over groups of coordinates, or that
+ * of each coordinate. `more` adds what `keeps` names to the sums so far, `first so far` and `second so far`.
  */
 export interface ScorePrograms {
   readonly begin: Plan;
@@ -64,29 +81,41 @@ export interface ScoreOptions {
   readonly keepsSecond?: boolean;
 }
 
-export function scorePrograms(keys: number, size: number, { sigma, second, keepsSecond = false }: ScoreOptions): ScorePrograms {
+export function scorePrograms(
+  keys: number,
+  size: number,
+  { sigma, second, keepsSecond = false }: ScoreOptions,
+): ScorePrograms {
   const z = input('z', [keys, size]);
   const weights = (name: string) => input(`${name} weights`, [1, keys]);
   const sums = weightedSums(z, weights('first'), second && weights('second'));
   const begin: Record<string, Tensor> = { first: div(reshape(sums.first as Tensor, [size]), sigma) };
   if (second !== undefined) {
     const relative = sums.second as Tensor;
-    const mean = ({ offset, size: n }: CoordinateRange) => div(sum(slice(relative, 1, offset, offset + n), [1]), n);
+    const mean = ({ offset, size: n }: CoordinateRange) =>
+      div(sum(slice(relative, 1, offset, offset + n), [1]), n);
     const groups = second === 'each' ? relative : concat(second.map(mean), 1);
     begin.second = reshape(groups, [groups.shape[1] as number]);
   }
   const keeps = second === 'each' && keepsSecond ? ['first', 'second'] : ['first'];
-  const soFar = keeps.map((name) => [name, add(begin[name] as Tensor, input(`${name} so far`, [size]))] as const);
+  const soFar = keeps.map(
+    (name) => [name, add(begin[name] as Tensor, input(`${name} so far`, [size]))] as const,
+  );
   return { begin: programPlan(begin), more: programPlan({ ...begin, ...Object.fromEntries(soFar) }), keeps };
 }
 
 /** Programs for at most `calls` calls a run: as many as take `bytes` bytes, but one at least. */
 export function normalPrograms(keys: number, size: number, calls: number, bytes: number): NormalPrograms {
   if (!(keys >= 1 && keys <= MOST_KEYS && size >= 1))
-    throw new RangeError(`normalPrograms: expected 1 to ${MOST_KEYS} keys and coordinates, got ${keys} and ${size}`);
+    throw new RangeError(
+      `normalPrograms: expected 1 to ${MOST_KEYS} keys and coordinates, got ${keys} and ${size}`,
+    );
   const perRun = Math.max(1, Math.min(calls, Math.floor(bytes / (BYTES_PER_NORMAL * keys * size))));
   const all = normalsOf(input('keys', [perRun * keys, 2], 'int32'), size);
-  const parts = Array.from({ length: perRun }, (_, call) => [normalsName(call), slice(all, 0, call * keys, (call + 1) * keys)] as const);
+  const parts = Array.from(
+    { length: perRun },
+    (_, call) => [normalsName(call), slice(all, 0, call * keys, (call + 1) * keys)] as const,
+  );
   const z = input('z', [keys, size]);
   const weights = (name: string) => input(`${name} weights`, [1, keys]);
   return {

@@ -19,7 +19,10 @@ const layout = [
 ];
 const values = tanh(gemm(input('first', [hidden, features]), input('x', [features, columns])));
 const mixed = gemm(reshape(input('second', [hidden]), [1, hidden]), values);
-const outputs = { loss: total(sub(logSumExp(values, [0]), mixed)), each: reshape(sum(values, [0]), [columns]) };
+const outputs = {
+  loss: total(sub(logSumExp(values, [0]), mixed)),
+  each: reshape(sum(values, [0]), [columns]),
+};
 const plan = createPlan([{ kind: 'whole', outputs }], ['first', 'second']);
 const valuePlan = createPlan([{ kind: 'whole', outputs }]);
 
@@ -34,7 +37,10 @@ const task: RunTask = { plan, feeds: { x }, theta, layout };
 async function alone(at: Float32Array) {
   const executor = createExecutor();
   try {
-    const feeds = { x: x.slice(), ...Object.fromEntries(layout.map(({ name, offset, size }) => [name, at.slice(offset, offset + size)])) };
+    const feeds = {
+      x: x.slice(),
+      ...Object.fromEntries(layout.map(({ name, offset, size }) => [name, at.slice(offset, offset + size)])),
+    };
     const result = await executor.run(plan, feeds);
     return { outputs: result.outputs, gradient: Float32Array.from(result.gradients.flatMap((g) => [...g])) };
   } finally {
@@ -90,25 +96,52 @@ describe('a pool of workers', () => {
     expect((await pool.run({ ...task, plan: valuePlan })).gradient).toBeUndefined();
   });
 
-  it.each([1, 2, 7, 1001])('sums the same normals over %i coordinates, however they are split', async (coordinates) => {
-    const keys = [0, 1, 2].map((sample) => deriveKey(key, 0, sample));
-    const first = Float64Array.of(0.5, -2, 1e-3);
-    const second = Float64Array.of(1, 3, -0.25);
-    for (const open of pools) {
-      expect(await open.normals({ keys, first, second }, coordinates)).toEqual(accumulateNormals(keys, first, second, 0, coordinates));
-      expect(await open.normals({ keys, first }, coordinates)).toEqual(accumulateNormals(keys, first, undefined, 0, coordinates));
-    }
-  });
+  it.each([1, 2, 7, 1001])(
+    'sums the same normals over %i coordinates, however they are split',
+    async (coordinates) => {
+      const keys = [0, 1, 2].map((sample) => deriveKey(key, 0, sample));
+      const first = Float64Array.of(0.5, -2, 1e-3);
+      const second = Float64Array.of(1, 3, -0.25);
+      for (const open of pools) {
+        expect(await open.normals({ keys, first, second }, coordinates)).toEqual(
+          accumulateNormals(keys, first, second, 0, coordinates),
+        );
+        expect(await open.normals({ keys, first }, coordinates)).toEqual(
+          accumulateNormals(keys, first, undefined, 0, coordinates),
+        );
+      }
+    },
+  );
 });
 
 describe('a task that cannot run', () => {
-  const garbage: Plan = { ...plan, id: 'garbage', programs: plan.programs.map((program) => ({ ...program, bytes: new Uint8Array(64).fill(7) })) };
+  const garbage: Plan = {
+    ...plan,
+    id: 'garbage',
+    programs: plan.programs.map((program) => ({ ...program, bytes: new Uint8Array(64).fill(7) })),
+  };
   const bad: [string, RunTask, RegExp][] = [
     ['an array is missing', { ...task, feeds: {} }, /^plan: nothing provides the array x$/],
-    ['a parameter is missing', { ...task, layout: layout.slice(0, 1) }, /^plan: nothing provides the array second$/],
-    ['an array has another size', { ...task, feeds: { x: x.slice(1) } }, /^program: input x expects \[4,5\] float32, got 19 values$/],
-    ['θ is too short', { ...task, theta: theta.slice(0, 13) }, /^program: input second expects \[3\] float32, got 1 values$/],
-    ['the plan names a program that it has not', { ...task, plan: { ...plan, id: 'no program', programs: [] } }, /^plan: no program 0$/],
+    [
+      'a parameter is missing',
+      { ...task, layout: layout.slice(0, 1) },
+      /^plan: nothing provides the array second$/,
+    ],
+    [
+      'an array has another size',
+      { ...task, feeds: { x: x.slice(1) } },
+      /^program: input x expects \[4,5\] float32, got 19 values$/,
+    ],
+    [
+      'θ is too short',
+      { ...task, theta: theta.slice(0, 13) },
+      /^program: input second expects \[3\] float32, got 1 values$/,
+    ],
+    [
+      'the plan names a program that it has not',
+      { ...task, plan: { ...plan, id: 'no program', programs: [] } },
+      /^plan: no program 0$/,
+    ],
     ['a program is no ONNX model', { ...task, plan: garbage }, /./],
   ];
   it.each(bad)('rejects with one line, and the worker goes on: %s', async (_, broken, message) => {
@@ -124,7 +157,16 @@ describe('a task that cannot run', () => {
   });
 
   it('does not hold up the tasks beside it', async () => {
-    const results = await Promise.allSettled([0, 1, 2, 3, 4, 5].map((i) => (pools[1] as typeof pool).run(i % 2 ? task : { ...task, feeds: {} })));
-    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected', 'fulfilled', 'rejected', 'fulfilled']);
+    const results = await Promise.allSettled(
+      [0, 1, 2, 3, 4, 5].map((i) => (pools[1] as typeof pool).run(i % 2 ? task : { ...task, feeds: {} })),
+    );
+    expect(results.map(({ status }) => status)).toEqual([
+      'rejected',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+    ]);
   });
 });

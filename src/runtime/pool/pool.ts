@@ -1,7 +1,7 @@
 /**
- * A pool of worker threads, one thread of ONNX Runtime each: two of them beat one two-thread session, keep the calling thread
- * responsive, and give the same bits however many there are. Any other device belongs to one worker of its own, which runs all programs;
- * the others then only draw normals.
+ * A pool of worker threads, one thread of ONNX Runtime each: two of them beat one two-thread session, keep
+ * the calling thread responsive, and give the same bits however many there are. Any other device belongs to
+ * one worker of its own, which runs all programs; the others then only draw normals.
  */
 import '../device/telemetry.js';
 
@@ -48,12 +48,15 @@ export interface Pool {
   /** Where programs run. */
   readonly device: Device;
   readonly threads: number;
-  /** What stays on the device between calls; undefined where the runtime keeps nothing there, or for the CPU. */
+  /**
+   * What stays on the device between calls; undefined where the runtime keeps nothing there, or for the CPU.
+   */
   readonly vectors: PoolVectors | undefined;
   /**
-   * Seconds that workers have spent inside ONNX Runtime so far, all together. For a device other than the CPU that stands for the time that it was
-   * busy: moving arrays there and back is part of it, opening programs is not; what it still does after a call whose results stay there is counted
-   * where a later call waits for it.
+   * Seconds that workers have spent inside ONNX Runtime so far, all together. For a device other than the CPU
+   * that stands for the time that it was busy: moving arrays there and back is part of it, opening programs
+   * is not; what it still does after a call whose results stay there is counted where a later call waits for
+   * it.
    */
   busySeconds(): number;
   /** Bytes that have gone to the device, and come from it, so far; none for the CPU. */
@@ -67,13 +70,24 @@ export interface Pool {
   population(task: PopulationTask): Promise<PopulationResult[]>;
   /** Σ weighted normals where programs run: on a device, those of the last populations while they fit. */
   weigh(task: WeighTask): Promise<{ first: Float64Array; second?: Float64Array }>;
-  /** Σ weighted normals over all `coordinates`, split among the workers by coordinate so that the bits do not depend on the split. */
-  normals(task: Omit<NormalsTask, 'start' | 'count'>, coordinates: number): Promise<{ first: Float64Array; second?: Float64Array }>;
+  /**
+   * Σ weighted normals over all `coordinates`, split among the workers by coordinate so that the bits do not
+   * depend on the split.
+   */
+  normals(
+    task: Omit<NormalsTask, 'start' | 'count'>,
+    coordinates: number,
+  ): Promise<{ first: Float64Array; second?: Float64Array }>;
   close(): Promise<void>;
 }
 
 /** The compiled worker; sources run by a test runner use the build's. */
-const workerFile = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../../dist/runtime/pool/worker.js' : './worker.js', import.meta.url));
+const workerFile = fileURLToPath(
+  new URL(
+    import.meta.url.endsWith('.ts') ? '../../../dist/runtime/pool/worker.js' : './worker.js',
+    import.meta.url,
+  ),
+);
 
 /** The same numbers where every worker reads them without a copy being made for its message. */
 export function inSharedMemory<T extends Float32Array | Float64Array | Int32Array>(data: T): T {
@@ -97,10 +111,14 @@ function workers(threads: number, options: SessionOptions): Piscina {
 }
 
 /**
- * Starts `threads` workers (default: as many as the processor runs at once), and one more for a device other than the CPU. `megabytes` is what
- * programs may take of the device's memory (default: most of what is free).
+ * Starts `threads` workers (default: as many as the processor runs at once), and one more for a device other
+ * than the CPU. `megabytes` is what programs may take of the device's memory (default: most of what is free).
  */
-export function createPool(threads: number = availableParallelism(), device: Device = 'cpu', megabytes?: number): Pool {
+export function createPool(
+  threads: number = availableParallelism(),
+  device: Device = 'cpu',
+  megabytes?: number,
+): Pool {
   // In this thread, as the environment that workers set is their own copy.
   if (device !== 'cpu') refuseReducedPrecision();
   const busy = new BigInt64Array(new SharedArrayBuffer(8));
@@ -129,7 +147,10 @@ export function createPool(threads: number = availableParallelism(), device: Dev
     reserve,
     async compute({ plan, feeds }, keep) {
       const kept = Object.fromEntries(Object.entries(keep).map(([name, length]) => [name, reserve(length)]));
-      return { outputs: await onDevice<Outputs>('compute', { plan, feeds, keep: kept } satisfies ComputeTask), kept };
+      return {
+        outputs: await onDevice<Outputs>('compute', { plan, feeds, keep: kept } satisfies ComputeTask),
+        kept,
+      };
     },
     score: (task) => onDevice('score', task),
   };
@@ -137,7 +158,10 @@ export function createPool(threads: number = availableParallelism(), device: Dev
     device,
     threads,
     vectors: keepsArrays(device) ? vectors : undefined,
-    movedBytes: () => ({ up: Number(Atomics.load(moved, WAYS.up)), down: Number(Atomics.load(moved, WAYS.down)) }),
+    movedBytes: () => ({
+      up: Number(Atomics.load(moved, WAYS.up)),
+      down: Number(Atomics.load(moved, WAYS.down)),
+    }),
     busySeconds: () => Number(Atomics.load(busy, 0)) / 1e9,
     memory() {
       budget ??= memoryBudget(device, megabytes);
@@ -152,21 +176,31 @@ export function createPool(threads: number = availableParallelism(), device: Dev
       const starts = Array.from({ length: Math.ceil(coordinates / share) }, (_, i) => i * share);
       const parts: { first: Float64Array; second?: Float64Array }[] = await Promise.all(
         starts.map((start) => {
-          const task: NormalsTask = { keys, first, second, start, count: Math.min(share, coordinates - start) };
+          const task: NormalsTask = {
+            keys,
+            first,
+            second,
+            start,
+            count: Math.min(share, coordinates - start),
+          };
           return piscina.run(task, { name: 'normals' });
         }),
       );
-      const joined = (pick: (part: { first: Float64Array; second?: Float64Array }) => Float64Array | undefined): Float64Array => {
+      const joined = (
+        pick: (part: { first: Float64Array; second?: Float64Array }) => Float64Array | undefined,
+      ): Float64Array => {
         const whole = new Float64Array(coordinates);
         parts.forEach((part, i) => {
           whole.set(pick(part) as Float64Array, starts[i]);
         });
         return whole;
       };
-      return second ? { first: joined((p) => p.first), second: joined((p) => p.second) } : { first: joined((p) => p.first) };
+      return second
+        ? { first: joined((p) => p.first), second: joined((p) => p.second) }
+        : { first: joined((p) => p.first) };
     },
-    // Running tasks are waited for, for half a minute: a thread that is ended inside ONNX Runtime takes the process with it, but a
-    // solver may take as long as it likes.
+    // Running tasks are waited for, for half a minute: a thread that is ended inside ONNX Runtime takes the
+    // process with it, but a solver may take as long as it likes.
     async close() {
       open = false;
       await Promise.all([...new Set([piscina, owner])].map((each) => each.close({ force: true })));

@@ -17,7 +17,10 @@ export interface TaskPerturbation {
   readonly sigma: number | Float32Array;
 }
 
-/** A float32 array of the numbers start … start + size of a key's, uniform on [0, 1): drawn by the worker, so that nothing is sent. */
+/**
+ * A float32 array of the numbers start … start + size of a key's, uniform on [0, 1): drawn by the worker, so
+ * that nothing is sent.
+ */
 export interface UniformNumbers {
   readonly key: Key;
   readonly start: number;
@@ -26,7 +29,9 @@ export interface UniformNumbers {
 
 export type TaskFeeds = Readonly<Record<string, HostData | UniformNumbers>>;
 
-/** A plan run at θ, or at θ + σ∘z. Arrays in shared memory are copied by the worker, others on the way to it. */
+/**
+ * A plan run at θ, or at θ + σ∘z. Arrays in shared memory are copied by the worker, others on the way to it.
+ */
 export interface RunTask {
   readonly plan: Plan;
   /** Arrays of the batch. */
@@ -120,8 +125,8 @@ export interface PopulationResult {
   /** Outputs of each micro-batch, [members, …]. */
   readonly outputs: readonly Outputs[];
   /**
-   * Summed over micro-batches, the gradients of every array that the plan differentiates by, [members, size], one array after the other; none
-   * where they are collected.
+   * Summed over micro-batches, the gradients of every array that the plan differentiates by, [members, size],
+   * one array after the other; none where they are collected.
    */
   readonly gradients: readonly Float32Array[];
 }

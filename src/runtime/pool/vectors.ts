@@ -1,8 +1,9 @@
 /**
- * Vectors that stay on a device from one task to the next, for as long as whoever asked for them likes: parameters, the state of an update
- * rule, gradients. Tasks speak of them by number.
+ * Vectors that stay on a device from one task to the next, for as long as whoever asked for them likes:
+ * parameters, the state of an update rule, gradients. Tasks speak of them by number.
  *
- * Arrays that were let go of are used again for the next vector of their length, so that the steps of a training allocate nothing.
+ * Arrays that were let go of are used again for the next vector of their length, so that the steps of a
+ * training allocate nothing.
  */
 import { DeviceArray, type DeviceArrays } from '../device/array.js';
 import type { KeptVector } from './task.js';
@@ -20,8 +21,8 @@ export interface KeptVectors {
   recycle(array: DeviceArray): void;
   drop(vectors: readonly KeptVector[]): void;
   /**
-   * Before all that is open on the device is closed: brings every vector to the host, from where it goes back when it is asked for. Vectors
-   * that cannot be read, as their device is gone, are lost.
+   * Before all that is open on the device is closed: brings every vector to the host, from where it goes back
+   * when it is asked for. Vectors that cannot be read, as their device is gone, are lost.
    */
   rescue(): Promise<void>;
 }
@@ -46,7 +47,8 @@ export function keptVectors(arrays: () => DeviceArrays): KeptVectors {
   };
   const get = async ({ id, length }: KeptVector): Promise<DeviceArray> => {
     const known = vectors.get(id);
-    if (known === undefined) throw new Error(`device lost: vector ${id} of ${length} numbers is not there any more`);
+    if (known === undefined)
+      throw new Error(`device lost: vector ${id} of ${length} numbers is not there any more`);
     if (known instanceof DeviceArray) return known;
     const array = await upload(known);
     vectors.set(id, array);
@@ -64,7 +66,9 @@ export function keptVectors(arrays: () => DeviceArrays): KeptVectors {
     get,
     async read(vector) {
       const known = vectors.get(vector.id);
-      return known instanceof Float32Array ? known.slice() : ((await arrays().read(await get(vector))) as Float32Array);
+      return known instanceof Float32Array
+        ? known.slice()
+        : ((await arrays().read(await get(vector))) as Float32Array);
     },
     async allocate(length) {
       return free.get(length)?.pop() ?? arrays().allocate('float32', length);

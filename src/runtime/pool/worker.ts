@@ -35,16 +35,21 @@ const drawnNormals = keptNormals(executor);
 const vectors = keptVectors(executor.arrays);
 
 /** ONNX Runtime refuses shared memory. */
-const unshared = <T extends HostData>(data: T): T => (data.buffer instanceof SharedArrayBuffer ? (data.slice() as T) : data);
+const unshared = <T extends HostData>(data: T): T =>
+  data.buffer instanceof SharedArrayBuffer ? (data.slice() as T) : data;
 
 const withParameters = (feeds: Feeds, theta: Float32Array, layout: readonly ParameterSlice[]): Feeds => ({
   ...feeds,
-  ...Object.fromEntries(layout.map(({ name, offset, size }) => [name, theta.subarray(offset, offset + size)])),
+  ...Object.fromEntries(
+    layout.map(({ name, offset, size }) => [name, theta.subarray(offset, offset + size)]),
+  ),
 });
 
 /** A result whose arrays are moved to the caller rather than copied. */
 const moved = <T extends object>(value: T, buffers: ArrayBufferLike[]): T =>
-  move({ [transferableSymbol]: buffers, [valueSymbol]: value } as unknown as Parameters<typeof move>[0]) as unknown as T;
+  move({ [transferableSymbol]: buffers, [valueSymbol]: value } as unknown as Parameters<
+    typeof move
+  >[0]) as unknown as T;
 
 function drawn({ key, start, size }: UniformNumbers): Float32Array {
   const out = new Float32Array(size);
@@ -53,7 +58,9 @@ function drawn({ key, start, size }: UniformNumbers): Float32Array {
 }
 
 const feedsOf = (feeds: TaskFeeds): Feeds =>
-  Object.fromEntries(Object.entries(feeds).map(([name, data]) => [name, 'key' in data ? drawn(data) : unshared(data)]));
+  Object.fromEntries(
+    Object.entries(feeds).map(([name, data]) => [name, 'key' in data ? drawn(data) : unshared(data)]),
+  );
 
 /** What a plan makes of one population on all micro-batches. */
 async function onBatches(plan: Plan, feeds: readonly ProgramArrays[]): Promise<PopulationResult> {
@@ -71,14 +78,22 @@ async function onBatches(plan: Plan, feeds: readonly ProgramArrays[]): Promise<P
   return { outputs, gradients };
 }
 
-/** Sums on the device to which one program after the other adds: each reads them, as `… so far`, and writes other arrays. */
-function deviceSums({ begin, more }: { readonly begin: Plan; readonly more: Plan }, keep: Readonly<Record<string, KeptVector>>) {
+/**
+ * Sums on the device to which one program after the other adds: each reads them, as `… so far`, and writes
+ * other arrays.
+ */
+function deviceSums(
+  { begin, more }: { readonly begin: Plan; readonly more: Plan },
+  keep: Readonly<Record<string, KeptVector>>,
+) {
   let sums: Record<string, DeviceArray> | undefined;
   return {
     async add(feeds: ProgramArrays): Promise<Outputs> {
       const next: Record<string, DeviceArray> = {};
       for (const [name, { length }] of Object.entries(keep)) next[name] = await vectors.allocate(length);
-      const soFar = Object.fromEntries(Object.entries(sums ?? {}).map(([name, sum]) => [`${name} so far`, sum]));
+      const soFar = Object.fromEntries(
+        Object.entries(sums ?? {}).map(([name, sum]) => [`${name} so far`, sum]),
+      );
       const outputs = await executor.write(sums === undefined ? begin : more, { ...feeds, ...soFar }, next);
       for (const sum of Object.values(sums ?? {})) vectors.recycle(sum);
       sums = next;
@@ -91,18 +106,33 @@ function deviceSums({ begin, more }: { readonly begin: Plan; readonly more: Plan
 }
 
 /** The same as `onBatches`, but the gradients are added up where they are. */
-async function collected(plan: Plan, feeds: readonly ProgramArrays[], weights: Float32Array, sum: ReturnType<typeof deviceSums>): Promise<PopulationResult> {
+async function collected(
+  plan: Plan,
+  feeds: readonly ProgramArrays[],
+  weights: Float32Array,
+  sum: ReturnType<typeof deviceSums>,
+): Promise<PopulationResult> {
   const outputs: Outputs[] = [];
   for (const feed of feeds) {
     const result = await executor.runKeeping(plan, feed);
     outputs.push(result.outputs);
-    await sum.add({ weights, ...Object.fromEntries(plan.wrt.map(({ name }, k) => [gradientName(name), result.gradients[k] as Float32Array | DeviceArray])) });
+    await sum.add({
+      weights,
+      ...Object.fromEntries(
+        plan.wrt.map(({ name }, k) => [
+          gradientName(name),
+          result.gradients[k] as Float32Array | DeviceArray,
+        ]),
+      ),
+    });
   }
   return { outputs, gradients: [] };
 }
 
 /** Feeds of the two kinds apart: vectors where they are, and what is the host's. */
-async function parted(feeds: VectorFeeds): Promise<{ readonly onDevice: ProgramArrays; readonly ofHost: Feeds }> {
+async function parted(
+  feeds: VectorFeeds,
+): Promise<{ readonly onDevice: ProgramArrays; readonly ofHost: Feeds }> {
   const onDevice: Record<string, DeviceArray> = {};
   const ofHost: Record<string, HostData> = {};
   for (const [name, data] of Object.entries(feeds)) {
@@ -112,7 +142,10 @@ async function parted(feeds: VectorFeeds): Promise<{ readonly onDevice: ProgramA
   return { onDevice, ofHost };
 }
 
-/** A device out of memory has to have it back before fewer members are tried, and WebGPU gives back what it had with the last program. */
+/**
+ * A device out of memory has to have it back before fewer members are tried, and WebGPU gives back what it
+ * had with the last program.
+ */
 async function givingBack<Result>(work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
@@ -144,14 +177,16 @@ async function pairAt({ plan, layout, perturbation, ...task }: PairTask): Promis
   perturbPair(unshared(task.theta), perturbation.key, perturbation.sigma, plus, minus);
   const at = async (point: Float32Array) => {
     const outputs = [];
-    for (const feed of feeds) outputs.push((await executor.run(plan, withParameters(feed, point, layout))).outputs);
+    for (const feed of feeds)
+      outputs.push((await executor.run(plan, withParameters(feed, point, layout))).outputs);
     return outputs;
   };
   return { plus: await at(plus), minus: await at(minus) };
 }
 
 /** On the CPU, an error of one task is none of the others'. */
-const onOwn = <Result>(work: () => Promise<Result>): Promise<Result> => (isDevice ? givingBack(work) : work());
+const onOwn = <Result>(work: () => Promise<Result>): Promise<Result> =>
+  isDevice ? givingBack(work) : work();
 
 export const run = (task: RunTask): Promise<RunResult> => onOwn(() => runAt(task));
 export const pair = (task: PairTask): Promise<PairResult> => onOwn(() => pairAt(task));
@@ -174,9 +209,19 @@ export async function population(task: PopulationTask): Promise<PopulationResult
       const sum = collect && deviceSums(collect, { sum: collect.into });
       const results: PopulationResult[] = [];
       for (let call = 0; call < calls.length; call++) {
-        const z: ProgramArrays = programs === undefined ? {} : { z: await drawnNormals.of(programs, calls, call) };
+        const z: ProgramArrays =
+          programs === undefined ? {} : { z: await drawnNormals.of(programs, calls, call) };
         const members = batches.map((batch) => ({ ...batch, ...z }));
-        results.push(sum ? await collected(plan, members, (collect as CollectedGradient).weights[call] as Float32Array, sum) : await onBatches(plan, members));
+        results.push(
+          sum
+            ? await collected(
+                plan,
+                members,
+                (collect as CollectedGradient).weights[call] as Float32Array,
+                sum,
+              )
+            : await onBatches(plan, members),
+        );
       }
       sum?.keep();
       const buffers = results.flatMap(({ gradients }) => gradients.map(({ buffer }) => buffer));
@@ -189,8 +234,19 @@ export async function population(task: PopulationTask): Promise<PopulationResult
 
 export const weigh = (task: WeighTask): ReturnType<typeof drawnNormals.weigh> => drawnNormals.weigh(task);
 
-/** Scores that are kept stay; those of σ that are not come back, added up in float64 and in the order of the calls. */
-export const score = ({ programs, calls, scores, first, second, sigma, keep }: ScoreTask): Promise<Float64Array | undefined> =>
+/**
+ * Scores that are kept stay; those of σ that are not come back, added up in float64 and in the order of the
+ * calls.
+ */
+export const score = ({
+  programs,
+  calls,
+  scores,
+  first,
+  second,
+  sigma,
+  keep,
+}: ScoreTask): Promise<Float64Array | undefined> =>
   givingBack(async () => {
     const sums = deviceSums(scores, keep);
     const { onDevice, ofHost } = await parted(sigma);
@@ -199,7 +255,10 @@ export const score = ({ programs, calls, scores, first, second, sigma, keep }: S
     try {
       for (let call = 0; call < calls.length; call++) {
         const z = await drawnNormals.of(programs, calls, call);
-        const weights = { 'first weights': first[call] as Float32Array, ...(second && { 'second weights': second[call] as Float32Array }) };
+        const weights = {
+          'first weights': first[call] as Float32Array,
+          ...(second && { 'second weights': second[call] as Float32Array }),
+        };
         const outputs = await sums.add({ z, ...onDevice, ...kept.feeds, ...weights });
         const part = outputs.second;
         if (part === undefined) continue;
@@ -223,10 +282,14 @@ export const compute = ({ plan, feeds, keep }: ComputeTask): Promise<Outputs> =>
     return Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values.slice()]));
   });
 
-export const upload = ({ vector, data }: { vector: KeptVector; data: Float32Array }): Promise<void> => vectors.put(vector, unshared(data));
+export const upload = ({ vector, data }: { vector: KeptVector; data: Float32Array }): Promise<void> =>
+  vectors.put(vector, unshared(data));
 export const read = (vector: KeptVector): Promise<Float32Array> => vectors.read(vector);
 export const drop = (given: readonly KeptVector[]): void => vectors.drop(given);
 
-export function normals({ keys, first, second, start, count }: NormalsTask): { first: Float64Array; second?: Float64Array } {
+export function normals({ keys, first, second, start, count }: NormalsTask): {
+  first: Float64Array;
+  second?: Float64Array;
+} {
   return accumulateNormals(keys, first, second, start, count);
 }

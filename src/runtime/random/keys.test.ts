@@ -29,12 +29,20 @@ describe('threefry', () => {
 
   it('in bulk is the same cipher, from any start', () => {
     fc.assert(
-      fc.property(keys, fc.integer({ min: 0, max: 2 ** 33 - 50 }), fc.integer({ min: 0, max: 40 }), (key, start, count) => {
-        const out = new Int32Array(count);
-        fillBits(key, out, start, count);
-        const expected = Array.from(out, (_, i) => threefry(key, Math.floor((start + i) / 2), 0)[((start + i) % 2) as 0 | 1]);
-        expect(Array.from(out, (bits) => bits >>> 0)).toEqual(expected);
-      }),
+      fc.property(
+        keys,
+        fc.integer({ min: 0, max: 2 ** 33 - 50 }),
+        fc.integer({ min: 0, max: 40 }),
+        (key, start, count) => {
+          const out = new Int32Array(count);
+          fillBits(key, out, start, count);
+          const expected = Array.from(
+            out,
+            (_, i) => threefry(key, Math.floor((start + i) / 2), 0)[((start + i) % 2) as 0 | 1],
+          );
+          expect(Array.from(out, (bits) => bits >>> 0)).toEqual(expected);
+        },
+      ),
     );
   });
 });
@@ -107,7 +115,9 @@ describe('permutation', () => {
   it('holds every index once', () => {
     fc.assert(
       fc.property(keys, fc.integer({ min: 0, max: 300 }), (key, n) => {
-        expect(Array.from(permutation(key, n)).sort((a, b) => a - b)).toEqual(Array.from({ length: n }, (_, i) => i));
+        expect(Array.from(permutation(key, n)).sort((a, b) => a - b)).toEqual(
+          Array.from({ length: n }, (_, i) => i),
+        );
       }),
     );
   });

@@ -12,7 +12,11 @@ import { keyWords } from './threefry-graph.js';
 
 const keys: readonly Key[] = Array.from({ length: 4 }, (_, i) => deriveKey(keyOf('normal graph'), i, 0));
 
-async function run(program: EncodedProgram, feeds: Record<string, Float32Array | Int32Array>, device: Device = 'cpu'): Promise<Float32Array> {
+async function run(
+  program: EncodedProgram,
+  feeds: Record<string, Float32Array | Int32Array>,
+  device: Device = 'cpu',
+): Promise<Float32Array> {
   const session = await openSession(program, { device });
   try {
     return (await session.run(feeds)).z as Float32Array;
@@ -40,12 +44,28 @@ function unitsOff(got: ArrayLike<number>, expected: ArrayLike<number>): number {
 
 /** Extreme words, and those on both sides of where the approximations change. */
 const CHANGE = Math.floor(0.425 * 2 ** 32 - 0.5);
-const special = Int32Array.of(0, -1, 1, -2, 2 ** 31 - 1, -(2 ** 31), 2 ** 31 - 2, CHANGE, CHANGE + 1, -1 - CHANGE, -2 - CHANGE, 2 ** 24, 2 ** 24 + 1);
+const special = Int32Array.of(
+  0,
+  -1,
+  1,
+  -2,
+  2 ** 31 - 1,
+  -(2 ** 31),
+  2 ** 31 - 2,
+  CHANGE,
+  CHANGE + 1,
+  -1 - CHANGE,
+  -2 - CHANGE,
+  2 ** 24,
+  2 ** 24 + 1,
+);
 
 describe('normal numbers as graph operators', () => {
   it('are the host’s to 8 units in the last place, tails included', async () => {
     const count = 50_000;
-    const z = await run(encodeProgram({ z: normalsOf(input('keys', [4, 2], 'int32'), count, 3) }), { keys: keyWords(keys) });
+    const z = await run(encodeProgram({ z: normalsOf(input('keys', [4, 2], 'int32'), count, 3) }), {
+      keys: keyWords(keys),
+    });
     expect(z.reduce((a, b) => Math.max(a, Math.abs(b)), 0)).toBeGreaterThan(4);
     expect(unitsOff(z, onHost(count, 3))).toBeLessThanOrEqual(8);
   });
@@ -53,7 +73,9 @@ describe('normal numbers as graph operators', () => {
   it('of the most extreme words and where the approximations meet are those of float64', async () => {
     const words = input('words', [special.length], 'int32');
     const z = await run(encodeProgram({ z: normalsOfWords(words) }), { words: special });
-    expect(unitsOff(z, evaluate([normalsOfWords(words)], { words: special })[0] as Float64Array)).toBeLessThanOrEqual(8);
+    expect(
+      unitsOff(z, evaluate([normalsOfWords(words)], { words: special })[0] as Float64Array),
+    ).toBeLessThanOrEqual(8);
     expect(z[0]).toBe(-(z[1] as number));
     expect(z[4]).toBeCloseTo(6.338, 3);
     expect(z[5]).toBe(-(z[4] as number));
@@ -73,26 +95,41 @@ describe('perturbed parameters', () => {
     const theta = Float32Array.from(normalNumbers('θ', size));
     const spread = Float32Array.from(normalNumbers('σ', size), Math.abs);
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 0, max: 5000 }), fc.constantFrom(Float32Array.of(0.25), spread), async (start, sigma) => {
-        const shape = sigma.length === 1 ? [] : [size];
-        const z = perturbed(input('theta', [size]), input('keys', [4, 2], 'int32'), input('sigma', shape), start);
-        expect(z.shape).toEqual([8, size]);
-        const got = await run(encodeProgram({ z }), { theta, keys: keyWords(keys), sigma });
-        // The host draws coordinate `start` after all that come before it.
-        const padded = (values: Float32Array) => Float32Array.of(...new Float32Array(start), ...values);
-        const expected = [1, -1].flatMap((sign) =>
-          keys.map((key) => {
-            const out = new Float32Array(start + size);
-            perturb(padded(theta), key, sigma.length === 1 ? (sigma[0] as number) : padded(sigma), sign as 1 | -1, out);
-            return out.subarray(start);
-          }),
-        );
-        expected.forEach((values, m) => {
-          values.forEach((value, i) => {
-            expect(Math.abs((got[m * size + i] as number) - value)).toBeLessThan(3e-6);
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: 5000 }),
+        fc.constantFrom(Float32Array.of(0.25), spread),
+        async (start, sigma) => {
+          const shape = sigma.length === 1 ? [] : [size];
+          const z = perturbed(
+            input('theta', [size]),
+            input('keys', [4, 2], 'int32'),
+            input('sigma', shape),
+            start,
+          );
+          expect(z.shape).toEqual([8, size]);
+          const got = await run(encodeProgram({ z }), { theta, keys: keyWords(keys), sigma });
+          // The host draws coordinate `start` after all that come before it.
+          const padded = (values: Float32Array) => Float32Array.of(...new Float32Array(start), ...values);
+          const expected = [1, -1].flatMap((sign) =>
+            keys.map((key) => {
+              const out = new Float32Array(start + size);
+              perturb(
+                padded(theta),
+                key,
+                sigma.length === 1 ? (sigma[0] as number) : padded(sigma),
+                sign as 1 | -1,
+                out,
+              );
+              return out.subarray(start);
+            }),
+          );
+          expected.forEach((values, m) => {
+            values.forEach((value, i) => {
+              expect(Math.abs((got[m * size + i] as number) - value)).toBeLessThan(3e-6);
+            });
           });
-        });
-      }),
+        },
+      ),
       { numRuns: 4 },
     );
   });
@@ -102,7 +139,11 @@ const device = await deviceForTests();
 
 describe.skipIf(device === undefined)(`normal numbers on ${device}`, () => {
   it('are the host’s to 32 units in the last place, no operator left to the CPU', async () => {
-    const z = await run(encodeProgram({ z: normalsOf(input('keys', [4, 2], 'int32'), 2000) }), { keys: keyWords(keys) }, device);
+    const z = await run(
+      encodeProgram({ z: normalsOf(input('keys', [4, 2], 'int32'), 2000) }),
+      { keys: keyWords(keys) },
+      device,
+    );
     expect(unitsOff(z, onHost(2000, 0))).toBeLessThanOrEqual(32);
   }, 300_000);
 });

@@ -60,7 +60,9 @@ describe('normal draws', () => {
       if (size > 4.5) beyond++;
       if (size > largest) largest = size;
     }
-    expect(Math.abs(beyond - 2 * n * normalUpperTail(4.5))).toBeLessThan(4 * Math.sqrt(2 * n * normalUpperTail(4.5)));
+    expect(Math.abs(beyond - 2 * n * normalUpperTail(4.5))).toBeLessThan(
+      4 * Math.sqrt(2 * n * normalUpperTail(4.5)),
+    );
     expect(largest).toBeGreaterThan(5);
     expect(largest).toBeLessThan(6.3);
   });
@@ -70,11 +72,19 @@ describe('normal draws', () => {
     const z = draw(deriveKey(key, 7, 0), n + 2048);
     const pairings = [1, 2, 1024].map((lag) => z.subarray(lag));
     pairings.push(
-      ...([deriveKey(key, 8, 0), deriveKey(key, 7, 1), [deriveKey(key, 7, 0)[0] ^ 1, deriveKey(key, 7, 0)[1]]] as Key[]).map((other) => draw(other, n)),
+      ...(
+        [
+          deriveKey(key, 8, 0),
+          deriveKey(key, 7, 1),
+          [deriveKey(key, 7, 0)[0] ^ 1, deriveKey(key, 7, 0)[1]],
+        ] as Key[]
+      ).map((other) => draw(other, n)),
     );
     for (const other of pairings) {
       expect(Math.abs(mean(n, (i) => entry(z, i) * entry(other, i))) * Math.sqrt(n)).toBeLessThan(4);
-      expect(Math.abs(mean(n, (i) => (entry(z, i) ** 2 - 1) * (entry(other, i) ** 2 - 1))) * Math.sqrt(n)).toBeLessThan(4 * 2);
+      expect(
+        Math.abs(mean(n, (i) => (entry(z, i) ** 2 - 1) * (entry(other, i) ** 2 - 1))) * Math.sqrt(n),
+      ).toBeLessThan(4 * 2);
     }
   });
 
@@ -97,12 +107,10 @@ describe('perturb', () => {
     const z = draw(key, size);
     const vector = draw(keyOf('sigma'), size).map(Math.abs);
     for (const sigma of [0.25, vector]) {
-      const [plus, minus, plusAgain, minusAgain] = Array.from({ length: 4 }, () => new Float32Array(size)) as [
-        Float32Array,
-        Float32Array,
-        Float32Array,
-        Float32Array,
-      ];
+      const [plus, minus, plusAgain, minusAgain] = Array.from(
+        { length: 4 },
+        () => new Float32Array(size),
+      ) as [Float32Array, Float32Array, Float32Array, Float32Array];
       perturb(theta, key, sigma, 1, plus);
       perturb(theta, key, sigma, -1, minus);
       perturbPair(theta, key, sigma, plusAgain, minusAgain);
@@ -115,7 +123,9 @@ describe('perturb', () => {
       perturb(inPlace, key, sigma, 1, inPlace);
       expect(inPlace).toEqual(plus);
     }
-    expect(() => perturb(theta, key, vector.subarray(1), 1, theta.slice())).toThrow(/expected one σ or 2500, got 2499/);
+    expect(() => perturb(theta, key, vector.subarray(1), 1, theta.slice())).toThrow(
+      /expected one σ or 2500, got 2499/,
+    );
   });
 });
 
@@ -128,7 +138,11 @@ describe('accumulateNormals', () => {
     const z = keys.map((k) => draw(k, 3000));
     const sums = accumulateNormals(keys, first, second, 0, 3000);
     const expectSum = (got: Float64Array | undefined, weights: Float64Array, f: (z: number) => number) =>
-      expect(got).toEqual(Float64Array.from({ length: 3000 }, (_, j) => weights.reduce((sum, w, i) => sum + w * f(entry(z[i] as Float32Array, j)), 0)));
+      expect(got).toEqual(
+        Float64Array.from({ length: 3000 }, (_, j) =>
+          weights.reduce((sum, w, i) => sum + w * f(entry(z[i] as Float32Array, j)), 0),
+        ),
+      );
     expectSum(sums.first, first, (x) => x);
     expectSum(sums.second, second, (x) => x * x - 1);
     expect(accumulateNormals(keys, first, undefined, 0, 10).second).toBeUndefined();
@@ -138,7 +152,10 @@ describe('accumulateNormals', () => {
     const whole = accumulateNormals(keys, first, second, 0, 4000);
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 4000 }), (cut) => {
-        const parts = [accumulateNormals(keys, first, second, 0, cut), accumulateNormals(keys, first, second, cut, 4000 - cut)] as const;
+        const parts = [
+          accumulateNormals(keys, first, second, 0, cut),
+          accumulateNormals(keys, first, second, cut, 4000 - cut),
+        ] as const;
         expect(Float64Array.of(...parts[0].first, ...parts[1].first)).toEqual(whole.first);
         expect(Float64Array.of(...(parts[0].second ?? []), ...(parts[1].second ?? []))).toEqual(whole.second);
       }),

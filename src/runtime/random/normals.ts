@@ -1,10 +1,12 @@
 /**
- * Standard normal numbers as a function of (key, coordinate), and the two things smoothing does with them: perturbing θ
- * and summing weighted perturbations. Perturbations are never stored, only made again from their keys.
+ * Standard normal numbers as a function of (key, coordinate), and the two things smoothing does with them:
+ * perturbing θ and summing weighted perturbations. Perturbations are never stored, only made again from their
+ * keys.
  *
- * z = Φ⁻¹((b + ½)/2³² + ½) of one int32 word b, by the rational approximations of Wichura, "Algorithm AS 241: the
- * percentage points of the normal distribution", 1988 (PPND7, relative error below 1e-7). |z| reaches 6.34. The arithmetic is
- * double (+, ×, ÷, √ and one logarithm in the tails) and rounds to float32 at the end, so that every machine gets the same numbers.
+ * z = Φ⁻¹((b + ½)/2³² + ½) of one int32 word b, by the rational approximations of Wichura, "Algorithm AS 241:
+ * the percentage points of the normal distribution", 1988 (PPND7, relative error below 1e-7). |z| reaches
+ * 6.34. The arithmetic is double (+, ×, ÷, √ and one logarithm in the tails) and rounds to float32 at the
+ * end, so that every machine gets the same numbers.
  */
 import { fillBits, type Key } from './threefry.js';
 
@@ -20,7 +22,8 @@ export const CENTRAL = Math.floor(0.425 * 2 ** 32 - 0.5);
 /** z[i] = normal of coordinate start + i, for i < count ≤ STRETCH. */
 function stretch(key: Key, z: Float32Array, start: number, count: number): void {
   fillBits(key, bits, start, count);
-  // The centre holds 85 % of the numbers; it is computed for all, and the tails again after, as a branch here would be mispredicted.
+  // The centre holds 85 % of the numbers; it is computed for all, and the tails again after, as a branch here
+  // would be mispredicted.
   let tails = 0;
   for (let i = 0; i < count; i++) {
     const b = bits[i] as number;
@@ -44,10 +47,14 @@ function stretch(key: Key, z: Float32Array, start: number, count: number): void 
 
 function checkRange(name: string, start: number, count: number): void {
   if (Number.isInteger(start) && start >= 0 && start + count <= 2 ** 33) return;
-  throw new RangeError(`${name}: expected coordinates within 0 … 2³³, got ${count} from ${start}; use another key for more`);
+  throw new RangeError(
+    `${name}: expected coordinates within 0 … 2³³, got ${count} from ${start}; use another key for more`,
+  );
 }
 
-/** out[i] = z_{start + i}(key) ∼ N(0, 1): a coordinate's number does not depend on the range it is made in. */
+/**
+ * out[i] = z_{start + i}(key) ∼ N(0, 1): a coordinate's number does not depend on the range it is made in.
+ */
 export function fillNormals(key: Key, out: Float32Array, start = 0): void {
   checkRange('fillNormals', start, out.length);
   for (let i = 0; i < out.length; i += STRETCH) {
@@ -57,13 +64,30 @@ export function fillNormals(key: Key, out: Float32Array, start = 0): void {
   }
 }
 
-function checkLengths(name: string, size: number, sigma: number | Float32Array, outs: readonly Float32Array[]): void {
-  if (typeof sigma !== 'number' && sigma.length !== size) throw new RangeError(`${name}: expected one σ or ${size}, got ${sigma.length}`);
-  for (const out of outs) if (out.length !== size) throw new RangeError(`${name}: expected an output of ${size} entries, got ${out.length}`);
+function checkLengths(
+  name: string,
+  size: number,
+  sigma: number | Float32Array,
+  outs: readonly Float32Array[],
+): void {
+  if (typeof sigma !== 'number' && sigma.length !== size)
+    throw new RangeError(`${name}: expected one σ or ${size}, got ${sigma.length}`);
+  for (const out of outs)
+    if (out.length !== size)
+      throw new RangeError(`${name}: expected an output of ${size} entries, got ${out.length}`);
 }
 
-/** out = θ + sign · σ∘z(key), rounded once to float32; σ is one number or one per coordinate; `out` may be θ itself. */
-export function perturb(theta: Float32Array, key: Key, sigma: number | Float32Array, sign: 1 | -1, out: Float32Array): void {
+/**
+ * out = θ + sign · σ∘z(key), rounded once to float32; σ is one number or one per coordinate; `out` may be θ
+ * itself.
+ */
+export function perturb(
+  theta: Float32Array,
+  key: Key,
+  sigma: number | Float32Array,
+  sign: 1 | -1,
+  out: Float32Array,
+): void {
   checkLengths('perturb', theta.length, sigma, [out]);
   for (let i = 0; i < theta.length; i += STRETCH) {
     const count = Math.min(STRETCH, theta.length - i);
@@ -72,13 +96,20 @@ export function perturb(theta: Float32Array, key: Key, sigma: number | Float32Ar
       const s = sign * sigma;
       for (let k = 0; k < count; k++) out[i + k] = (theta[i + k] as number) + s * (scratch[k] as number);
     } else {
-      for (let k = 0; k < count; k++) out[i + k] = (theta[i + k] as number) + sign * (sigma[i + k] as number) * (scratch[k] as number);
+      for (let k = 0; k < count; k++)
+        out[i + k] = (theta[i + k] as number) + sign * (sigma[i + k] as number) * (scratch[k] as number);
     }
   }
 }
 
 /** plus = θ + σ∘z(key) and minus = θ − σ∘z(key), the same numbers as `perturb` with z made once. */
-export function perturbPair(theta: Float32Array, key: Key, sigma: number | Float32Array, plus: Float32Array, minus: Float32Array): void {
+export function perturbPair(
+  theta: Float32Array,
+  key: Key,
+  sigma: number | Float32Array,
+  plus: Float32Array,
+  minus: Float32Array,
+): void {
   checkLengths('perturbPair', theta.length, sigma, [plus, minus]);
   for (let i = 0; i < theta.length; i += STRETCH) {
     const count = Math.min(STRETCH, theta.length - i);
@@ -93,8 +124,9 @@ export function perturbPair(theta: Float32Array, key: Key, sigma: number | Float
 }
 
 /**
- * Σ_i first[i]·z(keys[i]) and, if asked, Σ_i second[i]·(z(keys[i])² − 1), for coordinates start … start + count, in float64.
- * Terms are added in the order of i at every coordinate, so that splitting the coordinates among workers changes no bit.
+ * Σ_i first[i]·z(keys[i]) and, if asked, Σ_i second[i]·(z(keys[i])² − 1), for coordinates start … start +
+ * count, in float64. Terms are added in the order of i at every coordinate, so that splitting the coordinates
+ * among workers changes no bit.
  */
 export function accumulateNormals(
   keys: readonly Key[],
@@ -105,7 +137,10 @@ export function accumulateNormals(
 ): { first: Float64Array; second?: Float64Array } {
   checkRange('accumulateNormals', start, count);
   if (first.length !== keys.length || (second !== undefined && second.length !== keys.length)) {
-    throw new RangeError(`accumulateNormals: expected ${keys.length} weights, one per key, got ${first.length}${second ? ` and ${second.length}` : ''}`);
+    throw new RangeError(
+      `accumulateNormals: expected ${keys.length} weights, one per key, got ` +
+        `${first.length}${second ? ` and ${second.length}` : ''}`,
+    );
   }
   const sums = new Float64Array(count);
   const squares = second && new Float64Array(count);

@@ -1,8 +1,9 @@
 /**
- * Threefry-2x32-20 as graph operators: `fillBits` on the device, bit for bit, so that a perturbation is sent as the eight bytes of its key.
+ * Threefry-2x32-20 as graph operators: `fillBits` on the device, bit for bit, so that a perturbation is sent
+ * as the eight bytes of its key.
  *
- * 32-bit words are added, multiplied and divided as uint32, where every provider wraps around: x · 2ʳ shifts to the left, x / 2ʳ to the
- * right. Providers without `BitwiseXor` get it from tables (`graph/lowering`).
+ * 32-bit words are added, multiplied and divided as uint32, where every provider wraps around: x · 2ʳ shifts
+ * to the left, x / 2ʳ to the right. Providers without `BitwiseXor` get it from tables (`graph/lowering`).
  */
 import { apply, type Emitter, fail, type Operator, type Tensor } from '../../graph/tensor.js';
 import { type Key, PARITY, ROTATIONS, threefry } from './threefry.js';
@@ -17,7 +18,10 @@ interface ThreefryAttributes {
 }
 const attributesOf = (node: Tensor): ThreefryAttributes => node.attributes as unknown as ThreefryAttributes;
 
-/** The blocks of two words that hold the words start … start + count − 1, and how many of their words come before those. */
+/**
+ * The blocks of two words that hold the words start … start + count − 1, and how many of their words come
+ * before those.
+ */
 function blocksOf({ start, count }: ThreefryAttributes): { first: number; blocks: number; before: number } {
   const before = start % 2;
   return { first: (start - before) / 2, blocks: Math.ceil((before + count) / 2), before };
@@ -43,9 +47,17 @@ const threefryOperator: Operator = {
   infer(inputs, attributes) {
     const [keys, block] = inputs as [Tensor, Tensor | undefined];
     const { start, count } = attributes as unknown as ThreefryAttributes;
-    if (keys.dtype !== 'int32' || keys.shape.length !== 2 || keys.shape[1] !== 2) fail('Threefry', 'keys [members,2] int32', inputs);
-    if (block !== undefined && (block.dtype !== 'int32' || `${block.shape}` !== '1')) fail('Threefry', 'the number of a block, [1] int32', inputs);
-    if (!Number.isInteger(start) || !Number.isInteger(count) || start < 0 || count < 1 || start + count > 2 ** 33)
+    if (keys.dtype !== 'int32' || keys.shape.length !== 2 || keys.shape[1] !== 2)
+      fail('Threefry', 'keys [members,2] int32', inputs);
+    if (block !== undefined && (block.dtype !== 'int32' || `${block.shape}` !== '1'))
+      fail('Threefry', 'the number of a block, [1] int32', inputs);
+    if (
+      !Number.isInteger(start) ||
+      !Number.isInteger(count) ||
+      start < 0 ||
+      count < 1 ||
+      start + count > 2 ** 33
+    )
       fail('Threefry', `words within 0 … 2³³ (got ${count} from ${start}; use another key for more)`, inputs);
     return { shape: [keys.shape[0] as number, count], dtype: 'int32' };
   },
@@ -62,7 +74,9 @@ const threefryOperator: Operator = {
     // WebGPU gathers integers, but slices floats only.
     const columns = (x: string, at: string) => emit.node('Gather', [x, at], { axis: { int: 1 } });
 
-    const [k0, k1] = [0, 1].map((i) => cast(columns(keys as string, emit.constant(Int32Array.of(i), [1])), UINT32)) as [string, string];
+    const [k0, k1] = [0, 1].map((i) =>
+      cast(columns(keys as string, emit.constant(Int32Array.of(i), [1])), UINT32),
+    ) as [string, string];
     const k = [k0, k1, xor(xor(k0, k1), constant(PARITY))] as const;
     const from = block === undefined ? constant(first) : add(cast(block, UINT32), constant(first));
     // The counter is (block, 0); [members, 1] and [blocks] meet in the first addition.
@@ -94,7 +108,8 @@ const threefryOperator: Operator = {
       const key: Key = [keys?.[2 * m] as number, keys?.[2 * m + 1] as number];
       for (let i = 0; i < count; i++) {
         const word = start + i;
-        out[m * count + i] = (threefry(key, Math.floor(word / 2) + (block?.[0] ?? 0), 0)[word % 2] as number) | 0;
+        out[m * count + i] =
+          (threefry(key, Math.floor(word / 2) + (block?.[0] ?? 0), 0)[word % 2] as number) | 0;
       }
     }
     return out;
@@ -105,8 +120,9 @@ const threefryOperator: Operator = {
 export const keyWords = (keys: readonly Key[]): Int32Array => Int32Array.from(keys.flat());
 
 /**
- * The words 2 · block + start + i, i < count, of each key's stream, as int32 [members, count]: what `fillBits` makes, to the bit.
- * `keys` is int32 [members, 2]; `block`, int32 [1] read as unsigned, is a place that is known only when the program runs, 0 if not given.
+ * The words 2 · block + start + i, i < count, of each key's stream, as int32 [members, count]: what
+ * `fillBits` makes, to the bit. `keys` is int32 [members, 2]; `block`, int32 [1] read as unsigned, is a place
+ * that is known only when the program runs, 0 if not given.
  */
 export const wordsOf = (keys: Tensor, count: number, start = 0, block?: Tensor): Tensor =>
   apply(threefryOperator, block === undefined ? [keys] : [keys, block], { start, count });

@@ -1,10 +1,11 @@
 /**
  * Threefry-2x32-20: random bits as a pure function of (key, counter).
  *
- * Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. With a counter there is no state to
- * carry or to split among workers: any range of any stream can be made anywhere, in any order. The 13-round variant, the
- * fewest that pass BigCrush, would save a third of the cipher but only a seventh of a normal draw, so the paper's
- * recommended 20 rounds are kept. Everything is int32 addition, rotation and xor, so that a graph can repeat it bit for bit.
+ * Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. With a counter there is
+ * no state to carry or to split among workers: any range of any stream can be made anywhere, in any order.
+ * The 13-round variant, the fewest that pass BigCrush, would save a third of the cipher but only a seventh of
+ * a normal draw, so the paper's recommended 20 rounds are kept. Everything is int32 addition, rotation and
+ * xor, so that a graph can repeat it bit for bit.
  */
 
 /** Two uint32 words that name a stream of random numbers. */
@@ -14,7 +15,10 @@ export type Key = readonly [number, number];
 export const PARITY = 0x1bd11bda;
 export const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
 
-/** One block of the cipher: the two uint32 words at counter (c0, c1). Plain and short; `fillBits` is the fast form. */
+/**
+ * One block of the cipher: the two uint32 words at counter (c0, c1). Plain and short; `fillBits` is the fast
+ * form.
+ */
 export function threefry(key: Key, c0: number, c1: number): Key {
   const words = [key[0], key[1], key[0] ^ key[1] ^ PARITY] as const;
   let x0 = (c0 + words[0]) | 0;
@@ -33,8 +37,8 @@ export function threefry(key: Key, c0: number, c1: number): Key {
 }
 
 /**
- * out[i] = word start + i of the key's stream, as int32, for i < count. Word j is half j mod 2 of the block at counter (⌊j/2⌋, 0).
- * 0 ≤ start and start + count ≤ 2³³; callers check.
+ * out[i] = word start + i of the key's stream, as int32, for i < count. Word j is half j mod 2 of the block
+ * at counter (⌊j/2⌋, 0). 0 ≤ start and start + count ≤ 2³³; callers check.
  */
 export function fillBits(key: Key, out: Int32Array, start: number, count: number): void {
   if (count <= 0) return;

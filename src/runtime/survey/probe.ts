@@ -1,6 +1,7 @@
 /**
- * A process that tries one device and prints what it found as one line of JSON: `node device-probe.js webgpu`. Providers write to
- * stderr on their own and, with a broken driver, may end the process; both are then nobody's concern but its caller's (`devices`).
+ * A process that tries one device and prints what it found as one line of JSON: `node device-probe.js
+ * webgpu`. Providers write to stderr on their own and, with a broken driver, may end the process; both are
+ * then nobody's concern but its caller's (`devices`).
  */
 import ort from 'onnxruntime-node';
 import type { Device } from '../device/device.js';

@@ -1,7 +1,19 @@
 /**
- * What a device has to show before it is trusted: a loss and its gradient that come out as on the CPU, and products to measure it by.
+ * What a device has to show before it is trusted: a loss and its gradient that come out as on the CPU, and
+ * products to measure it by.
  */
-import { abs, addAll, gemm, gradient, input, logSumExp, mul, relu, takeRows, total } from '../../graph/index.js';
+import {
+  abs,
+  addAll,
+  gemm,
+  gradient,
+  input,
+  logSumExp,
+  mul,
+  relu,
+  takeRows,
+  total,
+} from '../../graph/index.js';
 import type { Device } from '../device/device.js';
 import { createExecutor } from '../execution/executor.js';
 import { createPlan } from '../plan/plan.js';
@@ -13,7 +25,10 @@ const drawn = (size: number, seed: number): Float32Array => {
   return numbers;
 };
 
-/** log Σ exp over a sum of rows chosen from relu(W·x), some twice: each kind of operator that programs have, there and back. */
+/**
+ * log Σ exp over a sum of rows chosen from relu(W·x), some twice: each kind of operator that programs have,
+ * there and back.
+ */
 async function smallLoss(device: Device): Promise<Float32Array> {
   const [w, x, rows] = [input('w', [7, 5]), input('x', [5, 4]), input('rows', [6], 'int32')];
   const chosen = takeRows(relu(gemm(w, x)), rows);
@@ -22,18 +37,28 @@ async function smallLoss(device: Device): Promise<Float32Array> {
   const plan = createPlan([{ kind: 'whole', outputs: { loss, dw: dw as typeof w, dx: dx as typeof x } }]);
   const executor = createExecutor({ device });
   try {
-    const { outputs } = await executor.run(plan, { w: drawn(35, 1), x: drawn(20, 2), rows: Int32Array.of(0, 6, 3, 3, 1, 5) });
+    const { outputs } = await executor.run(plan, {
+      w: drawn(35, 1),
+      x: drawn(20, 2),
+      rows: Int32Array.of(0, 6, 3, 3, 1, 5),
+    });
     return Float32Array.from(Object.values(outputs).flatMap((values) => [...values]));
   } finally {
     await executor.close();
   }
 }
 
-/** Greatest difference between what the device and the CPU compute, relative to 1 + the greatest value; NaN where one gives no number. @throws DeviceError */
+/**
+ * Greatest difference between what the device and the CPU compute, relative to 1 + the greatest value; NaN
+ * where one gives no number. @throws DeviceError
+ */
 export async function differenceFromCpu(device: Device): Promise<number> {
   const [expected, got] = [await smallLoss('cpu'), await smallLoss(device)];
   const size = 1 + expected.reduce((greatest, value) => Math.max(greatest, Math.abs(value)), 0);
-  return got.reduce((worst, value, i) => Math.max(worst, Math.abs(value - (expected[i] as number)) / size), 0);
+  return got.reduce(
+    (worst, value, i) => Math.max(worst, Math.abs(value - (expected[i] as number)) / size),
+    0,
+  );
 }
 
 /** Products of a chain: with so many, sending the matrices weighs little. */
@@ -42,7 +67,10 @@ const PRODUCTS = 8;
 const EXTENTS = [64, 256, 512, 1024] as const;
 const LONG_ENOUGH_MS = 100;
 
-/** 10⁹ multiply-adds a second on one thread, from a chain of float32 matrix products; the first call, which compiles, is not counted. */
+/**
+ * 10⁹ multiply-adds a second on one thread, from a chain of float32 matrix products; the first call, which
+ * compiles, is not counted.
+ */
 export async function speedOf(device: Device): Promise<number> {
   let speed = 0;
   for (const n of EXTENTS) {

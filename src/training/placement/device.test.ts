@@ -21,15 +21,30 @@ afterAll(() => Promise.all([cpu.close(), made?.close()]));
 const robust = { relaxation: relaxations.ibp };
 const on = (pool: Pool, more: Partial<ShortTraining> = {}) => shortTraining({ pool, robust, ...more });
 const learning = (sigmaMode: 'layer' | 'coordinate') =>
-  pgpe({ samples: 3, sigma: 0.02, sigmaMode, sigmaLearningRate: 0.1, sigmaDecay: { shape: 'linear', final: 0.5 } }) as Estimator;
+  pgpe({
+    samples: 3,
+    sigma: 0.02,
+    sigmaMode,
+    sigmaLearningRate: 0.1,
+    sigmaDecay: { shape: 'linear', final: 0.5 },
+  }) as Estimator;
 
 describe.skipIf(!made?.vectors)(
   `a training whose θ stays on ${present}`,
   () => {
     it.each<[string, Partial<ShortTraining>]>([
       ['GRAD, with clipped gradients', { gradientClip: 0.5 }],
-      ['RGS, with momentum', { estimator: rgs({ samples: 2, sigma: 0.02 }) as Estimator, rule: sgd({ momentum: 0.9, nesterov: true }) as UpdateRule }],
-      ['PGPE with a learned σ of each layer, with ClipUp', { estimator: learning('layer'), rule: clipup() as UpdateRule }],
+      [
+        'RGS, with momentum',
+        {
+          estimator: rgs({ samples: 2, sigma: 0.02 }) as Estimator,
+          rule: sgd({ momentum: 0.9, nesterov: true }) as UpdateRule,
+        },
+      ],
+      [
+        'PGPE with a learned σ of each layer, with ClipUp',
+        { estimator: learning('layer'), rule: clipup() as UpdateRule },
+      ],
       ['PGPE with a learned σ of each coordinate', { estimator: learning('coordinate') }],
     ])('follows the trajectory that it has on the CPU, to rounding: %s', async (_, more) => {
       expect(devicePlacement(on(device, more))).toBeDefined();
@@ -37,7 +52,9 @@ describe.skipIf(!made?.vectors)(
       const [expected, got] = [await lastState(on(cpu, options)), await lastState(on(device, options))];
       expect(distance(got.theta, expected.theta)).toBeLessThan(2e-5);
       expect(distance(got.theta, firstState(on(cpu)).theta)).toBeGreaterThan(4e-4);
-      expect(distance(got.average?.theta as Float64Array, expected.average?.theta as Float64Array)).toBeLessThan(1e-4);
+      expect(
+        distance(got.average?.theta as Float64Array, expected.average?.theta as Float64Array),
+      ).toBeLessThan(1e-4);
       expect(Object.keys(got.rule as object)).toEqual(Object.keys(expected.rule as object));
       const sigma = ({ estimator }: typeof got) => (estimator as SearchDistribution | null)?.sigma;
       if (sigma(expected)) {

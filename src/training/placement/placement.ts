@@ -1,6 +1,6 @@
 /**
- * Where θ, its gradients and the state of the update rule are between the steps of a training: on the host, or on a device that keeps them.
- * The loop and the estimators are the same for both, as neither looks inside.
+ * Where θ, its gradients and the state of the update rule are between the steps of a training: on the host,
+ * or on a device that keeps them. The loop and the estimators are the same for both, as neither looks inside.
  */
 
 import type { PooledBatch } from '../../evaluation/batch-feeds.js';
@@ -49,7 +49,10 @@ export interface Placement<V extends Vector> {
   descend(from: Position<V>, gradient: V, learningRate: number): Promise<Descent<V>>;
   /** A copy on the host. */
   copy(position: Position<V>): Promise<HostPosition>;
-  /** The state of the estimator with those of its arrays that may be where θ is, and a copy of such a state on the host. */
+  /**
+   * The state of the estimator with those of its arrays that may be where θ is, and a copy of such a state on
+   * the host.
+   */
   beginSearch(search: unknown): Promise<unknown>;
   copySearch(search: unknown): Promise<unknown>;
   /** Lets go of a position and the state of the estimator. */

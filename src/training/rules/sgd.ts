@@ -1,4 +1,7 @@
-/** Stochastic gradient descent, with heavy-ball (Polyak 1964) or Nesterov momentum (Sutskever et al., ICML 2013). */
+/**
+ * Stochastic gradient descent, with heavy-ball (Polyak 1964) or Nesterov momentum (Sutskever et al., ICML
+ * 2013).
+ */
 import { add, mul, sub, type Tensor } from '../../graph/index.js';
 import { checkRate, checkSizes, type UpdateRule } from './update-rule.js';
 
@@ -16,7 +19,10 @@ export interface SgdState {
 /** v ← μv + g;  θ ← θ − α·v, or with Nesterov's momentum θ ← θ − α·(g + μv). */
 export function sgd({ momentum = 0, nesterov = false }: SgdOptions = {}): UpdateRule<SgdState> {
   checkRate('sgd', 'momentum', momentum);
-  if (nesterov && momentum === 0) throw new RangeError('sgd: expected a momentum above 0 with nesterov, got 0; set momentum or leave nesterov off');
+  if (nesterov && momentum === 0)
+    throw new RangeError(
+      'sgd: expected a momentum above 0 with nesterov, got 0; set momentum or leave nesterov off',
+    );
   return {
     name: 'sgd',
     init: (parameters) => ({ velocity: new Float32Array(parameters) }),
@@ -37,7 +43,10 @@ export function sgd({ momentum = 0, nesterov = false }: SgdOptions = {}): Update
       step(theta, g, arrays, inputs) {
         const { velocity, rate } = { ...arrays, ...inputs } as Record<'velocity' | 'rate', Tensor>;
         const v = add(mul(velocity, momentum), g);
-        return { theta: sub(theta, mul(nesterov ? add(g, mul(v, momentum)) : v, rate)), arrays: { velocity: v } };
+        return {
+          theta: sub(theta, mul(nesterov ? add(g, mul(v, momentum)) : v, rate)),
+          arrays: { velocity: v },
+        };
       },
     },
   };

@@ -8,16 +8,32 @@ import { sgd } from './sgd.js';
 import type { UpdateGraph, UpdateRule } from './update-rule.js';
 
 const entry = (values: ArrayLike<number>, j: number): number => values[j] as number;
-const vector = (size: number) => fc.float32Array({ minLength: size, maxLength: size, noNaN: true, noDefaultInfinity: true, min: -1e3, max: 1e3 });
+const vector = (size: number) =>
+  fc.float32Array({
+    minLength: size,
+    maxLength: size,
+    noNaN: true,
+    noDefaultInfinity: true,
+    min: -1e3,
+    max: 1e3,
+  });
 
 /** The same to the last places of a float32, relative to the largest. */
 const closeTo = (values: Float32Array): number[] => {
   const size = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return Array.from(values, (value) => expect.closeTo(value, 6.5 - Math.log10(1 + size)) as unknown as number);
+  return Array.from(
+    values,
+    (value) => expect.closeTo(value, 6.5 - Math.log10(1 + size)) as unknown as number,
+  );
 };
 
 /** θ after following the gradients one after the other. */
-function follow<State>(rule: UpdateRule<State>, start: Float32Array, gradients: readonly Float32Array[], learningRate: number): Float32Array {
+function follow<State>(
+  rule: UpdateRule<State>,
+  start: Float32Array,
+  gradients: readonly Float32Array[],
+  learningRate: number,
+): Float32Array {
   let state = rule.init(start.length);
   let theta: Float32Array = start;
   for (const gradient of gradients) ({ state, theta } = rule.update(state, theta, gradient, learningRate));
@@ -52,7 +68,10 @@ describe('every update rule', () => {
     let theta = Float32Array.of(3, -2, 1);
     for (let step = 0; step < 1500; step++) {
       const gradient = theta.map((t, j) => (j + 1) * t);
-      ({ state, theta } = rule.update(state, theta, gradient, 0.05 * 0.995 ** step) as { state: unknown; theta: Float32Array<ArrayBuffer> });
+      ({ state, theta } = rule.update(state, theta, gradient, 0.05 * 0.995 ** step) as {
+        state: unknown;
+        theta: Float32Array<ArrayBuffer>;
+      });
     }
     expect(globalNorm(theta)).toBeLessThan(0.02);
   });
@@ -61,7 +80,9 @@ describe('every update rule', () => {
     const size = 5;
     const graph = rule.graph as UpdateGraph;
     // Below TINY a gradient counts as none.
-    const gradientOf = vector(size).map((values) => values.map((value) => (Math.abs(value) < 1e-20 ? 0 : value)) as Float32Array);
+    const gradientOf = vector(size).map(
+      (values) => values.map((value) => (Math.abs(value) < 1e-20 ? 0 : value)) as Float32Array,
+    );
     fc.assert(
       fc.property(
         vector(size),
@@ -71,28 +92,44 @@ describe('every update rule', () => {
           let state = rule.init(size) as Record<string, number | Float32Array>;
           let theta: Float32Array = start;
           for (const gradient of gradients) {
-            const arrays = Object.entries(state).filter((entry): entry is [string, Float32Array] => typeof entry[1] === 'object');
-            const numbers = Object.fromEntries(Object.entries(state).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
+            const arrays = Object.entries(state).filter(
+              (entry): entry is [string, Float32Array] => typeof entry[1] === 'object',
+            );
+            const numbers = Object.fromEntries(
+              Object.entries(state).filter(
+                (entry): entry is [string, number] => typeof entry[1] === 'number',
+              ),
+            );
             const given = graph.numbers(numbers, rate);
             const named = (names: readonly string[], shape: readonly number[]) =>
               Object.fromEntries(names.map((name) => [name, input(name, shape, 'float64')]));
             const arrayNames = arrays.map(([name]) => name);
             const [x, g] = [input('θ', [size], 'float64'), input('gradient', [size], 'float64')];
             const made = graph.step(x, g, named(arrayNames, [size]), named(Object.keys(given.inputs), []));
-            const scalars = Object.fromEntries(Object.entries(given.inputs).map(([name, value]) => [name, Float64Array.of(value)]));
+            const scalars = Object.fromEntries(
+              Object.entries(given.inputs).map(([name, value]) => [name, Float64Array.of(value)]),
+            );
             const outputs = evaluate([made.theta, ...arrayNames.map((name) => made.arrays[name] as Tensor)], {
               θ: theta,
               gradient,
               ...Object.fromEntries(arrays),
               ...scalars,
             });
-            const next = rule.update(state, theta, gradient, rate) as { state: typeof state; theta: Float32Array };
+            const next = rule.update(state, theta, gradient, rate) as {
+              state: typeof state;
+              theta: Float32Array;
+            };
             // Arithmetic is double in both; what is kept of it is float32.
             expect(Array.from(outputs[0] as Float64Array)).toEqual(closeTo(next.theta));
             arrayNames.forEach((name, i) => {
-              expect(Array.from(outputs[i + 1] as Float64Array), name).toEqual(closeTo(next.state[name] as Float32Array));
+              expect(Array.from(outputs[i + 1] as Float64Array), name).toEqual(
+                closeTo(next.state[name] as Float32Array),
+              );
             });
-            expect({ ...next.state, ...Object.fromEntries(arrays) }).toEqual({ ...given.state, ...Object.fromEntries(arrays) });
+            expect({ ...next.state, ...Object.fromEntries(arrays) }).toEqual({
+              ...given.state,
+              ...Object.fromEntries(arrays),
+            });
             ({ state, theta } = next);
           }
         },
@@ -101,7 +138,9 @@ describe('every update rule', () => {
   });
 
   it.each(rules)('%s refuses a gradient of another size', (_, rule) => {
-    expect(() => rule.update(rule.init(3), new Float32Array(3), new Float32Array(2), 0.1)).toThrow(/expected θ and its gradient to have the 3 coordinates/);
+    expect(() => rule.update(rule.init(3), new Float32Array(3), new Float32Array(2), 0.1)).toThrow(
+      /expected θ and its gradient to have the 3 coordinates/,
+    );
   });
 });
 
@@ -141,7 +180,11 @@ describe('SGD', () => {
   it.each([
     ['without momentum sums gradients', sgd(), 3],
     ['with momentum adds the past: 1 + (0.5·1 + 2)', sgd({ momentum: 0.5 }), 3.5],
-    ['with Nesterov momentum looks ahead: (1 + 0.5·1) + (2 + 0.5·2.5)', sgd({ momentum: 0.5, nesterov: true }), 4.75],
+    [
+      'with Nesterov momentum looks ahead: (1 + 0.5·1) + (2 + 0.5·2.5)',
+      sgd({ momentum: 0.5, nesterov: true }),
+      4.75,
+    ],
   ])('%s', (_, rule, moved) => {
     expect(entry(follow(rule, Float32Array.of(0), gradients, 0.25), 0)).toBe(-0.25 * moved);
   });
@@ -150,34 +193,44 @@ describe('SGD', () => {
 describe('ClipUp', () => {
   it('never moves farther than its maximal speed, by default twice the learning rate', () => {
     fc.assert(
-      fc.property(fc.array(vector(3), { minLength: 1, maxLength: 30 }), fc.constantFrom(undefined, 0.03), (gradients, maxSpeed) => {
-        const rule = clipup({ momentum: 0.95, maxSpeed });
-        let state = rule.init(3);
-        let theta: Float32Array = new Float32Array(3);
-        for (const gradient of gradients) {
-          const next = rule.update(state, theta, gradient, 0.1);
-          expect(globalNorm(next.theta.map((t, j) => t - entry(theta, j)))).toBeLessThan((maxSpeed ?? 0.2) * (1 + 1e-4));
-          ({ state, theta } = next);
-        }
-      }),
+      fc.property(
+        fc.array(vector(3), { minLength: 1, maxLength: 30 }),
+        fc.constantFrom(undefined, 0.03),
+        (gradients, maxSpeed) => {
+          const rule = clipup({ momentum: 0.95, maxSpeed });
+          let state = rule.init(3);
+          let theta: Float32Array = new Float32Array(3);
+          for (const gradient of gradients) {
+            const next = rule.update(state, theta, gradient, 0.1);
+            expect(globalNorm(next.theta.map((t, j) => t - entry(theta, j)))).toBeLessThan(
+              (maxSpeed ?? 0.2) * (1 + 1e-4),
+            );
+            ({ state, theta } = next);
+          }
+        },
+      ),
     );
   });
 
   it('reaches that speed along a steady direction, at the momentum’s pace: α, 1.9 α, then 2 α', () => {
     const along = Array.from({ length: 3 }, () => Float32Array.of(3e4, 4e4));
-    expect([1, 2, 3].map((n) => globalNorm(follow(clipup(), new Float32Array(2), along.slice(0, n), 0.1)))).toEqual(
-      [0.1, 0.29, 0.49].map((distance) => expect.closeTo(distance, 6)),
-    );
+    expect(
+      [1, 2, 3].map((n) => globalNorm(follow(clipup(), new Float32Array(2), along.slice(0, n), 0.1))),
+    ).toEqual([0.1, 0.29, 0.49].map((distance) => expect.closeTo(distance, 6)));
   });
 
   it('follows the direction of the gradient only: its scale does not matter', () => {
     const steps = [Float32Array.of(1, 2), Float32Array.of(-3, 0.5)];
     const scaled = steps.map((g) => g.map((x) => x * 1024));
-    expect(follow(clipup(), new Float32Array(2), scaled, 0.1)).toEqual(follow(clipup(), new Float32Array(2), steps, 0.1));
+    expect(follow(clipup(), new Float32Array(2), scaled, 0.1)).toEqual(
+      follow(clipup(), new Float32Array(2), steps, 0.1),
+    );
   });
 
   it('stays where it is at a zero gradient', () => {
-    expect(follow(clipup(), Float32Array.of(1, 2), [new Float32Array(2)], 0.1)).toEqual(Float32Array.of(1, 2));
+    expect(follow(clipup(), Float32Array.of(1, 2), [new Float32Array(2)], 0.1)).toEqual(
+      Float32Array.of(1, 2),
+    );
   });
 });
 

@@ -6,8 +6,10 @@ import { runProgram } from '../../testing/operator-check.js';
 import { globalNorm } from './gradient-clip.js';
 import { TINY, vectorNorm } from './vector-norm.js';
 
-const ofGraph = (x: ArrayLike<number>): number => evaluate([vectorNorm(input('x', [x.length], 'float64'))], { x })[0]?.[0] as number;
-const inFloat32 = async (x: Float32Array): Promise<number> => Number((await runProgram({ norm: vectorNorm(input('x', [x.length])) }, { x })).norm?.[0]);
+const ofGraph = (x: ArrayLike<number>): number =>
+  evaluate([vectorNorm(input('x', [x.length], 'float64'))], { x })[0]?.[0] as number;
+const inFloat32 = async (x: Float32Array): Promise<number> =>
+  Number((await runProgram({ norm: vectorNorm(input('x', [x.length])) }, { x })).norm?.[0]);
 
 describe('the norm of a vector as a graph', () => {
   it('is √Σx², whatever the length', () => {

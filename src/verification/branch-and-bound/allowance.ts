@@ -9,15 +9,19 @@ import type { Engine } from './engine.js';
 const SUBTRACTION = 2 ** -50;
 
 /**
- * What a lower bound of c·y + d·x must exceed b by, for terms of this size and activations of size `hidden`: float32 bounds leave room for
- * rounding, float64 ones have done so.
+ * What a lower bound of c·y + d·x must exceed b by, for terms of this size and activations of size `hidden`:
+ * float32 bounds leave room for rounding, float64 ones have done so.
  */
 export const allowance = ({ dtype }: Pick<Engine, 'dtype'>, size: number, hidden: number): number =>
   dtype === 'float64' ? SUBTRACTION * size : proofThreshold(scaleWith(size, hidden));
 
-/** A box in the engine's numbers, at least as large: of float64 numbers, which decimals were rounded to, the neighbours. */
+/**
+ * A box in the engine's numbers, at least as large: of float64 numbers, which decimals were rounded to, the
+ * neighbours.
+ */
 export function endsOf({ dtype }: Pick<Engine, 'dtype'>, box: Box): Ends {
   if (dtype === 'float32') return enclosingBox(box);
-  const outward = (end: number, direction: 1 | -1) => end + direction * Math.max(Math.abs(end) * 2 ** -52, Number.MIN_VALUE);
+  const outward = (end: number, direction: 1 | -1) =>
+    end + direction * Math.max(Math.abs(end) * 2 ** -52, Number.MIN_VALUE);
   return { lower: box.lower.map((end) => outward(end, -1)), upper: box.upper.map((end) => outward(end, 1)) };
 }

@@ -1,14 +1,17 @@
 /**
- * The bound that branch and bound raises: β-CROWN (Wang et al. 2021, arXiv 2103.06624), n rows over one box at once.
+ * The bound that branch and bound raises: β-CROWN (Wang et al. 2021, arXiv 2103.06624), n rows over one box
+ * at once.
  *
- * Each column has a row c of the outputs (or one neuron of a layer, or a row d of the inputs beside c), signs s ∈ {−1, 0, 1} of the ReLUs it has decided, and one free number p
- * for each unstable ReLU. Undecided ones (s = 0) use p = α ∈ [0, 1], the slope of their lower line (α-CROWN, Xu et al. 2021); decided ones
- * are linear, and p = β ≥ 0 is the multiplier of the decision s·z ≥ 0 about the input z:
+ * Each column has a row c of the outputs (or one neuron of a layer, or a row d of the inputs beside c), signs
+ * s ∈ {−1, 0, 1} of the ReLUs it has decided, and one free number p for each unstable ReLU. Undecided ones (s
+ * = 0) use p = α ∈ [0, 1], the slope of their lower line (α-CROWN, Xu et al. 2021); decided ones are linear,
+ * and p = β ≥ 0 is the multiplier of the decision s·z ≥ 0 about the input z:
  *
  *   a ← a⁺∘(α or [s = 1]) + a⁻∘(λ or [s = 1]) − β∘s,  constant ← constant + Σ a⁻ μ [s = 0].
  *
- * Every p gives a lower bound of c·f over the inputs that fulfil the decisions, so rounding in p costs no soundness; Adam raises all columns' bounds
- * at once. In float64 what rounding can do to it is taken off each bound (`rounding-error.ts`). Bounds of the ReLUs' inputs are those of the root, shared by all columns.
+ * Every p gives a lower bound of c·f over the inputs that fulfil the decisions, so rounding in p costs no
+ * soundness; Adam raises all columns' bounds at once. In float64 what rounding can do to it is taken off each
+ * bound (`rounding-error.ts`). Bounds of the ReLUs' inputs are those of the root, shared by all columns.
  */
 import {
   abs,
@@ -40,7 +43,14 @@ import {
   withGradient,
 } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
-import { INPUT, logits, type Network, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
+import {
+  INPUT,
+  logits,
+  type Network,
+  type NetworkNode,
+  parameterInputs,
+  weightsOf,
+} from '../../network/network.js';
 import { backSubstituteBy, concretize, throughLines } from '../../relaxation/linear/back-substitution.js';
 import { isNonlinear, slopesOf } from '../../relaxation/linear/nonlinear.js';
 import { reluSlopes } from '../../relaxation/slopes.js';
@@ -54,7 +64,9 @@ export interface DualShape {
   readonly columns: number;
   /** Steps of ascent in p; 0 bounds at the given p only. */
   readonly iterations: number;
-  /** Rows as the array `rows` [outputs, n], or single neurons with a sign: `neuron` int32 [n], `side` [1, n]. */
+  /**
+   * Rows as the array `rows` [outputs, n], or single neurons with a sign: `neuron` int32 [n], `side` [1, n].
+   */
   readonly start: 'rows' | 'neurons';
   /** p comes in as arrays; else it starts as CROWN's own α. */
   readonly warm?: boolean;
@@ -66,17 +78,24 @@ export interface DualShape {
   readonly keep?: boolean;
   /** The rows have a part over the inputs too, `input rows` [inputs, n]. */
   readonly inputRows?: boolean;
-  /** Rows of each ReLU node's p, signs and scores, as `unstableRelus` gives them; without it all neurons have a row. */
+  /**
+   * Rows of each ReLU node's p, signs and scores, as `unstableRelus` gives them; without it all neurons have
+   * a row.
+   */
   readonly unstable?: Readonly<Record<number, number>>;
 }
 
 /** Names of the arrays that belong to node k, a ReLU or a smooth activation. */
-export const nodeArray = (what: 'lower' | 'upper' | 'sign' | 'p' | 'score' | 'gap' | 'index' | 'map' | 'live', node: number): string => `${what}:${node}`;
+export const nodeArray = (
+  what: 'lower' | 'upper' | 'sign' | 'p' | 'score' | 'gap' | 'index' | 'map' | 'live',
+  node: number,
+): string => `${what}:${node}`;
 
 /** ReLUs and smooth activations that a node depends on, in order. */
 export function nonlinearBefore(net: Network, target: number): number[] {
   const needed = new Set([target]);
-  for (let k = target; k >= 0; k--) if (needed.has(k)) for (const from of (net.nodes[k] as NetworkNode).inputs) needed.add(from);
+  for (let k = target; k >= 0; k--)
+    if (needed.has(k)) for (const from of (net.nodes[k] as NetworkNode).inputs) needed.add(from);
   return net.nodes.flatMap(({ layer }, k) => (isNonlinear(layer) && needed.has(k) ? [k] : []));
 }
 
@@ -89,7 +108,8 @@ const LOWEST = -1e30;
 
 /**
  * What p does in ReLU k, on the rows of its unstable neurons: a leaves it as a·λ + move, where
- * move = a⁺∘(keep∘p + above) + a⁻∘below − p∘sign is zero for stable neurons. [rows, n], or [rows, 1] without decisions.
+ * move = a⁺∘(keep∘p + above) + a⁻∘below − p∘sign is zero for stable neurons. [rows, n], or [rows, 1] without
+ * decisions.
  */
 interface Lines {
   readonly keep: Tensor;
@@ -107,7 +127,8 @@ function linesOf(lower: Tensor, upper: Tensor, live: Tensor | undefined, sign: T
   const unstable = live === undefined ? crossing : mul(crossing, live);
   const intercept = mul(slopes.intercept, unstable);
   const removed = neg(mul(slopes.upper, unstable));
-  if (sign === undefined) return { keep: unstable, above: removed, below: undefined, intercept, decided: undefined };
+  if (sign === undefined)
+    return { keep: unstable, above: removed, below: undefined, intercept, decided: undefined };
   const decided = abs(sign);
   const open = sub(1, decided);
   const active = relu(sign);
@@ -120,7 +141,10 @@ function linesOf(lower: Tensor, upper: Tensor, live: Tensor | undefined, sign: T
   };
 }
 
-/** The rows of a node's unstable neurons, and back: neurons without a row get zeros. Each is the other's adjoint. */
+/**
+ * The rows of a node's unstable neurons, and back: neurons without a row get zeros. Each is the other's
+ * adjoint.
+ */
 interface Rows {
   readonly count: number;
   pick(x: Tensor): Tensor;
@@ -129,7 +153,10 @@ interface Rows {
 
 function rowsOf(node: number, features: number, count: number | undefined): Rows {
   if (count === undefined) return { count: features, pick: (x) => x, place: (x) => x };
-  const [index, map] = [input(nodeArray('index', node), [count], 'int32'), input(nodeArray('map', node), [features], 'int32')];
+  const [index, map] = [
+    input(nodeArray('index', node), [count], 'int32'),
+    input(nodeArray('map', node), [features], 'int32'),
+  ];
   const placed = (rows: Tensor) => takeRows(pad(rows, 0, 0, 1), map);
   return {
     count,
@@ -139,9 +166,11 @@ function rowsOf(node: number, features: number, count: number | undefined): Rows
 }
 
 /**
- * Plan: (parameters, `box:lower`, `box:upper` [inputs, 1], `lower:k`, `upper:k` [features, 1] of each ReLU's input, what `unstableRelus` feeds, rows or
- * neurons, `p:k` and `sign:k` [its rows, n] if any, `threshold` [n, 1]) → `bound` [n, 1], the best met, and on request `p:k`, `score:k`, `gap:k`, `point` [inputs, n] and `at point` [outputs, n].
- * The ascent ends early once each bound exceeds its threshold, or after the time `deadline`, if that is given.
+ * Plan: (parameters, `box:lower`, `box:upper` [inputs, 1], `lower:k`, `upper:k` [features, 1] of each ReLU's
+ * input, what `unstableRelus` feeds, rows or neurons, `p:k` and `sign:k` [its rows, n] if any, `threshold`
+ * [n, 1]) → `bound` [n, 1], the best met, and on request `p:k`, `score:k`, `gap:k`, `point` [inputs, n] and
+ * `at point` [outputs, n]. The ascent ends early once each bound exceeds its threshold, or after the time
+ * `deadline`, if that is given.
  */
 export function dualPlan(
   net: Network,
@@ -150,16 +179,23 @@ export function dualPlan(
 ): Plan {
   const parameters = parameterInputs(net, dtype);
   const inputs = featuresOf(net.input);
-  const box = { lower: input('box:lower', [inputs, 1], dtype), upper: input('box:upper', [inputs, 1], dtype) };
+  const box = {
+    lower: input('box:lower', [inputs, 1], dtype),
+    upper: input('box:upper', [inputs, 1], dtype),
+  };
   const threshold = input('threshold', [n, 1], dtype);
   const features = (node: number) => featuresOf((net.nodes[node] as NetworkNode).layer.output);
   const outputs = features(target);
   const rows =
-    start === 'rows' ? input('rows', [outputs, n], dtype) : mul(equalRows(input('neuron', [n], 'int32'), outputs, dtype), input('side', [1, n], dtype));
+    start === 'rows'
+      ? input('rows', [outputs, n], dtype)
+      : mul(equalRows(input('neuron', [n], 'int32'), outputs, dtype), input('side', [1, n], dtype));
   const [relus, smooth] = [[] as number[], [] as number[]];
-  for (const node of nonlinearBefore(net, target)) ((net.nodes[node] as NetworkNode).layer.kind === 'relu' ? relus : smooth).push(node);
+  for (const node of nonlinearBefore(net, target))
+    ((net.nodes[node] as NetworkNode).layer.kind === 'relu' ? relus : smooth).push(node);
   const boundsOf = (node: number) => {
-    const bound = (what: 'lower' | 'upper') => input(nodeArray(what, node), [featuresOf((net.nodes[node] as NetworkNode).layer.input), 1], dtype);
+    const bound = (what: 'lower' | 'upper') =>
+      input(nodeArray(what, node), [featuresOf((net.nodes[node] as NetworkNode).layer.input), 1], dtype);
     return { lower: bound('lower'), upper: bound('upper') };
   };
   // Smooth activations keep the lines that their bounds give them.
@@ -177,15 +213,34 @@ export function dualPlan(
     const ends = boundsOf(node);
     const [lower, upper] = [pick(ends.lower), pick(ends.upper)];
     const sign = decisions ? input(nodeArray('sign', node), [count, n], dtype) : undefined;
-    const made = linesOf(lower, upper, unstable?.[node] === undefined ? undefined : input(nodeArray('live', node), [count, 1], dtype), sign);
+    const made = linesOf(
+      lower,
+      upper,
+      unstable?.[node] === undefined ? undefined : input(nodeArray('live', node), [count, 1], dtype),
+      sign,
+    );
     const kept = (what: keyof Lines) => made[what] && share(`line ${what}:${node}`, made[what]);
-    const lines = Object.fromEntries((['keep', 'above', 'below', 'intercept', 'decided'] as const).map((what) => [what, kept(what)])) as unknown as Lines;
+    const lines = Object.fromEntries(
+      (['keep', 'above', 'below', 'intercept', 'decided'] as const).map((what) => [what, kept(what)]),
+    ) as unknown as Lines;
     const slope = share(`slope:${node}`, mul(reluSlopes(ends).upper, 1));
     const zero = mul(reshape(sum(rows, [0]), [1, n]), 0);
     const name = warm ? nodeArray('p', node) : `begin:${node}`;
-    const crownAlpha = add(where(greater(add(upper, lower), 0), constant(1, [], dtype), constant(0, [], dtype)), zero);
+    const crownAlpha = add(
+      where(greater(add(upper, lower), 0), constant(1, [], dtype), constant(0, [], dtype)),
+      zero,
+    );
     const begin = warm ? input(name, [count, n], dtype) : share(name, crownAlpha);
-    return { node, lines, sign, slope, ...rowsOfNode, begin, name, nothing: mul(warm ? begin : crownAlpha, 0) };
+    return {
+      node,
+      lines,
+      sign,
+      slope,
+      ...rowsOfNode,
+      begin,
+      name,
+      nothing: mul(warm ? begin : crownAlpha, 0),
+    };
   });
 
   /** Lower bounds [n, 1] at p, the coefficients at the input, and those at each ReLU's output. */
@@ -205,10 +260,22 @@ export function dualPlan(
       const raised = mul(positive, add(mul(free, own.keep), own.above));
       const turned = own.below ? add(raised, mul(negative, own.below)) : raised;
       const move = sign ? sub(turned, mul(free, sign)) : turned;
-      return { coefficients: add(mul(a, slope), place(move)), constant: reshape(sum(mul(negative, own.intercept), [0]), [1, n]) };
+      return {
+        coefficients: add(mul(a, slope), place(move)),
+        constant: reshape(sum(mul(negative, own.intercept), [0]), [1, n]),
+      };
     };
-    const found = backSubstituteBy(net, parameters, target, reshape(rows, [outputs, n, 1]), through, error?.visit);
-    const coefficients = inputRows ? add(found.coefficients, input('input rows', [inputs, n], dtype)) : found.coefficients;
+    const found = backSubstituteBy(
+      net,
+      parameters,
+      target,
+      reshape(rows, [outputs, n, 1]),
+      through,
+      error?.visit,
+    );
+    const coefficients = inputRows
+      ? add(found.coefficients, input('input rows', [inputs, n], dtype))
+      : found.coefficients;
     const value = concretize({ ...found, coefficients }, box);
     if (error === undefined) return { value, coefficients, arrived };
     if (inputRows) error.visit(INPUT, coefficients);
@@ -235,9 +302,15 @@ export function dualPlan(
       const newM = add(mul(m, MOMENTS.first), mul(g, 1 - MOMENTS.first));
       const newV = add(mul(v, MOMENTS.second), mul(square(g), 1 - MOMENTS.second));
       const direction = div(mul(newM, firstScale), add(sqrt(mul(newV, secondScale)), 1e-8));
-      const stepSize = lines.decided ? mul(size, sub(1, mul(lines.decided, 1 - STEP.beta / STEP.alpha))) : size;
+      const stepSize = lines.decided
+        ? mul(size, sub(1, mul(lines.decided, 1 - STEP.beta / STEP.alpha)))
+        : size;
       const end = lines.decided ? add(mul(lines.decided, ENDLESS), 1) : 1;
-      Object.assign(state, { [`now:${node}`]: name, [`m:${node}`]: `zero:${node}`, [`v:${node}`]: `zero:${node}` });
+      Object.assign(state, {
+        [`now:${node}`]: name,
+        [`m:${node}`]: `zero:${node}`,
+        [`v:${node}`]: `zero:${node}`,
+      });
       Object.assign(next, {
         [`now:${node}`]: minimum(maximum(add(p, mul(stepSize, direction)), 0), end),
         [`m:${node}`]: newM,

@@ -8,7 +8,10 @@ export type Floats = Float32Array | Float64Array;
 
 export interface Engine {
   readonly network: Network;
-  /** float64: every bound is moved by what rounding can do to it (`rounding-error.ts`), and is a proof where it is positive. */
+  /**
+   * float64: every bound is moved by what rounding can do to it (`rounding-error.ts`), and is a proof where
+   * it is positive.
+   */
   readonly dtype: FloatType;
   /** How many plans run at once. */
   readonly threads: number;
@@ -16,14 +19,18 @@ export interface Engine {
   readonly columns?: number;
   /** Outputs of a plan by name, at the network's parameters. */
   run(plan: Plan, feeds: Feeds): Promise<Readonly<Record<string, HostData>>>;
-  /** The plan of a name, made when first asked for: one network needs few, and each is compiled once by each worker. */
+  /**
+   * The plan of a name, made when first asked for: one network needs few, and each is compiled once by each
+   * worker.
+   */
   plan(name: string, make: () => Plan): Plan;
   /** Whether the time is over or the caller has had enough. */
   expired(): boolean;
 }
 
 /** Zeros of the engine's type. */
-export const floats = ({ dtype }: Pick<Engine, 'dtype'>, size: number): Floats => hostArray(dtype, size) as Floats;
+export const floats = ({ dtype }: Pick<Engine, 'dtype'>, size: number): Floats =>
+  hostArray(dtype, size) as Floats;
 
 /** Keeps plans by name. */
 export function planStore(): Engine['plan'] {
@@ -39,7 +46,11 @@ export function planStore(): Engine['plan'] {
  * Works through pieces, as many at once as there are threads, until none is left or the time is over.
  * @throws the first error of `work`, when nothing is under way any more
  */
-export async function inLanes<T>(engine: Pick<Engine, 'threads' | 'expired'>, pieces: readonly T[], work: (piece: T) => Promise<void>): Promise<void> {
+export async function inLanes<T>(
+  engine: Pick<Engine, 'threads' | 'expired'>,
+  pieces: readonly T[],
+  work: (piece: T) => Promise<void>,
+): Promise<void> {
   let next = 0;
   let failed = false;
   const lane = async (): Promise<void> => {

@@ -8,7 +8,13 @@ import { planFootprint } from '../../runtime/plan/memory.js';
 import { nodeValues } from '../../testing/dual-cases.js';
 import { uniformNumbers } from '../../testing/numbers.js';
 import { singleBox, singleParameters } from '../../testing/property-cases.js';
-import { convolutionalNetworks, denseNetworks, importedNetworks, residualNetworks, smoothNetworks } from '../../testing/random-networks.js';
+import {
+  convolutionalNetworks,
+  denseNetworks,
+  importedNetworks,
+  residualNetworks,
+  smoothNetworks,
+} from '../../testing/random-networks.js';
 import { searchEngines } from '../../testing/search-engines.js';
 import { enclosingBox } from '../proof/rounding.js';
 import { dualPlan } from './dual-program.js';
@@ -20,19 +26,39 @@ const SAMPLES = 200;
 const ROUNDING = 2e-5;
 
 const engineOf = searchEngines();
-const networks = fc.oneof(denseNetworks, convolutionalNetworks({ min: 1, max: 2 }), residualNetworks, importedNetworks, smoothNetworks);
+const networks = fc.oneof(
+  denseNetworks,
+  convolutionalNetworks({ min: 1, max: 2 }),
+  residualNetworks,
+  importedNetworks,
+  smoothNetworks,
+);
 
-/** Of each ReLU and activation, what it reads at points of the box, every other one a corner: [features, samples]. */
-async function sampledReads(net: Network, seed: number, { lower, upper }: Ends): Promise<Map<number, Float64Array>> {
+/**
+ * Of each ReLU and activation, what it reads at points of the box, every other one a corner: [features,
+ * samples].
+ */
+async function sampledReads(
+  net: Network,
+  seed: number,
+  { lower, upper }: Ends,
+): Promise<Map<number, Float64Array>> {
   const points = uniformNumbers(`reads ${seed}`, lower.length * SAMPLES).map((u, at) => {
     const i = Math.floor(at / SAMPLES);
-    return (lower[i] as number) + (at % 2 === 0 ? u : Math.round(u)) * ((upper[i] as number) - (lower[i] as number));
+    return (
+      (lower[i] as number) +
+      (at % 2 === 0 ? u : Math.round(u)) * ((upper[i] as number) - (lower[i] as number))
+    );
   });
-  const doubles = Object.fromEntries(Object.entries(singleParameters(net, seed)).map(([name, array]) => [name, Float64Array.from(array)]));
+  const doubles = Object.fromEntries(
+    Object.entries(singleParameters(net, seed)).map(([name, array]) => [name, Float64Array.from(array)]),
+  );
   const values = await nodeValues(net, doubles, points);
   return new Map(
     net.nodes.flatMap(({ layer, inputs }, k): [number, Float64Array][] =>
-      isNonlinear(layer) ? [[k, inputs[0] === INPUT ? points : (values[inputs[0] as number] as Float64Array)]] : [],
+      isNonlinear(layer)
+        ? [[k, inputs[0] === INPUT ? points : (values[inputs[0] as number] as Float64Array)]]
+        : [],
     ),
   );
 }
@@ -44,7 +70,10 @@ function outside(hidden: HiddenBounds, reads: ReadonlyMap<number, Float64Array>)
     const { lower, upper } = hidden.get(node) as Ends;
     values.forEach((value, at) => {
       const i = Math.floor(at / SAMPLES);
-      worst = Math.max(worst, Math.max((lower[i] as number) - value, value - (upper[i] as number)) / (1 + Math.abs(value)));
+      worst = Math.max(
+        worst,
+        Math.max((lower[i] as number) - value, value - (upper[i] as number)) / (1 + Math.abs(value)),
+      );
     });
   }
   return worst;
@@ -54,7 +83,10 @@ function outside(hidden: HiddenBounds, reads: ReadonlyMap<number, Float64Array>)
 const within = (inner: HiddenBounds, outer: HiddenBounds): boolean =>
   [...outer].every(([node, { lower, upper }]) => {
     const own = inner.get(node) as Ends;
-    return lower.every((l, i) => (own.lower[i] as number) >= l) && upper.every((u, i) => (own.upper[i] as number) <= u);
+    return (
+      lower.every((l, i) => (own.lower[i] as number) >= l) &&
+      upper.every((u, i) => (own.upper[i] as number) <= u)
+    );
   });
 
 describe('hidden bounds', () => {
@@ -73,7 +105,10 @@ describe('hidden bounds', () => {
         expect(within(refined, first)).toBe(true);
         if (!within(first, refined)) tightened++;
         // Bounds of a box hold on its parts, and may be given there.
-        const half = { lower: box.lower, upper: box.upper.map((u, i) => (i === 0 ? ((box.lower[0] as number) + u) / 2 : u)) };
+        const half = {
+          lower: box.lower,
+          upper: box.upper.map((u, i) => (i === 0 ? ((box.lower[0] as number) + u) / 2 : u)),
+        };
         const part = await bounding.bound(half, { iterations: 0, known: refined });
         expect(within(part, refined)).toBe(true);
         expect(outside(part, await sampledReads(net, seed, half))).toBeLessThan(ROUNDING);
@@ -86,16 +121,21 @@ describe('hidden bounds', () => {
   it('are sound whenever the time is over: at once they are intervals, and later something between', async () => {
     let looser = 0;
     await fc.assert(
-      fc.asyncProperty(fc.oneof(denseNetworks, residualNetworks, smoothNetworks), fc.nat(1e6), fc.constantFrom(0, 1, 3), async (net, seed, checks) => {
-        const box = enclosingBox(singleBox(net, seed, 0.5));
-        const parameters = singleParameters(net, seed);
-        let asked = 0;
-        const late = createHiddenBounding(engineOf(net, parameters, () => asked++ >= checks));
-        const cut = await late.bound(box, { iterations: 4 });
-        expect(outside(cut, await sampledReads(net, seed, box))).toBeLessThan(ROUNDING);
-        const whole = await createHiddenBounding(engineOf(net, parameters)).bound(box, { iterations: 4 });
-        if (!within(cut, whole)) looser++;
-      }),
+      fc.asyncProperty(
+        fc.oneof(denseNetworks, residualNetworks, smoothNetworks),
+        fc.nat(1e6),
+        fc.constantFrom(0, 1, 3),
+        async (net, seed, checks) => {
+          const box = enclosingBox(singleBox(net, seed, 0.5));
+          const parameters = singleParameters(net, seed);
+          let asked = 0;
+          const late = createHiddenBounding(engineOf(net, parameters, () => asked++ >= checks));
+          const cut = await late.bound(box, { iterations: 4 });
+          expect(outside(cut, await sampledReads(net, seed, box))).toBeLessThan(ROUNDING);
+          const whole = await createHiddenBounding(engineOf(net, parameters)).bound(box, { iterations: 4 });
+          if (!within(cut, whole)) looser++;
+        },
+      ),
       { numRuns: 5 },
     );
     expect(looser).toBeGreaterThan(0);
@@ -110,7 +150,10 @@ describe('hidden bounds', () => {
         const node = [...hidden.keys()][0] as number;
         const { layer, inputs } = net.nodes[node - 1] as NetworkNode;
         if (inputs[0] !== INPUT) return; // behind a normalisation
-        const [weight, bias] = [parameters[`${node - 1}.weight`] as Float32Array, parameters[`${node - 1}.bias`] as Float32Array];
+        const [weight, bias] = [
+          parameters[`${node - 1}.weight`] as Float32Array,
+          parameters[`${node - 1}.bias`] as Float32Array,
+        ];
         const width = featuresOf(net.input);
         const least = Float64Array.from({ length: featuresOf(layer.output) }, (_, i) =>
           box.lower.reduce((sum, l, k) => {
@@ -119,7 +162,9 @@ describe('hidden bounds', () => {
           }, bias[i] as number),
         );
         least.forEach((value, i) => {
-          expect(Math.abs(value - (hidden.get(node)?.lower[i] as number)) / (1 + Math.abs(value))).toBeLessThan(ROUNDING);
+          expect(
+            Math.abs(value - (hidden.get(node)?.lower[i] as number)) / (1 + Math.abs(value)),
+          ).toBeLessThan(ROUNDING);
         });
       }),
       { numRuns: 4 },
@@ -136,15 +181,35 @@ it('a program has a power of two of columns, from 8 to 512, the fewer the wider 
   );
 });
 
-it.each(['cnn3', 'fc-small'] as const)('%s: on a device a program has as many columns as its memory and its longest array allow', (name) => {
-  const MB = 2 ** 20;
-  const net = architecture(name, [1, 28, 28], 10);
-  const footprintWith = (columns: number) =>
-    planFootprint(
-      dualPlan(net, { target: net.nodes.length - 1, columns, iterations: 10, start: 'rows', warm: true, decisions: true, scores: true, keep: true }, 'float32'),
+it.each(['cnn3', 'fc-small'] as const)(
+  '%s: on a device a program has as many columns as its memory and its longest array allow',
+  (name) => {
+    const MB = 2 ** 20;
+    const net = architecture(name, [1, 28, 28], 10);
+    const footprintWith = (columns: number) =>
+      planFootprint(
+        dualPlan(
+          net,
+          {
+            target: net.nodes.length - 1,
+            columns,
+            iterations: 10,
+            start: 'rows',
+            warm: true,
+            decisions: true,
+            scores: true,
+            keep: true,
+          },
+          'float32',
+        ),
+      );
+    for (const memory of [32 * MB, 64 * MB, 128 * MB])
+      expect(footprintWith(columnsFor(net, { memory, array: 2 ** 40 })).peak).toBeLessThanOrEqual(
+        Math.max(memory, footprintWith(8).peak),
+      );
+    expect(footprintWith(columnsFor(net, { memory: 2 ** 40, array: 4 * MB })).largest).toBeLessThanOrEqual(
+      4 * MB,
     );
-  for (const memory of [32 * MB, 64 * MB, 128 * MB])
-    expect(footprintWith(columnsFor(net, { memory, array: 2 ** 40 })).peak).toBeLessThanOrEqual(Math.max(memory, footprintWith(8).peak));
-  expect(footprintWith(columnsFor(net, { memory: 2 ** 40, array: 4 * MB })).largest).toBeLessThanOrEqual(4 * MB);
-  expect(columnsFor(net, { memory: 2 ** 40, array: 2 ** 40 })).toBe(2048);
-});
+    expect(columnsFor(net, { memory: 2 ** 40, array: 2 ** 40 })).toBe(2048);
+  },
+);

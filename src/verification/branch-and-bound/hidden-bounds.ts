@@ -1,7 +1,9 @@
 /**
- * Bounds of what all ReLUs and smooth activations read, over one box and layer by layer: intervals first, then back-substitution of the neurons that
- * intervals leave unstable (of all, before smooth activations), with CROWN's lines or, with `iterations`, with α optimised for each neuron and each side by itself. Each layer's bounds are
- * used in those of the next. When the time is over the bounds found so far, of looser kinds for the rest, are returned: they hold all the same.
+ * Bounds of what all ReLUs and smooth activations read, over one box and layer by layer: intervals first,
+ * then back-substitution of the neurons that intervals leave unstable (of all, before smooth activations),
+ * with CROWN's lines or, with `iterations`, with α optimised for each neuron and each side by itself. Each
+ * layer's bounds are used in those of the next. When the time is over the bounds found so far, of looser
+ * kinds for the rest, are returned: they hold all the same.
  */
 import { type FloatType, input } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
@@ -34,17 +36,24 @@ function intervalPlan(net: Network, node: number, dtype: FloatType): Plan {
   const parameters = parameterInputs(net, dtype);
   const target = (net.nodes[node] as NetworkNode).inputs[0] as number;
   const given = (what: string, features: number) => input(what, [features, 1], dtype);
-  const box = { lower: given('box:lower', featuresOf(net.input)), upper: given('box:upper', featuresOf(net.input)) };
+  const box = {
+    lower: given('box:lower', featuresOf(net.input)),
+    upper: given('box:upper', featuresOf(net.input)),
+  };
   const read = (nonlinear: number): Bounds => {
-    const bound = (side: keyof Bounds) => given(nodeArray(side, nonlinear), featuresOf((net.nodes[nonlinear] as NetworkNode).layer.input));
+    const bound = (side: keyof Bounds) =>
+      given(nodeArray(side, nonlinear), featuresOf((net.nodes[nonlinear] as NetworkNode).layer.input));
     return { lower: bound('lower'), upper: bound('upper') };
   };
   const known = new Map<number, Bounds>([[INPUT, box]]);
-  for (const before of nonlinearBefore(net, target)) known.set((net.nodes[before] as NetworkNode).inputs[0] as number, read(before));
+  for (const before of nonlinearBefore(net, target))
+    known.set((net.nodes[before] as NetworkNode).inputs[0] as number, read(before));
   const sizes = magnitudes(net, parameters, box, read);
   const step = (of: number): Bounds => {
     const from = (net.nodes[of] as NetworkNode).inputs.map(at);
-    return dtype === 'float64' ? soundInterval(net, parameters, of, from, sizes) : intervalNode(net, parameters, of, from);
+    return dtype === 'float64'
+      ? soundInterval(net, parameters, of, from, sizes)
+      : intervalNode(net, parameters, of, from);
   };
   const at = (of: number): Bounds => {
     const found = known.get(of) ?? step(of);
@@ -58,18 +67,25 @@ function intervalPlan(net: Network, node: number, dtype: FloatType): Plan {
 
 /** Floats that the widest array of a program may hold: what a processor's cache keeps. */
 const WIDEST = 1 << 19;
-/** Such arrays that a program over a device's memory has at once: 33 were counted, and other programs are open beside it. */
+/**
+ * Such arrays that a program over a device's memory has at once: 33 were counted, and other programs are open
+ * beside it.
+ */
 const ALIVE = 64;
 /** And those that its longest array is as long as. */
 const LONGEST = 4;
-/** Columns of a program over a network: as many as the widest activation allows, a power of two from 8 to 512; on a device to 2048. */
+/**
+ * Columns of a program over a network: as many as the widest activation allows, a power of two from 8 to 512;
+ * on a device to 2048.
+ */
 export function columnsFor(net: Network, budget?: Pick<MemoryBudget, 'memory' | 'array'>): number {
   const widest = Math.max(featuresOf(net.input), ...net.nodes.map(({ layer }) => featuresOf(layer.output)));
   const floats = budget === undefined ? WIDEST : Math.min(budget.memory / ALIVE, budget.array / LONGEST) / 4;
   return 2 ** Math.max(3, Math.min(budget === undefined ? 9 : 11, Math.floor(Math.log2(floats / widest))));
 }
 /** Those of an engine's programs. */
-export const columnsOf = ({ network, columns }: Pick<Engine, 'network' | 'columns'>): number => columns ?? columnsFor(network);
+export const columnsOf = ({ network, columns }: Pick<Engine, 'network' | 'columns'>): number =>
+  columns ?? columnsFor(network);
 
 export interface HiddenBounding {
   /** Bounds over `box`, intersected with those that are known already. */
@@ -82,7 +98,13 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
   const nonlinear = net.nodes.flatMap(({ layer }, k) => (isNonlinear(layer) ? [k] : []));
   const most = columnsOf(engine);
 
-  async function refine(node: number, box: Ends, hidden: HiddenBounds, ends: Ends, iterations: number): Promise<void> {
+  async function refine(
+    node: number,
+    box: Ends,
+    hidden: HiddenBounds,
+    ends: Ends,
+    iterations: number,
+  ): Promise<void> {
     const target = (net.nodes[node] as NetworkNode).inputs[0] as number;
     const before = nonlinearBefore(net, target);
     if (before.length === 0) return; // intervals are exact there
@@ -101,7 +123,13 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
     for (let from = 0; from < sides.length; from += most) pieces.push(sides.slice(from, from + most));
     await inLanes(engine, pieces, async (piece) => {
       const columns = piece.length > most / 8 ? most : Math.max(8, most / 8);
-      const dual = dualOf(engine, { target, columns, iterations, start: 'neurons', unstable: unstable.capacity });
+      const dual = dualOf(engine, {
+        target,
+        columns,
+        iterations,
+        start: 'neurons',
+        unstable: unstable.capacity,
+      });
       const at = (j: number) => piece[Math.min(j, piece.length - 1)] as (typeof piece)[number];
       const { bound } = await engine.run(dual, {
         ...regionFeeds(box, hidden, before),
@@ -124,7 +152,10 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
       for (const node of nonlinear) {
         const step = engine.plan(`interval ${node}`, () => intervalPlan(net, node, engine.dtype));
         const before = nonlinearBefore(net, (net.nodes[node] as NetworkNode).inputs[0] as number);
-        const { lower, upper } = (await engine.run(step, regionFeeds(box, hidden, before))) as unknown as Ends;
+        const { lower, upper } = (await engine.run(
+          step,
+          regionFeeds(box, hidden, before),
+        )) as unknown as Ends;
         const old = known?.get(node);
         const ends: Ends = {
           lower: lower.map((l, i) => Math.max(l, old?.lower[i] ?? Number.NEGATIVE_INFINITY)),

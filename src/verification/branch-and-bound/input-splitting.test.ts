@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { featuresOf } from '../../network/layers/layer.js';
 import { uniformNumbers } from '../../testing/numbers.js';
-import { propertyCases, randomInequalities, safe, singleBox, singleParameters, unsafe } from '../../testing/property-cases.js';
+import {
+  propertyCases,
+  randomInequalities,
+  safe,
+  singleBox,
+  singleParameters,
+  unsafe,
+} from '../../testing/property-cases.js';
 import { smoothNetworks } from '../../testing/random-networks.js';
 import { searchEngines } from '../../testing/search-engines.js';
 import { decideOnInputs, denseNetwork, evaluationOf, expectNoProof } from '../../testing/searches.js';
@@ -13,19 +20,22 @@ const GAP = 0.02;
 const networks = [denseNetwork(2, 8, 2), denseNetwork(3, 6, 6, 3), denseNetwork(4, 5, 5, 5, 2)];
 
 describe('halves of the input box, beside the exact minimum', () => {
-  it.each(networks)('$name: what is not reached is proved, what is reached never, and its input found', async (net) => {
-    let found = 0;
-    for (const rows of [1, 2, 3])
-      for (const of of await propertyCases(net, 10 * rows, 5, { rows, mixed: true })) {
-        const engine = engineOf(net, of.parameters);
-        const proof = await decideOnInputs(engine, [safe(of, GAP)]);
-        expect(proof).toMatchObject({ verdict: 'proved' });
-        expect(proof.counterexample).toBeUndefined();
-        const reached = [unsafe(of, GAP)];
-        if (expectNoProof(await decideOnInputs(engine, reached), reached)) found++;
-      }
-    expect(found).toBe(15);
-  });
+  it.each(networks)(
+    '$name: what is not reached is proved, what is reached never, and its input found',
+    async (net) => {
+      let found = 0;
+      for (const rows of [1, 2, 3])
+        for (const of of await propertyCases(net, 10 * rows, 5, { rows, mixed: true })) {
+          const engine = engineOf(net, of.parameters);
+          const proof = await decideOnInputs(engine, [safe(of, GAP)]);
+          expect(proof).toMatchObject({ verdict: 'proved' });
+          expect(proof.counterexample).toBeUndefined();
+          const reached = [unsafe(of, GAP)];
+          if (expectNoProof(await decideOnInputs(engine, reached), reached)) found++;
+        }
+      expect(found).toBe(15);
+    },
+  );
 
   it('of several polytopes on two boxes all must be out of reach for a proof', async () => {
     const net = networks[1] as (typeof networks)[number];
@@ -34,7 +44,10 @@ describe('halves of the input box, beside the exact minimum', () => {
       // The others' minima belong to other parameters: only those of this network's are known.
       const engine = engineOf(net, first.parameters);
       const { box } = first.polytope;
-      const half = { lower: box.lower, upper: box.upper.map((u, i) => (i === 0 ? ((box.lower[0] as number) + u) / 2 : u)) };
+      const half = {
+        lower: box.lower,
+        upper: box.upper.map((u, i) => (i === 0 ? ((box.lower[0] as number) + u) / 2 : u)),
+      };
       const near = [GAP, 2 * GAP, 0.5].map((gap) => safe(first, gap));
       const polytopes = [...near, { ...(near[0] as (typeof near)[number]), box: half }];
       expect(await decideOnInputs(engine, polytopes)).toMatchObject({ verdict: 'proved' });
@@ -54,10 +67,13 @@ describe('halves of the input box, beside the exact minimum', () => {
         engineOf(net, of.parameters, () => calls++ > 2),
         polytopes,
       );
-      expect(late.verdict === 'open' ? late.reason : 'proved at once').toBe(late.verdict === 'open' ? 'time' : 'proved at once');
+      expect(late.verdict === 'open' ? late.reason : 'proved at once').toBe(
+        late.verdict === 'open' ? 'time' : 'proved at once',
+      );
       const small = await decideOnInputs(engineOf(net, of.parameters), polytopes, 1);
       expect(['proved', 'memory']).toContain(small.reason ?? small.verdict);
-      for (const { lowerBound } of [late, small]) expect(lowerBound).toBeLessThanOrEqual(1e-4 * (1 + Math.abs(of.least)) + 1e-5);
+      for (const { lowerBound } of [late, small])
+        expect(lowerBound).toBeLessThanOrEqual(1e-4 * (1 + Math.abs(of.least)) + 1e-5);
     }
   });
 });
@@ -66,24 +82,35 @@ it('with smooth activations a proof contradicts no sample, and only true counter
   const verdicts = { proved: 0, found: 0, open: 0 };
   const small = smoothNetworks.filter((net) => featuresOf(net.input) <= 6);
   await fc.assert(
-    fc.asyncProperty(small, fc.nat(1e6), fc.double({ min: -3, max: 3, noNaN: true }), async (net, seed, bound) => {
-      const box = singleBox(net, seed, 0.1);
-      const polytope = { box, unsafe: randomInequalities(net, seed, 2, true).map((row) => ({ ...row, bound })) };
-      let calls = 0;
-      const engine = engineOf(net, singleParameters(net, seed), () => calls++ > 60);
-      const answer = await decideOnInputs(engine, [polytope]);
-      verdicts[answer.verdict]++;
-      if (answer.verdict !== 'proved') {
-        expectNoProof(answer, [polytope]);
-        return;
-      }
-      const evaluate = evaluationOf(engine);
-      for (let sample = 0; sample < 100; sample++) {
-        const u = uniformNumbers(`sample ${sample} ${seed}`, box.lower.length);
-        const x = Float32Array.from(box.lower, (low, i) => low + (u[i] as number) * ((box.upper[i] as number) - low));
-        expect(violation(polytope, x, await evaluate(x))).toBeGreaterThan(0);
-      }
-    }),
+    fc.asyncProperty(
+      small,
+      fc.nat(1e6),
+      fc.double({ min: -3, max: 3, noNaN: true }),
+      async (net, seed, bound) => {
+        const box = singleBox(net, seed, 0.1);
+        const polytope = {
+          box,
+          unsafe: randomInequalities(net, seed, 2, true).map((row) => ({ ...row, bound })),
+        };
+        let calls = 0;
+        const engine = engineOf(net, singleParameters(net, seed), () => calls++ > 60);
+        const answer = await decideOnInputs(engine, [polytope]);
+        verdicts[answer.verdict]++;
+        if (answer.verdict !== 'proved') {
+          expectNoProof(answer, [polytope]);
+          return;
+        }
+        const evaluate = evaluationOf(engine);
+        for (let sample = 0; sample < 100; sample++) {
+          const u = uniformNumbers(`sample ${sample} ${seed}`, box.lower.length);
+          const x = Float32Array.from(
+            box.lower,
+            (low, i) => low + (u[i] as number) * ((box.upper[i] as number) - low),
+          );
+          expect(violation(polytope, x, await evaluate(x))).toBeGreaterThan(0);
+        }
+      },
+    ),
     { numRuns: 8 },
   );
   expect(verdicts.proved + verdicts.found).toBeGreaterThan(3);

@@ -1,9 +1,10 @@
 /**
- * Branch and bound on the inputs: boxes are halved until CROWN's bounds prove each part. The way for networks of few inputs, and the only
- * complete one for activations that are not piecewise linear.
+ * Branch and bound on the inputs: boxes are halved until CROWN's bounds prove each part. The way for networks
+ * of few inputs, and the only complete one for activations that are not piecewise linear.
  *
- * Bounds of every layer are computed anew for each part, a batch of parts at once. The input that is halved is the one whose width moves
- * the linear bounds most, max over rows of |a_i| (u_i − l_i) (Wang et al. 2018, ReluVal; "smear"). Worst bounds first.
+ * Bounds of every layer are computed anew for each part, a batch of parts at once. The input that is halved
+ * is the one whose width moves the linear bounds most, max over rows of |a_i| (u_i − l_i) (Wang et al. 2018,
+ * ReluVal; "smear"). Worst bounds first.
  */
 import { abs, add, type FloatType, input, mul, reshape, sub, type Tensor } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
@@ -37,9 +38,16 @@ export interface InputSplittingOptions {
   readonly polytopes: readonly Polytope[];
   /** Bytes that the open parts may take. */
   readonly memoryBytes: number;
-  /** Called with the centre of a part at which polytope number `polytope` is all but reached. True ends the search: it is a counterexample. */
+  /**
+   * Called with the centre of a part at which polytope number `polytope` is all but reached. True ends the
+   * search: it is a counterexample.
+   */
   readonly found: (point: Float32Array, polytope: number) => Promise<boolean>;
-  readonly progress?: (state: { readonly subproblems: number; readonly open: number; readonly lowerBound: number }) => void;
+  readonly progress?: (state: {
+    readonly subproblems: number;
+    readonly open: number;
+    readonly lowerBound: number;
+  }) => void;
 }
 
 export interface SplittingResult {
@@ -55,38 +63,63 @@ export interface SplittingResult {
 const MOST_ROWS = 64;
 /** A centre this close to unsafe, beside the size of its outputs, is tried as a counterexample. */
 const NEARLY = 1e-5;
-/** Parts narrower than this, beside the size of their ends, are as narrow as the engine's numbers tell apart. */
+/**
+ * Parts narrower than this, beside the size of their ends, are as narrow as the engine's numbers tell apart.
+ */
 const NARROW = { float32: 2 ** -22, float64: 2 ** -48 };
 
 /**
- * (parameters, `lower`, `upper` [inputs, n], `rows` [outputs, r, n] and, with `mixed`, `input rows` [inputs, r, n]) → `margins` [r, n], how far each
- * input's width moves them, `influence` [inputs, r·n], and at the centre the outputs [outputs, n] and the largest activation `hidden` [1, n].
+ * (parameters, `lower`, `upper` [inputs, n], `rows` [outputs, r, n] and, with `mixed`, `input rows` [inputs,
+ * r, n]) → `margins` [r, n], how far each input's width moves them, `influence` [inputs, r·n], and at the
+ * centre the outputs [outputs, n] and the largest activation `hidden` [1, n].
  */
 function splittingPlan(net: Network, columns: number, rows: number, mixed: boolean, dtype: FloatType): Plan {
   const [inputs, outputs] = [featuresOf(net.input), net.classes];
-  const whole = { lower: input('lower', [inputs, columns], dtype), upper: input('upper', [inputs, columns], dtype) };
+  const whole = {
+    lower: input('lower', [inputs, columns], dtype),
+    upper: input('upper', [inputs, columns], dtype),
+  };
   const overOutputs = input('rows', [outputs, rows, columns], dtype);
-  const overInputs = mixed ? reshape(input('input rows', [inputs, rows, columns], dtype), [inputs, rows * columns]) : undefined;
+  const overInputs = mixed
+    ? reshape(input('input rows', [inputs, rows, columns], dtype), [inputs, rows * columns])
+    : undefined;
   const specification = { kind: 'rows', coefficients: overOutputs } as const;
-  const original: BoundProblem = { network: net, parameters: parameterInputs(net, dtype), box: whole, specification };
+  const original: BoundProblem = {
+    network: net,
+    parameters: parameterInputs(net, dtype),
+    box: whole,
+    specification,
+  };
   // Rows over the inputs mean the inputs as they are, and rounding is accounted for layer by layer.
   const problem = mixed || dtype === 'float64' ? original : withoutNormalization(original);
   const { network: bare, parameters, box } = problem;
   const { stages, coefficients, margins } =
-    dtype === 'float64' ? { stages: [], ...soundCrown(problem, overOutputs, overInputs) } : crownOf(problem, overOutputs, overInputs);
+    dtype === 'float64'
+      ? { stages: [], ...soundCrown(problem, overOutputs, overInputs) }
+      : crownOf(problem, overOutputs, overInputs);
   const width = reshape(sub(box.upper, box.lower), [inputs, 1, columns]);
   const influence = mul(abs(reshape(coefficients, [inputs, rows, columns])), width);
   const values = forward(bare, parameters, mul(add(box.lower, box.upper), 0.5));
   return createPlan([
     ...stages,
-    { kind: 'whole', outputs: { margins, influence, 'at centre': mul(values.at(-1) as Tensor, 1), hidden: sizeOfValues(values) } },
+    {
+      kind: 'whole',
+      outputs: {
+        margins,
+        influence,
+        'at centre': mul(values.at(-1) as Tensor, 1),
+        hidden: sizeOfValues(values),
+      },
+    },
   ]);
 }
 
 function crownOf(problem: BoundProblem, rows: Tensor, overInputs: Tensor | undefined) {
   const { network: net, parameters, box } = problem;
   const { stages, before } = crownBounds(problem);
-  const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) => slopesOf(net, node, before(node)));
+  const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) =>
+    slopesOf(net, node, before(node)),
+  );
   const coefficients = overInputs ? add(bound.coefficients, overInputs) : bound.coefficients;
   return { stages, coefficients, margins: concretize({ ...bound, coefficients }, box) };
 }
@@ -95,7 +128,10 @@ function crownOf(problem: BoundProblem, rows: Tensor, overInputs: Tensor | undef
 const SOUND_FLOATS = 2 ** 22;
 /** Boxes of a sound program, which bounds all neurons of all of them densely. */
 function soundColumns(net: Network): number {
-  const widest = net.nodes.reduce((most, { layer }) => Math.max(most, featuresOf(layer.output)), featuresOf(net.input));
+  const widest = net.nodes.reduce(
+    (most, { layer }) => Math.max(most, featuresOf(layer.output)),
+    featuresOf(net.input),
+  );
   return 2 ** Math.max(3, Math.min(8, Math.floor(Math.log2(SOUND_FLOATS / (2 * widest * widest)))));
 }
 
@@ -124,7 +160,10 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
   const rows = groups.reduce((widest, group) => Math.max(widest, group.rows), 1);
   const mixed = polytopes.some(({ unsafe }) => unsafe.some((row) => row.inputs !== undefined));
   const most = engine.dtype === 'float64' ? soundColumns(net) : Math.max(8, columnsOf(engine) / 2);
-  const planOf = (columns: number): Plan => engine.plan(`split ${columns} ${rows} ${mixed}`, () => splittingPlan(net, columns, rows, mixed, engine.dtype));
+  const planOf = (columns: number): Plan =>
+    engine.plan(`split ${columns} ${rows} ${mixed}`, () =>
+      splittingPlan(net, columns, rows, mixed, engine.dtype),
+    );
 
   /** Bounds of parts; the ones that stay open, each with what is open on it. */
   async function bound(parts: readonly Part[]): Promise<Part[] | 'found'> {
@@ -153,10 +192,16 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
           row++;
         }
     });
-    const made = (await engine.run(planOf(columns), feeds)) as Record<'margins' | 'influence' | 'at centre' | 'hidden', Floats>;
+    const made = (await engine.run(planOf(columns), feeds)) as Record<
+      'margins' | 'influence' | 'at centre' | 'hidden',
+      Floats
+    >;
     const left: Part[] = [];
     for (const [j, { box, open }] of parts.entries()) {
-      const y = Float64Array.from({ length: outputs }, (_, k) => made['at centre'][k * columns + j] as number);
+      const y = Float64Array.from(
+        { length: outputs },
+        (_, k) => made['at centre'][k * columns + j] as number,
+      );
       const centre = centreOf(box);
       const stay: number[] = [];
       const influence = new Float64Array(inputs);
@@ -168,7 +213,9 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
         let best = Number.NEGATIVE_INFINITY;
         for (const inequality of polytope.unsafe) {
           const margin =
-            (made.margins[row * columns + j] as number) - inequality.bound - allowance(engine, sizeOfTerms(inequality, centre, y), made.hidden[j] as number);
+            (made.margins[row * columns + j] as number) -
+            inequality.bound -
+            allowance(engine, sizeOfTerms(inequality, centre, y), made.hidden[j] as number);
           if (margin > best) best = margin;
           row++;
         }
@@ -178,10 +225,19 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
         stay.push(index);
         least = Math.min(least, best);
         for (let r = first; r < row; r++)
-          for (let i = 0; i < inputs; i++) influence[i] = Math.max(influence[i] as number, made.influence[(i * rows + r) * columns + j] as number);
-        if (value <= NEARLY * (1 + Math.abs(value)) && (await options.found(Float32Array.from(centre), index))) return 'found';
+          for (let i = 0; i < inputs; i++)
+            influence[i] = Math.max(
+              influence[i] as number,
+              made.influence[(i * rows + r) * columns + j] as number,
+            );
+        if (
+          value <= NEARLY * (1 + Math.abs(value)) &&
+          (await options.found(Float32Array.from(centre), index))
+        )
+          return 'found';
       }
-      if (stay.length > 0) left.push({ box, open: stay, bound: least, next: widest(box, influence, NARROW[engine.dtype]) });
+      if (stay.length > 0)
+        left.push({ box, open: stay, bound: least, next: widest(box, influence, NARROW[engine.dtype]) });
     }
     return left;
   }
@@ -194,7 +250,8 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
   let begun = 0;
   const full = () => frontier.length * bytes > memoryBytes;
   // Of a box that was never bounded nothing is known.
-  const lowerBound = () => (begun < groups.length ? Number.NEGATIVE_INFINITY : Math.min(frontier.leastBound(), leafBound));
+  const lowerBound = () =>
+    begun < groups.length ? Number.NEGATIVE_INFINITY : Math.min(frontier.leastBound(), leafBound);
 
   const report = () => options.progress?.({ subproblems, open: frontier.length, lowerBound: lowerBound() });
 
@@ -210,7 +267,9 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
     return left.filter(({ next }) => next >= 0);
   }
 
-  const wholes = groups.map(({ box, open }): Part => ({ box, open, bound: Number.NEGATIVE_INFINITY, next: -1 }));
+  const wholes = groups.map(
+    ({ box, open }): Part => ({ box, open, bound: Number.NEGATIVE_INFINITY, next: -1 }),
+  );
   while (begun < wholes.length && !found && !engine.expired()) {
     const some = wholes.slice(begun, begun + most);
     frontier.push(await settle(some));
@@ -228,7 +287,9 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
   if (found) return { verdict: 'found', ...totals };
   if (full()) return { verdict: 'open', ...totals, reason: 'memory' };
   if (frontier.length > 0 || begun < wholes.length) return { verdict: 'open', ...totals, reason: 'time' };
-  return leafBound < Number.POSITIVE_INFINITY ? { verdict: 'open', ...totals, reason: 'leaves' } : { verdict: 'proved', ...totals };
+  return leafBound < Number.POSITIVE_INFINITY
+    ? { verdict: 'open', ...totals, reason: 'leaves' }
+    : { verdict: 'proved', ...totals };
 }
 
 /** The input of most influence; −1 if none is wide enough to be halved. */

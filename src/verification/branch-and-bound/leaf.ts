@@ -1,10 +1,12 @@
 /**
- * What is left when all ReLUs are decided: on that part of the box the network is affine, and the polytope is reached or not by a linear program,
+ * What is left when all ReLUs are decided: on that part of the box the network is affine, and the polytope is
+ * reached or not by a linear program,
  *
- *   minimise t  subject to  c_i·y(x) + d_i·x − b_i ≤ t,  s_j z_j(x) ≥ −δ for each decided ReLU,  x in the box.
+ *   minimise t subject to c_i·y(x) + d_i·x − b_i ≤ t, s_j z_j(x) ≥ −δ for each decided ReLU, x in the box.
  *
- * Any dual solution gives a bound that holds (`linear-solver.ts`); δ > 0 keeps the solver's tolerances from making a thin part empty. Unlike the
- * bound of one row, this also decides conjunctions whose inequalities can be fulfilled one by one, but not together.
+ * Any dual solution gives a bound that holds (`linear-solver.ts`); δ > 0 keeps the solver's tolerances from
+ * making a thin part empty. Unlike the bound of one row, this also decides conjunctions whose inequalities
+ * can be fulfilled one by one, but not together.
  */
 import type { FloatType, HostData, Tensor } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
@@ -22,10 +24,14 @@ export type Signs = ReadonlyMap<number, ReadonlyMap<number, 1 | -1>>;
 
 export interface LeafSolver {
   /**
-   * Lower bound of max over rows of c·y + d·x − threshold on the part of the box with these signs, and where it is met; Infinity if the part is empty.
+   * Lower bound of max over rows of c·y + d·x − threshold on the part of the box with these signs, and where
+   * it is met; Infinity if the part is empty.
    * @returns undefined when the solver gives up
    */
-  solve(signs: Signs, rows: readonly Goal[]): Promise<{ bound: number; point: Float32Array | undefined } | undefined>;
+  solve(
+    signs: Signs,
+    rows: readonly Goal[],
+  ): Promise<{ bound: number; point: Float32Array | undefined } | undefined>;
 }
 
 /** Entries of a network's matrices, all together, up to which they are written out. */
@@ -43,12 +49,25 @@ interface Affine {
 }
 
 /** A solver for leaves over one box; undefined for networks too large to be written out. */
-export async function createLeafSolver(engine: Engine, box: Box, hidden: HiddenBounds): Promise<LeafSolver | undefined> {
+export async function createLeafSolver(
+  engine: Engine,
+  box: Box,
+  hidden: HiddenBounds,
+): Promise<LeafSolver | undefined> {
   const { network: net } = engine;
   const inputs = featuresOf(net.input);
-  const entries = net.nodes.reduce((sum, { layer }) => sum + (layer.kind === 'affine' ? featuresOf(layer.input) * featuresOf(layer.output) : 0), 0);
+  const entries = net.nodes.reduce(
+    (sum, { layer }) =>
+      sum + (layer.kind === 'affine' ? featuresOf(layer.input) * featuresOf(layer.output) : 0),
+    0,
+  );
   const widest = net.nodes.reduce((most, { layer }) => Math.max(most, featuresOf(layer.output)), inputs);
-  if (entries > MOST_ENTRIES || widest * inputs > MOST_ENTRIES || net.nodes.some(({ layer }) => layer.kind === 'activation')) return undefined;
+  if (
+    entries > MOST_ENTRIES ||
+    widest * inputs > MOST_ENTRIES ||
+    net.nodes.some(({ layer }) => layer.kind === 'activation')
+  )
+    return undefined;
   let matrices: Readonly<Record<string, HostData>> | undefined;
 
   /** Every node as an affine map of the input under these signs, and the constraints of the decisions. */
@@ -64,10 +83,24 @@ export async function createLeafSolver(engine: Engine, box: Box, hidden: HiddenB
       const read = from.map((node) => (node === INPUT ? identity() : (made[node] as Affine)));
       const first = read[0] as Affine;
       if (layer.kind === 'affine')
-        made.push(composed(matrices?.[`matrix:${k}`] as Float32Array, matrices?.[`bias:${k}`] as Float32Array | undefined, first, inputs));
+        made.push(
+          composed(
+            matrices?.[`matrix:${k}`] as Float32Array,
+            matrices?.[`bias:${k}`] as Float32Array | undefined,
+            first,
+            inputs,
+          ),
+        );
       else if (layer.kind === 'join') {
-        const matrix = first.matrix.map((value, i) => read.slice(1).reduce((sum, other) => sum + (other.matrix[i] as number), value));
-        made.push({ matrix, offset: first.offset.map((value, i) => read.slice(1).reduce((sum, other) => sum + (other.offset[i] as number), value)) });
+        const matrix = first.matrix.map((value, i) =>
+          read.slice(1).reduce((sum, other) => sum + (other.matrix[i] as number), value),
+        );
+        made.push({
+          matrix,
+          offset: first.offset.map((value, i) =>
+            read.slice(1).reduce((sum, other) => sum + (other.offset[i] as number), value),
+          ),
+        });
       } else {
         const ends = hidden.get(k);
         const matrix = first.matrix.slice();
@@ -75,7 +108,11 @@ export async function createLeafSolver(engine: Engine, box: Box, hidden: HiddenB
         for (let i = 0; i < offset.length; i++) {
           const decided = signs.get(k)?.get(i);
           const row = first.matrix.slice(i * inputs, (i + 1) * inputs);
-          if (decided !== undefined) constraints.push({ row: row.map((a) => decided * a), offset: decided * (first.offset[i] as number) });
+          if (decided !== undefined)
+            constraints.push({
+              row: row.map((a) => decided * a),
+              offset: decided * (first.offset[i] as number),
+            });
           if (decided === 1 || (decided === undefined && (ends?.lower[i] as number) >= 0)) continue;
           matrix.fill(0, i * inputs, (i + 1) * inputs);
           offset[i] = 0;
@@ -129,7 +166,12 @@ function matricesPlan({ network: net }: Engine) {
 }
 
 /** W (A x + a) + b. */
-function composed(weight: Float32Array, bias: Float32Array | undefined, { matrix, offset }: Affine, inputs: number): Affine {
+function composed(
+  weight: Float32Array,
+  bias: Float32Array | undefined,
+  { matrix, offset }: Affine,
+  inputs: number,
+): Affine {
   const width = offset.length;
   const outputs = weight.length / width;
   const result = { matrix: new Float64Array(outputs * inputs), offset: new Float64Array(outputs) };
@@ -148,7 +190,10 @@ function composed(weight: Float32Array, bias: Float32Array | undefined, { matrix
   return result;
 }
 
-/** The linear program in x and t / scale, rows divided by their size so that the solver's tolerances mean the same in each. */
+/**
+ * The linear program in x and t / scale, rows divided by their size so that the solver's tolerances mean the
+ * same in each.
+ */
 function leafProgram(
   box: Box,
   outputs: Affine,
@@ -157,14 +202,19 @@ function leafProgram(
   inputs: number,
 ): { program: LinearProgram; scale: number } {
   const reach = (row: Float64Array, offset: number) =>
-    row.reduce((sum, a, i) => sum + Math.abs(a) * Math.max(Math.abs(box.lower[i] as number), Math.abs(box.upper[i] as number)), Math.abs(offset));
+    row.reduce(
+      (sum, a, i) =>
+        sum + Math.abs(a) * Math.max(Math.abs(box.lower[i] as number), Math.abs(box.upper[i] as number)),
+      Math.abs(offset),
+    );
   const goals = rows.map(({ coefficients, inputs: overInputs, threshold }) => {
     const row = overInputs ? overInputs.slice() : new Float64Array(inputs);
     let offset = -threshold;
     coefficients.forEach((c, k) => {
       if (c === 0) return;
       offset += c * (outputs.offset[k] as number);
-      for (let i = 0; i < inputs; i++) row[i] = (row[i] as number) + c * (outputs.matrix[k * inputs + i] as number);
+      for (let i = 0; i < inputs; i++)
+        row[i] = (row[i] as number) + c * (outputs.matrix[k * inputs + i] as number);
     });
     return { row, offset };
   });

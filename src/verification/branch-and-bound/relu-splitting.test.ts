@@ -29,23 +29,26 @@ const networks = [
 ].map((made) => ({ ...made, name: made.net.name }));
 
 describe('signs of ReLUs, beside the exact minimum', () => {
-  it.each(networks)('$name: what is not reached is mostly proved and never refuted, what is reached never proved', async ({ net, epsilon }) => {
-    let [proved, found, cases] = [0, 0, 0];
-    for (const mixed of [false, true])
-      for (const of of await propertyCases(net, 31, 6, { epsilon, mixed })) {
-        const engine = engineOf(net, of.parameters);
-        const answer = await decideOnRelus(engine, [safe(of, GAP)]);
-        expect(answer.verdict).not.toBe('found');
-        expect(answer.lowerBound).toBeLessThanOrEqual(GAP * (1 + Math.abs(of.least)) + 1e-5);
-        if (answer.verdict === 'proved') proved++;
-        const reached = [unsafe(of, GAP)];
-        if (expectNoProof(await decideOnRelus(engine, reached), reached)) found++;
-        cases++;
-      }
-    // A leaf whose ascent has not come far enough stays open.
-    expect(proved / cases).toBeGreaterThan(0.8);
-    expect(found / cases).toBeGreaterThan(0.6);
-  });
+  it.each(networks)(
+    '$name: what is not reached is mostly proved and never refuted, what is reached never proved',
+    async ({ net, epsilon }) => {
+      let [proved, found, cases] = [0, 0, 0];
+      for (const mixed of [false, true])
+        for (const of of await propertyCases(net, 31, 6, { epsilon, mixed })) {
+          const engine = engineOf(net, of.parameters);
+          const answer = await decideOnRelus(engine, [safe(of, GAP)]);
+          expect(answer.verdict).not.toBe('found');
+          expect(answer.lowerBound).toBeLessThanOrEqual(GAP * (1 + Math.abs(of.least)) + 1e-5);
+          if (answer.verdict === 'proved') proved++;
+          const reached = [unsafe(of, GAP)];
+          if (expectNoProof(await decideOnRelus(engine, reached), reached)) found++;
+          cases++;
+        }
+      // A leaf whose ascent has not come far enough stays open.
+      expect(proved / cases).toBeGreaterThan(0.8);
+      expect(found / cases).toBeGreaterThan(0.6);
+    },
+  );
 
   it('of several goals all must be out of reach for a proof', async () => {
     const net = denseNetwork(16, 10, 2);

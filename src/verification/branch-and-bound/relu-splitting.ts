@@ -1,9 +1,11 @@
 /**
- * Branch and bound on the signs of ReLUs (Bunel et al. 2020; β-CROWN, Wang et al. 2021): what one box and one row still leave open.
+ * Branch and bound on the signs of ReLUs (Bunel et al. 2020; β-CROWN, Wang et al. 2021): what one box and one
+ * row still leave open.
  *
- * A subproblem is a list of decided ReLUs. Its two children decide one more; their bounds are raised together, many subproblems at once.
- * The ReLU to decide is chosen among the best of a score of its influence (BaBSR) and of its triangle's gap by bounding both children of each
- * candidate without ascent (filtered smart branching, De Palma et al. 2021), the lesser child being the greatest. A candidate of which that
+ * A subproblem is a list of decided ReLUs. Its two children decide one more; their bounds are raised
+ * together, many subproblems at once. The ReLU to decide is chosen among the best of a score of its influence
+ * (BaBSR) and of its triangle's gap by bounding both children of each candidate without ascent (filtered
+ * smart branching, De Palma et al. 2021), the lesser child being the greatest. A candidate of which that
  * proves one child costs nothing: the other sign is decided at once. Worst bounds first.
  */
 import { featuresOf } from '../../network/layers/layer.js';
@@ -47,10 +49,20 @@ export interface ReluSplittingOptions {
   /** Bytes that the open subproblems may take. */
   readonly memoryBytes: number;
   /** What is left of a goal where all ReLUs are decided, if it can be told: as `LeafSolver.solve`. */
-  readonly leaf?: (signs: Signs, goal: number) => Promise<{ bound: number; point: Float32Array | undefined } | undefined>;
-  /** Called with the input [inputs] at which a subproblem's linear bound is least. True ends the search: it is a counterexample. */
+  readonly leaf?: (
+    signs: Signs,
+    goal: number,
+  ) => Promise<{ bound: number; point: Float32Array | undefined } | undefined>;
+  /**
+   * Called with the input [inputs] at which a subproblem's linear bound is least. True ends the search: it is
+   * a counterexample.
+   */
   readonly found: (point: Float32Array, goal: number) => Promise<boolean>;
-  readonly progress?: (state: { readonly subproblems: number; readonly open: number; readonly lowerBound: number }) => void;
+  readonly progress?: (state: {
+    readonly subproblems: number;
+    readonly open: number;
+    readonly lowerBound: number;
+  }) => void;
 }
 
 export interface ReluSplittingResult extends SplittingResult {
@@ -60,14 +72,20 @@ export interface ReluSplittingResult extends SplittingResult {
 
 /** Candidates for a decision by each of the two scores. */
 const CANDIDATES = 3;
-/** Children begin where their parent's ascent ended: 20 steps each raise bounds hardly more, and cost almost twice as much. */
+/**
+ * Children begin where their parent's ascent ended: 20 steps each raise bounds hardly more, and cost almost
+ * twice as much.
+ */
 const ITERATIONS = 3;
 /** Where all ReLUs are decided and no linear program tells what is left, this is the last chance. */
 const LEAF_ITERATIONS = 50;
 
 const indexOf = (decision: number): number => (decision < 0 ? ~decision : decision);
 
-export async function splitRelus(engine: Engine, options: ReluSplittingOptions): Promise<ReluSplittingResult> {
+export async function splitRelus(
+  engine: Engine,
+  options: ReluSplittingOptions,
+): Promise<ReluSplittingResult> {
   const { network: net } = engine;
   const { box, hidden, goals, memoryBytes, iterations = ITERATIONS } = options;
   const last = net.nodes.length - 1;
@@ -117,7 +135,9 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
         rows[k * columns + j] = c;
       });
       threshold[j] = least;
-      for (let i = 0; i < count; i++) (p.get(nodeOf[i] as number) as Floats)[(rowOf[i] as number) * columns + j] = (alpha[i] as number) / 255;
+      for (let i = 0; i < count; i++)
+        (p.get(nodeOf[i] as number) as Floats)[(rowOf[i] as number) * columns + j] =
+          (alpha[i] as number) / 255;
       decisions.forEach((decision, d) => {
         const i = indexOf(decision);
         const at = (rowOf[i] as number) * columns + j;
@@ -136,11 +156,16 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
     steps = iterations,
   ): Promise<{ made: Subproblem; candidates: number[]; point: Float32Array; reached: boolean }[]> {
     const columns = capacity(given.length);
-    const outputs = (await engine.run(planOf(columns, steps), feedsOf(columns, given))) as Record<string, Floats>;
+    const outputs = (await engine.run(planOf(columns, steps), feedsOf(columns, given))) as Record<
+      string,
+      Floats
+    >;
     return given.map((parent, j) => {
       const value = ((outputs.bound as Floats)[j] as number) - (goals[parent.goal] as Goal).threshold;
       const at = (what: 'p' | 'score' | 'gap', i: number) =>
-        (outputs[nodeArray(what, nodeOf[i] as number)] as Floats)[(rowOf[i] as number) * columns + j] as number;
+        (outputs[nodeArray(what, nodeOf[i] as number)] as Floats)[
+          (rowOf[i] as number) * columns + j
+        ] as number;
       const alpha = new Uint8Array(count);
       for (let i = 0; i < count; i++) alpha[i] = Math.round(255 * Math.min(1, at('p', i)));
       const beta = parent.decisions.map((decision) => at('p', indexOf(decision)));
@@ -148,16 +173,32 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
       const open = Array.from({ length: count }, (_, i) => i).filter((i) => !decided.has(i));
       const top = (what: 'score' | 'gap') => best(open, (i) => at(what, i), CANDIDATES);
       const candidates = value > 0 ? [] : [...new Set([...top('score'), ...top('gap')])];
-      const point = Float32Array.from({ length: inputCount }, (_, k) => (outputs.point as Floats)[k * columns + j] as number);
+      const point = Float32Array.from(
+        { length: inputCount },
+        (_, k) => (outputs.point as Floats)[k * columns + j] as number,
+      );
       const { coefficients, inputs, threshold } = goals[parent.goal] as Goal;
-      const terms = (c: Float64Array | undefined, v: (k: number) => number) => c?.reduce((sum, a, k) => sum + a * v(k), 0) ?? 0;
-      const there = terms(coefficients, (k) => (outputs['at point'] as Floats)[k * columns + j] as number) + terms(inputs, (k) => point[k] as number);
-      return { made: { ...parent, alpha, beta, bound: Math.max(parent.bound, value) }, candidates, point, reached: there <= threshold };
+      const terms = (c: Float64Array | undefined, v: (k: number) => number) =>
+        c?.reduce((sum, a, k) => sum + a * v(k), 0) ?? 0;
+      const there =
+        terms(coefficients, (k) => (outputs['at point'] as Floats)[k * columns + j] as number) +
+        terms(inputs, (k) => point[k] as number);
+      return {
+        made: { ...parent, alpha, beta, bound: Math.max(parent.bound, value) },
+        candidates,
+        point,
+        reached: there <= threshold,
+      };
     });
   }
 
-  /** Which candidate to decide: both children of each are bounded as they are. What that proves is left out, and what it forces decided. */
-  async function choose(open: readonly { made: Subproblem; candidates: readonly number[] }[]): Promise<Branch[]> {
+  /**
+   * Which candidate to decide: both children of each are bounded as they are. What that proves is left out,
+   * and what it forces decided.
+   */
+  async function choose(
+    open: readonly { made: Subproblem; candidates: readonly number[] }[],
+  ): Promise<Branch[]> {
     const trials = open.flatMap(({ made, candidates }, from) =>
       candidates.length > 1
         ? candidates.flatMap((i) => [
@@ -191,7 +232,9 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
       if (candidates.some((i) => lesser(i) > 0)) return [];
       // Where one child is proved there is nothing but the other.
       const forced = candidates.flatMap((i) => (bounds(i)[0] > 0 ? [~i] : bounds(i)[1] > 0 ? [i] : []));
-      const next = candidates.filter((i) => !(Math.max(...bounds(i)) > 0)).sort((i, j) => lesser(j) - lesser(i));
+      const next = candidates
+        .filter((i) => !(Math.max(...bounds(i)) > 0))
+        .sort((i, j) => lesser(j) - lesser(i));
       return [{ ...forced.reduce(child, made), next }];
     });
   }
@@ -214,7 +257,8 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
   let begun = 0;
   const full = () => frontier.length * bytes > memoryBytes;
   // Of a goal that was never bounded nothing is known; 0 where nothing is open.
-  const lowerBound = () => (begun < goals.length ? Number.NEGATIVE_INFINITY : Math.min(0, frontier.leastBound(), leafBound));
+  const lowerBound = () =>
+    begun < goals.length ? Number.NEGATIVE_INFINITY : Math.min(0, frontier.leastBound(), leafBound);
   const report = () => options.progress?.({ subproblems, open: frontier.length, lowerBound: lowerBound() });
 
   /** What is left of subproblems that are bounded, to be divided further. */
@@ -227,7 +271,10 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
         return [];
       }
     const decided = open.flatMap(({ made, candidates }) => (candidates.length === 0 ? [made] : []));
-    const last = options.leaf || decided.length === 0 ? decided : (await bound(decided, LEAF_ITERATIONS)).map(({ made }) => made);
+    const last =
+      options.leaf || decided.length === 0
+        ? decided
+        : (await bound(decided, LEAF_ITERATIONS)).map(({ made }) => made);
     for (const made of last.filter((one) => !(one.bound > 0))) {
       const solved = await options.leaf?.(signsOf(made), made.goal);
       if (solved && solved.bound > 0) continue;
@@ -246,7 +293,9 @@ export async function splitRelus(engine: Engine, options: ReluSplittingOptions):
     const { lower, upper } = hidden.get(nodeOf[i] as number) as Ends;
     alpha[i] = (upper[neuronOf[i] as number] as number) > -(lower[neuronOf[i] as number] as number) ? 255 : 0;
   }
-  const roots = goals.map((_, goal): Subproblem => ({ goal, decisions: [], alpha, beta: [], bound: Number.NEGATIVE_INFINITY }));
+  const roots = goals.map(
+    (_, goal): Subproblem => ({ goal, decisions: [], alpha, beta: [], bound: Number.NEGATIVE_INFINITY }),
+  );
   while (begun < roots.length && verdict === undefined && !engine.expired()) {
     const some = roots.slice(begun, begun + most);
     const bounded = await bound(some);

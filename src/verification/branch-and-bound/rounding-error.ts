@@ -1,15 +1,29 @@
 /**
- * What rounding can do to a bound, as a number: an a-priori error bound of back-substitution and of intervals (Higham 2002, chapter 3).
+ * What rounding can do to a bound, as a number: an a-priori error bound of back-substitution and of intervals
+ * (Higham 2002, chapter 3).
  *
- * A sum of m products computed in any order, fused or not, is off by at most γ_m Σ|terms|, γ_m ≈ m·2⁻⁵³. Back-substitution replaces a·y(x), y = W x + b,
- * by (Wᵀa)·x + a·b: with S = |W| X + |b| and X ≥ |x| of all inputs of the box, all errors made there come to at most
+ * A sum of m products computed in any order, fused or not, is off by at most γ_m Σ|terms|, γ_m ≈ m·2⁻⁵³.
+ * Back-substitution replaces a·y(x), y = W x + b, by (Wᵀa)·x + a·b: with S = |W| X + |b| and X ≥ |x| of all
+ * inputs of the box, all errors made there come to at most
  *
  *   (m + 16 + N) 2⁻⁵³ |a|·S,
  *
- * m the larger of the layer's widths and N the network's nodes (whose constants are added up). Lines of ReLUs, computed from l and u, are off by
- * few units of |a|·max(|l|, |u|), which stands for S there. Everything is counted twice, for the rounding of the error bound itself.
+ * m the larger of the layer's widths and N the network's nodes (whose constants are added up). Lines of
+ * ReLUs, computed from l and u, are off by few units of |a|·max(|l|, |u|), which stands for S there.
+ * Everything is counted twice, for the rounding of the error bound itself.
  */
-import { abs, add, addAll, type FloatType, maximum, mul, reshape, sub, sum, type Tensor } from '../../graph/index.js';
+import {
+  abs,
+  add,
+  addAll,
+  type FloatType,
+  maximum,
+  mul,
+  reshape,
+  sub,
+  sum,
+  type Tensor,
+} from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { type Network, type NetworkNode, type Parameters, weightsOf } from '../../network/network.js';
 import { intervalNode } from '../../relaxation/interval.js';
@@ -21,8 +35,15 @@ const UNIT: Readonly<Record<FloatType, number>> = { float32: 2 ** -23, float64: 
 /** Values and lines of smooth activations are at most this large beside what they read. */
 const SMOOTH = 2;
 
-/** S of every node, [features, batch], given the box and what is known of the inputs of the nonlinear nodes. */
-export function magnitudes(net: Network, parameters: Parameters, box: Bounds, before: (nonlinear: number) => Bounds): (node: number) => Tensor {
+/**
+ * S of every node, [features, batch], given the box and what is known of the inputs of the nonlinear nodes.
+ */
+export function magnitudes(
+  net: Network,
+  parameters: Parameters,
+  box: Bounds,
+  before: (nonlinear: number) => Bounds,
+): (node: number) => Tensor {
   const made = new Map<number, Tensor>();
   const largest = ({ lower, upper }: Bounds) => maximum(abs(lower), abs(upper));
   const at = (node: number): Tensor => {
@@ -47,18 +68,25 @@ export function magnitudes(net: Network, parameters: Parameters, box: Bounds, be
 /** (m + 16 + N) times the unit, of one node. */
 function factor(net: Network, node: number, { dtype }: Tensor): number {
   const { layer } = net.nodes[node] ?? { layer: undefined };
-  const width = layer === undefined ? featuresOf(net.input) : Math.max(featuresOf(layer.input), featuresOf(layer.output));
+  const width =
+    layer === undefined ? featuresOf(net.input) : Math.max(featuresOf(layer.input), featuresOf(layer.output));
   return (width + 16 + net.nodes.length) * UNIT[dtype as FloatType];
 }
 
-/** Collects the error of a back-substitution of `count` rows for each of `batch` boxes: give `visit` to `backSubstituteBy`, then take `total`, [1, count · batch]. */
+/**
+ * Collects the error of a back-substitution of `count` rows for each of `batch` boxes: give `visit` to
+ * `backSubstituteBy`, then take `total`, [1, count · batch].
+ */
 export function errorOf(net: Network, sizes: (node: number) => Tensor, count: number, batch: number) {
   let sumOf: Tensor | undefined;
   return {
     visit(node: number, a: Tensor): void {
       const features = a.shape[0] as number;
       const size = mul(sizes(node), factor(net, node, a));
-      const terms = batch === 1 ? mul(abs(a), size) : mul(reshape(abs(a), [features, count, batch]), reshape(size, [features, 1, batch]));
+      const terms =
+        batch === 1
+          ? mul(abs(a), size)
+          : mul(reshape(abs(a), [features, count, batch]), reshape(size, [features, 1, batch]));
       const error = reshape(sum(terms, [0]), [1, count * batch]);
       sumOf = sumOf === undefined ? error : add(sumOf, error);
     },
@@ -67,7 +95,13 @@ export function errorOf(net: Network, sizes: (node: number) => Tensor, count: nu
 }
 
 /** Intervals of a node from those before it, moved outwards by what rounding can do. */
-export function soundInterval(net: Network, parameters: Parameters, node: number, from: readonly Bounds[], sizes: (node: number) => Tensor): Bounds {
+export function soundInterval(
+  net: Network,
+  parameters: Parameters,
+  node: number,
+  from: readonly Bounds[],
+  sizes: (node: number) => Tensor,
+): Bounds {
   const bounds = intervalNode(net, parameters, node, from);
   const { layer } = net.nodes[node] as NetworkNode;
   // ReLUs are exact; smooth activations are moved outwards by their own slack.

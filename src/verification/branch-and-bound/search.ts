@@ -1,10 +1,17 @@
 /**
- * Complete verification of polytopes that cheap bounds leave open: on the inputs where they are few or activations are smooth, else on the signs
- * of ReLUs, one box after the other, α-CROWN first.
+ * Complete verification of polytopes that cheap bounds leave open: on the inputs where they are few or
+ * activations are smooth, else on the signs of ReLUs, one box after the other, α-CROWN first.
  */
 import type { Network } from '../../network/network.js';
 import { hiddenSizePlan } from '../proof/hidden-size.js';
-import { type Box, centreOf, type Inequality, type Polytope, sizeOfTerms, violation } from '../property/property.js';
+import {
+  type Box,
+  centreOf,
+  type Inequality,
+  type Polytope,
+  sizeOfTerms,
+  violation,
+} from '../property/property.js';
 import { allowance, endsOf } from './allowance.js';
 import { dualOf } from './dual-program.js';
 import type { Ends, HiddenBounds } from './ends.js';
@@ -25,7 +32,11 @@ export interface SearchOptions {
   readonly evaluate: (x: Float32Array) => Promise<ArrayLike<number>>;
   /** Called with inputs that may be counterexamples. True ends the search. */
   readonly found: (point: Float32Array, polytope: number) => Promise<boolean>;
-  readonly progress?: (state: { readonly stage: SearchStage; readonly subproblems: number; readonly lowerBound: number }) => void;
+  readonly progress?: (state: {
+    readonly stage: SearchStage;
+    readonly subproblems: number;
+    readonly lowerBound: number;
+  }) => void;
 }
 
 export type SearchStage = 'alpha-crown' | 'branch-and-bound';
@@ -47,17 +58,33 @@ const ROOT_SHARE = 0.12;
 
 /** Whether polytopes are searched by halving boxes of inputs, not by the signs of ReLUs. */
 export const splitsInputs = ({ nodes }: Network, polytopes: readonly Polytope[]): boolean =>
-  nodes.some(({ layer }) => layer.kind === 'activation') || polytopes.every(({ box }) => varying(box) <= FEW_INPUTS);
+  nodes.some(({ layer }) => layer.kind === 'activation') ||
+  polytopes.every(({ box }) => varying(box) <= FEW_INPUTS);
 
-const varying = ({ lower, upper }: Box): number => lower.reduce((count, low, i) => count + (low < (upper[i] as number) ? 1 : 0), 0);
+const varying = ({ lower, upper }: Box): number =>
+  lower.reduce((count, low, i) => count + (low < (upper[i] as number) ? 1 : 0), 0);
 
 /** Searches all polytopes. @returns `found` only if `options.found` said so */
-export async function search(engine: Engine, polytopes: readonly Polytope[], options: SearchOptions): Promise<SearchResult> {
+export async function search(
+  engine: Engine,
+  polytopes: readonly Polytope[],
+  options: SearchOptions,
+): Promise<SearchResult> {
   const everywhere = polytopes.find(({ unsafe }) => unsafe.length === 0);
-  if (everywhere) throw new RangeError('search: expected at least one inequality in each polytope, got one that is all of its box');
+  if (everywhere)
+    throw new RangeError(
+      'search: expected at least one inequality in each polytope, got one that is all of its box',
+    );
   if (splitsInputs(engine.network, polytopes)) {
     const stage = 'branch-and-bound';
-    return { stage, ...(await splitInputs(engine, { ...options, polytopes, progress: (state) => options.progress?.({ stage, ...state }) })) };
+    return {
+      stage,
+      ...(await splitInputs(engine, {
+        ...options,
+        polytopes,
+        progress: (state) => options.progress?.({ stage, ...state }),
+      })),
+    };
   }
 
   const boxes = grouped(polytopes);
@@ -82,7 +109,8 @@ export async function search(engine: Engine, polytopes: readonly Polytope[], opt
     // The solver's own affine maps carry no error bound.
     const leaves = engine.dtype === 'float32' ? await createLeafSolver(engine, box, root.hidden) : undefined;
     const before = subproblems;
-    const rowsOf = (goal: number) => root.rows.filter(({ polytope }) => polytope === root.goals[goal]?.polytope);
+    const rowsOf = (goal: number) =>
+      root.rows.filter(({ polytope }) => polytope === root.goals[goal]?.polytope);
     const result = await splitRelus(engine, {
       ...root,
       ...(leaves && { leaf: (signs, goal) => leaves.solve(signs, rowsOf(goal)) }),
@@ -90,8 +118,15 @@ export async function search(engine: Engine, polytopes: readonly Polytope[], opt
       found: (point, goal) => options.found(point, indices[root.goals[goal]?.polytope as number] as number),
       progress: (state) => {
         // Of a box that has not begun nothing is known.
-        const least = begun < boxes.size ? Number.NEGATIVE_INFINITY : Math.min(lowerBound, Math.max(root.lowerBound, state.lowerBound));
-        options.progress?.({ stage: 'branch-and-bound', subproblems: before + state.subproblems, lowerBound: least });
+        const least =
+          begun < boxes.size
+            ? Number.NEGATIVE_INFINITY
+            : Math.min(lowerBound, Math.max(root.lowerBound, state.lowerBound));
+        options.progress?.({
+          stage: 'branch-and-bound',
+          subproblems: before + state.subproblems,
+          lowerBound: least,
+        });
       },
     });
     subproblems += result.subproblems;
@@ -100,8 +135,15 @@ export async function search(engine: Engine, polytopes: readonly Polytope[], opt
     // What one box leaves open says nothing of the others: one of them may hold a counterexample.
     if (reason === undefined || result.reason === 'time') reason = result.reason;
   }
-  if (begun < boxes.size) return { stage, verdict: 'open', subproblems, lowerBound: Number.NEGATIVE_INFINITY, reason: 'time' };
-  return { stage, verdict: reason === undefined ? 'proved' : 'open', subproblems, lowerBound, ...(reason && { reason }) };
+  if (begun < boxes.size)
+    return { stage, verdict: 'open', subproblems, lowerBound: Number.NEGATIVE_INFINITY, reason: 'time' };
+  return {
+    stage,
+    verdict: reason === undefined ? 'proved' : 'open',
+    subproblems,
+    lowerBound,
+    ...(reason && { reason }),
+  };
 }
 
 function grouped(polytopes: readonly Polytope[]): Map<Box, number[]> {
@@ -125,7 +167,12 @@ interface Root {
 }
 
 /** Bounds over one box, α optimised where the time allows. */
-async function rootOf(engine: Engine, box: Box, polytopes: readonly Polytope[], options: SearchOptions): Promise<Root> {
+async function rootOf(
+  engine: Engine,
+  box: Box,
+  polytopes: readonly Polytope[],
+  options: SearchOptions,
+): Promise<Root> {
   const ends = endsOf(engine, box);
   const centre = centreOf(box);
   const y = await options.evaluate(Float32Array.from(centre));
@@ -135,7 +182,9 @@ async function rootOf(engine: Engine, box: Box, polytopes: readonly Polytope[], 
     { x },
   )) as { size: Floats };
   const hiddenSize = size[0] as number;
-  const rows = polytopes.flatMap(({ unsafe }, polytope) => unsafe.map((inequality) => ({ polytope, ...rowOf(engine, inequality, centre, y, hiddenSize) })));
+  const rows = polytopes.flatMap(({ unsafe }, polytope) =>
+    unsafe.map((inequality) => ({ polytope, ...rowOf(engine, inequality, centre, y, hiddenSize) })),
+  );
   const bounding = createHiddenBounding(engine);
 
   const started = performance.now();
@@ -157,24 +206,46 @@ interface Row extends Goal {
   readonly atCentre: number;
 }
 
-function rowOf(engine: Engine, inequality: Inequality, centre: Float64Array, y: ArrayLike<number>, hiddenSize: number): Omit<Row, 'polytope'> {
+function rowOf(
+  engine: Engine,
+  inequality: Inequality,
+  centre: Float64Array,
+  y: ArrayLike<number>,
+  hiddenSize: number,
+): Omit<Row, 'polytope'> {
   const { outputs, inputs, bound } = inequality;
   const threshold = bound + allowance(engine, sizeOfTerms(inequality, centre, y), hiddenSize);
-  const atCentre = violation({ box: { lower: centre, upper: centre }, unsafe: [inequality] }, centre, y) + bound - threshold;
+  const atCentre =
+    violation({ box: { lower: centre, upper: centre }, unsafe: [inequality] }, centre, y) + bound - threshold;
   return { coefficients: outputs, ...(inputs && { inputs }), threshold, atCentre };
 }
 
 /** α-CROWN on the rows: of each polytope that no row proves unreachable, the best row. */
-async function openGoals(engine: Engine, box: Ends, hidden: HiddenBounds, rows: readonly Row[]): Promise<Pick<Root, 'goals' | 'lowerBound'>> {
+async function openGoals(
+  engine: Engine,
+  box: Ends,
+  hidden: HiddenBounds,
+  rows: readonly Row[],
+): Promise<Pick<Root, 'goals' | 'lowerBound'>> {
   const { network: net } = engine;
   const columns = Math.min(columnsOf(engine), 2 ** Math.max(3, Math.ceil(Math.log2(rows.length))));
   const inputRows = rows.some(({ inputs }) => inputs !== undefined);
   const unstable = unstableRelus(engine, net, hidden);
-  const plan = dualOf(engine, { target: net.nodes.length - 1, columns, iterations: ROOT_ITERATIONS, start: 'rows', inputRows, unstable: unstable.capacity });
+  const plan = dualOf(engine, {
+    target: net.nodes.length - 1,
+    columns,
+    iterations: ROOT_ITERATIONS,
+    start: 'rows',
+    inputRows,
+    unstable: unstable.capacity,
+  });
   // What the time does not suffice for stays open.
   const best = new Map<number, { row: Row; value: number }>();
-  for (const row of rows) if (!best.has(row.polytope)) best.set(row.polytope, { row, value: Number.NEGATIVE_INFINITY });
-  const pieces = Array.from({ length: Math.ceil(rows.length / columns) }, (_, i) => rows.slice(i * columns, (i + 1) * columns));
+  for (const row of rows)
+    if (!best.has(row.polytope)) best.set(row.polytope, { row, value: Number.NEGATIVE_INFINITY });
+  const pieces = Array.from({ length: Math.ceil(rows.length / columns) }, (_, i) =>
+    rows.slice(i * columns, (i + 1) * columns),
+  );
   await inLanes(engine, pieces, async (piece) => {
     const given = floats(engine, net.classes * columns);
     const overInputs = floats(engine, inputRows ? box.lower.length * columns : 0);
@@ -199,9 +270,16 @@ async function openGoals(engine: Engine, box: Ends, hidden: HiddenBounds, rows: 
       const value = ((bound as Floats)[j] as number) - row.threshold;
       // A bound above the value at the centre is none: arithmetic overflowed.
       const sane = value <= row.atCentre + Math.abs(row.threshold) * 1e-5 + 1e-5;
-      if (sane && value > (best.get(row.polytope) as { value: number }).value) best.set(row.polytope, { row, value });
+      if (sane && value > (best.get(row.polytope) as { value: number }).value)
+        best.set(row.polytope, { row, value });
     });
   });
   const open = [...best.values()].filter(({ value }) => !(value > 0));
-  return { goals: open.map(({ row }) => row), lowerBound: [...best.values()].reduce((least, { value }) => Math.min(least, value), Number.POSITIVE_INFINITY) };
+  return {
+    goals: open.map(({ row }) => row),
+    lowerBound: [...best.values()].reduce(
+      (least, { value }) => Math.min(least, value),
+      Number.POSITIVE_INFINITY,
+    ),
+  };
 }

@@ -16,19 +16,38 @@ const executor = createExecutor();
 afterAll(() => executor.close());
 const [ROWS, BATCH] = [3, 4];
 
-/** Lower bounds of random rows in either type, and the rows' values at the lower ends; weights scaled to make terms large and cancel. */
+/**
+ * Lower bounds of random rows in either type, and the rows' values at the lower ends; weights scaled to make
+ * terms large and cancel.
+ */
 async function bounds(net: Network, seed: number, scale: number, epsilon: number, dtype: FloatType) {
   const inputs = featuresOf(net.input);
   const rows = input('rows', [net.classes, ROWS, BATCH], dtype);
-  const box = { lower: input('lower', [inputs, BATCH], dtype), upper: input('upper', [inputs, BATCH], dtype) };
-  const problem: BoundProblem = { network: net, parameters: parameterInputs(net, dtype), box, specification: { kind: 'rows', coefficients: rows } };
-  const values = sum(mul(rows, reshape(logits(net, problem.parameters, box.lower), [net.classes, 1, BATCH])), [0]);
+  const box = {
+    lower: input('lower', [inputs, BATCH], dtype),
+    upper: input('upper', [inputs, BATCH], dtype),
+  };
+  const problem: BoundProblem = {
+    network: net,
+    parameters: parameterInputs(net, dtype),
+    box,
+    specification: { kind: 'rows', coefficients: rows },
+  };
+  const values = sum(
+    mul(rows, reshape(logits(net, problem.parameters, box.lower), [net.classes, 1, BATCH])),
+    [0],
+  );
   const plan = createPlan([{ kind: 'whole', outputs: { sound: soundCrown(problem, rows).margins, values } }]);
   // Numbers of float32 in both types, so that arithmetic is the only difference.
-  const typed = (x: ArrayLike<number>) => (dtype === 'float32' ? Float32Array.from(x) : Float64Array.from(Float32Array.from(x)));
+  const typed = (x: ArrayLike<number>) =>
+    dtype === 'float32' ? Float32Array.from(x) : Float64Array.from(Float32Array.from(x));
   const feeds = {
-    ...Object.fromEntries(Object.entries(randomParameters(net, seed)).map(([name, w]) => [name, typed(w.map((v) => v * scale))])),
-    ...Object.fromEntries(Object.entries(randomBox(seed, inputs, BATCH, epsilon)).map(([name, end]) => [name, typed(end)])),
+    ...Object.fromEntries(
+      Object.entries(randomParameters(net, seed)).map(([name, w]) => [name, typed(w.map((v) => v * scale))]),
+    ),
+    ...Object.fromEntries(
+      Object.entries(randomBox(seed, inputs, BATCH, epsilon)).map(([name, end]) => [name, typed(end)]),
+    ),
     rows: typed(normalNumbers(`rows ${seed}`, net.classes * ROWS * BATCH)),
   };
   return (await executor.run(plan, feeds)).outputs as { sound: Float64Array; values: Float64Array };
@@ -37,13 +56,19 @@ async function bounds(net: Network, seed: number, scale: number, epsilon: number
 describe('CROWN less its rounding errors', () => {
   it('in float32 is below what float64 computes from the same numbers, however large the terms that cancel', async () => {
     await fc.assert(
-      fc.asyncProperty(anyNetworks, fc.nat(1e6), fc.constantFrom(1, 30, 1000), fc.constantFrom(0, 1e-7, 0.01), async (net, seed, scale, epsilon) => {
-        const { sound } = await bounds(net, seed, scale, epsilon, 'float32');
-        const { values } = await bounds(net, seed, scale, epsilon, 'float64');
-        sound.forEach((value, i) => {
-          expect(value).toBeLessThan(values[i] as number);
-        });
-      }),
+      fc.asyncProperty(
+        anyNetworks,
+        fc.nat(1e6),
+        fc.constantFrom(1, 30, 1000),
+        fc.constantFrom(0, 1e-7, 0.01),
+        async (net, seed, scale, epsilon) => {
+          const { sound } = await bounds(net, seed, scale, epsilon, 'float32');
+          const { values } = await bounds(net, seed, scale, epsilon, 'float64');
+          sound.forEach((value, i) => {
+            expect(value).toBeLessThan(values[i] as number);
+          });
+        },
+      ),
       { numRuns: 12 },
     );
   });

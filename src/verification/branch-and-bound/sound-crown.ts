@@ -1,11 +1,28 @@
 /**
- * CROWN with the rounding error of every bound taken off (`rounding-error.ts`), for many boxes at once: one graph, dense, for the small networks
- * that are split on their inputs.
+ * CROWN with the rounding error of every bound taken off (`rounding-error.ts`), for many boxes at once: one
+ * graph, dense, for the small networks that are split on their inputs.
  */
-import { add, broadcastTo, constant, type FloatType, maximum, minimum, neg, reshape, slice, sub, type Tensor } from '../../graph/index.js';
+import {
+  add,
+  broadcastTo,
+  constant,
+  type FloatType,
+  maximum,
+  minimum,
+  neg,
+  reshape,
+  slice,
+  sub,
+  type Tensor,
+} from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type NetworkNode } from '../../network/network.js';
-import { backSubstituteBy, concretize, type LinearBound, throughLines } from '../../relaxation/linear/back-substitution.js';
+import {
+  backSubstituteBy,
+  concretize,
+  type LinearBound,
+  throughLines,
+} from '../../relaxation/linear/back-substitution.js';
 import { isNonlinear, slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { BoundProblem, Bounds } from '../../relaxation/relaxation.js';
 import { errorOf, magnitudes, soundInterval } from './rounding-error.js';
@@ -17,15 +34,24 @@ export interface SoundBound {
   readonly margins: Tensor;
 }
 
-/** Lower bounds of rows [outputs, rows, batch], plus `inputs` [inputs, rows · batch] on the input, over each box of the problem. */
-export function soundCrown({ network: net, parameters, box }: BoundProblem, rows: Tensor, inputs?: Tensor): SoundBound {
+/**
+ * Lower bounds of rows [outputs, rows, batch], plus `inputs` [inputs, rows · batch] on the input, over each
+ * box of the problem.
+ */
+export function soundCrown(
+  { network: net, parameters, box }: BoundProblem,
+  rows: Tensor,
+  inputs?: Tensor,
+): SoundBound {
   const batch = box.lower.shape[1] as number;
   const before = new Map<number, Bounds>();
   const known = new Map<number, Bounds>([[INPUT, box]]);
   const read = (nonlinear: number) => before.get(nonlinear) as Bounds;
   const sizes = magnitudes(net, parameters, box, read);
   const at = (node: number): Bounds => {
-    const found = known.get(node) ?? soundInterval(net, parameters, node, (net.nodes[node] as NetworkNode).inputs.map(at), sizes);
+    const found =
+      known.get(node) ??
+      soundInterval(net, parameters, node, (net.nodes[node] as NetworkNode).inputs.map(at), sizes);
     known.set(node, found);
     return found;
   };
@@ -37,7 +63,10 @@ export function soundCrown({ network: net, parameters, box }: BoundProblem, rows
     if (onInputs !== undefined) error.visit(INPUT, onInputs);
     const coefficients = onInputs === undefined ? found.coefficients : add(found.coefficients, onInputs);
     if (onInputs !== undefined) error.visit(INPUT, coefficients);
-    return { coefficients, margins: sub(concretize({ ...found, coefficients }, box), reshape(error.total(), [count, batch])) };
+    return {
+      coefficients,
+      margins: sub(concretize({ ...found, coefficients }, box), reshape(error.total(), [count, batch])),
+    };
   };
   net.nodes.forEach(({ layer, inputs: from }, node) => {
     if (!isNonlinear(layer)) return;

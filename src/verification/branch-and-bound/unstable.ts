@@ -1,6 +1,7 @@
 /**
- * The ReLUs whose sign bounds leave open. Only they have multipliers, so programs keep those of a node as rows of their own, [capacity, n], instead of
- * one for each of its neurons: capacities are rounded up, so that boxes with about as many share programs.
+ * The ReLUs whose sign bounds leave open. Only they have multipliers, so programs keep those of a node as
+ * rows of their own, [capacity, n], instead of one for each of its neurons: capacities are rounded up, so
+ * that boxes with about as many share programs.
  */
 import type { Network } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
@@ -16,7 +17,10 @@ export interface UnstableRelus {
   readonly row: Int32Array;
   /** Rows of each ReLU node's arrays. */
   readonly capacity: Readonly<Record<number, number>>;
-  /** Where programs find them: `index:k` int32 [capacity], the neuron of each row; `map:k` int32 [features], the row of each neuron, or `capacity`; `live:k` [capacity, 1]. */
+  /**
+   * Where programs find them: `index:k` int32 [capacity], the neuron of each row; `map:k` int32 [features],
+   * the row of each neuron, or `capacity`; `live:k` [capacity, 1].
+   */
   readonly feeds: Feeds;
 }
 
@@ -28,7 +32,12 @@ function capacityFor(count: number, features: number): number {
 }
 
 /** Of the given nodes, those that are ReLUs. */
-export function unstableRelus(engine: Pick<Engine, 'dtype'>, { nodes }: Network, hidden: HiddenBounds, of: Iterable<number> = hidden.keys()): UnstableRelus {
+export function unstableRelus(
+  engine: Pick<Engine, 'dtype'>,
+  { nodes }: Network,
+  hidden: HiddenBounds,
+  of: Iterable<number> = hidden.keys(),
+): UnstableRelus {
   const [node, neuron, row]: [number[], number[], number[]] = [[], [], []];
   const capacity: Record<number, number> = {};
   const feeds: Record<string, Feeds[string]> = {};
@@ -52,5 +61,12 @@ export function unstableRelus(engine: Pick<Engine, 'dtype'>, { nodes }: Network,
     feeds[nodeArray('map', k)] = map;
     feeds[nodeArray('live', k)] = floats(engine, rows).fill(1, 0, own.length);
   }
-  return { count: node.length, node: Int32Array.from(node), neuron: Int32Array.from(neuron), row: Int32Array.from(row), capacity, feeds };
+  return {
+    count: node.length,
+    node: Int32Array.from(node),
+    neuron: Int32Array.from(neuron),
+    row: Int32Array.from(row),
+    capacity,
+    feeds,
+  };
 }

@@ -17,14 +17,17 @@ describe('a frontier', () => {
           const frontier = worstFirst<Node>({ threads, expired: () => false });
           const open = new Set<Node>(bounds.map((bound) => ({ bound, depth: 0 })));
           frontier.push([...open]);
-          const leastOpen = () => Math.min(Number.POSITIVE_INFINITY, ...Array.from(open, ({ bound }) => bound));
+          const leastOpen = () =>
+            Math.min(Number.POSITIVE_INFINITY, ...Array.from(open, ({ bound }) => bound));
           let divided = 0;
           const divide = async (batch: readonly Node[]): Promise<Node[]> => {
             if (threads === 1) expect(frontier.leastBound()).toBe(leastOpen());
             expect(frontier.leastBound()).toBeLessThanOrEqual(leastOpen());
             // Batches end in another order than they begin in.
             for (let turns = (batch[0] as Node).bound & 3; turns > 0; turns--) await Promise.resolve();
-            const made = batch.flatMap(({ bound, depth }) => (depth < 3 ? [1, 2].map((more) => ({ bound: bound + more, depth: depth + 1 })) : []));
+            const made = batch.flatMap(({ bound, depth }) =>
+              depth < 3 ? [1, 2].map((more) => ({ bound: bound + more, depth: depth + 1 })) : [],
+            );
             for (const node of batch) open.delete(node);
             for (const node of made) open.add(node);
             divided += batch.length;
@@ -36,7 +39,11 @@ describe('a frontier', () => {
             divide,
             () => expect(frontier.leastBound()).toBeGreaterThanOrEqual(Math.min(...bounds)),
           );
-          expect([frontier.length, frontier.leastBound(), divided]).toEqual([0, Number.POSITIVE_INFINITY, bounds.length * 15]);
+          expect([frontier.length, frontier.leastBound(), divided]).toEqual([
+            0,
+            Number.POSITIVE_INFINITY,
+            bounds.length * 15,
+          ]);
         },
       ),
       { numRuns: 50 },

@@ -1,4 +1,7 @@
-/** The order of a search: whoever is free takes the subproblems of worst bounds, a batch of them, and hands in what they are divided into. */
+/**
+ * The order of a search: whoever is free takes the subproblems of worst bounds, a batch of them, and hands in
+ * what they are divided into.
+ */
 import TinyQueue from 'tinyqueue';
 import type { Engine } from './engine.js';
 
@@ -10,16 +13,24 @@ export interface Frontier<T> {
   /** The least bound of all that is open, what is under way too; ∞ where nothing is. */
   leastBound(): number;
   /**
-   * Works on as many batches at once as the engine has threads, until nothing waits and nothing is under way, or `over`.
+   * Works on as many batches at once as the engine has threads, until nothing waits and nothing is under way,
+   * or `over`.
    * @param most subproblems of a batch; fewer where those that wait would not suffice for all threads
    * @param divide what a batch is divided into, as far as that is open
    * @param handedIn called when that waits in the batch's place
    * @throws the first error of `divide`, when nothing is under way any more
    */
-  work(most: number, over: () => boolean, divide: (batch: readonly T[]) => Promise<readonly T[]>, handedIn: () => void): Promise<void>;
+  work(
+    most: number,
+    over: () => boolean,
+    divide: (batch: readonly T[]) => Promise<readonly T[]>,
+    handedIn: () => void,
+  ): Promise<void>;
 }
 
-export function worstFirst<T extends { readonly bound: number }>(engine: Pick<Engine, 'threads' | 'expired'>): Frontier<T> {
+export function worstFirst<T extends { readonly bound: number }>(
+  engine: Pick<Engine, 'threads' | 'expired'>,
+): Frontier<T> {
   const queue = new TinyQueue<T>([], (a, b) => a.bound - b.bound);
   const underWay = new Set<readonly T[]>();
   // The first of a batch is the worst of it.

@@ -1,6 +1,7 @@
 /**
- * PGD on images that no bound certifies. Each image draws its random starts from a key of its own, so what is found does not depend on
- * how images are batched; a counterexample counts only after a plain forward pass agrees that its margin is not positive.
+ * PGD on images that no bound certifies. Each image draws its random starts from a key of its own, so what is
+ * found does not depend on how images are batched; a counterexample counts only after a plain forward pass
+ * agrees that its margin is not positive.
  */
 import { type Evaluator, evaluatorOf } from '../../attack/attack-program.js';
 import { ball as ballAround, randomPoint } from '../../attack/box.js';
@@ -45,16 +46,25 @@ export async function attackOnce(
     randomPoint(box, deriveKey(key, image, restart), index, features, starts);
   });
   // Padding counts as fallen already, so that the attack leaves it alone.
-  const margins = new Float32Array(batch).fill(Number.NEGATIVE_INFINITY).fill(Number.POSITIVE_INFINITY, 0, images.length);
+  const margins = new Float32Array(batch)
+    .fill(Number.NEGATIVE_INFINITY)
+    .fill(Number.POSITIVE_INFINITY, 0, images.length);
   const best = { examples: starts.slice(), margins };
   // One ascent that begins where it is told to.
-  await improve(pooledEvaluator(evaluation, batch), starts, labels, box, best, { key, steps, restarts: 1, randomStart: false });
+  await improve(pooledEvaluator(evaluation, batch), starts, labels, box, best, {
+    key,
+    steps,
+    restarts: 1,
+    randomStart: false,
+  });
   if (!images.some((_, index) => (best.margins[index] as number) <= 0)) return [];
 
   const checked = await answers(evaluation, best.examples, labels.subarray(0, images.length), batch);
   return images.flatMap((image, index): Counterexample[] => {
     const { margin } = checked[index] as { margin: number };
     const example = row(best.examples, index);
-    return margin <= 0 && isInside(example, row(x, index), epsilon, clip) ? [{ image, example: example.slice(), margin }] : [];
+    return margin <= 0 && isInside(example, row(x, index), epsilon, clip)
+      ? [{ image, example: example.slice(), margin }]
+      : [];
   });
 }

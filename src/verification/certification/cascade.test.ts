@@ -21,7 +21,8 @@ let pool: Pool;
 let set: CertifiedSet;
 let report: CertificationReport;
 let progress: CertificationProgress[];
-const certifySet = (options: Partial<CertificationOptions> = {}) => certify({ ...set, epsilon: EPSILON, attack, pool, ...options });
+const certifySet = (options: Partial<CertificationOptions> = {}) =>
+  certify({ ...set, epsilon: EPSILON, attack, pool, ...options });
 
 beforeAll(async () => {
   pool = createPool(2);
@@ -31,8 +32,10 @@ beforeAll(async () => {
 });
 afterAll(() => pool.close());
 
-const certifiedOf = ({ verdicts }: CertificationReport) => verdicts.filter((v): v is Certified => v.verdict === 'certified');
-const falsifiedOf = ({ verdicts }: CertificationReport) => verdicts.filter((v): v is Falsified => v.verdict === 'falsified');
+const certifiedOf = ({ verdicts }: CertificationReport) =>
+  verdicts.filter((v): v is Certified => v.verdict === 'certified');
+const falsifiedOf = ({ verdicts }: CertificationReport) =>
+  verdicts.filter((v): v is Falsified => v.verdict === 'falsified');
 const imageOf = (index: number, { split }: CertifiedSet = set) =>
   Float32Array.from(split.images.subarray(index * FEATURES, (index + 1) * FEATURES), (byte) => byte / 255);
 /** Verdicts, with numbers rounded to what batch sizes may not change. */
@@ -40,7 +43,9 @@ const rounded = ({ verdicts }: CertificationReport) =>
   verdicts.map((verdict) => ({
     ...verdict,
     margin: Number(verdict.margin.toFixed(4)),
-    ...(verdict.verdict === 'falsified' && { counterexample: Array.from(verdict.counterexample, (v) => v.toFixed(4)) }),
+    ...(verdict.verdict === 'falsified' && {
+      counterexample: Array.from(verdict.counterexample, (v) => v.toFixed(4)),
+    }),
   }));
 
 describe('verdicts', () => {
@@ -48,8 +53,10 @@ describe('verdicts', () => {
     expect(report.verdicts.map(({ image }) => image)).toEqual(Array.from({ length: COUNT }, (_, i) => i));
     expect(report.verdicts.map(({ label }) => label)).toEqual(Array.from(set.split.labels));
     // The tests below mean something only where all of these occur.
-    for (const kind of ['certified', 'falsified', 'undecided']) expect(report.verdicts.map(({ verdict }) => verdict)).toContain(kind);
-    for (const stage of ['natural', 'ibp', 'crown-ibp', 'crown', 'attack']) expect(report.verdicts.map((v) => v.stage)).toContain(stage);
+    for (const kind of ['certified', 'falsified', 'undecided'])
+      expect(report.verdicts.map(({ verdict }) => verdict)).toContain(kind);
+    for (const stage of ['natural', 'ibp', 'crown-ibp', 'crown', 'attack'])
+      expect(report.verdicts.map((v) => v.stage)).toContain(stage);
   });
 
   test('add up to the accuracies and to what the stages report', async () => {
@@ -77,7 +84,8 @@ describe('verdicts', () => {
   test('certified: random points, corners and attacks on every wrong class stay above the proven margin', async () => {
     const certified = certifiedOf(report);
     const lowest = new Map<number, number>();
-    const see = (image: number, margin: number) => lowest.set(image, Math.min(margin, lowest.get(image) ?? Number.POSITIVE_INFINITY));
+    const see = (image: number, margin: number) =>
+      lowest.set(image, Math.min(margin, lowest.get(image) ?? Number.POSITIVE_INFINITY));
     const samples = 100;
     const points = certified.flatMap(({ image }) => {
       const { lower, upper } = ball(imageOf(image), EPSILON);
@@ -101,7 +109,12 @@ describe('verdicts', () => {
       const evaluate = evaluatorOf(executor.run, program, set.parameters);
       const x = Float32Array.from(certified.flatMap(({ image }) => Array.from(imageOf(image))));
       const own = Int32Array.from(certified, ({ label }) => label);
-      const { margins } = await multiTargetPgd(evaluate, x, own, EPSILON, { key: keyOf(3), steps: 30, restarts: 3, classes: 3 });
+      const { margins } = await multiTargetPgd(evaluate, x, own, EPSILON, {
+        key: keyOf(3),
+        steps: 30,
+        restarts: 3,
+        classes: 3,
+      });
       for (const [row, { image }] of certified.entries()) see(image, margins[row] as number);
     } finally {
       await executor.close();
@@ -137,16 +150,20 @@ describe('verdicts', () => {
 
   test('a ball that is not cut reaches further', async () => {
     const uncut = await certifySet({ clipBox: false });
-    const total = (of: CertificationReport, images: readonly number[]) => images.reduce((sum, image) => sum + (of.verdicts[image]?.margin as number), 0);
+    const total = (of: CertificationReport, images: readonly number[]) =>
+      images.reduce((sum, image) => sum + (of.verdicts[image]?.margin as number), 0);
     const both = certifiedOf(uncut).filter(({ image, stage }) => report.verdicts[image]?.stage === stage);
     const images = both.map(({ image }) => image);
     expect(uncut.certified).toBeLessThanOrEqual(report.certified);
     expect(total(uncut, images)).toBeLessThan(total(report, images));
-    const outside = falsifiedOf(uncut).filter(({ counterexample }) => counterexample.some((v) => v < 0 || v > 1));
+    const outside = falsifiedOf(uncut).filter(({ counterexample }) =>
+      counterexample.some((v) => v < 0 || v > 1),
+    );
     expect(outside.length).toBeGreaterThan(0);
     for (const { image, counterexample } of outside) {
       const original = imageOf(image);
-      for (const [k, v] of counterexample.entries()) expect(Math.abs(v - (original[k] as number))).toBeLessThanOrEqual(EPSILON);
+      for (const [k, v] of counterexample.entries())
+        expect(Math.abs(v - (original[k] as number))).toBeLessThanOrEqual(EPSILON);
     }
   });
 });
@@ -191,22 +208,34 @@ describe('the cascade', () => {
   });
 
   test('never certifies what rounding could have made: margins of 0 are wrong, margins of a few float32 steps undecided', async () => {
-    const zero = Object.fromEntries(Object.entries(set.parameters).map(([name, array]) => [name, new Float32Array(array.length)]));
+    const zero = Object.fromEntries(
+      Object.entries(set.parameters).map(([name, array]) => [name, new Float32Array(array.length)]),
+    );
     const split = { ...set.split, labels: new Uint8Array(COUNT) };
     const tie = await certifySet({ parameters: zero, split, limit: 10 });
     expect([tie.natural, tie.adversarial]).toEqual([0, 0]);
     const last = Object.keys(zero).at(-1) as string;
-    const near = await certifySet({ parameters: { ...zero, [last]: Float32Array.of(1 + 2 ** -20, 1, 1) }, split, limit: 10 });
+    const near = await certifySet({
+      parameters: { ...zero, [last]: Float32Array.of(1 + 2 ** -20, 1, 1) },
+      split,
+      limit: 10,
+    });
     expect([near.natural, near.certified, near.adversarial]).toEqual([1, 0, 1]);
-    const above = await certifySet({ parameters: { ...zero, [last]: Float32Array.of(1 + 2 ** -14, 1, 1) }, split, limit: 10 });
+    const above = await certifySet({
+      parameters: { ...zero, [last]: Float32Array.of(1 + 2 ** -14, 1, 1) },
+      split,
+      limit: 10,
+    });
     expect(above.certified).toBe(1);
   });
 
   test('tells how far it is: each stage from its beginning to its end, and decisions that never shrink', () => {
-    for (const stage of ['natural', 'ibp', 'crown-ibp', 'crown'] as const) expect(progress.find((state) => state.stage === stage)?.done).toBe(0);
+    for (const stage of ['natural', 'ibp', 'crown-ibp', 'crown'] as const)
+      expect(progress.find((state) => state.stage === stage)?.done).toBe(0);
     const last = new Map(progress.map((state) => [state.stage, state]));
     for (const { done, total } of last.values()) expect(done).toBeLessThanOrEqual(total);
-    for (const stage of ['natural', 'ibp', 'crown-ibp', 'crown'] as const) expect(last.get(stage)?.done).toBe(report.stages[stage].images);
+    for (const stage of ['natural', 'ibp', 'crown-ibp', 'crown'] as const)
+      expect(last.get(stage)?.done).toBe(report.stages[stage].images);
     progress.slice(1).forEach(({ certified, falsified }, i) => {
       expect(certified).toBeGreaterThanOrEqual((progress[i] as CertificationProgress).certified);
       expect(falsified).toBeGreaterThanOrEqual((progress[i] as CertificationProgress).falsified);
@@ -216,7 +245,11 @@ describe('the cascade', () => {
   test('stops with the reason of its signal, and the pool can be used again', async () => {
     const controller = new AbortController();
     const reason = new Error('enough');
-    const stopped = certifySet({ signal: controller.signal, batchSizes: { ibp: 4 }, progress: ({ stage }) => stage === 'ibp' && controller.abort(reason) });
+    const stopped = certifySet({
+      signal: controller.signal,
+      batchSizes: { ibp: 4 },
+      progress: ({ stage }) => stage === 'ibp' && controller.abort(reason),
+    });
     await expect(stopped).rejects.toBe(reason);
     expect((await certifySet({ limit: 3 })).images).toBe(3);
   });
@@ -228,17 +261,27 @@ describe('the cascade', () => {
     [{ limit: 0 }, 'expected limit to be an integer ≥ 1, got 0'],
     [{ limit: 500 }, 'expected at most 120 images, all there are, got 500'],
     [{ attack: { steps: 0.5 } }, 'expected attack steps to be an integer ≥ 1, got 0.5'],
-    [{ split: { images: new Uint8Array(24), labels: new Uint8Array(1), count: 1 } }, 'expected images of 1×5×5 as the network reads them, got 24 pixels'],
-    [{ split: { images: new Uint8Array(25), labels: Uint8Array.of(3), count: 1 } }, 'expected labels from 0 to 2'],
-  ] as [Partial<CertificationOptions>, string][])('refuses options that make no sense: %j', async (options, message) => {
-    await expect(certifySet(options)).rejects.toThrow(message);
-  });
+    [
+      { split: { images: new Uint8Array(24), labels: new Uint8Array(1), count: 1 } },
+      'expected images of 1×5×5 as the network reads them, got 24 pixels',
+    ],
+    [
+      { split: { images: new Uint8Array(25), labels: Uint8Array.of(3), count: 1 } },
+      'expected labels from 0 to 2',
+    ],
+  ] as [Partial<CertificationOptions>, string][])(
+    'refuses options that make no sense: %j',
+    async (options, message) => {
+      await expect(certifySet(options)).rejects.toThrow(message);
+    },
+  );
 });
 
 describe('on a device whose memory does not hold a batch', () => {
   /** A pool whose memory holds calls of so many images. */
   const holding = (most: number) => {
-    const images = ({ feeds }: RunTask) => Math.max(...Object.values(feeds).map((data) => ('key' in data ? data.size : data.length))) / FEATURES;
+    const images = ({ feeds }: RunTask) =>
+      Math.max(...Object.values(feeds).map((data) => ('key' in data ? data.size : data.length))) / FEATURES;
     return poolHolding({ ...pool, threads: 1 }, most, images);
   };
 

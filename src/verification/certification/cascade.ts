@@ -1,12 +1,14 @@
 /**
- * The certification cascade: proofs and counterexamples for the images of a split, cheapest first; an image leaves when it is decided.
+ * The certification cascade: proofs and counterexamples for the images of a split, cheapest first; an image
+ * leaves when it is decided.
  *
- *   natural error → IBP → CROWN-IBP → CROWN → PGD on what no bound certifies → if asked for, branch and bound on what is left
+ *   natural error → IBP → CROWN-IBP → CROWN → PGD on what no bound certifies → if asked for, branch and bound
+ * on what is left
  *
- * A certified image needs no attack, so adversarial accuracy counts it as robust. Batches of a stage run in parallel on a pool of
- * one-thread workers; verdicts depend neither on the number of threads nor, but for the last bits of bounds, on batch sizes. Branch and
- * bound takes one image after the other, each for a limited time: what it leaves undecided, and which counterexample it finds, depends on
- * the machine.
+ * A certified image needs no attack, so adversarial accuracy counts it as robust. Batches of a stage run in
+ * parallel on a pool of one-thread workers; verdicts depend neither on the number of threads nor, but for the
+ * last bits of bounds, on batch sizes. Branch and bound takes one image after the other, each for a limited
+ * time: what it leaves undecided, and which counterexample it finds, depends on the machine.
  */
 import type { Split } from '../../data/dataset.js';
 import { featuresOf } from '../../network/layers/layer.js';
@@ -38,13 +40,17 @@ import {
 /** How far a certification is; called after each batch. */
 export interface CertificationProgress {
   readonly stage: StageName;
-  /** Images of this stage done, and in all; an attack passes the images that are left once for each restart. */
+  /**
+   * Images of this stage done, and in all; an attack passes the images that are left once for each restart.
+   */
   readonly done: number;
   readonly total: number;
   /** Images decided so far, in all stages. */
   readonly certified: number;
   readonly falsified: number;
-  /** Of branch and bound: images that it had to leave, images in all, and where it is with the present one. */
+  /**
+   * Of branch and bound: images that it had to leave, images in all, and where it is with the present one.
+   */
   readonly search?: { readonly undecided: number; readonly images: number; readonly current?: ImageProgress };
 }
 
@@ -110,7 +116,14 @@ export async function certify(options: CertificationOptions): Promise<Certificat
   try {
     const evaluation = createEvaluation(network, parameters, split, { epsilon, clip }, pool, signal);
     const { verdicts, stages } = await cascade(evaluation, options, pool);
-    return { ...accuraciesOf(verdicts), images: verdicts.length, epsilon, stages, seconds: secondsSince(started), verdicts };
+    return {
+      ...accuraciesOf(verdicts),
+      images: verdicts.length,
+      epsilon,
+      stages,
+      seconds: secondsSince(started),
+      verdicts,
+    };
   } finally {
     if (options.pool === undefined) await pool.close();
   }
@@ -119,7 +132,11 @@ export async function certify(options: CertificationOptions): Promise<Certificat
 const secondsSince = (start: number): number => (performance.now() - start) / 1000;
 
 /** The stages one after another. */
-async function cascade(evaluation: Evaluation, options: CertificationOptions, pool: Pool): Promise<Pick<CertificationReport, 'verdicts' | 'stages'>> {
+async function cascade(
+  evaluation: Evaluation,
+  options: CertificationOptions,
+  pool: Pool,
+): Promise<Pick<CertificationReport, 'verdicts' | 'stages'>> {
   const { split, network, each } = evaluation;
   const count = options.limit ?? split.count;
   const verdicts = new Array<Verdict | undefined>(count);
@@ -135,22 +152,34 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions, po
     decided[verdict.verdict]++;
     margins.delete(verdict.image);
   };
-  const open = (): number[] => Array.from({ length: count }, (_, image) => image).filter((image) => verdicts[image] === undefined);
+  const open = (): number[] =>
+    Array.from({ length: count }, (_, image) => image).filter((image) => verdicts[image] === undefined);
 
   const onDevice = pool.device === 'cpu' ? undefined : await pool.memory();
   /** Batches that a device's memory did hold, where it did not hold those that were planned. */
   const smaller = new Map<BatchStage, number>();
   const batchOf = (name: BatchStage, images: number): number =>
-    batchFor(smaller.get(name) ?? options.batchSizes?.[name] ?? largestBatch(network, name, onDevice), images, onDevice && 1);
+    batchFor(
+      smaller.get(name) ?? options.batchSizes?.[name] ?? largestBatch(network, name, onDevice),
+      images,
+      onDevice && 1,
+    );
 
   /** What a stage that began at `started`, with so many images and verdicts, has done. */
   const reportOf = (images: number, before: typeof decided, started: number): StageReport => {
-    const found = { certified: decided.certified - before.certified, falsified: decided.falsified - before.falsified };
+    const found = {
+      certified: decided.certified - before.certified,
+      falsified: decided.falsified - before.falsified,
+    };
     return { images, ...found, seconds: secondsSince(started) };
   };
 
   /** Sends all open images through `work`, `passes` times. */
-  const stage = async (name: BatchStage, work: (images: readonly number[], batch: number, pass: number) => Promise<void>, passes = 1): Promise<void> => {
+  const stage = async (
+    name: BatchStage,
+    work: (images: readonly number[], batch: number, pass: number) => Promise<void>,
+    passes = 1,
+  ): Promise<void> => {
     const entered = open().length;
     const before = { ...decided };
     const started = performance.now();
@@ -185,7 +214,14 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions, po
       atImage[image] = answer;
       if (answer.margin > 0) return;
       const counterexample = x.slice(row * features, (row + 1) * features);
-      decide({ image, label: labelOf(image), verdict: 'falsified', stage: 'natural', margin: answer.margin, counterexample });
+      decide({
+        image,
+        label: labelOf(image),
+        verdict: 'falsified',
+        stage: 'natural',
+        margin: answer.margin,
+        counterexample,
+      });
     });
   });
 
@@ -197,10 +233,14 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions, po
         const { margin, scale } = atImage[image] as Answer;
         if (options.complete) {
           const known = margins.get(image);
-          margins.set(image, known === undefined ? own : own.map((value, j) => Math.max(value, known[j] as number)));
+          margins.set(
+            image,
+            known === undefined ? own : own.map((value, j) => Math.max(value, known[j] as number)),
+          );
         }
         bounds[image] = Math.max(bounds[image] as number, Math.min(bound, margin));
-        if (isProof(bound, margin, scale)) decide({ image, label: labelOf(image), verdict: 'certified', stage: name, margin: bound });
+        if (isProof(bound, margin, scale))
+          decide({ image, label: labelOf(image), verdict: 'certified', stage: name, margin: bound });
       });
     });
   for (const name of boundStages) await boundBy(name);
@@ -208,8 +248,19 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions, po
   const { steps = 40, restarts = 3 } = options.attack ?? {};
   const key = keyOf(options.seed ?? 0);
   const attack = async (images: readonly number[], batch: number, restart: number): Promise<void> => {
-    for (const { image, example, margin } of await attackOnce(evaluation, images, batch, { steps, restart, key }))
-      decide({ image, label: labelOf(image), verdict: 'falsified', stage: 'attack', margin, counterexample: example });
+    for (const { image, example, margin } of await attackOnce(evaluation, images, batch, {
+      steps,
+      restart,
+      key,
+    }))
+      decide({
+        image,
+        label: labelOf(image),
+        verdict: 'falsified',
+        stage: 'attack',
+        margin,
+        counterexample: example,
+      });
   };
   await stage('attack', attack, restarts);
 
@@ -222,7 +273,13 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions, po
     let undecided = 0;
     for (const [done, image] of images.entries()) {
       const report = (done: number, current?: ImageProgress) =>
-        options.progress?.({ stage: 'branch-and-bound', done, total: images.length, ...decided, search: { undecided, images: count, current } });
+        options.progress?.({
+          stage: 'branch-and-bound',
+          done,
+          total: images.length,
+          ...decided,
+          search: { undecided, images: count, current },
+        });
       const known = store?.known.get(image);
       const verdict = known ?? (await judge(image, margins.get(image), (current) => report(done, current)));
       if (known === undefined) store?.append(verdict);
@@ -239,13 +296,32 @@ async function cascade(evaluation: Evaluation, options: CertificationOptions, po
 
   const judged = Array.from(
     verdicts,
-    (verdict, image): Verdict => verdict ?? { image, label: labelOf(image), verdict: 'undecided', stage: null, margin: bounds[image] as number },
+    (verdict, image): Verdict =>
+      verdict ?? {
+        image,
+        label: labelOf(image),
+        verdict: 'undecided',
+        stage: null,
+        margin: bounds[image] as number,
+      },
   );
   const present = stageNames.filter((name) => stages[name] !== undefined);
-  return { verdicts: judged, stages: Object.fromEntries(present.map((name) => [name, stages[name]])) as CertificationReport['stages'] };
+  return {
+    verdicts: judged,
+    stages: Object.fromEntries(present.map((name) => [name, stages[name]])) as CertificationReport['stages'],
+  };
 }
 
-function checkOptions({ network, parameters, split, epsilon, limit, attack = {}, batchSizes = {}, complete = {} }: CertificationOptions): void {
+function checkOptions({
+  network,
+  parameters,
+  split,
+  epsilon,
+  limit,
+  attack = {},
+  batchSizes = {},
+  complete = {},
+}: CertificationOptions): void {
   const refuse = (expected: string, got: unknown): never => {
     throw new RangeError(`certify: expected ${expected}, got ${got}`);
   };
@@ -253,14 +329,24 @@ function checkOptions({ network, parameters, split, epsilon, limit, attack = {},
   if (network.classes < 2) refuse('a network with at least 2 classes', network.classes);
   if (split.count < 1) refuse('at least one image', split.count);
   const features = split.images.length / split.count;
-  if (features !== featuresOf(network.input)) refuse(`images of ${network.input.join('×')} as the network reads them`, `${features} pixels`);
+  if (features !== featuresOf(network.input))
+    refuse(`images of ${network.input.join('×')} as the network reads them`, `${features} pixels`);
   const counts = { limit, 'attack steps': attack.steps, 'attack restarts': attack.restarts, ...batchSizes };
   for (const [name, value] of Object.entries(counts))
-    if (value !== undefined && !(Number.isInteger(value) && value >= 1)) refuse(`${name} to be an integer ≥ 1`, value);
-  for (const [name, value] of Object.entries({ 'seconds per image': complete.secondsPerImage, 'bytes of memory': complete.memoryBytes }))
+    if (value !== undefined && !(Number.isInteger(value) && value >= 1))
+      refuse(`${name} to be an integer ≥ 1`, value);
+  for (const [name, value] of Object.entries({
+    'seconds per image': complete.secondsPerImage,
+    'bytes of memory': complete.memoryBytes,
+  }))
     if (value !== undefined && !(value > 0)) refuse(`${name} to be above 0`, value);
-  if (limit !== undefined && limit > split.count) refuse(`at most ${split.count} images, all there are`, limit);
-  const strange = split.labels.subarray(0, limit ?? split.count).find((label: number) => label < 0 || label >= network.classes);
-  if (strange !== undefined) refuse(`labels from 0 to ${network.classes - 1}, the network's classes`, strange);
-  for (const [name, array] of Object.entries(parameters)) if (!array.every(Number.isFinite)) refuse(`finite numbers in the parameter ${name}`, 'others');
+  if (limit !== undefined && limit > split.count)
+    refuse(`at most ${split.count} images, all there are`, limit);
+  const strange = split.labels
+    .subarray(0, limit ?? split.count)
+    .find((label: number) => label < 0 || label >= network.classes);
+  if (strange !== undefined)
+    refuse(`labels from 0 to ${network.classes - 1}, the network's classes`, strange);
+  for (const [name, array] of Object.entries(parameters))
+    if (!array.every(Number.isFinite)) refuse(`finite numbers in the parameter ${name}`, 'others');
 }

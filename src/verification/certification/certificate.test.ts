@@ -23,7 +23,13 @@ const verdict = (image: number): fc.Arbitrary<Verdict> =>
       verdict: fc.constant('falsified' as const),
       stage: fc.constantFrom('natural', 'attack'),
       margin: fc.float({ max: Math.fround(-0.5), noNaN: true, noDefaultInfinity: true }),
-      counterexample: fc.float32Array({ minLength: FEATURES, maxLength: FEATURES, min: 0, max: 1, noNaN: true }),
+      counterexample: fc.float32Array({
+        minLength: FEATURES,
+        maxLength: FEATURES,
+        min: 0,
+        max: 1,
+        noNaN: true,
+      }),
     }),
     fc.record({
       image: fc.constant(image),
@@ -33,7 +39,9 @@ const verdict = (image: number): fc.Arbitrary<Verdict> =>
       margin: fc.constantFrom(-2, Number.NEGATIVE_INFINITY),
     }),
   ) as fc.Arbitrary<Verdict>;
-const someVerdicts = fc.nat(12).chain((count) => fc.tuple(...Array.from({ length: count }, (_, image) => verdict(image))));
+const someVerdicts = fc
+  .nat(12)
+  .chain((count) => fc.tuple(...Array.from({ length: count }, (_, image) => verdict(image))));
 
 let folder: string;
 beforeAll(async () => {
@@ -58,10 +66,15 @@ describe('certificates', () => {
           expect(got).toEqual({ ...rest, margin: Number.isFinite(rest.margin) ? rest.margin : null });
           expect(row === undefined).toBe(expected.verdict !== 'falsified');
           if (row === undefined) return;
-          expect(rows.slice((row as number) * FEATURES, ((row as number) + 1) * FEATURES)).toEqual(counterexample);
+          expect(rows.slice((row as number) * FEATURES, ((row as number) + 1) * FEATURES)).toEqual(
+            counterexample,
+          );
           expect(tensors.images?.data[row as number]).toBe(expected.image);
         });
-        expect(tensors.counterexamples?.shape).toEqual([verdicts.filter((v) => v.verdict === 'falsified').length, FEATURES]);
+        expect(tensors.counterexamples?.shape).toEqual([
+          verdicts.filter((v) => v.verdict === 'falsified').length,
+          FEATURES,
+        ]);
       }),
       { numRuns: 30 },
     );

@@ -6,8 +6,9 @@
  * {"image":8,"label":5,"verdict":"falsified","stage":"attack","margin":-0.02,"counterexample":0}
  * {"image":9,"label":9,"verdict":"undecided","stage":null,"margin":-0.4}
  * ```
- * `counterexample` is a row of `counterexamples`, float32 [rows, features], pixels in the units of the data set; `images`, int32
- * [rows], says which image each row belongs to, so that the arrays can be checked without the lines.
+ * `counterexample` is a row of `counterexamples`, float32 [rows, features], pixels in the units of the data
+ * set; `images`, int32 [rows], says which image each row belongs to, so that the arrays can be checked
+ * without the lines.
  */
 import { basename, dirname, join } from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.js';
@@ -19,7 +20,10 @@ export interface CertificateFiles {
   readonly counterexamples: string;
 }
 
-/** `certificate.jsonl` → `counterexamples.safetensors`, `a.certificate.jsonl` → `a.counterexamples.safetensors`, as is any `a.jsonl`. */
+/**
+ * `certificate.jsonl` → `counterexamples.safetensors`, `a.certificate.jsonl` →
+ * `a.counterexamples.safetensors`, as is any `a.jsonl`.
+ */
 export function certificateFiles(verdicts: string): CertificateFiles {
   const stem = basename(verdicts)
     .replace(/\.[^.]+$/, '')
@@ -31,13 +35,21 @@ export function certificateFiles(verdicts: string): CertificateFiles {
 /** A margin that is no number in JSON (no bound at all) becomes null. */
 const line = (verdict: Verdict, row: number | undefined): string => {
   const { image, label, stage, margin } = verdict;
-  return JSON.stringify({ image, label, verdict: verdict.verdict, stage, margin, ...(row !== undefined && { counterexample: row }) });
+  return JSON.stringify({
+    image,
+    label,
+    verdict: verdict.verdict,
+    stage,
+    margin,
+    ...(row !== undefined && { counterexample: row }),
+  });
 };
 
 const isFalsified = (verdict: Verdict): verdict is Falsified => verdict.verdict === 'falsified';
 
 /**
- * Writes both files, each whole or not at all; the arrays first, so that no line refers to a row that is not there.
+ * Writes both files, each whole or not at all; the arrays first, so that no line refers to a row that is not
+ * there.
  * @param about what was certified, kept with the arrays: dataset, architecture, …
  * @throws FileError
  */
@@ -54,10 +66,17 @@ export async function writeCertificate(
   const bytes = encodeSafetensors(
     {
       counterexamples: { dtype: 'float32', shape: [falsified.length, features], data },
-      images: { dtype: 'int32', shape: [falsified.length], data: Int32Array.from(falsified, ({ image }) => image) },
+      images: {
+        dtype: 'int32',
+        shape: [falsified.length],
+        data: Int32Array.from(falsified, ({ image }) => image),
+      },
     },
     { ...about, epsilon: String(report.epsilon) },
   );
   await writeFileAtomic(counterexamples, bytes);
-  await writeFileAtomic(verdicts, report.verdicts.map((verdict) => `${line(verdict, rows.get(verdict.image))}\n`).join(''));
+  await writeFileAtomic(
+    verdicts,
+    report.verdicts.map((verdict) => `${line(verdict, rows.get(verdict.image))}\n`).join(''),
+  );
 }

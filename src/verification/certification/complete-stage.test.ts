@@ -6,7 +6,12 @@ import { boundProblem, runStages } from '../../testing/bound-programs.js';
 import { type CertifiedSet, certifiedSet, doubleLogits, marginsOf } from '../../testing/certified-sets.js';
 import { poolHolding } from '../../testing/devices.js';
 import { ballAround } from '../property/robustness.js';
-import { type CertificationOptions, type CertificationProgress, certify, type VerdictStore } from './cascade.js';
+import {
+  type CertificationOptions,
+  type CertificationProgress,
+  certify,
+  type VerdictStore,
+} from './cascade.js';
 import type { CertificationReport, Verdict } from './verdict.js';
 
 const COUNT = 30;
@@ -20,16 +25,29 @@ beforeAll(() => {
 });
 afterAll(() => pool.close());
 
-const decide = (set: CertifiedSet, epsilon: number, options: Partial<CertificationOptions> = {}): Promise<CertificationReport> =>
+const decide = (
+  set: CertifiedSet,
+  epsilon: number,
+  options: Partial<CertificationOptions> = {},
+): Promise<CertificationReport> =>
   certify({ ...set, epsilon, attack: weak, pool, complete: { secondsPerImage: 20 }, ...options });
 const imageOf = ({ split }: CertifiedSet, index: number) =>
   Float32Array.from(split.images.subarray(index * FEATURES, (index + 1) * FEATURES), (byte) => byte / 255);
 
 /** The exact least margin of an image over its ball, in float64. */
-async function exactMargin({ network, parameters, split }: CertifiedSet, image: number, epsilon: number): Promise<number> {
+async function exactMargin(
+  { network, parameters, split }: CertifiedSet,
+  image: number,
+  epsilon: number,
+): Promise<number> {
   const { stages, margins } = exact.bound(boundProblem(network, 1));
-  const weights = Object.fromEntries(Object.entries(parameters).map(([name, array]) => [name, Float64Array.from(array)]));
-  const { lower, upper } = ballAround(imageOf({ network, parameters, split }, image), { epsilon, clip: true });
+  const weights = Object.fromEntries(
+    Object.entries(parameters).map(([name, array]) => [name, Float64Array.from(array)]),
+  );
+  const { lower, upper } = ballAround(imageOf({ network, parameters, split }, image), {
+    epsilon,
+    clip: true,
+  });
   const feeds = { ...weights, lower, upper, labels: Int32Array.of(split.labels[image] as number) };
   const results = await runStages([...stages, { kind: 'whole', outputs: { margins } }], [feeds]);
   return Math.min(...results.flatMap(({ outputs }) => Array.from(outputs.margins as Float64Array)));
@@ -57,7 +75,10 @@ describe('certification with branch and bound', () => {
             expect(Math.abs(v - (original[k] as number))).toBeLessThanOrEqual(epsilon);
             expect(v >= 0 && v <= 1).toBe(true);
           }
-          const [margin] = marginsOf(await doubleLogits(set.network, set.parameters, verdict.counterexample), [verdict.label]);
+          const [margin] = marginsOf(
+            await doubleLogits(set.network, set.parameters, verdict.counterexample),
+            [verdict.label],
+          );
           expect(margin).toBeLessThanOrEqual(1e-5);
         }
         if (verdicts.every(({ verdict }) => verdict !== 'undecided')) expect(certified).toBe(adversarial);
@@ -74,8 +95,13 @@ describe('certification with branch and bound', () => {
     expect(before.stages['branch-and-bound']).toBeUndefined();
     const open = before.verdicts.filter(({ verdict }) => verdict === 'undecided').map(({ image }) => image);
     expect(open.length).toBeGreaterThan(1);
-    for (const { image } of after.verdicts) if (!open.includes(image)) expect(after.verdicts[image]).toEqual(before.verdicts[image]);
-    const { images, certified, falsified } = after.stages['branch-and-bound'] as { images: number; certified: number; falsified: number };
+    for (const { image } of after.verdicts)
+      if (!open.includes(image)) expect(after.verdicts[image]).toEqual(before.verdicts[image]);
+    const { images, certified, falsified } = after.stages['branch-and-bound'] as {
+      images: number;
+      certified: number;
+      falsified: number;
+    };
     expect(images).toBe(open.length);
     expect(after.certified).toBeCloseTo(before.certified + certified / COUNT, 12);
     expect(after.adversarial).toBeCloseTo(before.adversarial - falsified / COUNT, 12);
@@ -84,7 +110,10 @@ describe('certification with branch and bound', () => {
   test('what a store knows is not searched again, and what it does not know is told to it at once', async () => {
     const set = await certifiedSet(5, COUNT);
     const remembered = new Map<number, Verdict>();
-    const store: VerdictStore = { known: remembered, append: (verdict) => remembered.set(verdict.image, verdict) };
+    const store: VerdictStore = {
+      known: remembered,
+      append: (verdict) => remembered.set(verdict.image, verdict),
+    };
     const controller = new AbortController();
     const reason = new Error('enough');
     const stopAfterTwo: VerdictStore = {
@@ -94,16 +123,24 @@ describe('certification with branch and bound', () => {
         if (remembered.size === 2) controller.abort(reason);
       },
     };
-    await expect(decide(set, 0.03, { signal: controller.signal, complete: { store: stopAfterTwo } })).rejects.toBe(reason);
+    await expect(
+      decide(set, 0.03, { signal: controller.signal, complete: { store: stopAfterTwo } }),
+    ).rejects.toBe(reason);
     expect(remembered.size).toBe(2);
     const [first, second] = [...remembered.keys()];
     const appended: number[] = [];
     const watched: VerdictStore = { known: new Map(remembered), append: ({ image }) => appended.push(image) };
     const states: CertificationProgress[] = [];
-    const whole = await decide(set, 0.03, { complete: { store: watched }, progress: (state) => states.push(state) });
-    for (const image of [first, second] as number[]) expect(whole.verdicts[image]).toBe(remembered.get(image));
+    const whole = await decide(set, 0.03, {
+      complete: { store: watched },
+      progress: (state) => states.push(state),
+    });
+    for (const image of [first, second] as number[])
+      expect(whole.verdicts[image]).toBe(remembered.get(image));
     const searched = states.filter(({ stage }) => stage === 'branch-and-bound');
-    expect(new Set(searched.flatMap(({ search }) => search?.current?.image ?? []))).toEqual(new Set(appended));
+    expect(new Set(searched.flatMap(({ search }) => search?.current?.image ?? []))).toEqual(
+      new Set(appended),
+    );
     expect(appended).not.toContain(first);
     expect(appended.length).toBe((whole.stages['branch-and-bound']?.images as number) - 2);
     // Bounds on the robust accuracy only close in.
@@ -134,7 +171,8 @@ describe('branch and bound on a device whose memory does not hold as many subpro
   test('takes half as many, from then on, and decides the same; one line says so where they are too many', async () => {
     const set = await certifiedSet(3, COUNT);
     // Of subproblems each has a threshold.
-    const holding = (most: number) => poolHolding(pool, most, ({ feeds }) => (feeds.threshold as Float32Array | undefined)?.length ?? 0);
+    const holding = (most: number) =>
+      poolHolding(pool, most, ({ feeds }) => (feeds.threshold as Float32Array | undefined)?.length ?? 0);
     const on = (device: Pool) => decide(set, 0.06, { pool: device });
     const { limited: roomy, asked } = holding(Number.POSITIVE_INFINITY);
     const expected = await on(roomy);
@@ -143,7 +181,9 @@ describe('branch and bound on a device whose memory does not hold as many subpro
     const longest = Math.max(...asked);
     const { limited: tight, asked: tried } = holding(longest - 1);
     const made = await on(tight);
-    expect(made.verdicts.map(({ verdict }) => verdict)).toEqual(expected.verdicts.map(({ verdict }) => verdict));
+    expect(made.verdicts.map(({ verdict }) => verdict)).toEqual(
+      expected.verdicts.map(({ verdict }) => verdict),
+    );
     expect(tried.filter((size) => size >= longest)).toHaveLength(1);
     await expect(on(holding(Math.floor(longest / 2) - 1).limited)).rejects.toThrow(
       /^webgpu: the memory of the device does not suffice for \d+ subproblems at once, nor for \d+/,

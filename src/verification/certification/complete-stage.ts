@@ -1,8 +1,10 @@
 /**
- * The last stage, complete in principle: branch and bound for one image after the other, each for a limited time, on all threads at once.
+ * The last stage, complete in principle: branch and bound for one image after the other, each for a limited
+ * time, on all threads at once.
  *
- * What is to be proved is f_y > f_j over the enclosing ball, for the classes j that no earlier bound excludes; what refutes it is a
- * float32 image of the ball itself, at which a plain forward pass gives another label. Programs are compiled once for all images.
+ * What is to be proved is f_y > f_j over the enclosing ball, for the classes j that no earlier bound
+ * excludes; what refutes it is a float32 image of the ball itself, at which a plain forward pass gives
+ * another label. Programs are compiled once for all images.
  */
 import { ball } from '../../attack/box.js';
 import type { ParameterArrays } from '../../network/parameters.js';
@@ -38,16 +40,26 @@ export interface ImageProgress {
   readonly lowerBound?: number;
 }
 
-/** What earlier stages know of an image: lower bounds of its margins, if any, in the order of the classes j ≠ y. */
+/**
+ * What earlier stages know of an image: lower bounds of its margins, if any, in the order of the classes j ≠
+ * y.
+ */
 export type KnownMargins = Float32Array | undefined;
 
-export type CompleteStage = (image: number, known: KnownMargins, progress?: (state: ImageProgress) => void) => Promise<Verdict>;
+export type CompleteStage = (
+  image: number,
+  known: KnownMargins,
+  progress?: (state: ImageProgress) => void,
+) => Promise<Verdict>;
 
 export function createCompleteStage(evaluation: Evaluation, options: CompleteStageOptions): CompleteStage {
   const { network, programs, ball: around } = evaluation;
   const { parameters, pool, seed, signal, secondsPerImage = IMAGE_SECONDS, memoryBytes } = options;
-  const evaluate = async (x: Float32Array) => (await evaluation.run(programs.forward(1), { images: x })).logits as Float32Array;
-  const search = createCompleteSearch(createAttackContext({ network, parameters, pool, evaluate, seed, signal }));
+  const evaluate = async (x: Float32Array) =>
+    (await evaluation.run(programs.forward(1), { images: x })).logits as Float32Array;
+  const search = createCompleteSearch(
+    createAttackContext({ network, parameters, pool, evaluate, seed, signal }),
+  );
 
   return async (image, known, progress) => {
     const deadline = performance.now() + 1000 * secondsPerImage;
@@ -56,8 +68,16 @@ export function createCompleteStage(evaluation: Evaluation, options: CompleteSta
     const y = await evaluate(x);
     const scale = y.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const others = Array.from(y.keys()).filter((j) => j !== label);
-    const open = others.flatMap((j, index) => (known && isProof(known[index] as number, (y[label] as number) - (y[j] as number), scale) ? [] : [index]));
-    const certified: Verdict = { image, label, verdict: 'certified', stage: 'branch-and-bound', margin: proofThreshold(0) };
+    const open = others.flatMap((j, index) =>
+      known && isProof(known[index] as number, (y[label] as number) - (y[j] as number), scale) ? [] : [index],
+    );
+    const certified: Verdict = {
+      image,
+      label,
+      verdict: 'certified',
+      stage: 'branch-and-bound',
+      margin: proofThreshold(0),
+    };
     if (open.length === 0) return certified;
 
     const enclosing = ballAround(x, { ...around, epsilon: enclosingRadius(around.epsilon) });
@@ -72,17 +92,35 @@ export function createCompleteStage(evaluation: Evaluation, options: CompleteSta
       targets,
       deadline,
       memoryBytes,
-      progress: ({ subproblems, lowerBound }) => progress?.({ image, subproblems, ...(Number.isFinite(lowerBound) && { lowerBound }) }),
+      progress: ({ subproblems, lowerBound }) =>
+        progress?.({ image, subproblems, ...(Number.isFinite(lowerBound) && { lowerBound }) }),
     });
     if (verdict === 'proved') return certified;
     if (counterexample) {
       const example = Float32Array.from(counterexample.input);
-      const margin = (counterexample.output[label] as number) - Math.max(...others.map((j) => counterexample.output[j] as number));
+      const margin =
+        (counterexample.output[label] as number) -
+        Math.max(...others.map((j) => counterexample.output[j] as number));
       if (margin <= 0 && isInside(example, x, around.epsilon, around.clip))
-        return { image, label, verdict: 'falsified', stage: 'branch-and-bound', margin, counterexample: example };
+        return {
+          image,
+          label,
+          verdict: 'falsified',
+          stage: 'branch-and-bound',
+          margin,
+          counterexample: example,
+        };
     }
     // What is not open is proved to be positive.
-    const before = known?.reduce((least, bound) => Math.min(least, bound), Number.POSITIVE_INFINITY) ?? Number.NEGATIVE_INFINITY;
-    return { image, label, verdict: 'undecided', stage: null, margin: Math.max(before, Math.min(lowerBound, 0)) };
+    const before =
+      known?.reduce((least, bound) => Math.min(least, bound), Number.POSITIVE_INFINITY) ??
+      Number.NEGATIVE_INFINITY;
+    return {
+      image,
+      label,
+      verdict: 'undecided',
+      stage: null,
+      margin: Math.max(before, Math.min(lowerBound, 0)),
+    };
   };
 }

@@ -1,4 +1,7 @@
-/** Where a certification computes: one network with its parameters, one split, a pool; images in padded batches, several at once. */
+/**
+ * Where a certification computes: one network with its parameters, one split, a pool; images in padded
+ * batches, several at once.
+ */
 import { allocateBatch, assembleBatch, type Batch } from '../../data/batches.js';
 import type { Split } from '../../data/dataset.js';
 import type { HostData } from '../../graph/index.js';
@@ -26,14 +29,26 @@ export interface Evaluation {
   /** Outputs of a plan by name, at the network's parameters. */
   run(plan: Plan, feeds: Feeds): Promise<Readonly<Record<string, HostData>>>;
   /**
-   * Works through images in batches of at most `size`, as many at once as there are threads; their order of completion is not given.
+   * Works through images in batches of at most `size`, as many at once as there are threads; their order of
+   * completion is not given.
    * @throws the first error of `work` or the signal's reason, when nothing is under way any more
    */
-  each(images: readonly number[], size: number, work: (images: readonly number[]) => Promise<void>): Promise<void>;
+  each(
+    images: readonly number[],
+    size: number,
+    work: (images: readonly number[]) => Promise<void>,
+  ): Promise<void>;
 }
 
 /** @throws RangeError if parameters are missing or of another size than the network's */
-export function createEvaluation(network: Network, parameters: ParameterArrays, split: Split, ball: Ball, pool: Pool, signal?: AbortSignal): Evaluation {
+export function createEvaluation(
+  network: Network,
+  parameters: ParameterArrays,
+  split: Split,
+  ball: Ball,
+  pool: Pool,
+  signal?: AbortSignal,
+): Evaluation {
   const layout = parameterLayout(network);
   const flat = flatten(parameters, layout);
   const theta = new Float32Array(new SharedArrayBuffer(flat.byteLength));
@@ -48,7 +63,9 @@ export function createEvaluation(network: Network, parameters: ParameterArrays, 
       return (await pool.run({ plan, feeds, theta, layout })).outputs;
     },
     async each(images, size, work) {
-      const batches = Array.from({ length: Math.ceil(images.length / size) }, (_, i) => images.slice(i * size, (i + 1) * size));
+      const batches = Array.from({ length: Math.ceil(images.length / size) }, (_, i) =>
+        images.slice(i * size, (i + 1) * size),
+      );
       // One batch more than threads: the next is ready when a thread becomes free.
       await inLanes({ threads: pool.threads + 1, expired: () => signal?.aborted === true }, batches, work);
       signal?.throwIfAborted();
@@ -56,8 +73,15 @@ export function createEvaluation(network: Network, parameters: ParameterArrays, 
   };
 }
 
-/** Images of a split as a batch of `size` rows; rows beyond them are black images of label 0, whose results nobody reads. */
-export function paddedBatch({ split, network }: Pick<Evaluation, 'split' | 'network'>, images: readonly number[], size: number): Batch {
+/**
+ * Images of a split as a batch of `size` rows; rows beyond them are black images of label 0, whose results
+ * nobody reads.
+ */
+export function paddedBatch(
+  { split, network }: Pick<Evaluation, 'split' | 'network'>,
+  images: readonly number[],
+  size: number,
+): Batch {
   const room = allocateBatch(size, featuresOf(network.input));
   assembleBatch(split, images, room);
   return room;

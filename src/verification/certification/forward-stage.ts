@@ -12,7 +12,12 @@ export interface Answer {
  * Answers for the first `labels.length` rows of x, [batch, features].
  * @throws Error if a logit is not finite
  */
-export async function answers({ run, programs, network }: Evaluation, x: Float32Array, labels: ArrayLike<number>, batch: number): Promise<Answer[]> {
+export async function answers(
+  { run, programs, network }: Evaluation,
+  x: Float32Array,
+  labels: ArrayLike<number>,
+  batch: number,
+): Promise<Answer[]> {
   const { logits } = await run(programs.forward(batch), { images: x });
   return Array.from(labels, (label, row): Answer => {
     let own = 0;
@@ -20,7 +25,11 @@ export async function answers({ run, programs, network }: Evaluation, x: Float32
     let scale = 0;
     for (let j = 0; j < network.classes; j++) {
       const value = (logits as Float32Array)[j * batch + row] as number;
-      if (!Number.isFinite(value)) throw new Error(`certify: expected finite logits, got ${value} for class ${j}; the network's parameters overflow float32`);
+      if (!Number.isFinite(value))
+        throw new Error(
+          `certify: expected finite logits, got ${value} for class ${j}; the network's parameters ` +
+            'overflow float32',
+        );
       if (j === label) own = value;
       else best = Math.max(best, value);
       scale = Math.max(scale, Math.abs(value));

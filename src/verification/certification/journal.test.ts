@@ -9,23 +9,46 @@ import { fingerprintOf, type JournalIdentity, openJournal } from './journal.js';
 import type { Verdict } from './verdict.js';
 
 const FEATURES = 3;
-const identity: JournalIdentity = { fingerprint: 'a', about: 'mnist, ε = 0.1', limits: { seconds: 60, bytes: 100 }, features: FEATURES };
+const identity: JournalIdentity = {
+  fingerprint: 'a',
+  about: 'mnist, ε = 0.1',
+  limits: { seconds: 60, bytes: 100 },
+  features: FEATURES,
+};
 
 const verdictOn = (image: number): fc.Arbitrary<Verdict> => {
   const judged = { image: fc.constant(image), label: fc.nat(9) };
   return fc.oneof(
-    fc.record({ ...judged, verdict: fc.constant('certified' as const), stage: fc.constant('branch-and-bound' as const), margin: fc.constant(1e-5) }),
+    fc.record({
+      ...judged,
+      verdict: fc.constant('certified' as const),
+      stage: fc.constant('branch-and-bound' as const),
+      margin: fc.constant(1e-5),
+    }),
     fc.record({
       ...judged,
       verdict: fc.constant('falsified' as const),
       stage: fc.constant('branch-and-bound' as const),
       margin: fc.double({ max: 0, min: -9, noNaN: true }).map((margin) => margin || 0),
-      counterexample: fc.float32Array({ minLength: FEATURES, maxLength: FEATURES, min: 0, max: 1, noNaN: true }),
+      counterexample: fc.float32Array({
+        minLength: FEATURES,
+        maxLength: FEATURES,
+        min: 0,
+        max: 1,
+        noNaN: true,
+      }),
     }),
-    fc.record({ ...judged, verdict: fc.constant('undecided' as const), stage: fc.constant(null), margin: fc.constantFrom(-2, Number.NEGATIVE_INFINITY) }),
+    fc.record({
+      ...judged,
+      verdict: fc.constant('undecided' as const),
+      stage: fc.constant(null),
+      margin: fc.constantFrom(-2, Number.NEGATIVE_INFINITY),
+    }),
   );
 };
-const someVerdicts = fc.integer({ min: 1, max: 6 }).chain((count) => fc.tuple(...Array.from({ length: count }, (_, image) => verdictOn(image))));
+const someVerdicts = fc
+  .integer({ min: 1, max: 6 })
+  .chain((count) => fc.tuple(...Array.from({ length: count }, (_, image) => verdictOn(image))));
 
 let folder: string;
 let path: string;
@@ -42,7 +65,13 @@ async function written(verdicts: readonly Verdict[], of: JournalIdentity = ident
   journal.close();
 }
 const undecided: Verdict = { image: 0, label: 1, verdict: 'undecided', stage: null, margin: -1 };
-const certified: Verdict = { image: 1, label: 1, verdict: 'certified', stage: 'branch-and-bound', margin: 1e-5 };
+const certified: Verdict = {
+  image: 1,
+  label: 1,
+  verdict: 'certified',
+  stage: 'branch-and-bound',
+  margin: 1e-5,
+};
 
 describe('a journal', () => {
   test('gives back what was appended, counterexamples bit for bit', async () => {
@@ -74,7 +103,9 @@ describe('a journal', () => {
 
   test('tries undecided images again with more time or memory, and no others', async () => {
     await written([undecided, certified]);
-    const images = (limits: JournalIdentity['limits']) => [...openJournal(path, { ...identity, limits }).known.keys()];
+    const images = (limits: JournalIdentity['limits']) => [
+      ...openJournal(path, { ...identity, limits }).known.keys(),
+    ];
     expect(images({ seconds: 60, bytes: 100 })).toEqual([0, 1]);
     expect(images({ seconds: 30, bytes: 100 })).toEqual([0, 1]);
     expect(images({ seconds: 61, bytes: 100 })).toEqual([1]);
@@ -98,7 +129,9 @@ describe('a journal', () => {
   test('of another certification is refused while that has not ended, and gives way when it has', async () => {
     const other = { ...identity, fingerprint: 'b', about: 'mnist, ε = 0.2' };
     await written([undecided]);
-    expect(() => openJournal(path, other)).toThrow('expected the journal of mnist, ε = 0.2, got that of mnist, ε = 0.1');
+    expect(() => openJournal(path, other)).toThrow(
+      'expected the journal of mnist, ε = 0.2, got that of mnist, ε = 0.1',
+    );
     openJournal(path, identity).end([undecided]);
     const journal = openJournal(path, other);
     expect(journal.known.size).toBe(0);
@@ -110,18 +143,37 @@ describe('a journal', () => {
 
   test('is no file of another kind, and lines that say nothing are passed over', async () => {
     await writeFile(path, '{"image":3}\n');
-    expect(() => openJournal(path, identity)).toThrow('expected the journal of a certification, got "{"image":3}"; move that file away');
+    expect(() => openJournal(path, identity)).toThrow(
+      'expected the journal of a certification, got "{"image":3}"; move that file away',
+    );
     await written([certified]);
-    await appendFile(path, '\n[]\nnull\n{"image":4,"label":2,"verdict":"falsified","margin":-1,"counterexample":"AA=="}\n');
+    await appendFile(
+      path,
+      '\n[]\nnull\n{"image":4,"label":2,"verdict":"falsified","margin":-1,"counterexample":"AA=="}\n',
+    );
     expect([...openJournal(path, identity).known.keys()]).toEqual([1]);
   });
 });
 
 test('a fingerprint is of the parameters, the images, their labels, the ball and the version', async () => {
   const { network, parameters, split } = await certifiedSet(1, 4);
-  const of = (changes: { parameters?: typeof parameters; split?: typeof split; epsilon?: number; clip?: boolean; version?: string } = {}) => {
+  const of = (
+    changes: {
+      parameters?: typeof parameters;
+      split?: typeof split;
+      epsilon?: number;
+      clip?: boolean;
+      version?: string;
+    } = {},
+  ) => {
     const ball = { epsilon: changes.epsilon ?? 0.1, clip: changes.clip ?? true };
-    return fingerprintOf(network, changes.parameters ?? parameters, changes.split ?? split, ball, changes.version ?? '1');
+    return fingerprintOf(
+      network,
+      changes.parameters ?? parameters,
+      changes.split ?? split,
+      ball,
+      changes.version ?? '1',
+    );
   };
   const [name, array] = Object.entries(parameters)[0] as [string, Float32Array];
   const all = [

@@ -16,13 +16,17 @@ export interface Programs {
   forward(batch: number): Plan;
   /** (`images`, `labels` [batch], `epsilon`) → `margins` [classes − 1, batch], lower bounds over the ball. */
   bound(stage: BoundStage, batch: number): Plan;
-  /** (`x`, `labels`) → `margins` [batch] and `ATTACK_GRADIENT`, both as outputs: a pool's gradients are those of parameters. */
+  /**
+   * (`x`, `labels`) → `margins` [batch] and `ATTACK_GRADIENT`, both as outputs: a pool's gradients are those
+   * of parameters.
+   */
   attack(batch: number): AttackProgram;
 }
 
 export function createPrograms(net: Network, clipBox: boolean): Programs {
   const imagesOf = (batch: number) => transpose(input('images', [batch, featuresOf(net.input)]));
-  const forward = (batch: number): Plan => createPlan([{ kind: 'whole', outputs: { logits: logits(net, parameterInputs(net), imagesOf(batch)) } }]);
+  const forward = (batch: number): Plan =>
+    createPlan([{ kind: 'whole', outputs: { logits: logits(net, parameterInputs(net), imagesOf(batch)) } }]);
   const bound = (stage: BoundStage, batch: number): Plan => {
     const { stages, margins } = relaxations[stage].bound({
       network: net,

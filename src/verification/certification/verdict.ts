@@ -1,7 +1,8 @@
 /**
  * What certification says of each image, and of all of them together.
  *
- * Every image ends as exactly one of certified, falsified and undecided; the three accuracies are counts of these verdicts.
+ * Every image ends as exactly one of certified, falsified and undecided; the three accuracies are counts of
+ * these verdicts.
  */
 
 /** Relaxations of the cascade, cheapest first. */
@@ -27,8 +28,8 @@ export interface Certified extends Judged {
   readonly verdict: 'certified';
   readonly stage: BoundStage | 'branch-and-bound';
   /**
-   * Proven lower bound of min over x' in the ball and j ≠ y of f_y(x') − f_j(x'), greater than 0. Branch and bound proves that the margin is
-   * positive, not how large it is.
+   * Proven lower bound of min over x' in the ball and j ≠ y of f_y(x') − f_j(x'), greater than 0. Branch and
+   * bound proves that the margin is positive, not how large it is.
    */
   readonly margin: number;
 }
@@ -79,7 +80,9 @@ export interface CertificationReport extends Accuracies {
   readonly images: number;
   /** Radius of the ball in pixels of [0, 1]. */
   readonly epsilon: number;
-  readonly stages: Readonly<Record<BatchStage, StageReport> & Partial<Record<'branch-and-bound', StageReport>>>;
+  readonly stages: Readonly<
+    Record<BatchStage, StageReport> & Partial<Record<'branch-and-bound', StageReport>>
+  >;
   /** Wall clock of everything. */
   readonly seconds: number;
   /** One for each image, in the order of the images. */
@@ -88,7 +91,8 @@ export interface CertificationReport extends Accuracies {
 
 /** The accuracies that verdicts amount to. */
 export function accuraciesOf(verdicts: readonly Verdict[]): Accuracies {
-  const part = (holds: (verdict: Verdict) => boolean): number => verdicts.filter(holds).length / verdicts.length;
+  const part = (holds: (verdict: Verdict) => boolean): number =>
+    verdicts.filter(holds).length / verdicts.length;
   return {
     natural: part(({ stage }) => stage !== 'natural'),
     certified: part(({ verdict }) => verdict === 'certified'),

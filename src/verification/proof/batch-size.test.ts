@@ -11,7 +11,8 @@ import { batchFor, largestBatch, whySkipped } from './batch-size.js';
 
 describe('batch sizes', () => {
   test('are at least one image for every architecture and stage, fewer for larger networks', () => {
-    const size = (name: (typeof architectureNames)[number], stage: (typeof batchStages)[number]) => largestBatch(architecture(name, [3, 64, 64], 200), stage);
+    const size = (name: (typeof architectureNames)[number], stage: (typeof batchStages)[number]) =>
+      largestBatch(architecture(name, [3, 64, 64], 200), stage);
     for (const stage of batchStages) {
       for (const name of architectureNames) expect(size(name, stage)).toBeGreaterThanOrEqual(1);
       expect(size('cnn7', stage)).toBeLessThanOrEqual(size('cnn3', stage));
@@ -23,17 +24,31 @@ describe('batch sizes', () => {
     const networks = [architecture('cnn3', [1, 28, 28], 10), architecture('fc-small', [1, 28, 28], 10)];
     for (const net of networks)
       for (const stage of batchStages) {
-        const batches = [20, 80, 320].map((megabytes) => largestBatch(net, stage, { memory: megabytes * MB, array: 2 ** 30 }));
+        const batches = [20, 80, 320].map((megabytes) =>
+          largestBatch(net, stage, { memory: megabytes * MB, array: 2 ** 30 }),
+        );
         expect(batches, stage).toEqual([...batches].sort((a, b) => a - b));
-        expect(largestBatch(net, stage, { memory: 2 ** 36, array: 2 ** 36 })).toBe(8 * largestBatch(architecture('fc-small', [1, 28, 28], 10), stage));
+        expect(largestBatch(net, stage, { memory: 2 ** 36, array: 2 ** 36 })).toBe(
+          8 * largestBatch(architecture('fc-small', [1, 28, 28], 10), stage),
+        );
         const programs = createPrograms(net, true);
         const plan = (batch: number) =>
-          stage === 'natural' ? programs.forward(batch) : stage === 'attack' ? programs.attack(batch).plan : programs.bound(stage, batch);
-        expect(planFootprint(plan(batches[0] as number)).peak, `${net.name} ${stage} ${batches[0]}`).toBeLessThanOrEqual(20 * MB);
+          stage === 'natural'
+            ? programs.forward(batch)
+            : stage === 'attack'
+              ? programs.attack(batch).plan
+              : programs.bound(stage, batch);
+        expect(
+          planFootprint(plan(batches[0] as number)).peak,
+          `${net.name} ${stage} ${batches[0]}`,
+        ).toBeLessThanOrEqual(20 * MB);
         const short = largestBatch(net, stage, { memory: 2 ** 40, array: MB });
         // CROWN's rows have a size of their own, whatever the batch.
         const least = planFootprint(plan(1)).largest;
-        if (stage !== 'crown') expect(planFootprint(plan(short)).largest, `${net.name} ${stage} ${short}`).toBeLessThanOrEqual(Math.max(MB, least));
+        if (stage !== 'crown')
+          expect(planFootprint(plan(short)).largest, `${net.name} ${stage} ${short}`).toBeLessThanOrEqual(
+            Math.max(MB, least),
+          );
       }
   });
 

@@ -1,7 +1,8 @@
 /**
- * How many images a program of each stage takes: as many as keep its arrays in the processor's cache or, for large networks, its
- * memory within bounds; fewer when few images are left. Sizes depend on network and images alone, so that results do too. A device other
- * than the CPU wants many images at once: as many as its memory holds, up to a limit.
+ * How many images a program of each stage takes: as many as keep its arrays in the processor's cache or, for
+ * large networks, its memory within bounds; fewer when few images are left. Sizes depend on network and
+ * images alone, so that results do too. A device other than the CPU wants many images at once: as many as its
+ * memory holds, up to a limit.
  */
 import { featuresOf } from '../../network/layers/layer.js';
 import { isChain, type Network } from '../../network/network.js';
@@ -10,16 +11,31 @@ import type { BatchStage } from '../certification/verdict.js';
 
 /** Floats of an array over the widest layer that one program call may make. */
 const FLOATS = 2 ** 22;
-/** CROWN keeps slopes of a whole receptive field for every place, which grows with the square of the layers; measured on CNN3, CNN5 and CNN7. */
+/**
+ * CROWN keeps slopes of a whole receptive field for every place, which grows with the square of the layers;
+ * measured on CNN3, CNN5 and CNN7.
+ */
 const CROWN_SQUARES = 2 ** 31;
-/** Floats of the dense coefficients of one image, above which CROWN of networks that are no chains is left out. */
+/**
+ * Floats of the dense coefficients of one image, above which CROWN of networks that are no chains is left
+ * out.
+ */
 const DENSE_FLOATS = 2 ** 27;
 
-const LARGEST: Readonly<Record<BatchStage, number>> = { natural: 256, ibp: 256, 'crown-ibp': 64, crown: 32, attack: 128 };
+const LARGEST: Readonly<Record<BatchStage, number>> = {
+  natural: 256,
+  ibp: 256,
+  'crown-ibp': 64,
+  crown: 32,
+  attack: 128,
+};
 
 /** So many times as many images fit into a call on a device, where its memory allows it. */
 const MORE_ON_DEVICES = 8;
-/** Arrays over the widest layer that are alive at once, at most, and that the patches of a convolution are as large as. */
+/**
+ * Arrays over the widest layer that are alive at once, at most, and that the patches of a convolution are as
+ * large as.
+ */
 const ALIVE = 8;
 /** CROWN's squares for each byte of its footprint, at least. */
 const SQUARES_PER_BYTE = 8;
@@ -35,13 +51,18 @@ interface Limits {
 function limitsOf(stage: BatchStage, budget: DeviceMemory | undefined): Limits {
   if (budget === undefined) return { floats: FLOATS, squares: CROWN_SQUARES, images: LARGEST[stage] };
   const { memory, array } = budget;
-  return { floats: Math.min(memory, array) / (4 * ALIVE), squares: SQUARES_PER_BYTE * memory, images: MORE_ON_DEVICES * LARGEST[stage] };
+  return {
+    floats: Math.min(memory, array) / (4 * ALIVE),
+    squares: SQUARES_PER_BYTE * memory,
+    images: MORE_ON_DEVICES * LARGEST[stage],
+  };
 }
 
 /** What programs may take of the memory of a device other than the CPU. */
 export type DeviceMemory = Pick<MemoryBudget, 'memory' | 'array'>;
 
-export const widestLayer = ({ input, nodes }: Network): number => Math.max(featuresOf(input), ...nodes.map(({ layer }) => featuresOf(layer.output)));
+export const widestLayer = ({ input, nodes }: Network): number =>
+  Math.max(featuresOf(input), ...nodes.map(({ layer }) => featuresOf(layer.output)));
 
 const powerBelow = (n: number): number => 2 ** Math.floor(Math.log2(Math.max(1, n)));
 const powerAbove = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
@@ -60,10 +81,11 @@ export function largestBatch(net: Network, stage: BatchStage, budget?: DeviceMem
 }
 
 /**
- * Batch for `count` images: the largest, or a part of them, so that even few occupy several threads and little is padding. A device is one
- * worker's, which takes them all.
+ * Batch for `count` images: the largest, or a part of them, so that even few occupy several threads and
+ * little is padding. A device is one worker's, which takes them all.
  */
-export const batchFor = (largest: number, count: number, parts = 4): number => Math.min(largest, powerAbove(count / parts));
+export const batchFor = (largest: number, count: number, parts = 4): number =>
+  Math.min(largest, powerAbove(count / parts));
 
 /** Why a stage cannot be run on a network; undefined if it can. */
 export function whySkipped(net: Network, stage: BatchStage): string | undefined {

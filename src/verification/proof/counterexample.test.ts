@@ -5,9 +5,16 @@ import { confirm } from './counterexample.js';
 
 const number = fc.double({ min: -10, max: 10, noNaN: true });
 const scenario = fc
-  .record({ ends: fc.array(fc.tuple(number, number), { minLength: 1, maxLength: 4 }), seed: fc.array(number, { minLength: 4, maxLength: 4 }), bound: number })
+  .record({
+    ends: fc.array(fc.tuple(number, number), { minLength: 1, maxLength: 4 }),
+    seed: fc.array(number, { minLength: 4, maxLength: 4 }),
+    bound: number,
+  })
   .map(({ ends, seed, bound }) => {
-    const box = { lower: Float64Array.from(ends, (pair) => Math.min(...pair)), upper: Float64Array.from(ends, (pair) => Math.max(...pair)) };
+    const box = {
+      lower: Float64Array.from(ends, (pair) => Math.min(...pair)),
+      upper: Float64Array.from(ends, (pair) => Math.max(...pair)),
+    };
     const polytope: Polytope = { box, unsafe: [{ outputs: Float64Array.of(1), bound }] };
     return { polytope, x: Float32Array.from(seed.slice(0, ends.length)), bound };
   });
@@ -37,7 +44,10 @@ test('a counterexample is in the box, and its outputs are what the model gives f
 });
 
 test.each([[[Number.NaN]], [[Number.NEGATIVE_INFINITY]]])('outputs %j confirm nothing', async (outputs) => {
-  const polytope = { box: { lower: Float64Array.of(0), upper: Float64Array.of(1) }, unsafe: [{ outputs: Float64Array.of(1), bound: 0 }] };
+  const polytope = {
+    box: { lower: Float64Array.of(0), upper: Float64Array.of(1) },
+    unsafe: [{ outputs: Float64Array.of(1), bound: 0 }],
+  };
   expect(await confirm(polytope, 0, [0.5], async () => outputs)).toBe(undefined);
 });
 

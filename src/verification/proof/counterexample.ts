@@ -1,9 +1,11 @@
 /**
- * Counterexamples: an input of a polytope's box whose outputs, of the user's own model, are unsafe. Nothing else is ever called one.
+ * Counterexamples: an input of a polytope's box whose outputs, of the user's own model, are unsafe. Nothing
+ * else is ever called one.
  *
- * Searches run in float32 and on our reading of the model, so what they find is a candidate only. It is moved into the box in float64,
- * where the box is exact, given to the model as the nearest float32, and its inequalities are evaluated in float64 on what the model
- * then answers: what anybody sees who prints the input, reads it back and runs the file.
+ * Searches run in float32 and on our reading of the model, so what they find is a candidate only. It is moved
+ * into the box in float64, where the box is exact, given to the model as the nearest float32, and its
+ * inequalities are evaluated in float64 on what the model then answers: what anybody sees who prints the
+ * input, reads it back and runs the file.
  */
 import { type Polytope, violation } from '../property/property.js';
 
@@ -29,9 +31,16 @@ export function clampInto({ lower, upper }: Polytope['box'], x: ArrayLike<number
  * The counterexample that a candidate x is for polytope number `index`, or undefined if it is none.
  * Outputs that are no finite numbers prove nothing.
  */
-export async function confirm(polytope: Polytope, index: number, x: ArrayLike<number>, evaluate: Evaluate): Promise<Counterexample | undefined> {
+export async function confirm(
+  polytope: Polytope,
+  index: number,
+  x: ArrayLike<number>,
+  evaluate: Evaluate,
+): Promise<Counterexample | undefined> {
   const input = clampInto(polytope.box, x);
   if (!input.every(Number.isFinite)) return undefined;
   const output = Float64Array.from(await evaluate(Float32Array.from(input)));
-  return output.every(Number.isFinite) && violation(polytope, input, output) <= 0 ? { input, output, polytope: index } : undefined;
+  return output.every(Number.isFinite) && violation(polytope, input, output) <= 0
+    ? { input, output, polytope: index }
+    : undefined;
 }

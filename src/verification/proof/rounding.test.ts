@@ -22,22 +22,28 @@ describe('rounding', () => {
     expect(isProof(1e-5, 0.1, 1)).toBe(false);
     expect(isProof(1e-3, 0.1, 1000)).toBe(false);
     expect(isProof(0.2, 0.1, 1)).toBe(false);
-    for (const bound of [0, -1, Number.NaN, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]) expect(isProof(bound, 5, 1)).toBe(false);
+    for (const bound of [0, -1, Number.NaN, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY])
+      expect(isProof(bound, 5, 1)).toBe(false);
   });
 
   test('a point is inside exactly when every pixel is', () => {
     fc.assert(
-      fc.property(fc.array(pixel, { minLength: 1, maxLength: 6 }), radius, fc.nat(), (pixels, epsilon, at) => {
-        const image = Float32Array.from(pixels);
-        expect(isInside(image, image, epsilon, true)).toBe(true);
-        const moved = image.slice();
-        const k = at % image.length;
-        moved[k] = (image[k] as number) + epsilon * 1.001 + 1e-6;
-        expect(isInside(moved, image, epsilon, false)).toBe(false);
-        moved[k] = -1e-6;
-        expect(isInside(moved, image, 1, false)).toBe((image[k] as number) + 1e-6 <= 1);
-        expect(isInside(moved, image, 1, true)).toBe(false);
-      }),
+      fc.property(
+        fc.array(pixel, { minLength: 1, maxLength: 6 }),
+        radius,
+        fc.nat(),
+        (pixels, epsilon, at) => {
+          const image = Float32Array.from(pixels);
+          expect(isInside(image, image, epsilon, true)).toBe(true);
+          const moved = image.slice();
+          const k = at % image.length;
+          moved[k] = (image[k] as number) + epsilon * 1.001 + 1e-6;
+          expect(isInside(moved, image, epsilon, false)).toBe(false);
+          moved[k] = -1e-6;
+          expect(isInside(moved, image, 1, false)).toBe((image[k] as number) + 1e-6 <= 1);
+          expect(isInside(moved, image, 1, true)).toBe(false);
+        },
+      ),
     );
   });
 });

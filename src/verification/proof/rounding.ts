@@ -1,11 +1,12 @@
 /**
  * What float32 arithmetic must not be allowed to prove.
  *
- * Bounds are computed in float32, rounded to nearest, so a tiny positive bound may belong to a negative margin. Two allowances keep
- * rounding on the safe side: the ball is made a little larger than asked for, and a bound counts only well above zero.
+ * Bounds are computed in float32, rounded to nearest, so a tiny positive bound may belong to a negative
+ * margin. Two allowances keep rounding on the safe side: the ball is made a little larger than asked for, and
+ * a bound counts only well above zero.
  *
- * These cover what rounding does to networks as training gives them; they are no outward-rounded interval arithmetic. A proof against
- * adversarially chosen weights needs that: `verify` with `sound`.
+ * These cover what rounding does to networks as training gives them; they are no outward-rounded interval
+ * arithmetic. A proof against adversarially chosen weights needs that: `verify` with `sound`.
  */
 
 import { neighbour } from '../../attack/box.js';
@@ -15,20 +16,25 @@ import type { Box } from '../property/property.js';
 const RELATIVE = 1e-5;
 
 /**
- * The smallest bound of an image's margins that counts as a proof, 1e-5 · (1 + s) for s = max_j |f_j(x)| at the image.
+ * The smallest bound of an image's margins that counts as a proof, 1e-5 · (1 + s) for s = max_j |f_j(x)| at
+ * the image.
  *
- * A bound is a centre minus a radius. Where it is positive the radius is less than the centre, a margin of at most 2s: so s is the
- * size of all that the last layer adds up, and float32 errors are proportional to it.
+ * A bound is a centre minus a radius. Where it is positive the radius is less than the centre, a margin of at
+ * most 2s: so s is the size of all that the last layer adds up, and float32 errors are proportional to it.
  */
 export const proofThreshold = (scale: number): number => RELATIVE * (1 + scale);
 
 /**
- * A tenth of the largest activation counts as much as the terms of an inequality: with the threshold's 1e-5 these are 17 units in the last
- * place of that activation, for what layers before the last add up and later ones may cancel.
+ * A tenth of the largest activation counts as much as the terms of an inequality: with the threshold's 1e-5
+ * these are 17 units in the last place of that activation, for what layers before the last add up and later
+ * ones may cancel.
  */
 const HIDDEN_SHARE = 0.1;
 
-/** The scale of an inequality whose terms are of size `terms`, in a network whose largest activation is of size `hidden`. */
+/**
+ * The scale of an inequality whose terms are of size `terms`, in a network whose largest activation is of
+ * size `hidden`.
+ */
 export const scaleWith = (terms: number, hidden: number): number => terms + HIDDEN_SHARE * hidden;
 
 /** x ± ε ∈ [−1, 2] and ε itself are rounded by at most 2⁻²⁴ each; four times their sum costs nothing. */
@@ -38,8 +44,8 @@ const BALL_SLACK = 2 ** -21;
 export const enclosingRadius = (epsilon: number): number => epsilon + BALL_SLACK;
 
 /**
- * Whether a lower bound is a proof. `atImage` is the margin at the image: it lies in the ball, so a "bound" above it shows that
- * arithmetic went wrong (an overflow, say), and is none.
+ * Whether a lower bound is a proof. `atImage` is the margin at the image: it lies in the ball, so a "bound"
+ * above it shows that arithmetic went wrong (an overflow, say), and is none.
  */
 export function isProof(bound: number, atImage: number, scale: number): boolean {
   const threshold = proofThreshold(scale);
@@ -47,12 +53,22 @@ export function isProof(bound: number, atImage: number, scale: number): boolean 
 }
 
 /** Whether every pixel of x' is at most ε from x's and, if the ball is cut, in [0, 1]. */
-export function isInside(example: Float32Array, image: Float32Array, epsilon: number, clip: boolean): boolean {
-  return example.every((v, i) => Math.abs(v - (image[i] as number)) <= epsilon && (!clip || (v >= 0 && v <= 1)));
+export function isInside(
+  example: Float32Array,
+  image: Float32Array,
+  epsilon: number,
+  clip: boolean,
+): boolean {
+  return example.every(
+    (v, i) => Math.abs(v - (image[i] as number)) <= epsilon && (!clip || (v >= 0 && v <= 1)),
+  );
 }
 
 /** The smallest float32 box that contains a box of float64 numbers. */
-export function enclosingBox({ lower, upper }: Box): { readonly lower: Float32Array; readonly upper: Float32Array } {
+export function enclosingBox({ lower, upper }: Box): {
+  readonly lower: Float32Array;
+  readonly upper: Float32Array;
+} {
   const outward = (ends: Float64Array, direction: 1 | -1): Float32Array =>
     Float32Array.from(ends, (end) => {
       const near = Math.fround(end);

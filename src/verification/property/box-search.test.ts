@@ -29,7 +29,8 @@ describe('the box of a search', () => {
             if (kind === 'below') upper = upper.with(input, Math.min(upper[input] as number, bound));
             else lower = lower.with(input, Math.max(lower[input] as number, bound));
             const whole = search[kind as 'below' | 'above'](input, bound);
-            if (lower[input] !== undefined && (lower[input] as number) <= (upper[input] as number)) expect(whole).toBe(true);
+            if (lower[input] !== undefined && (lower[input] as number) <= (upper[input] as number))
+              expect(whole).toBe(true);
           } else if (kind === 'mark') marks.push({ mark: search.mark(), lower, upper });
           else if (kind === 'restore') {
             const last = marks.pop();

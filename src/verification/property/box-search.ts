@@ -1,9 +1,9 @@
 /**
- * The box of inputs during a search: bounds that are tightened and taken back again, and finished boxes that are shared where they are
- * equal.
+ * The box of inputs during a search: bounds that are tightened and taken back again, and finished boxes that
+ * are shared where they are equal.
  *
- * Boxes of a search often differ in few places from the bounds before its first choice, so a finished box is looked up by those places
- * alone; thousands of polytopes over one box of an image hold one copy of it.
+ * Boxes of a search often differ in few places from the bounds before its first choice, so a finished box is
+ * looked up by those places alone; thousands of polytopes over one box of an image hold one copy of it.
  */
 import type { Box } from './property.js';
 
@@ -97,7 +97,11 @@ export function createBoxSearch(inputs: number): BoxSearch {
     for (const { box, count } of candidates) {
       steps += changes.length;
       // With as many changes, and these among them, its changes are these.
-      if (count === changes.length && changes.every((i) => box.lower[i] === lower[i] && box.upper[i] === upper[i])) return { box, steps };
+      if (
+        count === changes.length &&
+        changes.every((i) => box.lower[i] === lower[i] && box.upper[i] === upper[i])
+      )
+        return { box, steps };
     }
     boxes++;
     const box = { lower: lower.slice(), upper: upper.slice() };

@@ -26,13 +26,23 @@ function bounds(): Conjunction<number> & { list: number[]; assumed: number } {
 function disjuncts(constraint: Constraint, limit = 1000) {
   const conjunction = bounds();
   const found: string[] = [];
-  const complete = forEachDisjunct(constraint, conjunction, () => found.push(conjunction.list.join('')) * 0, limit);
+  const complete = forEachDisjunct(
+    constraint,
+    conjunction,
+    () => found.push(conjunction.list.join('')) * 0,
+    limit,
+  );
   return { found, complete, assumed: conjunction.assumed };
 }
 
 describe('the disjunctive normal form', () => {
   it('has one conjunction for each choice, in the order of the formula', () => {
-    const formula = and(or(atom(1), atom(2)), atom(0), or(atom(3), and(atom(4), or(atom(5), atom(6)))), atom(7));
+    const formula = and(
+      or(atom(1), atom(2)),
+      atom(0),
+      or(atom(3), and(atom(4), or(atom(5), atom(6)))),
+      atom(7),
+    );
     expect(disjuncts(formula).found).toEqual(['0713', '07145', '07146', '0723', '07245', '07246']);
   });
 

@@ -1,6 +1,7 @@
 /**
- * Disjunctive normal form, one conjunction after the other: `and` is distributed over `or` by a search that goes down one alternative of
- * each `or` at a time, in the order of the file, and turns back where constraints contradict each other.
+ * Disjunctive normal form, one conjunction after the other: `and` is distributed over `or` by a search that
+ * goes down one alternative of each `or` at a time, in the order of the file, and turns back where
+ * constraints contradict each other.
  *
  * Nothing of the normal form is kept here but the path to the conjunction at hand, and nothing recurses.
  */
@@ -30,7 +31,12 @@ interface Choice<Mark> {
  * @param limit of the steps in all, one for each constraint added
  * @returns false if the limit was reached
  */
-export function forEachDisjunct<Mark>(constraint: Constraint, conjunction: Conjunction<Mark>, found: () => number, limit: number): boolean {
+export function forEachDisjunct<Mark>(
+  constraint: Constraint,
+  conjunction: Conjunction<Mark>,
+  found: () => number,
+  limit: number,
+): boolean {
   const agenda: { items: readonly Constraint[]; next: number }[] = [{ items: [constraint], next: 0 }];
   /** The ors of this path in the order they were met; the first `chosen` have an alternative chosen. */
   const ors: (readonly Constraint[])[] = [];

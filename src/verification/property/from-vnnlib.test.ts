@@ -5,13 +5,23 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../../formats/format-error.js';
 import { parseVnnlib, readVnnlib } from '../../formats/vnnlib.js';
-import { boxAsserts, declarations, formula, holds, type Point, print, spaces } from '../../testing/vnnlib-text.js';
+import {
+  boxAsserts,
+  declarations,
+  formula,
+  holds,
+  type Point,
+  print,
+  spaces,
+} from '../../testing/vnnlib-text.js';
 import { MOST_POLYTOPES, propertyFor, propertyOf } from './from-vnnlib.js';
 import { type Polytope, type Property, violation } from './property.js';
 
 const propertyOfText = (text: string): Property => propertyOf(parseVnnlib(text, 'p.vnnlib'));
 const contains = (polytope: Polytope, { x, y }: Point): boolean =>
-  polytope.box.lower.every((l, i) => l <= (x[i] as number)) && polytope.box.upper.every((u, i) => u >= (x[i] as number)) && violation(polytope, x, y) <= 0;
+  polytope.box.lower.every((l, i) => l <= (x[i] as number)) &&
+  polytope.box.upper.every((u, i) => u >= (x[i] as number)) &&
+  violation(polytope, x, y) <= 0;
 const refusal = (text: string): string => {
   try {
     propertyOfText(text);
@@ -36,15 +46,20 @@ describe('a property from VNN-LIB', () => {
         (formulas, space, points) => {
           const asserts = formulas.map((tree) => `(assert ${print(tree, space)})`).join('\n');
           const truth = (at: Point) =>
-            at.x[0] !== undefined && [0, 1].every((i) => Math.abs(at.x[i] as number) <= 2) && formulas.every((tree) => holds(tree, at));
+            at.x[0] !== undefined &&
+            [0, 1].every((i) => Math.abs(at.x[i] as number) <= 2) &&
+            formulas.every((tree) => holds(tree, at));
           const text = `${declarations(2, 2)}${asserts}\n${boxAsserts(2, -2, 2)}(assert (<= Y_0 100))`;
           let polytopes: readonly Polytope[] = [];
           try {
             polytopes = propertyOfText(text).polytopes;
           } catch (error) {
-            expect((error as Error).message).toContain('expected inputs that fulfil the constraints, got none');
+            expect((error as Error).message).toContain(
+              'expected inputs that fulfil the constraints, got none',
+            );
           }
-          for (const at of points) expect(polytopes.some((polytope) => contains(polytope, at))).toBe(truth(at));
+          for (const at of points)
+            expect(polytopes.some((polytope) => contains(polytope, at))).toBe(truth(at));
         },
       ),
       { numRuns: 400 },
@@ -66,7 +81,8 @@ describe('a property from VNN-LIB', () => {
   });
 
   it('leaves out contradictory boxes', () => {
-    const boxes = '(assert (or (and (<= X_0 0) (<= Y_0 1)) (and (>= X_0 2) (<= Y_0 2)) (and (>= X_0 1) (<= Y_0 3)) (and (<= 2 1) (<= Y_0 4))))';
+    const boxes =
+      '(assert (or (and (<= X_0 0) (<= Y_0 1)) (and (>= X_0 2) (<= Y_0 2)) (and (>= X_0 1) (<= Y_0 3)) (and (<= 2 1) (<= Y_0 4))))';
     const { polytopes } = propertyOfText(`${declarations(1, 1)}${boxes}${boxAsserts(1, 0.5, 1)}`);
     expect(polytopes.map(({ unsafe }) => unsafe[0]?.bound)).toEqual([3]);
     expect(polytopes[0]?.box).toEqual({ lower: Float64Array.of(1), upper: Float64Array.of(1) });
@@ -76,7 +92,9 @@ describe('a property from VNN-LIB', () => {
     const box = (low: number) => `(>= X_0 ${low}) (<= X_1 ${low + 1})`;
     const swapped = (low: number) => `(<= X_1 ${low + 1}) (>= X_0 ${low}.0)`;
     const split = `(assert (or (and ${box(0)} (<= Y_0 1)) (and ${box(1)} (<= Y_0 1)) (and ${swapped(0)} (<= Y_0 2)) (and ${swapped(1)} (>= Y_0 2))))`;
-    const { polytopes } = propertyOfText(`${declarations(2, 1)}${boxAsserts(2, -5, 5)}${split}(assert (or (<= Y_0 7) (<= Y_0 8)))`);
+    const { polytopes } = propertyOfText(
+      `${declarations(2, 1)}${boxAsserts(2, -5, 5)}${split}(assert (or (<= Y_0 7) (<= Y_0 8)))`,
+    );
     expect(polytopes).toHaveLength(8);
     expect(new Set(polytopes.map((polytope) => polytope.box)).size).toBe(2);
     expect(new Set(polytopes.flatMap((polytope) => polytope.unsafe)).size).toBe(5);
@@ -95,8 +113,12 @@ describe('a property from VNN-LIB', () => {
   });
 
   it('is not large where thousands of alternatives share the box of an image', () => {
-    const rows = Array.from({ length: 20_000 }, (_, k) => `(and (<= Y_0 ${k}) (>= X_${k % 3} 0.5))`).join('\n');
-    const { polytopes } = propertyOfText(`${declarations(3072, 1)}${boxAsserts(3072, 0, 1)}(assert (or ${rows}))`);
+    const rows = Array.from({ length: 20_000 }, (_, k) => `(and (<= Y_0 ${k}) (>= X_${k % 3} 0.5))`).join(
+      '\n',
+    );
+    const { polytopes } = propertyOfText(
+      `${declarations(3072, 1)}${boxAsserts(3072, 0, 1)}(assert (or ${rows}))`,
+    );
     expect(polytopes).toHaveLength(20_000);
     expect(new Set(polytopes.map(({ box }) => box)).size).toBe(3);
   });
@@ -107,12 +129,36 @@ describe('a property from VNN-LIB', () => {
       '(assert (>= X_0 1))(assert (<= X_1 1))(assert (>= X_1 0))(assert (<= Y_0 0))',
       'got no upper bound of X_0; add (assert (<= X_0 …))',
     ],
-    ['an input unbounded in one alternative', `${boxAsserts(1, 0, 1)}(assert (or (<= Y_0 0) (= X_1 1)))`, 'got no lower bound of X_1; add (assert (>= X_1 …))'],
-    ['lower > upper', `${boxAsserts(2, 2, 1)}(assert (<= Y_0 0))`, 'expected inputs that fulfil the constraints, got none: 2 ≤ X_0 ≤ 1'],
-    ['lower > upper in all alternatives', `${boxAsserts(2, 0, 1)}(assert (or (>= X_0 3) (<= X_1 -1)))(assert (<= Y_0 0))`, 'got none: 3 ≤ X_0 ≤ 1'],
-    ['a bound beyond float64', `${boxAsserts(2, 0, 1)}(assert (<= (* 1e-300 X_0) -1e300))(assert (<= Y_0 0))`, 'got none: 0 ≤ X_0 ≤ -Infinity'],
-    ['false constants', `${boxAsserts(2, 0, 1)}(assert (<= 1 0))(assert (<= Y_0 0))`, 'got none: a comparison of constants that is false'],
-    ['no constraint on outputs', boxAsserts(2, 0, 1), 'expected a constraint on an output in some assert, got constraints of inputs alone'],
+    [
+      'an input unbounded in one alternative',
+      `${boxAsserts(1, 0, 1)}(assert (or (<= Y_0 0) (= X_1 1)))`,
+      'got no lower bound of X_1; add (assert (>= X_1 …))',
+    ],
+    [
+      'lower > upper',
+      `${boxAsserts(2, 2, 1)}(assert (<= Y_0 0))`,
+      'expected inputs that fulfil the constraints, got none: 2 ≤ X_0 ≤ 1',
+    ],
+    [
+      'lower > upper in all alternatives',
+      `${boxAsserts(2, 0, 1)}(assert (or (>= X_0 3) (<= X_1 -1)))(assert (<= Y_0 0))`,
+      'got none: 3 ≤ X_0 ≤ 1',
+    ],
+    [
+      'a bound beyond float64',
+      `${boxAsserts(2, 0, 1)}(assert (<= (* 1e-300 X_0) -1e300))(assert (<= Y_0 0))`,
+      'got none: 0 ≤ X_0 ≤ -Infinity',
+    ],
+    [
+      'false constants',
+      `${boxAsserts(2, 0, 1)}(assert (<= 1 0))(assert (<= Y_0 0))`,
+      'got none: a comparison of constants that is false',
+    ],
+    [
+      'no constraint on outputs',
+      boxAsserts(2, 0, 1),
+      'expected a constraint on an output in some assert, got constraints of inputs alone',
+    ],
   ])('refuses %s in one line', (_, text, message) => {
     expect(refusal(declarations(2, 1) + text)).toContain(message);
     expect(refusal(declarations(2, 1) + text)).toMatch(/^p\.vnnlib: [^\n]*$/);
@@ -123,10 +169,16 @@ describe('a property from VNN-LIB', () => {
     const box = declarations(1, 2) + boxAsserts(1, 0, 1);
     expect(propertyOfText(box + choice.repeat(10)).polytopes).toHaveLength(1024);
     expect(refusal(box + choice.repeat(40))).toContain(`expected at most ${MOST_POLYTOPES} polytopes`);
-    expect(refusal(`${box}(assert (or ${'(<= Y_0 0) '.repeat(MOST_POLYTOPES + 1)}))`)).toContain('after distributing and over or, got more');
+    expect(refusal(`${box}(assert (or ${'(<= Y_0 0) '.repeat(MOST_POLYTOPES + 1)}))`)).toContain(
+      'after distributing and over or, got more',
+    );
     // Each alternative is a box of its own, of a thousand inputs: 2¹⁷ of them would be a gigabyte.
-    const splits = Array.from({ length: 17 }, (_, i) => `(assert (or (<= X_${i} 0.5) (>= X_${i} 0.5)))`).join('');
-    expect(refusal(`${declarations(1000, 1)}${boxAsserts(1000, 0, 1)}(assert (<= Y_0 0))${splits}`)).toContain('half a gigabyte');
+    const splits = Array.from({ length: 17 }, (_, i) => `(assert (or (<= X_${i} 0.5) (>= X_${i} 0.5)))`).join(
+      '',
+    );
+    expect(
+      refusal(`${declarations(1000, 1)}${boxAsserts(1000, 0, 1)}(assert (<= Y_0 0))${splits}`),
+    ).toContain('half a gigabyte');
   });
 
   it('names the sizes of both when it is not about the network', () => {
@@ -146,7 +198,9 @@ describe('a property from VNN-LIB', () => {
       expect(others).toEqual([]);
       expect([...(first?.box.lower ?? [])]).toEqual([0.6, -0.5, -0.5, 0.45, -0.5]);
       expect([...(first?.box.upper ?? [])]).toEqual([0.679857769, 0.5, 0.5, 0.5, -0.45]);
-      expect(first?.unsafe).toEqual([{ outputs: Float64Array.of(-1, 0, 0, 0, 0), bound: -3.991125645861615 }]);
+      expect(first?.unsafe).toEqual([
+        { outputs: Float64Array.of(-1, 0, 0, 0, 0), bound: -3.991125645861615 },
+      ]);
       const [minimal] = (await read('acasxu/prop_3.vnnlib')).polytopes;
       expect(minimal?.unsafe.map(({ outputs, bound }) => [...outputs, bound])).toEqual(
         [1, 2, 3, 4].map((j) => [1, ...[1, 2, 3, 4].map((k) => (k === j ? -1 : 0)), 0]),
@@ -162,12 +216,16 @@ describe('a property from VNN-LIB', () => {
         expect(property).toMatchObject({ inputs, outputs: 10 });
         expect(new Set(property.polytopes.map(({ box }) => box)).size).toBe(1);
         const rivals = Array.from({ length: 10 }, (_, j) => j).filter((j) => j !== label);
-        expect(property.polytopes.map(({ unsafe }) => unsafe.map(({ outputs, bound }) => [outputs[label], outputs.indexOf(-1), bound]))).toEqual(
-          rivals.map((j) => [[1, j, 0]]),
-        );
+        expect(
+          property.polytopes.map(({ unsafe }) =>
+            unsafe.map(({ outputs, bound }) => [outputs[label], outputs.indexOf(-1), bound]),
+          ),
+        ).toEqual(rivals.map((j) => [[1, j, 0]]));
       }
       const { polytopes } = await read('oval21/cifar_base_kw-img876-eps0.024836601307189544.vnnlib');
-      expect([polytopes[0]?.box.lower[3070], polytopes[0]?.box.upper[3071]]).toEqual([-0.7122148871421814, -0.3694407343864441]);
+      expect([polytopes[0]?.box.lower[3070], polytopes[0]?.box.upper[3071]]).toEqual([
+        -0.7122148871421814, -0.3694407343864441,
+      ]);
     });
 
     it('rl_benchmarks: the wrong command is preferred', async () => {

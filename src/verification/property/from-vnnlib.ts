@@ -1,9 +1,9 @@
 /**
  * From the constraints of a VNN-LIB file to unsafe polytopes.
  *
- * Constraints of one input become bounds of the box, all others rows of inequalities; `and` is distributed over `or`, contradictory boxes
- * are dropped on the way, and equal boxes and equal rows are the same objects. The bound of c·x ≤ b is b/c rounded to nearest, as decimals
- * are.
+ * Constraints of one input become bounds of the box, all others rows of inequalities; `and` is distributed
+ * over `or`, contradictory boxes are dropped on the way, and equal boxes and equal rows are the same objects.
+ * The bound of c·x ≤ b is b/c rounded to nearest, as decimals are.
  */
 import { FormatError } from '../../formats/format-error.js';
 import { type LinearConstraint, type VnnlibProperty, variableName } from '../../formats/vnnlib.js';
@@ -22,11 +22,15 @@ const MOST_STEPS = 5e7;
  * The property of a network with so many inputs and outputs.
  * @throws FormatError when the file is about another number of either, or as `propertyOf`
  */
-export function propertyFor(vnnlib: VnnlibProperty, network: { readonly inputs: number; readonly outputs: number }): Property {
+export function propertyFor(
+  vnnlib: VnnlibProperty,
+  network: { readonly inputs: number; readonly outputs: number },
+): Property {
   const { source, inputs, outputs } = vnnlib;
   if (inputs !== network.inputs || outputs !== network.outputs) {
     throw new FormatError(
-      `${source}: expected a property of the network's ${network.inputs} inputs and ${network.outputs} outputs, got one of ${inputs} inputs and ${outputs} outputs; check that both belong together`,
+      `${source}: expected a property of the network's ${network.inputs} inputs and ${network.outputs} ` +
+        `outputs, got one of ${inputs} inputs and ${outputs} outputs; check that both belong together`,
     );
   }
   return propertyOf(vnnlib);
@@ -34,7 +38,8 @@ export function propertyFor(vnnlib: VnnlibProperty, network: { readonly inputs: 
 
 /**
  * The unsafe polytopes, in the order of the file.
- * @throws FormatError when an input is unbounded, no box has lower ≤ upper, no output is constrained, or the polytopes are more than
+ * @throws FormatError when an input is unbounded, no box has lower ≤ upper, no output is constrained, or the
+ *  polytopes are more than
  *   `MOST_POLYTOPES` or too large altogether
  */
 export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProperty): Property {
@@ -51,7 +56,8 @@ export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProper
 
   const tooLarge = (): never =>
     fail(
-      `expected at most ${MOST_POLYTOPES} polytopes that fit half a gigabyte after distributing and over or, got more; split the property into several files`,
+      `expected at most ${MOST_POLYTOPES} polytopes that fit half a gigabyte after distributing and over ` +
+        'or, got more; split the property into several files',
     );
 
   const assume = (added: LinearConstraint): boolean => {
@@ -81,7 +87,10 @@ export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProper
     const open = search.unbounded();
     if (open !== undefined) {
       const name = variableName(open.input);
-      fail(`expected finite bounds of every input, got no ${open.side} bound of ${name}; add (assert (${open.side === 'lower' ? '>=' : '<='} ${name} …))`);
+      fail(
+        `expected finite bounds of every input, got no ${open.side} bound of ${name}; add (assert ` +
+          `(${open.side === 'lower' ? '>=' : '<='} ${name} …))`,
+      );
     }
     const { box, steps } = search.box();
     polytopes.push({ box, unsafe: unsafe.slice() });
@@ -101,12 +110,16 @@ export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProper
   const complete = forEachDisjunct(constraint, conjunction, found, MOST_STEPS);
   if (!complete) tooLarge();
   if (polytopes.length === 0) fail(`expected inputs that fulfil the constraints, got none: ${contradiction}`);
-  if (!constrainsOutputs) fail('expected a constraint on an output in some assert, got constraints of inputs alone');
+  if (!constrainsOutputs)
+    fail('expected a constraint on an output in some assert, got constraints of inputs alone');
   return { inputs, outputs, polytopes };
 }
 
 /** Rows of constraints, the same object for equal ones, and how many numbers it took to make them. */
-function createRows(inputs: number, outputs: number): (constraint: LinearConstraint) => { inequality: Inequality; created: number } {
+function createRows(
+  inputs: number,
+  outputs: number,
+): (constraint: LinearConstraint) => { inequality: Inequality; created: number } {
   const ofConstraint = new Map<LinearConstraint, Inequality>();
   const ofText = new Map<string, Inequality>();
 

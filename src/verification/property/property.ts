@@ -1,9 +1,10 @@
 /**
  * What is to be verified: that no input of given boxes leads to an unsafe output.
  *
- * The unsafe set is a union of polytopes over inputs x and outputs y, each a box of inputs and a conjunction of linear inequalities
- * c·y + d·x ≤ b; a property holds (`unsat`) when the network reaches none of them. VNN-LIB files and robustness of classifiers are both of
- * this form: a class j that overtakes y is the polytope f_y − f_j ≤ 0.
+ * The unsafe set is a union of polytopes over inputs x and outputs y, each a box of inputs and a conjunction
+ * of linear inequalities c·y + d·x ≤ b; a property holds (`unsat`) when the network reaches none of them.
+ * VNN-LIB files and robustness of classifiers are both of this form: a class j that overtakes y is the
+ * polytope f_y − f_j ≤ 0.
  */
 
 /** lower ≤ x ≤ upper, finite, in the units of the network's input. */
@@ -21,7 +22,10 @@ export interface Inequality {
   readonly bound: number;
 }
 
-/** Inputs of a box whose outputs fulfil all of `unsafe`; without inequalities every input of the box is unsafe. */
+/**
+ * Inputs of a box whose outputs fulfil all of `unsafe`; without inequalities every input of the box is
+ * unsafe.
+ */
 export interface Polytope {
   /** The same object where polytopes share a box, so that they can share its bounds. */
   readonly box: Box;
@@ -35,16 +39,29 @@ export interface Property {
 }
 
 /** The middle of a box. */
-export const centreOf = ({ lower, upper }: Box): Float64Array => lower.map((low, i) => (low + (upper[i] as number)) / 2);
+export const centreOf = ({ lower, upper }: Box): Float64Array =>
+  lower.map((low, i) => (low + (upper[i] as number)) / 2);
 
-/** What adds up to c·y + d·x − b, in size: |b| + Σ|c_k y_k| + Σ|d_i x_i|, beside which its rounding is small. */
-export function sizeOfTerms({ outputs, inputs, bound }: Inequality, x: ArrayLike<number>, y: ArrayLike<number>): number {
+/**
+ * What adds up to c·y + d·x − b, in size: |b| + Σ|c_k y_k| + Σ|d_i x_i|, beside which its rounding is small.
+ */
+export function sizeOfTerms(
+  { outputs, inputs, bound }: Inequality,
+  x: ArrayLike<number>,
+  y: ArrayLike<number>,
+): number {
   const sizeOf = (of: Float64Array | undefined, values: ArrayLike<number>) =>
-    of?.reduce((sum, factor, i) => (factor === 0 ? sum : sum + Math.abs(factor * (values[i] as number))), 0) ?? 0;
+    of?.reduce(
+      (sum, factor, i) => (factor === 0 ? sum : sum + Math.abs(factor * (values[i] as number))),
+      0,
+    ) ?? 0;
   return Math.abs(bound) + sizeOf(outputs, y) + sizeOf(inputs, x);
 }
 
-/** How far x with outputs y is from a polytope's inequalities: max over them of c·y + d·x − b; unsafe where it is ≤ 0. */
+/**
+ * How far x with outputs y is from a polytope's inequalities: max over them of c·y + d·x − b; unsafe where it
+ * is ≤ 0.
+ */
 export function violation({ unsafe }: Polytope, x: ArrayLike<number>, y: ArrayLike<number>): number {
   let worst = Number.NEGATIVE_INFINITY;
   for (const { outputs, inputs, bound } of unsafe) {

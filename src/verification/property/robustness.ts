@@ -1,4 +1,7 @@
-/** Robustness of a classifier at one image as a property: the classes that may overtake its label within the ball. */
+/**
+ * Robustness of a classifier at one image as a property: the classes that may overtake its label within the
+ * ball.
+ */
 
 import type { Ball } from '../certification/evaluation.js';
 import type { Box, Polytope, Property } from './property.js';
@@ -16,11 +19,24 @@ export function ballAround(image: Float32Array, { epsilon, clip }: Ball): Box {
 export function overtakingPolytopes(box: Box, label: number, classes: number): Polytope[] {
   return Array.from({ length: classes }, (_, j) => j)
     .filter((j) => j !== label)
-    .map((j) => ({ box, unsafe: [{ outputs: Float64Array.from({ length: classes }, (_, k) => (k === label ? 1 : k === j ? -1 : 0)), bound: 0 }] }));
+    .map((j) => ({
+      box,
+      unsafe: [
+        {
+          outputs: Float64Array.from({ length: classes }, (_, k) => (k === label ? 1 : k === j ? -1 : 0)),
+          bound: 0,
+        },
+      ],
+    }));
 }
 
 /** No image of the ball around `image` is given another label. */
-export const robustnessProperty = (image: Float32Array, label: number, ball: Ball, classes: number): Property => ({
+export const robustnessProperty = (
+  image: Float32Array,
+  label: number,
+  ball: Ball,
+  classes: number,
+): Property => ({
   inputs: image.length,
   outputs: classes,
   polytopes: overtakingPolytopes(ballAround(image, ball), label, classes),

@@ -1,6 +1,7 @@
 /**
- * The complete search for one set of polytopes: branch and bound on what cheap bounds leave open, with attacks beside it, less and less
- * often. One search after another shares the programs, which are compiled once for a network.
+ * The complete search for one set of polytopes: branch and bound on what cheap bounds leave open, with
+ * attacks beside it, less and less often. One search after another shares the programs, which are compiled
+ * once for a network.
  */
 import { setTimeout } from 'node:timers/promises';
 import { withSmallerChunk } from '../../runtime/device/halving.js';
@@ -13,7 +14,10 @@ import type { Polytope } from '../property/property.js';
 import { type AttackContext, attackPolytopes } from './property-attack.js';
 
 export interface CompleteSearchOptions {
-  /** The sets that counterexamples must lie in, one for each polytope (default: the polytopes, which may be larger for the sake of sound proofs). */
+  /**
+   * The sets that counterexamples must lie in, one for each polytope (default: the polytopes, which may be
+   * larger for the sake of sound proofs).
+   */
   readonly targets?: readonly Polytope[];
   /** Time of `performance.now()` at which the search gives up. */
   readonly deadline: number;
@@ -21,7 +25,11 @@ export interface CompleteSearchOptions {
   readonly memoryBytes?: number;
   /** Number of the first attack's round: rounds before it have been made already (default 0). */
   readonly firstRound?: number;
-  readonly progress?: (state: { readonly stage: SearchStage; readonly subproblems: number; readonly lowerBound: number }) => void;
+  readonly progress?: (state: {
+    readonly stage: SearchStage;
+    readonly subproblems: number;
+    readonly lowerBound: number;
+  }) => void;
 }
 
 export interface CompleteSearchResult {
@@ -37,8 +45,14 @@ export interface CompleteSearchResult {
   readonly reason?: 'time' | 'memory' | 'leaves';
 }
 
-/** Searches polytopes of at least one inequality each. @throws the reason of the context's signal when it is aborted */
-export type CompleteSearch = (polytopes: readonly Polytope[], options: CompleteSearchOptions) => Promise<CompleteSearchResult>;
+/**
+ * Searches polytopes of at least one inequality each. @throws the reason of the context's signal when it is
+ * aborted
+ */
+export type CompleteSearch = (
+  polytopes: readonly Polytope[],
+  options: CompleteSearchOptions,
+) => Promise<CompleteSearchResult>;
 
 /** Bytes for open subproblems, where the caller says nothing. */
 export const MEMORY = 2 ** 31;
@@ -55,17 +69,28 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
   const plan = planStore();
   const dtype = sound ? 'float64' : 'float32';
   // Proofs in float64 run on the CPU, whatever the device.
-  const columns = async () => (sound || pool.device === 'cpu' ? undefined : columnsFor(network, await pool.memory()));
-  // Copied by the worker with each call: the engine's programs want float64, and the pool's layout is of float32.
+  const columns = async () =>
+    sound || pool.device === 'cpu' ? undefined : columnsFor(network, await pool.memory());
+  // Copied by the worker with each call: the engine's programs want float64, and the pool's layout is of
+  // float32.
   const doubles = sound
-    ? Object.fromEntries(layout.map(({ name, offset, size }) => [name, inSharedMemory(Float64Array.from(theta.subarray(offset, offset + size)))]))
+    ? Object.fromEntries(
+        layout.map(({ name, offset, size }) => [
+          name,
+          inSharedMemory(Float64Array.from(theta.subarray(offset, offset + size))),
+        ]),
+      )
     : {};
   /** Columns that a device's memory did hold, where it did not hold those that were planned. */
   let fewer: number | undefined;
   return async (polytopes, options) => {
     const most = fewer ?? (await columns());
     if (most === undefined) return searchWith(undefined, polytopes, options);
-    const { result, members } = await withSmallerChunk(most, (size) => searchWith(size, polytopes, options), 'subproblems');
+    const { result, members } = await withSmallerChunk(
+      most,
+      (size) => searchWith(size, polytopes, options),
+      'subproblems',
+    );
     if (members < most) fewer = members;
     return result;
   };
@@ -78,8 +103,11 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
     let counterexample: Counterexample | undefined;
     let stage: CompleteSearchResult['stage'] | undefined;
     let searching = true;
-    const over = (): boolean => counterexample !== undefined || performance.now() > deadline || signal?.aborted === true;
-    const limit = Number.isFinite(deadline) && { deadline: Float64Array.of(Date.now() + deadline - performance.now()) };
+    const over = (): boolean =>
+      counterexample !== undefined || performance.now() > deadline || signal?.aborted === true;
+    const limit = Number.isFinite(deadline) && {
+      deadline: Float64Array.of(Date.now() + deadline - performance.now()),
+    };
     const engine: Engine = {
       network,
       threads: pool.threads,
@@ -87,7 +115,9 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
       dtype,
       async run(plan, given) {
         const feeds = { ...doubles, ...given, ...limit };
-        return (await pool.run(sound ? { plan, feeds, theta: NOTHING, layout: [] } : { plan, feeds, theta, layout })).outputs;
+        return (
+          await pool.run(sound ? { plan, feeds, theta: NOTHING, layout: [] } : { plan, feeds, theta, layout })
+        ).outputs;
       },
       plan,
       expired: over,
@@ -95,7 +125,11 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
     const attacks = (async () => {
       for (let round = firstRound; searching && !over(); round++) {
         const began = performance.now();
-        const found = await attackPolytopes(context, targets, { round, deadline, over: () => !searching || over() });
+        const found = await attackPolytopes(context, targets, {
+          round,
+          deadline,
+          over: () => !searching || over(),
+        });
         if (found && counterexample === undefined) [counterexample, stage] = [found, 'attack'];
         const now = performance.now();
         const pause = now + Math.max(FIRST_PAUSE * 2 ** (round - firstRound), REST * (now - began));

@@ -1,6 +1,7 @@
 /**
- * Networks of small whole weights on boxes of whole ends: float32 computes all of their values at the corners exactly. Weights behind the first layer are
- * not negative and the row is, so that the function is concave, and its minimum is that of the corners: known exactly, and attained.
+ * Networks of small whole weights on boxes of whole ends: float32 computes all of their values at the corners
+ * exactly. Weights behind the first layer are not negative and the row is, so that the function is concave,
+ * and its minimum is that of the corners: known exactly, and attained.
  */
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -14,7 +15,8 @@ import { type Verification, verify } from './verify.js';
 const pool = createPool(1);
 afterAll(() => pool.close());
 
-const whole = (min: number, max: number, count: number) => fc.array(fc.integer({ min, max }), { minLength: count, maxLength: count });
+const whole = (min: number, max: number, count: number) =>
+  fc.array(fc.integer({ min, max }), { minLength: count, maxLength: count });
 
 const [INPUTS, HIDDEN] = [3, 5] as const;
 const shallow = denseNetwork(INPUTS, HIDDEN, 1);
@@ -46,27 +48,59 @@ const concave: fc.Arbitrary<ConcaveCase> = fc
   .map(({ first, firstBias, second, secondBias, last, lastBias, lower, widths, twice }) => {
     const f = (x: readonly number[]): number => {
       const once = rectified(matrixTimes(first, x, firstBias));
-      return matrixTimes(last, twice ? rectified(matrixTimes(second, once, secondBias)) : once, lastBias)[0] as number;
+      return matrixTimes(
+        last,
+        twice ? rectified(matrixTimes(second, once, secondBias)) : once,
+        lastBias,
+      )[0] as number;
     };
-    const corners = Array.from({ length: 2 ** INPUTS }, (_, c) => lower.map((l, i) => l + ((c >> i) & 1) * (widths[i] as number)));
+    const corners = Array.from({ length: 2 ** INPUTS }, (_, c) =>
+      lower.map((l, i) => l + ((c >> i) & 1) * (widths[i] as number)),
+    );
     const arrays: Record<string, readonly number[]> = twice
-      ? { '0.weight': first, '0.bias': firstBias, '2.weight': second, '2.bias': secondBias, '4.weight': last, '4.bias': lastBias }
+      ? {
+          '0.weight': first,
+          '0.bias': firstBias,
+          '2.weight': second,
+          '2.bias': secondBias,
+          '4.weight': last,
+          '4.bias': lastBias,
+        }
       : { '0.weight': first, '0.bias': firstBias, '2.weight': last, '2.bias': lastBias };
     return {
       net: twice ? deep : shallow,
-      parameters: Object.fromEntries(Object.entries(arrays).map(([name, values]) => [name, Float32Array.from(values)])),
-      box: { lower: Float64Array.from(lower), upper: Float64Array.from(lower, (l, i) => l + (widths[i] as number)) },
+      parameters: Object.fromEntries(
+        Object.entries(arrays).map(([name, values]) => [name, Float32Array.from(values)]),
+      ),
+      box: {
+        lower: Float64Array.from(lower),
+        upper: Float64Array.from(lower, (l, i) => l + (widths[i] as number)),
+      },
       least: Math.min(...corners.map(f)),
     };
   });
 
 /** The answer to y ≤ bound, counterexamples checked with ONNX Runtime on the exported file. */
-async function answerTo({ net, parameters, box }: ConcaveCase, bound: number, timeoutSeconds = 1): Promise<{ answer: Verification; polytopes: Polytope[] }> {
+async function answerTo(
+  { net, parameters, box }: ConcaveCase,
+  bound: number,
+  timeoutSeconds = 1,
+): Promise<{ answer: Verification; polytopes: Polytope[] }> {
   const polytopes = [{ box, unsafe: [{ outputs: Float64Array.of(1), bound }] }];
   const model = await openModel(exportOnnx(net, parameters), { inputs: INPUTS, outputs: 1 }, 'exported');
   try {
     const property = { inputs: INPUTS, outputs: 1, polytopes };
-    return { answer: await verify({ network: net, parameters, property, pool, timeoutSeconds, evaluate: (x) => model.run(x) }), polytopes };
+    return {
+      answer: await verify({
+        network: net,
+        parameters,
+        property,
+        pool,
+        timeoutSeconds,
+        evaluate: (x) => model.run(x),
+      }),
+      polytopes,
+    };
   } finally {
     await model.close();
   }
@@ -82,7 +116,8 @@ describe('a property whose boundary the network touches exactly', () => {
         expect(answer.verdict).not.toBe('unsat');
         if (answer.counterexample) {
           expectTrue(answer.counterexample, polytopes);
-          // Where the network is flat at its least, inputs between whole numbers reach it too, and float32 may round it down by a step.
+          // Where the network is flat at its least, inputs between whole numbers reach it too, and float32
+          // may round it down by a step.
           const step = 2 ** -20 * (1 + Math.abs(of.least));
           expect(of.least - (answer.counterexample.output[0] as number)).toBeLessThanOrEqual(step);
         }
@@ -96,8 +131,12 @@ describe('a property whose boundary the network touches exactly', () => {
   it('is never refuted a float32 step away from it, and proved a hundredth away', async () => {
     await fc.assert(
       fc.asyncProperty(concave, async (of) => {
-        expect((await answerTo(of, of.least - 2 ** -20 * (1 + Math.abs(of.least)))).answer.verdict).not.toBe('sat');
-        expect((await answerTo(of, of.least - 0.01 * (1 + Math.abs(of.least)), 60)).answer.verdict).toBe('unsat');
+        expect((await answerTo(of, of.least - 2 ** -20 * (1 + Math.abs(of.least)))).answer.verdict).not.toBe(
+          'sat',
+        );
+        expect((await answerTo(of, of.least - 0.01 * (1 + Math.abs(of.least)), 60)).answer.verdict).toBe(
+          'unsat',
+        );
       }),
       { numRuns: 10, endOnFailure: true },
     );

@@ -1,8 +1,9 @@
 /**
  * Proofs without search: bounds of a polytope's inequalities over its whole box, by one relaxation.
  *
- * A polytope is unreachable if one of its inequalities c·y + d·x ≤ b cannot be fulfilled, that is if a lower bound of c·y + d·x − b is
- * positive. c·y is bounded by the relaxation, d·x by itself over the box. Polytopes that share a box share its bounds.
+ * A polytope is unreachable if one of its inequalities c·y + d·x ≤ b cannot be fulfilled, that is if a lower
+ * bound of c·y + d·x − b is positive. c·y is bounded by the relaxation, d·x by itself over the box. Polytopes
+ * that share a box share its bounds.
  */
 import { add, input, mul } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
@@ -16,7 +17,14 @@ import { largestBatch, whySkipped } from '../proof/batch-size.js';
 import type { Evaluate } from '../proof/counterexample.js';
 import { sizeOfValues } from '../proof/hidden-size.js';
 import { enclosingBox, isProof, scaleWith } from '../proof/rounding.js';
-import { type Box, centreOf, type Inequality, type Polytope, sizeOfTerms, violation } from '../property/property.js';
+import {
+  type Box,
+  centreOf,
+  type Inequality,
+  type Polytope,
+  sizeOfTerms,
+  violation,
+} from '../property/property.js';
 
 export type RootStage = 'ibp' | 'crown';
 
@@ -53,13 +61,22 @@ function callsOf(polytopes: readonly Polytope[]): Call[] {
     for (const inequality of unsafe) rows.push({ polytope, inequality });
   });
   return [...byBox].flatMap(([box, rows]) =>
-    Array.from({ length: Math.ceil(rows.length / ROWS) }, (_, i) => ({ box, rows: rows.slice(i * ROWS, (i + 1) * ROWS) })),
+    Array.from({ length: Math.ceil(rows.length / ROWS) }, (_, i) => ({
+      box,
+      rows: rows.slice(i * ROWS, (i + 1) * ROWS),
+    })),
   );
 }
 
 function boundPlan(network: Network, stage: RootStage, rows: number): Plan {
-  const box = { lower: input('lower', [featuresOf(network.input), 1]), upper: input('upper', [featuresOf(network.input), 1]) };
-  const specification = { kind: 'rows', coefficients: input('coefficients', [network.classes, rows, 1]) } as const;
+  const box = {
+    lower: input('lower', [featuresOf(network.input), 1]),
+    upper: input('upper', [featuresOf(network.input), 1]),
+  };
+  const specification = {
+    kind: 'rows',
+    coefficients: input('coefficients', [network.classes, rows, 1]),
+  } as const;
   const parameters = parameterInputs(network);
   const { stages, margins } = relaxations[stage].bound({ network, parameters, box, specification });
   const size = sizeOfValues(forward(network, parameters, mul(add(box.lower, box.upper), 0.5)));
@@ -69,13 +86,21 @@ function boundPlan(network: Network, stage: RootStage, rows: number): Plan {
 /** min over the box of d·x − b, in float64. */
 function leastOfInputs({ inputs, bound }: Inequality, { lower, upper }: Box): number {
   const terms = inputs ?? new Float64Array(0);
-  return terms.reduce((sum, d, i) => sum + Math.min(d * (lower[i] as number), d * (upper[i] as number)), -bound);
+  return terms.reduce(
+    (sum, d, i) => sum + Math.min(d * (lower[i] as number), d * (upper[i] as number)),
+    -bound,
+  );
 }
 
 /** Bounds of each polytope by one relaxation; undefined where it cannot be run on the network. */
-export async function rootBounds(problem: RootProblem, stage: RootStage, polytopes: readonly Polytope[]): Promise<RootBound[] | undefined> {
+export async function rootBounds(
+  problem: RootProblem,
+  stage: RootStage,
+  polytopes: readonly Polytope[],
+): Promise<RootBound[] | undefined> {
   const { network, pool, theta, layout, evaluate, over } = problem;
-  if (stage === 'crown' && (whySkipped(network, 'crown') !== undefined || largestBatch(network, 'crown') < 1)) return undefined;
+  if (stage === 'crown' && (whySkipped(network, 'crown') !== undefined || largestBatch(network, 'crown') < 1))
+    return undefined;
   const calls = callsOf(polytopes);
   const rows = Math.max(1, ...calls.map((call) => call.rows.length));
   const plan = boundPlan(network, stage, rows);
@@ -87,7 +112,12 @@ export async function rootBounds(problem: RootProblem, stage: RootStage, polytop
         coefficients[j * rows + row] = c;
       });
     });
-    const { outputs } = await pool.run({ plan, feeds: { ...enclosingBox(call.box), coefficients }, theta, layout });
+    const { outputs } = await pool.run({
+      plan,
+      feeds: { ...enclosingBox(call.box), coefficients },
+      theta,
+      layout,
+    });
     const centre = centreOf(call.box);
     const y = await evaluate(Float32Array.from(centre));
     call.rows.forEach(({ polytope, inequality }, row) => {
@@ -98,7 +128,8 @@ export async function rootBounds(problem: RootProblem, stage: RootStage, polytop
         violation({ box: call.box, unsafe: [inequality] }, centre, y),
         scaleWith(sizeOfTerms(inequality, centre, y), outputs.size?.[0] as number),
       );
-      if (lower > before.lower || proved) bounds[polytope] = { lower: Math.max(lower, before.lower), proved: proved || before.proved };
+      if (lower > before.lower || proved)
+        bounds[polytope] = { lower: Math.max(lower, before.lower), proved: proved || before.proved };
     });
   });
   return bounds;

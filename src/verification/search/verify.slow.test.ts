@@ -16,18 +16,30 @@ afterAll(() => pool.close());
 
 /** A convolution of 16 pixels and a linear layer. */
 function convolutional(): Network {
-  const convolution = convolutionLayer([1, 4, 4], { channels: 2, kernel: [3, 3], stride: [2, 2], padding: [1, 1, 1, 1] });
+  const convolution = convolutionLayer([1, 4, 4], {
+    channels: 2,
+    kernel: [3, 3],
+    stride: [2, 2],
+    padding: [1, 1, 1, 1],
+  });
   return chain(
     'convolutional',
     [1, 4, 4],
-    [convolution, reluLayer(convolution.output), linearLayer(convolution.output, 5), reluLayer([5, 1, 1]), linearLayer([5, 1, 1], 2)],
+    [
+      convolution,
+      reluLayer(convolution.output),
+      linearLayer(convolution.output, 5),
+      reluLayer([5, 1, 1]),
+      linearLayer([5, 1, 1], 2),
+    ],
   );
 }
 
 /** A block whose input joins its output, between convolutions of 15 pixels. */
 function residual(): Network {
   const extents: Extents = [1, 3, 5];
-  const convolution = (): Layer => convolutionLayer(extents, { channels: 1, kernel: [3, 3], padding: [1, 1, 1, 1] });
+  const convolution = (): Layer =>
+    convolutionLayer(extents, { channels: 1, kernel: [3, 3], padding: [1, 1, 1, 1] });
   return network('residual', extents, [
     { layer: convolution(), inputs: [INPUT] },
     { layer: reluLayer(extents), inputs: [0] },
@@ -58,12 +70,17 @@ const families: readonly Family[] = [
   { net: residual(), epsilon: 0.1, count: 16 },
 ];
 
-/** Distances of the property from the exact minimum, beside its size: ordinary ones, and such as float32 may not tell from none. */
+/**
+ * Distances of the property from the exact minimum, beside its size: ordinary ones, and such as float32 may
+ * not tell from none.
+ */
 const ORDINARY = [0.1, 0.03, 1e-2, 1e-3] as const;
 const TINY = [1e-4, 1e-5, 1e-6, 1e-7] as const;
 /** Tiny distances are tried in every so many cases. */
 const EVERY = 4;
-/** The network's float32 outputs may be off by this much, and so may what they say of a property this near. */
+/**
+ * The network's float32 outputs may be off by this much, and so may what they say of a property this near.
+ */
 const FLOAT32 = 1e-5;
 /** Distances at which a search is expected to end in time. */
 const WIDE = 0.03;
@@ -76,8 +93,15 @@ interface Count {
 }
 const share = ({ decided, all }: Count): string => `${decided} of ${all}`;
 
-/** Holds the answer about a property that is `gap` out of reach, and the one about it within reach by as much, against that. */
-function expectTruth(gap: number, answers: { away: Decision; within: Decision }, of: PropertyCase): { away: boolean; within: boolean } {
+/**
+ * Holds the answer about a property that is `gap` out of reach, and the one about it within reach by as much,
+ * against that.
+ */
+function expectTruth(
+  gap: number,
+  answers: { away: Decision; within: Decision },
+  of: PropertyCase,
+): { away: boolean; within: boolean } {
   const [away, within] = [[safe(of, gap)], [unsafe(of, gap)]] as [Polytope[], Polytope[]];
   if (answers.away.verdict === 'found') {
     // Only rounding of the network itself may show an input that the real-number function has not.
@@ -88,25 +112,45 @@ function expectTruth(gap: number, answers: { away: Decision; within: Decision },
 }
 
 describe('branch and bound contradicts the exact minimum nowhere', () => {
-  it.each(families.map((family) => ({ ...family, name: family.net.name })))('$name', async ({ net, epsilon, count, name }) => {
-    const counts = new Map([...ORDINARY, ...TINY].map((gap) => [gap as number, { away: { decided: 0, all: 0 }, within: { decided: 0, all: 0 } }]));
-    for (const rows of [1, 2])
-      for (const [k, of] of (await propertyCases(net, 1000 * rows, count / 2, { rows, mixed: true, epsilon })).entries())
-        for (const gap of k % EVERY === 0 ? [...ORDINARY, ...TINY] : ORDINARY) {
-          const engine = engineOf(net, of.parameters);
-          const answers = { away: await decide(engine, [safe(of, gap)], callsFor(gap)), within: await decide(engine, [unsafe(of, gap)], callsFor(gap)) };
-          const decided = expectTruth(gap, answers, of);
-          const total = counts.get(gap) as NonNullable<ReturnType<typeof counts.get>>;
-          for (const side of ['away', 'within'] as const) {
-            total[side].all++;
-            if (decided[side]) total[side].decided++;
+  it.each(families.map((family) => ({ ...family, name: family.net.name })))(
+    '$name',
+    async ({ net, epsilon, count, name }) => {
+      const counts = new Map(
+        [...ORDINARY, ...TINY].map((gap) => [
+          gap as number,
+          { away: { decided: 0, all: 0 }, within: { decided: 0, all: 0 } },
+        ]),
+      );
+      for (const rows of [1, 2])
+        for (const [k, of] of (
+          await propertyCases(net, 1000 * rows, count / 2, { rows, mixed: true, epsilon })
+        ).entries())
+          for (const gap of k % EVERY === 0 ? [...ORDINARY, ...TINY] : ORDINARY) {
+            const engine = engineOf(net, of.parameters);
+            const answers = {
+              away: await decide(engine, [safe(of, gap)], callsFor(gap)),
+              within: await decide(engine, [unsafe(of, gap)], callsFor(gap)),
+            };
+            const decided = expectTruth(gap, answers, of);
+            const total = counts.get(gap) as NonNullable<ReturnType<typeof counts.get>>;
+            for (const side of ['away', 'within'] as const) {
+              total[side].all++;
+              if (decided[side]) total[side].decided++;
+            }
           }
-        }
-    console.info(`${name}: ${[...counts].map(([gap, { away, within }]) => `±${gap}: ${share(away)} proved, ${share(within)} refuted`).join('; ')}`);
-    const wide = [...counts].filter(([gap]) => gap >= WIDE).flatMap(([, { away, within }]) => [away, within]);
-    const [decided, all] = [wide.reduce((sum, count) => sum + count.decided, 0), wide.reduce((sum, count) => sum + count.all, 0)];
-    expect(decided / all).toBeGreaterThan(0.9);
-  });
+      console.info(
+        `${name}: ${[...counts].map(([gap, { away, within }]) => `±${gap}: ${share(away)} proved, ${share(within)} refuted`).join('; ')}`,
+      );
+      const wide = [...counts]
+        .filter(([gap]) => gap >= WIDE)
+        .flatMap(([, { away, within }]) => [away, within]);
+      const [decided, all] = [
+        wide.reduce((sum, count) => sum + count.decided, 0),
+        wide.reduce((sum, count) => sum + count.all, 0),
+      ];
+      expect(decided / all).toBeGreaterThan(0.9);
+    },
+  );
 });
 
 describe('verify as a whole', () => {
@@ -132,7 +176,9 @@ describe('verify as a whole', () => {
         for (const { verdict, seconds, subproblems, lowerBound } of [away, within]) {
           verdicts[verdict]++;
           if (verdict === 'timeout' || verdict === 'unknown')
-            open.push(`${net.name} after ${seconds.toFixed(1)} s and ${subproblems} parts, bound ${lowerBound}`);
+            open.push(
+              `${net.name} after ${seconds.toFixed(1)} s and ${subproblems} parts, bound ${lowerBound}`,
+            );
         }
       }
     console.info(`verify: ${JSON.stringify(verdicts)}; open: ${open.join('; ') || 'none'}`);

@@ -14,13 +14,20 @@ import { type Verification, type VerifyOptions, verify } from './verify.js';
 const pool = createPool(1);
 afterAll(() => pool.close());
 
-const box = (lower: readonly number[], upper: readonly number[]): Box => ({ lower: Float64Array.from(lower), upper: Float64Array.from(upper) });
+const box = (lower: readonly number[], upper: readonly number[]): Box => ({
+  lower: Float64Array.from(lower),
+  upper: Float64Array.from(upper),
+});
 const atMost = (outputs: readonly number[], bound: number, inputs?: readonly number[]): Inequality => ({
   outputs: Float64Array.from(outputs),
   ...(inputs && { inputs: Float64Array.from(inputs) }),
   bound,
 });
-const property = (inputs: number, outputs: number, ...polytopes: Property['polytopes']): Property => ({ inputs, outputs, polytopes });
+const property = (inputs: number, outputs: number, ...polytopes: Property['polytopes']): Property => ({
+  inputs,
+  outputs,
+  polytopes,
+});
 
 /** y = (relu(x₀ + x₁), relu(x₀ − x₁)). */
 const small = chain('small', [2, 1, 1], [linearLayer([2, 1, 1], 2), reluLayer([2, 1, 1])]);
@@ -33,7 +40,12 @@ const verifySmall = (of: Property, more: Partial<VerifyOptions> = {}): Promise<V
 describe('a small network', () => {
   test('an output that cannot be reached is proved unreachable, by intervals if they do', async () => {
     const never = property(2, 2, { box: square, unsafe: [atMost([-1, 0], -2.5)] });
-    expect(await verifySmall(never)).toMatchObject({ verdict: 'unsat', stage: 'ibp', subproblems: 1, lowerBound: 0.5 });
+    expect(await verifySmall(never)).toMatchObject({
+      verdict: 'unsat',
+      stage: 'ibp',
+      subproblems: 1,
+      lowerBound: 0.5,
+    });
   });
 
   test('what needs CROWN is proved by CROWN', async () => {
@@ -43,18 +55,26 @@ describe('a small network', () => {
   });
 
   test('an output that can be reached is given with the input that does', async () => {
-    const reached = property(2, 2, { box: square, unsafe: [atMost([-1, 0], -2.5)] }, { box: square, unsafe: [atMost([-1, 0], -1.99), atMost([0, -1], 0)] });
+    const reached = property(
+      2,
+      2,
+      { box: square, unsafe: [atMost([-1, 0], -2.5)] },
+      { box: square, unsafe: [atMost([-1, 0], -1.99), atMost([0, -1], 0)] },
+    );
     const { verdict, stage, counterexample } = await verifySmall(reached);
     expect([verdict, stage, counterexample?.polytope]).toEqual(['sat', 'attack', 1]);
     const [x0, x1] = Array.from(counterexample?.input ?? []) as [number, number];
     expect(x0 + x1).toBeGreaterThanOrEqual(1.99 - 1e-6);
-    expect(Array.from(counterexample?.output ?? [])).toEqual(await runNetwork(small, smallParameters, Float32Array.of(x0, x1), 1));
+    expect(Array.from(counterexample?.output ?? [])).toEqual(
+      await runNetwork(small, smallParameters, Float32Array.of(x0, x1), 1),
+    );
   });
 
   test('an inequality over inputs and outputs together counts both', async () => {
     // y₀ = x₀ + x₁ here, so y₀ − x₀ − x₁ ≤ −0.1 is never fulfilled, and ≤ 0 always.
     const positive = box([0.5, 0.5], [1, 1]);
-    const mixed = (bound: number) => property(2, 2, { box: positive, unsafe: [atMost([1, 0], bound, [-1, -1])] });
+    const mixed = (bound: number) =>
+      property(2, 2, { box: positive, unsafe: [atMost([1, 0], bound, [-1, -1])] });
     expect((await verifySmall(mixed(1e-3))).verdict).toBe('sat');
     expect((await verifySmall(mixed(-1.1))).verdict).toBe('unsat');
   });
@@ -65,7 +85,9 @@ describe('a small network', () => {
 
   test('a box that is one point whose numbers are no float32 is decided by the nearest float32', async () => {
     const point = box([0.1, 0.2], [0.1, 0.2]);
-    const { verdict, counterexample } = await verifySmall(property(2, 2, { box: point, unsafe: [atMost([-1, 0], -0.29)] }));
+    const { verdict, counterexample } = await verifySmall(
+      property(2, 2, { box: point, unsafe: [atMost([-1, 0], -0.29)] }),
+    );
     expect([verdict, Array.from(counterexample?.input ?? [])]).toEqual(['sat', [0.1, 0.2]]);
   });
 
@@ -95,7 +117,13 @@ describe('a small network', () => {
 const deep = chain(
   'deep',
   [3, 1, 1],
-  [linearLayer([3, 1, 1], 8), reluLayer([8, 1, 1]), linearLayer([8, 1, 1], 8), reluLayer([8, 1, 1]), linearLayer([8, 1, 1], 3)],
+  [
+    linearLayer([3, 1, 1], 8),
+    reluLayer([8, 1, 1]),
+    linearLayer([8, 1, 1], 8),
+    reluLayer([8, 1, 1]),
+    linearLayer([8, 1, 1], 3),
+  ],
 );
 
 test('verdicts on random networks agree with a thousand samples, and repeat with their seed', async () => {
@@ -114,13 +142,20 @@ test('verdicts on random networks agree with a thousand samples, and repeat with
         centre.map((c) => c - radius),
         centre.map((c) => c + radius),
       );
-      const polytope = { box: around, unsafe: [atMost([1, -1, 0], bound), atMost([1, 0, -1], bound + 0.2, [0, 0.1, 0])] };
+      const polytope = {
+        box: around,
+        unsafe: [atMost([1, -1, 0], bound), atMost([1, 0, -1], bound + 0.2, [0, 0.1, 0])],
+      };
       const of = property(3, 3, polytope);
       const options = { network: deep, parameters, property: of, pool, timeoutSeconds: 1, seed: 3 };
       const { verdict, counterexample } = await verify(options);
       if (counterexample) {
         expect(violation(polytope, counterexample.input, counterexample.output)).toBeLessThanOrEqual(0);
-        expect(counterexample.input.every((v, i) => v >= (around.lower[i] as number) && v <= (around.upper[i] as number))).toBe(true);
+        expect(
+          counterexample.input.every(
+            (v, i) => v >= (around.lower[i] as number) && v <= (around.upper[i] as number),
+          ),
+        ).toBe(true);
         expect((await verify(options)).counterexample).toEqual(counterexample);
         return;
       }
@@ -129,7 +164,9 @@ test('verdicts on random networks agree with a thousand samples, and repeat with
       const samples = draws.map((u, i) => (around.lower[i % 3] as number) + u * 2 * radius);
       const outputs = await runNetwork(deep, parameters, samples, 1000);
       for (let row = 0; row < 1000 && verdict === 'unsat'; row++)
-        expect(violation(polytope, samples.subarray(3 * row, 3 * row + 3), outputs.slice(3 * row, 3 * row + 3))).toBeGreaterThan(0);
+        expect(
+          violation(polytope, samples.subarray(3 * row, 3 * row + 3), outputs.slice(3 * row, 3 * row + 3)),
+        ).toBeGreaterThan(0);
     }),
     { numRuns: 8 },
   );

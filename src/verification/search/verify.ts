@@ -1,11 +1,11 @@
 /**
- * Whether a network fulfils a property: a proof (`unsat`: no input of the boxes leads to an unsafe output), a counterexample (`sat`), or
- * neither within the limits.
+ * Whether a network fulfils a property: a proof (`unsat`: no input of the boxes leads to an unsafe output), a
+ * counterexample (`sat`), or neither within the limits.
  *
  *   attack → IBP → CROWN → α-CROWN → branch and bound, with further attacks beside it
  *
- * A proof is one of the real-number function of the network's weights, computed in float32 with the allowances of `rounding.ts`; a
- * counterexample rests on what the model itself answers (`counterexample.ts`).
+ * A proof is one of the real-number function of the network's weights, computed in float32 with the
+ * allowances of `rounding.ts`; a counterexample rests on what the model itself answers (`counterexample.ts`).
  */
 import { input, transpose } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
@@ -50,11 +50,16 @@ export interface VerifyOptions {
   readonly deviceMegabytes?: number;
   /** Workers to use instead of own ones; left open. */
   readonly pool?: Pool;
-  /** Bounds in float64 less a bound of all their rounding errors: proofs that hold for adversarially chosen weights too. */
+  /**
+   * Bounds in float64 less a bound of all their rounding errors: proofs that hold for adversarially chosen
+   * weights too.
+   */
   readonly sound?: boolean;
   /** Seed of everything random (default 0). */
   readonly seed?: number;
-  /** Outputs of the user's own model at x, which counterexamples are checked with (default: the network's). */
+  /**
+   * Outputs of the user's own model at x, which counterexamples are checked with (default: the network's).
+   */
   readonly evaluate?: Evaluate;
   readonly progress?: (progress: VerifyProgress) => void;
   readonly signal?: AbortSignal;
@@ -76,19 +81,31 @@ export interface Verification {
 
 /**
  * Verifies one property.
- * @throws RangeError for a property of another size than the network; the reason of `signal` when it is aborted
+ * @throws RangeError for a property of another size than the network; the reason of `signal` when it is
+ *  aborted
  */
 export async function verify(options: VerifyOptions): Promise<Verification> {
   const { network, parameters, property, timeoutSeconds = Number.POSITIVE_INFINITY } = options;
   checkSizes(network, property);
-  if (!(timeoutSeconds > 0)) throw new RangeError(`verify: expected a timeout above 0 seconds, got ${timeoutSeconds}`);
+  if (!(timeoutSeconds > 0))
+    throw new RangeError(`verify: expected a timeout above 0 seconds, got ${timeoutSeconds}`);
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
     const evaluate = options.evaluate ?? networkEvaluation(network, parameters, pool);
-    const context = createAttackContext({ network, parameters, pool, evaluate, seed: options.seed, signal: options.signal });
-    return { ...(await search(context, options, started + 1000 * timeoutSeconds, seconds)), seconds: seconds() };
+    const context = createAttackContext({
+      network,
+      parameters,
+      pool,
+      evaluate,
+      seed: options.seed,
+      signal: options.signal,
+    });
+    return {
+      ...(await search(context, options, started + 1000 * timeoutSeconds, seconds)),
+      seconds: seconds(),
+    };
   } finally {
     if (options.pool === undefined) await pool.close();
   }
@@ -98,7 +115,12 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
 const MANY_BOXES = 16;
 
 /** The stages one after another. */
-async function search(context: AttackContext, options: VerifyOptions, deadline: number, seconds: () => number): Promise<Omit<Verification, 'seconds'>> {
+async function search(
+  context: AttackContext,
+  options: VerifyOptions,
+  deadline: number,
+  seconds: () => number,
+): Promise<Omit<Verification, 'seconds'>> {
   const { polytopes } = options.property;
   const { signal } = context;
   let open = Array.from(polytopes.keys());
@@ -108,19 +130,25 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
   /** With a bound of all that is open, which is one of each. */
   const lowerBound = (ofOpen = Number.NEGATIVE_INFINITY): { lowerBound?: number } => {
     const isOpen = new Set(open);
-    const least = bounds.reduce((a, bound, index) => Math.min(a, isOpen.has(index) ? Math.max(bound, ofOpen) : bound), Number.POSITIVE_INFINITY);
+    const least = bounds.reduce(
+      (a, bound, index) => Math.min(a, isOpen.has(index) ? Math.max(bound, ofOpen) : bound),
+      Number.POSITIVE_INFINITY,
+    );
     return Number.isFinite(least) ? { lowerBound: least } : {};
   };
   const late = () => performance.now() > deadline;
-  const report = (stage: VerificationStage) => options.progress?.({ stage, subproblems, ...lowerBound(), seconds: seconds() });
+  const report = (stage: VerificationStage) =>
+    options.progress?.({ stage, subproblems, ...lowerBound(), seconds: seconds() });
 
   report('attack');
   const early = await attackPolytopes(context, polytopes, { round: 0, deadline });
   if (early) return { verdict: 'sat', counterexample: early, stage: 'attack', subproblems };
 
   const problem: RootProblem = { ...context, over: () => late() || signal?.aborted === true };
-  // These bounds allow for rounding, but do not bound it; and a search that bounds many boxes at once does so sooner.
-  const many = new Set(polytopes.map(({ box }) => box)).size > MANY_BOXES && splitsInputs(context.network, polytopes);
+  // These bounds allow for rounding, but do not bound it; and a search that bounds many boxes at once does so
+  // sooner.
+  const many =
+    new Set(polytopes.map(({ box }) => box)).size > MANY_BOXES && splitsInputs(context.network, polytopes);
   for (const stage of options.sound || many ? [] : (['ibp', 'crown'] as const)) {
     if (late() || (stage === 'crown' && !crownIsAffordable(context.network))) break;
     report(stage);
@@ -149,11 +177,25 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
     memoryBytes: options.memoryBytes,
     firstRound: 1,
     progress: (state) =>
-      options.progress?.({ stage: state.stage, subproblems: before + state.subproblems, ...lowerBound(state.lowerBound), seconds: seconds() }),
+      options.progress?.({
+        stage: state.stage,
+        subproblems: before + state.subproblems,
+        ...lowerBound(state.lowerBound),
+        seconds: seconds(),
+      }),
   });
   // A search that a counterexample ends knows no bound of what it leaves.
-  const totals = { subproblems: before + found.subproblems, ...lowerBound(counterexample ? undefined : found.lowerBound) };
-  if (counterexample) return { verdict: 'sat', counterexample: { ...counterexample, polytope: open[counterexample.polytope] as number }, stage, ...totals };
+  const totals = {
+    subproblems: before + found.subproblems,
+    ...lowerBound(counterexample ? undefined : found.lowerBound),
+  };
+  if (counterexample)
+    return {
+      verdict: 'sat',
+      counterexample: { ...counterexample, polytope: open[counterexample.polytope] as number },
+      stage,
+      ...totals,
+    };
   if (verdict === 'proved') return { verdict: 'unsat', stage, ...totals };
   if (reason === 'time') return { verdict: 'timeout', stage: null, ...totals };
   return { verdict: 'unknown', stage: null, ...totals, reason: REASONS[reason] };
@@ -161,20 +203,25 @@ async function search(context: AttackContext, options: VerifyOptions, deadline: 
 
 const REASONS = {
   memory: 'the open subproblems need more memory; allow more with --memory',
-  leaves: 'parts that cannot be divided any further are neither proved nor refuted: their margin is zero to rounding',
+  leaves:
+    'parts that cannot be divided any further are neither proved nor refuted: their margin is zero to ' +
+    'rounding',
 } as const;
 
 /** The network's own outputs at one input. */
 function networkEvaluation(network: Network, parameters: ParameterArrays, pool: Pool): Evaluate {
   const x = transpose(input('x', [1, featuresOf(network.input)]));
   const plan = createPlan([{ kind: 'whole', outputs: { y: logits(network, parameterInputs(network), x) } }]);
-  return async (at) => (await pool.run({ plan, feeds: { ...parameters, x: at }, theta: new Float32Array(0), layout: [] })).outputs.y as Float32Array;
+  return async (at) =>
+    (await pool.run({ plan, feeds: { ...parameters, x: at }, theta: new Float32Array(0), layout: [] }))
+      .outputs.y as Float32Array;
 }
 
 function checkSizes(network: Network, { inputs, outputs }: Property): void {
   const features = featuresOf(network.input);
   if (inputs !== features || outputs !== network.classes)
     throw new RangeError(
-      `verify: expected a property over the network's ${features} inputs and ${network.classes} outputs, got one over ${inputs} inputs and ${outputs} outputs`,
+      `verify: expected a property over the network's ${features} inputs and ${network.classes} outputs, ` +
+        `got one over ${inputs} inputs and ${outputs} outputs`,
     );
 }
