@@ -33,10 +33,7 @@ export async function methods(only) {
     for (const [network, recipe] of Object.entries(RECIPES)) {
       const { settings, theta, on } = trainingOf({ ...recipe, ...METHODS[name] });
       const pool = createPool(settings.threads);
-      const { seconds, whole } = await batchSeconds(
-        (count) => on(pool, count).meanGradient(theta, [undefined]),
-        settings,
-      );
+      const { seconds, whole } = await batchSeconds((count) => on(pool, count).gradient(theta), settings);
       await pool.close();
       rates[network] = { ...rates[network], [name]: 1 / seconds };
       cells.push(`${digits(1 / seconds)}${whole ? '' : ' *'}`);

@@ -19,8 +19,10 @@ const PATIENCE = 60;
 /** What is compared with the CPU. */
 const COMPARED = { pairs: 2, images: 16 };
 
-const perturbations = (pairs) =>
-  Array.from({ length: pairs }, (_, i) => ({ key: deriveKey(keyOf(4), i, 0), sigma: SIGMA }));
+const perturbations = (pairs) => ({
+  keys: Array.from({ length: pairs }, (_, i) => deriveKey(keyOf(4), i, 0)),
+  sigma: SIGMA,
+});
 
 async function timed(work, pool) {
   const [start, busy, before] = [performance.now(), pool.busySeconds(), pool.movedBytes()];

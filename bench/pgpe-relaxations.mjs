@@ -60,7 +60,7 @@ function smallTraining(relaxation, threads) {
 async function evaluationsPerSecond({ settings, theta, on }) {
   const { threads } = settings;
   const pool = createPool(threads);
-  const pairs = Array.from({ length: threads }, (_, i) => ({ key: keyOf(i), sigma: SIGMA }));
+  const pairs = { keys: Array.from({ length: threads }, (_, i) => keyOf(i)), sigma: SIGMA };
   // A pair is one thread's, which takes the micro-batches one after the other.
   const { seconds, whole } = await batchSeconds((count) => on(pool, count).pairs(theta, pairs), {
     ...settings,

@@ -49,10 +49,7 @@ export async function pgpe() {
         { epsilon: 0.1, kappa: 1, regularization: 0 },
       );
       const start = performance.now();
-      await batch.pairs(
-        theta,
-        keys.map((k) => ({ key: k, sigma: 1e-3 })),
-      );
+      await batch.pairs(theta, { keys, sigma: 1e-3 });
       const seconds = (performance.now() - start) / 1000;
       if (round > 0) entry.seconds = Math.min(entry.seconds, seconds);
     }

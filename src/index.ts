@@ -3,8 +3,8 @@ export * from './attack/attack-program.js';
 export * from './attack/multi-target.js';
 export * from './attack/pgd.js';
 export * from './data/index.js';
-export { deviceObjective, staysOnDevice } from './evaluation/device-objective.js';
-export * from './evaluation/host-objective.js';
+export type { PooledBatch } from './evaluation/batch-feeds.js';
+export * from './evaluation/on-batch.js';
 export * from './formats/safetensors.js';
 export * from './graph/index.js';
 export {

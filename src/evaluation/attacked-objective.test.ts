@@ -8,11 +8,12 @@ import { pgdTraining } from '../objective/pgd-training.js';
 import type { RobustLoss } from '../objective/robust-loss.js';
 import { staps } from '../objective/staps.js';
 import { createPool } from '../runtime/pool/pool.js';
-import { deriveKey, keyOf, perturb } from '../runtime/random/keys.js';
-import type { LossAndGradient } from '../smoothing/estimator.js';
+import { deriveKey, type Key, keyOf, perturb } from '../runtime/random/keys.js';
 import { randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
-import { type PooledBatch, pooledObjective } from './host-objective.js';
+import type { PooledBatch } from './batch-feeds.js';
+import { pooledObjective } from './on-batch.js';
+import type { HostGradient } from './sums.js';
 
 const pools = [1, 2].map((threads) => createPool(threads));
 const [pool] = pools as [(typeof pools)[number]];
@@ -27,7 +28,7 @@ const batch: PooledBatch = {
 };
 const scalars = { epsilon: 0.1, kappa: 1, regularization: 0 };
 const key = keyOf('attacks');
-const perturbations = [0, 1].map((sample) => ({ key: deriveKey(keyOf(5), 0, sample), sigma: 0.02 }));
+const perturbations = { keys: [0, 1].map((sample) => deriveKey(keyOf(5), 0, sample)), sigma: 0.02 };
 const objectiveOf = (robust: RobustLoss, microBatch = 4): Objective =>
   createObjective({ network, robust, microBatch });
 
@@ -41,10 +42,11 @@ describe('an objective with attacks evaluated by a pool', () => {
     const [one, two] = await Promise.all(
       pools.map(async (by) => {
         const pooled = pooledObjective(by, objective, layout, batch, scalars, key);
+        const { plus, minus, metrics } = await pooled.pairs(theta, perturbations);
         return [
-          await pooled.meanGradient(theta, [undefined]),
+          await pooled.gradient(theta),
           await pooled.meanGradient(theta, perturbations),
-          await pooled.pairs(theta, perturbations),
+          { plus, minus, metrics },
         ];
       }),
     );
@@ -61,10 +63,10 @@ describe('an objective with attacks evaluated by a pool', () => {
           batch,
           scalars,
           key,
-        ).meanGradient(theta, [undefined]),
+        ).gradient(theta),
       ),
     );
-    const [first, ...others] = results as [LossAndGradient, ...LossAndGradient[]];
+    const [first, ...others] = results as [HostGradient, ...HostGradient[]];
     for (const other of others) {
       expect(other.loss).toBeCloseTo(first.loss, 5);
       expect(distance(other.gradient, first.gradient)).toBeLessThan(5e-6);
@@ -75,7 +77,7 @@ describe('an objective with attacks evaluated by a pool', () => {
     const objective = objectiveOf(pgdTraining({ steps: 1, stepSize: 1e-3 }));
     const [a, b] = await Promise.all(
       [key, keyOf('others')].map((from) =>
-        pooledObjective(pool, objective, layout, batch, scalars, from).meanGradient(theta, [undefined]),
+        pooledObjective(pool, objective, layout, batch, scalars, from).gradient(theta),
       ),
     );
     expect(a?.loss).not.toBe(b?.loss);
@@ -84,12 +86,10 @@ describe('an objective with attacks evaluated by a pool', () => {
   it('attacks anew at each perturbed θ', async () => {
     const objective = objectiveOf(pgdTraining());
     const moved = new Float32Array(theta.length);
-    const [perturbation] = perturbations as [(typeof perturbations)[number]];
-    perturb(theta, perturbation.key, perturbation.sigma, 1, moved);
+    const one = { ...perturbations, keys: perturbations.keys.slice(0, 1) };
+    perturb(theta, one.keys[0] as Key, one.sigma, 1, moved);
     const pooled = pooledObjective(pool, objective, layout, batch, scalars, key);
-    expect(await pooled.meanGradient(theta, [perturbation])).toEqual(
-      await pooled.meanGradient(moved, [undefined]),
-    );
+    expect(await pooled.meanGradient(theta, one)).toEqual(await pooled.gradient(moved));
   });
 
   it('says that a key is needed', () => {

@@ -9,12 +9,13 @@ import type { Estimator } from '../smoothing/estimator.js';
 import { pgpe } from '../smoothing/pgpe.js';
 import { rgs } from '../smoothing/rgs.js';
 import { deviceForTests } from '../testing/devices.js';
+import { onHost } from '../testing/host-vector.js';
 import { randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { randomParameters } from '../testing/random-networks.js';
 import { smallNetwork } from '../testing/robust-objectives.js';
 import { adam } from '../training/rules/adam.js';
-import { pooledObjective } from './host-objective.js';
+import { pooledObjective } from './on-batch.js';
 
 const present = await deviceForTests();
 const pools = present ? [createPool(1), createPool(1, present)] : [];
@@ -51,7 +52,7 @@ async function trained(pool: Pool, estimator: Estimator, robust: object): Promis
     );
     const estimate = await estimator.estimate(known, theta, at, { key: keyOf(4), step, epoch: 0, epochs: 1 });
     known = estimate.state;
-    ({ state, theta } = rule.update(state, theta, estimate.gradient, 1e-3));
+    ({ state, theta } = rule.update(state, theta, onHost(estimate.gradient), 1e-3));
   }
   return theta;
 }

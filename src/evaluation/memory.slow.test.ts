@@ -14,8 +14,8 @@ import { deviceForTests } from '../testing/devices.js';
 import { uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { isSoftware } from '../testing/software-device.js';
-import { deviceObjective } from './device-objective.js';
-import { pooledObjective } from './host-objective.js';
+import { evaluatedBatch, pooledObjective } from './on-batch.js';
+import { ResidentObjective } from './resident.js';
 
 const present = await deviceForTests();
 const pool = present && isSoftware() ? createPool(1, present) : undefined;
@@ -39,14 +39,16 @@ const batch = {
 const scalars = { epsilon: 0, kappa: 0, regularization: 0 };
 /** Limits under which more is tried than there is. */
 const everything = { memory: 2 ** 40, array: 2 ** 40 };
-const perturbations = (count: number) =>
-  Array.from({ length: count }, (_, i) => ({ key: deriveKey(keyOf(4), i, 0), sigma: 1e-3 }));
+const perturbations = (count: number) => ({
+  keys: Array.from({ length: count }, (_, i) => deriveKey(keyOf(4), i, 0)),
+  sigma: 1e-3,
+});
 
 describe.skipIf(pool === undefined)('a population that a device’s memory does not hold', () => {
   const vectors = (pool as Pool)?.vectors as PoolVectors;
   const at = (keys: number) => {
     const objective = createObjective({ network, microBatch: IMAGES });
-    return deviceObjective(pool as Pool, vectors, objective, layout, batch, scalars, undefined, {
+    return new ResidentObjective(pool as Pool, vectors, evaluatedBatch(objective, layout, batch, scalars), {
       ...everything,
       keys,
     });

@@ -15,30 +15,17 @@ import { withSmallerChunk } from '../runtime/device/halving.js';
 import { planFootprint } from '../runtime/plan/memory.js';
 import type { Plan } from '../runtime/plan/plan.js';
 import { MOST_KEYS, type NormalPrograms, normalPrograms } from '../runtime/pool/normal-programs.js';
-import type { Pool } from '../runtime/pool/pool.js';
-import type {
-  NormalsTask,
-  Outputs,
-  ParameterSlice,
-  PopulationResult,
-  TaskFeeds,
-} from '../runtime/pool/task.js';
+import type { Outputs, ParameterSlice, PopulationResult } from '../runtime/pool/task.js';
 import type { Key } from '../runtime/random/keys.js';
 import { antithetic } from '../runtime/random/normal-graph.js';
-import type { Perturbation, Vector } from '../smoothing/estimator.js';
-import { formOf, type Sigma, type SigmaForm, sigmaFeeds, sigmaTensor } from './sigma.js';
+import type { Perturbations } from './batch-objective.js';
+import { formOf, type SigmaForm, sigmaTensor } from './sigma.js';
 
 /** What a call gives: values at θ ± σ∘z of each key, all plus before all minus, or gradients at θ + σ∘z. */
 export type PopulationKind = 'pairs' | 'gradients';
 
 /** Members of one call with as many keys. */
 const membersOf = (kind: PopulationKind, keys: number): number => (kind === 'pairs' ? 2 * keys : keys);
-
-/** Perturbations of a step: of one σ, each with a key of its own. */
-export interface Perturbations<V extends Vector = Float32Array> {
-  readonly keys: readonly Key[];
-  readonly sigma: Sigma<V>;
-}
 
 /** What calls may take of a device's memory. */
 export interface CallLimits {
@@ -93,16 +80,20 @@ export const callSize = (count: number, largest: number): number =>
 const CALL_SHARE = 0.6;
 const NORMALS_SHARE = 0.25;
 
+/** Whether programs can evaluate many θ at once: no solver has a part in it, and float32 is enough. */
+export const evaluatesPopulations = ({ population, dtype }: Objective): boolean =>
+  population !== undefined && dtype === 'float32';
+
 function newCalls(
   objective: Objective,
   kind: PopulationKind,
   count: number,
   form: SigmaForm,
   limits: CallLimits,
-): Calls | undefined {
+): Calls {
   const alone = kind === 'pairs' ? objective.value : objective.gradient;
-  if (objective.population === undefined || objective.dtype !== 'float32' || alone === undefined)
-    return undefined;
+  if (!evaluatesPopulations(objective) || alone === undefined || objective.population === undefined)
+    throw new TypeError(`population: expected an objective of ${kind} without a solver and in float32`);
   const { memory, array, perProgram, keys: most = MOST_KEYS } = limits;
   const fitting = Math.floor(
     (CALL_SHARE * memory) / membersOf(kind, 1) / planFootprint(alone, perProgram).peak,
@@ -126,19 +117,19 @@ function newCalls(
   }
 }
 
-const known = remembered<Objective, Calls | undefined>();
+const known = remembered<Objective, Calls>();
 
 /**
  * How perturbations of an objective's parameters are cut into calls within the limits; the same plans when
- * asked for again. Undefined where it has none for a population: a solver outside the graph has a part in it,
- * or it is not in float32.
+ * asked for again.
+ * @throws TypeError for an objective that evaluates no populations
  */
 export function callsFor(
   objective: Objective,
   kind: PopulationKind,
-  { keys, sigma }: Perturbations<Vector>,
+  { keys, sigma }: Perturbations,
   limits: CallLimits,
-): Calls | undefined {
+): Calls {
   const count = keys.length;
   const form = formOf(sigma);
   const name = [
@@ -153,39 +144,28 @@ export function callsFor(
   return known(objective, name, () => newCalls(objective, kind, count, form, limits));
 }
 
-/** Perturbations that can be computed together: all of one σ. */
-export function together<V extends Vector>(
-  perturbations: readonly (Perturbation<V> | undefined)[],
-): Perturbations<V> | undefined {
-  const sigma = perturbations[0]?.sigma;
-  if (sigma === undefined || perturbations.some((perturbation) => perturbation?.sigma !== sigma))
-    return undefined;
-  return { keys: perturbations.map((perturbation) => (perturbation as Perturbation<V>).key), sigma };
-}
-
 /** Keys of a call that a device's memory did hold, where it did not hold as many as were planned. */
 const fewerKeys = new WeakMap<Objective, number>();
 
 export interface CallsWanted {
   readonly objective: Objective;
   readonly kind: PopulationKind;
-  readonly each: Perturbations<Vector>;
+  readonly perturbations: Perturbations;
   readonly limits: CallLimits;
 }
 
 /**
  * What `work` makes of calls within the limits and, where a device's memory does not hold them, of calls half
- * as large, which from then on are taken. Undefined where calls cannot be made. @throws DeviceError
+ * as large, which from then on are taken. @throws DeviceError
  */
 export async function inCalls<Result>(
-  { objective, kind, each, limits }: CallsWanted,
+  { objective, kind, perturbations, limits }: CallsWanted,
   work: (calls: Calls) => Promise<Result>,
-): Promise<{ readonly calls: Calls; readonly result: Result } | undefined> {
-  const callsOf = (keys: number) => callsFor(objective, kind, each, { ...limits, keys });
+): Promise<{ readonly calls: Calls; readonly result: Result }> {
+  const callsOf = (keys: number) => callsFor(objective, kind, perturbations, { ...limits, keys });
   const planned = callsOf(Math.min(limits.keys ?? MOST_KEYS, fewerKeys.get(objective) ?? MOST_KEYS));
-  if (planned === undefined) return undefined;
   const most = planned.programs.keys;
-  const taken = (keys: number) => (keys === most ? planned : (callsOf(keys) as Calls));
+  const taken = (keys: number) => (keys === most ? planned : callsOf(keys));
   const { result, members } = await withSmallerChunk(most, (keys) => work(taken(keys)));
   if (members < most) fewerKeys.set(objective, members);
   return { calls: taken(members), result };
@@ -232,26 +212,6 @@ function memberOf(
   return { outputs: own, gradient };
 }
 
-/** The members of all keys, in their order: θ + σ∘z, and for pairs θ − σ∘z. */
-export async function evaluateTogether(
-  pool: Pool,
-  { plan, programs }: Calls,
-  layout: readonly ParameterSlice[],
-  theta: Float32Array,
-  { keys, sigma }: Perturbations,
-  feeds: readonly TaskFeeds[],
-): Promise<{ readonly plus: MemberResult[]; readonly minus: MemberResult[] }> {
-  const parameters = { θ: theta, ...sigmaFeeds(sigma) };
-  const results = await pool.population({
-    plan,
-    feeds,
-    parameters,
-    programs,
-    calls: cut(keys, programs.keys),
-  });
-  return membersOfCalls(results, layout, keys.length, programs.keys);
-}
-
 /**
  * The members of so many keys, `size` of them a call: those of θ + σ∘z and, where there are pairs, those of θ
  * − σ∘z.
@@ -268,21 +228,4 @@ export function membersOfCalls(
     );
   const pairs = (results[0]?.outputs[0]?.loss?.length ?? 0) > size;
   return { plus: members(0), minus: pairs ? members(size) : [] };
-}
-
-/**
- * Σ_i first[i]·z_i and, if asked, Σ_i second[i]·(z_i² − 1), where the programs run: z is there still if it
- * was used last and fits.
- */
-export function weighTogether(
-  pool: Pool,
-  { programs }: Calls,
-  { keys, first, second }: Omit<NormalsTask, 'start' | 'count'>,
-) {
-  return pool.weigh({
-    programs,
-    calls: cut(keys, programs.keys),
-    first: cutWeights(first, programs.keys),
-    second: second && cutWeights(second, programs.keys),
-  });
 }

@@ -3,8 +3,9 @@
  * it.
  */
 import { broadcastTo, concat, input, mul, slice, type Tensor } from '../graph/index.js';
-import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
-import type { Vector } from '../smoothing/vector.js';
+import { isKeptVector, type KeptVector } from '../runtime/pool/task.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
+import type { Vector } from './batch-objective.js';
 
 /** One σ for each range of coordinates; the ranges follow one another and cover all of them. */
 export interface GroupedSigma {
@@ -12,30 +13,41 @@ export interface GroupedSigma {
   readonly groups: readonly CoordinateRange[];
 }
 
-/** factor · σ of each coordinate, σ being wherever vectors are. */
-export interface ScaledSigma<V extends Vector = Float32Array> {
-  readonly vector: V;
+/** factor · σ of each coordinate, σ being on a device. */
+export interface ScaledSigma {
+  readonly vector: Vector;
   readonly factor: number;
 }
 
 /** One number, one for each group of coordinates, or one for each coordinate. */
-export type Sigma<V extends Vector = Float32Array> = number | GroupedSigma | ScaledSigma<V> | Float32Array;
+export type Sigma = number | GroupedSigma | ScaledSigma | Float32Array;
 
 const isGrouped = (sigma: object): sigma is GroupedSigma => 'groups' in sigma;
 
+function spreadOverGroups({ values, groups }: GroupedSigma): Float32Array {
+  const spread = new Float32Array(groups.reduce((sum, { size }) => sum + size, 0));
+  for (const [g, { offset, size }] of groups.entries())
+    spread.fill(values[g] as number, offset, offset + size);
+  return spread;
+}
+
+function scaled({ vector, factor }: ScaledSigma): Float32Array {
+  if (!(vector instanceof Float32Array))
+    throw new TypeError('σ: expected numbers on the host, got a vector on a device');
+  return vector.map((value) => factor * value);
+}
+
 const spreads = new WeakMap<object, Float32Array>();
 
-/** σ as a number or one of each coordinate; the same array when asked for again. */
+/**
+ * σ as a number or one of each coordinate; the same array when asked for again.
+ * @throws TypeError for a σ on a device
+ */
 export function perCoordinate(sigma: Sigma): number | Float32Array {
   if (typeof sigma === 'number' || sigma instanceof Float32Array) return sigma;
   const known = spreads.get(sigma);
   if (known !== undefined) return known;
-  const spread = isGrouped(sigma)
-    ? new Float32Array(sigma.groups.reduce((sum, { size }) => sum + size, 0))
-    : sigma.vector.map((value) => sigma.factor * value);
-  if (isGrouped(sigma))
-    for (const [g, { offset, size }] of sigma.groups.entries())
-      spread.fill(sigma.values[g] as number, offset, offset + size);
+  const spread = isGrouped(sigma) ? spreadOverGroups(sigma) : scaled(sigma);
   spreads.set(sigma, spread);
   return spread;
 }
@@ -43,19 +55,21 @@ export function perCoordinate(sigma: Sigma): number | Float32Array {
 /** What of a σ programs depend on. */
 export type SigmaForm = 'one' | 'each' | 'scaled' | readonly CoordinateRange[];
 
-export function formOf(sigma: Sigma<Vector>): SigmaForm {
+export function formOf(sigma: Sigma): SigmaForm {
   if (typeof sigma === 'number') return 'one';
   if (sigma instanceof Float32Array) return 'each';
   return isGrouped(sigma) ? sigma.groups : 'scaled';
 }
 
-/** What programs are fed with, of the host but for the vector of a scaled σ. */
-export function sigmaFeeds<V extends Vector>(sigma: Sigma<V>): Readonly<Record<string, Float32Array | V>> {
+/** Arrays that programs are fed with, on the host but for the vector of a scaled σ. */
+export function sigmaFeeds(sigma: Sigma): Readonly<Record<string, Float32Array | KeptVector>> {
   if (typeof sigma === 'number') return { σ: Float32Array.of(sigma) };
   if (sigma instanceof Float32Array) return { σ: sigma };
-  return isGrouped(sigma)
-    ? { σ: sigma.values }
-    : { σ: sigma.vector, 'factor of σ': Float32Array.of(sigma.factor) };
+  if (isGrouped(sigma)) return { σ: sigma.values };
+  const { vector, factor } = sigma;
+  if (!(vector instanceof Float32Array || isKeptVector(vector)))
+    throw new TypeError('σ: expected a Float32Array or a vector on a device');
+  return { σ: vector, 'factor of σ': Float32Array.of(factor) };
 }
 
 /** σ of `size` coordinates from what `sigmaFeeds` gives: [1] where they share it, else [size]. */

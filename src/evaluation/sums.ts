@@ -2,9 +2,9 @@
  * What estimators need of many perturbed points, on the host and in float64: the mean of gradients, and
  * weighted sums of scores.
  */
-import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
-import type { LossAndGradient, SigmaWeights, WeightedScores } from '../smoothing/estimator.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
 import type { BatchValues } from './batch-feeds.js';
+import type { SigmaWeights } from './batch-objective.js';
 import { perCoordinate, type Sigma } from './sigma.js';
 
 /** 1/n Σ_i of losses and metrics, in the order given. */
@@ -20,16 +20,26 @@ export function meanValues(points: readonly BatchValues[]): BatchValues {
   return { loss, metrics };
 }
 
+/** Loss, gradient and metrics on the host. */
+export interface HostGradient extends BatchValues {
+  readonly gradient: Float32Array;
+}
+
 /** 1/n Σ_i of losses, gradients and metrics, in the order given; of one point the point itself. */
-export function mean(points: readonly LossAndGradient[]): LossAndGradient {
+export function mean(points: readonly HostGradient[]): HostGradient {
   const [first, ...others] = points;
-  if (first === undefined)
-    throw new RangeError('mean of gradients: expected one perturbation at least, got none');
+  if (first === undefined) throw new RangeError('mean of gradients: expected one point at least, got none');
   if (others.length === 0) return first;
   const sum = new Float64Array(first.gradient.length);
   for (const { gradient } of points)
     for (let j = 0; j < sum.length; j++) (sum[j] as number) += gradient[j] as number;
   return { ...meanValues(points), gradient: new Float32Array(sum.map((s) => s / points.length)) };
+}
+
+/** Scores on the host. */
+export interface HostScores {
+  readonly theta: Float32Array;
+  readonly sigma?: Float64Array;
 }
 
 /**
@@ -40,7 +50,7 @@ export function scores(
   { first, second }: { readonly first: Float64Array; readonly second?: Float64Array },
   sigma: Sigma,
   groups?: SigmaWeights['groups'],
-): WeightedScores {
+): HostScores {
   const spread = perCoordinate(sigma);
   const over = (s: number, j: number) => s / (typeof spread === 'number' ? spread : (spread[j] as number));
   const mean = ({ offset, size }: CoordinateRange) =>

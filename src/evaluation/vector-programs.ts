@@ -2,20 +2,7 @@
  * Programs that make one vector of what evaluations on a device leave there, and parameters of one vector.
  * Each is compiled once.
  */
-import {
-  add,
-  addAll,
-  concat,
-  gemm,
-  input,
-  maximum,
-  minimum,
-  mul,
-  neg,
-  reshape,
-  slice,
-  sub,
-} from '../graph/index.js';
+import { add, concat, gemm, input, maximum, minimum, mul, neg, reshape, slice, sub } from '../graph/index.js';
 import { remembered } from '../graph/remembered.js';
 import { parameterInputs } from '../network/network.js';
 import { parameterCount } from '../network/parameters.js';
@@ -28,7 +15,7 @@ import {
   scorePrograms,
 } from '../runtime/pool/normal-programs.js';
 import type { ParameterSlice } from '../runtime/pool/task.js';
-import type { SigmaStep } from '../smoothing/search-distribution.js';
+import type { SigmaStep } from './batch-objective.js';
 import { type SigmaForm, sigmaTensor } from './sigma.js';
 
 const splits = remembered<Objective, Plan>();
@@ -92,11 +79,3 @@ export const sigmaProgram = (objective: Objective, length: number): Plan =>
       'next σ': minimum(maximum(mul(sigma, sub(1, change)), number('min')), number('max')),
     });
   });
-
-const additions = remembered<Objective, Plan>();
-
-/** The sum of so many vectors of one length: `term 0`, `term 1`, … */
-export const additionProgram = (objective: Objective, terms: number, length: number): Plan =>
-  additions(objective, `${terms} ${length}`, () =>
-    programPlan({ sum: addAll(Array.from({ length: terms }, (_, i) => input(`term ${i}`, [length]))) }),
-  );

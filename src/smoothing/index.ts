@@ -4,6 +4,7 @@ import { type NoneOptions, none, noneSchema } from './none.js';
 import { type PgpeOptions, pgpe, pgpeSchema } from './pgpe.js';
 import { type RgsOptions, rgs, rgsSchema } from './rgs.js';
 
+export type * from '../evaluation/batch-objective.js';
 export { functionObjective } from '../evaluation/function-objective.js';
 export type { GroupedSigma, Sigma } from '../evaluation/sigma.js';
 export * from './estimator.js';

@@ -1,7 +1,6 @@
 /** GRAD: no smoothing, the plain gradient ∇L(θ) on the batch. What certified training has always done. */
 import { z } from 'zod';
-import type { Estimator } from './estimator.js';
-import { parseOptions } from './parse-options.js';
+import { type Estimator, parseOptions } from './estimator.js';
 
 export const noneSchema = z.strictObject({});
 export type NoneOptions = z.input<typeof noneSchema>;
@@ -15,7 +14,7 @@ export function none(options: NoneOptions = {}): Estimator<null> {
     init: () => null,
     estimate: async (state, theta, objective) => ({
       state,
-      ...(await objective.meanGradient(theta, [undefined])),
+      ...(await objective.gradient(theta)),
     }),
   };
 }

@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { BatchObjective, SigmaWeights } from '../evaluation/batch-objective.js';
 import { functionObjective } from '../evaluation/function-objective.js';
 import type { Sigma } from '../evaluation/sigma.js';
 import { scores } from '../evaluation/sums.js';
 import { accumulateNormals, keyOf } from '../runtime/random/keys.js';
-import type { BatchObjective, EstimateContext } from './estimator.js';
+import { onHost, sigmasOnHost } from '../testing/host-vector.js';
+import type { EstimateContext } from './estimator.js';
 import { type PgpeOptions, pgpe } from './pgpe.js';
-import type { SearchDistribution } from './search-distribution.js';
 
 const context = (step: number, epoch = 0, seed = 0): EstimateContext => ({
   key: keyOf(seed),
@@ -30,27 +31,34 @@ async function learn(
   options: PgpeOptions,
   objective: BatchObjective,
   steps: number,
-): Promise<SearchDistribution> {
+): Promise<{ readonly sigma: Float64Array }> {
   const estimator = pgpe({ samples: 200, sigma: 0.5, sigmaLearningRate: 0.2, ...options });
   let state = estimator.init(3, layers);
   for (let step = 0; step < steps; step++)
     ({ state } = await estimator.estimate(state, new Float32Array(3), objective, context(step)));
-  return state;
+  return { sigma: sigmasOnHost(state.sigma) };
 }
 
 describe('PGPE', () => {
   it('repeats to the bit from a seed, however the sums are split among workers', async () => {
     const split: BatchObjective = {
-      ...saddle,
-      async weightedScores(keys, sigma, first, second) {
-        const parts = [0, 1, 2].map((j) => accumulateNormals(keys, first, second?.weights, j, 1));
-        const join = (arrays: (Float64Array | undefined)[]) =>
-          Float64Array.from(arrays.flatMap((a) => Array.from(a ?? [])));
-        return scores(
-          { first: join(parts.map((p) => p.first)), second: second && join(parts.map((p) => p.second)) },
-          sigma,
-          second?.groups,
-        );
+      gradient: () => Promise.reject(new Error('PGPE takes no gradients')),
+      meanGradient: () => Promise.reject(new Error('PGPE takes no gradients')),
+      async pairs(theta, perturbations) {
+        const { keys, sigma } = perturbations;
+        return {
+          ...(await saddle.pairs(onHost(theta), perturbations)),
+          async scores(first: Float64Array, second?: SigmaWeights) {
+            const parts = [0, 1, 2].map((j) => accumulateNormals(keys, first, second?.weights, j, 1));
+            const join = (arrays: (Float64Array | undefined)[]) =>
+              Float64Array.from(arrays.flatMap((a) => Array.from(a ?? [])));
+            return scores(
+              { first: join(parts.map((p) => p.first)), second: second && join(parts.map((p) => p.second)) },
+              sigma,
+              second?.groups,
+            );
+          },
+        };
       },
     };
     for (const sigmaMode of modes) {
@@ -131,12 +139,11 @@ describe('PGPE', () => {
           for (let step = 0; step < 12; step++) {
             const next = (await estimator.estimate(state, new Float32Array(3), objective, context(step)))
               .state;
-            next.sigma.forEach((s, j) => {
+            const before = sigmasOnHost(state.sigma);
+            sigmasOnHost(next.sigma).forEach((s, j) => {
               expect(s).toBeGreaterThanOrEqual(0.4);
               expect(s).toBeLessThanOrEqual(0.7);
-              expect(Math.abs(s / (state.sigma[j] as number) - 1)).toBeLessThanOrEqual(
-                sigmaMaxChange + 1e-12,
-              );
+              expect(Math.abs(s / (before[j] as number) - 1)).toBeLessThanOrEqual(sigmaMaxChange + 1e-12);
             });
             state = next;
           }
@@ -154,10 +161,11 @@ describe('PGPE', () => {
   it('multiplies σ by its decay and leaves the learned σ alone', async () => {
     const seen: Sigma[] = [];
     const watching: BatchObjective = {
-      ...saddle,
+      gradient: (theta) => saddle.gradient(onHost(theta)),
+      meanGradient: (theta, perturbations) => saddle.meanGradient(onHost(theta), perturbations),
       pairs: (theta, perturbations) => {
-        seen.push(...new Set(perturbations.map(({ sigma }) => sigma)));
-        return saddle.pairs(theta, perturbations);
+        seen.push(perturbations.sigma);
+        return saddle.pairs(onHost(theta), perturbations);
       },
     };
     const estimator = pgpe({ samples: 3, sigma: 0.5, sigmaDecay: { shape: 'linear', final: 0.2 } });

@@ -7,9 +7,8 @@
  * decay; here they are put together.
  */
 import { z } from 'zod';
-import type { BatchObjective, EstimateContext, Estimator, Vector } from './estimator.js';
-import { parseOptions } from './parse-options.js';
-import { sampleKeys } from './sample-keys.js';
+import type { BatchObjective, Vector } from '../evaluation/batch-objective.js';
+import { type EstimateContext, type Estimator, parseOptions, sampleKeys } from './estimator.js';
 import {
   effectiveSigma,
   initialDistribution,
@@ -84,40 +83,30 @@ export function pgpe(options: PgpeOptions = {}): Estimator<SearchDistribution> {
     max: parsed.sigmaMax,
   };
   /** σ after a step, on the host or where θ is. */
-  async function stepped<V extends Vector>(
-    state: SearchDistribution<V>,
-    relative: Float64Array | V,
-    objective: BatchObjective<V>,
-  ) {
-    const { sigma, groups } = state;
-    if (sigma instanceof Float64Array)
-      return stepSigma({ sigma, groups }, relative as Float64Array, sigmaStep);
+  async function stepped(
+    { sigma, groups }: SearchDistribution,
+    relative: Vector,
+    objective: BatchObjective,
+  ): Promise<SearchDistribution> {
+    if (sigma instanceof Float64Array && relative instanceof Float64Array)
+      return { sigma: stepSigma(sigma, relative, sigmaStep), groups };
     if (objective.stepSigma === undefined)
       throw new TypeError('pgpe: expected an objective that steps σ where it is, or a σ on the host');
-    return { sigma: await objective.stepSigma(sigma, relative as V, sigmaStep) };
+    return { sigma: await objective.stepSigma(sigma, relative, sigmaStep) };
   }
   return {
     name: 'pgpe',
     needsGradient: false,
     vectors: parsed.sigmaMode === 'coordinate' ? ['sigma'] : [],
     init: (parameters, layers) => initialDistribution(parsed.sigmaMode, parsed.sigma, parameters, layers),
-    async estimate<V extends Vector>(
-      given: SearchDistribution,
-      theta: V,
-      objective: BatchObjective<V>,
-      { key, step, epoch, epochs }: EstimateContext,
-    ) {
-      // Where σ is not the host's it is where θ is.
-      const state = given as unknown as SearchDistribution<V>;
+    async estimate(state, theta, objective, { key, step, epoch, epochs }: EstimateContext) {
       const sigma = effectiveSigma(state, sigmaFactor(parsed.sigmaDecay, epoch / epochs));
       const sigmas = sigmaLearningRate > 0 ? (state.groups ?? 'each') : undefined;
-      const search = await searchGradient(objective, theta, sigma, sampleKeys(key, step, samples), {
-        shaping,
-        sigmas,
-      });
+      const perturbations = { keys: sampleKeys(key, step, samples), sigma };
+      const search = await searchGradient(objective, theta, perturbations, { shaping, sigmas });
       const { gradient, relativeSigmaGradient, loss, metrics } = search;
-      const next = relativeSigmaGradient ? await stepped(state, relativeSigmaGradient, objective) : given;
-      return { state: next as SearchDistribution, gradient, loss, metrics };
+      const next = relativeSigmaGradient ? await stepped(state, relativeSigmaGradient, objective) : state;
+      return { state: next, gradient, loss, metrics };
     },
   };
 }

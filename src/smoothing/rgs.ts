@@ -7,9 +7,7 @@
  * quarters of the run, and what is left is plain GRAD.
  */
 import { z } from 'zod';
-import type { Estimator } from './estimator.js';
-import { parseOptions } from './parse-options.js';
-import { sampleKeys } from './sample-keys.js';
+import { type Estimator, parseOptions, sampleKeys } from './estimator.js';
 import { sigmaDecaySchema, sigmaFactor } from './sigma-schedule.js';
 
 export const rgsSchema = z.strictObject({
@@ -33,11 +31,9 @@ export function rgs(options: RgsOptions = {}): Estimator<null> {
     init: () => null,
     async estimate(state, theta, objective, { key, step, epoch, epochs }) {
       const spread = sigma * sigmaFactor(sigmaDecay, epoch / epochs);
-      const points =
-        spread === 0
-          ? [undefined]
-          : sampleKeys(key, step, samples).map((sampleKey) => ({ key: sampleKey, sigma: spread }));
-      return { state, ...(await objective.meanGradient(theta, points)) };
+      if (spread === 0) return { state, ...(await objective.gradient(theta)) };
+      const perturbations = { keys: sampleKeys(key, step, samples), sigma: spread };
+      return { state, ...(await objective.meanGradient(theta, perturbations)) };
     },
   };
 }

@@ -3,16 +3,16 @@
  * fixed or learned.
  */
 
+import type { SigmaStep, Vector } from '../evaluation/batch-objective.js';
 import type { Sigma } from '../evaluation/sigma.js';
-import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
-import type { Vector } from './vector.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
 
 export type SigmaMode = 'global' | 'layer' | 'coordinate';
 
 /** Groups of coordinates that share a σ, and their σ's before decay. */
-export interface SearchDistribution<V extends Vector = Float64Array> {
-  /** Float64Array on the host; that of each coordinate may be where θ is. */
-  readonly sigma: Float64Array | V;
+export interface SearchDistribution {
+  /** A Float64Array on the host; that of each coordinate may be on a device, where θ is. */
+  readonly sigma: Vector;
   /** The range of coordinates of each σ; absent when every coordinate has its own. */
   readonly groups?: readonly CoordinateRange[];
 }
@@ -41,22 +41,11 @@ export function initialDistribution(
 }
 
 /** factor·σ as perturbations take it. */
-export function effectiveSigma<V extends Vector>(
-  { sigma, groups }: SearchDistribution<V>,
-  factor: number,
-): Sigma<V> {
+export function effectiveSigma({ sigma, groups }: SearchDistribution, factor: number): Sigma {
   if (!(sigma instanceof Float64Array)) return { vector: sigma, factor };
   const values = new Float32Array(sigma.map((s) => factor * s));
   if (groups === undefined) return values;
   return groups.length === 1 ? factor * (sigma[0] as number) : { values, groups };
-}
-
-export interface SigmaStep {
-  readonly learningRate: number;
-  /** Largest |Δσ|/σ of one step. */
-  readonly maxChange: number;
-  readonly min: number;
-  readonly max: number;
 }
 
 /**
@@ -66,14 +55,13 @@ export interface SigmaStep {
  * the same for σ before and after decay.
  */
 export function stepSigma(
-  { sigma, groups }: SearchDistribution,
-  relativeGradient: Float64Array,
+  sigma: Float64Array,
+  relativeGradient: ArrayLike<number>,
   step: SigmaStep,
-): SearchDistribution {
-  const next = sigma.map((s, g) => {
+): Float64Array {
+  return sigma.map((s, g) => {
     const change = step.learningRate * (relativeGradient[g] as number);
     const bounded = Math.min(step.maxChange, Math.max(-step.maxChange, change));
     return Math.min(step.max, Math.max(step.min, s * (1 - bounded)));
   });
-  return { sigma: next, groups };
 }

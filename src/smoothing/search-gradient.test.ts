@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { functionObjective } from '../evaluation/function-objective.js';
 import { fillNormals, type Key, keyOf } from '../runtime/random/keys.js';
+import { onHost, sigmasOnHost } from '../testing/host-vector.js';
 import { type SmoothedFunction, smoothedFunctions } from '../testing/smoothed-functions.js';
-import { sampleKeys } from './sample-keys.js';
+import { sampleKeys } from './estimator.js';
 import { type SigmaGroups, searchGradient } from './search-gradient.js';
 
 const entry = (values: ArrayLike<number> | undefined, j: number): number => values?.[j] as number;
@@ -26,14 +27,19 @@ async function estimates(
   const objective = functionObjective(1, ([t]) => f(t as number));
   const made = await Promise.all(
     Array.from({ length: times }, (_, step) =>
-      searchGradient(objective, Float32Array.of(x), sigma, sampleKeys(keyOf(`${name} ${n}`), step, n), {
-        sigmas: 'each',
-      }),
+      searchGradient(
+        objective,
+        Float32Array.of(x),
+        { keys: sampleKeys(keyOf(`${name} ${n}`), step, n), sigma: sigma },
+        {
+          sigmas: 'each',
+        },
+      ),
     ),
   );
   return {
-    dx: made.map(({ gradient }) => entry(gradient, 0)),
-    dSigma: made.map(({ relativeSigmaGradient }) => entry(relativeSigmaGradient, 0)),
+    dx: made.map(({ gradient }) => entry(onHost(gradient), 0)),
+    dSigma: made.map(({ relativeSigmaGradient }) => entry(sigmasOnHost(relativeSigmaGradient), 0)),
   };
 }
 
@@ -91,8 +97,8 @@ describe('the search gradient', () => {
         3,
         (theta) => offset + a.reduce((sum, ak, k) => sum + ak * entry(theta, k), 0),
       );
-      const { gradient, loss } = await searchGradient(objective, Float32Array.of(3, 1, 2), sigma, keys);
-      for (const j of [0, 1, 2]) expect(entry(gradient, j)).toBeCloseTo(entry(expected, j), 4);
+      const { gradient, loss } = await searchGradient(objective, Float32Array.of(3, 1, 2), { keys, sigma });
+      for (const j of [0, 1, 2]) expect(entry(onHost(gradient), j)).toBeCloseTo(entry(expected, j), 4);
       expect(loss).toBeCloseTo(offset + 2, 4); // the pairs' means cancel exactly, so there is no sampling error
     }
   });
@@ -101,12 +107,11 @@ describe('the search gradient', () => {
     const { gradient, relativeSigmaGradient } = await searchGradient(
       functionObjective(4, () => 3),
       new Float32Array(4),
-      0.1,
-      sampleKeys(keyOf(6), 0, 10),
+      { keys: sampleKeys(keyOf(6), 0, 10), sigma: 0.1 },
       { sigmas: 'each' },
     );
-    expect(Array.from(gradient, Math.abs)).toEqual([0, 0, 0, 0]);
-    expect(Array.from(relativeSigmaGradient as Float64Array, Math.abs)).toEqual([0, 0, 0, 0]);
+    expect(Array.from(onHost(gradient), Math.abs)).toEqual([0, 0, 0, 0]);
+    expect(Array.from(sigmasOnHost(relativeSigmaGradient), Math.abs)).toEqual([0, 0, 0, 0]);
   });
 
   it('takes one σ per coordinate: each coordinate sees the loss smoothed by its own', async () => {
@@ -115,13 +120,12 @@ describe('the search gradient', () => {
     const { gradient, relativeSigmaGradient } = await searchGradient(
       steps,
       x,
-      sigma,
-      sampleKeys(keyOf(7), 0, 40_000),
+      { keys: sampleKeys(keyOf(7), 0, 40_000), sigma },
       { sigmas: 'each' },
     );
     [smoothedFunctions[1], smoothedFunctions[2]].forEach((f, j) => {
-      expect(entry(gradient, j)).toBeCloseTo(f?.dx(entry(x, j), entry(sigma, j)) as number, 1);
-      expect(entry(relativeSigmaGradient, j) / entry(sigma, j)).toBeCloseTo(
+      expect(entry(onHost(gradient), j)).toBeCloseTo(f?.dx(entry(x, j), entry(sigma, j)) as number, 1);
+      expect(entry(sigmasOnHost(relativeSigmaGradient), j) / entry(sigma, j)).toBeCloseTo(
         f?.dSigma(entry(x, j), entry(sigma, j)) as number,
         1,
       );
@@ -134,10 +138,15 @@ describe('the search gradient', () => {
       ([a, b, c]) => Math.abs(a as number) + (b as number) ** 2 - Math.floor(3 * (c as number)),
     );
     const made = (sigmas: SigmaGroups) =>
-      searchGradient(objective, Float32Array.of(0.1, 0.2, 0.3), 0.4, sampleKeys(keyOf(11), 0, 20), {
-        sigmas,
-      });
-    const each = (await made('each')).relativeSigmaGradient as Float64Array;
+      searchGradient(
+        objective,
+        Float32Array.of(0.1, 0.2, 0.3),
+        { keys: sampleKeys(keyOf(11), 0, 20), sigma: 0.4 },
+        {
+          sigmas,
+        },
+      );
+    const each = sigmasOnHost((await made('each')).relativeSigmaGradient);
     const groups = [
       { offset: 0, size: 1 },
       { offset: 1, size: 2 },
@@ -155,26 +164,25 @@ describe('the search gradient', () => {
       searchGradient(
         functionObjective(2, ([a, b]) => f((a as number) + 2 * (b as number))),
         Float32Array.of(0.1, 0.2),
-        0.3,
-        keys,
+        { keys, sigma: 0.3 },
         { shaping: 'centered-rank', sigmas: 'each' },
       );
     const [plain, bent] = [await shaped((x) => x), await shaped((x) => Math.exp(5 * x))];
     expect(bent.gradient).toEqual(plain.gradient);
     expect(bent.relativeSigmaGradient).toEqual(plain.relativeSigmaGradient);
-    expect(entry(plain.gradient, 1)).toBeGreaterThan(entry(plain.gradient, 0));
-    expect(entry(plain.gradient, 0)).toBeGreaterThan(0);
+    expect(entry(onHost(plain.gradient), 1)).toBeGreaterThan(entry(onHost(plain.gradient), 0));
+    expect(entry(onHost(plain.gradient), 0)).toBeGreaterThan(0);
   });
 
   it('names the pair whose loss is not finite', async () => {
     const keys = sampleKeys(keyOf(9), 0, 20);
     const negative = keys.findIndex((key) => entry(normals(key, 1), 0) < 0);
     const log = functionObjective(1, ([x]) => ((x as number) > 0 ? 1 : Number.NaN));
-    await expect(searchGradient(log, Float32Array.of(0), 1, keys.slice(negative))).rejects.toThrow(
-      /got NaN at θ \+ σ∘z of pair 0; lower sigma/,
-    );
     await expect(
-      searchGradient(log, Float32Array.of(0), 1, keys.slice(0, 1), { sigmas: 'each' }),
+      searchGradient(log, Float32Array.of(0), { keys: keys.slice(negative), sigma: 1 }),
+    ).rejects.toThrow(/got NaN at θ \+ σ∘z of pair 0; lower sigma/);
+    await expect(
+      searchGradient(log, Float32Array.of(0), { keys: keys.slice(0, 1), sigma: 1 }, { sigmas: 'each' }),
     ).rejects.toThrow(/at least 2 pairs to learn σ, got 1/);
   });
 });

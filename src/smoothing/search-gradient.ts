@@ -3,10 +3,8 @@
  * al., "Parameter-exploring policy gradients", Neural Networks 2010), in θ and in σ.
  */
 
-import type { Sigma } from '../evaluation/sigma.js';
-import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
-import type { Key } from '../runtime/random/keys.js';
-import type { BatchObjective, Vector } from './estimator.js';
+import type { BatchObjective, Perturbations, Vector } from '../evaluation/batch-objective.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
 import { centeredRanks } from './rank-shaping.js';
 
 export type Shaping = 'none' | 'centered-rank';
@@ -14,14 +12,14 @@ export type Shaping = 'none' | 'centered-rank';
 /** Ranges of coordinates that share a σ, or `each` for a σ of every coordinate. */
 export type SigmaGroups = readonly CoordinateRange[] | 'each';
 
-export interface SearchGradient<V extends Vector = Float32Array> {
+export interface SearchGradient {
   /** ∂L_σ/∂θ_j. */
-  readonly gradient: V;
+  readonly gradient: Vector;
   /**
    * σ_j·∂L_σ/∂σ_j of each coordinate's own σ, or its mean over each group of coordinates: of a σ that they
    * share, its σ·∂L_σ/∂σ over their number.
    */
-  readonly relativeSigmaGradient?: Float64Array | V;
+  readonly relativeSigmaGradient?: Vector;
   /** Mean of L over all evaluations, an estimate of L_σ(θ). */
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
@@ -37,23 +35,20 @@ export interface SearchGradient<V extends Vector = Float32Array> {
  * centred ranks first: the estimates then follow the order of the losses, not their size. σ > 0; ∂σ is only
  * made with `sigmas`, of each coordinate or of groups, which needs two pairs.
  */
-export async function searchGradient<V extends Vector>(
-  objective: BatchObjective<V>,
-  theta: V,
-  sigma: Sigma<V>,
-  keys: readonly Key[],
+export async function searchGradient(
+  objective: BatchObjective,
+  theta: Vector,
+  perturbations: Perturbations,
   { shaping = 'none', sigmas }: { readonly shaping?: Shaping; readonly sigmas?: SigmaGroups } = {},
-): Promise<SearchGradient<V>> {
+): Promise<SearchGradient> {
+  const { keys } = perturbations;
   const n = keys.length;
   if (n < (sigmas ? 2 : 1))
     throw new RangeError(`pgpe: expected at least ${sigmas ? '2 pairs to learn σ' : '1 pair'}, got ${n}`);
-  const values = await objective.pairs(
-    theta,
-    keys.map((key) => ({ key, sigma })),
-  );
+  const pairs = await objective.pairs(theta, perturbations);
   const losses = new Float64Array(2 * n);
-  losses.set(values.plus);
-  losses.set(values.minus, n);
+  losses.set(pairs.plus);
+  losses.set(pairs.minus, n);
   const odd = losses.findIndex((r) => !Number.isFinite(r));
   if (odd >= 0) {
     throw new RangeError(
@@ -74,6 +69,6 @@ export async function searchGradient<V extends Vector>(
       (_, i) => (((shaped[i] as number) + (shaped[n + i] as number)) / 2 - baseline) / (n - 1),
     );
   const second = sigmas && { weights: advantages(), ...(sigmas === 'each' ? {} : { groups: sigmas }) };
-  const scores = await objective.weightedScores(keys, sigma, differences, second);
-  return { gradient: scores.theta, relativeSigmaGradient: scores.sigma, loss, metrics: values.metrics };
+  const scores = await pairs.scores(differences, second);
+  return { gradient: scores.theta, relativeSigmaGradient: scores.sigma, loss, metrics: pairs.metrics };
 }

@@ -10,7 +10,6 @@ import type { Split } from '../data/dataset.js';
 import { createLoader } from '../data/loader.js';
 import type { ObjectiveScalars } from '../objective/objective.js';
 import { deriveKey, type Key } from '../runtime/random/keys.js';
-import type { Vector } from '../smoothing/estimator.js';
 import { devicePlacement } from './placement/device.js';
 import { hostPlacement } from './placement/host.js';
 import type { Placement, PlacementOptions } from './placement/placement.js';
@@ -138,10 +137,10 @@ export async function* training(
   else yield* trainingAt(options, state, hostPlacement(options));
 }
 
-async function* trainingAt<V extends Vector>(
+async function* trainingAt(
   options: TrainingOptions,
   state: TrainingState,
-  placement: Placement<V>,
+  placement: Placement,
 ): AsyncGenerator<StepReport, void> {
   const { train, augmentation, estimator, batchSize, epochs } = options;
   const perEpoch = stepsPerEpoch(options);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { keyOf, uniforms } from '../runtime/random/keys.js';
 import { type Estimator, functionObjective, none, pgpe } from '../smoothing/index.js';
+import { onHost } from '../testing/host-vector.js';
 import { adam } from './rules/adam.js';
 import { clipup } from './rules/clipup.js';
 import type { UpdateRule } from './rules/update-rule.js';
@@ -41,7 +42,7 @@ async function descend<S, R>(estimator: Estimator<S>, rule: UpdateRule<R>, from:
       epochs: 150,
     });
     search = estimate.state;
-    ({ state, theta } = rule.update(state, theta, estimate.gradient, rate(step)));
+    ({ state, theta } = rule.update(state, theta, onHost(estimate.gradient), rate(step)));
   }
   return staircase(theta);
 }

@@ -4,7 +4,7 @@
  */
 import { assembleBatch } from '../data/batches.js';
 import type { Split } from '../data/dataset.js';
-import { evaluateBatch } from '../evaluation/host-objective.js';
+import { evaluateBatch } from '../evaluation/on-batch.js';
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import type { Pool } from '../runtime/pool/pool.js';
 import type { ParameterSlice } from '../runtime/pool/task.js';

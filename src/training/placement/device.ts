@@ -3,14 +3,19 @@
  * norms. Between two copies nothing of them is on the host, so what a device loses is what was done since the
  * last.
  */
-
-import { deviceObjective, staysOnDevice } from '../../evaluation/device-objective.js';
+import type { PooledBatch } from '../../evaluation/batch-feeds.js';
+import { evaluatedBatch } from '../../evaluation/on-batch.js';
+import { evaluatesPopulations } from '../../evaluation/population.js';
+import { ResidentObjective } from '../../evaluation/resident.js';
 import { div, input, maximum, minimum, mul, type Tensor } from '../../graph/index.js';
+import type { ObjectiveScalars } from '../../objective/objective.js';
 import { type Plan, programPlan } from '../../runtime/plan/plan.js';
+import type { PoolVectors } from '../../runtime/pool/pool.js';
 import type { KeptVector } from '../../runtime/pool/task.js';
+import type { Key } from '../../runtime/random/keys.js';
 import type { UpdateGraph } from '../rules/update-rule.js';
 import { TINY, vectorNorm } from '../rules/vector-norm.js';
-import type { Placement, PlacementOptions } from './placement.js';
+import type { Descent, HostPosition, Placement, PlacementOptions, Position } from './placement.js';
 
 const nextName = (name: string): string => `next ${name}`;
 const GRADIENT_NORM = 'norm of the gradient';
@@ -68,85 +73,113 @@ function stepPlan(
   return programPlan(outputs);
 }
 
+/** Names of the arrays of a state of an update rule. */
+const arrayNames = (state: unknown): string[] =>
+  Object.entries(state as object).flatMap(([name, value]) => (typeof value === 'object' ? [name] : []));
+
+const arraysOf = (state: KeptState): [string, KeptVector][] =>
+  Object.entries(state).filter((entry): entry is [string, KeptVector] => typeof entry[1] === 'object');
+
+const numbersOf = (state: KeptState): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(state).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  );
+
+/** θ and the rule's arrays on the device. */
+interface KeptPosition extends Position {
+  readonly theta: KeptVector;
+}
+
+class DevicePlacement implements Placement {
+  readonly onHost = false;
+  private plan: Plan | undefined;
+  private readonly searched: readonly string[];
+
+  constructor(
+    private readonly options: PlacementOptions,
+    private readonly vectors: PoolVectors,
+    private readonly graph: UpdateGraph,
+  ) {
+    this.searched = options.estimator.vectors ?? [];
+  }
+
+  objective(batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key) {
+    const { pool, objective, layout } = this.options;
+    return new ResidentObjective(
+      pool,
+      this.vectors,
+      evaluatedBatch(objective, layout, batch, scalars, attackKey),
+    );
+  }
+
+  async begin({ theta, rule }: HostPosition): Promise<KeptPosition> {
+    return {
+      theta: await this.vectors.upload(theta),
+      rule: await withArrays(rule, arrayNames(rule), this.vectors.upload),
+    };
+  }
+
+  async descend(from: KeptPosition, gradient: KeptVector, learningRate: number): Promise<Descent> {
+    const state = from.rule as KeptState;
+    const { theta } = from;
+    const { vectors, graph } = this;
+    const arrays = arraysOf(state);
+    const names = arrays.map(([name]) => name);
+    const numbers = graph.numbers(numbersOf(state), learningRate);
+    const inputs = Object.keys(numbers.inputs);
+    this.plan ??= stepPlan(graph, theta.length, this.options.gradientClip, names, inputs);
+    const scalars = Object.entries(numbers.inputs).map(([name, value]) => [name, Float32Array.of(value)]);
+    const feeds = { θ: theta, gradient, ...Object.fromEntries(arrays), ...Object.fromEntries(scalars) };
+    const { outputs, kept } = await vectors.compute(
+      { plan: this.plan, feeds },
+      Object.fromEntries(['θ', ...names].map((name) => [nextName(name), theta.length])),
+    );
+    await vectors.drop([theta, gradient, ...arrays.map(([, vector]) => vector)]);
+    const next = (name: string) => kept[nextName(name)] as KeptVector;
+    return {
+      position: {
+        theta: next('θ'),
+        rule: { ...numbers.state, ...Object.fromEntries(names.map((name) => [name, next(name)])) },
+      },
+      gradientNorm: outputs[GRADIENT_NORM]?.[0] as number,
+      thetaNorm: outputs[THETA_NORM]?.[0] as number,
+    };
+  }
+
+  async copy({ theta, rule }: KeptPosition): Promise<HostPosition> {
+    return {
+      theta: await this.vectors.read(theta),
+      rule: await withArrays(rule, arrayNames(rule), this.vectors.read),
+    };
+  }
+
+  beginSearch(search: unknown) {
+    return withArrays(search, this.searched, (array: Float64Array) =>
+      this.vectors.upload(Float32Array.from(array)),
+    );
+  }
+
+  copySearch(search: unknown) {
+    return withArrays(search, this.searched, async (vector: KeptVector) =>
+      Float64Array.from(await this.vectors.read(vector)),
+    );
+  }
+
+  async end({ theta, rule }: KeptPosition, search: unknown) {
+    const ofSearch = this.searched.map((name) => (search as Record<string, KeptVector>)[name] as KeptVector);
+    const ofRule = arraysOf(rule as KeptState).map(([, vector]) => vector);
+    await this.vectors.drop([theta, ...ofRule, ...ofSearch]);
+  }
+}
+
 /**
  * The placement on a pool's device; undefined where it keeps nothing, or where the objective or the rule need
  * the host.
  */
-export function devicePlacement({
-  pool,
-  objective,
-  layout,
-  estimator,
-  rule,
-  gradientClip,
-}: PlacementOptions): Placement<KeptVector> | undefined {
-  const { vectors } = pool;
-  const { graph } = rule;
-  if (vectors === undefined || graph === undefined || !staysOnDevice(objective)) return undefined;
-  const searched = estimator.vectors ?? [];
-  let plan: Plan | undefined;
-  const arrayNames = (state: unknown) =>
-    Object.entries(state as object).flatMap(([name, value]) => (typeof value === 'object' ? [name] : []));
-  const arraysOf = (state: KeptState) =>
-    Object.entries(state).filter((entry): entry is [string, KeptVector] => typeof entry[1] === 'object');
-  const numbersOf = (state: KeptState) =>
-    Object.fromEntries(
-      Object.entries(state).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
-    );
-  return {
-    onHost: false,
-    objective: (batch, scalars, attackKey) =>
-      deviceObjective(pool, vectors, objective, layout, batch, scalars, attackKey),
-    async begin({ theta, rule }) {
-      return {
-        theta: await vectors.upload(theta),
-        rule: await withArrays(rule, arrayNames(rule), vectors.upload),
-      };
-    },
-    async descend({ theta, rule: state }, gradient, learningRate) {
-      const arrays = arraysOf(state as KeptState);
-      const numbers = graph.numbers(numbersOf(state as KeptState), learningRate);
-      const size = theta.length;
-      plan ??= stepPlan(
-        graph,
-        size,
-        gradientClip,
-        arrays.map(([name]) => name),
-        Object.keys(numbers.inputs),
-      );
-      const scalars = Object.entries(numbers.inputs).map(([name, value]) => [name, Float32Array.of(value)]);
-      const feeds = { θ: theta, gradient, ...Object.fromEntries(arrays), ...Object.fromEntries(scalars) };
-      const names = ['θ', ...arrays.map(([name]) => name)];
-      const { outputs, kept } = await vectors.compute(
-        { plan, feeds },
-        Object.fromEntries(names.map((name) => [nextName(name), size])),
-      );
-      await vectors.drop([theta, gradient, ...arrays.map(([, vector]) => vector)]);
-      const next = (name: string) => kept[nextName(name)] as KeptVector;
-      return {
-        position: {
-          theta: next('θ'),
-          rule: { ...numbers.state, ...Object.fromEntries(arrays.map(([name]) => [name, next(name)])) },
-        },
-        gradientNorm: outputs[GRADIENT_NORM]?.[0] as number,
-        thetaNorm: outputs[THETA_NORM]?.[0] as number,
-      };
-    },
-    async copy({ theta, rule }) {
-      return {
-        theta: await vectors.read(theta),
-        rule: await withArrays(rule, arrayNames(rule), vectors.read),
-      };
-    },
-    beginSearch: (search) =>
-      withArrays(search, searched, (array: Float64Array) => vectors.upload(Float32Array.from(array))),
-    copySearch: (search) =>
-      withArrays(search, searched, async (vector: KeptVector) =>
-        Float64Array.from(await vectors.read(vector)),
-      ),
-    async end({ theta, rule }, search) {
-      const ofSearch = searched.map((name) => (search as Record<string, KeptVector>)[name] as KeptVector);
-      await vectors.drop([theta, ...arraysOf(rule as KeptState).map(([, vector]) => vector), ...ofSearch]);
-    },
-  };
+export function devicePlacement(options: PlacementOptions): Placement | undefined {
+  const { vectors } = options.pool;
+  const { graph } = options.rule;
+  if (vectors === undefined || graph === undefined || !evaluatesPopulations(options.objective))
+    return undefined;
+  return new DevicePlacement(options, vectors, graph);
 }

@@ -4,16 +4,17 @@
  */
 
 import type { PooledBatch } from '../../evaluation/batch-feeds.js';
+import type { BatchObjective, Vector } from '../../evaluation/batch-objective.js';
 import type { Objective, ObjectiveScalars } from '../../objective/objective.js';
 import type { Pool } from '../../runtime/pool/pool.js';
 import type { ParameterSlice } from '../../runtime/pool/task.js';
 import type { Key } from '../../runtime/random/keys.js';
-import type { BatchObjective, Estimator, Vector } from '../../smoothing/estimator.js';
+import type { Estimator } from '../../smoothing/estimator.js';
 import type { UpdateRule } from '../rules/update-rule.js';
 
 /** θ and the state of the rule, its arrays wherever they are. */
-export interface Position<V extends Vector> {
-  readonly theta: V;
+export interface Position {
+  readonly theta: Vector;
   readonly rule: unknown;
 }
 
@@ -29,26 +30,28 @@ export interface PlacementOptions {
 }
 
 /** A position on the host: plain data. */
-export type HostPosition = Position<Float32Array>;
+export interface HostPosition extends Position {
+  readonly theta: Float32Array;
+}
 
-export interface Descent<V extends Vector> {
+export interface Descent {
   /** After the step; where the gradient was not finite it is of no use. */
-  readonly position: Position<V>;
+  readonly position: Position;
   /** ‖g‖₂ before clipping. */
   readonly gradientNorm: number;
   /** ‖θ‖₂ after the step. */
   readonly thetaNorm: number;
 }
 
-export interface Placement<V extends Vector> {
+export interface Placement {
   /** Whether positions are plain data, which nothing can happen to. */
   readonly onHost: boolean;
-  objective(batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key): BatchObjective<V>;
-  begin(from: HostPosition): Promise<Position<V>>;
+  objective(batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key): BatchObjective;
+  begin(from: HostPosition): Promise<Position>;
   /** One step along the clipped gradient. The position before and the gradient are used up by it. */
-  descend(from: Position<V>, gradient: V, learningRate: number): Promise<Descent<V>>;
+  descend(from: Position, gradient: Vector, learningRate: number): Promise<Descent>;
   /** A copy on the host. */
-  copy(position: Position<V>): Promise<HostPosition>;
+  copy(position: Position): Promise<HostPosition>;
   /**
    * The state of the estimator with those of its arrays that may be where θ is, and a copy of such a state on
    * the host.
@@ -56,5 +59,5 @@ export interface Placement<V extends Vector> {
   beginSearch(search: unknown): Promise<unknown>;
   copySearch(search: unknown): Promise<unknown>;
   /** Lets go of a position and the state of the estimator. */
-  end(position: Position<V>, search: unknown): Promise<void>;
+  end(position: Position, search: unknown): Promise<void>;
 }

@@ -11,12 +11,13 @@ import { createPool, type Pool } from '../runtime/pool/pool.js';
 import { deriveKey, keyOf } from '../runtime/random/keys.js';
 import { pgpe } from '../smoothing/pgpe.js';
 import { deviceForTests } from '../testing/devices.js';
+import { onHost, sigmasOnHost } from '../testing/host-vector.js';
 import { normalNumbers, randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { randomParameters } from '../testing/random-networks.js';
 import { smallNetwork } from '../testing/robust-objectives.js';
-import { type PooledOptions, pooledObjective } from './host-objective.js';
-import { type Calls, callSize, callsFor } from './population.js';
+import { type PooledOptions, pooledObjective } from './on-batch.js';
+import { type Calls, callSize, callsFor, evaluatesPopulations } from './population.js';
 
 const present = await deviceForTests();
 const cpu = createPool(1);
@@ -38,14 +39,13 @@ const batch = {
   images: Float32Array.from(uniformNumbers('images', IMAGES * 16)),
   labels: randomLabels('labels', IMAGES, smallNetwork.classes),
 };
-const perturbations = (count: number, sigma: number | Float32Array) =>
-  Array.from({ length: count }, (_, i) => ({ key: deriveKey(keyOf(7), 0, i), sigma }));
-const spread = Float32Array.from({ length: theta.length }, (_, i) => 0.02 + 0.01 * Math.sin(i));
-
-const sampled = (count: number, sigma: number | Float32Array = 0.05) => ({
-  keys: perturbations(count, sigma).map(({ key }) => key),
+const perturbations = (count: number, sigma: number | Float32Array) => ({
+  keys: Array.from({ length: count }, (_, i) => deriveKey(keyOf(7), 0, i)),
   sigma,
 });
+const spread = Float32Array.from({ length: theta.length }, (_, i) => 0.02 + 0.01 * Math.sin(i));
+
+const sampled = (count: number, sigma: number | Float32Array = 0.05) => perturbations(count, sigma);
 /** Calls of so many keys at most. */
 const within = (keys: number, memory = 2 ** 32, array = 2 ** 30) => ({ keys, memory, array });
 const objectiveOf = (options: object): Objective =>
@@ -108,15 +108,15 @@ describe('perturbations evaluated together', () => {
     );
   });
 
-  it('are computed one by one where they differ in σ, and where a solver outside the graph has a part', async () => {
-    const objective = objectiveOf({ relaxation: relaxations.ibp });
-    const mixed = [...perturbations(1, 0.05), ...perturbations(2, 0.01)];
-    expect(await at(cpu, objective, { limits: within(4) }).pairs(theta, mixed)).toEqual(
-      await at(cpu, objective).pairs(theta, mixed),
-    );
-    expect(
-      callsFor(objectiveOf({ relaxation: relaxations.lp }), 'pairs', sampled(2), within(2)),
-    ).toBeUndefined();
+  it('are computed one by one where a solver outside the graph has a part', async () => {
+    const solved = objectiveOf({ relaxation: relaxations.lp });
+    const losses = async (options?: PooledOptions) => {
+      const { plus, minus } = await at(cpu, solved, options).pairs(theta, perturbations(2, 0.05));
+      return { plus, minus };
+    };
+    expect(evaluatesPopulations(solved)).toBe(false);
+    expect(await losses({ limits: within(4) })).toEqual(await losses());
+    expect(() => callsFor(solved, 'pairs', sampled(2), within(2))).toThrow(/without a solver and in float32/);
   });
 
   it('are cut into calls that fit the memory and the longest array, down to one pair', () => {
@@ -158,19 +158,19 @@ describe('perturbations evaluated together', () => {
 
   it('have their normals made for several calls at once, and weighed alike wherever', async () => {
     const objective = objectiveOf({ relaxation: relaxations.ibp });
-    const keys = perturbations(7, 0.05).map(({ key }) => key);
+    const given = perturbations(7, 0.05);
     const weights = [normalNumbers('first', 7), normalNumbers('second', 7)].map((values) =>
       Float64Array.from(values),
     ) as [Float64Array, Float64Array];
     const [first, second] = [weights[0], { weights: weights[1] }];
-    const expected = await at(cpu, objective).weightedScores(keys, 0.05, first, second);
+    const expected = await (await at(cpu, objective).pairs(theta, given)).scores(first, second);
     for (const memory of [2 ** 16, 2 ** 32]) {
       const together = at(cpu, objective, { limits: within(2, memory) });
-      await together.pairs(theta, perturbations(7, 0.05));
-      const made = await together.weightedScores(keys, 0.05, first, second);
+      const pairs = await together.pairs(theta, given);
+      const made = await pairs.scores(first, second);
       expect(distance(made.theta, expected.theta)).toBeLessThan(1e-5);
       expect(distance(made.sigma as Float64Array, expected.sigma as Float64Array)).toBeLessThan(1e-5);
-      expect((await together.weightedScores(keys, 0.05, first)).sigma).toBeUndefined();
+      expect((await pairs.scores(first)).sigma).toBeUndefined();
     }
   });
 
@@ -224,9 +224,10 @@ describe.skipIf(present === undefined)(
       type Made = Awaited<NonNullable<typeof here>>;
       const [expected, made] = [(await here) as Made, (await there) as Made];
       expect(made.loss).toBeCloseTo(expected.loss, 4);
-      expect(distance(made.gradient, expected.gradient)).toBeLessThan(1e-3);
-      expect(distance(made.state.sigma, expected.state.sigma)).toBeLessThan(1e-3);
-      expect(made.state.sigma.every((s) => s === 0.05)).toBe(false);
+      expect(distance(onHost(made.gradient), onHost(expected.gradient))).toBeLessThan(1e-3);
+      const sigma = sigmasOnHost(made.state.sigma);
+      expect(distance(sigma, sigmasOnHost(expected.state.sigma))).toBeLessThan(1e-3);
+      expect(sigma.every((s) => s === 0.05)).toBe(false);
     });
   },
   300_000,

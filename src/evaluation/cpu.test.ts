@@ -10,13 +10,13 @@ import { crown } from '../relaxation/linear/crown.js';
 import type { Relaxation } from '../relaxation/relaxation.js';
 import { createPool } from '../runtime/pool/pool.js';
 import { deriveKey, keyOf, perturb } from '../runtime/random/keys.js';
-import type { BatchObjective, LossAndGradient } from '../smoothing/estimator.js';
 import { randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { randomParameters } from '../testing/random-networks.js';
 import { microBatchStarts, type PooledBatch } from './batch-feeds.js';
-import { pooledObjective } from './host-objective.js';
-import { mean } from './sums.js';
+import type { CpuObjective } from './cpu.js';
+import { pooledObjective } from './on-batch.js';
+import { type HostGradient, mean } from './sums.js';
 
 const pools = [1, 2, 3].map((threads) => createPool(threads));
 const [pool] = pools as [(typeof pools)[number]];
@@ -47,11 +47,14 @@ const batch: PooledBatch = {
   labels: randomLabels('labels', 8, 3),
 };
 const scalars = { epsilon: 0.05, kappa: 0.7, regularization: 0.5 };
-const perturbations = [0, 1, 2].map((sample) => ({ key: deriveKey(keyOf(5), 0, sample), sigma: 0.05 }));
+const perturbations = {
+  keys: [0, 1, 2].map((sample) => deriveKey(keyOf(5), 0, sample)),
+  sigma: 0.05,
+};
 
 const objectiveOf = (microBatch: number, options: Partial<ObjectiveOptions> = {}): Objective =>
   createObjective({ network, relaxation: crown, l1: 1e-3, microBatch, ...options });
-const at = (objective: Objective, on: PooledBatch = batch, by = pool): BatchObjective =>
+const at = (objective: Objective, on: PooledBatch = batch, by = pool): CpuObjective =>
   pooledObjective(by, objective, layout, on, scalars);
 const images = (from: number, to: number): PooledBatch => ({
   images: batch.images.slice(from * features, to * features),
@@ -91,15 +94,17 @@ describe('micro-batches', () => {
 describe('an objective evaluated by a pool', () => {
   it('gives the same bits whether 1, 2 or 3 workers compute it', async () => {
     const objective = objectiveOf(3, { warmupRegularizer: true });
-    const keys = perturbations.map(({ key }) => key);
     const results = await Promise.all(
       pools.map(async (by) => {
         const pooled = at(objective, batch, by);
+        const pairs = await pooled.pairs(theta, perturbations);
         return {
-          point: await pooled.meanGradient(theta, [undefined]),
+          point: await pooled.gradient(theta),
           mean: await pooled.meanGradient(theta, perturbations),
-          pairs: await pooled.pairs(theta, perturbations),
-          scores: await pooled.weightedScores(keys, 0.1, Float64Array.of(1, -2, 0.3), {
+          plus: pairs.plus,
+          minus: pairs.minus,
+          metrics: pairs.metrics,
+          scores: await pairs.scores(Float64Array.of(1, -2, 0.3), {
             weights: Float64Array.of(0.1, 0.2, 0.3),
           }),
         };
@@ -113,8 +118,8 @@ describe('an objective evaluated by a pool', () => {
   it.each([1, 3, 5, 16])(
     'does not depend on the size of micro-batches beyond rounding: %i images',
     async (microBatch) => {
-      const whole = await at(objectiveOf(8)).meanGradient(theta, [undefined]);
-      const parts = await at(objectiveOf(microBatch)).meanGradient(theta, [undefined]);
+      const whole = await at(objectiveOf(8)).gradient(theta);
+      const parts = await at(objectiveOf(microBatch)).gradient(theta);
       expect(Math.abs(parts.loss - whole.loss)).toBeLessThan(2e-6 * (1 + Math.abs(whole.loss)));
       expect(distance(parts.gradient, whole.gradient)).toBeLessThan(5e-6);
       expect(parts.metrics).toEqual(whole.metrics);
@@ -123,12 +128,8 @@ describe('an objective evaluated by a pool', () => {
 
   it('is not changed by padding, warm-up regulariser included', async () => {
     const three = images(0, 3);
-    const bare = await at(objectiveOf(3, { warmupRegularizer: true }), three).meanGradient(theta, [
-      undefined,
-    ]);
-    const padded = await at(objectiveOf(8, { warmupRegularizer: true }), three).meanGradient(theta, [
-      undefined,
-    ]);
+    const bare = await at(objectiveOf(3, { warmupRegularizer: true }), three).gradient(theta);
+    const padded = await at(objectiveOf(8, { warmupRegularizer: true }), three).gradient(theta);
     expect(Math.abs(padded.loss - bare.loss)).toBeLessThan(2e-6 * (1 + Math.abs(bare.loss)));
     expect(distance(padded.gradient, bare.gradient)).toBeLessThan(5e-6);
     expect(padded.metrics).toEqual(bare.metrics);
@@ -137,10 +138,10 @@ describe('an objective evaluated by a pool', () => {
   it('is the mean over images, accuracies too', async () => {
     const objective = objectiveOf(4);
     const halves = await Promise.all(
-      [images(0, 4), images(4, 8)].map((half) => at(objective, half).meanGradient(theta, [undefined])),
+      [images(0, 4), images(4, 8)].map((half) => at(objective, half).gradient(theta)),
     );
-    const whole = await at(objective).meanGradient(theta, [undefined]);
-    const average = (pick: (half: LossAndGradient) => number) =>
+    const whole = await at(objective).gradient(theta);
+    const average = (pick: (half: HostGradient) => number) =>
       halves.reduce((sum, half) => sum + pick(half), 0) / halves.length;
     expect(whole.loss).toBeCloseTo(
       average(({ loss }) => loss),
@@ -156,14 +157,14 @@ describe('an objective evaluated by a pool', () => {
   it('at a perturbation is the objective at the perturbed parameters, on both sides', async () => {
     const pooled = at(objectiveOf(3));
     const moved = (sign: 1 | -1) =>
-      perturbations.map(({ key, sigma }) => {
+      perturbations.keys.map((key) => {
         const point = new Float32Array(theta.length);
-        perturb(theta, key, sigma, sign, point);
-        return pooled.meanGradient(point, [undefined]);
+        perturb(theta, key, perturbations.sigma, sign, point);
+        return pooled.gradient(point);
       });
     const [plus, minus] = await Promise.all([Promise.all(moved(1)), Promise.all(moved(-1))]);
-    for (const [i, perturbation] of perturbations.entries())
-      expect(await pooled.meanGradient(theta, [perturbation])).toEqual(plus[i]);
+    for (const [i, key] of perturbations.keys.entries())
+      expect(await pooled.meanGradient(theta, { ...perturbations, keys: [key] })).toEqual(plus[i]);
     expect(await pooled.meanGradient(theta, perturbations)).toEqual(mean(plus));
     const pairs = await pooled.pairs(theta, perturbations);
     // Programs of values and of gradients round differently.
@@ -187,8 +188,8 @@ describe('an objective evaluated by a pool', () => {
 
   it('says what to do where it has no gradient', async () => {
     const valuesOnly: Relaxation = { ...interval, differentiable: false };
-    await expect(
-      at(objectiveOf(8, { relaxation: valuesOnly })).meanGradient(theta, [undefined]),
-    ).rejects.toThrow(/not differentiable; use the estimator pgpe$/);
+    await expect(at(objectiveOf(8, { relaxation: valuesOnly })).gradient(theta)).rejects.toThrow(
+      /not differentiable; use the estimator pgpe$/,
+    );
   });
 });

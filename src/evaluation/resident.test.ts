@@ -11,8 +11,9 @@ import { normalNumbers, randomLabels, uniformNumbers } from '../testing/numbers.
 import { distance } from '../testing/operator-check.js';
 import { randomParameters } from '../testing/random-networks.js';
 import { smallNetwork } from '../testing/robust-objectives.js';
-import { deviceObjective, staysOnDevice } from './device-objective.js';
-import { pooledObjective } from './host-objective.js';
+import { evaluatedBatch, pooledObjective } from './on-batch.js';
+import { evaluatesPopulations } from './population.js';
+import { ResidentObjective } from './resident.js';
 
 const present = await deviceForTests();
 const cpu = createPool(1);
@@ -38,14 +39,17 @@ const batch = {
 };
 const scalars = { epsilon: 0.1, kappa: 0.7, regularization: 0 };
 const spread = Float32Array.from({ length: theta.length }, (_, i) => 0.02 + 0.01 * Math.sin(i));
-const around = (count: number, sigma: number | Float32Array) =>
-  Array.from({ length: count }, (_, i) => ({ key: deriveKey(keyOf(7), 0, i), sigma }));
+const around = (count: number, sigma: number | Float32Array) => ({
+  keys: Array.from({ length: count }, (_, i) => deriveKey(keyOf(7), 0, i)),
+  sigma,
+});
 
 /** The same objective where θ is the host's and where it is the device's, two perturbations a call. */
 function both(options: object) {
   const objective = createObjective({ network: smallNetwork, microBatch: 3, ...options });
   const here = pooledObjective(cpu, objective, layout, batch, scalars, keyOf(2));
-  const there = deviceObjective(device, vectors, objective, layout, batch, scalars, keyOf(2), {
+  const on = evaluatedBatch(objective, layout, batch, scalars, keyOf(2));
+  const there = new ResidentObjective(device, vectors, on, {
     memory: 2 ** 32,
     array: 2 ** 30,
     keys: 2,
@@ -77,44 +81,37 @@ describe.skipIf(!made?.vectors)(
         expect(distance(await vectors.read(mean.gradient), expectedMean.gradient)).toBeLessThan(1e-3);
         await vectors.drop([mean.gradient]);
       }
-      // θ itself, and then several points of different σ.
-      for (const points of [[undefined], [undefined, ...around(2, 0.05), ...around(1, 0.01)]]) {
-        const [expected, got] = [
-          await here.meanGradient(theta, points),
-          await there.meanGradient(kept, points),
-        ];
-        expect(got.loss).toBeCloseTo(expected.loss, 4);
-        expect(distance(await vectors.read(got.gradient), expected.gradient)).toBeLessThan(1e-3);
-        for (const [name, value] of Object.entries(expected.metrics))
-          expect(got.metrics[name]).toBeCloseTo(value, 5);
-      }
+      const [expected, got] = [await here.gradient(theta), await there.gradient(kept)];
+      expect(got.loss).toBeCloseTo(expected.loss, 4);
+      expect(distance(await vectors.read(got.gradient), expected.gradient)).toBeLessThan(1e-3);
+      for (const [name, value] of Object.entries(expected.metrics))
+        expect(got.metrics[name]).toBeCloseTo(value, 5);
       // Nothing of all this has touched θ.
       expect(await vectors.read(kept)).toEqual(theta);
     });
 
     it('gives scores of θ and of σ: one, of groups, or of each coordinate', async () => {
       const { here, there } = both({ relaxation: relaxations.ibp });
-      const keys = around(5, 0.05).map(({ key }) => key);
+      const kept = await vectors.upload(theta);
       const [first, weights] = [normalNumbers('first', 5), normalNumbers('second', 5)];
       const groups = layout.map(({ offset, size }) => ({ offset, size }));
-      for (const sigma of [0.05, spread])
+      for (const sigma of [0.05, spread]) {
+        const given = around(5, sigma);
+        const [host, resident] = [await here.pairs(theta, given), await there.pairs(kept, given)];
         for (const second of [undefined, { weights }, { weights, groups }]) {
-          const [expected, got] = [
-            await here.weightedScores(keys, sigma, first, second),
-            await there.weightedScores(keys, sigma, first, second),
-          ];
+          const [expected, got] = [await host.scores(first, second), await resident.scores(first, second)];
           expect(distance(await vectors.read(got.theta), expected.theta)).toBeLessThan(1e-5);
           expect(got.sigma?.length).toBe(expected.sigma?.length);
           if (expected.sigma) expect(distance(got.sigma as Float64Array, expected.sigma)).toBeLessThan(1e-5);
         }
+      }
     });
 
     it('is refused where a solver has a part in it', () => {
       const solved = createObjective({ network: smallNetwork, microBatch: 3, relaxation: relaxations.lp });
-      expect(staysOnDevice(solved)).toBe(false);
-      expect(() => deviceObjective(device, vectors, solved, layout, batch, scalars)).toThrow(
-        /without a solver/,
-      );
+      expect(evaluatesPopulations(solved)).toBe(false);
+      const on = evaluatedBatch(solved, layout, batch, scalars);
+      expect(() => new ResidentObjective(device, vectors, on)).toThrow(/without a solver/);
     });
   },
   300_000,
@@ -141,10 +138,7 @@ describe.skipIf(!made?.vectors)(`vectors that stay on ${present}`, () => {
     const { here, there } = both({ relaxation: relaxations.ibp });
     const back = await vectors.upload(theta);
     await expect(vectors.compute({ plan, feeds: { θ: unknown } }, {})).rejects.toThrow();
-    const [expected, got] = [
-      await here.meanGradient(theta, [undefined]),
-      await there.meanGradient(back, [undefined]),
-    ];
+    const [expected, got] = [await here.gradient(theta), await there.gradient(back)];
     expect(distance(await vectors.read(got.gradient), expected.gradient)).toBeLessThan(1e-3);
   });
 });

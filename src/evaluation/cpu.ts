@@ -1,0 +1,95 @@
+/** The objective on one batch, one perturbation a task: θ on the host, micro-batches and points in parallel. */
+import { parameterCount } from '../network/parameters.js';
+import type { Objective } from '../objective/objective.js';
+import type { Plan } from '../runtime/plan/plan.js';
+import { inSharedMemory, type Pool } from '../runtime/pool/pool.js';
+import type { ParameterSlice, TaskFeeds, TaskPerturbation } from '../runtime/pool/task.js';
+import { batchValues, pairValues } from './batch-feeds.js';
+import {
+  type BatchObjective,
+  checkPerturbations,
+  type Perturbations,
+  type SigmaWeights,
+} from './batch-objective.js';
+import { perCoordinate } from './sigma.js';
+import { type HostGradient, mean, scores } from './sums.js';
+
+/** An objective with the batch that it is evaluated on, cut into micro-batches. */
+export interface EvaluatedBatch {
+  readonly objective: Objective;
+  /** Where each parameter array lies in θ. */
+  readonly layout: readonly ParameterSlice[];
+  readonly feeds: readonly TaskFeeds[];
+  /** Images of the batch. */
+  readonly images: number;
+}
+
+/** The plan that gives gradients. @throws TypeError if there is none */
+export function gradientPlan({ gradient }: Objective): Plan {
+  if (gradient === undefined)
+    throw new TypeError(
+      'this objective has no gradient: its relaxation is not differentiable; use the estimator pgpe',
+    );
+  return gradient;
+}
+
+export class CpuObjective implements BatchObjective {
+  constructor(
+    protected readonly pool: Pool,
+    protected readonly on: EvaluatedBatch,
+  ) {}
+
+  async gradient(theta: Float32Array): Promise<HostGradient> {
+    const plan = gradientPlan(this.on.objective);
+    return this.gradientAt(plan, inSharedMemory(theta));
+  }
+
+  async meanGradient(theta: Float32Array, perturbations: Perturbations): Promise<HostGradient> {
+    checkPerturbations(perturbations);
+    const plan = gradientPlan(this.on.objective);
+    const shared = inSharedMemory(theta);
+    const sigma = perCoordinate(perturbations.sigma);
+    return mean(
+      await Promise.all(perturbations.keys.map((key) => this.gradientAt(plan, shared, { key, sigma }))),
+    );
+  }
+
+  async pairs(theta: Float32Array, { keys, sigma }: Perturbations) {
+    const { objective, layout, feeds, images } = this.on;
+    const shared = inSharedMemory(theta);
+    const spread = perCoordinate(sigma);
+    const results = await Promise.all(
+      keys.map((key) => {
+        const perturbation = { key, sigma: spread };
+        return this.pool.pair({ plan: objective.value, feeds, theta: shared, layout, perturbation });
+      }),
+    );
+    const plus = results.map((result) => batchValues(objective, result.plus, images));
+    const minus = results.map((result) => batchValues(objective, result.minus, images));
+    return {
+      ...pairValues(objective, plus, minus),
+      scores: async (first: Float64Array, second?: SigmaWeights) => {
+        const weights = { keys, first, second: second?.weights };
+        return scores(await this.pool.normals(weights, parameterCount(layout)), sigma, second?.groups);
+      },
+    };
+  }
+
+  /** Loss and gradient at one point, micro-batches summed in their order. */
+  private async gradientAt(
+    plan: Plan,
+    theta: Float32Array,
+    perturbation?: TaskPerturbation,
+  ): Promise<HostGradient> {
+    const { objective, layout, feeds, images } = this.on;
+    const parts = await Promise.all(
+      feeds.map((feed) => this.pool.run({ plan, feeds: feed, theta, layout, perturbation })),
+    );
+    const gradient = parts[0]?.gradient as Float32Array;
+    for (const { gradient: more } of parts.slice(1))
+      for (let i = 0; i < gradient.length; i++)
+        gradient[i] = (gradient[i] as number) + ((more as Float32Array)[i] as number);
+    const outputs = parts.map((part) => part.outputs);
+    return { ...batchValues(objective, outputs, images), gradient };
+  }
+}
