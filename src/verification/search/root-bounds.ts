@@ -11,8 +11,8 @@ import { forward, type Network, parameterInputs } from '../../network/network.js
 import type { ParameterSlot } from '../../network/parameters.js';
 import { relaxations } from '../../relaxation/index.js';
 import { createPlan, type Plan } from '../../runtime/plan/plan.js';
+import { inLanes } from '../../runtime/pool/lanes.js';
 import type { Pool } from '../../runtime/pool/pool.js';
-import { inLanes } from '../branch-and-bound/engine.js';
 import { largestBatch, whySkipped } from '../proof/batch-size.js';
 import type { Evaluate } from '../proof/counterexample.js';
 import { sizeOfValues } from '../proof/hidden-size.js';
