@@ -3,7 +3,7 @@
  * it.
  */
 import { broadcastTo, concat, input, mul, slice, type Tensor } from '../graph/index.js';
-import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
 import type { Vector } from '../smoothing/vector.js';
 
 /** One σ for each range of coordinates; the ranges follow one another and cover all of them. */

@@ -2,7 +2,7 @@
  * What estimators need of many perturbed points, on the host and in float64: the mean of gradients, and
  * weighted sums of scores.
  */
-import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
 import type { LossAndGradient, SigmaWeights, WeightedScores } from '../smoothing/estimator.js';
 import type { BatchValues } from './batch-feeds.js';
 import { perCoordinate, type Sigma } from './sigma.js';

@@ -9,8 +9,8 @@
  */
 
 import type { Sigma } from '../evaluation/sigma.js';
-import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
 import type { Key } from '../runtime/random/keys.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
 import type { SigmaStep } from './search-distribution.js';
 import type { Vector } from './vector.js';
 

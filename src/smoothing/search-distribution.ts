@@ -4,7 +4,7 @@
  */
 
 import type { Sigma } from '../evaluation/sigma.js';
-import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
 import type { Vector } from './vector.js';
 
 export type SigmaMode = 'global' | 'layer' | 'coordinate';

@@ -4,8 +4,8 @@
  */
 
 import type { Sigma } from '../evaluation/sigma.js';
-import type { CoordinateRange } from '../runtime/pool/normal-programs.js';
 import type { Key } from '../runtime/random/keys.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
 import type { BatchObjective, Vector } from './estimator.js';
 import { centeredRanks } from './rank-shaping.js';
 

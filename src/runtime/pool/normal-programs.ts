@@ -21,6 +21,7 @@ import {
 } from '../../graph/index.js';
 import { type Plan, programPlan } from '../plan/plan.js';
 import { normalsOf } from '../random/normal-graph.js';
+import type { CoordinateRange } from '../random/normals.js';
 
 /** Most keys of one call: float32 sums of more would lose more than the normals themselves have lost. */
 export const MOST_KEYS = 64;
@@ -64,12 +65,6 @@ export interface ScorePrograms {
   readonly more: Plan;
   /** Outputs that may stay on the device: vectors of the length of θ. */
   readonly keeps: readonly string[];
-}
-
-/** Coordinates that share a σ. */
-export interface CoordinateRange {
-  readonly offset: number;
-  readonly size: number;
 }
 
 export interface ScoreOptions {

@@ -10,6 +10,12 @@
  */
 import { fillBits, type Key } from './threefry.js';
 
+/** Coordinates of θ that share a σ: offset … offset + size. */
+export interface CoordinateRange {
+  readonly offset: number;
+  readonly size: number;
+}
+
 /** Words and normals of one stretch of coordinates: small enough for the first-level cache, made once. */
 const STRETCH = 1024;
 const bits = new Int32Array(STRETCH);
