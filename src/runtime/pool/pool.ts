@@ -8,6 +8,7 @@ import '../device/telemetry.js';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
+import { compiledUrl } from '../compiled-file.js';
 import { keepsArrays, WAYS } from '../device/array.js';
 import { type Device, DeviceError, refuseReducedPrecision } from '../device/device.js';
 import { type MemoryBudget, memoryBudget } from '../device/memory.js';
@@ -81,13 +82,7 @@ export interface Pool {
   close(): Promise<void>;
 }
 
-/** The compiled worker; sources run by a test runner use the build's. */
-const workerFile = fileURLToPath(
-  new URL(
-    import.meta.url.endsWith('.ts') ? '../../../dist/runtime/pool/worker.js' : './worker.js',
-    import.meta.url,
-  ),
-);
+const workerFile = fileURLToPath(compiledUrl('runtime/pool/worker.js'));
 
 /** The same numbers where every worker reads them without a copy being made for its message. */
 export function inSharedMemory<T extends Float32Array | Float64Array | Int32Array>(data: T): T {

@@ -12,6 +12,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compiledUrl } from '../compiled-file.js';
 import {
   ACCELERATORS,
   type Accelerator,
@@ -40,12 +41,7 @@ export type DeviceReport = { readonly device: Device } & (
     }
 );
 
-const probeFile = fileURLToPath(
-  new URL(
-    import.meta.url.endsWith('.ts') ? '../../../dist/runtime/survey/probe.js' : './probe.js',
-    import.meta.url,
-  ),
-);
+const probeFile = fileURLToPath(compiledUrl('runtime/survey/probe.js'));
 
 /** Longest that a device may take: a software one compiles its programs for seconds. */
 const PATIENCE_MS = 120_000;
