@@ -26,7 +26,8 @@ import {
 import { featuresOf } from '../network/layers/layer.js';
 import { INPUT, type Network, parameterInputs } from '../network/network.js';
 import { flatten, type ParameterSlot, parameterLayout, views } from '../network/parameters.js';
-import { createPlan, type Plan } from '../runtime/plan/plan.js';
+import { createPlan } from '../runtime/plan/compile.js';
+import type { Plan } from '../runtime/plan/plan.js';
 import { inLanes } from '../runtime/pool/lanes.js';
 import { inSharedMemory, type Pool } from '../runtime/pool/pool.js';
 

@@ -19,7 +19,7 @@ import { distance } from '../../testing/operator-check.js';
 import { isSoftware } from '../../testing/software-device.js';
 import { compiledUrl } from '../compiled-file.js';
 import { openSession } from '../execution/session.js';
-import { createPlan } from '../plan/plan.js';
+import { createPlan } from '../plan/compile.js';
 import { createPool } from '../pool/pool.js';
 import { keyOf } from '../random/keys.js';
 import { TOLERANCE } from '../survey/devices.js';

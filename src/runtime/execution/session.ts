@@ -16,15 +16,13 @@ import {
   onDevice,
   refuseReducedPrecision,
 } from '../device/device.js';
+import type { Feeds, ProgramArrays } from '../plan/run.js';
 
 // What a provider has to say is thrown, and told in one line (`device`); its log would tell it a second time,
 // over several.
 ort.env.logLevel = 'fatal';
 
-export type Feeds = Readonly<Record<string, HostData>>;
-
-/** Arrays of the host, or kept on the device (`device-array`). */
-export type ProgramArrays = Readonly<Record<string, HostData | DeviceArray>>;
+export type { Feeds, ProgramArrays };
 
 export interface Session {
   /**

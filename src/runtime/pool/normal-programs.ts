@@ -19,7 +19,8 @@ import {
   sum,
   type Tensor,
 } from '../../graph/index.js';
-import { type Plan, programPlan } from '../plan/plan.js';
+import { programPlan } from '../plan/compile.js';
+import type { Plan } from '../plan/plan.js';
 import { normalsOf } from '../random/normal-graph.js';
 import type { CoordinateRange } from '../random/normals.js';
 

@@ -6,7 +6,8 @@
 
 import { deviceObjective, staysOnDevice } from '../../evaluation/device-objective.js';
 import { div, input, maximum, minimum, mul, type Tensor } from '../../graph/index.js';
-import { type Plan, programPlan } from '../../runtime/plan/plan.js';
+import { programPlan } from '../../runtime/plan/compile.js';
+import type { Plan } from '../../runtime/plan/plan.js';
 import type { KeptVector } from '../../runtime/pool/task.js';
 import type { UpdateGraph } from '../rules/update-rule.js';
 import { TINY, vectorNorm } from '../rules/vector-norm.js';
