@@ -131,6 +131,12 @@ export interface PopulationResult {
   readonly gradients: readonly Float32Array[];
 }
 
+/** Σ_i first[i]·z_i, and Σ_i second[i]·(z_i² − 1) if asked for, of each coordinate. */
+export interface WeightedSums {
+  readonly first: Float64Array;
+  readonly second?: Float64Array;
+}
+
 /** Weighted sums of regenerated normals over coordinates start … start + count. */
 export interface NormalsTask {
   readonly keys: readonly Key[];
