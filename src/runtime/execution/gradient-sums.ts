@@ -10,7 +10,7 @@ import type { Floats } from '../plan/run.js';
 export const zeroName = (size: number): string => `zero ${size}`;
 
 /** Where gradients stay on a device: arrays of the plan by name, zero at first. */
-export interface DeviceSums {
+export interface SumsOnDevice {
   readonly device: DeviceArrays;
   place(name: string, size: number): Promise<DeviceArray>;
 }
@@ -24,12 +24,12 @@ export interface NextSum {
 export class GradientSums {
   /** Sums by name. */
   readonly #arrays: Map<string, HostData | DeviceArray>;
-  readonly #onDevice: DeviceSums | undefined;
+  readonly #onDevice: SumsOnDevice | undefined;
   /** Gradients that already hold something: what `arrays` has of others may be of an earlier run. */
   readonly #begun = new Set<string>();
 
   /** Sums in `arrays`; with `onDevice` all of them on the device. */
-  constructor(arrays: Map<string, HostData | DeviceArray>, onDevice?: DeviceSums) {
+  constructor(arrays: Map<string, HostData | DeviceArray>, onDevice?: SumsOnDevice) {
     this.#arrays = arrays;
     this.#onDevice = onDevice;
   }
@@ -41,7 +41,7 @@ export class GradientSums {
       this.#begun.add(name);
       this.#arrays.set(name, addend);
     } else if (addend instanceof DeviceArray) {
-      const onDevice = this.#onDevice as DeviceSums;
+      const onDevice = this.#onDevice as SumsOnDevice;
       const into = await this.#other(onDevice, name, addend.size);
       await onDevice.device.add(sum as DeviceArray, addend, into);
       this.#arrays.set(name, into);
@@ -69,7 +69,7 @@ export class GradientSums {
   }
 
   /** The one of two arrays that does not hold the sum. */
-  async #other({ place }: DeviceSums, name: string, size: number): Promise<DeviceArray> {
+  async #other({ place }: SumsOnDevice, name: string, size: number): Promise<DeviceArray> {
     const [first, second] = [await place(`first ${name}`, size), await place(`second ${name}`, size)];
     return this.#arrays.get(name) === first ? second : first;
   }
