@@ -36,8 +36,8 @@ export const isResidual = (name: string): boolean => name.startsWith(RESIDUAL);
 
 const NEXT = '→';
 /**
- * The next value of an array of a loop, or an array that goes to a solver: a program's output may not have the
- * name of an input.
+ * The next value of an array of a loop, or an array that goes to a solver: a program's output may not have
+ * the name of an input.
  */
 export const nextName = (name: string): string => NEXT + name;
 /** The array that `nextName` was asked for. */

@@ -107,8 +107,8 @@ async function runOnHost(run: Run, step: IterateStep): Promise<void> {
     if (state[name] !== undefined) arrays.set(name, ofMembers(arrays.get(name) as HostData, sizeOf(shape)));
   for (let k = 0; k < count; k++) {
     const computed = await run.call(program, scalarsOf(run, step, k));
-    // What the program computed is overwritten while it reads it the next time: it must read a copy, the first of
-    // which is used again.
+    // The program's outputs are overwritten while it reads them the next time: it must read a copy, the first
+    // of which is used again.
     for (const name of Object.keys(state)) {
       const value = computed[nextName(name)] as HostData;
       if (k === 0) arrays.set(name, value.slice());

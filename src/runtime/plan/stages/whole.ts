@@ -1,4 +1,4 @@
-/** `whole`: a graph, its inputs found by name among what the caller feeds and what earlier stages computed. */
+/** `whole`: a graph. Its inputs are found by name among the caller's feeds and arrays of earlier stages. */
 import { gradient, vectorJacobian } from '../../../graph/gradient.js';
 import { input, inputName } from '../../../graph/operators/leaves.js';
 import { isFloat, type Tensor } from '../../../graph/tensor.js';
