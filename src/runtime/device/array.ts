@@ -29,7 +29,7 @@ export type MovedBytes = BigInt64Array;
 /** Where each way is counted. */
 export const WAYS = { up: 0, down: 1 } as const;
 
-/** What is counted of the use of a device. */
+/** Counters of the use of a device. */
 export interface Counters {
   /**
    * One number to which the nanoseconds that programs ran on the device are added; in shared memory, those of
@@ -82,15 +82,15 @@ export class DeviceArray {
 export interface DeviceArrays {
   /** A new array on the device with these numbers. @throws DeviceError if its memory does not suffice */
   upload(data: Kept): Promise<DeviceArray>;
-  /** A new array of zeros, made there. @throws DeviceError if its memory does not suffice */
+  /** A new array of zeros on the device. @throws DeviceError if its memory does not suffice */
   allocate(dtype: KeptType, size: number): Promise<DeviceArray>;
-  /** Other numbers, as many, for an array that is there. */
+  /** Overwrites an array with as many other numbers. */
   write(array: DeviceArray, data: Kept): Promise<void>;
   /** A copy on the host. */
   read(array: DeviceArray): Promise<Kept>;
   /** a + b of float32 arrays, written to a third one. */
   add(a: DeviceArray, b: DeviceArray, into: DeviceArray): Promise<void>;
-  /** Disposes of all arrays that are still there and ends the programs that copy. */
+  /** Disposes of all arrays and closes the programs that copy. */
   close(): Promise<void>;
 }
 

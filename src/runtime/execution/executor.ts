@@ -46,7 +46,7 @@ export interface Executor {
    * name.
    */
   write(plan: Plan, feeds: ProgramArrays, into: ProgramArrays): Promise<Readonly<Record<string, HostData>>>;
-  /** What moves arrays to the device and back. */
+  /** Moves arrays to the device and back. */
   arrays(): DeviceArrays;
   /** Closes all that is open: memory is given back, and plans are opened anew if they are run again. */
   close(): Promise<void>;

@@ -18,7 +18,7 @@ import {
 } from '../device/device.js';
 import type { Feeds, ProgramArrays } from '../plan/run.js';
 
-// What a provider has to say is thrown, and told in one line (`device`); its log would tell it a second time,
+// Errors of a provider are thrown, and told in one line (`device`); its log would tell them a second time,
 // over several.
 ort.env.logLevel = 'fatal';
 

@@ -13,7 +13,7 @@ export type ProgramArrays = Readonly<Record<string, HostData | DeviceArray>>;
 
 export interface Run {
   readonly plan: Plan;
-  /** What was fed and what steps have computed, by name. */
+  /** Feeds and arrays that steps have computed, by name. */
   readonly arrays: Map<string, HostData | DeviceArray>;
   /** Whether gradients are summed on the device. */
   readonly sumsOnDevice: boolean;

@@ -51,7 +51,7 @@ export interface Pool {
   readonly device: Device;
   readonly threads: number;
   /**
-   * What stays on the device between calls; undefined where the runtime keeps nothing there, or for the CPU.
+   * Vectors that stay on the device between calls; undefined where the runtime holds none, or for the CPU.
    */
   readonly vectors: PoolVectors | undefined;
   /**
@@ -63,7 +63,7 @@ export interface Pool {
   busySeconds(): number;
   /** Bytes that have gone to the device, and come from it, so far; none for the CPU. */
   movedBytes(): { readonly up: number; readonly down: number };
-  /** What programs may take there; found out once, when it is first asked for. */
+  /** Memory that programs may take; found out once, when it is first asked for. */
   memory(): Promise<MemoryBudget>;
   /** @throws DeviceError if a device other than the CPU cannot go on */
   run(task: RunTask): Promise<RunResult>;

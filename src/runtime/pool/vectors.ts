@@ -15,9 +15,9 @@ export interface KeptVectors {
   read(vector: KeptVector): Promise<Float32Array>;
   /** An array for a program to write. */
   allocate(length: number): Promise<DeviceArray>;
-  /** What was allocated is a vector from now on. */
+  /** Makes an allocated array the vector's. */
   keep(vector: KeptVector, array: DeviceArray): void;
-  /** What was allocated is not needed any more. */
+  /** Gives back an allocated array that nothing needs any more. */
   recycle(array: DeviceArray): void;
   drop(vectors: readonly KeptVector[]): void;
   /**

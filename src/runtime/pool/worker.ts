@@ -63,7 +63,7 @@ const feedsOf = (feeds: TaskFeeds): Feeds =>
     Object.entries(feeds).map(([name, data]) => [name, 'key' in data ? drawn(data) : unshared(data)]),
   );
 
-/** What a plan makes of one population on all micro-batches. */
+/** Outputs of a population on each micro-batch, and gradients summed over them. */
 async function onBatches(plan: Plan, feeds: readonly ProgramArrays[]): Promise<PopulationResult> {
   const outputs: Outputs[] = [];
   const gradients: Float32Array[] = [];
@@ -277,7 +277,7 @@ export const compute = ({ plan, feeds, keep }: ComputeTask): Promise<Outputs> =>
 export const upload = ({ vector, data }: { vector: KeptVector; data: Float32Array }): Promise<void> =>
   vectors.put(vector, unshared(data));
 export const read = (vector: KeptVector): Promise<Float32Array> => vectors.read(vector);
-export const drop = (given: readonly KeptVector[]): void => vectors.drop(given);
+export const drop = (dropped: readonly KeptVector[]): void => vectors.drop(dropped);
 
 export const normals = ({ keys, first, second, start, count }: NormalsTask): WeightedSums =>
   accumulateNormals(keys, first, second, start, count);

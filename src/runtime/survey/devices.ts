@@ -2,7 +2,7 @@
  * The devices of this machine: which are usable, why the others are not and what would change that, and which
  * is the fastest.
  *
- * A device is tried in a process of its own (`device-probe`): it has to compute a small loss and its gradient
+ * A device is tried in a process of its own (`probe`): it has to compute a small loss and its gradient
  * as the CPU does, and is then measured by matrix products. A software adapter passes the first and loses the
  * second, so `auto` leaves it alone.
  */
@@ -103,7 +103,7 @@ export function absence(device: Accelerator): { reason: string; enable: string }
   };
 }
 
-/** What to do about a device that was tried in vain. */
+/** The step that may help a device that was tried in vain. */
 function remedy(device: Accelerator, error: string): string {
   if (device === 'cuda')
     return 'install CUDA 12, cuDNN 9 and a driver that fits them, and put their libraries on LD_LIBRARY_PATH';

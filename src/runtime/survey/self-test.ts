@@ -1,5 +1,5 @@
 /**
- * What a device has to show before it is trusted: a loss and its gradient that come out as on the CPU, and
+ * The test of a device before it is trusted: a loss and its gradient that come out as on the CPU, and
  * products to measure it by.
  */
 import {

@@ -61,14 +61,14 @@ export interface RowPrograms {
    * rows.
    */
   pick(rows: number): Plan;
-  /** What is left of the cotangents for neurons without a row. */
+  /** The cotangents of neurons without a row, 0 for others. */
   readonly rest: Plan;
 }
 
 /** Neurons whose prefix sums are one product. */
 const BLOCK = 256;
 
-/** More than there can be neurons. */
+/** More than the number of neurons. */
 const BEYOND = 2 ** 30;
 
 const triangle = (n: number): Tensor =>
