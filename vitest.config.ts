@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts'],
     exclude: ['src/**/*.slow.test.ts'],
+    globalSetup: ['src/testing/build.ts'],
     setupFiles: ['src/testing/property-seed.ts'],
     pool: 'forks',
     maxWorkers: 2,

@@ -5,6 +5,7 @@ import { softwareDevice } from './src/testing/software-device.js';
 export default defineConfig({
   test: {
     include: ['src/**/*.slow.test.ts'],
+    globalSetup: ['src/testing/build.ts'],
     setupFiles: ['src/testing/property-seed.ts'],
     pool: 'forks',
     maxWorkers: 2,

@@ -45,6 +45,7 @@ export { type TapsOptions, taps } from './objective/taps.js';
 export * from './relaxation/index.js';
 export * from './runtime/device/device.js';
 export * from './runtime/execution/executor.js';
+export * from './runtime/plan/compile.js';
 export * from './runtime/plan/plan.js';
 export * from './runtime/pool/pool.js';
 export type { KeptVector } from './runtime/pool/task.js';

@@ -23,7 +23,8 @@ import {
 import { featuresOf } from '../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../network/network.js';
 import type { Executor } from '../runtime/execution/executor.js';
-import { createPlan, type Plan } from '../runtime/plan/plan.js';
+import { createPlan } from '../runtime/plan/compile.js';
+import type { Plan } from '../runtime/plan/plan.js';
 
 /**
  * The loss per image that grows towards a wrong answer:

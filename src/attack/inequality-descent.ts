@@ -35,7 +35,8 @@ import {
 } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../network/network.js';
-import { createPlan, type Plan } from '../runtime/plan/plan.js';
+import { createPlan } from '../runtime/plan/compile.js';
+import type { Plan } from '../runtime/plan/plan.js';
 
 export interface DescentShape {
   readonly batch: number;

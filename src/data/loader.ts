@@ -8,6 +8,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { compiledUrl } from '../runtime/compiled-file.js';
 import type { Key } from '../runtime/random/keys.js';
 import type { Augmentation } from './augmentation.js';
 import { allocateBatch, type Batch } from './batches.js';
@@ -49,13 +50,7 @@ export interface LoaderRequest {
 export type LoaderReply = { readonly size: number } | { readonly error: string };
 
 const PLACES = 2;
-/** The compiled thread; sources run by a test runner use the build's. */
-const threadFile = fileURLToPath(
-  new URL(
-    import.meta.url.endsWith('.ts') ? '../../dist/data/loader-thread.js' : './loader-thread.js',
-    import.meta.url,
-  ),
-);
+const threadFile = fileURLToPath(compiledUrl('data/loader-thread.js'));
 
 /** Memory that other threads see, with this content. */
 const shared = (bytes: Uint8Array): Uint8Array => {

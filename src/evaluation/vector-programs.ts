@@ -7,7 +7,8 @@ import { remembered } from '../graph/remembered.js';
 import { parameterInputs } from '../network/network.js';
 import { parameterCount } from '../network/parameters.js';
 import type { Objective } from '../objective/objective.js';
-import { gradientName, type Plan, programPlan } from '../runtime/plan/plan.js';
+import { programPlan } from '../runtime/plan/compile.js';
+import { gradientName, type Plan } from '../runtime/plan/plan.js';
 import {
   type NormalPrograms,
   type ScoreOptions,

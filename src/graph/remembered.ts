@@ -1,19 +1,16 @@
-/** What is made once: plans, of which each is compiled when it is first run. */
+/** The one memo: what is made once for an owner, such as plans, which are compiled when first run. */
 
-/**
- * What `make` makes of an owner and a name, the first time that it is asked for; kept as long as the owner
- * is.
- */
-export function remembered<Owner extends object, Made>(): (
+/** The value of `make` for an owner and a name, made when first asked for; it lives as long as the owner. */
+export function remembered<Owner extends object, Value>(): (
   owner: Owner,
   name: string,
-  make: () => Made,
-) => Made {
-  const known = new WeakMap<Owner, Map<string, Made>>();
+  make: () => Value,
+) => Value {
+  const known = new WeakMap<Owner, Map<string, Value>>();
   return (owner, name, make) => {
-    const own = known.get(owner) ?? new Map<string, Made>();
-    known.set(owner, own);
-    if (!own.has(name)) own.set(name, make());
-    return own.get(name) as Made;
+    const values = known.get(owner) ?? new Map<string, Value>();
+    known.set(owner, values);
+    if (!values.has(name)) values.set(name, make());
+    return values.get(name) as Value;
   };
 }

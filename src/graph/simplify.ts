@@ -17,20 +17,17 @@ import { isReshape, pad, reshape } from './operators/layout.js';
 import { constantData, isConstant, isInput } from './operators/leaves.js';
 import { isGemm } from './operators/matrix.js';
 import { isStopGradient } from './operators/stop-gradient.js';
+import { remembered } from './remembered.js';
 import { type Attributes, apply, type Tensor, topologicalOrder } from './tensor.js';
 
-const contents = new WeakMap<object, string>();
+const contents = remembered<ArrayBufferView, string>();
 /** A short text that equals another's exactly when the arrays hold the same bytes. */
-function contentKey(data: ArrayBufferView): string {
-  let key = contents.get(data);
-  if (key === undefined) {
-    key = createHash('sha1')
+const contentKey = (data: ArrayBufferView): string =>
+  contents(data, 'sha1', () =>
+    createHash('sha1')
       .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-      .digest('base64');
-    contents.set(data, key);
-  }
-  return key;
-}
+      .digest('base64'),
+  );
 const attributesKey = (attributes: Attributes): string =>
   JSON.stringify(attributes, (_, value) => (ArrayBuffer.isView(value) ? contentKey(value) : value));
 

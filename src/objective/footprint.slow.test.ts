@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
+import { compiledUrl } from '../runtime/compiled-file.js';
 import { OVERHEAD } from '../runtime/device/memory.js';
 
-const module = (path: string) => JSON.stringify(new URL(`../../dist/${path}`, import.meta.url).href);
+const module = (path: string) => JSON.stringify(compiledUrl(path).href);
 
 /**
  * What a process grows by, in MB, while it runs a plan three times, and the footprints of the plan's

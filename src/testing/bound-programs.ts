@@ -7,7 +7,8 @@ import { featuresOf } from '../network/layers/layer.js';
 import { type Network, parameterInputs } from '../network/network.js';
 import type { BoundProblem } from '../relaxation/relaxation.js';
 import { createExecutor, type PlanResult } from '../runtime/execution/executor.js';
-import { createPlan, type Plan, type Stage } from '../runtime/plan/plan.js';
+import { createPlan } from '../runtime/plan/compile.js';
+import type { Plan, Stage } from '../runtime/plan/plan.js';
 import { uniformNumbers } from './numbers.js';
 
 export type Feeds = Readonly<Record<string, HostData>>;

@@ -11,7 +11,7 @@ import { normalizeLayer } from '../network/layers/normalize.js';
 import { chain, logits, type Network, parameterInputs } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
 import { createExecutor } from '../runtime/execution/executor.js';
-import { createPlan } from '../runtime/plan/plan.js';
+import { createPlan } from '../runtime/plan/compile.js';
 import { uniformNumbers } from './numbers.js';
 import { randomParameters } from './random-networks.js';
 

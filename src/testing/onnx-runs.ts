@@ -7,7 +7,7 @@ import ort from 'onnxruntime-node';
 import { input, transpose } from '../graph/index.js';
 import { logits, type Network, parameterInputs } from '../network/network.js';
 import { createExecutor } from '../runtime/execution/executor.js';
-import { createPlan } from '../runtime/plan/plan.js';
+import { createPlan } from '../runtime/plan/compile.js';
 import { fillNormals, type Key, uniforms } from '../runtime/random/keys.js';
 
 /** Pixels in [0, 1), [batch, features]. */

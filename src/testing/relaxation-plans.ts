@@ -5,7 +5,8 @@
 import { constant, mul, sizeOf, total } from '../graph/index.js';
 import { type Network, parameterInputs } from '../network/network.js';
 import { type RelaxationName, relaxations } from '../relaxation/index.js';
-import { createPlan, type Plan } from '../runtime/plan/plan.js';
+import { createPlan } from '../runtime/plan/compile.js';
+import type { Plan } from '../runtime/plan/plan.js';
 import { BATCH, caseFeeds } from './bound-cases.js';
 import { boundProblem, type Feeds } from './bound-programs.js';
 

@@ -8,7 +8,7 @@ import { forward, type Network, parameterInputs } from '../network/network.js';
 import { worstMargin } from '../objective/losses.js';
 import { specificationMargins } from '../relaxation/relaxation.js';
 import { createExecutor } from '../runtime/execution/executor.js';
-import { createPlan } from '../runtime/plan/plan.js';
+import { createPlan } from '../runtime/plan/compile.js';
 import type { Feeds } from './bound-programs.js';
 import { uniformNumbers } from './numbers.js';
 

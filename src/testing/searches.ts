@@ -7,7 +7,7 @@ import { input } from '../graph/index.js';
 import { featuresOf, type Layer, reluLayer } from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
 import { chain, logits, type Network, parameterInputs } from '../network/network.js';
-import { createPlan } from '../runtime/plan/plan.js';
+import { createPlan } from '../runtime/plan/compile.js';
 import type { Engine } from '../verification/branch-and-bound/engine.js';
 import { createHiddenBounding } from '../verification/branch-and-bound/hidden-bounds.js';
 import { splitInputs } from '../verification/branch-and-bound/input-splitting.js';

@@ -26,7 +26,9 @@ import {
 import { featuresOf } from '../network/layers/layer.js';
 import { INPUT, type Network, parameterInputs } from '../network/network.js';
 import { flatten, type ParameterSlot, parameterLayout, views } from '../network/parameters.js';
-import { createPlan, type Plan } from '../runtime/plan/plan.js';
+import { createPlan } from '../runtime/plan/compile.js';
+import type { Plan } from '../runtime/plan/plan.js';
+import { inLanes } from '../runtime/pool/lanes.js';
 import { inSharedMemory, type Pool } from '../runtime/pool/pool.js';
 
 export interface PopulationOptions {
@@ -127,11 +129,7 @@ export function createPopulation({ network: net, train, microBatch, pool }: Popu
       };
     };
     // One more under way than there are threads: the next is ready when a thread becomes free.
-    let next = 0;
-    const lane = async (): Promise<void> => {
-      while (next < parts.length) await part(next++);
-    };
-    await Promise.all(Array.from({ length: pool.threads + 1 }, lane));
+    await inLanes({ threads: pool.threads + 1 }, [...parts.keys()], part);
     return combinedStatistics(parts);
   }
 

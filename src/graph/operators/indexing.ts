@@ -1,6 +1,7 @@
 /**
  * Whole-row selection: by tables fixed in the graph (im2col and its adjoint) or by indices given at run time.
  */
+import { remembered } from '../remembered.js';
 import {
   apply,
   type FloatType,
@@ -36,16 +37,17 @@ function copyRows(source: Float64Array, rows: ArrayLike<number>, size: number): 
   return out;
 }
 
-const inverses = new WeakMap<RowTable, Map<number, RowTable[]>>();
+const inverses = remembered<RowTable, RowTable[]>();
 
 /**
  * Tables that carry a gradient back: source row r receives, from the k-th table, the k-th place that selected
  * it. As many tables as the most often selected row has places; summing whole-row gathers beats any scatter
  * in ORT.
  */
-export function invertTable(table: RowTable, rows: number): RowTable[] {
-  const cached = inverses.get(table)?.get(rows);
-  if (cached) return cached;
+export const invertTable = (table: RowTable, rows: number): RowTable[] =>
+  inverses(table, `${rows}`, () => inverseOf(table, rows));
+
+function inverseOf(table: RowTable, rows: number): RowTable[] {
   const used = new Int32Array(rows);
   const result: RowTable[] = [];
   table.forEach((row, place) => {
@@ -55,8 +57,6 @@ export function invertTable(table: RowTable, rows: number): RowTable[] {
     if (k === result.length) result.push(new Int32Array(rows).fill(-1));
     (result[k] as RowTable)[row] = place;
   });
-  const byRows = inverses.get(table) ?? new Map<number, RowTable[]>();
-  inverses.set(table, byRows.set(rows, result));
   return result;
 }
 

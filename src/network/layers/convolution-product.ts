@@ -23,6 +23,7 @@ import {
   type Tensor,
   withGradient,
 } from '../../graph/index.js';
+import { remembered } from '../../graph/remembered.js';
 import { type Extents, featuresOf, type Window } from './layer.js';
 
 /** Floats of an im2col matrix that are made at once. */
@@ -63,20 +64,15 @@ export function im2colTable(
 /** The columns of an im2col table that belong to output places start … end. */
 function tableOfPlaces(table: RowTable, places: number, start: number, end: number): RowTable {
   if (start === 0 && end === places) return table;
-  const key = `${start}:${end}`;
-  const parts = chunkTables.get(table) ?? new Map<string, RowTable>();
-  chunkTables.set(table, parts);
-  let part = parts.get(key);
-  if (part === undefined) {
+  return partsOfTables(table, `${start}:${end}`, () => {
     const taps = table.length / places;
-    part = new Int32Array(taps * (end - start));
+    const part = new Int32Array(taps * (end - start));
     for (let tap = 0; tap < taps; tap++)
       part.set(table.subarray(tap * places + start, tap * places + end), tap * (end - start));
-    parts.set(key, part);
-  }
-  return part;
+    return part;
+  });
 }
-const chunkTables = new WeakMap<RowTable, Map<string, RowTable>>();
+const partsOfTables = remembered<RowTable, RowTable>();
 
 /** Cuts 0 … count into equal runs of which each costs at most CHUNK_FLOATS. */
 function runs(count: number, floatsEach: number): [start: number, end: number][] {

@@ -6,7 +6,8 @@ import { logits, type Network, parameterInputs } from '../../network/network.js'
 import { crossEntropy, marginCrossEntropy } from '../../objective/losses.js';
 import { createObjective } from '../../objective/objective.js';
 import { createExecutor } from '../../runtime/execution/executor.js';
-import { createPlan, type Plan } from '../../runtime/plan/plan.js';
+import { createPlan } from '../../runtime/plan/compile.js';
+import type { Plan } from '../../runtime/plan/plan.js';
 import { anyNetworks, BATCH, caseFeeds, marginsOf } from '../../testing/bound-cases.js';
 import { boundProblem, type Feeds, runStages } from '../../testing/bound-programs.js';
 import { compareDerivatives } from '../../testing/directional-derivatives.js';

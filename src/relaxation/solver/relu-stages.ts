@@ -4,6 +4,7 @@
  */
 import { constant, type FloatType, input, maximum, minimum, type Tensor } from '../../graph/index.js';
 import { INPUT, type NetworkNode, weightsOf } from '../../network/network.js';
+import { compiledUrl } from '../../runtime/compiled-file.js';
 import type { Stage } from '../../runtime/plan/plan.js';
 import { withoutNormalization } from '../front.js';
 import { intervalBounds } from '../interval.js';
@@ -24,11 +25,7 @@ export interface SolverRelaxationOptions {
   readonly seconds?: number;
 }
 
-/** The compiled solver; sources run by a test runner use the build's. */
-const solverModule = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../dist/relaxation/solver/relu-solver.js' : './relu-solver.js',
-  import.meta.url,
-).href;
+const solverModule = compiledUrl('relaxation/solver/relu-solver.js').href;
 
 /** Margins of a relaxation that a solver computes. */
 export function solverMargins(

@@ -17,8 +17,9 @@ import { deviceForTests } from '../../testing/devices.js';
 import { normalNumbers } from '../../testing/numbers.js';
 import { distance } from '../../testing/operator-check.js';
 import { isSoftware } from '../../testing/software-device.js';
+import { compiledUrl } from '../compiled-file.js';
 import { openSession } from '../execution/session.js';
-import { createPlan } from '../plan/plan.js';
+import { createPlan } from '../plan/compile.js';
 import { createPool } from '../pool/pool.js';
 import { keyOf } from '../random/keys.js';
 import { TOLERANCE } from '../survey/devices.js';
@@ -92,7 +93,7 @@ describe.skipIf(present === undefined)(`programs on ${present}`, () => {
   });
 
   it.runIf(isSoftware())('write nothing beside what they throw', () => {
-    const module = (path: string) => JSON.stringify(new URL(`../../../dist/${path}`, import.meta.url).href);
+    const module = (path: string) => JSON.stringify(compiledUrl(path).href);
     const script = `
       const { encodeProgram, input, mul, total } = await import(${module('graph/index.js')});
       const { openSession } = await import(${module('runtime/execution/session.js')});

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { add, encodeProgram, gemm, input, mul, takeRows, total } from '../../graph/index.js';
 import { deviceForTests } from '../../testing/devices.js';
+import { compiledUrl } from '../compiled-file.js';
 import { openSession, type Session } from '../execution/session.js';
 import { type DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from './array.js';
 import type { Device } from './device.js';
@@ -156,7 +157,7 @@ describe.skipIf(present === undefined)('arrays of two devices', () => {
   it('may be let go of when no program is open any more, which ends a process where an array outlives its device', () => {
     // In a process of its own: in this one a program is always open.
     const script = `
-      const { openDeviceArrays } = await import(${JSON.stringify(new URL('../../../dist/runtime/device/array.js', import.meta.url).href)});
+      const { openDeviceArrays } = await import(${JSON.stringify(compiledUrl('runtime/device/array.js').href)});
       const arrays = openDeviceArrays('${present}');
       const array = await arrays.upload(Float32Array.of(1, 2));
       await arrays.close();

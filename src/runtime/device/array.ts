@@ -29,7 +29,7 @@ export type MovedBytes = BigInt64Array;
 /** Where each way is counted. */
 export const WAYS = { up: 0, down: 1 } as const;
 
-/** What is counted of the use of a device. */
+/** Counters of the use of a device. */
 export interface Counters {
   /**
    * One number to which the nanoseconds that programs ran on the device are added; in shared memory, those of
@@ -82,15 +82,15 @@ export class DeviceArray {
 export interface DeviceArrays {
   /** A new array on the device with these numbers. @throws DeviceError if its memory does not suffice */
   upload(data: Kept): Promise<DeviceArray>;
-  /** A new array of zeros, made there. @throws DeviceError if its memory does not suffice */
+  /** A new array of zeros on the device. @throws DeviceError if its memory does not suffice */
   allocate(dtype: KeptType, size: number): Promise<DeviceArray>;
-  /** Other numbers, as many, for an array that is there. */
+  /** Overwrites an array with as many other numbers. */
   write(array: DeviceArray, data: Kept): Promise<void>;
   /** A copy on the host. */
   read(array: DeviceArray): Promise<Kept>;
   /** a + b of float32 arrays, written to a third one. */
   add(a: DeviceArray, b: DeviceArray, into: DeviceArray): Promise<void>;
-  /** Disposes of all arrays that are still there and ends the programs that copy. */
+  /** Disposes of all arrays and closes the programs that copy. */
   close(): Promise<void>;
 }
 
@@ -122,124 +122,138 @@ function vectorModel(
 
 const typeOf = (data: Kept): KeptType => (data instanceof Int32Array ? 'int32' : 'float32');
 
+const hostTensor = (data: Kept): ort.Tensor =>
+  new ort.Tensor(typeOf(data) as 'float32', data as Float32Array, [data.length]);
+
 /** Opens what moves arrays to a device and back, in the calling thread, whose sessions alone can use them. */
-export function openDeviceArrays(device: Device, { moved, busy }: Counters = {}): DeviceArrays {
-  const sessions = new Map<string, Promise<ort.InferenceSession>>();
-  // With its last session the provider forgets the device, and who then lets go of an array ends the process:
-  // arrays have to go before.
-  const living = new Set<DeviceArray>();
-  const opened = (
-    name: string,
-    model: () => Uint8Array,
-    allocates = false,
-  ): Promise<ort.InferenceSession> => {
-    const open = async () => {
+export const openDeviceArrays = (device: Device, counters: Counters = {}): DeviceArrays =>
+  new CopyPrograms(device, counters);
+
+type OpenSession = () => Promise<ort.InferenceSession>;
+
+class CopyPrograms implements DeviceArrays {
+  readonly #device: Device;
+  readonly #counters: Counters;
+  readonly #sessions = new Map<string, Promise<ort.InferenceSession>>();
+  /**
+   * With its last session the provider forgets the device, and who then lets go of an array ends the process:
+   * arrays have to go before.
+   */
+  readonly #living = new Set<DeviceArray>();
+
+  constructor(device: Device, counters: Counters) {
+    this.#device = device;
+    this.#counters = counters;
+  }
+
+  async upload(data: Kept): Promise<DeviceArray> {
+    const dtype = typeOf(data);
+    if (!keepsArrays(this.#device)) return this.#array(dtype, data.length, data.slice());
+    this.#count('up', data);
+    const { y } = await this.#run(() => this.#copier(dtype, true), { x: hostTensor(data) });
+    return this.#array(dtype, data.length, y as ort.Tensor);
+  }
+
+  async allocate(dtype: KeptType, size: number): Promise<DeviceArray> {
+    if (!keepsArrays(this.#device)) return this.#array(dtype, size, hostArray(dtype, size));
+    const inputs = [vector(dtype, 'x', [1]), { name: 'shape', type: 'INT64', shape: [1] }];
+    const zeros = () => this.#open(`zeros ${dtype}`, () => vectorModel(dtype, 'Expand', inputs), true);
+    const { y } = await this.#run(zeros, {
+      x: hostTensor(hostArray(dtype, 1) as Kept),
+      shape: new ort.Tensor('int64', BigInt64Array.of(BigInt(size)), [1]),
+    });
+    return this.#array(dtype, size, y as ort.Tensor);
+  }
+
+  async write(array: DeviceArray, data: Kept): Promise<void> {
+    if (typeOf(data) !== array.dtype || data.length !== array.size)
+      throw new TypeError(
+        `device array: expected ${array.size} numbers ${array.dtype}, got ${data.length} ${typeOf(data)}`,
+      );
+    const target = array.tensor([array.size]);
+    if (target.location === 'cpu') {
+      (target.data as Kept).set(data);
+      return;
+    }
+    this.#count('up', data);
+    await this.#copy(array.dtype, hostTensor(data), target);
+  }
+
+  async read(array: DeviceArray): Promise<Kept> {
+    const source = array.tensor([array.size]);
+    if (source.location === 'cpu') return (source.data as Kept).slice();
+    // Never by the tensor's own `getData`, which ends the process: the binding throws what nothing catches.
+    const data = hostArray(array.dtype, array.size) as Kept;
+    this.#count('down', data);
+    await this.#copy(array.dtype, source, hostTensor(data));
+    return data;
+  }
+
+  async add(a: DeviceArray, b: DeviceArray, into: DeviceArray): Promise<void> {
+    if ([b, into].some(({ size }) => size !== a.size) || [a, b].includes(into))
+      throw new RangeError(
+        `device array: expected a sum of arrays of ${a.size} numbers in a third one, got ${b.size} and ` +
+          `${into.size} numbers`,
+      );
+    const inputs = [vector('float32', 'a'), vector('float32', 'b')];
+    const adder = () => this.#open('add', () => vectorModel('float32', 'Add', inputs));
+    const shape = [a.size];
+    await this.#run(adder, { a: a.tensor(shape), b: b.tensor(shape) }, { y: into.tensor(shape) });
+  }
+
+  async close(): Promise<void> {
+    for (const array of [...this.#living]) array.dispose();
+    const open = [...this.#sessions.values()];
+    this.#sessions.clear();
+    await Promise.all(open.map(async (session) => (await session).release()));
+  }
+
+  #array(dtype: KeptType, size: number, place: ort.Tensor | HostData): DeviceArray {
+    return new DeviceArray(this.#device, dtype, size, place, this.#living);
+  }
+
+  /** The program of a name; `allocates`: its output is a new array on the device. */
+  #open(name: string, model: () => Uint8Array, allocates = false): Promise<ort.InferenceSession> {
+    const create = async () => {
       refuseReducedPrecision();
       const where = allocates ? { preferredOutputLocation: 'gpu-buffer' as const } : {};
-      return ort.InferenceSession.create(model(), {
-        ...(device === 'cpu' ? {} : acceleratorOptions(device)),
-        ...where,
-      });
+      const provider = this.#device === 'cpu' ? {} : acceleratorOptions(this.#device);
+      return ort.InferenceSession.create(model(), { ...provider, ...where });
     };
-    const session = sessions.get(name) ?? open();
-    sessions.set(name, session);
+    const session = this.#sessions.get(name) ?? create();
+    this.#sessions.set(name, session);
     return session;
-  };
-  const run = (
-    session: () => Promise<ort.InferenceSession>,
-    ...given: [Record<string, ort.Tensor>, Record<string, ort.Tensor>?]
-  ) =>
-    onDevice(device, async () => {
+  }
+
+  #copier(dtype: KeptType, allocates = false): Promise<ort.InferenceSession> {
+    const model = () => vectorModel(dtype, 'Identity', [vector(dtype, 'x')]);
+    return this.#open(`copy ${dtype} ${allocates}`, model, allocates);
+  }
+
+  async #copy(dtype: KeptType, from: ort.Tensor, to: ort.Tensor): Promise<void> {
+    await this.#run(() => this.#copier(dtype), { x: from }, { y: to });
+  }
+
+  #run(
+    session: OpenSession,
+    feeds: Record<string, ort.Tensor>,
+    fetches?: Record<string, ort.Tensor>,
+  ): Promise<ort.InferenceSession.OnnxValueMapType> {
+    return onDevice(this.#device, async () => {
       const opened = await session();
+      const { busy } = this.#counters;
       const start = process.hrtime.bigint();
       try {
-        return await opened.run(...(given as [never]));
+        return await (fetches === undefined ? opened.run(feeds) : opened.run(feeds, fetches));
       } finally {
-        if (busy !== undefined && device !== 'cpu') Atomics.add(busy, 0, process.hrtime.bigint() - start);
+        if (busy !== undefined && this.#device !== 'cpu')
+          Atomics.add(busy, 0, process.hrtime.bigint() - start);
       }
     });
-  const copier = (dtype: KeptType, allocates = false) =>
-    opened(
-      `copy ${dtype} ${allocates}`,
-      () => vectorModel(dtype, 'Identity', [vector(dtype, 'x')]),
-      allocates,
-    );
-  const hostTensor = (data: Kept) =>
-    new ort.Tensor(typeOf(data) as 'float32', data as Float32Array, [data.length]);
-  const copy = async (dtype: KeptType, from: ort.Tensor, to: ort.Tensor): Promise<void> => {
-    await run(() => copier(dtype), { x: from }, { y: to });
-  };
-  const count = (way: keyof typeof WAYS, data: Kept): void => {
-    if (moved !== undefined && device !== 'cpu') Atomics.add(moved, WAYS[way], BigInt(data.byteLength));
-  };
-  return {
-    async upload(data) {
-      const dtype = typeOf(data);
-      if (!keepsArrays(device)) return new DeviceArray(device, dtype, data.length, data.slice(), living);
-      count('up', data);
-      const made = await run(() => copier(dtype, true), { x: hostTensor(data) });
-      return new DeviceArray(device, dtype, data.length, made.y as ort.Tensor, living);
-    },
-    async allocate(dtype, size) {
-      if (!keepsArrays(device)) return new DeviceArray(device, dtype, size, hostArray(dtype, size), living);
-      const inputs = [vector(dtype, 'x', [1]), { name: 'shape', type: 'INT64', shape: [1] }];
-      const feeds = {
-        x: hostTensor(hostArray(dtype, 1) as Kept),
-        shape: new ort.Tensor('int64', BigInt64Array.of(BigInt(size)), [1]),
-      };
-      const made = await run(
-        () => opened(`zeros ${dtype}`, () => vectorModel(dtype, 'Expand', inputs), true),
-        feeds,
-      );
-      return new DeviceArray(device, dtype, size, made.y as ort.Tensor, living);
-    },
-    async write(array, data) {
-      if (typeOf(data) !== array.dtype || data.length !== array.size)
-        throw new TypeError(
-          `device array: expected ${array.size} numbers ${array.dtype}, got ${data.length} ${typeOf(data)}`,
-        );
-      const target = array.tensor([array.size]);
-      if (target.location === 'cpu') {
-        (target.data as Kept).set(data);
-        return;
-      }
-      count('up', data);
-      await copy(array.dtype, hostTensor(data), target);
-    },
-    async read(array) {
-      const source = array.tensor([array.size]);
-      if (source.location === 'cpu') return (source.data as Kept).slice();
-      // Never by the tensor's own `getData`, which ends the process: the binding throws what nothing catches.
-      const data = hostArray(array.dtype, array.size) as Kept;
-      count('down', data);
-      await copy(array.dtype, source, hostTensor(data));
-      return data;
-    },
-    async add(a, b, into) {
-      if ([b, into].some(({ size }) => size !== a.size) || [a, b].includes(into))
-        throw new RangeError(
-          `device array: expected a sum of arrays of ${a.size} numbers in a third one, got ${b.size} and ` +
-            `${into.size} numbers`,
-        );
-      const [x, y, sum] = [a, b, into].map((array) => array.tensor([a.size])) as [
-        ort.Tensor,
-        ort.Tensor,
-        ort.Tensor,
-      ];
-      await run(
-        () =>
-          opened('add', () =>
-            vectorModel('float32', 'Add', [vector('float32', 'a'), vector('float32', 'b')]),
-          ),
-        { a: x, b: y },
-        { y: sum },
-      );
-    },
-    async close() {
-      for (const array of [...living]) array.dispose();
-      const open = [...sessions.values()];
-      sessions.clear();
-      await Promise.all(open.map(async (session) => (await session).release()));
-    },
-  };
+  }
+
+  #count(way: keyof typeof WAYS, data: Kept): void {
+    const { moved } = this.#counters;
+    if (moved !== undefined && this.#device !== 'cpu') Atomics.add(moved, WAYS[way], BigInt(data.byteLength));
+  }
 }

@@ -13,7 +13,7 @@ import { withoutSums, withoutXor } from '../../graph/lowering.js';
 export const DEVICES = ['cpu', 'webgpu', 'cuda'] as const;
 export type Device = (typeof DEVICES)[number];
 
-/** What may be asked for: a device, or the fastest that passes the self-test. */
+/** A user's choice: a device, or the fastest that passes the self-test. */
 export const DEVICE_CHOICES = ['auto', ...DEVICES] as const;
 export type DeviceChoice = (typeof DEVICE_CHOICES)[number];
 
@@ -21,7 +21,7 @@ export type DeviceChoice = (typeof DEVICE_CHOICES)[number];
 export type Accelerator = Exclude<Device, 'cpu'>;
 export const ACCELERATORS: readonly Accelerator[] = ['webgpu', 'cuda'];
 
-/** What a program becomes before an accelerator's provider compiles it. */
+/** A program as an accelerator's provider compiles it. */
 const lowerings: Readonly<Record<Accelerator, (program: EncodedProgram) => EncodedProgram>> = {
   webgpu: (program) => withoutXor(withoutSums(program)),
   cuda: withoutXor,
@@ -124,7 +124,7 @@ export const firstSentence = (text: string): string =>
     .replace(/[.\s]+$/, '')
     .slice(0, 200);
 
-/** What `work` gives; what it throws, as a DeviceError. @throws DeviceError */
+/** The result of `work`. @throws DeviceError in place of what it throws */
 export async function onDevice<Result>(device: Device, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();

@@ -1,5 +1,5 @@
 /**
- * What is done where a device's memory does not suffice for a call: half as many members, images or
+ * Calls that a device's memory does not hold are made smaller: half as many members, images or
  * subproblems at a time, once.
  */
 import { DeviceError } from './device.js';

@@ -40,7 +40,7 @@ const LARGEST_BUFFER: Readonly<Record<Device, number>> = {
 };
 
 /**
- * What may be taken of free memory: a display and other programs want some of a device's own, and the host's
+ * Share of the free memory that may be taken: a display and other programs want some of a device's own, and the host's
  * is everybody's.
  */
 const SHARE = { own: 0.85, shared: 0.5 } as const;
@@ -102,7 +102,7 @@ async function found(device: Device, system: System): Promise<Pick<MemoryBudget,
   };
 }
 
-/** What programs may take on a device: `megabytes` where the user says so, else most of what is free. */
+/** Memory that programs may take on a device: `megabytes` where the user says so, else most of what is free. */
 export async function memoryBudget(
   device: Device,
   megabytes?: number,

@@ -1,4 +1,4 @@
-/** What is asked of the system about its devices; tests give another one. */
+/** Questions to the system about its devices; tests pass another one. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { cpus, freemem } from 'node:os';
@@ -9,7 +9,7 @@ export interface System {
   /** A file's text, undefined where it cannot be read. */
   read(path: string): string | undefined;
   list(path: string): readonly string[];
-  /** What a program on the PATH prints, undefined where there is none or it fails. */
+  /** The output of a program on the PATH, undefined where there is none or it fails. */
   output(program: string, argv: readonly string[]): Promise<string | undefined>;
   /** Bytes of the host that are free. */
   free(): number;

@@ -16,15 +16,13 @@ import {
   onDevice,
   refuseReducedPrecision,
 } from '../device/device.js';
+import type { Feeds, ProgramArrays } from '../plan/run.js';
 
-// What a provider has to say is thrown, and told in one line (`device`); its log would tell it a second time,
+// Errors of a provider are thrown, and told in one line (`device`); its log would tell them a second time,
 // over several.
 ort.env.logLevel = 'fatal';
 
-export type Feeds = Readonly<Record<string, HostData>>;
-
-/** Arrays of the host, or kept on the device (`device-array`). */
-export type ProgramArrays = Readonly<Record<string, HostData | DeviceArray>>;
+export type { Feeds, ProgramArrays };
 
 export interface Session {
   /**
@@ -116,79 +114,106 @@ function openOn(
   );
 }
 
+const isDouble = ({ inputs, outputs }: EncodedProgram): boolean =>
+  [...inputs, ...outputs].some(({ dtype }) => dtype === 'float64');
+
 /**
  * Opens a program, on one thread so that the CPU's results are bitwise reproducible.
  * @throws DeviceError if the device is not there, would leave operators to the CPU, or cannot go on later
  */
-export async function openSession(
-  program: EncodedProgram,
-  { device = 'cpu', profile, busy, moved }: SessionOptions = {},
-): Promise<Session> {
-  const double = [...program.inputs, ...program.outputs].some(({ dtype }) => dtype === 'float64');
+export async function openSession(program: EncodedProgram, options: SessionOptions = {}): Promise<Session> {
+  const { device = 'cpu', profile } = options;
   const profiling = profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile };
-  const accelerated = device !== 'cpu' && !double;
-  const session = accelerated
-    ? await openOn(device, program, profiling)
-    : await ort.InferenceSession.create(program.bytes.slice(), {
-        ...(double ? DOUBLE_OPTIONS : OPTIONS),
-        ...profiling,
-      });
-  const runTimed = async (...given: [never, never]) => {
+  const double = isDouble(program);
+  if (device !== 'cpu' && !double)
+    return new ProgramSession(program, await openOn(device, program, profiling), device, options);
+  const session = await ort.InferenceSession.create(program.bytes.slice(), {
+    ...(double ? DOUBLE_OPTIONS : OPTIONS),
+    ...profiling,
+  });
+  return new ProgramSession(program, session, 'cpu', options);
+}
+
+class ProgramSession implements Session {
+  readonly #program: EncodedProgram;
+  readonly #session: ort.InferenceSession;
+  /** Where the program runs. */
+  readonly #device: Device;
+  readonly #options: SessionOptions;
+  /**
+   * Outputs that the runtime allocates are freed by the garbage collector, which does not know their size:
+   * memory would grow without bound, and every run would touch fresh pages.
+   */
+  readonly #outputs: Record<string, HostData> = {};
+  readonly #fetches: Record<string, ort.Tensor> = {};
+
+  constructor(
+    program: EncodedProgram,
+    session: ort.InferenceSession,
+    device: Device,
+    options: SessionOptions,
+  ) {
+    this.#program = program;
+    this.#session = session;
+    this.#device = device;
+    this.#options = options;
+    for (const { name, shape, dtype } of program.outputs) {
+      const output = hostArray(dtype, sizeOf(shape));
+      this.#outputs[name] = output;
+      this.#fetches[name] = asOrt(output, dtype, shape);
+    }
+  }
+
+  async run(feeds: ProgramArrays, into: ProgramArrays = {}): Promise<Record<string, HostData>> {
+    refuseInPlace(feeds, into);
+    const { inputs, outputs } = this.#program;
+    const tensors = Object.fromEntries(
+      inputs.map((input) => [input.name, tensorOf('input', input, feeds[input.name], this.#device)]),
+    );
+    const fetches = { ...this.#fetches };
+    for (const output of outputs)
+      if (into[output.name] !== undefined)
+        fetches[output.name] = tensorOf('output', output, into[output.name], this.#device);
+    await this.#compute(tensors, fetches);
+    const results: Record<string, HostData> = {};
+    for (const [name, data] of Object.entries({ ...this.#outputs, ...into }))
+      if (!(data instanceof DeviceArray)) results[name] = data;
+    const read = inputs.map(({ name }) => feeds[name]);
+    this.#count('up', read);
+    this.#count('down', Object.values(results));
+    return results;
+  }
+
+  close(): Promise<void> {
+    if (this.#options.profile !== undefined) this.#session.endProfiling();
+    return this.#session.release();
+  }
+
+  #compute(feeds: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor>): Promise<unknown> {
+    return this.#device === 'cpu'
+      ? this.#runTimed(feeds, fetches)
+      : onDevice(this.#device, () => this.#runTimed(feeds, fetches));
+  }
+
+  async #runTimed(feeds: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor>): Promise<unknown> {
+    const { busy, device = 'cpu' } = this.#options;
     const start = process.hrtime.bigint();
     try {
-      return await session.run(...given);
+      return await this.#session.run(feeds, fetches);
     } finally {
-      if (busy !== undefined && accelerated === (device !== 'cpu'))
+      if (busy !== undefined && this.#device === device)
         Atomics.add(busy, 0, process.hrtime.bigint() - start);
     }
-  };
-  const compute: ort.InferenceSession['run'] = (...given: [never, never]) =>
-    accelerated ? onDevice(device, () => runTimed(...given)) : runTimed(...given);
-  const count = (way: keyof typeof WAYS, arrays: readonly (HostData | DeviceArray | undefined)[]): void => {
-    if (moved === undefined || !accelerated) return;
+  }
+
+  /** Counts the bytes of the host's arrays that moved. */
+  #count(way: keyof typeof WAYS, arrays: readonly (HostData | DeviceArray | undefined)[]): void {
+    const { moved } = this.#options;
+    if (moved === undefined || this.#device === 'cpu') return;
     const bytes = arrays.reduce(
       (sum, data) => sum + (data === undefined || data instanceof DeviceArray ? 0 : data.byteLength),
       0,
     );
     Atomics.add(moved, WAYS[way], BigInt(bytes));
-  };
-  // Outputs that the runtime allocates are freed by the garbage collector, which does not know their size:
-  // memory would grow without bound, and every run would touch fresh pages.
-  const outputs: Record<string, HostData> = {};
-  const fetches: Record<string, ort.Tensor> = {};
-  for (const { name, shape, dtype } of program.outputs) {
-    outputs[name] = hostArray(dtype, sizeOf(shape));
-    fetches[name] = asOrt(outputs[name] as HostData, dtype, shape);
   }
-  return {
-    async run(feeds, into = {}) {
-      refuseInPlace(feeds, into);
-      const where = accelerated ? device : 'cpu';
-      const tensors = Object.fromEntries(
-        program.inputs.map((input) => [input.name, tensorOf('input', input, feeds[input.name], where)]),
-      );
-      const redirected = program.outputs.filter(({ name }) => into[name] !== undefined);
-      if (redirected.length === 0) await compute(tensors, fetches);
-      else {
-        const elsewhere = redirected.map((output) => [
-          output.name,
-          tensorOf('output', output, into[output.name], where),
-        ]);
-        await compute(tensors, { ...fetches, ...Object.fromEntries(elsewhere) });
-      }
-      const made: Record<string, HostData> = {};
-      for (const [name, data] of Object.entries({ ...outputs, ...into }))
-        if (!(data instanceof DeviceArray)) made[name] = data;
-      count(
-        'up',
-        program.inputs.map(({ name }) => feeds[name]),
-      );
-      count('down', Object.values(made));
-      return made;
-    },
-    close() {
-      if (profile !== undefined) session.endProfiling();
-      return session.release();
-    },
-  };
 }

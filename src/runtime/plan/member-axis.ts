@@ -9,7 +9,7 @@ import { reshape } from '../../graph/operators/layout.js';
 import { input, inputName, isInput } from '../../graph/operators/leaves.js';
 import { type Tensor, topologicalOrder } from '../../graph/tensor.js';
 
-/** What the first value of an array of a state is called. */
+/** The name of the first value of an array of a state. */
 export const firstName = (name: string): string => `first ${name}`;
 
 export interface MemberAxis {

@@ -1,90 +1,80 @@
-/** Which arrays of a plan a device may have to itself, and how much of its memory they take. */
+/** Which arrays of a plan stay on a device, and how much of its memory they take. */
 import type { Footprint } from '../../graph/footprint.js';
 import { sizeOf } from '../../graph/tensor.js';
-import { choosesThere } from '../execution/row-programs.js';
-import type { IterateStep, Plan } from './plan.js';
+import { kindOf } from './stages/index.js';
+import type { Residence } from './stages/kind.js';
+import type { Plan, Step } from './step.js';
 
-export interface ProgramArraysOf {
-  /** Whether a device may have arrays of the plan to itself. */
+export interface PlanResidence {
+  /** Whether a device may hold arrays of the plan. */
   readonly stays: boolean;
   /** Outputs of its programs that only programs read. */
-  readonly made: ReadonlySet<string>;
-  /** Iterated stages whose state is nothing to the host, but for what ends them early. */
-  readonly loops: ReadonlySet<IterateStep>;
+  readonly computed: ReadonlySet<string>;
+  /** Steps that a device runs, if it holds arrays. */
+  readonly onDevice: ReadonlySet<Step>;
   /** Whether an array that it is fed is read by programs alone. */
   reads(name: string): boolean;
 }
 
+const NOWHERE: PlanResidence = {
+  stays: false,
+  computed: new Set(),
+  onDevice: new Set(),
+  reads: () => false,
+};
+
 /**
- * Arrays of a plan, float32 or int32, that a device may keep from one program to the next. The host wants
- * results alone. Plans with float64, or with more rows than programs can choose from, run through the host.
+ * Arrays of a plan, float32 or int32, that a device may hold from one program to the next. The host wants
+ * results alone. Plans with float64, or with a step that does not fit a device, run through the host.
  */
-export function programArrays({ programs, steps, results }: Plan): ProgramArraysOf {
+export function planResidence({ programs, steps, results }: Plan): PlanResidence {
   const hasDouble = programs.some(({ inputs, outputs }) =>
     [...inputs, ...outputs].some(({ dtype }) => dtype === 'float64'),
   );
-  const hasTooMany = steps.some(
-    (step) => (step.kind === 'rows' || step.kind === 'rows-gradient') && !choosesThere(step.rows),
-  );
-  if (hasDouble || hasTooMany) return { stays: false, made: new Set(), loops: new Set(), reads: () => false };
+  if (hasDouble || steps.some((step) => kindOf(step).fitsDevice?.(step) === false)) return NOWHERE;
   const ofHost = new Set(results);
-  const made = new Set<string>();
-  for (const step of steps) {
-    if (step.kind !== 'run') continue;
-    for (const { name, dtype } of programs[step.program]?.outputs ?? []) if (dtype !== 'bool') made.add(name);
-    for (const [output] of step.accumulate) ofHost.add(output);
-  }
-  const loops = new Set<IterateStep>();
-  for (const step of steps) {
-    if (step.kind !== 'iterate') continue;
-    if (step.deadline !== undefined) ofHost.add(step.deadline);
-    if (Object.keys(step.state).every((name) => !ofHost.has(name))) loops.add(step);
-    else for (const name of Object.entries(step.state).flat()) ofHost.add(name);
-  }
+  const computed = new Set<string>();
+  const onDevice = new Set<Step>();
+  const residence: Residence = {
+    toHost(names) {
+      for (const name of names) ofHost.add(name);
+    },
+    isOnHost: (name) => ofHost.has(name),
+    computes(program) {
+      for (const { name, dtype } of programs[program]?.outputs ?? [])
+        if (dtype !== 'bool') computed.add(name);
+    },
+    toDevice: (step) => onDevice.add(step),
+  };
+  for (const step of steps) kindOf(step).place?.(step, residence);
   return {
     stays: true,
-    made: new Set([...made].filter((name) => !ofHost.has(name))),
-    loops,
+    computed: new Set([...computed].filter((name) => !ofHost.has(name))),
+    onDevice,
     reads: (name) => !ofHost.has(name),
   };
 }
 
 /**
- * Arrays beside what programs make that each gradient takes on a device where several programs add to it:
+ * Arrays beside what programs compute that each gradient takes on a device where several programs add to it:
  * zeros, and two sums in turn.
  */
 const SUMS = 3;
 
 /**
- * Arrays of the size of its bounds that a rows stage takes there: which rows there are, bounds by turns,
- * indices, and what choosing them takes.
- */
-const ROWS = 16;
-
-/**
- * What a plan takes of a device's memory: the program that takes the most, or all of them where each keeps
- * what it once had (`perProgram`), beside what all of them hand on and the gradients that they add to.
+ * Memory that a plan takes on a device: the program that takes the most, or all of them where each holds what
+ * it once had (`perProgram`), beside what all of them hand on and the gradients that they add to.
  */
 export function planFootprint(plan: Plan, perProgram = false): Footprint {
-  const { made, loops } = programArrays(plan);
-  const handedOn = plan.programs.flatMap(({ outputs }) => outputs.filter(({ name }) => made.has(name)));
-  // A loop writes to two arrays by turns.
-  const turns = [...loops]
-    .flatMap(({ program }) => plan.programs[program]?.outputs ?? [])
-    .map(({ shape }) => 2 * sizeOf(shape));
-  const adding = plan.steps.filter(
-    (step) => step.kind === 'rows-gradient' || (step.kind === 'run' && step.accumulate.length > 0),
-  ).length;
+  const { computed, onDevice } = planResidence(plan);
+  const handedOn = plan.programs.flatMap(({ outputs }) => outputs.filter(({ name }) => computed.has(name)));
+  const ofSteps = plan.steps.map((step) => kindOf(step).deviceNumbers?.(step, plan, onDevice.has(step)) ?? 0);
+  const adding = plan.steps.filter((step) => kindOf(step).adds?.(step) !== undefined).length;
   const summed = adding > 1 ? plan.wrt.map(({ shape }) => SUMS * sizeOf(shape)) : [];
-  const chosen = plan.steps.flatMap((step) =>
-    step.kind === 'rows' ? [ROWS * (step.rows.members ?? 1) * sizeOf(step.rows.shape)] : [],
-  );
-  const kept = [...handedOn.map(({ shape }) => sizeOf(shape)), ...turns, ...chosen, ...summed].reduce(
-    (sum, size) => sum + 4 * size,
-    0,
-  );
+  const numbers = [...handedOn.map(({ shape }) => sizeOf(shape)), ...ofSteps, ...summed];
+  const held = numbers.reduce((sum, count) => sum + 4 * count, 0);
   const footprints = plan.programs.map(({ footprint }) => footprint);
   const peaks = footprints.map(({ peak }) => peak);
   const open = perProgram ? peaks.reduce((a, b) => a + b, 0) : Math.max(...peaks);
-  return { peak: kept + open, largest: Math.max(...footprints.map(({ largest }) => largest)) };
+  return { peak: held + open, largest: Math.max(...footprints.map(({ largest }) => largest)) };
 }

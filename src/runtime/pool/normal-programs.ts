@@ -20,7 +20,8 @@ import {
   sum,
   type Tensor,
 } from '../../graph/index.js';
-import { type Plan, programPlan } from '../plan/plan.js';
+import { programPlan } from '../plan/compile.js';
+import type { Plan } from '../plan/plan.js';
 import { normalsOf } from '../random/normal-graph.js';
 import type { CoordinateRange } from '../random/normals.js';
 
@@ -46,7 +47,7 @@ export interface NormalPrograms {
   readonly weighBoth: Plan;
 }
 
-/** What the plan `make` calls the numbers of a call. */
+/** The name of a call's numbers in the plan `make`. */
 export const normalsName = (call: number): string => `z ${call}`;
 
 /** Σ_i first[i]·z_i and Σ_i second[i]·(z_i² − 1), [1, size] each, of z [keys, size] and weights [1, keys]. */
@@ -69,7 +70,7 @@ export interface ScorePrograms {
 }
 
 export interface ScoreOptions {
-  /** σ, [1] or [size], made of inputs. */
+  /** σ, [1] or [size], a function of inputs. */
   readonly sigma: Tensor;
   /** Whether ∂/∂σ is wanted: of groups of coordinates, one after the other and all of them, or of each. */
   readonly second?: readonly CoordinateRange[] | 'each';

@@ -8,6 +8,7 @@ import '../device/telemetry.js';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
+import { compiledUrl } from '../compiled-file.js';
 import { keepsArrays, WAYS } from '../device/array.js';
 import { type Device, DeviceError, refuseReducedPrecision } from '../device/device.js';
 import { type MemoryBudget, memoryBudget } from '../device/memory.js';
@@ -25,6 +26,7 @@ import type {
   RunTask,
   ScoreTask,
   WeighTask,
+  WeightedSums,
 } from './task.js';
 
 /** Vectors that stay on a device, by number. Errors are those of `Pool`. */
@@ -49,7 +51,7 @@ export interface Pool {
   readonly device: Device;
   readonly threads: number;
   /**
-   * What stays on the device between calls; undefined where the runtime keeps nothing there, or for the CPU.
+   * Vectors that stay on the device between calls; undefined where the runtime holds none, or for the CPU.
    */
   readonly vectors: PoolVectors | undefined;
   /**
@@ -61,7 +63,7 @@ export interface Pool {
   busySeconds(): number;
   /** Bytes that have gone to the device, and come from it, so far; none for the CPU. */
   movedBytes(): { readonly up: number; readonly down: number };
-  /** What programs may take there; found out once, when it is first asked for. */
+  /** Memory that programs may take; found out once, when it is first asked for. */
   memory(): Promise<MemoryBudget>;
   /** @throws DeviceError if a device other than the CPU cannot go on */
   run(task: RunTask): Promise<RunResult>;
@@ -69,25 +71,16 @@ export interface Pool {
   /** The result of each call. On a device other than the CPU, what calls share goes there once. */
   population(task: PopulationTask): Promise<PopulationResult[]>;
   /** Σ weighted normals where programs run: on a device, those of the last populations while they fit. */
-  weigh(task: WeighTask): Promise<{ first: Float64Array; second?: Float64Array }>;
+  weigh(task: WeighTask): Promise<WeightedSums>;
   /**
    * Σ weighted normals over all `coordinates`, split among the workers by coordinate so that the bits do not
    * depend on the split.
    */
-  normals(
-    task: Omit<NormalsTask, 'start' | 'count'>,
-    coordinates: number,
-  ): Promise<{ first: Float64Array; second?: Float64Array }>;
+  normals(task: Omit<NormalsTask, 'start' | 'count'>, coordinates: number): Promise<WeightedSums>;
   close(): Promise<void>;
 }
 
-/** The compiled worker; sources run by a test runner use the build's. */
-const workerFile = fileURLToPath(
-  new URL(
-    import.meta.url.endsWith('.ts') ? '../../../dist/runtime/pool/worker.js' : './worker.js',
-    import.meta.url,
-  ),
-);
+const workerFile = fileURLToPath(compiledUrl('runtime/pool/worker.js'));
 
 /** The same numbers where every worker reads them without a copy being made for its message. */
 export function inSharedMemory<T extends Float32Array | Float64Array | Int32Array>(data: T): T {
@@ -114,96 +107,117 @@ function workers(threads: number, options: SessionOptions): Piscina {
  * Starts `threads` workers (default: as many as the processor runs at once), and one more for a device other
  * than the CPU. `megabytes` is what programs may take of the device's memory (default: most of what is free).
  */
-export function createPool(
+export const createPool = (
   threads: number = availableParallelism(),
   device: Device = 'cpu',
   megabytes?: number,
-): Pool {
-  // In this thread, as the environment that workers set is their own copy.
-  if (device !== 'cpu') refuseReducedPrecision();
-  const busy = new BigInt64Array(new SharedArrayBuffer(8));
-  const moved = new BigInt64Array(new SharedArrayBuffer(16));
-  const piscina = workers(threads, { device: 'cpu', busy });
-  const owner = device === 'cpu' ? piscina : workers(1, { device, busy, moved });
-  let budget: Promise<MemoryBudget> | undefined;
-  let open = true;
-  const onDevice = async <Result>(name: string, task: object): Promise<Result> => {
-    try {
-      return await owner.run(task, { name });
-    } catch (error) {
-      throw device !== 'cpu' && open ? new DeviceError(device, error) : error;
-    }
+): Pool => new WorkerPool(threads, device, megabytes);
+
+/** Its functions are properties, so that `{ ...pool, run }` is a pool that runs in another way. */
+class WorkerPool implements Pool {
+  readonly device: Device;
+  readonly threads: number;
+  readonly vectors: PoolVectors | undefined;
+  readonly #megabytes: number | undefined;
+  /** Nanoseconds inside ONNX Runtime, and bytes moved each way: workers add to them. */
+  readonly #busy = new BigInt64Array(new SharedArrayBuffer(8));
+  readonly #moved = new BigInt64Array(new SharedArrayBuffer(16));
+  readonly #workers: Piscina;
+  /** Workers that run programs: those of the CPU, or the one of the device. */
+  readonly #owner: Piscina;
+  #budget: Promise<MemoryBudget> | undefined;
+  #isOpen = true;
+
+  constructor(threads: number, device: Device, megabytes: number | undefined) {
+    // In this thread, as the environment that workers set is their own copy.
+    if (device !== 'cpu') refuseReducedPrecision();
+    this.device = device;
+    this.threads = threads;
+    this.#megabytes = megabytes;
+    const [busy, moved] = [this.#busy, this.#moved];
+    this.#workers = workers(threads, { device: 'cpu', busy });
+    this.#owner = device === 'cpu' ? this.#workers : workers(1, { device, busy, moved });
+    this.vectors = keepsArrays(device) ? poolVectors((name, task) => this.#onDevice(name, task)) : undefined;
+  }
+
+  readonly busySeconds = (): number => Number(Atomics.load(this.#busy, 0)) / 1e9;
+
+  readonly movedBytes: Pool['movedBytes'] = () => ({
+    up: Number(Atomics.load(this.#moved, WAYS.up)),
+    down: Number(Atomics.load(this.#moved, WAYS.down)),
+  });
+
+  readonly memory = (): Promise<MemoryBudget> => {
+    this.#budget ??= memoryBudget(this.device, this.#megabytes);
+    return this.#budget;
   };
-  let vectorsSoFar = 0;
-  const reserve = (length: number): KeptVector => ({ id: vectorsSoFar++, length });
-  const vectors: PoolVectors = {
+
+  readonly run: Pool['run'] = (task) => this.#onDevice('run', task);
+  readonly pair: Pool['pair'] = (task) => this.#onDevice('pair', task);
+  readonly population: Pool['population'] = (task) => this.#onDevice('population', task);
+  readonly weigh: Pool['weigh'] = (task) => this.#onDevice('weigh', task);
+
+  readonly normals: Pool['normals'] = async (task, coordinates) => {
+    const share = Math.ceil(coordinates / this.threads);
+    const starts = Array.from({ length: Math.ceil(coordinates / share) }, (_, i) => i * share);
+    const draw = (start: number): Promise<WeightedSums> => {
+      const part: NormalsTask = { ...task, start, count: Math.min(share, coordinates - start) };
+      return this.#workers.run(part, { name: 'normals' });
+    };
+    return joined(await Promise.all(starts.map(draw)), starts, coordinates);
+  };
+
+  // Running tasks are waited for, for half a minute: a thread that is ended inside ONNX Runtime takes the
+  // process with it, but a solver may take as long as it likes.
+  readonly close = async (): Promise<void> => {
+    this.#isOpen = false;
+    await Promise.all([...new Set([this.#workers, this.#owner])].map((each) => each.close({ force: true })));
+  };
+
+  async #onDevice<Result>(name: string, task: object): Promise<Result> {
+    try {
+      return await this.#owner.run(task, { name });
+    } catch (error) {
+      throw this.device !== 'cpu' && this.#isOpen ? new DeviceError(this.device, error) : error;
+    }
+  }
+}
+
+/** Parts of sums that begin at `starts`, as whole ones. */
+function joined(parts: readonly WeightedSums[], starts: readonly number[], size: number): WeightedSums {
+  const whole = (part: (sums: WeightedSums) => Float64Array): Float64Array => {
+    const sums = new Float64Array(size);
+    parts.forEach((each, i) => {
+      sums.set(part(each), starts[i]);
+    });
+    return sums;
+  };
+  const first = whole((sums) => sums.first);
+  return parts[0]?.second === undefined
+    ? { first }
+    : { first, second: whole((sums) => sums.second as Float64Array) };
+}
+
+/** The worker of a device, which runs its tasks one after the other. */
+type OnDevice = <Result>(name: string, task: object) => Promise<Result>;
+
+function poolVectors(onDevice: OnDevice): PoolVectors {
+  let vectors = 0;
+  const reserve = (length: number): KeptVector => ({ id: vectors++, length });
+  return {
     async upload(data) {
       const vector = reserve(data.length);
       await onDevice('upload', { vector, data });
       return vector;
     },
     read: (vector) => onDevice('read', vector),
-    drop: (given) => onDevice('drop', given),
+    drop: (vectors) => onDevice('drop', vectors),
     reserve,
     async compute({ plan, feeds }, keep) {
       const kept = Object.fromEntries(Object.entries(keep).map(([name, length]) => [name, reserve(length)]));
-      return {
-        outputs: await onDevice<Outputs>('compute', { plan, feeds, keep: kept } satisfies ComputeTask),
-        kept,
-      };
+      const task: ComputeTask = { plan, feeds, keep: kept };
+      return { outputs: await onDevice<Outputs>('compute', task), kept };
     },
     score: (task) => onDevice('score', task),
-  };
-  return {
-    device,
-    threads,
-    vectors: keepsArrays(device) ? vectors : undefined,
-    movedBytes: () => ({
-      up: Number(Atomics.load(moved, WAYS.up)),
-      down: Number(Atomics.load(moved, WAYS.down)),
-    }),
-    busySeconds: () => Number(Atomics.load(busy, 0)) / 1e9,
-    memory() {
-      budget ??= memoryBudget(device, megabytes);
-      return budget;
-    },
-    run: (task) => onDevice('run', task),
-    pair: (task) => onDevice('pair', task),
-    population: (task) => onDevice('population', task),
-    weigh: (task) => onDevice('weigh', task),
-    async normals({ keys, first, second }, coordinates) {
-      const share = Math.ceil(coordinates / threads);
-      const starts = Array.from({ length: Math.ceil(coordinates / share) }, (_, i) => i * share);
-      const parts: { first: Float64Array; second?: Float64Array }[] = await Promise.all(
-        starts.map((start) => {
-          const task: NormalsTask = {
-            keys,
-            first,
-            second,
-            start,
-            count: Math.min(share, coordinates - start),
-          };
-          return piscina.run(task, { name: 'normals' });
-        }),
-      );
-      const joined = (
-        pick: (part: { first: Float64Array; second?: Float64Array }) => Float64Array | undefined,
-      ): Float64Array => {
-        const whole = new Float64Array(coordinates);
-        parts.forEach((part, i) => {
-          whole.set(pick(part) as Float64Array, starts[i]);
-        });
-        return whole;
-      };
-      return second
-        ? { first: joined((p) => p.first), second: joined((p) => p.second) }
-        : { first: joined((p) => p.first) };
-    },
-    // Running tasks are waited for, for half a minute: a thread that is ended inside ONNX Runtime takes the
-    // process with it, but a solver may take as long as it likes.
-    async close() {
-      open = false;
-      await Promise.all([...new Set([piscina, owner])].map((each) => each.close({ force: true })));
-    },
   };
 }

@@ -1,4 +1,4 @@
-/** What the pool sends to its workers and what comes back. */
+/** Tasks that the pool sends to its workers, and their results. */
 import type { HostData } from '../../graph/tensor.js';
 import type { Plan } from '../plan/plan.js';
 import type { Key } from '../random/keys.js';
@@ -61,7 +61,7 @@ export interface PairResult {
   readonly minus: readonly Outputs[];
 }
 
-/** Numbers that stay on the device: what a pool has given a number to. */
+/** A vector that stays on the device, by the number that the pool gave it. */
 export interface KeptVector {
   readonly id: number;
   readonly length: number;
@@ -76,7 +76,7 @@ export const isKeptVector = (data: object): data is KeptVector => 'id' in data;
 export interface PopulationTask {
   readonly plan: Plan;
   readonly feeds: readonly TaskFeeds[];
-  /** What all calls share, θ and σ, by the names that the plan has for it. A device gets it once. */
+  /** Arrays that all calls share, θ and σ, by the plan's names for them. A device gets them once. */
   readonly parameters: VectorFeeds;
   /** Makes what the plan reads of `parameters`, where that is not they themselves: one program. */
   readonly prepare?: Plan;
@@ -109,7 +109,7 @@ export interface WeighTask {
 /** Scores of perturbations, as `ScorePrograms` has them: what it keeps stays on the device. */
 export interface ScoreTask extends WeighTask {
   readonly scores: ScorePrograms;
-  /** What σ is made of. */
+  /** Inputs of σ. */
   readonly sigma: VectorFeeds;
   readonly keep: Readonly<Record<string, KeptVector>>;
 }
@@ -129,6 +129,12 @@ export interface PopulationResult {
    * one array after the other; none where they are collected.
    */
   readonly gradients: readonly Float32Array[];
+}
+
+/** Σ_i first[i]·z_i, and Σ_i second[i]·(z_i² − 1) if asked for, of each coordinate. */
+export interface WeightedSums {
+  readonly first: Float64Array;
+  readonly second?: Float64Array;
 }
 
 /** Weighted sums of regenerated normals over coordinates start … start + count. */

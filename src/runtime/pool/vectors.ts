@@ -15,9 +15,9 @@ export interface KeptVectors {
   read(vector: KeptVector): Promise<Float32Array>;
   /** An array for a program to write. */
   allocate(length: number): Promise<DeviceArray>;
-  /** What was allocated is a vector from now on. */
+  /** Makes an allocated array the vector's. */
   keep(vector: KeptVector, array: DeviceArray): void;
-  /** What was allocated is not needed any more. */
+  /** Gives back an allocated array that nothing needs any more. */
   recycle(array: DeviceArray): void;
   drop(vectors: readonly KeptVector[]): void;
   /**
@@ -27,67 +27,76 @@ export interface KeptVectors {
   rescue(): Promise<void>;
 }
 
-export function keptVectors(arrays: () => DeviceArrays): KeptVectors {
-  const vectors = new Map<number, DeviceArray | Float32Array>();
-  const free = new Map<number, DeviceArray[]>();
+export const keptVectors = (arrays: () => DeviceArrays): KeptVectors => new DeviceVectors(arrays);
 
-  const recycle = (array: DeviceArray): void => {
-    free.set(array.size, [...(free.get(array.size) ?? []), array]);
-  };
-  const forget = ({ id }: KeptVector): void => {
-    const known = vectors.get(id);
-    vectors.delete(id);
-    if (known instanceof DeviceArray) recycle(known);
-  };
-  const upload = async (data: Float32Array): Promise<DeviceArray> => {
-    const array = free.get(data.length)?.pop();
-    if (array === undefined) return arrays().upload(data);
-    await arrays().write(array, data);
-    return array;
-  };
-  const get = async ({ id, length }: KeptVector): Promise<DeviceArray> => {
-    const known = vectors.get(id);
+class DeviceVectors implements KeptVectors {
+  readonly #arrays: () => DeviceArrays;
+  /** On the device, or on the host after a rescue. */
+  readonly #vectors = new Map<number, DeviceArray | Float32Array>();
+  /** Arrays to be used again, by their length. */
+  readonly #free = new Map<number, DeviceArray[]>();
+
+  constructor(arrays: () => DeviceArrays) {
+    this.#arrays = arrays;
+  }
+
+  async put(vector: KeptVector, data: Float32Array): Promise<void> {
+    this.keep(vector, await this.#upload(data));
+  }
+
+  async get({ id, length }: KeptVector): Promise<DeviceArray> {
+    const known = this.#vectors.get(id);
     if (known === undefined)
       throw new Error(`device lost: vector ${id} of ${length} numbers is not there any more`);
     if (known instanceof DeviceArray) return known;
-    const array = await upload(known);
-    vectors.set(id, array);
+    const array = await this.#upload(known);
+    this.#vectors.set(id, array);
     return array;
-  };
-  const keep = (vector: KeptVector, array: DeviceArray): void => {
-    forget(vector);
-    vectors.set(vector.id, array);
-  };
+  }
 
-  return {
-    async put(vector, data) {
-      keep(vector, await upload(data));
-    },
-    get,
-    async read(vector) {
-      const known = vectors.get(vector.id);
-      return known instanceof Float32Array
-        ? known.slice()
-        : ((await arrays().read(await get(vector))) as Float32Array);
-    },
-    async allocate(length) {
-      return free.get(length)?.pop() ?? arrays().allocate('float32', length);
-    },
-    keep,
-    recycle,
-    drop(given) {
-      for (const vector of given) forget(vector);
-    },
-    async rescue() {
-      free.clear();
-      for (const [id, known] of vectors) {
-        if (!(known instanceof DeviceArray)) continue;
-        try {
-          vectors.set(id, (await arrays().read(known)) as Float32Array);
-        } catch {
-          vectors.delete(id);
-        }
+  async read(vector: KeptVector): Promise<Float32Array> {
+    const known = this.#vectors.get(vector.id);
+    if (known instanceof Float32Array) return known.slice();
+    return (await this.#arrays().read(await this.get(vector))) as Float32Array;
+  }
+
+  async allocate(length: number): Promise<DeviceArray> {
+    return this.#free.get(length)?.pop() ?? this.#arrays().allocate('float32', length);
+  }
+
+  keep(vector: KeptVector, array: DeviceArray): void {
+    this.drop([vector]);
+    this.#vectors.set(vector.id, array);
+  }
+
+  recycle(array: DeviceArray): void {
+    this.#free.set(array.size, [...(this.#free.get(array.size) ?? []), array]);
+  }
+
+  drop(vectors: readonly KeptVector[]): void {
+    for (const { id } of vectors) {
+      const known = this.#vectors.get(id);
+      this.#vectors.delete(id);
+      if (known instanceof DeviceArray) this.recycle(known);
+    }
+  }
+
+  async rescue(): Promise<void> {
+    this.#free.clear();
+    for (const [id, known] of this.#vectors) {
+      if (!(known instanceof DeviceArray)) continue;
+      try {
+        this.#vectors.set(id, (await this.#arrays().read(known)) as Float32Array);
+      } catch {
+        this.#vectors.delete(id);
       }
-    },
-  };
+    }
+  }
+
+  async #upload(data: Float32Array): Promise<DeviceArray> {
+    const array = this.#free.get(data.length)?.pop();
+    if (array === undefined) return this.#arrays().upload(data);
+    await this.#arrays().write(array, data);
+    return array;
+  }
 }

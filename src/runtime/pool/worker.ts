@@ -6,9 +6,9 @@ import { createExecutor, type KeptFeeds } from '../execution/executor.js';
 import type { Feeds, ProgramArrays, SessionOptions } from '../execution/session.js';
 import { gradientName, type Plan } from '../plan/plan.js';
 import { accumulateNormals, perturb, perturbPair, uniforms } from '../random/keys.js';
+import { DeviceSums } from './device-sums.js';
 import { keptNormals } from './normals.js';
 import {
-  type CollectedGradient,
   type ComputeTask,
   isKeptVector,
   type KeptVector,
@@ -26,6 +26,7 @@ import {
   type UniformNumbers,
   type VectorFeeds,
   type WeighTask,
+  type WeightedSums,
 } from './task.js';
 import { keptVectors } from './vectors.js';
 
@@ -62,7 +63,7 @@ const feedsOf = (feeds: TaskFeeds): Feeds =>
     Object.entries(feeds).map(([name, data]) => [name, 'key' in data ? drawn(data) : unshared(data)]),
   );
 
-/** What a plan makes of one population on all micro-batches. */
+/** Outputs of a population on each micro-batch, and gradients summed over them. */
 async function onBatches(plan: Plan, feeds: readonly ProgramArrays[]): Promise<PopulationResult> {
   const outputs: Outputs[] = [];
   const gradients: Float32Array[] = [];
@@ -78,39 +79,12 @@ async function onBatches(plan: Plan, feeds: readonly ProgramArrays[]): Promise<P
   return { outputs, gradients };
 }
 
-/**
- * Sums on the device to which one program after the other adds: each reads them, as `… so far`, and writes
- * other arrays.
- */
-function deviceSums(
-  { begin, more }: { readonly begin: Plan; readonly more: Plan },
-  keep: Readonly<Record<string, KeptVector>>,
-) {
-  let sums: Record<string, DeviceArray> | undefined;
-  return {
-    async add(feeds: ProgramArrays): Promise<Outputs> {
-      const next: Record<string, DeviceArray> = {};
-      for (const [name, { length }] of Object.entries(keep)) next[name] = await vectors.allocate(length);
-      const soFar = Object.fromEntries(
-        Object.entries(sums ?? {}).map(([name, sum]) => [`${name} so far`, sum]),
-      );
-      const outputs = await executor.write(sums === undefined ? begin : more, { ...feeds, ...soFar }, next);
-      for (const sum of Object.values(sums ?? {})) vectors.recycle(sum);
-      sums = next;
-      return outputs;
-    },
-    keep() {
-      for (const [name, vector] of Object.entries(keep)) vectors.keep(vector, sums?.[name] as DeviceArray);
-    },
-  };
-}
-
 /** The same as `onBatches`, but the gradients are added up where they are. */
 async function collected(
   plan: Plan,
   feeds: readonly ProgramArrays[],
   weights: Float32Array,
-  sum: ReturnType<typeof deviceSums>,
+  sum: DeviceSums,
 ): Promise<PopulationResult> {
   const outputs: Outputs[] = [];
   for (const feed of feeds) {
@@ -191,85 +165,103 @@ const onOwn = <Result>(work: () => Promise<Result>): Promise<Result> =>
 export const run = (task: RunTask): Promise<RunResult> => onOwn(() => runAt(task));
 export const pair = (task: PairTask): Promise<PairResult> => onOwn(() => pairAt(task));
 
-export async function population(task: PopulationTask): Promise<PopulationResult[]> {
-  const { plan, feeds, parameters, prepare, programs, calls, collect } = task;
-  const kept: KeptFeeds[] = [];
-  const keep = async (given: Feeds): Promise<ProgramArrays> => {
-    const made = await executor.keep(plan, given);
-    kept.push(made);
-    return made.feeds;
-  };
-  return givingBack(async () => {
+/** Feeds of an executor that are disposed of together. */
+class SharedFeeds {
+  readonly #plan: Plan;
+  readonly #feeds: KeptFeeds[] = [];
+
+  constructor(plan: Plan) {
+    this.#plan = plan;
+  }
+
+  /** The same feeds, where the device reads them. */
+  async of(feeds: Feeds): Promise<ProgramArrays> {
+    const shared = await executor.keep(this.#plan, feeds);
+    this.#feeds.push(shared);
+    return shared.feeds;
+  }
+
+  dispose(): void {
+    for (const { dispose } of this.#feeds) dispose();
+  }
+}
+
+/** Feeds of each micro-batch with all that the calls of a task share. */
+async function batchesOf(
+  { feeds, parameters, prepare }: PopulationTask,
+  shared: SharedFeeds,
+): Promise<ProgramArrays[]> {
+  const { onDevice, ofHost } = await parted(parameters);
+  const sent = { ...onDevice, ...(await shared.of(ofHost)) };
+  const common = prepare === undefined ? sent : await executor.make(prepare, sent);
+  const batches: ProgramArrays[] = [];
+  for (const feed of feeds) batches.push({ ...common, ...(await shared.of(feedsOf(feed))) });
+  return batches;
+}
+
+async function populationCalls(task: PopulationTask, shared: SharedFeeds): Promise<PopulationResult[]> {
+  const { plan, programs, calls, collect } = task;
+  const batches = await batchesOf(task, shared);
+  const sum = collect && new DeviceSums(executor, vectors, collect, { sum: collect.into });
+  const results: PopulationResult[] = [];
+  for (let call = 0; call < calls.length; call++) {
+    const z: ProgramArrays =
+      programs === undefined ? {} : { z: await drawnNormals.of(programs, calls, call) };
+    const feeds = batches.map((batch) => ({ ...batch, ...z }));
+    const weights = collect?.weights[call] as Float32Array;
+    results.push(sum ? await collected(plan, feeds, weights, sum) : await onBatches(plan, feeds));
+  }
+  sum?.finish();
+  return results;
+}
+
+export const population = (task: PopulationTask): Promise<PopulationResult[]> =>
+  givingBack(async () => {
+    const shared = new SharedFeeds(task.plan);
     try {
-      const { onDevice, ofHost } = await parted(parameters);
-      const given = { ...onDevice, ...(await keep(ofHost)) };
-      const common = prepare === undefined ? given : await executor.make(prepare, given);
-      const batches: ProgramArrays[] = [];
-      for (const feed of feeds) batches.push({ ...common, ...(await keep(feedsOf(feed))) });
-      const sum = collect && deviceSums(collect, { sum: collect.into });
-      const results: PopulationResult[] = [];
-      for (let call = 0; call < calls.length; call++) {
-        const z: ProgramArrays =
-          programs === undefined ? {} : { z: await drawnNormals.of(programs, calls, call) };
-        const members = batches.map((batch) => ({ ...batch, ...z }));
-        results.push(
-          sum
-            ? await collected(
-                plan,
-                members,
-                (collect as CollectedGradient).weights[call] as Float32Array,
-                sum,
-              )
-            : await onBatches(plan, members),
-        );
-      }
-      sum?.keep();
+      const results = await populationCalls(task, shared);
       const buffers = results.flatMap(({ gradients }) => gradients.map(({ buffer }) => buffer));
       return moved(results, buffers);
     } finally {
-      for (const { dispose } of kept) dispose();
+      shared.dispose();
     }
   });
-}
 
 export const weigh = (task: WeighTask): ReturnType<typeof drawnNormals.weigh> => drawnNormals.weigh(task);
 
+async function scoreCalls(task: ScoreTask, shared: SharedFeeds): Promise<Float64Array | undefined> {
+  const { programs, calls, scores, first, second, sigma, keep } = task;
+  const sums = new DeviceSums(executor, vectors, scores, keep);
+  const { onDevice, ofHost } = await parted(sigma);
+  const common = { ...onDevice, ...(await shared.of(ofHost)) };
+  let totals: Float64Array | undefined;
+  for (let call = 0; call < calls.length; call++) {
+    const z = await drawnNormals.of(programs, calls, call);
+    const weights = {
+      'first weights': first[call] as Float32Array,
+      ...(second && { 'second weights': second[call] as Float32Array }),
+    };
+    const { second: part } = await sums.add({ z, ...common, ...weights });
+    if (part === undefined) continue;
+    totals ??= new Float64Array(part.length);
+    for (let j = 0; j < totals.length; j++) totals[j] = (totals[j] as number) + (part[j] as number);
+  }
+  sums.finish();
+  return totals;
+}
+
 /**
- * Scores that are kept stay; those of σ that are not come back, added up in float64 and in the order of the
- * calls.
+ * Scores that `keep` names stay; those of σ that it does not name come back, added up in float64 and in the
+ * order of the calls.
  */
-export const score = ({
-  programs,
-  calls,
-  scores,
-  first,
-  second,
-  sigma,
-  keep,
-}: ScoreTask): Promise<Float64Array | undefined> =>
+export const score = (task: ScoreTask): Promise<Float64Array | undefined> =>
   givingBack(async () => {
-    const sums = deviceSums(scores, keep);
-    const { onDevice, ofHost } = await parted(sigma);
-    const kept = await executor.keep(scores.begin, ofHost);
-    let totals: Float64Array | undefined;
+    const shared = new SharedFeeds(task.scores.begin);
     try {
-      for (let call = 0; call < calls.length; call++) {
-        const z = await drawnNormals.of(programs, calls, call);
-        const weights = {
-          'first weights': first[call] as Float32Array,
-          ...(second && { 'second weights': second[call] as Float32Array }),
-        };
-        const outputs = await sums.add({ z, ...onDevice, ...kept.feeds, ...weights });
-        const part = outputs.second;
-        if (part === undefined) continue;
-        totals ??= new Float64Array(part.length);
-        for (let j = 0; j < totals.length; j++) totals[j] = (totals[j] as number) + (part[j] as number);
-      }
-      sums.keep();
+      return await scoreCalls(task, shared);
     } finally {
-      kept.dispose();
+      shared.dispose();
     }
-    return totals;
   });
 
 export const compute = ({ plan, feeds, keep }: ComputeTask): Promise<Outputs> =>
@@ -285,11 +277,7 @@ export const compute = ({ plan, feeds, keep }: ComputeTask): Promise<Outputs> =>
 export const upload = ({ vector, data }: { vector: KeptVector; data: Float32Array }): Promise<void> =>
   vectors.put(vector, unshared(data));
 export const read = (vector: KeptVector): Promise<Float32Array> => vectors.read(vector);
-export const drop = (given: readonly KeptVector[]): void => vectors.drop(given);
+export const drop = (dropped: readonly KeptVector[]): void => vectors.drop(dropped);
 
-export function normals({ keys, first, second, start, count }: NormalsTask): {
-  first: Float64Array;
-  second?: Float64Array;
-} {
-  return accumulateNormals(keys, first, second, start, count);
-}
+export const normals = ({ keys, first, second, start, count }: NormalsTask): WeightedSums =>
+  accumulateNormals(keys, first, second, start, count);

@@ -2,7 +2,7 @@
  * The devices of this machine: which are usable, why the others are not and what would change that, and which
  * is the fastest.
  *
- * A device is tried in a process of its own (`device-probe`): it has to compute a small loss and its gradient
+ * A device is tried in a process of its own (`probe`): it has to compute a small loss and its gradient
  * as the CPU does, and is then measured by matrix products. A software adapter passes the first and loses the
  * second, so `auto` leaves it alone.
  */
@@ -12,6 +12,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compiledUrl } from '../compiled-file.js';
 import {
   ACCELERATORS,
   type Accelerator,
@@ -40,12 +41,7 @@ export type DeviceReport = { readonly device: Device } & (
     }
 );
 
-const probeFile = fileURLToPath(
-  new URL(
-    import.meta.url.endsWith('.ts') ? '../../../dist/runtime/survey/probe.js' : './probe.js',
-    import.meta.url,
-  ),
-);
+const probeFile = fileURLToPath(compiledUrl('runtime/survey/probe.js'));
 
 /** Longest that a device may take: a software one compiles its programs for seconds. */
 const PATIENCE_MS = 120_000;
@@ -107,7 +103,7 @@ export function absence(device: Accelerator): { reason: string; enable: string }
   };
 }
 
-/** What to do about a device that was tried in vain. */
+/** The step that may help a device that was tried in vain. */
 function remedy(device: Accelerator, error: string): string {
   if (device === 'cuda')
     return 'install CUDA 12, cuDNN 9 and a driver that fits them, and put their libraries on LD_LIBRARY_PATH';

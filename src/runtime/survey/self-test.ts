@@ -1,5 +1,5 @@
 /**
- * What a device has to show before it is trusted: a loss and its gradient that come out as on the CPU, and
+ * The test of a device before it is trusted: a loss and its gradient that come out as on the CPU, and
  * products to measure it by.
  */
 import {
@@ -16,7 +16,7 @@ import {
 } from '../../graph/index.js';
 import type { Device } from '../device/device.js';
 import { createExecutor } from '../execution/executor.js';
-import { createPlan } from '../plan/plan.js';
+import { createPlan } from '../plan/compile.js';
 import { fillNormals, keyOf } from '../random/keys.js';
 
 const drawn = (size: number, seed: number): Float32Array => {

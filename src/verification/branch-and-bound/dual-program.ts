@@ -54,7 +54,8 @@ import {
 import { backSubstituteBy, concretize, throughLines } from '../../relaxation/linear/back-substitution.js';
 import { isNonlinear, slopesOf } from '../../relaxation/linear/nonlinear.js';
 import { reluSlopes } from '../../relaxation/slopes.js';
-import { createPlan, type Plan, type Stage } from '../../runtime/plan/plan.js';
+import { createPlan } from '../../runtime/plan/compile.js';
+import type { Plan, Stage } from '../../runtime/plan/plan.js';
 import type { Engine } from './engine.js';
 import { errorOf, magnitudes } from './rounding-error.js';
 

@@ -41,26 +41,3 @@ export function planStore(): Engine['plan'] {
     return plan;
   };
 }
-
-/**
- * Works through pieces, as many at once as there are threads, until none is left or the time is over.
- * @throws the first error of `work`, when nothing is under way any more
- */
-export async function inLanes<T>(
-  engine: Pick<Engine, 'threads' | 'expired'>,
-  pieces: readonly T[],
-  work: (piece: T) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  let failed = false;
-  const lane = async (): Promise<void> => {
-    while (next < pieces.length && !failed && !engine.expired()) {
-      await work(pieces[next++] as T).catch((error: unknown) => {
-        failed = true;
-        throw error;
-      });
-    }
-  };
-  const lanes = await Promise.allSettled(Array.from({ length: engine.threads }, lane));
-  for (const result of lanes) if (result.status === 'rejected') throw result.reason;
-}

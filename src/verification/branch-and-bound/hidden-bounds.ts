@@ -13,10 +13,12 @@ import { isNonlinear } from '../../relaxation/linear/nonlinear.js';
 import type { Bounds } from '../../relaxation/relaxation.js';
 import type { MemoryBudget } from '../../runtime/device/memory.js';
 import type { Feeds } from '../../runtime/execution/session.js';
-import { createPlan, type Plan } from '../../runtime/plan/plan.js';
+import { createPlan } from '../../runtime/plan/compile.js';
+import type { Plan } from '../../runtime/plan/plan.js';
+import { inLanes } from '../../runtime/pool/lanes.js';
 import { dualOf, nodeArray, nonlinearBefore } from './dual-program.js';
 import type { Ends, HiddenBounds } from './ends.js';
-import { type Engine, type Floats, floats, inLanes } from './engine.js';
+import { type Engine, type Floats, floats } from './engine.js';
 import { magnitudes, soundInterval } from './rounding-error.js';
 import { unstableRelus } from './unstable.js';
 

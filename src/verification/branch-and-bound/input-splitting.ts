@@ -14,7 +14,8 @@ import { backSubstitute, concretize } from '../../relaxation/linear/back-substit
 import { crownBounds } from '../../relaxation/linear/crown.js';
 import { slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { BoundProblem } from '../../relaxation/relaxation.js';
-import { createPlan, type Plan } from '../../runtime/plan/plan.js';
+import { createPlan } from '../../runtime/plan/compile.js';
+import type { Plan } from '../../runtime/plan/plan.js';
 import { sizeOfValues } from '../proof/hidden-size.js';
 import { proofThreshold } from '../proof/rounding.js';
 import { type Box, centreOf, type Polytope, sizeOfTerms, violation } from '../property/property.js';

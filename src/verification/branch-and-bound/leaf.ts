@@ -13,7 +13,7 @@ import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, parameterInputs, weightsOf } from '../../network/network.js';
 import { matrixOf } from '../../relaxation/solver/layer-matrix.js';
 import { type LinearProgram, openLinearProgram, SolverError } from '../../relaxation/solver/linear-solver.js';
-import { createPlan } from '../../runtime/plan/plan.js';
+import { createPlan } from '../../runtime/plan/compile.js';
 import type { Box } from '../property/property.js';
 import type { HiddenBounds } from './ends.js';
 import type { Engine } from './engine.js';

@@ -3,6 +3,7 @@
  * activations are smooth, else on the signs of ReLUs, one box after the other, α-CROWN first.
  */
 import type { Network } from '../../network/network.js';
+import { inLanes } from '../../runtime/pool/lanes.js';
 import { hiddenSizePlan } from '../proof/hidden-size.js';
 import {
   type Box,
@@ -15,7 +16,7 @@ import {
 import { allowance, endsOf } from './allowance.js';
 import { dualOf } from './dual-program.js';
 import type { Ends, HiddenBounds } from './ends.js';
-import { type Engine, type Floats, floats, inLanes } from './engine.js';
+import { type Engine, type Floats, floats } from './engine.js';
 import type { Goal } from './goal.js';
 import { columnsOf, createHiddenBounding, regionFeeds } from './hidden-bounds.js';
 import { type SplittingResult, splitInputs } from './input-splitting.js';

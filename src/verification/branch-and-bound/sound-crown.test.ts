@@ -5,7 +5,7 @@ import { featuresOf } from '../../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../../network/network.js';
 import type { BoundProblem } from '../../relaxation/relaxation.js';
 import { createExecutor } from '../../runtime/execution/executor.js';
-import { createPlan } from '../../runtime/plan/plan.js';
+import { createPlan } from '../../runtime/plan/compile.js';
 import { anyNetworks } from '../../testing/bound-cases.js';
 import { randomBox } from '../../testing/bound-programs.js';
 import { normalNumbers } from '../../testing/numbers.js';

@@ -10,8 +10,8 @@ import type { Network } from '../../network/network.js';
 import { flatten, type ParameterArrays, parameterLayout } from '../../network/parameters.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import type { Plan } from '../../runtime/plan/plan.js';
+import { inLanes } from '../../runtime/pool/lanes.js';
 import type { Pool } from '../../runtime/pool/pool.js';
-import { inLanes } from '../branch-and-bound/engine.js';
 import { createPrograms, type Programs } from './programs.js';
 
 /** The ball ‖x' − x‖∞ ≤ ε around images, in pixels of [0, 1]. */

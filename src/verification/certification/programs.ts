@@ -5,7 +5,8 @@ import { featuresOf } from '../../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../../network/network.js';
 import { inputBox } from '../../objective/input-box.js';
 import { relaxations } from '../../relaxation/index.js';
-import { createPlan, gradientName, type Plan } from '../../runtime/plan/plan.js';
+import { createPlan } from '../../runtime/plan/compile.js';
+import { gradientName, type Plan } from '../../runtime/plan/plan.js';
 import type { BoundStage } from './verdict.js';
 
 /** Name under which the attack's program gives the gradient in x, [batch, features]. */

@@ -5,7 +5,8 @@
 import { abs, type FloatType, input, maximum, reduceMax, type Tensor } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { forward, type Network, parameterInputs } from '../../network/network.js';
-import { createPlan, type Plan } from '../../runtime/plan/plan.js';
+import { createPlan } from '../../runtime/plan/compile.js';
+import type { Plan } from '../../runtime/plan/plan.js';
 
 /** max over nodes and features of |value|, [1, n], from the values [features, n] of all nodes. */
 export const sizeOfValues = (values: readonly Tensor[]): Tensor =>

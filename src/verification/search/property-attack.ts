@@ -17,6 +17,7 @@ import {
   parameterLayout,
 } from '../../network/parameters.js';
 import type { Plan } from '../../runtime/plan/plan.js';
+import { inLanes } from '../../runtime/pool/lanes.js';
 import { inSharedMemory, type Pool } from '../../runtime/pool/pool.js';
 import { deriveKey, type Key, keyOf, uniforms } from '../../runtime/random/keys.js';
 import { widestLayer } from '../proof/batch-size.js';
@@ -253,7 +254,6 @@ export async function attackPolytopes(
     return { polytope, turn: Math.floor(s / polytopes.length), key: deriveKey(key, s, 0) };
   });
   const shape = shapeFor(context, polytopes, starts.length);
-  let next = 0;
   let found: { readonly first: number; readonly counterexample: Counterexample } | undefined;
   // Batches before the one that found something go on: what is given does not depend on who finishes first.
   const over = (batch: number) =>
@@ -261,23 +261,18 @@ export async function attackPolytopes(
     performance.now() > deadline ||
     context.signal?.aborted === true ||
     budget.over?.() === true;
-  const lane = async (): Promise<void> => {
-    while (next < starts.length && !over(next)) {
-      const first = next;
-      next += shape.batch;
-      const counterexample = await descend(
-        context,
-        shape,
-        starts.slice(first, next),
-        polytopes,
-        { steps, round },
-        () => over(first),
-      );
-      if (counterexample && !(found !== undefined && found.first < first)) found = { first, counterexample };
-    }
-  };
-  const lanes = await Promise.allSettled(Array.from({ length: context.pool.threads }, lane));
-  for (const result of lanes) if (result.status === 'rejected') throw result.reason;
+  const firsts = Array.from({ length: Math.ceil(starts.length / shape.batch) }, (_, i) => i * shape.batch);
+  await inLanes({ threads: context.pool.threads, expired: over }, firsts, async (first) => {
+    const counterexample = await descend(
+      context,
+      shape,
+      starts.slice(first, first + shape.batch),
+      polytopes,
+      { steps, round },
+      () => over(first),
+    );
+    if (counterexample && !(found !== undefined && found.first < first)) found = { first, counterexample };
+  });
   context.signal?.throwIfAborted();
   return found?.counterexample;
 }

@@ -13,7 +13,7 @@ import { logits, type Network, parameterInputs } from '../../network/network.js'
 import type { ParameterArrays } from '../../network/parameters.js';
 import { crownIsAffordable } from '../../relaxation/linear/crown.js';
 import type { Device } from '../../runtime/device/device.js';
-import { createPlan } from '../../runtime/plan/plan.js';
+import { createPlan } from '../../runtime/plan/compile.js';
 import { createPool, type Pool } from '../../runtime/pool/pool.js';
 import { splitsInputs } from '../branch-and-bound/search.js';
 import type { Counterexample, Evaluate } from '../proof/counterexample.js';

@@ -23,7 +23,8 @@ import {
 } from '../../graph/index.js';
 import { distance, separated, weighted } from '../../testing/operator-check.js';
 import { createExecutor } from '../execution/executor.js';
-import { createPlan, type Plan, type RowsStage, type Stage } from './plan.js';
+import { createPlan } from './compile.js';
+import type { Plan, RowsStage, Stage } from './plan.js';
 
 const executor = createExecutor();
 afterAll(() => executor.close());

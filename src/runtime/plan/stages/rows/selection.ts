@@ -1,8 +1,7 @@
 /** Which neurons a rows stage runs programs for, and in what order. */
-import type { HostData } from '../../graph/tensor.js';
-import type { RowsData, RowsStep } from '../plan/plan.js';
-
-type Floats = Float32Array | Float64Array;
+import type { HostData } from '../../../../graph/tensor.js';
+import type { Floats } from '../../run.js';
+import type { RowsData, RowsProgram } from './stage.js';
 
 /** An array of `size` numbers, all members': one that they share is repeated. */
 export function ofMembers<T extends HostData>(shared: T, size: number): T {
@@ -79,15 +78,17 @@ export function rowIndices(
   return { channel, place, position, from, to };
 }
 
+/** Rows start … start + rows, and their program. */
+export interface Chunk extends RowsProgram {
+  readonly start: number;
+}
+
 /**
  * Splits `count` rows into runs of the programs at hand: the largest while it is full, then the smallest that
  * holds the rest.
  */
-export function chunks(
-  count: number,
-  programs: RowsStep['programs'],
-): { start: number; rows: number; program: number }[] {
-  const result: { start: number; rows: number; program: number }[] = [];
+export function chunks(count: number, programs: readonly RowsProgram[]): Chunk[] {
+  const result: Chunk[] = [];
   for (let start = 0; start < count; ) {
     const rest = count - start;
     const choice = programs.find(({ rows }) => rows >= rest) ?? programs.at(-1);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { RowsData } from '../plan/plan.js';
-import { chunks, ofMembers, rowIndices, selectRows } from './row-selection.js';
+import { chunks, ofMembers, rowIndices, selectRows } from './selection.js';
+import type { RowsData } from './stage.js';
 
 const stage = (members: number, channels: number, places: number, batch: number, all = false): RowsData => ({
   cheap: { lower: 'l', upper: 'u' },

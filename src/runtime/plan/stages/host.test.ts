@@ -1,9 +1,10 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { add, input, mul, total } from '../../graph/index.js';
-import { createExecutor } from '../execution/executor.js';
-import { createPool } from '../pool/pool.js';
-import type { HostStage } from './host-stage.js';
-import { createPlan, type Stage } from './plan.js';
+import { add, input, mul, total } from '../../../graph/index.js';
+import { createExecutor } from '../../execution/executor.js';
+import { createPool } from '../../pool/pool.js';
+import { createPlan } from '../compile.js';
+import type { Stage } from '../plan.js';
+import type { HostStage } from './host.js';
 
 const moduleOf = (body: string): string =>
   `data:text/javascript,${encodeURIComponent(`export const solve = async (inputs, options) => { ${body} };`)}`;

@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { evaluate, input } from '../../graph/index.js';
-import { deviceForTests } from '../../testing/devices.js';
-import { uniformNumbers } from '../../testing/numbers.js';
-import type { Device } from '../device/device.js';
-import { gradientName, type RowsData } from '../plan/plan.js';
-import { createExecutor } from './executor.js';
-import { choosesThere, prefixSums, rowPrograms } from './row-programs.js';
-import { rowIndices, selectRows } from './row-selection.js';
+import { evaluate, input } from '../../../../graph/index.js';
+import { deviceForTests } from '../../../../testing/devices.js';
+import { uniformNumbers } from '../../../../testing/numbers.js';
+import type { Device } from '../../../device/device.js';
+import { createExecutor } from '../../../execution/executor.js';
+import { gradientName } from '../../step.js';
+import { prefixSums, rowPrograms } from './programs.js';
+import { rowIndices, selectRows } from './selection.js';
+import { choosesOnDevice, type RowsData } from './stage.js';
 
 const present = await deviceForTests();
 const devices: Device[] = present === undefined ? ['cpu'] : ['cpu', present];
@@ -142,9 +143,9 @@ describe('prefix sums', () => {
 
   it('are left to the host where float32 or int32 do not hold the numbers', () => {
     const data = { dtype: 'float32', shape: [1024, 1024], members: 1 } as unknown as RowsData;
-    expect(choosesThere(data)).toBe(true);
-    expect(choosesThere({ ...data, dtype: 'float64' })).toBe(false);
-    expect(choosesThere({ ...data, shape: [2 ** 14, 2 ** 11] })).toBe(false);
-    expect(choosesThere({ ...data, members: 2 ** 10 })).toBe(false);
+    expect(choosesOnDevice(data)).toBe(true);
+    expect(choosesOnDevice({ ...data, dtype: 'float64' })).toBe(false);
+    expect(choosesOnDevice({ ...data, shape: [2 ** 14, 2 ** 11] })).toBe(false);
+    expect(choosesOnDevice({ ...data, members: 2 ** 10 })).toBe(false);
   });
 });

@@ -16,12 +16,13 @@ import {
   sub,
   type Tensor,
   total,
-} from '../../graph/index.js';
-import { deviceForTests } from '../../testing/devices.js';
-import { distance, separated, weighted } from '../../testing/operator-check.js';
-import { keepsArrays, type MovedBytes } from '../device/array.js';
-import { createPlan, type IterateStage, type Stage } from '../plan/plan.js';
-import { createExecutor } from './executor.js';
+} from '../../../graph/index.js';
+import { deviceForTests } from '../../../testing/devices.js';
+import { distance, separated, weighted } from '../../../testing/operator-check.js';
+import { keepsArrays, type MovedBytes } from '../../device/array.js';
+import { createExecutor } from '../../execution/executor.js';
+import { createPlan } from '../compile.js';
+import type { IterateStage, Stage } from '../plan.js';
 
 const present = await deviceForTests();
 const executor = createExecutor();

@@ -1,0 +1,23 @@
+/**
+ * The kinds of stages, one line each. A stage and its steps have the name of their kind, so that plans, which
+ * are plain data, find it again in any thread.
+ */
+import type { Step } from '../step.js';
+import { type HostStage, host } from './host.js';
+import { type IterateStage, iterate } from './iterate.js';
+import type { StageKind } from './kind.js';
+import { rows } from './rows/rows.js';
+import type { RowsStage } from './rows/stage.js';
+import { type WholeStage, whole } from './whole.js';
+
+export type Stage = WholeStage | RowsStage | IterateStage | HostStage;
+
+const KINDS = { whole, rows, iterate, host } satisfies Record<Stage['kind'], unknown>;
+
+/** The kind of a stage or of a step. @throws Error for a name that is no kind */
+export function kindOf({ kind }: Stage | Step): StageKind<Stage> {
+  const found = KINDS[kind as Stage['kind']];
+  if (found === undefined)
+    throw new Error(`plan: expected a stage of ${Object.keys(KINDS).join(', ')}, got ${kind}`);
+  return found as unknown as StageKind<Stage>;
+}

@@ -1,0 +1,44 @@
+/** Plans as they are sent to workers: plain data, with encoded programs in shared memory. */
+import type { EncodedProgram } from '../../graph/encode.js';
+import type { FloatType, Shape } from '../../graph/tensor.js';
+
+/** One step of a plan; the kind of stage that it comes from (`stages/`) says how it is run. */
+export interface Step {
+  readonly kind: string;
+}
+
+export interface Plan {
+  readonly id: string;
+  readonly programs: readonly EncodedProgram[];
+  readonly steps: readonly Step[];
+  /** Names that the last stage gives back. */
+  readonly results: readonly string[];
+  /**
+   * The arrays whose gradient is given back, in order, with the axis of members if there is one; empty for
+   * values only.
+   */
+  readonly wrt: readonly { readonly name: string; readonly shape: Shape; readonly dtype: FloatType }[];
+}
+
+/** Gradients travel under this name. */
+export const gradientName = (name: string): string => `∂${name}`;
+
+/**
+ * The sum to which a rows stage's backward program adds its gradient comes in under this name, and leaves in
+ * the same array.
+ */
+export const sumName = (name: string): string => `Σ${name}`;
+
+const RESIDUAL = 'residual:';
+/** A value that a rows stage's forward run stores for its backward run. */
+export const residualName = (index: number): string => `${RESIDUAL}${index}`;
+export const isResidual = (name: string): boolean => name.startsWith(RESIDUAL);
+
+const NEXT = '→';
+/**
+ * The next value of an array of a loop, or an array that goes to a solver: a program's output may not have
+ * the name of an input.
+ */
+export const nextName = (name: string): string => NEXT + name;
+/** The array that `nextName` was asked for. */
+export const sentName = (next: string): string => next.slice(NEXT.length);

@@ -1,0 +1,21 @@
+/** Compiles `src/` once before the tests: worker threads and end-to-end tests run `dist/`. */
+import { spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const compiler = join(
+  dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
+  'bin',
+  'tsc',
+);
+
+/** @throws Error with the compiler's messages, before any test runs */
+export default function build(): void {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`expected src/ to compile, fix what tsc says first:\n${stdout}${stderr}`);
+}
