@@ -87,11 +87,10 @@ export function expectationOf(name: SettingName): string {
   switch (kindOf(name)) {
     case 'boolean':
       return 'true or false';
-    case 'choice':
-      return (
-        'one of ' +
-        `${(choicesOf(name) ?? []).join(', ')}${limits.joinedBy === undefined ? '' : `, or several joined by ${limits.joinedBy}`}`
-      );
+    case 'choice': {
+      const joined = limits.joinedBy === undefined ? '' : `, or several joined by ${limits.joinedBy}`;
+      return `one of ${(choicesOf(name) ?? []).join(', ')}${joined}`;
+    }
     case 'list':
       return 'a list of whole numbers like 50,60, or none';
     case 'integer':

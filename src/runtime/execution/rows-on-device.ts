@@ -117,7 +117,8 @@ async function pullBack(run: Run, step: RowsStep): Promise<void> {
   const { arrays, compute, own, sums } = run;
   const { refined, cheap, passThrough, members = 1, shape } = step.rows;
   const names = { lower: gradientName(refined.lower), upper: gradientName(refined.upper) };
-  if (!arrays.has(names.lower) && !arrays.has(names.upper)) return; // nothing downstream depends on these bounds
+  // Nothing downstream depends on these bounds.
+  if (!arrays.has(names.lower) && !arrays.has(names.upper)) return;
   const chosen = run.chosen.get(refined.lower) as ChosenRows;
   const { programs, count, rank } = chosen;
   const place = async (name: string, size: number) =>

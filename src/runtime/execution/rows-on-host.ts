@@ -43,7 +43,8 @@ export async function runRows(run: Run, step: RowsStep): Promise<void> {
   const names = reverse
     ? { lower: gradientName(refined.lower), upper: gradientName(refined.upper) }
     : refined;
-  if (!arrays.has(names.lower) && !arrays.has(names.upper)) return; // nothing downstream depends on these bounds
+  // Nothing downstream depends on these bounds.
+  if (!arrays.has(names.lower) && !arrays.has(names.upper)) return;
   const bound = (name: string) => (arrays.get(name) ?? hostArray(dtype, members * size)) as Floats;
   const lower = bound(names.lower);
   const upper = bound(names.upper);
