@@ -5,8 +5,8 @@ import { architectureNames } from '../../network/architectures.js';
 import { relaxationNamed } from '../../relaxation/index.js';
 import { createEstimator, estimators } from '../../smoothing/index.js';
 import { someSettings } from '../../testing/settings.js';
-import { estimatorOptions } from '../estimator-options.js';
 import { ARCHITECTURES, DATASETS, RELAXATIONS, SMOOTHINGS } from './choices.js';
+import { estimatorOptions } from './estimator-settings.js';
 import { resolveSettings } from './resolve-settings.js';
 
 describe('the names that settings offer', () => {
