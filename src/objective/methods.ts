@@ -1,6 +1,6 @@
 /**
- * Training methods by name. To add one: one file that exports a function returning a RobustLoss, and its entry
- * here; flags, help, checks of settings and titles follow from the entry.
+ * Training methods by name. To add one: one file that exports a function returning a RobustLoss, and its
+ * entry here; flags, help, checks of settings and titles follow from the entry.
  */
 import type { Relaxation } from '../relaxation/relaxation.js';
 import { ccIbp } from './cc-ibp.js';

@@ -1,6 +1,7 @@
 /**
- * The names a user may choose from. Each list follows from the registry that maps a name to its implementation,
- * so that a name is written once; flags, help, configuration files and error messages follow from these lists.
+ * The names a user may choose from. Each list follows from the registry that maps a name to its
+ * implementation, so that a name is written once; flags, help, configuration files and error messages follow
+ * from these lists.
  */
 import { AUGMENTATIONS, type AugmentationName } from '../../data/augmentation.js';
 import { type DatasetName, datasetNames } from '../../data/datasets.js';

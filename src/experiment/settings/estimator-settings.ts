@@ -1,6 +1,6 @@
 /**
- * The settings of gradient estimators. Bounds, choices, defaults and the estimators that take a setting follow
- * from the estimators' schemas: a new option is a line of its schema and a line of `PLACES`.
+ * The settings of gradient estimators. Bounds, choices, defaults and the estimators that take a setting
+ * follow from the estimators' schemas: a new option is a line of its schema and a line of `PLACES`.
  */
 import { z } from 'zod';
 import {
@@ -125,8 +125,8 @@ function finalFactor({ smoothing, sigmaDecay: shape }: Known): number {
 export function estimatorDefault<Name extends EstimatorSetting>(name: Name, known: Known): ValueOf<Name> {
   if (name === 'sigmaDecayFactor') return finalFactor(known) as ValueOf<Name>;
   const { schema } = estimators[holder(name, known.smoothing)];
-  const { sigma } = known;
-  return valueAt(schema.parse(sigma === undefined ? {} : { sigma }), PLACES[name].path) as ValueOf<Name>;
+  const options = name === 'sigma' || known.sigma === undefined ? {} : { sigma: known.sigma };
+  return valueAt(schema.parse(options), PLACES[name].path) as ValueOf<Name>;
 }
 
 /** "linear for rgs, constant for pgpe", "0.1 sigma": the default in words. */
@@ -137,13 +137,13 @@ export function defaultInWords(name: EstimatorSetting): string {
   const [one, two] = [1, 2].map((sigma) =>
     estimatorDefault(name, { smoothing: takers[0] as EstimatorName, sigma }),
   );
-  if (one !== two && name !== 'sigma') return `${one} sigma`;
+  if (one !== two) return `${one} sigma`;
   const values = takers.map((smoothing) => String(estimatorDefault(name, { smoothing })));
   if (new Set(values).size === 1) return values[0] as string;
   return takers.map((each, i) => `${values[i]} for ${each}`).join(', ');
 }
 
-/** For `createEstimator(settings.smoothing, estimatorOptions(settings))`; settings give bounds of σ as numbers. */
+/** For `createEstimator(settings.smoothing, estimatorOptions(settings))`; σ's bounds are in units of θ. */
 export function estimatorOptions(settings: Known): EstimatorOptions[EstimatorName] {
   const { smoothing } = settings;
   const options: Record<string, unknown> = {};
