@@ -3,15 +3,15 @@
  * with the text that help shows for it.
  */
 import { availableParallelism } from 'node:os';
-import { datasetNamed } from '../../data/datasets.js';
 import { methods } from '../../objective/methods.js';
-import { type Dataset, METHODS } from './choices.js';
+import { METHODS } from './choices.js';
 import {
   defaultInWords,
   ESTIMATOR_SETTINGS,
   type EstimatorSetting,
   estimatorDefault,
 } from './estimator-settings.js';
+import { defaultMicroBatch, hasManyClasses } from './micro-batch.js';
 import { RECIPES, recipeFor, stretch } from './recipes.js';
 import type { SettingName, Settings } from './settings.js';
 
@@ -23,34 +23,6 @@ const constant = <T>(value: T): Default<T> => ({ value });
 const derived = <T>(text: string, from: (known: Settings) => T): Default<T> => ({ text, from });
 
 const recipeOf = (known: Settings) => recipeFor(known.dataset, known.epsilon);
-/**
- * With 199 attacks for each image the multi-estimator of TAPS takes about eight times as long as the single
- * one (CNN5, block 1).
- */
-const hasManyClasses = (dataset: Dataset): boolean => datasetNamed(dataset).classes > 100;
-
-/**
- * Most images of a program call. Small programs spend their time in overheads, large ones in memory:
- * zonotopes keep a column for every pixel and neuron of an image, CROWN the slopes of every receptive field,
- * α-CROWN slopes for every margin; an attack keeps its own programs open beside those of the bounds. CNN7
- * with batch normalisation trains in less than 8 GB on two threads (bench/memory.mjs).
- */
-function largestMicroBatch({ relaxation, architecture, method, dataset, tapsEstimator }: Settings): number {
-  const large = /^cnn7|^cnn5-l/.test(architecture);
-  // A point of the embedding for each wrong class of each image.
-  if (/taps/.test(method) && tapsEstimator === 'multi' && hasManyClasses(dataset)) return large ? 2 : 4;
-  if (/hbox|deepz/.test(relaxation)) return 4;
-  if (/alpha-crown|crown(?!-ibp)/.test(relaxation)) return large ? 1 : 16;
-  if (large) return method === 'natural' || method === 'certified' ? 32 : 16;
-  return relaxation.includes('crown-ibp') ? 32 : 64;
-}
-
-/**
- * A graphics processor wants longer rows than a processor's cache holds. Where images share statistics the
- * device must not matter: there a micro-batch is part of what is computed.
- */
-const deviceFactor = ({ device, architecture }: Settings): number =>
-  /^(webgpu|cuda)$/.test(device) && !architecture.endsWith('-bn') ? 8 : 1;
 
 /** Methods that bound nothing. */
 const UNBOUNDED = METHODS.filter((method) => methods[method].relaxations === 'none');
@@ -145,7 +117,7 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   microBatch: derived(
     'batch-size, at most 64, fewer for large networks and tight relaxations; eight times as many on ' +
       'webgpu and cuda',
-    (known) => Math.min(known.batchSize, largestMicroBatch(known) * deviceFactor(known)),
+    defaultMicroBatch,
   ),
   threads: derived('available cores', () => availableParallelism()),
   checkpointEvery: constant(1),

@@ -1,4 +1,4 @@
-/** Update rules by name. To add one: a file that exports a function returning an UpdateRule, its line here. */
+/** Update rules by name. To add one: a file that exports a function returning an UpdateRule, a line here. */
 import { adam } from './adam.js';
 import { clipup } from './clipup.js';
 import { sgd } from './sgd.js';
