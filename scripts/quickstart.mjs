@@ -54,10 +54,9 @@ step('build', process.execPath, [
   'tsconfig.build.json',
 ]);
 const run = freshRun();
-const recipe =
-  '--architecture cnn3 --epsilon 0.1 --relaxation ibp --smoothing rgs --samples 1 --epochs 15 --learning-rate 0.002'.split(
-    ' ',
-  );
+const recipe = '--architecture cnn3 --epsilon 0.1 --relaxation ibp --smoothing rgs --samples 1 --epochs 15'
+  .concat(' --learning-rate 0.002')
+  .split(' ');
 const training = step(
   `tautnet train ${recipe.join(' ')} --out ${run}`,
   process.execPath,

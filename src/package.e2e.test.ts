@@ -137,22 +137,31 @@ describe('the library', () => {
 
   test('trains two steps from its parts: objective, estimator and update rule', async () => {
     const losses = (await runModule(`
-      import { adam, architecture, createObjective, createPool, evaluateBatch, flatten, initialize, keyOf, parameterLayout, pooledObjective, relaxations, rgs } from 'tautnet';
+      import {
+        adam, architecture, createObjective, createPool, evaluateBatch, flatten, initialize, keyOf,
+        parameterLayout, pooledObjective, relaxations, rgs,
+      } from 'tautnet';
 
       const network = architecture('fc-small', [1, 4, 4], 3);
       const layout = parameterLayout(network);
       const objective = createObjective({ network, relaxation: relaxations.ibp, microBatch: 4 });
-      const batch = { images: Float32Array.from({ length: 6 * 16 }, (_, i) => (i * 7 % 11) / 10), labels: Int32Array.of(0, 1, 2, 0, 1, 2) };
+      const batch = {
+        images: Float32Array.from({ length: 6 * 16 }, (_, i) => (i * 7 % 11) / 10),
+        labels: Int32Array.of(0, 1, 2, 0, 1, 2),
+      };
       const scalars = { epsilon: 0.01, kappa: 0.5, regularization: 0 };
       const pool = createPool(1);
       const [estimator, rule] = [rgs({ samples: 2, sigma: 1e-3 }), adam()];
       let theta = flatten(initialize(network, 'ibp', keyOf(0)), layout);
       let [search, moments] = [estimator.init(theta.length, layout), rule.init(theta.length)];
       const losses = [];
-      const measure = async () => losses.push((await evaluateBatch(pool, objective, layout, theta, batch, scalars)).loss);
+      const measure = async () =>
+        losses.push((await evaluateBatch(pool, objective, layout, theta, batch, scalars)).loss);
       await measure();
       for (let step = 0; step < 2; step++) {
-        const estimate = await estimator.estimate(search, theta, pooledObjective(pool, objective, layout, batch, scalars), { key: keyOf(1), step, epoch: step, epochs: 2 });
+        const pooled = pooledObjective(pool, objective, layout, batch, scalars);
+        const context = { key: keyOf(1), step, epoch: step, epochs: 2 };
+        const estimate = await estimator.estimate(search, theta, pooled, context);
         ({ state: moments, theta } = rule.update(moments, theta, estimate.gradient, 1e-3));
         search = estimate.state;
         await measure();

@@ -43,10 +43,8 @@ function named(name: string): DatasetSource {
   const names = [...datasets.keys()];
   if (names.includes(name)) return datasetNamed(name);
   const suggestion = nearest(name, names);
-  throw new UsageError(
-    `expected a data set, one of ${names.join(', ')}, got ` +
-      `"${name}"${suggestion === undefined ? '; `tautnet data list` shows all' : `; did you mean ${suggestion}?`}`,
-  );
+  const advice = suggestion === undefined ? '`tautnet data list` shows all' : `did you mean ${suggestion}?`;
+  throw new UsageError(`expected a data set, one of ${names.join(', ')}, got "${name}"; ${advice}`);
 }
 
 async function list(io: Io): Promise<void> {

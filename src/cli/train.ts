@@ -69,7 +69,8 @@ export async function train(run: Run, io: Io): Promise<void> {
           for (const warning of warnings) io.stderr.write(`${warning}\n`);
           io.stderr.write(
             `${parameters} parameters, ${images} training ` +
-              `images${epoch > 0 ? `, going on after epoch ${epoch.toFixed(2)}` : ''}${device === 'cpu' ? '' : `, on ${device}`}\n`,
+              `images${epoch > 0 ? `, going on after epoch ${epoch.toFixed(2)}` : ''}` +
+              `${device === 'cpu' ? '' : `, on ${device}`}\n`,
           );
           progress = trainingProgress(io.stderr, { epochs: run.settings.epochs, startEpoch: epoch });
         },

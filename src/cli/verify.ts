@@ -43,8 +43,8 @@ const EXIT_CODES: Readonly<Record<Verification['verdict'], number>> = {
 const FAILED = 5;
 
 const AFTER_HELP = `
-The first line on stdout is the verdict: unsat (proved: no input of the property leads to an unsafe output), sat (a counterexample
-follows, confirmed by running the file itself), timeout or unknown.
+The first line on stdout is the verdict: unsat (proved: no input of the property leads to an unsafe
+output), sat (a counterexample follows, confirmed by running the file itself), timeout or unknown.
 
 Exit codes: 0 unsat, 1 sat, 2 bad input, 3 timeout, 4 unknown, 5 could not be done, 130 interrupted.
 `;

@@ -17,13 +17,17 @@ export interface Augmentation {
 }
 
 /**
+ * Random changes of training images: mirrored left to right; moved by up to a sixteenth of the width, edges
+ * repeated.
+ */
+export const AUGMENTATIONS = ['none', 'flip', 'crop', 'flip-crop'] as const;
+export type AugmentationName = (typeof AUGMENTATIONS)[number];
+
+/**
  * Augmentations by name; the padding is a sixteenth of the width: 2 pixels of 32, 4 of 64. Undefined for
  * none.
  */
-export function augmentationNamed(
-  name: 'none' | 'flip' | 'crop' | 'flip-crop',
-  shape: ImageShape,
-): Augmentation | undefined {
+export function augmentationNamed(name: AugmentationName, shape: ImageShape): Augmentation | undefined {
   if (name === 'none') return undefined;
   return { shape, flip: name !== 'crop', padding: name === 'flip' ? 0 : Math.round(shape[2] / 16) };
 }

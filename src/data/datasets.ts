@@ -1,5 +1,5 @@
 /**
- * The data sets by name. To add one: one file that exports a DatasetSource, and its name in the list here.
+ * The data sets by name. To add one: one file that exports a DatasetSource, and its line here.
  */
 
 import { DataError } from './data-error.js';
@@ -10,9 +10,17 @@ import { mnist } from './sources/mnist.js';
 import { svhn } from './sources/svhn.js';
 import { tinyImageNet } from './sources/tiny-imagenet.js';
 
-export const datasets: ReadonlyMap<string, DatasetSource> = new Map(
-  [mnist, fashionMnist, cifar10, svhn, tinyImageNet].map((source) => [source.name, source]),
-);
+const sources = {
+  mnist,
+  'fashion-mnist': fashionMnist,
+  cifar10,
+  svhn,
+  'tiny-imagenet': tinyImageNet,
+} as const satisfies Record<string, DatasetSource>;
+
+export type DatasetName = keyof typeof sources;
+export const datasetNames = Object.keys(sources) as readonly DatasetName[];
+export const datasets: ReadonlyMap<string, DatasetSource> = new Map(Object.entries(sources));
 
 /**
  * The data set of a name, not read yet.

@@ -7,7 +7,7 @@ import type { Dataset, Split } from '../data/dataset.js';
 import type { DownloadProgress } from '../data/fetch/download.js';
 import { splitValidation } from '../data/validation.js';
 import { microBatchStarts } from '../evaluation/batch-feeds.js';
-import { type ArchitectureName, architecture } from '../network/architectures.js';
+import { architecture } from '../network/architectures.js';
 import { foldedNetwork } from '../network/folding.js';
 import { initialize } from '../network/initialization.js';
 import type { Network } from '../network/network.js';
@@ -20,27 +20,17 @@ import { deriveKey, keyOf } from '../runtime/random/keys.js';
 import { createEstimator, type Estimator } from '../smoothing/index.js';
 import { createPopulation, type Population } from '../training/deployed-network.js';
 import { initialState, type TrainingOptions, type TrainingState } from '../training/loop.js';
-import { adam } from '../training/rules/adam.js';
-import { clipup } from '../training/rules/clipup.js';
-import { sgd } from '../training/rules/sgd.js';
-import type { UpdateRule } from '../training/rules/update-rule.js';
+import { rules } from '../training/rules/index.js';
 import { constant, linear, type Schedule, smoothWarmup, stepDecay } from '../training/schedules.js';
 import { evaluateSplit } from '../training/validation.js';
 import { UsageError } from './errors.js';
-import { estimatorOptions } from './estimator-options.js';
 import { readDataset } from './read-dataset.js';
-import type { Optimizer } from './settings/choices.js';
+import { estimatorOptions } from './settings/estimator-settings.js';
 import type { Settings } from './settings/settings.js';
 import { robustLossOf } from './training-method.js';
 
 /** Purposes that a run's seed is split for; a purpose never changes its number. */
 const STREAMS = { initialization: 1, training: 2, validation: 3, validationAttacks: 4 } as const;
-
-const rules: Readonly<Record<Optimizer, () => UpdateRule>> = {
-  adam: () => adam() as UpdateRule,
-  sgd: () => sgd() as UpdateRule,
-  clipup: () => clipup() as UpdateRule,
-};
 
 /**
  * The network that settings describe, for a data set, as it is trained; what is exported is `foldedNetwork`
@@ -51,12 +41,7 @@ export function networkOf(
   dataset: Pick<Dataset, 'shape' | 'classes' | 'mean' | 'std'>,
 ): Network {
   const normalization = settings.normalize ? { mean: dataset.mean, std: dataset.std } : undefined;
-  return architecture(
-    settings.architecture as ArchitectureName,
-    dataset.shape,
-    dataset.classes,
-    normalization,
-  );
+  return architecture(settings.architecture, dataset.shape, dataset.classes, normalization);
 }
 
 /** ε, κ, λ and the learning rate as functions of the epoch. */

@@ -17,10 +17,13 @@ function measured(
 ): { grown: number; footprint: number } {
   const script = `
     const { readFileSync } = await import('node:fs');
-    const { architecture, createExecutor, createObjective, initialize, keyOf, relaxations } = await import(${module('index.js')});
+    const { architecture, createExecutor, createObjective, initialize, keyOf, relaxations } =
+      await import(${module('index.js')});
     const shape = '${architecture}' === 'cnn3' ? [1, 28, 28] : [3, 32, 32];
     const network = architecture('${architecture}', shape, 10);
-    const plan = createObjective({ network, relaxation: relaxations['${relaxation}'], microBatch: ${batch}, natural: 'none' }).${what};
+    const relaxation = relaxations['${relaxation}'];
+    const options = { network, relaxation, microBatch: ${batch}, natural: 'none' };
+    const plan = createObjective(options).${what};
     const feeds = {
       ...initialize(network, 'kaiming', keyOf(0)),
       images: new Float32Array(${batch} * shape.reduce((a, b) => a * b)).fill(0.5),

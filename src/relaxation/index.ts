@@ -23,12 +23,15 @@ export const relaxations = {
 } as const satisfies Record<string, Relaxation>;
 export type RelaxationName = keyof typeof relaxations;
 
+/** Joins relaxations to their intersection, the best bound of each margin: `ibp+crown-ibp`. */
+export const INTERSECTION = '+';
+
 /**
  * The relaxation of a name, or the intersection of several joined by "+" (`ibp+crown-ibp`). @throws
  * RangeError for an unknown name or one that repeats
  */
 export function relaxationNamed(name: string): Relaxation {
-  const parts = name.split('+').map((part) => {
+  const parts = name.split(INTERSECTION).map((part) => {
     if (!Object.hasOwn(relaxations, part))
       throw new RangeError(
         `relaxation ${name}: expected one of ${Object.keys(relaxations).join(', ')}, or several joined ` +

@@ -153,7 +153,8 @@ describe('margins of relaxations', () => {
           for (const [j, value] of wider.entries())
             expect(value).toBeLessThanOrEqual((narrower[j] as number) + 1e-12 * (1 + Math.abs(value)));
         });
-        if (margins.at(-1)?.every((value, i) => value < (margins[0]?.[i] as number))) fell++; // a network whose ReLUs are all off stays
+        // A network whose ReLUs are all off stays.
+        if (margins.at(-1)?.every((value, i) => value < (margins[0]?.[i] as number))) fell++;
       }),
       { numRuns: 10 },
     );

@@ -142,7 +142,8 @@ describe.skipIf(missingReference)('as independent code computes them in float64'
     );
     for (const name of Object.keys(outputs)) {
       const expected = ['lower', 'upper'].flatMap((side) => [...reference.stored(`${name}_${side}`, 4)]);
-      expect(relativeDifference(result?.outputs[name] as Float64Array, expected), name).toBeLessThan(1e-7); // stored in float32
+      // Stored in float32.
+      expect(relativeDifference(result?.outputs[name] as Float64Array, expected), name).toBeLessThan(1e-7);
     }
   });
 });

@@ -99,7 +99,8 @@ describe('the search gradient', () => {
       );
       const { gradient, loss } = await searchGradient(objective, Float32Array.of(3, 1, 2), { keys, sigma });
       for (const j of [0, 1, 2]) expect(entry(onHost(gradient), j)).toBeCloseTo(entry(expected, j), 4);
-      expect(loss).toBeCloseTo(offset + 2, 4); // the pairs' means cancel exactly, so there is no sampling error
+      // The pairs' means cancel exactly, so there is no sampling error.
+      expect(loss).toBeCloseTo(offset + 2, 4);
     }
   });
 

@@ -10,11 +10,9 @@ import {
   INITIALIZATIONS,
   OPTIMIZERS,
   RELAXATIONS,
-  SHAPINGS,
-  SIGMA_DECAYS,
-  SIGMA_MODES,
   TAPS_ESTIMATORS,
 } from '../experiment/settings/choices.js';
+import { choicesOf } from '../experiment/settings/setting-text.js';
 import type { GivenSettings } from '../experiment/settings/settings.js';
 import { relaxationNamed } from '../relaxation/index.js';
 import { DEVICE_CHOICES } from '../runtime/device/device.js';
@@ -53,13 +51,13 @@ const common = {
 const smoothed = {
   samples: integer(2, 512),
   sigma: number(1e-12, 10),
-  sigmaDecay: fc.constantFrom(...SIGMA_DECAYS),
+  sigmaDecay: fc.constantFrom(...(choicesOf('sigmaDecay') ?? [])),
   sigmaDecayUntil: number(0, 1, true),
 };
 const learned = {
-  sigmaMode: fc.constantFrom(...SIGMA_MODES),
+  sigmaMode: fc.constantFrom(...(choicesOf('sigmaMode') ?? [])),
   sigmaLearningRate: number(0, 1),
-  shaping: fc.constantFrom(...SHAPINGS),
+  shaping: fc.constantFrom(...(choicesOf('shaping') ?? [])),
 };
 
 const attacked = { attackSteps: integer(1, 100), attackStepSize: number(0, 10, true) };

@@ -106,7 +106,9 @@ describe('the lock of a run', () => {
   /** Holds the lock as a run does, in a process of its own; `kill` is kill -9. */
   async function otherProcess(): Promise<{ pid: number; kill: () => Promise<void> }> {
     const script = `
-      const { lock } = require('proper-lockfile'); const { writeFileSync } = require('node:fs'); const { hostname } = require('node:os');
+      const { lock } = require('proper-lockfile');
+      const { writeFileSync } = require('node:fs');
+      const { hostname } = require('node:os');
       const [folder] = process.argv.slice(1);
       lock(folder, { lockfilePath: folder + '/lock', stale: 2000, update: 1000 }).then(() => {
         writeFileSync(folder + '/holder.json', JSON.stringify({ pid: process.pid, host: hostname() }));

@@ -3,7 +3,15 @@
  * with the text that help shows for it.
  */
 import { availableParallelism } from 'node:os';
-import type { Dataset } from './choices.js';
+import { methods } from '../../objective/methods.js';
+import { METHODS } from './choices.js';
+import {
+  defaultInWords,
+  ESTIMATOR_SETTINGS,
+  type EstimatorSetting,
+  estimatorDefault,
+} from './estimator-settings.js';
+import { defaultMicroBatch, hasManyClasses } from './micro-batch.js';
 import { RECIPES, recipeFor, stretch } from './recipes.js';
 import type { SettingName, Settings } from './settings.js';
 
@@ -15,34 +23,9 @@ const constant = <T>(value: T): Default<T> => ({ value });
 const derived = <T>(text: string, from: (known: Settings) => T): Default<T> => ({ text, from });
 
 const recipeOf = (known: Settings) => recipeFor(known.dataset, known.epsilon);
-/**
- * With 199 attacks for each image the multi-estimator of TAPS takes about eight times as long as the single
- * one (CNN5, block 1).
- */
-const hasManyClasses = (dataset: Dataset): boolean => dataset === 'tiny-imagenet';
 
-/**
- * Most images of a program call. Small programs spend their time in overheads, large ones in memory:
- * zonotopes keep a column for every pixel and neuron of an image, CROWN the slopes of every receptive field,
- * α-CROWN slopes for every margin; an attack keeps its own programs open beside those of the bounds. CNN7
- * with batch normalisation trains in less than 8 GB on two threads (bench/memory.mjs).
- */
-function largestMicroBatch({ relaxation, architecture, method, dataset, tapsEstimator }: Settings): number {
-  const large = /^cnn7|^cnn5-l/.test(architecture);
-  // A point of the embedding for each wrong class of each image.
-  if (/taps/.test(method) && tapsEstimator === 'multi' && hasManyClasses(dataset)) return large ? 2 : 4;
-  if (/hbox|deepz/.test(relaxation)) return 4;
-  if (/alpha-crown|crown(?!-ibp)/.test(relaxation)) return large ? 1 : 16;
-  if (large) return method === 'natural' || method === 'certified' ? 32 : 16;
-  return relaxation.includes('crown-ibp') ? 32 : 64;
-}
-
-/**
- * A graphics processor wants longer rows than a processor's cache holds. Where images share statistics the
- * device must not matter: there a micro-batch is part of what is computed.
- */
-const deviceFactor = ({ device, architecture }: Settings): number =>
-  /^(webgpu|cuda)$/.test(device) && !architecture.endsWith('-bn') ? 8 : 1;
+/** Methods that bound nothing. */
+const UNBOUNDED = METHODS.filter((method) => methods[method].relaxations === 'none');
 
 /** Radii below this are small to the published recipes: they want less of the bound. */
 const SMALL_RADIUS = 4 / 255;
@@ -53,12 +36,12 @@ const shortMethod = ({ method, relaxation }: Settings): string => {
   return relaxation === 'ibp' || relaxation === 'none' ? method : `${method}-${relaxation}`;
 };
 
-/** PGPE has no gradient at σ = 0, and an exponential never reaches it. */
-function decayFactor({ sigmaDecay, smoothing }: Settings): number {
-  if (sigmaDecay === 'constant') return 1;
-  if (sigmaDecay === 'exponential') return 0.01;
-  return smoothing === 'pgpe' ? 0.1 : 0;
-}
+const estimatorDefaults = Object.fromEntries(
+  ESTIMATOR_SETTINGS.map((name) => [
+    name,
+    derived(defaultInWords(name), (known) => estimatorDefault(name, known)),
+  ]),
+) as unknown as { readonly [Name in EstimatorSetting]: Default<Settings[Name]> };
 
 /** In an order in which each default follows from those before it. */
 export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name]> } = {
@@ -76,8 +59,8 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   ),
 
   architecture: constant('cnn3'),
-  relaxation: derived('ibp, none with method natural or pgd', ({ method }) =>
-    method === 'natural' || method === 'pgd' ? 'none' : 'ibp',
+  relaxation: derived(`ibp, none with method ${UNBOUNDED.join(' or ')}`, ({ method }) =>
+    UNBOUNDED.includes(method) ? 'none' : 'ibp',
   ),
   method: derived('certified, natural with relaxation none', ({ relaxation }) =>
     relaxation === 'none' ? 'natural' : 'certified',
@@ -115,18 +98,7 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   l1: constant(1e-6),
 
   smoothing: constant('none'),
-  samples: derived('2 for rgs, 256 for pgpe', (known) => (known.smoothing === 'pgpe' ? 256 : 2)),
-  sigma: constant(1e-3),
-  sigmaDecay: derived('linear for rgs, constant for pgpe', (known) =>
-    known.smoothing === 'pgpe' ? 'constant' : 'linear',
-  ),
-  sigmaDecayUntil: derived('0.75 for rgs, 1 for pgpe', (known) => (known.smoothing === 'pgpe' ? 1 : 0.75)),
-  sigmaDecayFactor: derived('0 for rgs, 0.1 for pgpe, 0.01 if exponential', decayFactor),
-  sigmaMode: constant('global'),
-  sigmaLearningRate: constant(0),
-  sigmaMin: derived('sigma / 10', (known) => known.sigma / 10),
-  sigmaMax: derived('10 sigma', (known) => 10 * known.sigma),
-  shaping: constant('none'),
+  ...estimatorDefaults,
 
   optimizer: constant('adam'),
   learningRate: constant(5e-4),
@@ -145,7 +117,7 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   microBatch: derived(
     'batch-size, at most 64, fewer for large networks and tight relaxations; eight times as many on ' +
       'webgpu and cuda',
-    (known) => Math.min(known.batchSize, largestMicroBatch(known) * deviceFactor(known)),
+    defaultMicroBatch,
   ),
   threads: derived('available cores', () => availableParallelism()),
   checkpointEvery: constant(1),

@@ -7,9 +7,10 @@ import { datasetNamed } from '../../data/datasets.js';
 import { architecture } from '../../network/architectures.js';
 import { batchNormNodes } from '../../network/folding.js';
 import { reluCount } from '../../objective/blocks.js';
+import { methods } from '../../objective/methods.js';
 import { relaxationNamed } from '../../relaxation/index.js';
 import { UsageError } from '../errors.js';
-import type { Method } from './choices.js';
+import { METHODS } from './choices.js';
 import { DEFAULTS } from './defaults.js';
 import { RECIPES } from './recipes.js';
 import {
@@ -169,11 +170,6 @@ function checkTogether(settings: Settings, whereabouts: Whereabouts): void {
 
 type Refuse = (name: SettingName, expected: string, advice: string) => never;
 
-/**
- * Methods that are made of interval bounds, as their names say or because they bound a box of the embedding.
- */
-const INTERVAL_ONLY: readonly Method[] = ['taps', 'staps', 'mtl-ibp', 'cc-ibp', 'exp-ibp'];
-
 function checkMethod(settings: Settings, refuse: Refuse): void {
   const { method, relaxation } = settings;
   if (method === 'natural') {
@@ -186,23 +182,29 @@ function checkMethod(settings: Settings, refuse: Refuse): void {
         );
     }
   }
-  const unbounded = method === 'natural' || method === 'pgd';
-  if (unbounded && relaxation !== 'none')
+  const { relaxations, uses } = methods[method];
+  const taking = (which: typeof relaxations) =>
+    METHODS.filter((each) => methods[each].relaxations === which).join(' or ');
+  if (relaxations === 'none' && relaxation !== 'none')
     refuse(
       'relaxation',
       `none with method ${method}, which bounds nothing`,
       'leave it out, or choose another --method',
     );
-  if (!unbounded && relaxation === 'none')
-    refuse('relaxation', `a bound with method ${method}`, 'leave it out, or choose --method natural or pgd');
-  if (INTERVAL_ONLY.includes(method) && relaxation !== 'ibp') {
+  if (relaxations !== 'none' && relaxation === 'none')
+    refuse(
+      'relaxation',
+      `a bound with method ${method}`,
+      `leave it out, or choose --method ${taking('none')}`,
+    );
+  if (relaxations === 'ibp' && relaxation !== 'ibp') {
     refuse(
       'relaxation',
       `ibp with method ${method}`,
-      'leave it out, or choose --method certified or sabr, which take any relaxation',
+      `leave it out, or choose --method ${taking('any')}, which take any relaxation`,
     );
   }
-  if (method === 'taps' || method === 'staps') {
+  if (uses.includes('tapsBlock')) {
     const { shape, classes } = datasetNamed(settings.dataset);
     const relus = reluCount(architecture(settings.architecture, shape, classes));
     if (settings.tapsBlock >= relus)

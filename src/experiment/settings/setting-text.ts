@@ -36,7 +36,12 @@ interface Limits {
   readonly exclusiveMaximum?: number;
 }
 
-const LIMITS = new Map(SETTING_NAMES.map((name) => [name, z.toJSONSchema(schemaOf(name)) as Limits]));
+/** Limits of a schema; an intersection has those of all its parts. */
+function limits(name: SettingName): Limits {
+  const { allOf = [], ...own } = z.toJSONSchema(schemaOf(name));
+  return Object.assign({}, own, ...allOf) as Limits;
+}
+const LIMITS = new Map(SETTING_NAMES.map((name) => [name, limits(name)]));
 const limitsOf = (name: SettingName): Limits => LIMITS.get(name) as Limits;
 
 /** Values of an enumeration, or names that may be joined; undefined for any other setting. */
@@ -67,12 +72,15 @@ export function kindOf(name: SettingName): SettingKind {
   return type === 'boolean' || type === 'integer' || type === 'number' ? type : 'text';
 }
 
+/** Largest whole numbers of settings and of schemas that name no limit. */
+const UNLIMITED = [2 ** 31 - 1, Number.MAX_SAFE_INTEGER];
+
 function interval(limits: Limits, integer: boolean): string {
   const low = limits.exclusiveMinimum ?? limits.minimum;
   const high = limits.exclusiveMaximum ?? limits.maximum;
   if (low === undefined) return '';
   if (integer)
-    return high === undefined || high === 2 ** 31 - 1 ? ` of at least ${low}` : ` from ${low} to ${high}`;
+    return high === undefined || UNLIMITED.includes(high) ? ` of at least ${low}` : ` from ${low} to ${high}`;
   if (high === undefined)
     return limits.exclusiveMinimum === undefined ? ` of at least ${low}` : ` above ${low}`;
   return (
@@ -87,11 +95,10 @@ export function expectationOf(name: SettingName): string {
   switch (kindOf(name)) {
     case 'boolean':
       return 'true or false';
-    case 'choice':
-      return (
-        'one of ' +
-        `${(choicesOf(name) ?? []).join(', ')}${limits.joinedBy === undefined ? '' : `, or several joined by ${limits.joinedBy}`}`
-      );
+    case 'choice': {
+      const joined = limits.joinedBy === undefined ? '' : `, or several joined by ${limits.joinedBy}`;
+      return `one of ${(choicesOf(name) ?? []).join(', ')}${joined}`;
+    }
     case 'list':
       return 'a list of whole numbers like 50,60, or none';
     case 'integer':

@@ -159,6 +159,7 @@ describe('settings', () => {
     ],
     [{ epochs: 10, warmupStart: 11, warmupEpochs: 1 }, 'warmup-start: '],
     [{ samples: 8 }, 'samples: expected smoothing rgs or pgpe, got 8 with smoothing none'],
+    [{ sigma: 0.01 }, 'sigma: expected smoothing rgs or pgpe, got 0.01 with smoothing none'],
     [{ smoothing: 'rgs', shaping: 'centered-rank' }, 'shaping: expected smoothing pgpe'],
     [{ smoothing: 'pgpe', sigma: 0.1, sigmaMax: 0.01 }, 'sigma: expected at most sigma-max = 0.01'],
     [{ smoothing: 'pgpe', sigma: 0.1, sigmaMin: 1, sigmaMax: 2 }, 'sigma: expected at least sigma-min = 1'],

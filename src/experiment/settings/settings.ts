@@ -2,11 +2,13 @@
  * The settings of a training run: one schema for the configuration file, the command line and the library.
  *
  * Names are camelCase here and kebab-case in files and flags (`epsilon`, `warmup-epochs`). Each setting
- * carries what it means and its unit; its default is in `defaults.ts`, the conditions between settings in
+ * carries what it means and its unit; those of gradient estimators are in
+ * `estimator-settings.ts`; defaults are in `defaults.ts`, the conditions between settings in
  * `resolve-settings.ts`. Everything a user sees (flags, help, error lines, the configuration file of a run)
  * is generated from this schema.
  */
 import { z } from 'zod';
+import { methods } from '../../objective/methods.js';
 import { DEVICE_CHOICES } from '../../runtime/device/device.js';
 import {
   ARCHITECTURES,
@@ -19,28 +21,18 @@ import {
   OPTIMIZERS,
   RELAXATIONS,
   SELECTIONS,
-  SHAPINGS,
-  SIGMA_DECAYS,
-  SIGMA_MODES,
   SMOOTHINGS,
-  type Smoothing,
   TAPS_ESTIMATORS,
 } from './choices.js';
+import {
+  ESTIMATOR_SETTINGS,
+  estimatorInfo,
+  estimatorSchemas,
+  estimatorsTaking,
+} from './estimator-settings.js';
+import type { SettingInfo } from './setting-info.js';
 
-/** What a person needs to know about one setting. */
-export interface SettingInfo {
-  readonly description: string;
-  readonly unit?: string;
-  /**
-   * Only meaningful with one of these smoothings, or of these methods; elsewhere a value other than the
-   * default is refused.
-   */
-  readonly only?: readonly Smoothing[] | readonly Method[];
-  /** May differ when a run is resumed: it changes where and how fast the run computes, not what. */
-  readonly changeable?: true;
-}
-
-const information = z.registry<SettingInfo>();
+const information = z.registry<Omit<SettingInfo, 'only'>>();
 
 const positive = () => z.number().positive();
 const count = (least = 1) =>
@@ -65,15 +57,11 @@ const relaxationNames = () => {
 const setting = <S extends z.ZodType>(
   schema: S,
   description: string,
-  info: Omit<SettingInfo, 'description'> = {},
+  info: Omit<SettingInfo, 'description' | 'only'> = {},
 ): S => {
   information.add(schema, { description, ...info });
   return schema;
 };
-
-/** Methods that train on adversarial examples, and those that mix them with a bound by α. */
-const ATTACKED: readonly Method[] = ['pgd', 'sabr', 'taps', 'staps', 'mtl-ibp', 'cc-ibp', 'exp-ibp'];
-const EXPRESSIVE: readonly Method[] = ['mtl-ibp', 'cc-ibp', 'exp-ibp'];
 
 export const settingsSchema = z.strictObject({
   // Data
@@ -114,37 +102,25 @@ export const settingsSchema = z.strictObject({
   lossFusion: setting(
     z.boolean(),
     'bound the robust loss at once instead of each margin, with crown-ibp: cheaper, but looser (Xu 2020)',
-    {
-      only: ['certified'],
-    },
   ),
   kappa: setting(proportion(), 'weight κ of the robust loss after the warm-up, (1 − κ)·natural + κ·robust'),
   kappaStart: setting(proportion(), 'weight κ of the robust loss before the warm-up'),
-  lambda: setting(z.number().gt(0).max(1), 'radius λ of the small box of SABR, in units of ε', {
-    only: ['sabr', 'staps'],
-  }),
-  alpha: setting(proportion(), 'weight α of the bound against the attack', { only: EXPRESSIVE }),
+  lambda: setting(z.number().gt(0).max(1), 'radius λ of the small box of SABR, in units of ε'),
+  alpha: setting(proportion(), 'weight α of the bound against the attack'),
   tapsBlock: setting(
     count(),
     'ReLU layers of the classifier block of TAPS, which is attacked; bounds go through the others',
-    { only: ['taps', 'staps'] },
   ),
   tapsEstimator: setting(
     z.enum(TAPS_ESTIMATORS),
     'attacks in the embedding: one for each wrong class, slow where there are many, or a single one',
-    {
-      only: ['taps', 'staps'],
-    },
   ),
   tapsWeight: setting(
     amount(),
     'weight of the gradient of the TAPS loss in that of its product with the IBP loss',
-    { only: ['taps', 'staps'] },
   ),
-  attackSteps: setting(count(), 'gradient steps of the attack that training uses', { only: ATTACKED }),
-  attackStepSize: setting(positive(), 'first step of that attack, in units of its radius', {
-    only: ATTACKED,
-  }),
+  attackSteps: setting(count(), 'gradient steps of the attack that training uses'),
+  attackStepSize: setting(positive(), 'first step of that attack, in units of its radius'),
   warmupStart: setting(amount(), 'when ε starts to grow from 0', { unit: 'epochs' }),
   warmupEpochs: setting(amount(), 'how long ε grows', { unit: 'epochs' }),
   warmupRegularizer: setting(amount(), 'weight λ of the warm-up regulariser λ·(1 − ε_t/ε) (Shi 2021)'),
@@ -155,25 +131,7 @@ export const settingsSchema = z.strictObject({
     z.enum(SMOOTHINGS),
     'gradient estimator; none: plain gradient, rgs: averaged over perturbations, pgpe: from loss values only',
   ),
-  samples: setting(count(), 'perturbations per step, antithetic pairs for pgpe', { only: ['rgs', 'pgpe'] }),
-  sigma: setting(positive(), 'standard deviation σ of the perturbation of each parameter', {
-    only: ['rgs', 'pgpe'],
-  }),
-  sigmaDecay: setting(z.enum(SIGMA_DECAYS), 'how the factor of σ goes from 1 to sigma-decay-factor', {
-    only: ['rgs', 'pgpe'],
-  }),
-  sigmaDecayUntil: setting(z.number().gt(0).max(1), 'when the decay of σ is done', {
-    unit: 'parts of the run',
-    only: ['rgs', 'pgpe'],
-  }),
-  sigmaDecayFactor: setting(proportion(), 'factor of σ after its decay; 0: plain gradient from there on', {
-    only: ['rgs', 'pgpe'],
-  }),
-  sigmaMode: setting(z.enum(SIGMA_MODES), 'what has a σ of its own', { only: ['pgpe'] }),
-  sigmaLearningRate: setting(amount(), 'step size of learned σ; 0: σ is not learned', { only: ['pgpe'] }),
-  sigmaMin: setting(positive(), 'smallest learned σ, before decay', { only: ['pgpe'] }),
-  sigmaMax: setting(positive(), 'largest learned σ, before decay', { only: ['pgpe'] }),
-  shaping: setting(z.enum(SHAPINGS), 'transformation of the loss values of a population', { only: ['pgpe'] }),
+  ...estimatorSchemas,
 
   // Optimisation
   optimizer: setting(z.enum(OPTIMIZERS), 'update rule'),
@@ -234,6 +192,8 @@ export const settingsSchema = z.strictObject({
   out: setting(z.string().min(1), 'run folder to create'),
 });
 
+for (const name of ESTIMATOR_SETTINGS) information.add(settingsSchema.shape[name], estimatorInfo(name));
+
 /** Every setting with its value. Plain data: what the configuration file of a run holds. */
 export type Settings = Readonly<z.infer<typeof settingsSchema>>;
 export type SettingName = keyof Settings;
@@ -248,15 +208,21 @@ export function schemaOf(name: SettingName): z.ZodType {
   return schema instanceof z.ZodOptional ? (schema.unwrap() as z.ZodType) : schema;
 }
 
+/** Methods that use a setting; undefined for a setting that is no option of a method. */
+function methodsUsing(name: SettingName): readonly Method[] | undefined {
+  const users = METHODS.filter((method) => (methods[method].uses as readonly string[]).includes(name));
+  return users.length > 0 ? users : undefined;
+}
+
 export function informationOf(name: SettingName): SettingInfo {
-  return information.get(settingsSchema.shape[name]) as SettingInfo;
+  const info = information.get(settingsSchema.shape[name]) as Omit<SettingInfo, 'only'>;
+  return { ...info, only: methodsUsing(name) ?? estimatorsTaking(name) };
 }
 
 /** Which other setting decides whether this one has an effect, if any does. */
 export function conditionOf(name: SettingName): 'smoothing' | 'method' | undefined {
-  const first = informationOf(name).only?.[0];
-  if (first === undefined) return undefined;
-  return (SMOOTHINGS as readonly string[]).includes(first) ? 'smoothing' : 'method';
+  if (estimatorsTaking(name) !== undefined) return 'smoothing';
+  return methodsUsing(name) === undefined ? undefined : 'method';
 }
 
 /**

@@ -139,7 +139,8 @@ interface Input {
 
 /** The input that is not a constant. One of a single axis has no batch. */
 function inputOf(model: OnnxModel, source: string): Input {
-  const constants = new Set(model.initializers.map(({ name }) => name)); // files of IR version 3 list them as inputs too
+  // Files of IR version 3 list them as inputs too.
+  const constants = new Set(model.initializers.map(({ name }) => name));
   const { name, type, shape } = onlyOne(
     'input',
     model.inputs.filter((value) => !constants.has(value.name)),

@@ -104,7 +104,8 @@ export function crownBounds(
   const readBy = (is: (layer: Layer) => boolean) =>
     new Set(net.nodes.filter(({ layer }) => is(layer)).map(({ inputs }) => inputs[0] as number));
   const [feeds, feedsSmooth] = [readBy(isNonlinear), readBy(({ kind }) => kind === 'activation')];
-  const behind = new Set<number>(); // nodes with an activation somewhere before them: intervals are not exact there
+  // Nodes with an activation somewhere before them: intervals are not exact there.
+  const behind = new Set<number>();
   net.nodes.forEach(({ layer, inputs }, k) => {
     if (isNonlinear(layer) || inputs.some((from) => behind.has(from))) behind.add(k);
     known.set(k, intervalNode(net, parameters, k, inputs.map(at)));

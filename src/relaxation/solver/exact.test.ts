@@ -155,7 +155,8 @@ describe('the minimum of a margin', () => {
           name,
           name.endsWith('.bias') ? values.map((b, i) => b + (i % 3 === 2 ? -1e3 : 1e3)) : values,
         ]);
-        fc.pre((await unstableNeurons(net, Object.fromEntries(far))) === 0); // layers of large values may still cancel
+        // Layers of large values may still cancel.
+        fc.pre((await unstableNeurons(net, Object.fromEntries(far))) === 0);
         const [best, ...others] = (await marginsOf(
           [exact, linearProgram, alphaCrown, crown, crownIbp],
           net,

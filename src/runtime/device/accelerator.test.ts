@@ -97,8 +97,14 @@ describe.skipIf(present === undefined)(`programs on ${present}`, () => {
     const script = `
       const { encodeProgram, input, mul, total } = await import(${module('graph/index.js')});
       const { openSession } = await import(${module('runtime/execution/session.js')});
-      const session = await openSession(encodeProgram({ y: total(mul(input('a', [${2 ** 17}, 1]), input('b', [1, ${2 ** 12}]))) }), { device: '${device}' });
-      await session.run({ a: new Float32Array(${2 ** 17}), b: new Float32Array(${2 ** 12}) }).catch(({ trouble }) => console.log(trouble));
+      const session = await openSession(
+        encodeProgram({ y: total(mul(input('a', [${2 ** 17}, 1]), input('b', [1, ${2 ** 12}]))) }),
+        { device: '${device}' },
+      );
+      await session.run({
+        a: new Float32Array(${2 ** 17}),
+        b: new Float32Array(${2 ** 12}),
+      }).catch(({ trouble }) => console.log(trouble));
       await session.close();`;
     const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
       encoding: 'utf8',

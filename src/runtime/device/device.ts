@@ -65,7 +65,17 @@ const PATTERNS: readonly (readonly [DeviceTrouble, RegExp])[] = [
   ['fallback', /fallback to CPU EP has been explicitly disabled/],
   [
     'memory',
-    /out[ _-]?of[ _-](device[ _-]|host[ _-]|pool[ _-])?memory|bad_alloc|failed to allocate|memory allocation|memory of the device does not suffice|exceeds the max buffer size|allocation size too large|Invalid Buffer.* is invalid due to a previous error|too many storage buffers|CUDA failure 2:|(CUBLAS|CUDNN|CUSPARSE)_STATUS_ALLOC_FAILED/i,
+    new RegExp(
+      [
+        'out[ _-]?of[ _-](device[ _-]|host[ _-]|pool[ _-])?memory',
+        'bad_alloc|failed to allocate|memory allocation',
+        'memory of the device does not suffice',
+        'exceeds the max buffer size|allocation size too large|too many storage buffers',
+        'Invalid Buffer.* is invalid due to a previous error',
+        'CUDA failure 2:|(CUBLAS|CUDNN|CUSPARSE)_STATUS_ALLOC_FAILED',
+      ].join('|'),
+      'i',
+    ),
   ],
   [
     'lost',

@@ -1,0 +1,107 @@
+/**
+ * Images of a program call where settings leave them open. Small programs spend their time in overheads,
+ * large ones in memory, and tight bounds are large: zonotopes carry a column for every pixel and neuron of an
+ * image, CROWN slopes of every receptive field, α-CROWN slopes of every margin.
+ *
+ * What a relaxation takes is read off the planned footprint of its programs on a small network, in multiples
+ * of that network's natural training; what an architecture takes, off its widest convolution. So a new
+ * relaxation or architecture needs no entry here.
+ */
+import { datasetNamed } from '../../data/datasets.js';
+import { architecture } from '../../network/architectures.js';
+import { batchNormNodes } from '../../network/folding.js';
+import type { Network } from '../../network/network.js';
+import { methods } from '../../objective/methods.js';
+import { createObjective } from '../../objective/objective.js';
+import { INTERSECTION, type Relaxation, type RelaxationName, relaxations } from '../../relaxation/index.js';
+import type { Settings } from './settings.js';
+
+/** Bytes that one more image takes: in the largest program, and in all programs together. */
+interface Growth {
+  readonly largest: number;
+  readonly sum: number;
+}
+
+const PROBE = () => architecture('cnn3', [1, 12, 12], 10);
+
+function growth(network: Network, relaxation?: Relaxation): Growth {
+  const [few, many] = [8, 16].map((microBatch) => {
+    const { value, gradient } = createObjective({ network, relaxation, microBatch });
+    return (gradient ?? value).programs.map(({ footprint }) => footprint.peak);
+  }) as [number[], number[]];
+  const sum = (peaks: readonly number[]) => peaks.reduce((a, b) => a + b, 0);
+  return { largest: Math.max(...many) - Math.max(...few), sum: sum(many) - sum(few) };
+}
+
+const measured = new Map<string, Growth>();
+
+/** The growth on the probe; undefined is natural training. */
+function probed(relaxation?: RelaxationName): Growth {
+  const name = relaxation ?? 'none';
+  const result = measured.get(name) ?? growth(PROBE(), relaxation && relaxations[relaxation]);
+  measured.set(name, result);
+  return result;
+}
+
+/** Growth in multiples of natural training; an intersection's is that of its largest part. */
+function appetite(relaxation: string): Growth {
+  const natural = probed();
+  const parts = relaxation.split(INTERSECTION).map((name) => probed(name as RelaxationName));
+  return {
+    largest: Math.max(...parts.map(({ largest }) => largest)) / natural.largest,
+    sum: Math.max(...parts.map(({ sum }) => sum)) / natural.sum,
+  };
+}
+
+/** Multiples on the probe: IBP 2, LP 5, CROWN-IBP 13, CROWN 22, α-CROWN 37, hybrid zonotope 87, DeepZ 161. */
+const ZONOTOPE = 40;
+const BACK_SUBSTITUTION = 20;
+const MARGINS = 8;
+
+const networkOf = ({ architecture: name, dataset }: Settings): Network => {
+  const { shape, classes } = datasetNamed(dataset);
+  return architecture(name, shape, classes);
+};
+
+/** Channels of the widest convolution: CNN3 and CNN5 have 32, CNN5-L and CNN7 128. */
+const isWide = (network: Network): boolean =>
+  Math.max(
+    ...network.nodes.map(({ layer }) => (layer.output[1] * layer.output[2] > 1 ? layer.output[0] : 0)),
+  ) > 64;
+
+/** With 199 attacks for each image the multi-estimator of TAPS takes 20 to 40 times what training takes. */
+export const hasManyClasses = (dataset: Settings['dataset']): boolean => datasetNamed(dataset).classes > 100;
+
+/** CNN7 with batch normalisation trains in less than 8 GB on two threads (bench/memory.mjs). */
+function largestMicroBatch(settings: Settings, network: Network): number {
+  const { uses } = methods[settings.method];
+  const wide = isWide(network);
+  // A point of the embedding for each wrong class of each image.
+  if (
+    uses.includes('tapsEstimator') &&
+    settings.tapsEstimator === 'multi' &&
+    hasManyClasses(settings.dataset)
+  )
+    return wide ? 2 : 4;
+  const { largest, sum } =
+    settings.relaxation === 'none' ? { largest: 1, sum: 1 } : appetite(settings.relaxation);
+  if (largest > ZONOTOPE) return 4;
+  if (sum > BACK_SUBSTITUTION) return wide ? 1 : 16;
+  // An attack keeps its own programs open beside those of the bounds.
+  if (wide) return uses.includes('attackSteps') ? 16 : 32;
+  return sum > MARGINS ? 32 : 64;
+}
+
+/** Devices with longer rows than a processor's cache holds run so many times as many images. */
+const DEVICE_FACTOR = 8;
+
+/**
+ * The images of a program call. Where images share statistics the device must not matter: there a micro-batch
+ * is part of what is computed.
+ */
+export function defaultMicroBatch(settings: Settings): number {
+  const network = networkOf(settings);
+  const isLong = settings.device === 'webgpu' || settings.device === 'cuda';
+  const factor = isLong && batchNormNodes(network).length === 0 ? DEVICE_FACTOR : 1;
+  return Math.min(settings.batchSize, largestMicroBatch(settings, network) * factor);
+}

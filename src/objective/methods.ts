@@ -1,0 +1,118 @@
+/**
+ * Training methods by name. To add one: one file that exports a function returning a RobustLoss, and its
+ * entry here; flags, help, checks of settings and titles follow from the entry.
+ */
+import type { Relaxation } from '../relaxation/relaxation.js';
+import { ccIbp } from './cc-ibp.js';
+import { certified } from './certified.js';
+import { expIbp } from './exp-ibp.js';
+import { mtlIbp } from './mtl-ibp.js';
+import { pgdTraining } from './pgd-training.js';
+import type { RobustLoss } from './robust-loss.js';
+import { sabr } from './sabr.js';
+import { staps } from './staps.js';
+import { type TapsOptions, taps } from './taps.js';
+
+/** Options of training methods; each method uses some of them. */
+export interface MethodOptions {
+  /** Whether the relaxation bounds the loss at once. */
+  readonly lossFusion: boolean;
+  /** λ, radius of the small box in units of ε. */
+  readonly lambda: number;
+  /** α, weight of the bound against the attack. */
+  readonly alpha: number;
+  /** ReLU layers of the classifier block of TAPS. */
+  readonly tapsBlock: number;
+  readonly tapsEstimator: NonNullable<TapsOptions['estimator']>;
+  readonly tapsWeight: number;
+  /** Gradient steps of the attack, the first in units of its radius. */
+  readonly attackSteps: number;
+  readonly attackStepSize: number;
+}
+
+export interface TrainingMethod {
+  /** Name of the method in text. */
+  readonly title: string;
+  /** Relaxations that the method goes with: none, any, or interval bounds alone, which it is made of. */
+  readonly relaxations: 'none' | 'any' | 'ibp';
+  /** Options that have an effect. */
+  readonly uses: readonly (keyof MethodOptions)[];
+  /**
+   * Measure by which the best epoch is chosen: an accuracy, or the loss for methods that train for a stronger
+   * verifier than a cheap bound, whose accuracy would choose the most regularised network.
+   */
+  readonly score: 'natural' | 'adversarial' | 'certified' | 'loss';
+  /** The robust loss; undefined for natural training. */
+  readonly create: (options: MethodOptions, relaxation: Relaxation | undefined) => RobustLoss | undefined;
+}
+
+const ATTACK = ['attackSteps', 'attackStepSize'] as const;
+const TAPS = ['tapsBlock', 'tapsEstimator', 'tapsWeight', ...ATTACK] as const;
+
+const attackOf = ({ attackSteps: steps, attackStepSize: stepSize }: MethodOptions) => ({ steps, stepSize });
+const tapsOf = (options: MethodOptions) => ({
+  block: options.tapsBlock,
+  estimator: options.tapsEstimator,
+  weight: options.tapsWeight,
+  attack: attackOf(options),
+});
+
+/** A method that mixes an attack and a bound by α. */
+const expressive = (title: string, loss: typeof mtlIbp): TrainingMethod => ({
+  title,
+  relaxations: 'ibp',
+  uses: ['alpha', ...ATTACK],
+  score: 'loss',
+  create: (options, relaxation) => loss({ alpha: options.alpha, relaxation, attack: attackOf(options) }),
+});
+
+const METHODS = {
+  natural: {
+    title: 'natural training',
+    relaxations: 'none',
+    uses: [],
+    score: 'natural',
+    create: () => undefined,
+  },
+  pgd: {
+    title: 'adversarial training',
+    relaxations: 'none',
+    uses: ATTACK,
+    score: 'adversarial',
+    create: (options) => pgdTraining(attackOf(options)),
+  },
+  certified: {
+    title: 'certified training',
+    relaxations: 'any',
+    uses: ['lossFusion'],
+    score: 'certified',
+    create: ({ lossFusion }, relaxation) => relaxation && certified(relaxation, { fusion: lossFusion }),
+  },
+  sabr: {
+    title: 'SABR',
+    relaxations: 'any',
+    uses: ['lambda', ...ATTACK],
+    score: 'loss',
+    create: (options, relaxation) => sabr({ lambda: options.lambda, relaxation, attack: attackOf(options) }),
+  },
+  taps: {
+    title: 'TAPS',
+    relaxations: 'ibp',
+    uses: TAPS,
+    score: 'loss',
+    create: (options) => taps(tapsOf(options)),
+  },
+  staps: {
+    title: 'STAPS',
+    relaxations: 'ibp',
+    uses: ['lambda', ...TAPS],
+    score: 'loss',
+    create: (options) => staps({ lambda: options.lambda, ...tapsOf(options) }),
+  },
+  'mtl-ibp': expressive('MTL-IBP', mtlIbp),
+  'cc-ibp': expressive('CC-IBP', ccIbp),
+  'exp-ibp': expressive('Exp-IBP', expIbp),
+} as const satisfies Record<string, TrainingMethod>;
+
+export type MethodName = keyof typeof METHODS;
+export const methods: Readonly<Record<MethodName, TrainingMethod>> = METHODS;
