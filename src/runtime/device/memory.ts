@@ -40,8 +40,8 @@ const LARGEST_BUFFER: Readonly<Record<Device, number>> = {
 };
 
 /**
- * Share of the free memory that may be taken: a display and other programs want some of a device's own, and the host's
- * is everybody's.
+ * Share of the free memory that may be taken: a display and other programs want some of a device's, and the
+ * host's is everybody's.
  */
 const SHARE = { own: 0.85, shared: 0.5 } as const;
 
@@ -102,7 +102,7 @@ async function found(device: Device, system: System): Promise<Pick<MemoryBudget,
   };
 }
 
-/** Memory that programs may take on a device: `megabytes` where the user says so, else most of what is free. */
+/** Memory that programs may take on a device: `megabytes` if the user says so, else most of what is free. */
 export async function memoryBudget(
   device: Device,
   megabytes?: number,

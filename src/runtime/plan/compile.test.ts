@@ -287,6 +287,10 @@ describe('a plan that cannot be made or run', () => {
     expect(() => createPlan([{ kind: 'whole', outputs: { loss } }], ['y'])).toThrow(
       'no stage has an input named y',
     );
+    const unknown = { kind: 'unknown' } as unknown as Stage;
+    expect(() => createPlan([unknown, { kind: 'whole', outputs: { loss } }])).toThrow(
+      'expected a stage of whole, rows, iterate, host, got unknown',
+    );
     await expect(executor.run(createPlan([{ kind: 'whole', outputs: { loss } }]), {})).rejects.toThrow(
       'nothing provides the array x',
     );
