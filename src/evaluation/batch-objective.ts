@@ -9,14 +9,9 @@
 import type { Key } from '../runtime/random/keys.js';
 import type { CoordinateRange } from '../runtime/random/normals.js';
 import type { Sigma } from './sigma.js';
+import type { Vector } from './vector.js';
 
-/**
- * A number for each coordinate of θ: a Float32Array on the host, or an array on a device. Estimators hand
- * vectors on and never look inside.
- */
-export interface Vector {
-  readonly length: number;
-}
+export type { Vector } from './vector.js';
 
 /** Perturbations of one step: of one σ, each with a key of its own. */
 export interface Perturbations {

@@ -5,7 +5,7 @@
 import { broadcastTo, concat, input, mul, slice, type Tensor } from '../graph/index.js';
 import { isKeptVector, type KeptVector } from '../runtime/pool/task.js';
 import type { CoordinateRange } from '../runtime/random/normals.js';
-import type { Vector } from './batch-objective.js';
+import type { Vector } from './vector.js';
 
 /** One σ for each range of coordinates; the ranges follow one another and cover all of them. */
 export interface GroupedSigma {
