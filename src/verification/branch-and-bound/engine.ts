@@ -6,6 +6,23 @@ import type { Plan } from '../../runtime/plan/plan.js';
 
 export type Floats = Float32Array | Float64Array;
 
+/** Ends of a box or of a layer's values, of the engine's type. */
+export interface Ends {
+  readonly lower: Floats;
+  readonly upper: Floats;
+}
+
+/** By node, ReLU or smooth activation: bounds of its input. */
+export type HiddenBounds = ReadonlyMap<number, Ends>;
+
+/** One row to be shown positive over the box: coefficients·f(x) > threshold. */
+export interface Goal {
+  readonly coefficients: Float64Array;
+  /** Coefficients of the inputs, added to them. */
+  readonly inputs?: Float64Array;
+  readonly threshold: number;
+}
+
 export interface Engine {
   readonly network: Network;
   /**

@@ -15,8 +15,7 @@ import type { MemoryBudget } from '../../runtime/device/memory.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import { createPlan, type Plan } from '../../runtime/plan/plan.js';
 import { dualOf, nodeArray, nonlinearBefore } from './dual-program.js';
-import type { Ends, HiddenBounds } from './ends.js';
-import { type Engine, type Floats, floats, inLanes } from './engine.js';
+import { type Ends, type Engine, type Floats, floats, type HiddenBounds, inLanes } from './engine.js';
 import { magnitudes, soundInterval } from './rounding-error.js';
 import { unstableRelus } from './unstable.js';
 

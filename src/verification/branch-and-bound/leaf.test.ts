@@ -5,8 +5,7 @@ import { linearLayer } from '../../network/layers/linear.js';
 import { chain } from '../../network/network.js';
 import { createExecutor } from '../../runtime/execution/executor.js';
 import { normalNumbers } from '../../testing/numbers.js';
-import type { Ends } from './ends.js';
-import { type Engine, planStore } from './engine.js';
+import { type Ends, type Engine, planStore } from './engine.js';
 import { createLeafSolver } from './leaf.js';
 
 const HIDDEN = 4;

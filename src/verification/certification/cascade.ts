@@ -18,7 +18,14 @@ import type { Device } from '../../runtime/device/device.js';
 import { withSmallerChunk } from '../../runtime/device/halving.js';
 import { createPool, type Pool } from '../../runtime/pool/pool.js';
 import { keyOf } from '../../runtime/random/keys.js';
-import { batchFor, largestBatch, whySkipped } from '../proof/batch-size.js';
+import {
+  type BatchStage,
+  type BoundStage,
+  batchFor,
+  boundStages,
+  largestBatch,
+  whySkipped,
+} from '../proof/batch-size.js';
 import { isProof } from '../proof/rounding.js';
 import { attackOnce } from './attack-stage.js';
 import { lowerBounds, type MarginBounds } from './bound-stage.js';
@@ -27,9 +34,6 @@ import { createEvaluation, type Evaluation, paddedBatch } from './evaluation.js'
 import { type Answer, answers } from './forward-stage.js';
 import {
   accuraciesOf,
-  type BatchStage,
-  type BoundStage,
-  boundStages,
   type CertificationReport,
   type StageName,
   type StageReport,

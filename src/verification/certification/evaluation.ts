@@ -12,14 +12,8 @@ import type { Feeds } from '../../runtime/execution/session.js';
 import type { Plan } from '../../runtime/plan/plan.js';
 import type { Pool } from '../../runtime/pool/pool.js';
 import { inLanes } from '../branch-and-bound/engine.js';
+import type { Ball } from '../property/robustness.js';
 import { createPrograms, type Programs } from './programs.js';
-
-/** The ball ‖x' − x‖∞ ≤ ε around images, in pixels of [0, 1]. */
-export interface Ball {
-  readonly epsilon: number;
-  /** Whether it is cut to [0, 1]. */
-  readonly clip: boolean;
-}
 
 export interface Evaluation {
   readonly network: Network;
