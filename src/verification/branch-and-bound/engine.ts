@@ -3,6 +3,7 @@ import { type FloatType, type HostData, hostArray } from '../../graph/index.js';
 import type { Network } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import type { Plan } from '../../runtime/plan/plan.js';
+import type { PlanStore } from '../proof/context.js';
 
 export type Floats = Float32Array | Float64Array;
 
@@ -36,11 +37,8 @@ export interface Engine {
   readonly columns?: number;
   /** Outputs of a plan by name, at the network's parameters. */
   run(plan: Plan, feeds: Feeds): Promise<Readonly<Record<string, HostData>>>;
-  /**
-   * The plan of a name, made when first asked for: one network needs few, and each is compiled once by each
-   * worker.
-   */
-  plan(name: string, make: () => Plan): Plan;
+  /** The plan of a name, compiled when first asked for. */
+  readonly plan: PlanStore;
   /** Whether the time is over or the caller has had enough. */
   expired(): boolean;
 }
@@ -48,16 +46,6 @@ export interface Engine {
 /** Zeros of the engine's type. */
 export const floats = ({ dtype }: Pick<Engine, 'dtype'>, size: number): Floats =>
   hostArray(dtype, size) as Floats;
-
-/** Keeps plans by name. */
-export function planStore(): Engine['plan'] {
-  const plans = new Map<string, Plan>();
-  return (name, make) => {
-    const plan = plans.get(name) ?? make();
-    plans.set(name, plan);
-    return plan;
-  };
-}
 
 /**
  * Works through pieces, as many at once as there are threads, until none is left or the time is over.

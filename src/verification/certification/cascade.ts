@@ -26,6 +26,7 @@ import {
   largestBatch,
   whySkipped,
 } from '../proof/batch-size.js';
+import { createContext } from '../proof/context.js';
 import { isProof } from '../proof/rounding.js';
 import { attackOnce } from './attack-stage.js';
 import { lowerBounds, type MarginBounds } from './bound-stage.js';
@@ -118,7 +119,9 @@ export async function certify(options: CertificationOptions): Promise<Certificat
   const started = performance.now();
   const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
-    const evaluation = createEvaluation(network, parameters, split, { epsilon, clip }, pool, signal);
+    const { seed } = options;
+    const context = createContext({ network, parameters, pool, seed, signal });
+    const evaluation = createEvaluation(context, split, { epsilon, clip });
     const { verdicts, stages } = await cascade(evaluation, options, pool);
     return {
       ...accuraciesOf(verdicts),
@@ -272,8 +275,7 @@ async function cascade(
     const images = open();
     const before = { ...decided };
     const started = performance.now();
-    const { parameters, seed, signal } = options;
-    const judge = createCompleteStage(evaluation, { ...limits, parameters, seed, signal, pool });
+    const judge = createCompleteStage(evaluation, limits);
     let undecided = 0;
     for (const [done, image] of images.entries()) {
       const report = (done: number, current?: ImageProgress) =>
