@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createPool } from '../runtime/pool/pool.js';
+import { createContext } from '../verification/proof/context.js';
 import { type Polytope, violation } from '../verification/property/property.js';
-import { attackPolytopes, createAttackContext } from '../verification/search/property-attack.js';
+import { attackPolytopes } from '../verification/search/property-attack.js';
 import { verify } from '../verification/search/verify.js';
 import { readVerificationTask } from './verification-task.js';
 
@@ -21,7 +22,7 @@ describe.skipIf(!existsSync(instances))('instances of the verification competiti
   ])('a counterexample to %s, %s is found', async (modelPath, propertyPath) => {
     const task = await readVerificationTask(join(instances, modelPath), join(instances, propertyPath));
     try {
-      const attacked = createAttackContext({ ...task, pool, evaluate: (x) => task.model.run(x) });
+      const attacked = createContext({ ...task, pool, evaluate: (x) => task.model.run(x) });
       const { polytopes } = task.property;
       let found = await attackPolytopes(attacked, polytopes, {});
       for (let round = 1; round < 5 && found === undefined; round++)

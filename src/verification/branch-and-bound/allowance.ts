@@ -2,8 +2,7 @@
 
 import { enclosingBox, proofThreshold, scaleWith } from '../proof/rounding.js';
 import type { Box } from '../property/property.js';
-import type { Ends } from './ends.js';
-import type { Engine } from './engine.js';
+import type { Ends, Engine } from './engine.js';
 
 /** Subtracting a bound of an inequality, and reading it from decimals, rounds by this much of its size. */
 const SUBTRACTION = 2 ** -50;

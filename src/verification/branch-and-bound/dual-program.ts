@@ -48,11 +48,13 @@ import {
   logits,
   type Network,
   type NetworkNode,
+  type Parameters,
   parameterInputs,
   weightsOf,
 } from '../../network/network.js';
 import { backSubstituteBy, concretize, throughLines } from '../../relaxation/linear/back-substitution.js';
 import { isNonlinear, slopesOf } from '../../relaxation/linear/nonlinear.js';
+import type { Bounds } from '../../relaxation/relaxation.js';
 import { reluSlopes } from '../../relaxation/slopes.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan, Stage } from '../../runtime/plan/plan.js';
@@ -166,6 +168,30 @@ function rowsOf(node: number, features: number, count: number | undefined): Rows
   };
 }
 
+/** One ReLU node: its lines, where its p starts, and the rows of its unstable neurons. */
+interface ReluState extends Rows {
+  readonly node: number;
+  readonly lines: Lines;
+  readonly sign: Tensor | undefined;
+  /** Slope of the upper line of all neurons, [features, 1]. */
+  readonly slope: Tensor;
+  /** p at the start, and the name of the array that holds it. */
+  readonly begin: Tensor;
+  readonly name: string;
+  /** Zeros of p's shape. */
+  readonly nothing: Tensor;
+}
+
+/** Bounds at some p. */
+interface Bound {
+  /** Lower bounds [n, 1]. */
+  readonly value: Tensor;
+  /** Coefficients at the input, [inputs, n]. */
+  readonly coefficients: Tensor;
+  /** Coefficients at the output of each ReLU node, on the rows of its unstable neurons. */
+  readonly arrived: ReadonlyMap<number, Tensor>;
+}
+
 /**
  * Plan: (parameters, `box:lower`, `box:upper` [inputs, 1], `lower:k`, `upper:k` [features, 1] of each ReLU's
  * input, what `unstableRelus` feeds, rows or neurons, `p:k` and `sign:k` [its rows, n] if any, `threshold`
@@ -173,154 +199,194 @@ function rowsOf(node: number, features: number, count: number | undefined): Rows
  * `at point` [outputs, n]. The ascent ends early once each bound exceeds its threshold, or after the time
  * `deadline`, if that is given.
  */
-export function dualPlan(
-  net: Network,
-  { target, columns: n, iterations, start, warm, decisions, scores, keep, inputRows, unstable }: DualShape,
-  dtype: FloatType,
-): Plan {
-  const parameters = parameterInputs(net, dtype);
-  const inputs = featuresOf(net.input);
-  const box = {
-    lower: input('box:lower', [inputs, 1], dtype),
-    upper: input('box:upper', [inputs, 1], dtype),
-  };
-  const threshold = input('threshold', [n, 1], dtype);
-  const features = (node: number) => featuresOf((net.nodes[node] as NetworkNode).layer.output);
-  const outputs = features(target);
-  const rows =
-    start === 'rows'
-      ? input('rows', [outputs, n], dtype)
-      : mul(equalRows(input('neuron', [n], 'int32'), outputs, dtype), input('side', [1, n], dtype));
-  const [relus, smooth] = [[] as number[], [] as number[]];
-  for (const node of nonlinearBefore(net, target))
-    ((net.nodes[node] as NetworkNode).layer.kind === 'relu' ? relus : smooth).push(node);
-  const boundsOf = (node: number) => {
-    const bound = (what: 'lower' | 'upper') =>
-      input(nodeArray(what, node), [featuresOf((net.nodes[node] as NetworkNode).layer.input), 1], dtype);
-    return { lower: bound('lower'), upper: bound('upper') };
-  };
-  // Smooth activations keep the lines that their bounds give them.
-  const lines = new Map(smooth.map((node) => [node, slopesOf(net, node, boundsOf(node))]));
+export const dualPlan = (net: Network, shape: DualShape, dtype: FloatType): Plan =>
+  new DualProgram(net, shape, dtype).plan();
 
-  const prepared: Record<string, Tensor> = {};
-  const sizes = dtype === 'float64' ? magnitudes(net, parameters, box, boundsOf) : undefined;
-  const share = (name: string, value: Tensor): Tensor => {
-    prepared[name] = value;
-    return input(name, value.shape, dtype);
-  };
-  const states = relus.map((node) => {
-    const rowsOfNode = rowsOf(node, features(node), unstable?.[node]);
-    const { count, pick } = rowsOfNode;
-    const ends = boundsOf(node);
+/** The graph of one shape while it is built. */
+class DualProgram {
+  readonly #parameters: Parameters;
+  readonly #inputs: number;
+  readonly #box: Bounds;
+  readonly #threshold: Tensor;
+  readonly #rows: Tensor;
+  /** Lines of smooth activations, which keep those that their bounds give them. */
+  readonly #smooth: ReadonlyMap<number, ReturnType<typeof slopesOf>>;
+  readonly #relus: readonly number[];
+  readonly #states: readonly ReluState[];
+  /** Magnitudes for the rounding error, in float64. */
+  readonly #sizes: ((node: number) => Tensor) | undefined;
+  /** What is computed once, before the ascent. */
+  readonly #prepared: Record<string, Tensor> = {};
+  /** The best bounds so far, and the numbers of Adam's step. */
+  readonly #best: Tensor;
+  readonly #step: Readonly<Record<'size' | 'firstScale' | 'secondScale', Tensor>>;
+
+  constructor(
+    readonly net: Network,
+    readonly shape: DualShape,
+    readonly dtype: FloatType,
+  ) {
+    const { target, columns: n } = shape;
+    this.#parameters = parameterInputs(net, dtype);
+    this.#inputs = featuresOf(net.input);
+    this.#box = {
+      lower: input('box:lower', [this.#inputs, 1], dtype),
+      upper: input('box:upper', [this.#inputs, 1], dtype),
+    };
+    this.#threshold = input('threshold', [n, 1], dtype);
+    this.#best = input('best', [n, 1], dtype);
+    const scalar = (name: string) => input(name, [], dtype);
+    this.#step = {
+      size: scalar('step'),
+      firstScale: scalar('first scale'),
+      secondScale: scalar('second scale'),
+    };
+    this.#rows = this.#startRows();
+    const before = nonlinearBefore(net, target);
+    const isRelu = (node: number) => this.#node(node).layer.kind === 'relu';
+    this.#relus = before.filter(isRelu);
+    this.#smooth = new Map(
+      before.filter((node) => !isRelu(node)).map((node) => [node, slopesOf(net, node, this.#boundsOf(node))]),
+    );
+    this.#sizes =
+      dtype === 'float64'
+        ? magnitudes(net, this.#parameters, this.#box, (node) => this.#boundsOf(node))
+        : undefined;
+    this.#states = this.#relus.map((node) => this.#stateOf(node));
+  }
+
+  plan(): Plan {
+    const { iterations } = this.shape;
+    if (iterations > 0 && this.#relus.length > 0) {
+      const current = this.#states.map(({ node, begin }) => input(`now:${node}`, begin.shape, this.dtype));
+      const ascent = this.#ascent(iterations, current);
+      return createPlan([
+        { kind: 'whole', outputs: this.#prepared },
+        ascent,
+        { kind: 'whole', outputs: this.#results(current, this.#best) },
+      ]);
+    }
+    const lowest = add(mul(this.#threshold, 0), LOWEST);
+    const outputs = this.#results(
+      this.#states.map(({ begin }) => begin),
+      lowest,
+    );
+    const stages: Stage[] = [{ kind: 'whole', outputs }];
+    if (Object.keys(this.#prepared).length > 0) stages.unshift({ kind: 'whole', outputs: this.#prepared });
+    return createPlan(stages);
+  }
+
+  #node(node: number): NetworkNode {
+    return this.net.nodes[node] as NetworkNode;
+  }
+
+  /** The rows c, [outputs, n]. */
+  #startRows(): Tensor {
+    const { target, start, columns: n } = this.shape;
+    const outputs = featuresOf(this.#node(target).layer.output);
+    return start === 'rows'
+      ? input('rows', [outputs, n], this.dtype)
+      : mul(equalRows(input('neuron', [n], 'int32'), outputs, this.dtype), input('side', [1, n], this.dtype));
+  }
+
+  #boundsOf(node: number): Bounds {
+    const bound = (what: 'lower' | 'upper') =>
+      input(nodeArray(what, node), [featuresOf(this.#node(node).layer.input), 1], this.dtype);
+    return { lower: bound('lower'), upper: bound('upper') };
+  }
+
+  /** Computes a tensor once, before the ascent, and reads it by name. */
+  #share(name: string, value: Tensor): Tensor {
+    this.#prepared[name] = value;
+    return input(name, value.shape, this.dtype);
+  }
+
+  #stateOf(node: number): ReluState {
+    const { dtype } = this;
+    const { columns: n, decisions, warm, unstable } = this.shape;
+    const rows = rowsOf(node, featuresOf(this.#node(node).layer.output), unstable?.[node]);
+    const { count, pick } = rows;
+    const ends = this.#boundsOf(node);
     const [lower, upper] = [pick(ends.lower), pick(ends.upper)];
     const sign = decisions ? input(nodeArray('sign', node), [count, n], dtype) : undefined;
-    const made = linesOf(
-      lower,
-      upper,
-      unstable?.[node] === undefined ? undefined : input(nodeArray('live', node), [count, 1], dtype),
-      sign,
-    );
-    const kept = (what: keyof Lines) => made[what] && share(`line ${what}:${node}`, made[what]);
+    const live =
+      unstable?.[node] === undefined ? undefined : input(nodeArray('live', node), [count, 1], dtype);
+    const computed = linesOf(lower, upper, live, sign);
     const lines = Object.fromEntries(
-      (['keep', 'above', 'below', 'intercept', 'decided'] as const).map((what) => [what, kept(what)]),
+      (['keep', 'above', 'below', 'intercept', 'decided'] as const).map((what) => {
+        const value = computed[what];
+        return [what, value && this.#share(`line ${what}:${node}`, value)];
+      }),
     ) as unknown as Lines;
-    const slope = share(`slope:${node}`, mul(reluSlopes(ends).upper, 1));
-    const zero = mul(reshape(sum(rows, [0]), [1, n]), 0);
+    const slope = this.#share(`slope:${node}`, mul(reluSlopes(ends).upper, 1));
+    const zero = mul(reshape(sum(this.#rows, [0]), [1, n]), 0);
     const name = warm ? nodeArray('p', node) : `begin:${node}`;
     const crownAlpha = add(
       where(greater(add(upper, lower), 0), constant(1, [], dtype), constant(0, [], dtype)),
       zero,
     );
-    const begin = warm ? input(name, [count, n], dtype) : share(name, crownAlpha);
-    return {
-      node,
-      lines,
-      sign,
-      slope,
-      ...rowsOfNode,
-      begin,
-      name,
-      nothing: mul(warm ? begin : crownAlpha, 0),
-    };
-  });
+    const begin = warm ? input(name, [count, n], dtype) : this.#share(name, crownAlpha);
+    return { node, lines, sign, slope, ...rows, begin, name, nothing: mul(warm ? begin : crownAlpha, 0) };
+  }
 
-  /** Lower bounds [n, 1] at p, the coefficients at the input, and those at each ReLU's output. */
-  const boundAt = (p: readonly Tensor[]) => {
-    const arrived = new Map<number, Tensor>();
-    const error = sizes && errorOf(net, sizes, n, 1);
-    const through = (node: number, a: Tensor) => {
-      const fixed = lines.get(node);
-      if (fixed !== undefined) return throughLines(fixed, a, n, 1);
-      const index = relus.indexOf(node);
-      const { lines: own, sign, slope, pick, place } = states[index] as (typeof states)[number];
-      const free = p[index] as Tensor;
-      const open = pick(a);
-      arrived.set(node, open);
-      const positive = relu(open);
-      const negative = sub(open, positive);
-      const raised = mul(positive, add(mul(free, own.keep), own.above));
-      const turned = own.below ? add(raised, mul(negative, own.below)) : raised;
-      const move = sign ? sub(turned, mul(free, sign)) : turned;
-      return {
-        coefficients: add(mul(a, slope), place(move)),
-        constant: reshape(sum(mul(negative, own.intercept), [0]), [1, n]),
-      };
+  /** Rows a through a ReLU at p, and the coefficients on its unstable neurons. */
+  #throughRelu({ lines, sign, slope, pick, place }: ReluState, p: Tensor, a: Tensor) {
+    const open = pick(a);
+    const positive = relu(open);
+    const negative = sub(open, positive);
+    const raised = mul(positive, add(mul(p, lines.keep), lines.above));
+    const turned = lines.below ? add(raised, mul(negative, lines.below)) : raised;
+    const move = sign ? sub(turned, mul(p, sign)) : turned;
+    return {
+      open,
+      coefficients: add(mul(a, slope), place(move)),
+      constant: reshape(sum(mul(negative, lines.intercept), [0]), [1, this.shape.columns]),
     };
-    const found = backSubstituteBy(
-      net,
-      parameters,
-      target,
-      reshape(rows, [outputs, n, 1]),
-      through,
-      error?.visit,
-    );
+  }
+
+  #boundAt(p: readonly Tensor[]): Bound {
+    const { net, dtype } = this;
+    const { target, columns: n, inputRows } = this.shape;
+    const arrived = new Map<number, Tensor>();
+    const error = this.#sizes && errorOf(net, this.#sizes, n, 1);
+    const through = (node: number, a: Tensor) => {
+      const fixed = this.#smooth.get(node);
+      if (fixed !== undefined) return throughLines(fixed, a, n, 1);
+      const index = this.#relus.indexOf(node);
+      const { open, ...passed } = this.#throughRelu(this.#states[index] as ReluState, p[index] as Tensor, a);
+      arrived.set(node, open);
+      return passed;
+    };
+    const rows = reshape(this.#rows, [this.#rows.shape[0] as number, n, 1]);
+    const found = backSubstituteBy(net, this.#parameters, target, rows, through, error?.visit);
     const coefficients = inputRows
-      ? add(found.coefficients, input('input rows', [inputs, n], dtype))
+      ? add(found.coefficients, input('input rows', [this.#inputs, n], dtype))
       : found.coefficients;
-    const value = concretize({ ...found, coefficients }, box);
+    const value = concretize({ ...found, coefficients }, this.#box);
     if (error === undefined) return { value, coefficients, arrived };
     if (inputRows) error.visit(INPUT, coefficients);
     return { value: sub(value, stopGradient(reshape(error.total(), [n, 1]))), coefficients, arrived };
-  };
+  }
 
-  const stages: Stage[] = [];
-  let best = input('best', [n, 1], dtype);
-  let final = states.map(({ begin }) => begin);
-  if (iterations > 0 && relus.length > 0) {
-    prepared['best:start'] = add(mul(reshape(threshold, [n, 1]), 0), LOWEST);
-    const current = states.map(({ node, begin }) => input(`now:${node}`, begin.shape, dtype));
-    const { value } = boundAt(current);
+  /** Adam on the total of all columns' bounds. */
+  #ascent(iterations: number, current: readonly Tensor[]): Stage {
+    const n = this.shape.columns;
+    this.#prepared['best:start'] = add(mul(reshape(this.#threshold, [n, 1]), 0), LOWEST);
+    const { value } = this.#boundAt(current);
     const slopes = gradient(total(value), current);
-    const size = input('step', [], dtype);
-    const [firstScale, secondScale] = [input('first scale', [], dtype), input('second scale', [], dtype)];
+    const raised = maximum(this.#best, value);
     const state: Record<string, string> = { best: 'best:start', excess: 'best:start' };
-    const raised = maximum(best, value);
-    const next: Record<string, Tensor> = { best: raised, excess: sub(raised, threshold) };
-    states.forEach(({ node, lines, name, nothing }, i) => {
-      const [g, p] = [slopes[i] as Tensor, current[i] as Tensor];
-      const zero = share(`zero:${node}`, nothing);
-      const [m, v] = [input(`m:${node}`, zero.shape, dtype), input(`v:${node}`, zero.shape, dtype)];
-      const newM = add(mul(m, MOMENTS.first), mul(g, 1 - MOMENTS.first));
-      const newV = add(mul(v, MOMENTS.second), mul(square(g), 1 - MOMENTS.second));
-      const direction = div(mul(newM, firstScale), add(sqrt(mul(newV, secondScale)), 1e-8));
-      const stepSize = lines.decided
-        ? mul(size, sub(1, mul(lines.decided, 1 - STEP.beta / STEP.alpha)))
-        : size;
-      const end = lines.decided ? add(mul(lines.decided, ENDLESS), 1) : 1;
+    const next: Record<string, Tensor> = { best: raised, excess: sub(raised, this.#threshold) };
+    this.#states.forEach((of, i) => {
       Object.assign(state, {
-        [`now:${node}`]: name,
-        [`m:${node}`]: `zero:${node}`,
-        [`v:${node}`]: `zero:${node}`,
+        [`now:${of.node}`]: of.name,
+        [`m:${of.node}`]: `zero:${of.node}`,
+        [`v:${of.node}`]: `zero:${of.node}`,
       });
-      Object.assign(next, {
-        [`now:${node}`]: minimum(maximum(add(p, mul(stepSize, direction)), 0), end),
-        [`m:${node}`]: newM,
-        [`v:${node}`]: newV,
-      });
+      Object.assign(next, this.#adam(of, current[i] as Tensor, slopes[i] as Tensor));
     });
     const steps = Array.from({ length: iterations }, (_, t) => t);
-    stages.push({ kind: 'whole', outputs: prepared });
-    stages.push({
+    return {
       kind: 'iterate',
       count: iterations,
       state,
@@ -332,38 +398,60 @@ export function dualPlan(
         'first scale': steps.map((t) => 1 / (1 - MOMENTS.first ** (t + 1))),
         'second scale': steps.map((t) => 1 / (1 - MOMENTS.second ** (t + 1))),
       },
-    });
-    final = current;
-  } else {
-    if (Object.keys(prepared).length > 0) stages.push({ kind: 'whole', outputs: prepared });
-    best = mul(threshold, 0);
-    best = add(best, LOWEST);
+    };
   }
 
-  const { value, coefficients, arrived } = boundAt(final);
-  const results: Record<string, Tensor> = { bound: maximum(best, value) };
-  if (keep)
-    states.forEach(({ node }, i) => {
-      results[nodeArray('p', node)] = mul(final[i] as Tensor, 1);
-    });
-  if (scores) {
-    results.point = where(greater(coefficients, 0), box.lower, box.upper);
-    results['at point'] = logits(net, parameters, results.point);
-    for (const { node, lines, pick, slope } of states) {
-      const a = arrived.get(node) as Tensor;
-      const from = (net.nodes[node] as NetworkNode).inputs[0] as number;
-      const layer = net.nodes[from]?.layer;
-      const bias = layer?.kind === 'affine' ? layer.bias(weightsOf(net, from, parameters), dtype) : undefined;
-      const gap = mul(neg(minimum(a, 0)), lines.intercept);
-      const moved = bias && mul(a, pick(bias));
-      const upper = pick(slope);
-      const shift = moved && maximum(mul(moved, upper), mul(moved, sub(upper, 1)));
-      results[nodeArray('gap', node)] = gap;
-      results[nodeArray('score', node)] = mul(abs(shift ? sub(shift, gap) : gap), lines.keep);
-    }
+  /** One step of p and its moments, clipped to α ∈ [0, 1] or β ≥ 0. */
+  #adam({ node, lines, nothing }: ReluState, p: Tensor, g: Tensor): Record<string, Tensor> {
+    const { dtype } = this;
+    const { size, firstScale, secondScale } = this.#step;
+    const zero = this.#share(`zero:${node}`, nothing);
+    const [m, v] = [input(`m:${node}`, zero.shape, dtype), input(`v:${node}`, zero.shape, dtype)];
+    const newM = add(mul(m, MOMENTS.first), mul(g, 1 - MOMENTS.first));
+    const newV = add(mul(v, MOMENTS.second), mul(square(g), 1 - MOMENTS.second));
+    const direction = div(mul(newM, firstScale), add(sqrt(mul(newV, secondScale)), 1e-8));
+    const stepSize = lines.decided ? mul(size, sub(1, mul(lines.decided, 1 - STEP.beta / STEP.alpha))) : size;
+    const end = lines.decided ? add(mul(lines.decided, ENDLESS), 1) : 1;
+    return {
+      [`now:${node}`]: minimum(maximum(add(p, mul(stepSize, direction)), 0), end),
+      [`m:${node}`]: newM,
+      [`v:${node}`]: newV,
+    };
   }
-  stages.push({ kind: 'whole', outputs: results });
-  return createPlan(stages);
+
+  /** The outputs at the last p. */
+  #results(p: readonly Tensor[], best: Tensor): Record<string, Tensor> {
+    const { value, coefficients, arrived } = this.#boundAt(p);
+    const results: Record<string, Tensor> = { bound: maximum(best, value) };
+    if (this.shape.keep)
+      this.#states.forEach(({ node }, i) => {
+        results[nodeArray('p', node)] = mul(p[i] as Tensor, 1);
+      });
+    if (!this.shape.scores) return results;
+    results.point = where(greater(coefficients, 0), this.#box.lower, this.#box.upper);
+    results['at point'] = logits(this.net, this.#parameters, results.point);
+    for (const state of this.#states)
+      Object.assign(results, this.#scores(state, arrived.get(state.node) as Tensor));
+    return results;
+  }
+
+  /** The two scores of a node's undecided ReLUs: the influence of a decision (BaBSR), the triangle's gap. */
+  #scores({ node, lines, pick, slope }: ReluState, a: Tensor): Record<string, Tensor> {
+    const from = this.#node(node).inputs[0] as number;
+    const layer = this.net.nodes[from]?.layer;
+    const bias =
+      layer?.kind === 'affine'
+        ? layer.bias(weightsOf(this.net, from, this.#parameters), this.dtype)
+        : undefined;
+    const gap = mul(neg(minimum(a, 0)), lines.intercept);
+    const moved = bias && mul(a, pick(bias));
+    const upper = pick(slope);
+    const shift = moved && maximum(mul(moved, upper), mul(moved, sub(upper, 1)));
+    return {
+      [nodeArray('gap', node)]: gap,
+      [nodeArray('score', node)]: mul(abs(shift ? sub(shift, gap) : gap), lines.keep),
+    };
+  }
 }
 
 /** The engine's plan of a shape. */

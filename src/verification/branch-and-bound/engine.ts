@@ -3,8 +3,26 @@ import { type FloatType, type HostData, hostArray } from '../../graph/index.js';
 import type { Network } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import type { Plan } from '../../runtime/plan/plan.js';
+import type { PlanStore } from '../proof/context.js';
 
 export type Floats = Float32Array | Float64Array;
+
+/** Ends of a box or of a layer's values, of the engine's type. */
+export interface Ends {
+  readonly lower: Floats;
+  readonly upper: Floats;
+}
+
+/** By node, ReLU or smooth activation: bounds of its input. */
+export type HiddenBounds = ReadonlyMap<number, Ends>;
+
+/** One row to be shown positive over the box: coefficients·f(x) > threshold. */
+export interface Goal {
+  readonly coefficients: Float64Array;
+  /** Coefficients of the inputs, added to them. */
+  readonly inputs?: Float64Array;
+  readonly threshold: number;
+}
 
 export interface Engine {
   readonly network: Network;
@@ -19,11 +37,8 @@ export interface Engine {
   readonly columns?: number;
   /** Outputs of a plan by name, at the network's parameters. */
   run(plan: Plan, feeds: Feeds): Promise<Readonly<Record<string, HostData>>>;
-  /**
-   * The plan of a name, made when first asked for: one network needs few, and each is compiled once by each
-   * worker.
-   */
-  plan(name: string, make: () => Plan): Plan;
+  /** The plan of a name, compiled when first asked for. */
+  readonly plan: PlanStore;
   /** Whether the time is over or the caller has had enough. */
   expired(): boolean;
 }
@@ -31,13 +46,3 @@ export interface Engine {
 /** Zeros of the engine's type. */
 export const floats = ({ dtype }: Pick<Engine, 'dtype'>, size: number): Floats =>
   hostArray(dtype, size) as Floats;
-
-/** Keeps plans by name. */
-export function planStore(): Engine['plan'] {
-  const plans = new Map<string, Plan>();
-  return (name, make) => {
-    const plan = plans.get(name) ?? make();
-    plans.set(name, plan);
-    return plan;
-  };
-}

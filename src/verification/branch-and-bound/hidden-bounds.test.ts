@@ -18,7 +18,7 @@ import {
 import { searchEngines } from '../../testing/search-engines.js';
 import { enclosingBox } from '../proof/rounding.js';
 import { dualPlan } from './dual-program.js';
-import type { Ends, HiddenBounds } from './ends.js';
+import type { Ends, HiddenBounds } from './engine.js';
 import { columnsFor, createHiddenBounding } from './hidden-bounds.js';
 
 const SAMPLES = 200;

@@ -17,8 +17,7 @@ import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan } from '../../runtime/plan/plan.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
 import { dualOf, nodeArray, nonlinearBefore } from './dual-program.js';
-import type { Ends, HiddenBounds } from './ends.js';
-import { type Engine, type Floats, floats } from './engine.js';
+import { type Ends, type Engine, type Floats, floats, type HiddenBounds } from './engine.js';
 import { magnitudes, soundInterval } from './rounding-error.js';
 import { unstableRelus } from './unstable.js';
 

@@ -6,24 +6,12 @@
  * is the one whose width moves the linear bounds most, max over rows of |a_i| (u_i − l_i) (Wang et al. 2018,
  * ReluVal; "smear"). Worst bounds first.
  */
-import { abs, add, type FloatType, input, mul, reshape, sub, type Tensor } from '../../graph/index.js';
-import { featuresOf } from '../../network/layers/layer.js';
-import { forward, type Network, parameterInputs } from '../../network/network.js';
-import { withoutNormalization } from '../../relaxation/front.js';
-import { backSubstitute, concretize } from '../../relaxation/linear/back-substitution.js';
-import { crownBounds } from '../../relaxation/linear/crown.js';
-import { slopesOf } from '../../relaxation/linear/nonlinear.js';
-import type { BoundProblem } from '../../relaxation/relaxation.js';
-import { createPlan } from '../../runtime/plan/compile.js';
-import type { Plan } from '../../runtime/plan/plan.js';
-import { sizeOfValues } from '../proof/hidden-size.js';
 import { proofThreshold } from '../proof/rounding.js';
 import { type Box, centreOf, type Polytope, sizeOfTerms, violation } from '../property/property.js';
-import { allowance, endsOf } from './allowance.js';
-import { type Engine, type Floats, floats } from './engine.js';
-import { columnsOf } from './hidden-bounds.js';
-import { soundCrown } from './sound-crown.js';
-import { worstFirst } from './worst-first.js';
+import { allowance } from './allowance.js';
+import type { Engine } from './engine.js';
+import { InputPrograms, type PartBounds } from './input-programs.js';
+import { type Frontier, worstFirst } from './worst-first.js';
 
 /** A part of a box with the polytopes, by number, that are open on it. */
 interface Part {
@@ -69,77 +57,17 @@ const NEARLY = 1e-5;
  */
 const NARROW = { float32: 2 ** -22, float64: 2 ** -48 };
 
-/**
- * (parameters, `lower`, `upper` [inputs, n], `rows` [outputs, r, n] and, with `mixed`, `input rows` [inputs,
- * r, n]) → `margins` [r, n], how far each input's width moves them, `influence` [inputs, r·n], and at the
- * centre the outputs [outputs, n] and the largest activation `hidden` [1, n].
- */
-function splittingPlan(net: Network, columns: number, rows: number, mixed: boolean, dtype: FloatType): Plan {
-  const [inputs, outputs] = [featuresOf(net.input), net.classes];
-  const whole = {
-    lower: input('lower', [inputs, columns], dtype),
-    upper: input('upper', [inputs, columns], dtype),
-  };
-  const overOutputs = input('rows', [outputs, rows, columns], dtype);
-  const overInputs = mixed
-    ? reshape(input('input rows', [inputs, rows, columns], dtype), [inputs, rows * columns])
-    : undefined;
-  const specification = { kind: 'rows', coefficients: overOutputs } as const;
-  const original: BoundProblem = {
-    network: net,
-    parameters: parameterInputs(net, dtype),
-    box: whole,
-    specification,
-  };
-  // Rows over the inputs mean the inputs as they are, and rounding is accounted for layer by layer.
-  const problem = mixed || dtype === 'float64' ? original : withoutNormalization(original);
-  const { network: bare, parameters, box } = problem;
-  const { stages, coefficients, margins } =
-    dtype === 'float64'
-      ? { stages: [], ...soundCrown(problem, overOutputs, overInputs) }
-      : crownOf(problem, overOutputs, overInputs);
-  const width = reshape(sub(box.upper, box.lower), [inputs, 1, columns]);
-  const influence = mul(abs(reshape(coefficients, [inputs, rows, columns])), width);
-  const values = forward(bare, parameters, mul(add(box.lower, box.upper), 0.5));
-  return createPlan([
-    ...stages,
-    {
-      kind: 'whole',
-      outputs: {
-        margins,
-        influence,
-        'at centre': mul(values.at(-1) as Tensor, 1),
-        hidden: sizeOfValues(values),
-      },
-    },
-  ]);
-}
-
-function crownOf(problem: BoundProblem, rows: Tensor, overInputs: Tensor | undefined) {
-  const { network: net, parameters, box } = problem;
-  const { stages, before } = crownBounds(problem);
-  const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) =>
-    slopesOf(net, node, before(node)),
-  );
-  const coefficients = overInputs ? add(bound.coefficients, overInputs) : bound.coefficients;
-  return { stages, coefficients, margins: concretize({ ...bound, coefficients }, box) };
-}
-
-/** Floats that the widest array of a sound program may hold. */
-const SOUND_FLOATS = 2 ** 22;
-/** Boxes of a sound program, which bounds all neurons of all of them densely. */
-function soundColumns(net: Network): number {
-  const widest = net.nodes.reduce(
-    (most, { layer }) => Math.max(most, featuresOf(layer.output)),
-    featuresOf(net.input),
-  );
-  return 2 ** Math.max(3, Math.min(8, Math.floor(Math.log2(SOUND_FLOATS / (2 * widest * widest)))));
-}
-
 /** Groups of polytopes that share a box, few enough for their inequalities to fit one column. */
-function groupsOf(polytopes: readonly Polytope[]): { box: Box; open: number[]; rows: number }[] {
-  const groups: { box: Box; open: number[]; rows: number }[] = [];
-  const latest = new Map<Box, (typeof groups)[number]>();
+interface Group {
+  readonly box: Box;
+  readonly open: number[];
+  /** Inequalities of all of them. */
+  rows: number;
+}
+
+function groupsOf(polytopes: readonly Polytope[]): Group[] {
+  const groups: Group[] = [];
+  const latest = new Map<Box, Group>();
   polytopes.forEach(({ box, unsafe }, index) => {
     let group = latest.get(box);
     if (group === undefined || group.rows + unsafe.length > MOST_ROWS) {
@@ -153,144 +81,145 @@ function groupsOf(polytopes: readonly Polytope[]): { box: Box; open: number[]; r
   return groups;
 }
 
-export async function splitInputs(engine: Engine, options: InputSplittingOptions): Promise<SplittingResult> {
-  const { network: net } = engine;
-  const { polytopes, memoryBytes } = options;
-  const [inputs, outputs] = [featuresOf(net.input), net.classes];
-  const groups = groupsOf(polytopes);
-  const rows = groups.reduce((widest, group) => Math.max(widest, group.rows), 1);
-  const mixed = polytopes.some(({ unsafe }) => unsafe.some((row) => row.inputs !== undefined));
-  const most = engine.dtype === 'float64' ? soundColumns(net) : Math.max(8, columnsOf(engine) / 2);
-  const planOf = (columns: number): Plan =>
-    engine.plan(`split ${columns} ${rows} ${mixed}`, () =>
-      splittingPlan(net, columns, rows, mixed, engine.dtype),
-    );
+export const splitInputs = (engine: Engine, options: InputSplittingOptions): Promise<SplittingResult> =>
+  new InputSplitting(engine, options).run();
 
-  /** Bounds of parts; the ones that stay open, each with what is open on it. */
-  async function bound(parts: readonly Part[]): Promise<Part[] | 'found'> {
-    const columns = parts.length <= most / 8 ? most / 8 : most;
-    const feeds = {
-      lower: floats(engine, inputs * columns),
-      upper: floats(engine, inputs * columns),
-      rows: floats(engine, outputs * rows * columns),
-      ...(mixed && { 'input rows': floats(engine, inputs * rows * columns) }),
-    };
-    parts.forEach(({ box, open }, j) => {
-      const { lower, upper } = endsOf(engine, box);
-      for (let i = 0; i < inputs; i++) {
-        feeds.lower[i * columns + j] = lower[i] as number;
-        feeds.upper[i * columns + j] = upper[i] as number;
-      }
-      let row = 0;
-      for (const index of open)
-        for (const { outputs: c, inputs: d } of (polytopes[index] as Polytope).unsafe) {
-          c.forEach((value, k) => {
-            feeds.rows[(k * rows + row) * columns + j] = value;
-          });
-          d?.forEach((value, i) => {
-            (feeds['input rows'] as Floats)[(i * rows + row) * columns + j] = value;
-          });
-          row++;
-        }
-    });
-    const made = (await engine.run(planOf(columns), feeds)) as Record<
-      'margins' | 'influence' | 'at centre' | 'hidden',
-      Floats
-    >;
-    const left: Part[] = [];
-    for (const [j, { box, open }] of parts.entries()) {
-      const y = Float64Array.from(
-        { length: outputs },
-        (_, k) => made['at centre'][k * columns + j] as number,
-      );
-      const centre = centreOf(box);
-      const stay: number[] = [];
-      const influence = new Float64Array(inputs);
-      let least = Number.POSITIVE_INFINITY;
-      let row = 0;
-      for (const index of open) {
-        const polytope = polytopes[index] as Polytope;
-        const first = row;
-        let best = Number.NEGATIVE_INFINITY;
-        for (const inequality of polytope.unsafe) {
-          const margin =
-            (made.margins[row * columns + j] as number) -
-            inequality.bound -
-            allowance(engine, sizeOfTerms(inequality, centre, y), made.hidden[j] as number);
-          if (margin > best) best = margin;
-          row++;
-        }
-        // A bound above the value at the centre is none: arithmetic overflowed.
-        const value = violation(polytope, centre, y);
-        if (best > 0 && !(best > value + proofThreshold(Math.abs(value)))) continue;
-        stay.push(index);
-        least = Math.min(least, best);
-        for (let r = first; r < row; r++)
-          for (let i = 0; i < inputs; i++)
-            influence[i] = Math.max(
-              influence[i] as number,
-              made.influence[(i * rows + r) * columns + j] as number,
-            );
-        if (
-          value <= NEARLY * (1 + Math.abs(value)) &&
-          (await options.found(Float32Array.from(centre), index))
-        )
-          return 'found';
-      }
-      if (stay.length > 0)
-        left.push({ box, open: stay, bound: least, next: widest(box, influence, NARROW[engine.dtype]) });
-    }
-    return left;
+/** One search: its open parts and what is known of those that cannot be halved any further. */
+class InputSplitting {
+  readonly #programs: InputPrograms;
+  readonly #groups: readonly Group[];
+  readonly #frontier: Frontier<Part>;
+  #subproblems = 0;
+  #leafBound = Number.POSITIVE_INFINITY;
+  /** Groups that were bounded once. */
+  #begun = 0;
+  #found = false;
+
+  constructor(
+    readonly engine: Engine,
+    readonly options: InputSplittingOptions,
+  ) {
+    const { polytopes } = options;
+    this.#groups = groupsOf(polytopes);
+    const rows = this.#groups.reduce((most, group) => Math.max(most, group.rows), 1);
+    this.#programs = new InputPrograms(engine, polytopes, rows);
+    this.#frontier = worstFirst(engine);
   }
 
-  const bytes = 16 * inputs + 200;
-  const frontier = worstFirst<Part>(engine);
-  let subproblems = 0;
-  let leafBound = Number.POSITIVE_INFINITY;
-  let found = false;
-  let begun = 0;
-  const full = () => frontier.length * bytes > memoryBytes;
-  // Of a box that was never bounded nothing is known.
-  const lowerBound = () =>
-    begun < groups.length ? Number.NEGATIVE_INFINITY : Math.min(frontier.leastBound(), leafBound);
-
-  const report = () => options.progress?.({ subproblems, open: frontier.length, lowerBound: lowerBound() });
-
-  /** What is left of parts, to be halved further. */
-  async function settle(parts: readonly Part[]): Promise<Part[]> {
-    const left = await bound(parts);
-    subproblems += parts.length;
-    if (left === 'found') {
-      found = true;
-      return [];
+  async run(): Promise<SplittingResult> {
+    const { most } = this.#programs;
+    const wholes = this.#groups.map(
+      ({ box, open }): Part => ({ box, open, bound: Number.NEGATIVE_INFINITY, next: -1 }),
+    );
+    while (this.#begun < wholes.length && !this.#found && !this.engine.expired()) {
+      const some = wholes.slice(this.#begun, this.#begun + most);
+      this.#frontier.push(await this.#settle(some));
+      this.#begun += some.length;
+      this.#report();
     }
-    for (const part of left) if (part.next < 0) leafBound = Math.min(leafBound, part.bound);
+    await this.#frontier.work(
+      most / 2,
+      () => this.#found || this.#full(),
+      (parts) => this.#settle(parts.flatMap(halves)),
+      () => this.#report(),
+    );
+    return this.#result();
+  }
+
+  #result(): SplittingResult {
+    const totals = { subproblems: this.#subproblems, lowerBound: this.#lowerBound() };
+    const open = (reason: 'time' | 'memory' | 'leaves') => ({ verdict: 'open', ...totals, reason }) as const;
+    if (this.#found) return { verdict: 'found', ...totals };
+    if (this.#full()) return open('memory');
+    if (this.#frontier.length > 0 || this.#begun < this.#groups.length) return open('time');
+    return this.#leafBound < Number.POSITIVE_INFINITY ? open('leaves') : { verdict: 'proved', ...totals };
+  }
+
+  #full(): boolean {
+    return this.#frontier.length * (16 * this.#programs.inputs + 200) > this.options.memoryBytes;
+  }
+
+  /** −∞ while some box was never bounded. */
+  #lowerBound(): number {
+    return this.#begun < this.#groups.length
+      ? Number.NEGATIVE_INFINITY
+      : Math.min(this.#frontier.leastBound(), this.#leafBound);
+  }
+
+  #report(): void {
+    this.options.progress?.({
+      subproblems: this.#subproblems,
+      open: this.#frontier.length,
+      lowerBound: this.#lowerBound(),
+    });
+  }
+
+  /** Parts that stay open after their bounds and can be halved further. */
+  async #settle(parts: readonly Part[]): Promise<Part[]> {
+    const bounded = await this.#programs.bound(parts);
+    const left: Part[] = [];
+    for (const [j, part] of parts.entries()) {
+      const open = await this.#openOn(part, bounded[j] as PartBounds);
+      if (open === 'found') {
+        this.#subproblems += parts.length;
+        this.#found = true;
+        return [];
+      }
+      if (open !== undefined) left.push(open);
+    }
+    this.#subproblems += parts.length;
+    for (const part of left) if (part.next < 0) this.#leafBound = Math.min(this.#leafBound, part.bound);
     return left.filter(({ next }) => next >= 0);
   }
 
-  const wholes = groups.map(
-    ({ box, open }): Part => ({ box, open, bound: Number.NEGATIVE_INFINITY, next: -1 }),
-  );
-  while (begun < wholes.length && !found && !engine.expired()) {
-    const some = wholes.slice(begun, begun + most);
-    frontier.push(await settle(some));
-    begun += some.length;
-    report();
+  /** The part with the polytopes that its bounds leave open; undefined where there are none. */
+  async #openOn({ box, open }: Part, bounds: PartBounds): Promise<Part | undefined | 'found'> {
+    const centre = centreOf(box);
+    const stay: number[] = [];
+    const influence = new Float64Array(this.#programs.inputs);
+    let least = Number.POSITIVE_INFINITY;
+    let row = 0;
+    for (const index of open) {
+      const polytope = this.options.polytopes[index] as Polytope;
+      const first = row;
+      row += polytope.unsafe.length;
+      const best = bestMargin(this.engine, polytope, centre, bounds, first);
+      // A bound above the value at the centre is none: arithmetic overflowed.
+      const value = violation(polytope, centre, bounds.atCentre);
+      if (best > 0 && !(best > value + proofThreshold(Math.abs(value)))) continue;
+      stay.push(index);
+      least = Math.min(least, best);
+      for (let r = first; r < row; r++)
+        for (let i = 0; i < influence.length; i++)
+          influence[i] = Math.max(influence[i] as number, bounds.influence(i, r));
+      if (
+        value <= NEARLY * (1 + Math.abs(value)) &&
+        (await this.options.found(Float32Array.from(centre), index))
+      )
+        return 'found';
+    }
+    const next = () => widest(box, influence, NARROW[this.engine.dtype]);
+    return stay.length > 0 ? { box, open: stay, bound: least, next: next() } : undefined;
   }
-  await frontier.work(
-    most / 2,
-    () => found || full(),
-    (parts) => settle(parts.flatMap(halves)),
-    report,
-  );
+}
 
-  const totals = { subproblems, lowerBound: lowerBound() };
-  if (found) return { verdict: 'found', ...totals };
-  if (full()) return { verdict: 'open', ...totals, reason: 'memory' };
-  if (frontier.length > 0 || begun < wholes.length) return { verdict: 'open', ...totals, reason: 'time' };
-  return leafBound < Number.POSITIVE_INFINITY
-    ? { verdict: 'open', ...totals, reason: 'leaves' }
-    : { verdict: 'proved', ...totals };
+/** The best bound of a polytope's inequalities, the first of which is in row `first`, less its allowance. */
+function bestMargin(
+  engine: Engine,
+  { unsafe }: Polytope,
+  centre: Float64Array,
+  { margin, atCentre, hidden }: PartBounds,
+  first: number,
+): number {
+  let best = Number.NEGATIVE_INFINITY;
+  unsafe.forEach((inequality, r) => {
+    const value =
+      margin(first + r) -
+      inequality.bound -
+      allowance(engine, sizeOfTerms(inequality, centre, atCentre), hidden);
+    if (value > best) best = value;
+  });
+  return best;
 }
 
 /** The input of most influence; −1 if none is wide enough to be halved. */

@@ -5,8 +5,8 @@ import { linearLayer } from '../../network/layers/linear.js';
 import { chain } from '../../network/network.js';
 import { createExecutor } from '../../runtime/execution/executor.js';
 import { normalNumbers } from '../../testing/numbers.js';
-import type { Ends } from './ends.js';
-import { type Engine, planStore } from './engine.js';
+import { planStore } from '../proof/context.js';
+import type { Ends, Engine } from './engine.js';
 import { createLeafSolver } from './leaf.js';
 
 const HIDDEN = 4;

@@ -15,9 +15,7 @@ import { matrixOf } from '../../relaxation/solver/layer-matrix.js';
 import { type LinearProgram, openLinearProgram, SolverError } from '../../relaxation/solver/linear-solver.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import type { Box } from '../property/property.js';
-import type { HiddenBounds } from './ends.js';
-import type { Engine } from './engine.js';
-import type { Goal } from './goal.js';
+import type { Engine, Goal, HiddenBounds } from './engine.js';
 
 /** The sign of each ReLU: 1 for z ≥ 0, −1 for z ≤ 0, by node and neuron, where it is decided. */
 export type Signs = ReadonlyMap<number, ReadonlyMap<number, 1 | -1>>;

@@ -8,44 +8,18 @@
  * smart branching, De Palma et al. 2021), the lesser child being the greatest. A candidate of which that
  * proves one child costs nothing: the other sign is decided at once. Worst bounds first.
  */
-import { featuresOf } from '../../network/layers/layer.js';
-import type { NetworkNode } from '../../network/network.js';
-import type { Plan } from '../../runtime/plan/plan.js';
-import { dualOf, nodeArray } from './dual-program.js';
-import type { Ends, HiddenBounds } from './ends.js';
-import { type Engine, type Floats, floats } from './engine.js';
-import type { Goal } from './goal.js';
-import { columnsOf, regionFeeds } from './hidden-bounds.js';
+import type { Engine } from './engine.js';
 import type { SplittingResult } from './input-splitting.js';
 import type { Signs } from './leaf.js';
-import { unstableRelus } from './unstable.js';
-import { worstFirst } from './worst-first.js';
-
-/** A part of the box by decided ReLUs. */
-interface Subproblem {
-  /** Number of its goal. */
-  readonly goal: number;
-  /** Decided ReLUs by their number among the unstable ones: i for z ≥ 0, ~i for z ≤ 0. */
-  readonly decisions: readonly number[];
-  /** α of the unstable ReLUs in 255ths. */
-  readonly alpha: Uint8Array;
-  /** β of the decisions. */
-  readonly beta: readonly number[];
-  /** Lower bound of the goal's row minus its threshold. */
-  readonly bound: number;
-}
+import { type Bounded, ReluPrograms, type ReluRegion, type Subproblem } from './relu-programs.js';
+import { type Frontier, worstFirst } from './worst-first.js';
 
 /** A subproblem with the ReLUs that are to be decided next, the best first. */
 interface Branch extends Subproblem {
   readonly next: readonly number[];
 }
 
-export interface ReluSplittingOptions {
-  readonly box: Ends;
-  readonly hidden: HiddenBounds;
-  readonly goals: readonly Goal[];
-  /** Steps of ascent for each subproblem (default 3). */
-  readonly iterations?: number;
+export interface ReluSplittingOptions extends ReluRegion {
   /** Bytes that the open subproblems may take. */
   readonly memoryBytes: number;
   /** What is left of a goal where all ReLUs are decided, if it can be told: as `LeafSolver.solve`. */
@@ -70,252 +44,158 @@ export interface ReluSplittingResult extends SplittingResult {
   readonly leaves: number;
 }
 
-/** Candidates for a decision by each of the two scores. */
-const CANDIDATES = 3;
-/**
- * Children begin where their parent's ascent ended: 20 steps each raise bounds hardly more, and cost almost
- * twice as much.
- */
-const ITERATIONS = 3;
 /** Where all ReLUs are decided and no linear program tells what is left, this is the last chance. */
 const LEAF_ITERATIONS = 50;
 
-const indexOf = (decision: number): number => (decision < 0 ? ~decision : decision);
+/** Splits one box until every goal is proved, a counterexample is found, or time or memory end. */
+export const splitRelus = (engine: Engine, options: ReluSplittingOptions): Promise<ReluSplittingResult> =>
+  new ReluSplitting(engine, options).run();
 
-export async function splitRelus(
-  engine: Engine,
-  options: ReluSplittingOptions,
-): Promise<ReluSplittingResult> {
-  const { network: net } = engine;
-  const { box, hidden, goals, memoryBytes, iterations = ITERATIONS } = options;
-  const last = net.nodes.length - 1;
-  const unstable = unstableRelus(engine, net, hidden);
-  const { count, node: nodeOf, neuron: neuronOf, row: rowOf } = unstable;
-  const most = columnsOf(engine);
-  const inputRows = goals.some(({ inputs }) => inputs !== undefined);
-  const inputCount = featuresOf(net.input);
-  const planOf = (columns: number, steps: number): Plan =>
-    dualOf(engine, {
-      target: last,
-      columns,
-      iterations: steps,
-      start: 'rows',
-      warm: true,
-      decisions: true,
-      scores: steps > 0,
-      keep: steps > 0,
-      inputRows,
-      unstable: unstable.capacity,
-    });
-  const region = { ...regionFeeds(box, hidden), ...unstable.feeds };
-  const relus = [...hidden.keys()].filter((node) => (net.nodes[node] as NetworkNode).layer.kind === 'relu');
+/** One search: its open subproblems and what is known of those that left. */
+class ReluSplitting {
+  readonly #programs: ReluPrograms;
+  readonly #frontier: Frontier<Branch>;
+  #subproblems = 0;
+  #leaves = 0;
+  #leafBound = Number.POSITIVE_INFINITY;
+  /** Goals that were bounded once. */
+  #begun = 0;
+  #found = false;
 
-  /** Arrays of one call. Columns beyond the given ones repeat the first. */
-  function feedsOf(columns: number, given: readonly Subproblem[]): Record<string, Floats> {
-    const rows = floats(engine, net.classes * columns);
-    const threshold = floats(engine, columns).fill(-1e30);
-    const feeds: Record<string, Floats> = { ...(region as Record<string, Floats>), rows, threshold };
-    const p = new Map<number, Floats>();
-    const sign = new Map<number, Floats>();
-    for (const node of relus) {
-      const size = (unstable.capacity[node] as number) * columns;
-      p.set(node, floats(engine, size));
-      sign.set(node, floats(engine, size));
-      feeds[nodeArray('p', node)] = p.get(node) as Floats;
-      feeds[nodeArray('sign', node)] = sign.get(node) as Floats;
-    }
-    const overInputs = inputRows ? floats(engine, inputCount * columns) : undefined;
-    if (overInputs) feeds['input rows'] = overInputs;
-    given.forEach(({ goal, decisions, alpha, beta }, j) => {
-      const { coefficients, inputs, threshold: least } = goals[goal] as Goal;
-      inputs?.forEach((d, k) => {
-        (overInputs as Floats)[k * columns + j] = d;
-      });
-      coefficients.forEach((c, k) => {
-        rows[k * columns + j] = c;
-      });
-      threshold[j] = least;
-      for (let i = 0; i < count; i++)
-        (p.get(nodeOf[i] as number) as Floats)[(rowOf[i] as number) * columns + j] =
-          (alpha[i] as number) / 255;
-      decisions.forEach((decision, d) => {
-        const i = indexOf(decision);
-        const at = (rowOf[i] as number) * columns + j;
-        (p.get(nodeOf[i] as number) as Floats)[at] = beta[d] as number;
-        (sign.get(nodeOf[i] as number) as Floats)[at] = decision < 0 ? -1 : 1;
-      });
-    });
-    return feeds;
+  constructor(
+    readonly engine: Engine,
+    readonly options: ReluSplittingOptions,
+  ) {
+    this.#programs = new ReluPrograms(engine, options);
+    this.#frontier = worstFirst(engine);
   }
 
-  const capacity = (wanted: number): number => (wanted <= most / 8 ? Math.max(8, most / 8) : most);
+  async run(): Promise<ReluSplittingResult> {
+    const { most } = this.#programs;
+    const roots = this.#programs.roots();
+    while (this.#begun < roots.length && !this.#found && !this.engine.expired()) {
+      const some = roots.slice(this.#begun, this.#begun + most);
+      const bounded = await this.#programs.bound(some);
+      this.#begun += some.length;
+      this.#frontier.push(await this.#settle(bounded));
+      this.#report();
+    }
+    await this.#frontier.work(
+      most / 2,
+      () => this.#found || this.#full(),
+      (parents) => this.#divide(parents),
+      () => this.#report(),
+    );
+    return this.#result();
+  }
 
-  /** Bounds with ascent, and the candidates of each. */
-  async function bound(
-    given: readonly Subproblem[],
-    steps = iterations,
-  ): Promise<{ made: Subproblem; candidates: number[]; point: Float32Array; reached: boolean }[]> {
-    const columns = capacity(given.length);
-    const outputs = (await engine.run(planOf(columns, steps), feedsOf(columns, given))) as Record<
-      string,
-      Floats
-    >;
-    return given.map((parent, j) => {
-      const value = ((outputs.bound as Floats)[j] as number) - (goals[parent.goal] as Goal).threshold;
-      const at = (what: 'p' | 'score' | 'gap', i: number) =>
-        (outputs[nodeArray(what, nodeOf[i] as number)] as Floats)[
-          (rowOf[i] as number) * columns + j
-        ] as number;
-      const alpha = new Uint8Array(count);
-      for (let i = 0; i < count; i++) alpha[i] = Math.round(255 * Math.min(1, at('p', i)));
-      const beta = parent.decisions.map((decision) => at('p', indexOf(decision)));
-      const decided = new Set(parent.decisions.map(indexOf));
-      const open = Array.from({ length: count }, (_, i) => i).filter((i) => !decided.has(i));
-      const top = (what: 'score' | 'gap') => best(open, (i) => at(what, i), CANDIDATES);
-      const candidates = value > 0 ? [] : [...new Set([...top('score'), ...top('gap')])];
-      const point = Float32Array.from(
-        { length: inputCount },
-        (_, k) => (outputs.point as Floats)[k * columns + j] as number,
-      );
-      const { coefficients, inputs, threshold } = goals[parent.goal] as Goal;
-      const terms = (c: Float64Array | undefined, v: (k: number) => number) =>
-        c?.reduce((sum, a, k) => sum + a * v(k), 0) ?? 0;
-      const there =
-        terms(coefficients, (k) => (outputs['at point'] as Floats)[k * columns + j] as number) +
-        terms(inputs, (k) => point[k] as number);
-      return {
-        made: { ...parent, alpha, beta, bound: Math.max(parent.bound, value) },
-        candidates,
-        point,
-        reached: there <= threshold,
-      };
+  #result(): ReluSplittingResult {
+    const totals = { subproblems: this.#subproblems, lowerBound: this.#lowerBound(), leaves: this.#leaves };
+    const open = (reason: 'time' | 'memory' | 'leaves') => ({ verdict: 'open', ...totals, reason }) as const;
+    if (this.#found) return { verdict: 'found', ...totals };
+    if (this.#full()) return open('memory');
+    if (this.#frontier.length > 0 || this.#begun < this.options.goals.length) return open('time');
+    return this.#leaves > 0 ? open('leaves') : { verdict: 'proved', ...totals };
+  }
+
+  #full(): boolean {
+    return this.#frontier.length * (this.#programs.unstable.count + 300) > this.options.memoryBytes;
+  }
+
+  /** −∞ while some goal was never bounded; 0 where nothing is open. */
+  #lowerBound(): number {
+    return this.#begun < this.options.goals.length
+      ? Number.NEGATIVE_INFINITY
+      : Math.min(0, this.#frontier.leastBound(), this.#leafBound);
+  }
+
+  #report(): void {
+    this.options.progress?.({
+      subproblems: this.#subproblems,
+      open: this.#frontier.length,
+      lowerBound: this.#lowerBound(),
     });
+  }
+
+  async #divide(parents: readonly Branch[]): Promise<Branch[]> {
+    // Few parents decide several ReLUs at once: a call with few columns costs hardly less.
+    const levels = Math.max(1, Math.floor(Math.log2(this.#programs.most / 2 / parents.length)));
+    const parts = parents.flatMap((parent) => children(parent, parent.next.slice(0, levels)));
+    return this.#settle(await this.#programs.bound(parts));
+  }
+
+  /** Subproblems that stay open after their bounds, to be divided further. */
+  async #settle(bounded: readonly Bounded[]): Promise<Branch[]> {
+    this.#subproblems += bounded.length;
+    const open = bounded.filter(({ subproblem }) => !(subproblem.bound > 0));
+    for (const { subproblem, point, reached } of open)
+      if (reached && (await this.#confirm(point, subproblem.goal))) return [];
+    const decided = open.flatMap(({ subproblem, candidates }) =>
+      candidates.length === 0 ? [subproblem] : [],
+    );
+    if (await this.#settleLeaves(decided)) return [];
+    return this.#choose(open.filter(({ candidates }) => candidates.length > 0));
   }
 
   /**
-   * Which candidate to decide: both children of each are bounded as they are. What that proves is left out,
-   * and what it forces decided.
+   * Subproblems with all ReLUs decided: by a linear program or, without one, a long ascent.
+   * @returns whether one is a counterexample
    */
-  async function choose(
-    open: readonly { made: Subproblem; candidates: readonly number[] }[],
-  ): Promise<Branch[]> {
-    const trials = open.flatMap(({ made, candidates }, from) =>
+  async #settleLeaves(decided: readonly Subproblem[]): Promise<boolean> {
+    const { leaf } = this.options;
+    const last =
+      leaf || decided.length === 0
+        ? decided
+        : (await this.#programs.bound(decided, LEAF_ITERATIONS)).map(({ subproblem }) => subproblem);
+    for (const one of last.filter(({ bound }) => !(bound > 0))) {
+      const solved = await leaf?.(this.#programs.signsOf(one), one.goal);
+      if (solved && solved.bound > 0) continue;
+      if (solved?.point && (await this.#confirm(solved.point, one.goal))) return true;
+      this.#leaves++;
+      this.#leafBound = Math.min(this.#leafBound, solved?.bound ?? one.bound);
+    }
+    return false;
+  }
+
+  async #confirm(point: Float32Array, goal: number): Promise<boolean> {
+    if (!(await this.options.found(point, goal))) return false;
+    this.#found = true;
+    return true;
+  }
+
+  /**
+   * The candidate to decide: both children of each are bounded without ascent. A candidate with both proved
+   * closes the subproblem; with one proved, the other sign is decided at once.
+   */
+  async #choose(open: readonly Bounded[]): Promise<Branch[]> {
+    const trials = open.flatMap(({ subproblem, candidates }, from) =>
       candidates.length > 1
-        ? candidates.flatMap((i) => [
-            { from, i, made: child(made, i) },
-            { from, i, made: child(made, ~i) },
-          ])
+        ? candidates.map((i) => ({ from, i, pair: [child(subproblem, i), child(subproblem, ~i)] }))
         : [],
     );
-    const values: number[] = [];
-    for (let start = 0; start < trials.length; start += most) {
-      const some = trials.slice(start, start + most);
-      const columns = capacity(some.length);
-      const { bound: bounds } = await engine.run(
-        planOf(columns, 0),
-        feedsOf(
-          columns,
-          some.map(({ made }) => made),
-        ),
-      );
-      some.forEach(({ made }, j) => {
-        values.push(((bounds as Floats)[j] as number) - (goals[made.goal] as Goal).threshold);
-      });
-    }
+    const values = await this.#programs.boundAsTheyAre(trials.flatMap(({ pair }) => pair));
     const tried = open.map(() => new Map<number, readonly [active: number, inactive: number]>());
     trials.forEach(({ from, i }, t) => {
-      if (t % 2 === 0) tried[from]?.set(i, [values[t] as number, values[t + 1] as number]);
+      tried[from]?.set(i, [values[2 * t] as number, values[2 * t + 1] as number]);
     });
-    return open.flatMap(({ made, candidates }, k) => {
-      const bounds = (i: number) => tried[k]?.get(i) ?? [0, 0];
-      const lesser = (i: number) => Math.min(...bounds(i));
-      if (candidates.some((i) => lesser(i) > 0)) return [];
-      // Where one child is proved there is nothing but the other.
-      const forced = candidates.flatMap((i) => (bounds(i)[0] > 0 ? [~i] : bounds(i)[1] > 0 ? [i] : []));
-      const next = candidates
-        .filter((i) => !(Math.max(...bounds(i)) > 0))
-        .sort((i, j) => lesser(j) - lesser(i));
-      return [{ ...forced.reduce(child, made), next }];
-    });
+    return open.flatMap(({ subproblem, candidates }, k) =>
+      branchOf(subproblem, candidates, (i) => tried[k]?.get(i) ?? [0, 0]),
+    );
   }
+}
 
-  function signsOf({ decisions }: Subproblem): Signs {
-    const signs = new Map(relus.map((node) => [node, new Map<number, 1 | -1>()]));
-    for (const decision of decisions) {
-      const i = indexOf(decision);
-      signs.get(nodeOf[i] as number)?.set(neuronOf[i] as number, decision < 0 ? -1 : 1);
-    }
-    return signs;
-  }
-
-  const bytes = count + 300;
-  const frontier = worstFirst<Branch>(engine);
-  let subproblems = 0;
-  let leaves = 0;
-  let verdict: 'found' | undefined;
-  let leafBound = Number.POSITIVE_INFINITY;
-  let begun = 0;
-  const full = () => frontier.length * bytes > memoryBytes;
-  // Of a goal that was never bounded nothing is known; 0 where nothing is open.
-  const lowerBound = () =>
-    begun < goals.length ? Number.NEGATIVE_INFINITY : Math.min(0, frontier.leastBound(), leafBound);
-  const report = () => options.progress?.({ subproblems, open: frontier.length, lowerBound: lowerBound() });
-
-  /** What is left of subproblems that are bounded, to be divided further. */
-  async function settle(bounded: Awaited<ReturnType<typeof bound>>): Promise<Branch[]> {
-    subproblems += bounded.length;
-    const open = bounded.filter(({ made }) => !(made.bound > 0));
-    for (const { made, point, reached } of open)
-      if (reached && (await options.found(point, made.goal))) {
-        verdict = 'found';
-        return [];
-      }
-    const decided = open.flatMap(({ made, candidates }) => (candidates.length === 0 ? [made] : []));
-    const last =
-      options.leaf || decided.length === 0
-        ? decided
-        : (await bound(decided, LEAF_ITERATIONS)).map(({ made }) => made);
-    for (const made of last.filter((one) => !(one.bound > 0))) {
-      const solved = await options.leaf?.(signsOf(made), made.goal);
-      if (solved && solved.bound > 0) continue;
-      if (solved?.point && (await options.found(solved.point, made.goal))) {
-        verdict = 'found';
-        return [];
-      }
-      leaves++;
-      leafBound = Math.min(leafBound, solved?.bound ?? made.bound);
-    }
-    return choose(open.filter(({ candidates }) => candidates.length > 0));
-  }
-
-  const alpha = new Uint8Array(count);
-  for (let i = 0; i < count; i++) {
-    const { lower, upper } = hidden.get(nodeOf[i] as number) as Ends;
-    alpha[i] = (upper[neuronOf[i] as number] as number) > -(lower[neuronOf[i] as number] as number) ? 255 : 0;
-  }
-  const roots = goals.map(
-    (_, goal): Subproblem => ({ goal, decisions: [], alpha, beta: [], bound: Number.NEGATIVE_INFINITY }),
-  );
-  while (begun < roots.length && verdict === undefined && !engine.expired()) {
-    const some = roots.slice(begun, begun + most);
-    const bounded = await bound(some);
-    begun += some.length;
-    frontier.push(await settle(bounded));
-    report();
-  }
-  const over = () => verdict !== undefined || full();
-  const divide = async (parents: readonly Branch[]): Promise<Branch[]> => {
-    // Few parents decide several ReLUs at once: a call with few columns costs hardly less.
-    const levels = Math.max(1, Math.floor(Math.log2(most / 2 / parents.length)));
-    return settle(await bound(parents.flatMap((parent) => children(parent, parent.next.slice(0, levels)))));
-  };
-  await frontier.work(most / 2, over, divide, report);
-
-  const totals = { subproblems, lowerBound: lowerBound(), leaves };
-  if (verdict === 'found') return { verdict, ...totals };
-  if (full()) return { verdict: 'open', ...totals, reason: 'memory' };
-  if (frontier.length > 0 || begun < goals.length) return { verdict: 'open', ...totals, reason: 'time' };
-  return leaves > 0 ? { verdict: 'open', ...totals, reason: 'leaves' } : { verdict: 'proved', ...totals };
+/** The branch that the bounds of the candidates' children leave, if any. */
+function branchOf(
+  subproblem: Subproblem,
+  candidates: readonly number[],
+  bounds: (i: number) => readonly [active: number, inactive: number],
+): Branch[] {
+  const lesser = (i: number) => Math.min(...bounds(i));
+  if (candidates.some((i) => lesser(i) > 0)) return [];
+  // Where one child is proved there is nothing but the other.
+  const forced = candidates.flatMap((i) => (bounds(i)[0] > 0 ? [~i] : bounds(i)[1] > 0 ? [i] : []));
+  const next = candidates.filter((i) => !(Math.max(...bounds(i)) > 0)).sort((i, j) => lesser(j) - lesser(i));
+  return [{ ...forced.reduce(child, subproblem), next }];
 }
 
 /** The subproblem with one more ReLU decided: i for z ≥ 0, ~i for z ≤ 0. */
@@ -328,17 +208,4 @@ const child = ({ goal, decisions, alpha, beta, bound }: Subproblem, decision: nu
 });
 
 const children = (parent: Subproblem, next: readonly number[]): Subproblem[] =>
-  next.reduce((made: Subproblem[], i) => made.flatMap((one) => [child(one, i), child(one, ~i)]), [parent]);
-
-/** The `count` indices of greatest positive score. */
-function best(indices: readonly number[], score: (index: number) => number, count: number): number[] {
-  const found: { index: number; value: number }[] = [];
-  for (const index of indices) {
-    const value = score(index);
-    if (found.length === count && value <= (found.at(-1) as { value: number }).value) continue;
-    found.push({ index, value });
-    found.sort((a, b) => b.value - a.value);
-    if (found.length > count) found.pop();
-  }
-  return found.map(({ index }) => index);
-}
+  next.reduce((parts: Subproblem[], i) => parts.flatMap((one) => [child(one, i), child(one, ~i)]), [parent]);

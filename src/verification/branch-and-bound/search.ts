@@ -15,9 +15,7 @@ import {
 } from '../property/property.js';
 import { allowance, endsOf } from './allowance.js';
 import { dualOf } from './dual-program.js';
-import type { Ends, HiddenBounds } from './ends.js';
-import { type Engine, type Floats, floats } from './engine.js';
-import type { Goal } from './goal.js';
+import { type Ends, type Engine, type Floats, floats, type Goal, type HiddenBounds } from './engine.js';
 import { columnsOf, createHiddenBounding, regionFeeds } from './hidden-bounds.js';
 import { type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';

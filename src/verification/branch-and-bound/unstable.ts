@@ -6,8 +6,7 @@
 import type { Network } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import { nodeArray } from './dual-program.js';
-import type { HiddenBounds } from './ends.js';
-import { type Engine, floats } from './engine.js';
+import { type Engine, floats, type HiddenBounds } from './engine.js';
 
 export interface UnstableRelus {
   readonly count: number;

@@ -12,7 +12,8 @@ import { type Evaluation, paddedBatch } from './evaluation.js';
 import { answers } from './forward-stage.js';
 import { ATTACK_GRADIENT } from './programs.js';
 
-export interface Counterexample {
+/** An image of the ball that the network gives another label. */
+export interface Misclassified {
   readonly image: number;
   /** [features], inside the ball. */
   readonly example: Float32Array;
@@ -35,7 +36,7 @@ export async function attackOnce(
   images: readonly number[],
   batch: number,
   { steps, restart, key }: { readonly steps: number; readonly restart: number; readonly key: Key },
-): Promise<Counterexample[]> {
+): Promise<Misclassified[]> {
   const { epsilon, clip } = evaluation.ball;
   const { images: x, labels } = paddedBatch(evaluation, images, batch);
   const features = x.length / batch;
@@ -60,7 +61,7 @@ export async function attackOnce(
   if (!images.some((_, index) => (best.margins[index] as number) <= 0)) return [];
 
   const checked = await answers(evaluation, best.examples, labels.subarray(0, images.length), batch);
-  return images.flatMap((image, index): Counterexample[] => {
+  return images.flatMap((image, index): Misclassified[] => {
     const { margin } = checked[index] as { margin: number };
     const example = row(best.examples, index);
     return margin <= 0 && isInside(example, row(x, index), epsilon, clip)

@@ -1,9 +1,9 @@
 /** Lower bounds of the margins over the ball, by one relaxation. */
 
+import type { BoundStage } from '../proof/batch-size.js';
 import { enclosingRadius } from '../proof/rounding.js';
 import type { Evaluation } from './evaluation.js';
 import { paddedBatch } from './evaluation.js';
-import type { BoundStage } from './verdict.js';
 
 /** Lower bounds of one image's margins. */
 export interface MarginBounds {

@@ -18,7 +18,16 @@ import type { Device } from '../../runtime/device/device.js';
 import { withSmallerChunk } from '../../runtime/device/halving.js';
 import { createPool, type Pool } from '../../runtime/pool/pool.js';
 import { keyOf } from '../../runtime/random/keys.js';
-import { batchFor, largestBatch, whySkipped } from '../proof/batch-size.js';
+import {
+  type BatchStage,
+  type BoundStage,
+  batchFor,
+  boundStages,
+  type DeviceMemory,
+  largestBatch,
+  whySkipped,
+} from '../proof/batch-size.js';
+import { createContext } from '../proof/context.js';
 import { isProof } from '../proof/rounding.js';
 import { attackOnce } from './attack-stage.js';
 import { lowerBounds, type MarginBounds } from './bound-stage.js';
@@ -27,9 +36,6 @@ import { createEvaluation, type Evaluation, paddedBatch } from './evaluation.js'
 import { type Answer, answers } from './forward-stage.js';
 import {
   accuraciesOf,
-  type BatchStage,
-  type BoundStage,
-  boundStages,
   type CertificationReport,
   type StageName,
   type StageReport,
@@ -114,8 +120,11 @@ export async function certify(options: CertificationOptions): Promise<Certificat
   const started = performance.now();
   const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
-    const evaluation = createEvaluation(network, parameters, split, { epsilon, clip }, pool, signal);
-    const { verdicts, stages } = await cascade(evaluation, options, pool);
+    const { seed } = options;
+    const context = createContext({ network, parameters, pool, seed, signal });
+    const evaluation = createEvaluation(context, split, { epsilon, clip });
+    const onDevice = pool.device === 'cpu' ? undefined : await pool.memory();
+    const { verdicts, stages } = await new Cascade(evaluation, options, onDevice).run();
     return {
       ...accuraciesOf(verdicts),
       images: verdicts.length,
@@ -131,185 +140,198 @@ export async function certify(options: CertificationOptions): Promise<Certificat
 
 const secondsSince = (start: number): number => (performance.now() - start) / 1000;
 
-/** The stages one after another. */
-async function cascade(
-  evaluation: Evaluation,
-  options: CertificationOptions,
-  pool: Pool,
-): Promise<Pick<CertificationReport, 'verdicts' | 'stages'>> {
-  const { split, network, each } = evaluation;
-  const count = options.limit ?? split.count;
-  const verdicts = new Array<Verdict | undefined>(count);
-  const bounds = new Float64Array(count).fill(Number.NEGATIVE_INFINITY);
+type Decided = Exclude<Verdict, { verdict: 'undecided' }>;
+
+/** One certification: its verdicts so far, and what is known of open images. */
+class Cascade {
+  readonly #count: number;
+  readonly #verdicts: (Verdict | undefined)[];
+  /** The best lower bound of each image's margin. */
+  readonly #bounds: Float64Array;
   /** The best bound of each margin, for a search that needs not prove again what is proved. */
-  const margins = new Map<number, Float32Array>();
-  const atImage = new Array<Answer>(count);
-  const stages: Partial<Record<StageName, StageReport>> = {};
-  const decided = { certified: 0, falsified: 0 };
-  const labelOf = (image: number): number => split.labels[image] as number;
-  const decide = (verdict: Exclude<Verdict, { verdict: 'undecided' }>): void => {
-    verdicts[verdict.image] = verdict;
-    decided[verdict.verdict]++;
-    margins.delete(verdict.image);
-  };
-  const open = (): number[] =>
-    Array.from({ length: count }, (_, image) => image).filter((image) => verdicts[image] === undefined);
-
-  const onDevice = pool.device === 'cpu' ? undefined : await pool.memory();
+  readonly #margins = new Map<number, Float32Array>();
+  readonly #answers: Answer[];
+  readonly #stages: Partial<Record<StageName, StageReport>> = {};
+  readonly #decided = { certified: 0, falsified: 0 };
   /** Batches that a device's memory did hold, where it did not hold those that were planned. */
-  const smaller = new Map<BatchStage, number>();
-  const batchOf = (name: BatchStage, images: number): number =>
-    batchFor(
-      smaller.get(name) ?? options.batchSizes?.[name] ?? largestBatch(network, name, onDevice),
-      images,
-      onDevice && 1,
-    );
+  readonly #smaller = new Map<BatchStage, number>();
 
-  /** What a stage that began at `started`, with so many images and verdicts, has done. */
-  const reportOf = (images: number, before: typeof decided, started: number): StageReport => {
-    const found = {
-      certified: decided.certified - before.certified,
-      falsified: decided.falsified - before.falsified,
-    };
-    return { images, ...found, seconds: secondsSince(started) };
-  };
+  constructor(
+    readonly evaluation: Evaluation,
+    readonly options: CertificationOptions,
+    /** Memory of a device other than the CPU. */
+    readonly onDevice: DeviceMemory | undefined,
+  ) {
+    this.#count = options.limit ?? evaluation.split.count;
+    this.#verdicts = new Array(this.#count);
+    this.#bounds = new Float64Array(this.#count).fill(Number.NEGATIVE_INFINITY);
+    this.#answers = new Array(this.#count);
+  }
+
+  async run(): Promise<Pick<CertificationReport, 'verdicts' | 'stages'>> {
+    await this.#stage('natural', (images, batch) => this.#natural(images, batch));
+    for (const name of boundStages)
+      await this.#stage(name, (images, batch) => this.#boundBy(name, images, batch));
+    const { restarts = 3 } = this.options.attack ?? {};
+    await this.#stage('attack', (images, batch, restart) => this.#attack(images, batch, restart), restarts);
+    if (this.options.complete) await this.#search(this.options.complete);
+    const verdicts = Array.from(this.#verdicts, (verdict, image) => verdict ?? this.#undecided(image));
+    const present = stageNames.filter((name) => this.#stages[name] !== undefined);
+    const stages = Object.fromEntries(present.map((name) => [name, this.#stages[name]]));
+    return { verdicts, stages: stages as CertificationReport['stages'] };
+  }
+
+  #labelOf(image: number): number {
+    return this.evaluation.split.labels[image] as number;
+  }
+
+  #undecided(image: number): Verdict {
+    const margin = this.#bounds[image] as number;
+    return { image, label: this.#labelOf(image), verdict: 'undecided', stage: null, margin };
+  }
+
+  #decide(verdict: Decided): void {
+    this.#verdicts[verdict.image] = verdict;
+    this.#decided[verdict.verdict]++;
+    this.#margins.delete(verdict.image);
+  }
+
+  #raise(image: number, bound: number): void {
+    this.#bounds[image] = Math.max(this.#bounds[image] as number, bound);
+  }
+
+  #open(): number[] {
+    return Array.from({ length: this.#count }, (_, image) => image).filter(
+      (image) => this.#verdicts[image] === undefined,
+    );
+  }
+
+  #batchOf(name: BatchStage, images: number): number {
+    const { evaluation, options, onDevice } = this;
+    const largest =
+      this.#smaller.get(name) ??
+      options.batchSizes?.[name] ??
+      largestBatch(evaluation.network, name, onDevice);
+    return batchFor(largest, images, onDevice && 1);
+  }
+
+  /** Begins a stage that so many images enter. @returns its report, when it has ended */
+  #begin(images: number): () => StageReport {
+    const before = { ...this.#decided };
+    const started = performance.now();
+    return () => ({
+      images,
+      certified: this.#decided.certified - before.certified,
+      falsified: this.#decided.falsified - before.falsified,
+      seconds: secondsSince(started),
+    });
+  }
 
   /** Sends all open images through `work`, `passes` times. */
-  const stage = async (
+  async #stage(
     name: BatchStage,
     work: (images: readonly number[], batch: number, pass: number) => Promise<void>,
     passes = 1,
-  ): Promise<void> => {
-    const entered = open().length;
-    const before = { ...decided };
-    const started = performance.now();
-    const skipped = entered > 0 ? whySkipped(network, name) : undefined;
+  ): Promise<void> {
+    const entered = this.#open().length;
+    const report = this.#begin(entered);
+    const skipped = entered > 0 ? whySkipped(this.evaluation.network, name) : undefined;
     let done = 0;
     for (let pass = 0; pass < passes && skipped === undefined; pass++) {
-      const images = open();
-      const batch = batchOf(name, images.length);
+      const images = this.#open();
+      const batch = this.#batchOf(name, images.length);
       const total = done + images.length * (passes - pass);
+      const tell = () => this.options.progress?.({ stage: name, done, total, ...this.#decided });
       // The first batch may take minutes.
-      if (total > done) options.progress?.({ stage: name, done, total, ...decided });
+      if (total > done) tell();
       const left = new Set(images);
       const all = (size: number) =>
-        each([...left], size, async (some) => {
+        this.evaluation.each([...left], size, async (some) => {
           await work(some, size, pass);
           for (const image of some) left.delete(image);
           done += some.length;
-          options.progress?.({ stage: name, done, total, ...decided });
+          tell();
         });
       const { members } = await withSmallerChunk(batch, all, 'images');
-      if (members < batch) smaller.set(name, members);
+      if (members < batch) this.#smaller.set(name, members);
     }
-    stages[name] = { ...reportOf(entered, before, started), ...(skipped !== undefined && { skipped }) };
-  };
+    this.#stages[name] = { ...report(), ...(skipped !== undefined && { skipped }) };
+  }
 
-  await stage('natural', async (images, batch) => {
-    const { images: x, labels } = paddedBatch(evaluation, images, batch);
-    const given = await answers(evaluation, x, labels.subarray(0, images.length), batch);
+  async #natural(images: readonly number[], batch: number): Promise<void> {
+    const { images: x, labels } = paddedBatch(this.evaluation, images, batch);
+    const given = await answers(this.evaluation, x, labels.subarray(0, images.length), batch);
     const features = x.length / batch;
     images.forEach((image, row) => {
       const answer = given[row] as Answer;
-      atImage[image] = answer;
-      if (answer.margin > 0) return;
+      this.#answers[image] = answer;
+      const { margin } = answer;
+      if (margin > 0) return;
       const counterexample = x.slice(row * features, (row + 1) * features);
-      decide({
-        image,
-        label: labelOf(image),
-        verdict: 'falsified',
-        stage: 'natural',
-        margin: answer.margin,
-        counterexample,
-      });
+      const label = this.#labelOf(image);
+      this.#decide({ image, label, verdict: 'falsified', stage: 'natural', margin, counterexample });
     });
-  });
+  }
 
-  const boundBy = (name: BoundStage) =>
-    stage(name, async (images, batch) => {
-      const found = await lowerBounds(evaluation, name, images, batch);
-      images.forEach((image, row) => {
-        const { margins: own, smallest: bound } = found[row] as MarginBounds;
-        const { margin, scale } = atImage[image] as Answer;
-        if (options.complete) {
-          const known = margins.get(image);
-          margins.set(
-            image,
-            known === undefined ? own : own.map((value, j) => Math.max(value, known[j] as number)),
-          );
-        }
-        bounds[image] = Math.max(bounds[image] as number, Math.min(bound, margin));
-        if (isProof(bound, margin, scale))
-          decide({ image, label: labelOf(image), verdict: 'certified', stage: name, margin: bound });
-      });
+  async #boundBy(stage: BoundStage, images: readonly number[], batch: number): Promise<void> {
+    const found = await lowerBounds(this.evaluation, stage, images, batch);
+    images.forEach((image, row) => {
+      const { margins, smallest: bound } = found[row] as MarginBounds;
+      const { margin, scale } = this.#answers[image] as Answer;
+      if (this.options.complete) {
+        const known = this.#margins.get(image);
+        this.#margins.set(image, known ? margins.map((m, j) => Math.max(m, known[j] as number)) : margins);
+      }
+      this.#raise(image, Math.min(bound, margin));
+      const label = this.#labelOf(image);
+      if (isProof(bound, margin, scale))
+        this.#decide({ image, label, verdict: 'certified', stage, margin: bound });
     });
-  for (const name of boundStages) await boundBy(name);
+  }
 
-  const { steps = 40, restarts = 3 } = options.attack ?? {};
-  const key = keyOf(options.seed ?? 0);
-  const attack = async (images: readonly number[], batch: number, restart: number): Promise<void> => {
-    for (const { image, example, margin } of await attackOnce(evaluation, images, batch, {
-      steps,
-      restart,
-      key,
-    }))
-      decide({
+  async #attack(images: readonly number[], batch: number, restart: number): Promise<void> {
+    const { attack, seed } = this.options;
+    const budget = { steps: attack?.steps ?? 40, restart, key: keyOf(seed ?? 0) };
+    for (const { image, example, margin } of await attackOnce(this.evaluation, images, batch, budget)) {
+      const label = this.#labelOf(image);
+      this.#decide({
         image,
-        label: labelOf(image),
+        label,
         verdict: 'falsified',
         stage: 'attack',
         margin,
         counterexample: example,
       });
-  };
-  await stage('attack', attack, restarts);
+    }
+  }
 
-  const search = async ({ store, ...limits }: CompleteOptions): Promise<void> => {
-    const images = open();
-    const before = { ...decided };
-    const started = performance.now();
-    const { parameters, seed, signal } = options;
-    const judge = createCompleteStage(evaluation, { ...limits, parameters, seed, signal, pool });
+  async #search({ store, ...limits }: CompleteOptions): Promise<void> {
+    const images = this.#open();
+    const stageReport = this.#begin(images.length);
+    const judge = createCompleteStage(this.evaluation, limits);
     let undecided = 0;
-    for (const [done, image] of images.entries()) {
+    for (const [index, image] of images.entries()) {
       const report = (done: number, current?: ImageProgress) =>
-        options.progress?.({
+        this.options.progress?.({
           stage: 'branch-and-bound',
           done,
           total: images.length,
-          ...decided,
-          search: { undecided, images: count, current },
+          ...this.#decided,
+          search: { undecided, images: this.#count, current },
         });
       const known = store?.known.get(image);
-      const verdict = known ?? (await judge(image, margins.get(image), (current) => report(done, current)));
+      const verdict =
+        known ?? (await judge(image, this.#margins.get(image), (current) => report(index, current)));
       if (known === undefined) store?.append(verdict);
-      if (verdict.verdict !== 'undecided') decide(verdict);
+      if (verdict.verdict !== 'undecided') this.#decide(verdict);
       else {
         undecided++;
-        bounds[image] = Math.max(bounds[image] as number, verdict.margin);
+        this.#raise(image, verdict.margin);
       }
-      report(done + 1);
+      report(index + 1);
     }
-    stages['branch-and-bound'] = reportOf(images.length, before, started);
-  };
-  if (options.complete) await search(options.complete);
-
-  const judged = Array.from(
-    verdicts,
-    (verdict, image): Verdict =>
-      verdict ?? {
-        image,
-        label: labelOf(image),
-        verdict: 'undecided',
-        stage: null,
-        margin: bounds[image] as number,
-      },
-  );
-  const present = stageNames.filter((name) => stages[name] !== undefined);
-  return {
-    verdicts: judged,
-    stages: Object.fromEntries(present.map((name) => [name, stages[name]])) as CertificationReport['stages'],
-  };
+    this.#stages['branch-and-bound'] = stageReport();
+  }
 }
 
 function checkOptions({

@@ -7,12 +7,9 @@
  * another label. Programs are compiled once for all images.
  */
 import { ball } from '../../attack/box.js';
-import type { ParameterArrays } from '../../network/parameters.js';
-import type { Pool } from '../../runtime/pool/pool.js';
 import { enclosingRadius, isInside, isProof, proofThreshold } from '../proof/rounding.js';
 import { ballAround, overtakingPolytopes } from '../property/robustness.js';
 import { createCompleteSearch } from '../search/complete-search.js';
-import { createAttackContext } from '../search/property-attack.js';
 import { type Evaluation, paddedBatch } from './evaluation.js';
 import type { Verdict } from './verdict.js';
 
@@ -20,11 +17,6 @@ import type { Verdict } from './verdict.js';
 export const IMAGE_SECONDS = 60;
 
 export interface CompleteStageOptions {
-  readonly parameters: ParameterArrays;
-  readonly pool: Pool;
-  /** Seed of the attacks beside the search. */
-  readonly seed?: number;
-  readonly signal?: AbortSignal;
   /** Wall clock for each image (default 60). */
   readonly secondsPerImage?: number;
   /** Bytes that open subproblems may take (default 2 GiB). */
@@ -53,13 +45,11 @@ export type CompleteStage = (
 ) => Promise<Verdict>;
 
 export function createCompleteStage(evaluation: Evaluation, options: CompleteStageOptions): CompleteStage {
-  const { network, programs, ball: around } = evaluation;
-  const { parameters, pool, seed, signal, secondsPerImage = IMAGE_SECONDS, memoryBytes } = options;
+  const { context, network, programs, ball: around } = evaluation;
+  const { secondsPerImage = IMAGE_SECONDS, memoryBytes } = options;
   const evaluate = async (x: Float32Array) =>
     (await evaluation.run(programs.forward(1), { images: x })).logits as Float32Array;
-  const search = createCompleteSearch(
-    createAttackContext({ network, parameters, pool, evaluate, seed, signal }),
-  );
+  const search = createCompleteSearch({ ...context, evaluate });
 
   return async (image, known, progress) => {
     const deadline = performance.now() + 1000 * secondsPerImage;

@@ -7,21 +7,16 @@ import type { Split } from '../../data/dataset.js';
 import type { HostData } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import type { Network } from '../../network/network.js';
-import { flatten, type ParameterArrays, parameterLayout } from '../../network/parameters.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import type { Plan } from '../../runtime/plan/plan.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
-import type { Pool } from '../../runtime/pool/pool.js';
+
+import type { VerificationContext } from '../proof/context.js';
+import type { Ball } from '../property/robustness.js';
 import { createPrograms, type Programs } from './programs.js';
 
-/** The ball ‖x' − x‖∞ ≤ ε around images, in pixels of [0, 1]. */
-export interface Ball {
-  readonly epsilon: number;
-  /** Whether it is cut to [0, 1]. */
-  readonly clip: boolean;
-}
-
 export interface Evaluation {
+  readonly context: VerificationContext;
   readonly network: Network;
   readonly split: Split;
   readonly ball: Ball;
@@ -40,27 +35,17 @@ export interface Evaluation {
   ): Promise<void>;
 }
 
-/** @throws RangeError if parameters are missing or of another size than the network's */
-export function createEvaluation(
-  network: Network,
-  parameters: ParameterArrays,
-  split: Split,
-  ball: Ball,
-  pool: Pool,
-  signal?: AbortSignal,
-): Evaluation {
-  const layout = parameterLayout(network);
-  const flat = flatten(parameters, layout);
-  const theta = new Float32Array(new SharedArrayBuffer(flat.byteLength));
-  theta.set(flat);
+export function createEvaluation(context: VerificationContext, split: Split, ball: Ball): Evaluation {
+  const { network, pool, signal } = context;
   return {
+    context,
     network,
     split,
     ball,
     programs: createPrograms(network, ball.clip),
     async run(plan, feeds) {
       signal?.throwIfAborted();
-      return (await pool.run({ plan, feeds, theta, layout })).outputs;
+      return context.run(plan, feeds);
     },
     async each(images, size, work) {
       const batches = Array.from({ length: Math.ceil(images.length / size) }, (_, i) =>

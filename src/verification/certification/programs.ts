@@ -7,7 +7,7 @@ import { inputBox } from '../../objective/input-box.js';
 import { relaxations } from '../../relaxation/index.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import { gradientName, type Plan } from '../../runtime/plan/plan.js';
-import type { BoundStage } from './verdict.js';
+import type { BoundStage } from '../proof/batch-size.js';
 
 /** Name under which the attack's program gives the gradient in x, [batch, features]. */
 export const ATTACK_GRADIENT = gradientName('x');

@@ -4,14 +4,7 @@
  * Every image ends as exactly one of certified, falsified and undecided; the three accuracies are counts of
  * these verdicts.
  */
-
-/** Relaxations of the cascade, cheapest first. */
-export const boundStages = ['ibp', 'crown-ibp', 'crown'] as const;
-export type BoundStage = (typeof boundStages)[number];
-
-/** Stages that take images in batches. */
-export const batchStages = ['natural', ...boundStages, 'attack'] as const;
-export type BatchStage = (typeof batchStages)[number];
+import { type BatchStage, type BoundStage, batchStages } from '../proof/batch-size.js';
 
 /** Stages in the order in which images pass them; the last, image by image, where it is asked for. */
 export const stageNames = [...batchStages, 'branch-and-bound'] as const;

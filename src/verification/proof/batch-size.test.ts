@@ -6,8 +6,7 @@ import { linearLayer } from '../../network/layers/linear.js';
 import { INPUT, network } from '../../network/network.js';
 import { planFootprint } from '../../runtime/plan/memory.js';
 import { createPrograms } from '../certification/programs.js';
-import { batchStages } from '../certification/verdict.js';
-import { batchFor, largestBatch, whySkipped } from './batch-size.js';
+import { batchFor, batchStages, largestBatch, whySkipped } from './batch-size.js';
 
 describe('batch sizes', () => {
   test('are at least one image for every architecture and stage, fewer for larger networks', () => {

@@ -7,7 +7,14 @@
 import { featuresOf } from '../../network/layers/layer.js';
 import { isChain, type Network } from '../../network/network.js';
 import type { MemoryBudget } from '../../runtime/device/memory.js';
-import type { BatchStage } from '../certification/verdict.js';
+
+/** Relaxations of the cascade, cheapest first. */
+export const boundStages = ['ibp', 'crown-ibp', 'crown'] as const;
+export type BoundStage = (typeof boundStages)[number];
+
+/** Stages that take images in batches. */
+export const batchStages = ['natural', ...boundStages, 'attack'] as const;
+export type BatchStage = (typeof batchStages)[number];
 
 /** Floats of an array over the widest layer that one program call may make. */
 const FLOATS = 2 ** 22;

@@ -2,9 +2,14 @@
  * Robustness of a classifier at one image as a property: the classes that may overtake its label within the
  * ball.
  */
-
-import type { Ball } from '../certification/evaluation.js';
 import type { Box, Polytope, Property } from './property.js';
+
+/** The ball ‖x' − x‖∞ ≤ ε around images, in pixels of [0, 1]. */
+export interface Ball {
+  readonly epsilon: number;
+  /** Whether it is cut to [0, 1]. */
+  readonly clip: boolean;
+}
 
 /** The ball ‖x' − x‖∞ ≤ ε around one image x, [features], as a box. */
 export function ballAround(image: Float32Array, { epsilon, clip }: Ball): Box {

@@ -3,15 +3,15 @@
  * attacks beside it, less and less often. One search after another shares the programs, which are compiled
  * once for a network.
  */
-import { setTimeout } from 'node:timers/promises';
 import { withSmallerChunk } from '../../runtime/device/halving.js';
 import { inSharedMemory } from '../../runtime/pool/pool.js';
-import { type Engine, planStore } from '../branch-and-bound/engine.js';
+import type { Engine } from '../branch-and-bound/engine.js';
 import { columnsFor } from '../branch-and-bound/hidden-bounds.js';
 import { search as branchAndBound, type SearchStage } from '../branch-and-bound/search.js';
+import type { VerificationContext } from '../proof/context.js';
 import { type Counterexample, confirm } from '../proof/counterexample.js';
 import type { Polytope } from '../property/property.js';
-import { type AttackContext, attackPolytopes } from './property-attack.js';
+import { PropertyAttack } from './property-attack.js';
 
 export interface CompleteSearchOptions {
   /**
@@ -23,8 +23,8 @@ export interface CompleteSearchOptions {
   readonly deadline: number;
   /** Bytes that open subproblems may take (default 2 GiB). */
   readonly memoryBytes?: number;
-  /** Number of the first attack's round: rounds before it have been made already (default 0). */
-  readonly firstRound?: number;
+  /** Attacks whose rounds go on (default: from the first). */
+  readonly attack?: PropertyAttack;
   readonly progress?: (state: {
     readonly stage: SearchStage;
     readonly subproblems: number;
@@ -56,17 +56,11 @@ export type CompleteSearch = (
 
 /** Bytes for open subproblems, where the caller says nothing. */
 export const MEMORY = 2 ** 31;
-/** Milliseconds after the first attack beside the search; then twice as many each time. */
-const FIRST_PAUSE = 1000;
-/** Attacks rest at least so many times as long as they took: what the search does is worth more. */
-const REST = 6;
-
 const NOTHING = new Float32Array(0);
 
 /** The search over one network; `sound` takes rounding into account, in float64. */
-export function createCompleteSearch(context: AttackContext, sound = false): CompleteSearch {
+export function createCompleteSearch(context: VerificationContext, sound = false): CompleteSearch {
   const { network, pool, theta, layout, evaluate, signal } = context;
-  const plan = planStore();
   const dtype = sound ? 'float64' : 'float32';
   // Proofs in float64 run on the CPU, whatever the device.
   const columns = async () =>
@@ -98,7 +92,7 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
   async function searchWith(
     size: number | undefined,
     polytopes: readonly Polytope[],
-    { targets = polytopes, deadline, memoryBytes = MEMORY, firstRound = 0, progress }: CompleteSearchOptions,
+    { targets = polytopes, deadline, memoryBytes = MEMORY, attack, progress }: CompleteSearchOptions,
   ): Promise<CompleteSearchResult> {
     let counterexample: Counterexample | undefined;
     let stage: CompleteSearchResult['stage'] | undefined;
@@ -115,27 +109,20 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
       dtype,
       async run(plan, given) {
         const feeds = { ...doubles, ...given, ...limit };
-        return (
-          await pool.run(sound ? { plan, feeds, theta: NOTHING, layout: [] } : { plan, feeds, theta, layout })
-        ).outputs;
+        return sound
+          ? (await pool.run({ plan, feeds, theta: NOTHING, layout: [] })).outputs
+          : context.run(plan, feeds);
       },
-      plan,
+      plan: (name, compile) => context.plan(`${dtype} ${name}`, compile),
       expired: over,
     };
-    const attacks = (async () => {
-      for (let round = firstRound; searching && !over(); round++) {
-        const began = performance.now();
-        const found = await attackPolytopes(context, targets, {
-          round,
-          deadline,
-          over: () => !searching || over(),
-        });
-        if (found && counterexample === undefined) [counterexample, stage] = [found, 'attack'];
-        const now = performance.now();
-        const pause = now + Math.max(FIRST_PAUSE * 2 ** (round - firstRound), REST * (now - began));
-        while (searching && !over() && performance.now() < pause) await setTimeout(50);
-      }
-    })();
+    const attacks = (attack ?? new PropertyAttack(context)).beside(targets, {
+      deadline,
+      over: () => !searching || over(),
+      found: (one) => {
+        if (counterexample === undefined) [counterexample, stage] = [one, 'attack'];
+      },
+    });
     const searched = branchAndBound(engine, polytopes, {
       memoryBytes,
       secondsLeft: () => (deadline - performance.now()) / 1000,

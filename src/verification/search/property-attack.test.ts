@@ -4,9 +4,10 @@ import { initialize } from '../../network/initialization.js';
 import { createPool } from '../../runtime/pool/pool.js';
 import { keyOf } from '../../runtime/random/keys.js';
 import { runNetwork } from '../../testing/onnx-runs.js';
+import { createContext } from '../proof/context.js';
 import type { Box, Polytope } from '../property/property.js';
 import { violation } from '../property/property.js';
-import { attackPolytopes, createAttackContext, roundStarts } from './property-attack.js';
+import { attackPolytopes, roundStarts } from './property-attack.js';
 
 const pool = createPool(2);
 afterAll(() => pool.close());
@@ -14,7 +15,7 @@ afterAll(() => pool.close());
 const network = architecture('cnn3', [1, 6, 6], 4);
 const parameters = initialize(network, 'kaiming', keyOf(2));
 const evaluate = (x: Float32Array) => runNetwork(network, parameters, x, 1);
-const context = (seed = 0) => createAttackContext({ network, parameters, pool, evaluate, seed });
+const context = (seed = 0) => createContext({ network, parameters, pool, evaluate, seed });
 
 const around = (radius: number): Box => ({
   lower: new Float64Array(36).fill(0.5 - radius),
@@ -74,7 +75,7 @@ describe('attacks on polytopes', () => {
     const hard = [1, 2, 3].map((j): Polytope => ({ box: around(0.3), unsafe: [atLeast(j, 0.2)] }));
     const first = await attackPolytopes(context(3), hard, { starts: 64 });
     const other = await attackPolytopes(
-      createAttackContext({ network, parameters, pool: alone, evaluate, seed: 3 }),
+      createContext({ network, parameters, pool: alone, evaluate, seed: 3 }),
       hard,
       { starts: 64 },
     );
@@ -89,7 +90,7 @@ describe('attacks on polytopes', () => {
       undefined,
     );
     const reason = new Error('stopped');
-    const stopped = createAttackContext({
+    const stopped = createContext({
       network,
       parameters,
       pool,

@@ -6,47 +6,17 @@
  * them on the sum of what is not fulfilled instead of the maximum. Everything random is a function of the
  * seed, the round and the start. What a descent finds is a candidate; `confirm` decides.
  */
+import { setTimeout } from 'node:timers/promises';
 import { type DescentShape, descentInputs, descentOf, descentPlan } from '../../attack/inequality-descent.js';
 import { sizeOf } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import type { Network } from '../../network/network.js';
-import {
-  flatten,
-  type ParameterArrays,
-  type ParameterSlot,
-  parameterLayout,
-} from '../../network/parameters.js';
-import type { Plan } from '../../runtime/plan/plan.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
-import { inSharedMemory, type Pool } from '../../runtime/pool/pool.js';
-import { deriveKey, type Key, keyOf, uniforms } from '../../runtime/random/keys.js';
+import { deriveKey, type Key, uniforms } from '../../runtime/random/keys.js';
 import { widestLayer } from '../proof/batch-size.js';
-import { type Counterexample, confirm, type Evaluate } from '../proof/counterexample.js';
+import type { VerificationContext } from '../proof/context.js';
+import { type Counterexample, confirm } from '../proof/counterexample.js';
 import type { Inequality, Polytope } from '../property/property.js';
-
-/** What all attacks on one network share. */
-export interface AttackContext {
-  readonly network: Network;
-  readonly pool: Pool;
-  /** The network's parameters, flat, in shared memory. */
-  readonly theta: Float32Array;
-  readonly layout: readonly ParameterSlot[];
-  readonly evaluate: Evaluate;
-  readonly key: Key;
-  readonly signal?: AbortSignal;
-  /** Compiled programs by their shape. */
-  readonly plans: Map<string, Plan>;
-}
-
-export interface AttackContextOptions {
-  readonly network: Network;
-  readonly parameters: ParameterArrays;
-  readonly pool: Pool;
-  /** Outputs of the model that counterexamples are to be counterexamples of. */
-  readonly evaluate: Evaluate;
-  readonly seed?: number;
-  readonly signal?: AbortSignal;
-}
 
 export interface AttackBudget {
   /**
@@ -100,29 +70,6 @@ const LAST = 0.01;
 const TRIED = 4;
 const NEARLY = 1e-4;
 
-/** @throws RangeError if parameters are missing or of another size than the network's */
-export function createAttackContext({
-  network,
-  parameters,
-  pool,
-  evaluate,
-  seed = 0,
-  signal,
-}: AttackContextOptions): AttackContext {
-  const layout = parameterLayout(network);
-  const theta = inSharedMemory(flatten(parameters, layout));
-  return {
-    network,
-    pool,
-    theta,
-    layout,
-    evaluate,
-    key: deriveKey(keyOf(seed), 0, 0),
-    signal,
-    plans: new Map(),
-  };
-}
-
 const powerAbove = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
 const powerBelow = (n: number): number => 2 ** Math.floor(Math.log2(Math.max(1, n)));
 
@@ -138,15 +85,12 @@ export function roundStarts({ nodes }: Network, steps = DEFAULT_STEPS): number {
   );
 }
 
-function planOf({ network, plans }: AttackContext, shape: DescentShape): Plan {
-  const name = Object.values(shape).join(' ');
-  const plan = plans.get(name) ?? descentPlan(network, shape);
-  plans.set(name, plan);
-  return plan;
-}
-
 /** The program's extents for these polytopes and number of starts. */
-function shapeFor({ network }: AttackContext, polytopes: readonly Polytope[], starts: number): DescentShape {
+function shapeFor(
+  { network }: VerificationContext,
+  polytopes: readonly Polytope[],
+  starts: number,
+): DescentShape {
   const rows = powerAbove(polytopes.reduce((most, { unsafe }) => Math.max(most, unsafe.length), 1));
   const inputTerms = polytopes.some(({ unsafe }) => unsafe.some(({ inputs }) => inputs !== undefined));
   const perColumn = Math.max(
@@ -170,7 +114,7 @@ interface Start {
  * The largest coefficient. Divided by it, the inequality that is furthest from being fulfilled is the one
  * with the largest value.
  */
-function sizeOfTerms({ outputs, inputs = new Float64Array(0) }: Inequality): number {
+function largestCoefficient({ outputs, inputs = new Float64Array(0) }: Inequality): number {
   const largest = (c: Float64Array): number => c.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
   return Math.max(largest(outputs), largest(inputs)) || 1;
 }
@@ -220,7 +164,7 @@ function feedsFor(
       const inequality = unsafe[row];
       of('bounds')[row * batch + column] = FREE;
       if (inequality === undefined) continue;
-      const size = sizeOfTerms(inequality);
+      const size = largestCoefficient(inequality);
       of('bounds')[row * batch + column] = inequality.bound / size;
       inequality.outputs.forEach((c, j) => {
         of('outputs')[(j * rows + row) * batch + column] = c / size;
@@ -234,13 +178,56 @@ function feedsFor(
   return feeds;
 }
 
+/** Attacks beside a search: its next rounds, and how long the last one took. */
+export interface AttacksBeside {
+  readonly deadline: number;
+  /** Whether attacks have become pointless. */
+  readonly over: () => boolean;
+  readonly found: (counterexample: Counterexample) => void;
+}
+
+/** Milliseconds after the first attack beside a search; then twice as many each time. */
+const FIRST_PAUSE = 1000;
+/** Attacks rest at least so many times as long as they took: what the search does is worth more. */
+const REST = 6;
+
+/** The rounds of one verification, each with starts of its own. */
+export class PropertyAttack {
+  #round = 0;
+
+  constructor(readonly context: VerificationContext) {}
+
+  /**
+   * The next round.
+   * @throws the reason of the context's signal when it is aborted
+   */
+  next(
+    polytopes: readonly Polytope[],
+    budget: Omit<AttackBudget, 'round'>,
+  ): Promise<Counterexample | undefined> {
+    return attackPolytopes(this.context, polytopes, { ...budget, round: this.#round++ });
+  }
+
+  /** Further rounds, less and less often, until `over`. */
+  async beside(polytopes: readonly Polytope[], { deadline, over, found }: AttacksBeside): Promise<void> {
+    for (let attacks = 0; !over(); attacks++) {
+      const began = performance.now();
+      const counterexample = await this.next(polytopes, { deadline, over });
+      if (counterexample) found(counterexample);
+      const now = performance.now();
+      const pause = now + Math.max(FIRST_PAUSE * 2 ** attacks, REST * (now - began));
+      while (!over() && performance.now() < pause) await setTimeout(50);
+    }
+  }
+}
+
 /**
  * A counterexample to one of the polytopes, by its number in the list, or undefined if none was found within
  * the budget.
  * @throws the reason of the context's signal when it is aborted
  */
 export async function attackPolytopes(
-  context: AttackContext,
+  context: VerificationContext,
   polytopes: readonly Polytope[],
   budget: AttackBudget,
 ): Promise<Counterexample | undefined> {
@@ -279,22 +266,21 @@ export async function attackPolytopes(
 
 /** All steps of one batch of starts, until one of them is confirmed. */
 async function descend(
-  context: AttackContext,
+  context: VerificationContext,
   shape: DescentShape,
   starts: readonly Start[],
   polytopes: readonly Polytope[],
   { steps, round }: { readonly steps: number; readonly round: number },
   over: () => boolean,
 ): Promise<Counterexample | undefined> {
-  const { network, pool, theta, layout } = context;
-  const plan = planOf(context, shape);
+  const { network } = context;
+  const plan = context.plan(`descent ${Object.values(shape).join(' ')}`, () => descentPlan(network, shape));
   let feeds = feedsFor(shape, starts, polytopes, featuresOf(network.input), network.classes, round);
   const calls = Math.ceil(steps / STEPS);
   const fall = LAST ** (1 / Math.max(1, calls - 1));
   const tried = new Float32Array(starts.length).fill(Number.POSITIVE_INFINITY);
   for (let call = 0; call < calls && !over(); call++) {
-    const { outputs } = await pool.run({ plan, feeds, theta, layout });
-    const { point, best, worst } = descentOf(outputs);
+    const { point, best, worst } = descentOf(await context.run(plan, feeds));
     const candidates = Array.from(starts.keys())
       .filter(
         (column) =>

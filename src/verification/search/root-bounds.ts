@@ -8,14 +8,13 @@
 import { add, input, mul } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { forward, type Network, parameterInputs } from '../../network/network.js';
-import type { ParameterSlot } from '../../network/parameters.js';
 import { relaxations } from '../../relaxation/index.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan } from '../../runtime/plan/plan.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
-import type { Pool } from '../../runtime/pool/pool.js';
+
 import { largestBatch, whySkipped } from '../proof/batch-size.js';
-import type { Evaluate } from '../proof/counterexample.js';
+import type { VerificationContext } from '../proof/context.js';
 import { sizeOfValues } from '../proof/hidden-size.js';
 import { enclosingBox, isProof, scaleWith } from '../proof/rounding.js';
 import {
@@ -32,12 +31,7 @@ export type RootStage = 'ibp' | 'crown';
 /** Inequalities bounded by one call of a program. */
 const ROWS = 32;
 
-export interface RootProblem {
-  readonly network: Network;
-  readonly pool: Pool;
-  readonly theta: Float32Array;
-  readonly layout: readonly ParameterSlot[];
-  readonly evaluate: Evaluate;
+export interface RootProblem extends VerificationContext {
   /** Asked before each call of a program. */
   readonly over: () => boolean;
 }
@@ -99,7 +93,7 @@ export async function rootBounds(
   stage: RootStage,
   polytopes: readonly Polytope[],
 ): Promise<RootBound[] | undefined> {
-  const { network, pool, theta, layout, evaluate, over } = problem;
+  const { network, pool, evaluate, over } = problem;
   if (stage === 'crown' && (whySkipped(network, 'crown') !== undefined || largestBatch(network, 'crown') < 1))
     return undefined;
   const calls = callsOf(polytopes);
@@ -113,12 +107,7 @@ export async function rootBounds(
         coefficients[j * rows + row] = c;
       });
     });
-    const { outputs } = await pool.run({
-      plan,
-      feeds: { ...enclosingBox(call.box), coefficients },
-      theta,
-      layout,
-    });
+    const outputs = await problem.run(plan, { ...enclosingBox(call.box), coefficients });
     const centre = centreOf(call.box);
     const y = await evaluate(Float32Array.from(centre));
     call.rows.forEach(({ polytope, inequality }, row) => {

@@ -7,19 +7,18 @@
  * A proof is one of the real-number function of the network's weights, computed in float32 with the
  * allowances of `rounding.ts`; a counterexample rests on what the model itself answers (`counterexample.ts`).
  */
-import { input, transpose } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
-import { logits, type Network, parameterInputs } from '../../network/network.js';
+import type { Network } from '../../network/network.js';
 import type { ParameterArrays } from '../../network/parameters.js';
 import { crownIsAffordable } from '../../relaxation/linear/crown.js';
 import type { Device } from '../../runtime/device/device.js';
-import { createPlan } from '../../runtime/plan/compile.js';
 import { createPool, type Pool } from '../../runtime/pool/pool.js';
 import { splitsInputs } from '../branch-and-bound/search.js';
+import { createContext, type VerificationContext } from '../proof/context.js';
 import type { Counterexample, Evaluate } from '../proof/counterexample.js';
 import type { Polytope, Property } from '../property/property.js';
 import { createCompleteSearch } from './complete-search.js';
-import { type AttackContext, attackPolytopes, createAttackContext } from './property-attack.js';
+import { PropertyAttack } from './property-attack.js';
 import { type RootProblem, rootBounds } from './root-bounds.js';
 
 export const verificationStages = ['attack', 'ibp', 'crown', 'alpha-crown', 'branch-and-bound'] as const;
@@ -93,15 +92,8 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const seconds = () => (performance.now() - started) / 1000;
   const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
-    const evaluate = options.evaluate ?? networkEvaluation(network, parameters, pool);
-    const context = createAttackContext({
-      network,
-      parameters,
-      pool,
-      evaluate,
-      seed: options.seed,
-      signal: options.signal,
-    });
+    const { evaluate, seed, signal } = options;
+    const context = createContext({ network, parameters, pool, evaluate, seed, signal });
     return {
       ...(await search(context, options, started + 1000 * timeoutSeconds, seconds)),
       seconds: seconds(),
@@ -116,7 +108,7 @@ const MANY_BOXES = 16;
 
 /** The stages one after another. */
 async function search(
-  context: AttackContext,
+  context: VerificationContext,
   options: VerifyOptions,
   deadline: number,
   seconds: () => number,
@@ -141,7 +133,8 @@ async function search(
     options.progress?.({ stage, subproblems, ...lowerBound(), seconds: seconds() });
 
   report('attack');
-  const early = await attackPolytopes(context, polytopes, { round: 0, deadline });
+  const attack = new PropertyAttack(context);
+  const early = await attack.next(polytopes, { deadline });
   if (early) return { verdict: 'sat', counterexample: early, stage: 'attack', subproblems };
 
   const problem: RootProblem = { ...context, over: () => late() || signal?.aborted === true };
@@ -175,7 +168,7 @@ async function search(
   } = await createCompleteSearch(context, options.sound)(openPolytopes(), {
     deadline,
     memoryBytes: options.memoryBytes,
-    firstRound: 1,
+    attack,
     progress: (state) =>
       options.progress?.({
         stage: state.stage,
@@ -207,15 +200,6 @@ const REASONS = {
     'parts that cannot be divided any further are neither proved nor refuted: their margin is zero to ' +
     'rounding',
 } as const;
-
-/** The network's own outputs at one input. */
-function networkEvaluation(network: Network, parameters: ParameterArrays, pool: Pool): Evaluate {
-  const x = transpose(input('x', [1, featuresOf(network.input)]));
-  const plan = createPlan([{ kind: 'whole', outputs: { y: logits(network, parameterInputs(network), x) } }]);
-  return async (at) =>
-    (await pool.run({ plan, feeds: { ...parameters, x: at }, theta: new Float32Array(0), layout: [] }))
-      .outputs.y as Float32Array;
-}
 
 function checkSizes(network: Network, { inputs, outputs }: Property): void {
   const features = featuresOf(network.input);

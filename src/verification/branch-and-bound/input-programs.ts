@@ -1,0 +1,175 @@
+/**
+ * The programs of branch and bound on the inputs: parts of boxes in, bounds of their inequalities out, one
+ * column a part. Bounds of every layer are computed anew for each part.
+ */
+import { abs, add, type FloatType, input, mul, reshape, sub, type Tensor } from '../../graph/index.js';
+import { featuresOf } from '../../network/layers/layer.js';
+import { forward, type Network, parameterInputs } from '../../network/network.js';
+import { withoutNormalization } from '../../relaxation/front.js';
+import { backSubstitute, concretize } from '../../relaxation/linear/back-substitution.js';
+import { crownBounds } from '../../relaxation/linear/crown.js';
+import { slopesOf } from '../../relaxation/linear/nonlinear.js';
+import type { BoundProblem } from '../../relaxation/relaxation.js';
+import { createPlan } from '../../runtime/plan/compile.js';
+import type { Plan } from '../../runtime/plan/plan.js';
+import { sizeOfValues } from '../proof/hidden-size.js';
+import type { Box, Polytope } from '../property/property.js';
+import { endsOf } from './allowance.js';
+import { type Engine, type Floats, floats } from './engine.js';
+import { columnsOf } from './hidden-bounds.js';
+import { soundCrown } from './sound-crown.js';
+
+/** Bounds over one part; its rows are the inequalities of its open polytopes in turn. */
+export interface PartBounds {
+  /** Lower bound of a row, c·y + d·x. */
+  readonly margin: (row: number) => number;
+  /** |a_i| (u_i − l_i) of a row's linear bound. */
+  readonly influence: (input: number, row: number) => number;
+  /** Outputs at the part's centre. */
+  readonly atCentre: Float64Array;
+  /** The largest activation there. */
+  readonly hidden: number;
+}
+
+/**
+ * (parameters, `lower`, `upper` [inputs, n], `rows` [outputs, r, n] and, with `mixed`, `input rows` [inputs,
+ * r, n]) → `margins` [r, n], how far each input's width moves them, `influence` [inputs, r·n], and at the
+ * centre the outputs [outputs, n] and the largest activation `hidden` [1, n].
+ */
+function splittingPlan(net: Network, columns: number, rows: number, mixed: boolean, dtype: FloatType): Plan {
+  const [inputs, outputs] = [featuresOf(net.input), net.classes];
+  const whole = {
+    lower: input('lower', [inputs, columns], dtype),
+    upper: input('upper', [inputs, columns], dtype),
+  };
+  const overOutputs = input('rows', [outputs, rows, columns], dtype);
+  const overInputs = mixed
+    ? reshape(input('input rows', [inputs, rows, columns], dtype), [inputs, rows * columns])
+    : undefined;
+  const specification = { kind: 'rows', coefficients: overOutputs } as const;
+  const original: BoundProblem = {
+    network: net,
+    parameters: parameterInputs(net, dtype),
+    box: whole,
+    specification,
+  };
+  // Rows over the inputs mean the inputs as they are, and rounding is accounted for layer by layer.
+  const problem = mixed || dtype === 'float64' ? original : withoutNormalization(original);
+  const { network: bare, parameters, box } = problem;
+  const { stages, coefficients, margins } =
+    dtype === 'float64'
+      ? { stages: [], ...soundCrown(problem, overOutputs, overInputs) }
+      : crownOf(problem, overOutputs, overInputs);
+  const width = reshape(sub(box.upper, box.lower), [inputs, 1, columns]);
+  const influence = mul(abs(reshape(coefficients, [inputs, rows, columns])), width);
+  const values = forward(bare, parameters, mul(add(box.lower, box.upper), 0.5));
+  return createPlan([
+    ...stages,
+    {
+      kind: 'whole',
+      outputs: {
+        margins,
+        influence,
+        'at centre': mul(values.at(-1) as Tensor, 1),
+        hidden: sizeOfValues(values),
+      },
+    },
+  ]);
+}
+
+function crownOf(problem: BoundProblem, rows: Tensor, overInputs: Tensor | undefined) {
+  const { network: net, parameters, box } = problem;
+  const { stages, before } = crownBounds(problem);
+  const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) =>
+    slopesOf(net, node, before(node)),
+  );
+  const coefficients = overInputs ? add(bound.coefficients, overInputs) : bound.coefficients;
+  return { stages, coefficients, margins: concretize({ ...bound, coefficients }, box) };
+}
+
+/** Floats that the widest array of a sound program may hold. */
+const SOUND_FLOATS = 2 ** 22;
+/** Boxes of a sound program, which bounds all neurons of all of them densely. */
+function soundColumns(net: Network): number {
+  const widest = net.nodes.reduce(
+    (most, { layer }) => Math.max(most, featuresOf(layer.output)),
+    featuresOf(net.input),
+  );
+  return 2 ** Math.max(3, Math.min(8, Math.floor(Math.log2(SOUND_FLOATS / (2 * widest * widest)))));
+}
+
+/** Parts of boxes as the programs take them. */
+interface Bounded {
+  readonly box: Box;
+  /** Polytopes by number. */
+  readonly open: readonly number[];
+}
+
+/** The programs for some polytopes, at most `rows` inequalities a part. */
+export class InputPrograms {
+  readonly inputs: number;
+  /** Parts of a call, at most. */
+  readonly most: number;
+  /** Whether inequalities have terms over the inputs. */
+  readonly #mixed: boolean;
+
+  constructor(
+    readonly engine: Engine,
+    readonly polytopes: readonly Polytope[],
+    readonly rows: number,
+  ) {
+    const { network, dtype } = engine;
+    this.inputs = featuresOf(network.input);
+    this.most = dtype === 'float64' ? soundColumns(network) : Math.max(8, columnsOf(engine) / 2);
+    this.#mixed = polytopes.some(({ unsafe }) => unsafe.some(({ inputs }) => inputs !== undefined));
+  }
+
+  async bound(parts: readonly Bounded[]): Promise<PartBounds[]> {
+    const { engine, rows, most } = this;
+    const columns = parts.length <= most / 8 ? most / 8 : most;
+    const outputs = await engine.run(this.#planOf(columns), this.#feedsOf(columns, parts));
+    const of = (name: string, at: number) => (outputs[name] as Floats)[at] as number;
+    return parts.map((_, j) => ({
+      margin: (row) => of('margins', row * columns + j),
+      influence: (i, row) => of('influence', (i * rows + row) * columns + j),
+      atCentre: Float64Array.from({ length: engine.network.classes }, (_, k) =>
+        of('at centre', k * columns + j),
+      ),
+      hidden: of('hidden', j),
+    }));
+  }
+
+  #planOf(columns: number): Plan {
+    const { engine, rows } = this;
+    return engine.plan(`split ${columns} ${rows} ${this.#mixed}`, () =>
+      splittingPlan(engine.network, columns, rows, this.#mixed, engine.dtype),
+    );
+  }
+
+  #feedsOf(columns: number, parts: readonly Bounded[]): Readonly<Record<string, Floats>> {
+    const { engine, inputs, rows } = this;
+    const overInputs = floats(engine, this.#mixed ? inputs * rows * columns : 0);
+    const feeds = {
+      lower: floats(engine, inputs * columns),
+      upper: floats(engine, inputs * columns),
+      rows: floats(engine, engine.network.classes * rows * columns),
+    };
+    parts.forEach(({ box, open }, j) => {
+      const { lower, upper } = endsOf(engine, box);
+      for (let i = 0; i < inputs; i++) {
+        feeds.lower[i * columns + j] = lower[i] as number;
+        feeds.upper[i * columns + j] = upper[i] as number;
+      }
+      const inequalities = open.flatMap((index) => (this.polytopes[index] as Polytope).unsafe);
+      for (const [row, { outputs, inputs: d }] of inequalities.entries()) {
+        outputs.forEach((value, k) => {
+          feeds.rows[(k * rows + row) * columns + j] = value;
+        });
+        d?.forEach((value, i) => {
+          overInputs[(i * rows + row) * columns + j] = value;
+        });
+      }
+    });
+    return { ...feeds, ...(this.#mixed && { 'input rows': overInputs }) };
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * What all of a verification shares: one network with θ in shared memory, the pool that computes, the model
+ * that counterexamples are checked with, compiled plans by name.
+ */
+
+import type { HostData } from '../../graph/index.js';
+import { input, transpose } from '../../graph/index.js';
+import { featuresOf } from '../../network/layers/layer.js';
+import type { Network } from '../../network/network.js';
+import { logits, parameterInputs } from '../../network/network.js';
+import {
+  flatten,
+  type ParameterArrays,
+  type ParameterSlot,
+  parameterLayout,
+} from '../../network/parameters.js';
+import type { Feeds } from '../../runtime/execution/session.js';
+import { createPlan } from '../../runtime/plan/compile.js';
+import type { Plan } from '../../runtime/plan/plan.js';
+import { inSharedMemory, type Pool } from '../../runtime/pool/pool.js';
+import { deriveKey, type Key, keyOf } from '../../runtime/random/keys.js';
+import type { Evaluate } from './counterexample.js';
+
+export interface VerificationContext {
+  readonly network: Network;
+  readonly pool: Pool;
+  /** The network's parameters, flat, in shared memory. */
+  readonly theta: Float32Array;
+  readonly layout: readonly ParameterSlot[];
+  readonly evaluate: Evaluate;
+  /** Of the attacks. */
+  readonly key: Key;
+  readonly signal?: AbortSignal;
+  /** The plan of a name, compiled when first asked for. */
+  readonly plan: PlanStore;
+  /** Outputs of a plan by name, at θ. */
+  run(plan: Plan, feeds: Feeds): Promise<Readonly<Record<string, HostData>>>;
+}
+
+/** Keeps plans by name: one network needs few, and each is compiled once by each worker. */
+export type PlanStore = (name: string, compile: () => Plan) => Plan;
+
+export function planStore(): PlanStore {
+  const plans = new Map<string, Plan>();
+  return (name, compile) => {
+    const plan = plans.get(name) ?? compile();
+    plans.set(name, plan);
+    return plan;
+  };
+}
+
+export interface ContextOptions {
+  readonly network: Network;
+  readonly parameters: ParameterArrays;
+  readonly pool: Pool;
+  /** Outputs of the model that counterexamples are to be counterexamples of (default: the network's). */
+  readonly evaluate?: Evaluate;
+  readonly seed?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** @throws RangeError if parameters are missing or of another size than the network's */
+export function createContext({
+  network,
+  parameters,
+  pool,
+  evaluate,
+  seed = 0,
+  signal,
+}: ContextOptions): VerificationContext {
+  const layout = parameterLayout(network);
+  const theta = inSharedMemory(flatten(parameters, layout));
+  const plan = planStore();
+  const run: VerificationContext['run'] = async (plan, feeds) =>
+    (await pool.run({ plan, feeds, theta, layout })).outputs;
+  return {
+    network,
+    pool,
+    theta,
+    layout,
+    evaluate:
+      evaluate ??
+      (async (x) =>
+        (
+          await run(
+            plan('outputs', () => outputPlan(network)),
+            { x },
+          )
+        ).y as Float32Array),
+    key: deriveKey(keyOf(seed), 0, 0),
+    signal,
+    plan,
+    run,
+  };
+}
+
+/** (parameters, `x` [1, inputs]) → `y` [outputs, 1]. */
+function outputPlan(network: Network): Plan {
+  const x = transpose(input('x', [1, featuresOf(network.input)]));
+  return createPlan([{ kind: 'whole', outputs: { y: logits(network, parameterInputs(network), x) } }]);
+}
