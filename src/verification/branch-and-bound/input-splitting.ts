@@ -13,10 +13,11 @@ import { withoutNormalization } from '../../relaxation/front.js';
 import { backSubstitute, concretize } from '../../relaxation/linear/back-substitution.js';
 import { crownBounds } from '../../relaxation/linear/crown.js';
 import { slopesOf } from '../../relaxation/linear/nonlinear.js';
-import type { BoundProblem } from '../../relaxation/relaxation.js';
+import type { BoundProblem, Bounds } from '../../relaxation/relaxation.js';
 import { createPlan, type Plan } from '../../runtime/plan/plan.js';
 import { sizeOfValues } from '../proof/hidden-size.js';
 import { proofThreshold } from '../proof/rounding.js';
+import { runningError } from '../proof/running-error.js';
 import { type Box, centreOf, type Polytope, sizeOfTerms, violation } from '../property/property.js';
 import { allowance, endsOf } from './allowance.js';
 import { type Engine, type Floats, floats } from './engine.js';
@@ -71,7 +72,8 @@ const NARROW = { float32: 2 ** -22, float64: 2 ** -48 };
 /**
  * (parameters, `lower`, `upper` [inputs, n], `rows` [outputs, r, n] and, with `mixed`, `input rows` [inputs,
  * r, n]) → `margins` [r, n], how far each input's width moves them, `influence` [inputs, r·n], and at the
- * centre the outputs [outputs, n] and the largest activation `hidden` [1, n].
+ * centre the outputs [outputs, n] and the largest activation `hidden` [1, n]; in float32 the running errors
+ * of the outputs, `error` [outputs, n].
  */
 function splittingPlan(net: Network, columns: number, rows: number, mixed: boolean, dtype: FloatType): Plan {
   const [inputs, outputs] = [featuresOf(net.input), net.classes];
@@ -99,7 +101,9 @@ function splittingPlan(net: Network, columns: number, rows: number, mixed: boole
       : crownOf(problem, overOutputs, overInputs);
   const width = reshape(sub(box.upper, box.lower), [inputs, 1, columns]);
   const influence = mul(abs(reshape(coefficients, [inputs, rows, columns])), width);
-  const values = forward(bare, parameters, mul(add(box.lower, box.upper), 0.5));
+  const values = forward(bare, parameters, centreOfBox(box));
+  // Rounding begins with the normalisation.
+  const all = bare === net ? values : forward(net, original.parameters, centreOfBox(whole));
   return createPlan([
     ...stages,
     {
@@ -109,10 +113,13 @@ function splittingPlan(net: Network, columns: number, rows: number, mixed: boole
         influence,
         'at centre': mul(values.at(-1) as Tensor, 1),
         hidden: sizeOfValues(values),
+        ...(dtype === 'float32' && { error: runningError(net, original.parameters, whole, all) }),
       },
     },
   ]);
 }
+
+const centreOfBox = ({ lower, upper }: Bounds): Tensor => mul(add(lower, upper), 0.5);
 
 function crownOf(problem: BoundProblem, rows: Tensor, overInputs: Tensor | undefined) {
   const { network: net, parameters, box } = problem;
@@ -195,13 +202,17 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
     const made = (await engine.run(planOf(columns), feeds)) as Record<
       'margins' | 'influence' | 'at centre' | 'hidden',
       Floats
-    >;
+    > & { readonly error?: Floats };
     const left: Part[] = [];
     for (const [j, { box, open }] of parts.entries()) {
       const y = Float64Array.from(
         { length: outputs },
         (_, k) => made['at centre'][k * columns + j] as number,
       );
+      const rounding = {
+        hidden: made.hidden[j] as number,
+        error: (k: number) => made.error?.[k * columns + j] as number,
+      };
       const centre = centreOf(box);
       const stay: number[] = [];
       const influence = new Float64Array(inputs);
@@ -215,13 +226,13 @@ export async function splitInputs(engine: Engine, options: InputSplittingOptions
           const margin =
             (made.margins[row * columns + j] as number) -
             inequality.bound -
-            allowance(engine, sizeOfTerms(inequality, centre, y), made.hidden[j] as number);
+            allowance(engine, sizeOfTerms(inequality, centre, y), inequality, rounding);
           if (margin > best) best = margin;
           row++;
         }
         // A bound above the value at the centre is none: arithmetic overflowed.
         const value = violation(polytope, centre, y);
-        if (best > 0 && !(best > value + proofThreshold(Math.abs(value)))) continue;
+        if (best > 0 && best <= value + proofThreshold(Math.abs(value)) && Number.isFinite(best)) continue;
         stay.push(index);
         least = Math.min(least, best);
         for (let r = first; r < row; r++)

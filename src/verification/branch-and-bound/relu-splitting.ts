@@ -80,6 +80,10 @@ const ITERATIONS = 3;
 /** Where all ReLUs are decided and no linear program tells what is left, this is the last chance. */
 const LEAF_ITERATIONS = 50;
 
+/** How far a bound is above its goal's threshold; −∞ where arithmetic overflowed, which proves nothing. */
+const above = (bound: number, { threshold }: Goal): number =>
+  Number.isFinite(bound) ? bound - threshold : Number.NEGATIVE_INFINITY;
+
 const indexOf = (decision: number): number => (decision < 0 ? ~decision : decision);
 
 export async function splitRelus(
@@ -161,7 +165,7 @@ export async function splitRelus(
       Floats
     >;
     return given.map((parent, j) => {
-      const value = ((outputs.bound as Floats)[j] as number) - (goals[parent.goal] as Goal).threshold;
+      const value = above((outputs.bound as Floats)[j] as number, goals[parent.goal] as Goal);
       const at = (what: 'p' | 'score' | 'gap', i: number) =>
         (outputs[nodeArray(what, nodeOf[i] as number)] as Floats)[
           (rowOf[i] as number) * columns + j
@@ -219,7 +223,7 @@ export async function splitRelus(
         ),
       );
       some.forEach(({ made }, j) => {
-        values.push(((bounds as Floats)[j] as number) - (goals[made.goal] as Goal).threshold);
+        values.push(above((bounds as Floats)[j] as number, goals[made.goal] as Goal));
       });
     }
     const tried = open.map(() => new Map<number, readonly [active: number, inactive: number]>());

@@ -77,7 +77,7 @@ export function createCompleteSearch(context: AttackContext, sound = false): Com
     ? Object.fromEntries(
         layout.map(({ name, offset, size }) => [
           name,
-          inSharedMemory(Float64Array.from(theta.subarray(offset, offset + size))),
+          inSharedMemory(context.exact?.[name] ?? Float64Array.from(theta.subarray(offset, offset + size))),
         ]),
       )
     : {};

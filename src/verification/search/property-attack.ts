@@ -29,6 +29,8 @@ export interface AttackContext {
   readonly pool: Pool;
   /** The network's parameters, flat, in shared memory. */
   readonly theta: Float32Array;
+  /** Parameters that float32 does not hold, for proofs in float64. */
+  readonly exact?: Readonly<Record<string, Float64Array>>;
   readonly layout: readonly ParameterSlot[];
   readonly evaluate: Evaluate;
   readonly key: Key;
@@ -40,6 +42,8 @@ export interface AttackContext {
 export interface AttackContextOptions {
   readonly network: Network;
   readonly parameters: ParameterArrays;
+  /** Those that float32 does not hold, in float64. */
+  readonly exact?: Readonly<Record<string, Float64Array>>;
   readonly pool: Pool;
   /** Outputs of the model that counterexamples are to be counterexamples of. */
   readonly evaluate: Evaluate;
@@ -103,6 +107,7 @@ const NEARLY = 1e-4;
 export function createAttackContext({
   network,
   parameters,
+  exact,
   pool,
   evaluate,
   seed = 0,
@@ -114,6 +119,7 @@ export function createAttackContext({
     network,
     pool,
     theta,
+    exact,
     layout,
     evaluate,
     key: deriveKey(keyOf(seed), 0, 0),

@@ -38,6 +38,10 @@ export interface VerifyProgress {
 export interface VerifyOptions {
   readonly network: Network;
   readonly parameters: ParameterArrays;
+  /**
+   * Those that float32 does not hold, as the model's file has them: `sound` proofs are of these.
+   */
+  readonly exact?: Readonly<Record<string, Float64Array>>;
   readonly property: Property;
   /** Wall clock (default: no limit). */
   readonly timeoutSeconds?: number;
@@ -97,6 +101,7 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
     const context = createAttackContext({
       network,
       parameters,
+      exact: options.exact,
       pool,
       evaluate,
       seed: options.seed,
