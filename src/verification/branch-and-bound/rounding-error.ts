@@ -37,7 +37,12 @@ import type { Bounds } from '../../relaxation/relaxation.js';
 /** Unit roundoff, twice. */
 const UNIT: Readonly<Record<FloatType, number>> = { float32: 2 ** -23, float64: 2 ** -52 };
 /** τ, above what all products of a layer lose to underflow. */
-const UNDERFLOW: Readonly<Record<FloatType, number>> = { float32: 2 ** -100, float64: 2 ** -990 };
+const UNDERFLOW: Readonly<Record<FloatType, number>> = { float32: 2 ** -40, float64: 2 ** -450 };
+/**
+ * Least size of a layer's terms: 17 units of it are above 1e-30, the width below which lines of ReLUs are too
+ * low (`slopes.ts`), and above what their intercepts lose to underflow.
+ */
+const LEAST_SIZE = 2 ** -50;
 /** Values and lines of smooth activations are at most this large beside what they read. */
 const SMOOTH = 2;
 
@@ -65,7 +70,7 @@ export function magnitudes(
       size = bias === undefined ? linear : add(linear, abs(bias));
     } else if (layer.kind === 'join') size = addAll(inputs.map(at));
     else size = layer.kind === 'activation' ? add(largest(before(node)), SMOOTH) : largest(before(node));
-    size = add(size, UNDERFLOW[box.lower.dtype as FloatType]);
+    size = add(size, LEAST_SIZE);
     made.set(node, size);
     return size;
   };
