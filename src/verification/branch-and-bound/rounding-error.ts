@@ -122,7 +122,11 @@ export function soundInterval(
   const bounds = intervalNode(net, parameters, node, from);
   const { layer } = net.nodes[node] as NetworkNode;
   // ReLUs are exact; smooth activations are moved outwards by their own slack.
-  if (isNonlinear(layer)) return bounds;
+  if (isNonlinear(layer)) {
+    // A runtime's ReLU of NaN may be 0: what overflowed before it stays NaN.
+    const [{ lower, upper }] = from as [Bounds];
+    return { lower: add(bounds.lower, mul(lower, 0)), upper: add(bounds.upper, mul(upper, 0)) };
+  }
   const { dtype } = bounds.lower;
   const error = add(mul(sizes(node), 2 * factor(net, node, bounds.lower)), UNDERFLOW[dtype as FloatType]);
   return { lower: sub(bounds.lower, error), upper: add(bounds.upper, error) };
