@@ -119,7 +119,6 @@ async function answerOf(
   const options = {
     threads: setting('threads', flags.threads, '--threads'),
     seed: setting('seed', flags.seed, '--seed'),
-    sound: flags.sound,
     ...(megabytes !== undefined && { memoryBytes: megabytes * 2 ** 20, deviceMegabytes: megabytes }),
   };
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
@@ -130,7 +129,7 @@ async function answerOf(
       [networkPath, ...(propertyPath === undefined ? [] : [propertyPath])],
       '--results',
     );
-  const { network, parameters, property, model } = await task();
+  const { network, parameters, exact, double, property, model } = await task();
   const progress = verificationProgress(io.stderr);
   try {
     const device = await chooseDevice(wanted);
@@ -140,8 +139,10 @@ async function answerOf(
     const verification = await verify({
       ...options,
       device,
+      sound: flags.sound || double,
       network,
       parameters,
+      exact,
       property,
       timeoutSeconds,
       evaluate: (x) => model.run(x),

@@ -17,6 +17,10 @@ import { readRun } from './run/run-folder.js';
 export interface TrainedNetwork {
   readonly network: Network;
   readonly parameters: ParameterArrays;
+  /** Of a file: its parameters that float32 does not hold. */
+  readonly exact?: Readonly<Record<string, Float64Array>>;
+  /** Whether it is a file that computes in float64. */
+  readonly double?: boolean;
   /** What it was trained on and for, as far as its folder or file says; of a file, unchecked text. */
   readonly trainedFor: {
     readonly dataset?: string;
@@ -84,12 +88,21 @@ async function unfinished(path: string, checkpoints: string): Promise<Failure> {
 
 async function ofModel(path: string): Promise<TrainedNetwork> {
   const bytes = await contentOf(path);
-  const { network, parameters, metadata } = refusing('expected the folder of a run or an ONNX file', () =>
-    importOnnx(bytes, path),
+  const { network, parameters, exact, double, metadata } = refusing(
+    'expected the folder of a run or an ONNX file',
+    () => importOnnx(bytes, path),
   );
   const name = basename(path).replace(/(\.onnx)?(\.gz)?$/, '');
   const trainedFor = { dataset: metadata.dataset, epsilon: metadata.epsilon };
-  return { network, parameters, trainedFor, file: path, certificate: `${name}.certificate.jsonl` };
+  return {
+    network,
+    parameters,
+    exact,
+    double,
+    trainedFor,
+    file: path,
+    certificate: `${name}.certificate.jsonl`,
+  };
 }
 
 /** A file that is not what it should be is a mistake of who named it. */

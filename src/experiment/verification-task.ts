@@ -22,6 +22,10 @@ import { trainedNetwork } from './trained-network.js';
 export interface VerificationTask {
   readonly network: Network;
   readonly parameters: ParameterArrays;
+  /** Parameters of the file that float32 does not hold. */
+  readonly exact?: Readonly<Record<string, Float64Array>>;
+  /** Whether the file computes in float64, so that proofs have to. */
+  readonly double?: boolean;
   readonly property: Property;
   /** The file itself in ONNX Runtime; to be closed. */
   readonly model: Model;
@@ -46,7 +50,7 @@ export interface ImageChoice {
  */
 export async function readRobustnessTask(modelPath: string, choice: ImageChoice): Promise<VerificationTask> {
   return reading(async () => {
-    const { network, parameters, file, trainedFor } = await trainedNetwork(modelPath);
+    const { network, parameters, exact, double, file, trainedFor } = await trainedNetwork(modelPath);
     const { dataset = trainedFor.dataset, index } = choice;
     const epsilon =
       choice.epsilon ?? (trainedFor.epsilon === undefined ? undefined : Number(trainedFor.epsilon));
@@ -81,7 +85,8 @@ export async function readRobustnessTask(modelPath: string, choice: ImageChoice)
     const { images, labels } = paddedBatch({ split: test, network }, [index], 1);
     const around = { epsilon, clip: choice.clipBox ?? trainedFor.clipBox ?? true };
     const property = robustnessProperty(images, labels[0] as number, around, network.classes);
-    return { network, parameters, property, model: await openModel(await contentOf(file), sizes, file) };
+    const model = await openModel(await contentOf(file), sizes, file);
+    return { network, parameters, exact, double, property, model };
   });
 }
 
@@ -94,10 +99,11 @@ export async function readVerificationTask(
   propertyPath: string,
 ): Promise<VerificationTask> {
   return reading(async () => {
-    const { network, parameters, file } = await trainedNetwork(modelPath);
+    const { network, parameters, exact, double, file } = await trainedNetwork(modelPath);
     const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
     const property = propertyFor(await readVnnlib(propertyPath), sizes);
-    return { network, parameters, property, model: await openModel(await contentOf(file), sizes, file) };
+    const model = await openModel(await contentOf(file), sizes, file);
+    return { network, parameters, exact, double, property, model };
   });
 }
 

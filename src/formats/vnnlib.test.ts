@@ -53,12 +53,26 @@ describe('VNN-LIB', () => {
     ['(<= X_0 1e-3)', [0], [1], 0.001],
     ['(<= X_0 (- 2.5E+1))', [0], [1], -25],
     ['(>= 1 X_0)', [0], [1], 1],
-    ['(< (* 2 (+ X_0 (/ X_0 2) 1)) (- 3 X_0))', [0], [4], 1],
+    ['(< (* 2 (+ X_0 (/ X_0 2) 1)) (- 3 X_0))', [0], [4], 1, true],
     ['(<= (- X_0) (- 5 1 2))', [0], [-1], 2],
     ['(<= (- Y_0 Y_0) 3)', [], [], 3],
     ['(<= (* (- 2) (* 3 (- Y_1 1))) 0)', [-2], [-6], -6],
-  ])('reads %s', (text, variables, coefficients, bound) => {
-    expect(asserted(`(assert ${text})`)).toEqual([{ variables, coefficients, bound }]);
+  ])('reads %s', (text, variables, coefficients, bound, strict = false) => {
+    expect(asserted(`(assert ${text})`)).toEqual([
+      { variables, coefficients, bound, ...(strict && { strict }) },
+    ]);
+  });
+
+  it.each([
+    ['(<= (+ Y_0 1e17) (+ 1e17 0.9))', 1, 0.9],
+    ['(<= (+ Y_0 0.1 0.2) 0.3)', 1, 0],
+    ['(<= (* 3 (/ Y_0 3)) (- 1e300 1e300 -7))', 1, 7],
+    ['(<= (* 1e200 (* 1e200 (/ Y_0 1e300))) 1e100)', 1e100, 1e100],
+    ['(<= (+ Y_0 1e-400) 0)', 1, -0 + 0],
+  ])('folds the constants of %s exactly', (text, coefficient, bound) => {
+    const [found] = asserted(`(assert ${text})`);
+    expect(found).toMatchObject({ variables: [-1], coefficients: [coefficient] });
+    expect((found as { bound: number }).bound).toBeCloseTo(bound, 15);
   });
 
   it('rounds decimals to the nearest float64, however long they are', () => {

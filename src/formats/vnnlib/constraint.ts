@@ -16,6 +16,8 @@ export interface LinearConstraint {
   /** Finite, none zero. */
   readonly coefficients: readonly number[];
   readonly bound: number;
+  /** < instead of ≤. */
+  readonly strict?: boolean;
 }
 
 export type Constraint =

@@ -7,14 +7,15 @@
  * nothing of the property constraint = (and constraint …) | (or constraint …) | (<= term term …), likewise
  * >=, <, >, = term = number | variable | (+ term …) | (- term …) | (* term …) | (/ term constant …)
  * ```
- * `<` and `>` are read as ≤ and ≥: the closure of the unsafe set, which a proof covers too; it differs where
- * both sides are equal only. Comparisons of more than two terms hold for each neighbouring pair, as in
+ * `<` and `>` are marked as strict: a proof is one of the closure, a counterexample lies
+ * in the open set. Comparisons of more than two terms hold for each neighbouring pair, as in
  * SMT-LIB. `not`, `=>`, `ite`, `let` and definitions are refused.
  */
 
 import { FormatError } from '../format-error.js';
 import type { Constraint, VnnlibProperty } from './constraint.js';
 import { createDeclarations } from './declarations.js';
+import { exactOf } from './exact.js';
 import { createLexer, errorAt, type Lexer, quoted, type TokenSink } from './lexer.js';
 import { parseNumber } from './number.js';
 import { ARITHMETIC, createLessOrEqual, type Operator, type Term } from './term.js';
@@ -89,6 +90,18 @@ const joined = (operator: string, constraints: readonly Constraint[]): Constrain
     : operator === 'and'
       ? { and: constraints }
       : { or: constraints };
+
+/** What `compute` makes; constants that grow too long are refused at their place. */
+function exactly<T>(fail: (message: string) => never, compute: () => T): T {
+  try {
+    return compute();
+  } catch (error) {
+    return error instanceof RangeError ? fail(`expected ${error.message}, got longer ones`) : raise(error);
+  }
+}
+const raise = (error: unknown): never => {
+  throw error;
+};
 
 export interface PropertyParser extends Lexer {
   /** The property, once all bytes have been pushed and ended. @throws FormatError */
@@ -171,15 +184,17 @@ export function createParser(source: string): PropertyParser {
   };
 
   const termOf = (text: string, line: number, column: number): Term => {
-    const value = parseNumber(text) ?? declarations.find(text);
+    const number = parseNumber(text);
+    const value = number ?? declarations.find(text);
     if (value === undefined)
       return failAt(
         line,
         column,
         `expected a number or a variable that is declared above, got ${quoted(text)}`,
       );
-    return typeof value === 'object' || Number.isFinite(value)
-      ? value
+    if (typeof value === 'object') return value;
+    return Number.isFinite(value)
+      ? exactOf(text, value)
       : failAt(line, column, `expected a finite number within float64, got ${quoted(text)}`);
   };
 
@@ -199,10 +214,11 @@ export function createParser(source: string): PropertyParser {
   const compare = ({ terms = [], operator }: Frame, fail: (message: string) => never): Constraint => {
     if (terms.length < 2) fail(`expected two operands of ${operator}, got ${terms.length}`);
     const parts: Constraint[] = [];
+    const strict = operator === '<' || operator === '>';
     for (let k = 1; k < terms.length; k++) {
       const [left, right] = [terms[k - 1] as Term, terms[k] as Term];
-      if (operator !== '>=' && operator !== '>') parts.push(lessOrEqual(left, right, fail));
-      if (operator !== '<=' && operator !== '<') parts.push(lessOrEqual(right, left, fail));
+      if (operator !== '>=' && operator !== '>') parts.push(lessOrEqual(left, right, fail, strict));
+      if (operator !== '<=' && operator !== '<') parts.push(lessOrEqual(right, left, fail, strict));
     }
     return parts.length === 1 ? (parts[0] as Constraint) : { and: parts };
   };
@@ -226,7 +242,7 @@ export function createParser(source: string): PropertyParser {
     if (kind === 'declaration') declarations.declare(frame.words as string[], fail);
     else if (kind === 'arithmetic') {
       if (terms?.length === 0) failAt(line, column, `expected an operand of ${operator}, got none`);
-      top?.terms?.push((ARITHMETIC[operator] as Operator)(terms as Term[], fail));
+      top?.terms?.push(exactly(fail, () => (ARITHMETIC[operator] as Operator)(terms as Term[], fail)));
     } else if (kind !== 'ignored') {
       if (kind !== 'comparison' && frame.count === 0)
         failAt(line, column, `expected a constraint in ${operator}, got none`);
@@ -234,7 +250,7 @@ export function createParser(source: string): PropertyParser {
       const parent = top as Frame;
       if (++parent.count > 1 && parent.kind === 'assert')
         fail('expected one constraint in assert, got another; join them by and');
-      if (kind === 'comparison') parent.constraints?.push(compare(frame, fail));
+      if (kind === 'comparison') parent.constraints?.push(exactly(fail, () => compare(frame, fail)));
       else if (constraints !== parent.constraints)
         parent.constraints?.push(joined(operator, constraints as Constraint[]));
     }

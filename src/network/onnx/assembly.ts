@@ -1,4 +1,4 @@
-/** From a finished draft to layers and float32 parameters. */
+/** From a finished draft to layers and parameters, in float32 and, where that rounds them, in float64. */
 import { FormatError } from '../../formats/format-error.js';
 import { convolutionLayer } from '../layers/convolution.js';
 import { type GroupedGeometry, groupedConvolutionLayer } from '../layers/grouped-convolution.js';
@@ -46,8 +46,13 @@ export function assemble(
   last: number,
   input: Extents,
   source: string,
-): { nodes: NetworkNode[]; parameters: Record<string, Float32Array> } {
+): {
+  nodes: NetworkNode[];
+  parameters: Record<string, Float32Array>;
+  exact: Record<string, Float64Array>;
+} {
   const parameters: Record<string, Float32Array> = {};
+  const exact: Record<string, Float64Array> = {};
   const nodes = needed(draft, last).map((node, index): NetworkNode => {
     checkTable(node, index, source);
     const layer = layerOf(node, input);
@@ -60,10 +65,11 @@ export function assemble(
               `${name} of layer ${index} (${layer.name})`,
           );
         parameters[parameterName(index, name)] = array;
+        if (array.some((value, i) => value !== node[name][i])) exact[parameterName(index, name)] = node[name];
       }
     return { layer, inputs: node.inputs };
   });
-  return { nodes, parameters };
+  return { nodes, parameters, exact };
 }
 
 /** Refuses tables that cannot be turned round, and constants that are no numbers. */

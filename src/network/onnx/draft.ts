@@ -58,8 +58,13 @@ export type Value = Constant | Activation;
  * each.
  */
 export interface DraftWeights {
+  /** Each within `foldings` + 1 relative roundings of what the file says. */
   readonly weight: Float64Array;
   readonly bias: Float64Array;
+  /** What float64 leaves of each bias, where sums were folded into it. */
+  readonly biasLow?: Float64Array;
+  /** How often the weights were multiplied by constants; 0 if left out. */
+  readonly foldings?: number;
 }
 
 export type DraftNode = { readonly inputs: readonly number[]; readonly output: Extents } & (

@@ -1,5 +1,15 @@
 /** Relu, joins, arithmetic with constants, and batch normalisation at inference. */
 import { batchAxisOf, broadcasted, broadcastedActivation, commonShape, sameType } from './arrangement.js';
+import {
+  bothHalves,
+  type DoubleDouble,
+  doubles,
+  entry,
+  plus,
+  product,
+  quotient,
+  squareRoot,
+} from './double-double.js';
 import { type Activation, append, type Constant, extentsOf, sizeOf, type Value } from './draft.js';
 import {
   activation,
@@ -50,21 +60,23 @@ export function enlarged(call: Call, x: Activation): Activation {
 }
 
 /** One feature's s and t of x ↦ s·x + t, where c is the constant operand. */
-type Rule = (c: number, constantFirst: boolean) => readonly [scale: number, shift: number] | undefined;
+type Rule = (
+  c: number,
+  constantFirst: boolean,
+) => readonly [scale: number | DoubleDouble, shift: number] | undefined;
 
 /** Arithmetic of an activation and a constant, in either order. */
 function withConstant(call: Call, rule: Rule): Activation {
   const constantFirst = call.inputs[0]?.kind === 'constant';
   const x = enlarged(call, anyActivation(call, constantFirst ? 1 : 0));
   const c = constantPerFeature(call, constantFirst ? 0 : 1, x);
-  const scale = new Float64Array(c.length);
   const shift = new Float64Array(c.length);
-  c.forEach((value, i) => {
+  const scale = doubles(c.length, (i) => {
     const [s, t] =
-      rule(value, constantFirst) ??
+      rule(c[i] as number, constantFirst) ??
       refuse(call, 'a constant to divide by', 'a constant divided by an activation, which is not affine');
-    scale[i] = s;
     shift[i] = t;
+    return typeof s === 'number' ? [s, 0] : s;
   });
   return elementwiseAffine(call.draft, x, scale, shift);
 }
@@ -241,22 +253,22 @@ const batchNormalization: OperatorReader = {
       return values;
     }) as [Float64Array, Float64Array, Float64Array, Float64Array];
     const epsilon = real(call, 'epsilon', 1e-5);
-    const factors = gamma.map((g, c) => g / Math.sqrt((variance[c] as number) + epsilon));
-    if (!factors.every(Number.isFinite))
+    const factors = doubles(channels, (c) =>
+      quotient(entry({ high: gamma }, c), squareRoot(plus(entry({ high: variance }, c), [epsilon, 0]))),
+    );
+    if (!factors.high.every(Number.isFinite))
       refuse(
         call,
         'variances that are not negative',
-        `a factor of ${factors.find((f) => !Number.isFinite(f))}`,
+        `a factor of ${factors.high.find((f) => !Number.isFinite(f))}`,
       );
-    const area = sizeOf(x.shape) / channels;
-    const spread = (value: (channel: number) => number) =>
-      Float64Array.from({ length: sizeOf(x.shape) }, (_, i) => value(Math.floor(i / area)));
-    return elementwiseAffine(
-      call.draft,
-      x,
-      spread((c) => factors[c] as number),
-      spread((c) => (beta[c] as number) - (mean[c] as number) * (factors[c] as number)),
+    const shifts = doubles(channels, (c) =>
+      plus(entry({ high: beta }, c), product([-(mean[c] as number), 0], entry(factors, c))),
     );
+    const area = sizeOf(x.shape) / channels;
+    const spread = (values: Float64Array) =>
+      Float64Array.from({ length: sizeOf(x.shape) }, (_, i) => values[Math.floor(i / area)] as number);
+    return elementwiseAffine(call.draft, x, bothHalves(factors, spread), bothHalves(shifts, spread));
   },
 };
 
@@ -269,7 +281,7 @@ export const elementwiseOperators: Readonly<Record<string, OperatorReader>> = {
     (a, b) => a * b,
   ),
   Div: arithmetic(
-    (c, first) => (first ? undefined : [1 / c, 0]),
+    (c, first) => (first ? undefined : [quotient([1, 0], [c, 0]), 0]),
     (a, b) => a / b,
   ),
   Neg: negation,

@@ -55,6 +55,13 @@ export interface ImportedNetwork {
   readonly network: Network;
   /** Its trained arrays, by name. */
   readonly parameters: Record<string, Float32Array>;
+  /**
+   * Those that float32 does not hold, in float64: within 2⁻⁵² of the file's constants, folded, and of the
+   * products that stand in one weight 2⁻⁵⁰. What is proved of the file is computed with these.
+   */
+  readonly exact: Readonly<Record<string, Float64Array>>;
+  /** Whether the file computes in float64. */
+  readonly double: boolean;
   /** What the file says about itself: architecture, epsilon, dataset, … */
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -108,9 +115,9 @@ function networkOf(model: OnnxModel, input: Input, source: string): ImportedNetw
     throw new FormatError(
       `${source}: expected the output ${output.name} to be made by a layer, got the input itself`,
     );
-  const { nodes, parameters } = assemble(draft, last.node, extentsOf(shape), source);
+  const { nodes, parameters, exact } = assemble(draft, last.node, extentsOf(shape), source);
   const net = network(model.metadata.architecture || model.name || 'imported', extentsOf(shape), nodes);
-  return { network: net, parameters, metadata: model.metadata };
+  return { network: net, parameters, exact, double: input.type === 'DOUBLE', metadata: model.metadata };
 }
 
 function onlyOne<T extends { name: string }>(what: string, values: readonly T[], source: string): T {
@@ -132,6 +139,7 @@ function onlyOne<T extends { name: string }>(what: string, values: readonly T[],
 /** The input of a model, and its extents: [batch, …shape], or `shape` alone with a batch of 1. */
 interface Input {
   readonly name: string;
+  readonly type: 'FLOAT' | 'DOUBLE';
   readonly batch: number | undefined;
   readonly shape: readonly number[];
   readonly batchAxis: 0 | -1;
@@ -159,7 +167,7 @@ function inputOf(model: OnnxModel, source: string): Input {
       `${source}: expected the input ${name} to be [batch, …] with fixed extents of one image, got ${show}`,
     );
   const batch = rest.length === 0 ? 1 : typeof first === 'number' ? first : undefined;
-  return { name, batch, shape: extents, batchAxis: rest.length === 0 ? -1 : 0 };
+  return { name, type, batch, shape: extents, batchAxis: rest.length === 0 ? -1 : 0 };
 }
 
 interface Ends {

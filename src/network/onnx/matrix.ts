@@ -7,6 +7,7 @@
  */
 import { INPUT } from '../network.js';
 import { batchAxisOf, transposed } from './arrangement.js';
+import { type DoubleDouble, type Doubles, doubles, plus, product } from './double-double.js';
 import { type Activation, append, type DraftNode, sizeOf, type View } from './draft.js';
 import { constantPerFeature } from './elementwise.js';
 import {
@@ -45,32 +46,50 @@ function turned({ rows, columns, values }: Matrix): Matrix {
  */
 const SEEN_SHARE = 0.5;
 
+/** Whether a view shows a feature more than once. */
+function repeats({ from, table }: View): boolean {
+  const seen = new Uint8Array(from);
+  for (const row of table) {
+    if (row < 0) continue;
+    if (seen[row]) return true;
+    seen[row] = 1;
+  }
+  return false;
+}
+
 /** W x for one vector an image: views become columns of W. */
 function linear(call: Call, x: Activation, { rows, columns, values }: Matrix): Activation {
-  const bias = new Float64Array(rows);
   const { view } = x;
-  if (view && view.table.length < SEEN_SHARE * view.from)
+  // A feature that is seen twice would need the sum of two columns, rounded.
+  if (view && (view.table.length < SEEN_SHARE * view.from || repeats(view)))
     return linear(call, materialized(call.draft, x), { rows, columns, values });
   let weight = values;
+  let biases: Doubles = { high: new Float64Array(rows) };
   if (view) {
-    weight = new Float64Array(rows * view.from);
-    for (let o = 0; o < rows; o++)
+    const [width, { constants }] = [view.from, view];
+    weight = new Float64Array(rows * width);
+    biases = doubles(rows, (o) => {
+      let sum: DoubleDouble = [0, 0];
       view.table.forEach((from, i) => {
         const w = values[o * columns + i] as number;
-        if (from < 0)
-          bias[o] = (bias[o] as number) + (view.constants ? w * (view.constants[i] as number) : 0);
-        else weight[o * view.from + from] = (weight[o * view.from + from] as number) + w;
+        if (from >= 0) weight[o * width + from] = w;
+        else if (constants) sum = plus(sum, product([w, 0], [constants[i] as number, 0]));
       });
+      return sum;
+    });
   }
+  const { high: bias, low: biasLow } = biases;
   // The extents before any flattening: linear layers read an image's features in their order.
   const input = view
     ? nodeExtents(call.draft, x)
     : x.node === INPUT
       ? call.input
       : (call.draft[x.node] as DraftNode).output;
-  return append(call.draft, { kind: 'linear', inputs: [x.node], input, output: [rows, 1, 1], weight, bias }, [
-    rows,
-  ]);
+  return append(
+    call.draft,
+    { kind: 'linear', inputs: [x.node], input, output: [rows, 1, 1], weight, bias, biasLow },
+    [rows],
+  );
 }
 
 /** Whether a view of [in, places] shows it as [places, in]. */
@@ -226,7 +245,7 @@ const gemm: OperatorReader = {
       call.draft,
       y,
       new Float64Array(addend.length).fill(1),
-      addend.map((c) => beta * c),
+      doubles(addend.length, (i) => product([beta, 0], [addend[i] as number, 0])),
     );
   },
 };

@@ -8,6 +8,7 @@
  * signs of ReLUs decides them. Of the forms a function has, these have the fewest ReLUs; clip's is a chain,
  * on which intervals are exact.
  */
+import { doubles, plus } from './double-double.js';
 import type { Activation } from './draft.js';
 import { sizeOf, type Value } from './draft.js';
 import {
@@ -44,7 +45,7 @@ function leaky(call: Call, given: Activation, slopes: Float64Array): Activation 
   const bent = elementwiseAffine(
     call.draft,
     relu(call, x),
-    slopes.map((a) => 1 - a),
+    doubles(slopes.length, (i) => plus([1, 0], [-(slopes[i] as number), 0])),
     none,
   );
   return joined(call, [elementwiseAffine(call.draft, x, slopes, none), bent]);
@@ -121,7 +122,8 @@ const clip: OperatorReader = {
     if (high === undefined) return low === undefined ? x : extremumWith(call, x, everywhere(low), 1);
     if (low === undefined) return extremumWith(call, x, everywhere(high), -1);
     const above = relu(call, shifted(call, x, -low));
-    const below = relu(call, elementwiseAffine(call.draft, above, everywhere(-1), everywhere(high - low)));
+    const width = doubles(size, () => plus([high, 0], [-low, 0]));
+    const below = relu(call, elementwiseAffine(call.draft, above, everywhere(-1), width));
     return elementwiseAffine(call.draft, below, everywhere(-1), everywhere(high));
   },
 };

@@ -4,6 +4,7 @@
  */
 import { type Extents, featuresOf } from '../layers/layer.js';
 import { INPUT } from '../network.js';
+import { bothHalves, type Doubles, doubles, entry, plus, product } from './double-double.js';
 import {
   type Activation,
   append,
@@ -74,7 +75,10 @@ export function materialized(draft: Draft, x: Activation): Activation {
 }
 
 /** Rows of W x + b that a view selects; its constants are rows of zeros with a bias. */
-function selectedRows({ weight, bias }: DraftWeights, { table, constants }: View): DraftWeights {
+function selectedRows(
+  { weight, bias, biasLow, foldings }: DraftWeights,
+  { table, constants }: View,
+): DraftWeights {
   const width = weight.length / bias.length;
   const selected = new Float64Array(table.length * width);
   table.forEach((row, i) => {
@@ -82,6 +86,8 @@ function selectedRows({ weight, bias }: DraftWeights, { table, constants }: View
   });
   return {
     weight: selected,
+    foldings,
+    biasLow: biasLow && Float64Array.from(table, (row) => (row < 0 ? 0 : (biasLow[row] as number))),
     bias: Float64Array.from(table, (row, i) => (row < 0 ? (constants?.[i] ?? 0) : (bias[row] as number))),
   };
 }
@@ -99,9 +105,23 @@ export function pointwise(
   return { ...x, ...append(draft, make([x.node], nodeExtents(draft, x)), x.shape) };
 }
 
-/** s∘(W x + b) + t as weights, with one s and t per row: of a transposed convolution per output channel. */
-function scaledRows(node: DraftNode & DraftWeights, scale: Float64Array, shift: Float64Array): DraftWeights {
-  const { weight, bias } = node;
+/** Multiplications that the weights of a node may take: error bounds have room for as many roundings. */
+const MOST_FOLDINGS = 3;
+/** A sum below this share of its terms is not folded: what is left of it may be an error. */
+const CANCELLED = 2 ** -40;
+/** Products below this may have lost digits to underflow, and are not folded. */
+const SMALLEST = 2 ** -900;
+
+/**
+ * s∘(W x + b) + t as weights, with one s and t per row: of a transposed convolution per output channel.
+ * Undefined where folding would lose digits: the map stays a node of its own then.
+ */
+function scaledRows(
+  node: DraftNode & DraftWeights,
+  scale: Doubles,
+  shift: Doubles,
+): DraftWeights | undefined {
+  const { weight, bias, biasLow, foldings = 0 } = node;
   const row = weight.length / bias.length;
   let outputOf = (i: number): number => Math.floor(i / row);
   if (node.kind === 'transposed') {
@@ -111,50 +131,95 @@ function scaledRows(node: DraftNode & DraftWeights, scale: Float64Array, shift: 
     const inputsEach = node.input[0] / groups;
     outputOf = (i) => Math.floor(i / (taps * each * inputsEach)) * each + (Math.floor(i / taps) % each);
   }
-  return {
-    weight: weight.map((w, i) => w * (scale[outputOf(i)] as number)),
-    bias: bias.map((b, i) => b * (scale[i] as number) + (shift[i] as number)),
-  };
+  const scales = !scale.high.every((s) => Math.abs(s) === 1 || s === 0);
+  if (scales && foldings === MOST_FOLDINGS) return undefined;
+  let loses = false;
+  const scaled = scales
+    ? weight.map((w, i) => {
+        const s = scale.high[outputOf(i)] as number;
+        const folded = w * s;
+        loses ||= w !== 0 && s !== 0 && !(Math.abs(folded) >= SMALLEST);
+        return folded;
+      })
+    : weight.map((w, i) => w * (scale.high[outputOf(i)] as number));
+  const sums = doubles(bias.length, (i) => {
+    const [b, s, t] = [entry({ high: bias, low: biasLow }, i), entry(scale, i), entry(shift, i)];
+    const multiple = product(b, s);
+    const sum = plus(multiple, t);
+    const exact = b[1] === 0 && s[1] === 0 && t[1] === 0 && multiple[1] === 0;
+    const terms = Math.abs(multiple[0]) + Math.abs(t[0]);
+    loses ||= b[0] !== 0 && s[0] !== 0 && !(Math.abs(multiple[0]) >= SMALLEST);
+    loses ||= !exact && !(Math.abs(sum[0]) >= CANCELLED * terms);
+    return sum;
+  });
+  if (loses) return undefined;
+  return { weight: scaled, bias: sums.high, biasLow: sums.low, foldings: foldings + (scales ? 1 : 0) };
+}
+
+const ofFloats = (values: Float64Array | Doubles): Doubles =>
+  values instanceof Float64Array ? { high: values } : values;
+
+/** One value per row of both halves, or undefined where a row has several. */
+function perRow(values: Doubles, rows: number): Doubles | undefined {
+  const high = perStretch(values.high, rows);
+  const low = values.low && perStretch(values.low, rows);
+  return high && (values.low === undefined || low) ? { high, ...(low && { low }) } : undefined;
 }
 
 /** x ↦ s∘x + t with one s and one t per feature. */
 export function elementwiseAffine(
   draft: Draft,
   x: Activation,
-  scale: Float64Array,
-  shift: Float64Array,
+  scales: Float64Array | Doubles,
+  shifts: Float64Array | Doubles,
 ): Activation {
-  if (scale.every((s) => s === 1) && shift.every((t) => t === 0)) return x;
+  const [scale, shift] = [ofFloats(scales), ofFloats(shifts)];
+  const identity = scale.low === undefined && scale.high.every((s) => s === 1);
+  if (identity && shift.high.every((t) => t === 0)) return x;
   const { view } = x;
   if (view) {
     if (!isPermutation(view)) return elementwiseAffine(draft, materialized(draft, x), scale, shift);
-    const [nodeScale, nodeShift] = [new Float64Array(view.from), new Float64Array(view.from)];
-    view.table.forEach((row, i) => {
-      nodeScale[row] = scale[i] as number;
-      nodeShift[row] = shift[i] as number;
-    });
+    const turned = (half: Float64Array): Float64Array => {
+      const ofNode = new Float64Array(view.from);
+      view.table.forEach((row, i) => {
+        ofNode[row] = half[i] as number;
+      });
+      return ofNode;
+    };
     const { node, exclusive } = elementwiseAffine(
       draft,
       { ...x, view: undefined, shape: nodeExtents(draft, x) },
-      nodeScale,
-      nodeShift,
+      bothHalves(scale, turned),
+      bothHalves(shift, turned),
     );
     return { ...x, node, exclusive };
   }
   const before = x.node === INPUT ? undefined : draft[x.node];
   if (x.exclusive && before !== undefined && 'weight' in before) {
     const rows = before.bias.length;
-    const [rowScale, rowShift] = [perStretch(scale, rows), perStretch(shift, rows)];
-    if (rowScale && rowShift) {
-      draft[x.node] = { ...before, ...scaledRows(before, rowScale, rowShift) };
+    const [rowScale, rowShift] = [perRow(scale, rows), perRow(shift, rows)];
+    const folded = rowScale && rowShift && scaledRows(before, rowScale, rowShift);
+    if (folded) {
+      draft[x.node] = { ...before, ...folded };
       return x;
     }
   }
   const output = extentsOf(x.shape);
-  if (featuresOf(output) !== scale.length)
-    throw new RangeError(`expected ${featuresOf(output)} factors, got ${scale.length}`);
+  if (featuresOf(output) !== scale.high.length)
+    throw new RangeError(`expected ${featuresOf(output)} factors, got ${scale.high.length}`);
   return {
     ...x,
-    ...append(draft, { kind: 'scale', inputs: [x.node], output, weight: scale, bias: shift }, x.shape),
+    ...append(
+      draft,
+      {
+        kind: 'scale',
+        inputs: [x.node],
+        output,
+        weight: scale.high,
+        bias: shift.high,
+        biasLow: shift.low,
+      },
+      x.shape,
+    ),
   };
 }

@@ -141,6 +141,7 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
       });
       piece.forEach(({ neuron, side }, j) => {
         const value = (bound as Floats)[j] as number;
+        if (!Number.isFinite(value)) return; // arithmetic overflowed
         if (side > 0) ends.lower[neuron] = Math.max(ends.lower[neuron] as number, value);
         else ends.upper[neuron] = Math.min(ends.upper[neuron] as number, -value);
       });

@@ -9,12 +9,13 @@ import { withoutNormalization } from '../../relaxation/front.js';
 import { backSubstitute, concretize } from '../../relaxation/linear/back-substitution.js';
 import { crownBounds } from '../../relaxation/linear/crown.js';
 import { slopesOf } from '../../relaxation/linear/nonlinear.js';
-import type { BoundProblem } from '../../relaxation/relaxation.js';
+import type { BoundProblem, Bounds } from '../../relaxation/relaxation.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan } from '../../runtime/plan/plan.js';
 import { sizeOfValues } from '../proof/hidden-size.js';
+import { runningError } from '../proof/running-error.js';
 import type { Box, Polytope } from '../property/property.js';
-import { endsOf } from './allowance.js';
+import { endsOf, type Rounding } from './allowance.js';
 import { type Engine, type Floats, floats } from './engine.js';
 import { columnsOf } from './hidden-bounds.js';
 import { soundCrown } from './sound-crown.js';
@@ -27,14 +28,15 @@ export interface PartBounds {
   readonly influence: (input: number, row: number) => number;
   /** Outputs at the part's centre. */
   readonly atCentre: Float64Array;
-  /** The largest activation there. */
-  readonly hidden: number;
+  /** The size of the numbers there and, of float32, the running errors of the outputs. */
+  readonly rounding: Rounding;
 }
 
 /**
  * (parameters, `lower`, `upper` [inputs, n], `rows` [outputs, r, n] and, with `mixed`, `input rows` [inputs,
  * r, n]) → `margins` [r, n], how far each input's width moves them, `influence` [inputs, r·n], and at the
- * centre the outputs [outputs, n] and the largest activation `hidden` [1, n].
+ * centre the outputs [outputs, n] and the largest activation `hidden` [1, n]; in float32 the running errors
+ * of the outputs, `error` [outputs, n].
  */
 function splittingPlan(net: Network, columns: number, rows: number, mixed: boolean, dtype: FloatType): Plan {
   const [inputs, outputs] = [featuresOf(net.input), net.classes];
@@ -62,7 +64,9 @@ function splittingPlan(net: Network, columns: number, rows: number, mixed: boole
       : crownOf(problem, overOutputs, overInputs);
   const width = reshape(sub(box.upper, box.lower), [inputs, 1, columns]);
   const influence = mul(abs(reshape(coefficients, [inputs, rows, columns])), width);
-  const values = forward(bare, parameters, mul(add(box.lower, box.upper), 0.5));
+  const values = forward(bare, parameters, centreOfBox(box));
+  // Rounding begins with the normalisation.
+  const all = bare === net ? values : forward(net, original.parameters, centreOfBox(whole));
   return createPlan([
     ...stages,
     {
@@ -72,10 +76,13 @@ function splittingPlan(net: Network, columns: number, rows: number, mixed: boole
         influence,
         'at centre': mul(values.at(-1) as Tensor, 1),
         hidden: sizeOfValues(values),
+        ...(dtype === 'float32' && { error: runningError(net, original.parameters, whole, all) }),
       },
     },
   ]);
 }
+
+const centreOfBox = ({ lower, upper }: Bounds): Tensor => mul(add(lower, upper), 0.5);
 
 function crownOf(problem: BoundProblem, rows: Tensor, overInputs: Tensor | undefined) {
   const { network: net, parameters, box } = problem;
@@ -135,7 +142,7 @@ export class InputPrograms {
       atCentre: Float64Array.from({ length: engine.network.classes }, (_, k) =>
         of('at centre', k * columns + j),
       ),
-      hidden: of('hidden', j),
+      rounding: { hidden: of('hidden', j), error: (k: number) => of('error', k * columns + j) },
     }));
   }
 

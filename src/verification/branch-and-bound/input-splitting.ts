@@ -186,7 +186,7 @@ class InputSplitting {
       const best = bestMargin(this.engine, polytope, centre, bounds, first);
       // A bound above the value at the centre is none: arithmetic overflowed.
       const value = violation(polytope, centre, bounds.atCentre);
-      if (best > 0 && !(best > value + proofThreshold(Math.abs(value)))) continue;
+      if (best > 0 && best <= value + proofThreshold(Math.abs(value)) && Number.isFinite(best)) continue;
       stay.push(index);
       least = Math.min(least, best);
       for (let r = first; r < row; r++)
@@ -208,7 +208,7 @@ function bestMargin(
   engine: Engine,
   { unsafe }: Polytope,
   centre: Float64Array,
-  { margin, atCentre, hidden }: PartBounds,
+  { margin, atCentre, rounding }: PartBounds,
   first: number,
 ): number {
   let best = Number.NEGATIVE_INFINITY;
@@ -216,7 +216,7 @@ function bestMargin(
     const value =
       margin(first + r) -
       inequality.bound -
-      allowance(engine, sizeOfTerms(inequality, centre, atCentre), hidden);
+      allowance(engine, sizeOfTerms(inequality, centre, atCentre), inequality, rounding);
     if (value > best) best = value;
   });
   return best;

@@ -55,6 +55,10 @@ const CANDIDATES = 3;
 const ITERATIONS = 3;
 type Outputs = Readonly<Record<string, Floats>>;
 
+/** How far a bound is above its goal's threshold; −∞ where arithmetic overflowed, which proves nothing. */
+const above = (bound: number, { threshold }: Goal): number =>
+  Number.isFinite(bound) ? bound - threshold : Number.NEGATIVE_INFINITY;
+
 const indexOf = (decision: number): number => (decision < 0 ? ~decision : decision);
 
 /** The programs of one box: subproblems in, bounds out. */
@@ -117,7 +121,7 @@ export class ReluPrograms {
       const columns = this.#columnsFor(some.length);
       const { bound } = await this.engine.run(this.#planOf(columns, 0), this.#feedsOf(columns, some));
       some.forEach(({ goal }, j) => {
-        values.push(((bound as Floats)[j] as number) - this.#goal(goal).threshold);
+        values.push(above((bound as Floats)[j] as number, this.#goal(goal)));
       });
     }
     return values;
@@ -201,8 +205,9 @@ export class ReluPrograms {
   /** Column j of the outputs of a call. */
   #bounded(parent: Subproblem, outputs: Outputs, columns: number, j: number): Bounded {
     const { count, node, row } = this.unstable;
-    const { coefficients, inputs, threshold } = this.#goal(parent.goal);
-    const value = ((outputs.bound as Floats)[j] as number) - threshold;
+    const goal = this.#goal(parent.goal);
+    const { coefficients, inputs, threshold } = goal;
+    const value = above((outputs.bound as Floats)[j] as number, goal);
     const at = (what: 'p' | 'score' | 'gap', i: number) =>
       (outputs[nodeArray(what, node[i] as number)] as Floats)[(row[i] as number) * columns + j] as number;
     const alpha = new Uint8Array(count);

@@ -10,7 +10,11 @@
  *
  * m the larger of the layer's widths and N the network's nodes (whose constants are added up). Lines of
  * ReLUs, computed from l and u, are off by few units of |a|·max(|l|, |u|), which stands for S there.
- * Everything is counted twice, for the rounding of the error bound itself.
+ * Everything is counted twice, for the rounding of the error bound itself and of folded weights.
+ *
+ * Products that underflow are off by 2⁻¹⁰⁷⁵ each, or by 2⁻¹⁰²² where a processor has no subnormal numbers:
+ * an absolute term covers them, τ · (1 + ΣX) for each layer. What overflows makes the error infinite or NaN,
+ * and neither is a proof.
  */
 import {
   abs,
@@ -32,6 +36,13 @@ import type { Bounds } from '../../relaxation/relaxation.js';
 
 /** Unit roundoff, twice. */
 const UNIT: Readonly<Record<FloatType, number>> = { float32: 2 ** -23, float64: 2 ** -52 };
+/** τ, above what all products of a layer lose to underflow. */
+const UNDERFLOW: Readonly<Record<FloatType, number>> = { float32: 2 ** -40, float64: 2 ** -450 };
+/**
+ * Least size of a layer's terms: 17 units of it are above 1e-30, the width below which lines of ReLUs are too
+ * low (`slopes.ts`), and above what their intercepts lose to underflow.
+ */
+const LEAST_SIZE = 2 ** -50;
 /** Values and lines of smooth activations are at most this large beside what they read. */
 const SMOOTH = 2;
 
@@ -59,6 +70,7 @@ export function magnitudes(
       size = bias === undefined ? linear : add(linear, abs(bias));
     } else if (layer.kind === 'join') size = addAll(inputs.map(at));
     else size = layer.kind === 'activation' ? add(largest(before(node)), SMOOTH) : largest(before(node));
+    size = add(size, LEAST_SIZE);
     made.set(node, size);
     return size;
   };
@@ -87,7 +99,12 @@ export function errorOf(net: Network, sizes: (node: number) => Tensor, count: nu
         batch === 1
           ? mul(abs(a), size)
           : mul(reshape(abs(a), [features, count, batch]), reshape(size, [features, 1, batch]));
-      const error = reshape(sum(terms, [0]), [1, count * batch]);
+      const all = [node, ...(net.nodes[node]?.inputs ?? [])].map((of) => sum(sizes(of), [0]));
+      const lost = mul(add(addAll(all), 1), UNDERFLOW[a.dtype as FloatType]);
+      const error = reshape(add(reshape(sum(terms, [0]), [count, batch]), reshape(lost, [1, batch])), [
+        1,
+        count * batch,
+      ]);
       sumOf = sumOf === undefined ? error : add(sumOf, error);
     },
     total: (): Tensor => sumOf as Tensor,
@@ -105,7 +122,12 @@ export function soundInterval(
   const bounds = intervalNode(net, parameters, node, from);
   const { layer } = net.nodes[node] as NetworkNode;
   // ReLUs are exact; smooth activations are moved outwards by their own slack.
-  if (isNonlinear(layer)) return bounds;
-  const error = mul(sizes(node), 2 * factor(net, node, bounds.lower));
+  if (isNonlinear(layer)) {
+    // A runtime's ReLU of NaN may be 0: what overflowed before it stays NaN.
+    const [{ lower, upper }] = from as [Bounds];
+    return { lower: add(bounds.lower, mul(lower, 0)), upper: add(bounds.upper, mul(upper, 0)) };
+  }
+  const { dtype } = bounds.lower;
+  const error = add(mul(sizes(node), 2 * factor(net, node, bounds.lower)), UNDERFLOW[dtype as FloatType]);
   return { lower: sub(bounds.lower, error), upper: add(bounds.upper, error) };
 }

@@ -13,7 +13,7 @@ import {
   sizeOfTerms,
   violation,
 } from '../property/property.js';
-import { allowance, endsOf } from './allowance.js';
+import { allowance, endsOf, type Rounding } from './allowance.js';
 import { dualOf } from './dual-program.js';
 import { type Ends, type Engine, type Floats, floats, type Goal, type HiddenBounds } from './engine.js';
 import { columnsOf, createHiddenBounding, regionFeeds } from './hidden-bounds.js';
@@ -175,14 +175,9 @@ async function rootOf(
   const ends = endsOf(engine, box);
   const centre = centreOf(box);
   const y = await options.evaluate(Float32Array.from(centre));
-  const x = floats(engine, centre.length).map((_, i) => centre[i] as number);
-  const { size } = (await engine.run(
-    engine.plan('hidden size', () => hiddenSizePlan(engine.network, engine.dtype)),
-    { x },
-  )) as { size: Floats };
-  const hiddenSize = size[0] as number;
+  const rounding = engine.dtype === 'float64' ? NOTHING : await roundingOver(engine, ends);
   const rows = polytopes.flatMap(({ unsafe }, polytope) =>
-    unsafe.map((inequality) => ({ polytope, ...rowOf(engine, inequality, centre, y, hiddenSize) })),
+    unsafe.map((inequality) => ({ polytope, ...rowOf(engine, inequality, centre, y, rounding) })),
   );
   const bounding = createHiddenBounding(engine);
 
@@ -199,6 +194,15 @@ async function rootOf(
   return { box: ends, hidden, rows, ...open };
 }
 
+/** Bounds of float64 have their errors taken off. */
+const NOTHING: Rounding = { hidden: 0, error: () => 0 };
+
+async function roundingOver(engine: Engine, box: Ends): Promise<Rounding> {
+  const plan = engine.plan('hidden size', () => hiddenSizePlan(engine.network));
+  const { size, error } = await engine.run(plan, { 'box:lower': box.lower, 'box:upper': box.upper });
+  return { hidden: (size as Floats)[0] as number, error: (j) => (error as Floats)[j] as number };
+}
+
 interface Row extends Goal {
   readonly polytope: number;
   /** c·y + d·x − threshold at the box's centre. */
@@ -210,10 +214,10 @@ function rowOf(
   inequality: Inequality,
   centre: Float64Array,
   y: ArrayLike<number>,
-  hiddenSize: number,
+  rounding: Rounding,
 ): Omit<Row, 'polytope'> {
   const { outputs, inputs, bound } = inequality;
-  const threshold = bound + allowance(engine, sizeOfTerms(inequality, centre, y), hiddenSize);
+  const threshold = bound + allowance(engine, sizeOfTerms(inequality, centre, y), inequality, rounding);
   const atCentre =
     violation({ box: { lower: centre, upper: centre }, unsafe: [inequality] }, centre, y) + bound - threshold;
   return { coefficients: outputs, ...(inputs && { inputs }), threshold, atCentre };
@@ -268,7 +272,7 @@ async function openGoals(
     piece.forEach((row, j) => {
       const value = ((bound as Floats)[j] as number) - row.threshold;
       // A bound above the value at the centre is none: arithmetic overflowed.
-      const sane = value <= row.atCentre + Math.abs(row.threshold) * 1e-5 + 1e-5;
+      const sane = Number.isFinite(value) && value <= row.atCentre + Math.abs(row.threshold) * 1e-5 + 1e-5;
       if (sane && value > (best.get(row.polytope) as { value: number }).value)
         best.set(row.polytope, { row, value });
     });

@@ -26,6 +26,8 @@ export interface VerificationContext {
   readonly pool: Pool;
   /** The network's parameters, flat, in shared memory. */
   readonly theta: Float32Array;
+  /** Parameters that float32 does not hold, for proofs in float64. */
+  readonly exact?: Readonly<Record<string, Float64Array>>;
   readonly layout: readonly ParameterSlot[];
   readonly evaluate: Evaluate;
   /** Of the attacks. */
@@ -52,6 +54,8 @@ export function planStore(): PlanStore {
 export interface ContextOptions {
   readonly network: Network;
   readonly parameters: ParameterArrays;
+  /** Those that float32 does not hold, in float64. */
+  readonly exact?: Readonly<Record<string, Float64Array>>;
   readonly pool: Pool;
   /** Outputs of the model that counterexamples are to be counterexamples of (default: the network's). */
   readonly evaluate?: Evaluate;
@@ -63,6 +67,7 @@ export interface ContextOptions {
 export function createContext({
   network,
   parameters,
+  exact,
   pool,
   evaluate,
   seed = 0,
@@ -77,6 +82,7 @@ export function createContext({
     network,
     pool,
     theta,
+    exact,
     layout,
     evaluate:
       evaluate ??

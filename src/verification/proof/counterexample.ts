@@ -27,6 +27,16 @@ export function clampInto({ lower, upper }: Polytope['box'], x: ArrayLike<number
   return Float64Array.from(lower, (low, i) => Math.min(upper[i] as number, Math.max(low, x[i] as number)));
 }
 
+/** Whether an input of the box fulfils every inequality, the strict ones strictly. */
+function isUnsafe(polytope: Polytope, x: Float64Array, y: Float64Array): boolean {
+  const { box, unsafe, strictInputs = [] } = polytope;
+  return (
+    strictInputs.every(({ input, sign, bound }) => sign * (x[input] as number) < sign * bound) &&
+    violation(polytope, x, y) <= 0 &&
+    unsafe.every((one) => !one.strict || violation({ box, unsafe: [one] }, x, y) < 0)
+  );
+}
+
 /**
  * The counterexample that a candidate x is for polytope number `index`, or undefined if it is none.
  * Outputs that are no finite numbers prove nothing.
@@ -40,7 +50,7 @@ export async function confirm(
   const input = clampInto(polytope.box, x);
   if (!input.every(Number.isFinite)) return undefined;
   const output = Float64Array.from(await evaluate(Float32Array.from(input)));
-  return output.every(Number.isFinite) && violation(polytope, input, output) <= 0
+  return output.every(Number.isFinite) && isUnsafe(polytope, input, output)
     ? { input, output, polytope: index }
     : undefined;
 }

@@ -37,6 +37,25 @@ const HIDDEN_SHARE = 0.1;
  */
 export const scaleWith = (terms: number, hidden: number): number => terms + HIDDEN_SHARE * hidden;
 
+/** Units of the running error that a bound must exceed zero by: each layer is gone through there and back. */
+const RUNNING = 4;
+/** Above all numbers of float32: what a network that overflows must exceed. */
+const NEVER = 1e39;
+
+/**
+ * What a float32 bound of c·y + d·x must exceed b by: `proofThreshold` of its scale, or 4 · 2⁻²⁴ Σ|c_j| e_j
+ * where that is more, with e the running errors of the outputs (`running-error.ts`).
+ */
+export function floatThreshold(
+  scale: number,
+  coefficients: Float64Array,
+  error: (output: number) => number,
+): number {
+  const sum = coefficients.reduce((total, c, j) => (c === 0 ? total : total + Math.abs(c) * error(j)), 0);
+  const running = RUNNING * 2 ** -24 * sum;
+  return running < NEVER ? Math.max(proofThreshold(scale), running) : NEVER;
+}
+
 /** x ± ε ∈ [−1, 2] and ε itself are rounded by at most 2⁻²⁴ each; four times their sum costs nothing. */
 const BALL_SLACK = 2 ** -21;
 
@@ -47,8 +66,12 @@ export const enclosingRadius = (epsilon: number): number => epsilon + BALL_SLACK
  * Whether a lower bound is a proof. `atImage` is the margin at the image: it lies in the ball, so a "bound"
  * above it shows that arithmetic went wrong (an overflow, say), and is none.
  */
-export function isProof(bound: number, atImage: number, scale: number): boolean {
-  const threshold = proofThreshold(scale);
+export function isProof(
+  bound: number,
+  atImage: number,
+  scale: number,
+  threshold = proofThreshold(scale),
+): boolean {
   return bound > threshold && bound <= atImage + threshold;
 }
 

@@ -9,7 +9,7 @@ import { FormatError } from '../../formats/format-error.js';
 import { type LinearConstraint, type VnnlibProperty, variableName } from '../../formats/vnnlib.js';
 import { createBoxSearch } from './box-search.js';
 import { forEachDisjunct } from './disjuncts.js';
-import type { Inequality, Polytope, Property } from './property.js';
+import type { Inequality, Polytope, Property, StrictInput } from './property.js';
 
 /** The competition's largest files have 20,000. */
 export const MOST_POLYTOPES = 100_000;
@@ -49,6 +49,7 @@ export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProper
   const search = createBoxSearch(inputs);
   const rowOf = createRows(inputs, outputs);
   const unsafe: Inequality[] = [];
+  const strictInputs: StrictInput[] = [];
   const polytopes: Polytope[] = [];
   let contradiction: string | undefined;
   let numbers = 0;
@@ -61,16 +62,17 @@ export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProper
     );
 
   const assume = (added: LinearConstraint): boolean => {
-    const { variables, coefficients, bound } = added;
+    const { variables, coefficients, bound, strict } = added;
     const [variable, coefficient] = [variables[0], coefficients[0] as number];
     if (variable === undefined) {
-      if (bound >= 0) return true;
+      if (strict ? bound > 0 : bound >= 0) return true;
       contradiction ??= 'a comparison of constants that is false';
       return false;
     }
     if (variables.length === 1 && variable >= 0) {
       const [lower, upper] = search.bounds(variable);
       const limit = bound / coefficient;
+      if (strict) strictInputs.push({ input: variable, sign: coefficient > 0 ? 1 : -1, bound: limit });
       if (coefficient > 0 ? search.below(variable, limit) : search.above(variable, limit)) return true;
       const [low, high] = coefficient > 0 ? [lower, limit] : [limit, upper];
       contradiction ??= `${low} ≤ ${variableName(variable)} ≤ ${high}`;
@@ -93,7 +95,11 @@ export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProper
       );
     }
     const { box, steps } = search.box();
-    polytopes.push({ box, unsafe: unsafe.slice() });
+    polytopes.push({
+      box,
+      unsafe: unsafe.slice(),
+      ...(strictInputs.length > 0 && { strictInputs: strictInputs.slice() }),
+    });
     constrainsOutputs ||= unsafe.some(({ outputs: c }) => c.some((value) => value !== 0));
     if (polytopes.length > MOST_POLYTOPES || numbers + 2 * inputs * search.boxes > MOST_NUMBERS) tooLarge();
     return steps + unsafe.length;
@@ -101,10 +107,11 @@ export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProper
 
   const conjunction = {
     assume,
-    mark: () => ({ box: search.mark(), rows: unsafe.length }),
-    restore(mark: { box: number; rows: number }) {
+    mark: () => ({ box: search.mark(), rows: unsafe.length, strict: strictInputs.length }),
+    restore(mark: { box: number; rows: number; strict: number }) {
       search.restore(mark.box);
       unsafe.length = mark.rows;
+      strictInputs.length = mark.strict;
     },
   };
   const complete = forEachDisjunct(constraint, conjunction, found, MOST_STEPS);
@@ -123,20 +130,20 @@ function createRows(
   const ofConstraint = new Map<LinearConstraint, Inequality>();
   const ofText = new Map<string, Inequality>();
 
-  const create = ({ variables, coefficients, bound }: LinearConstraint): Inequality => {
+  const create = ({ variables, coefficients, bound, strict }: LinearConstraint): Inequality => {
     const c = new Float64Array(outputs);
     const d = variables.some((variable) => variable >= 0) ? new Float64Array(inputs) : undefined;
     variables.forEach((variable, k) => {
       if (variable >= 0) (d as Float64Array)[variable] = coefficients[k] as number;
       else c[-1 - variable] = coefficients[k] as number;
     });
-    return { outputs: c, ...(d && { inputs: d }), bound };
+    return { outputs: c, ...(d && { inputs: d }), bound, ...(strict && { strict }) };
   };
 
   return (constraint) => {
     const known = ofConstraint.get(constraint);
     if (known !== undefined) return { inequality: known, created: 0 };
-    const text = `${constraint.variables} ${constraint.coefficients} ${constraint.bound}`;
+    const text = `${constraint.variables} ${constraint.coefficients} ${constraint.bound} ${constraint.strict}`;
     const equal = ofText.get(text);
     const inequality = equal ?? create(constraint);
     ofConstraint.set(constraint, inequality);

@@ -20,6 +20,8 @@ export interface Inequality {
   /** d, one for each input; left out where it is zero. */
   readonly inputs?: Float64Array;
   readonly bound: number;
+  /** Whether equality is safe: a counterexample fulfils c·y + d·x < b. */
+  readonly strict?: boolean;
 }
 
 /**
@@ -30,6 +32,15 @@ export interface Polytope {
   /** The same object where polytopes share a box, so that they can share its bounds. */
   readonly box: Box;
   readonly unsafe: readonly Inequality[];
+  /** Inputs whose bounds are strict: a counterexample lies below the number, or above it. */
+  readonly strictInputs?: readonly StrictInput[];
+}
+
+/** sign · x_i < sign · bound. */
+export interface StrictInput {
+  readonly input: number;
+  readonly sign: 1 | -1;
+  readonly bound: number;
 }
 
 export interface Property {

@@ -71,7 +71,7 @@ export function createCompleteSearch(context: VerificationContext, sound = false
     ? Object.fromEntries(
         layout.map(({ name, offset, size }) => [
           name,
-          inSharedMemory(Float64Array.from(theta.subarray(offset, offset + size))),
+          inSharedMemory(context.exact?.[name] ?? Float64Array.from(theta.subarray(offset, offset + size))),
         ]),
       )
     : {};

@@ -16,7 +16,8 @@ import { inLanes } from '../../runtime/pool/lanes.js';
 import { largestBatch, whySkipped } from '../proof/batch-size.js';
 import type { VerificationContext } from '../proof/context.js';
 import { sizeOfValues } from '../proof/hidden-size.js';
-import { enclosingBox, isProof, scaleWith } from '../proof/rounding.js';
+import { enclosingBox, floatThreshold, isProof, scaleWith } from '../proof/rounding.js';
+import { runningError } from '../proof/running-error.js';
 import {
   type Box,
   centreOf,
@@ -74,8 +75,9 @@ function boundPlan(network: Network, stage: RootStage, rows: number): Plan {
   } as const;
   const parameters = parameterInputs(network);
   const { stages, margins } = relaxations[stage].bound({ network, parameters, box, specification });
-  const size = sizeOfValues(forward(network, parameters, mul(add(box.lower, box.upper), 0.5)));
-  return createPlan([...stages, { kind: 'whole', outputs: { margins, size } }]);
+  const values = forward(network, parameters, mul(add(box.lower, box.upper), 0.5));
+  const error = runningError(network, parameters, box, values);
+  return createPlan([...stages, { kind: 'whole', outputs: { margins, size: sizeOfValues(values), error } }]);
 }
 
 /** min over the box of d·x − b, in float64. */
@@ -113,10 +115,12 @@ export async function rootBounds(
     call.rows.forEach(({ polytope, inequality }, row) => {
       const lower = ((outputs.margins as Float32Array)[row] as number) + leastOfInputs(inequality, call.box);
       const before = bounds[polytope] as RootBound;
+      const scale = scaleWith(sizeOfTerms(inequality, centre, y), outputs.size?.[0] as number);
       const proved = isProof(
         lower,
         violation({ box: call.box, unsafe: [inequality] }, centre, y),
-        scaleWith(sizeOfTerms(inequality, centre, y), outputs.size?.[0] as number),
+        scale,
+        floatThreshold(scale, inequality.outputs, (j) => outputs.error?.[j] as number),
       );
       if (lower > before.lower || proved)
         bounds[polytope] = { lower: Math.max(lower, before.lower), proved: proved || before.proved };

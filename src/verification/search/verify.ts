@@ -37,6 +37,10 @@ export interface VerifyProgress {
 export interface VerifyOptions {
   readonly network: Network;
   readonly parameters: ParameterArrays;
+  /**
+   * Those that float32 does not hold, as the model's file has them: `sound` proofs are of these.
+   */
+  readonly exact?: Readonly<Record<string, Float64Array>>;
   readonly property: Property;
   /** Wall clock (default: no limit). */
   readonly timeoutSeconds?: number;
@@ -92,8 +96,8 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const seconds = () => (performance.now() - started) / 1000;
   const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
-    const { evaluate, seed, signal } = options;
-    const context = createContext({ network, parameters, pool, evaluate, seed, signal });
+    const { exact, evaluate, seed, signal } = options;
+    const context = createContext({ network, parameters, exact, pool, evaluate, seed, signal });
     return {
       ...(await search(context, options, started + 1000 * timeoutSeconds, seconds)),
       seconds: seconds(),
