@@ -11,7 +11,7 @@ import { encodeCounterexample } from '../formats/counterexample.js';
 import { DEVICE_CHOICES } from '../runtime/device/device.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import { type Verification, verify } from '../verification/search/verify.js';
-import { ExitWith, Interrupted, type Io, type MakeCommand } from './command.js';
+import { ExitWith, Interrupted, type Io, type MakeCommand, written } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
 import { verificationProgress } from './progress/verification.js';
 import { checkResultFiles } from './result-files.js';
@@ -150,7 +150,7 @@ async function answerOf(
     }).finally(() => progress.stop());
     const text = resultText(verification);
     if (flags.results !== undefined) await writeFileAtomic(flags.results, text);
-    io.stdout.write(flags.json ? `${JSON.stringify(jsonOf(verification))}\n` : text);
+    await written(io.stdout, flags.json ? `${JSON.stringify(jsonOf(verification))}\n` : text);
     if (verification.reason !== undefined) io.stderr.write(`${verification.reason}\n`);
     return verification;
   } finally {
