@@ -240,7 +240,7 @@ describe('progress of a certification', () => {
     shown.update({ ...states[2], done: 296 });
     shown.stop();
     expect(text().trimEnd().split('\n')).toEqual([
-      'natural: 300/300 images, 0 certified, 4 falsified so far',
+      'natural: 300/300 images, 0 certified, 4 misclassified so far',
       'ibp: 250/296 images, 150 certified, 4 falsified so far',
       'ibp: 296/296 images, 150 certified, 4 falsified so far',
     ]);

@@ -41,3 +41,14 @@ export class ExitWith extends Error {
     super(`exit code ${exitCode}`, { cause });
   }
 }
+
+/**
+ * Writes a result and waits until it is out; a reader that is gone counts as having read it.
+ * @throws the stream's error, as of a full disk
+ */
+export const written = (output: Output, text: string): Promise<void> =>
+  new Promise((resolve, reject) => {
+    output.write(text, (error) =>
+      error && (error as NodeJS.ErrnoException).code !== 'EPIPE' ? reject(error) : resolve(),
+    );
+  });

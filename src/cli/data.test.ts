@@ -30,11 +30,11 @@ describe('tautnet data', () => {
     const rows = stdout.trimEnd().split('\n').slice(1);
     expect(rows.map((row) => row.split(/\s+/)[0])).toEqual([...DATASETS]);
     expect(rows.map((row) => row.split(/\s+/).slice(1, 4))).toEqual([
-      ['10', '1×28×28', 'no'],
-      ['10', '1×28×28', 'no'],
-      ['10', '3×32×32', 'yes'],
+      ['10', '1×28×28', 'installed'],
+      ['10', '1×28×28', 'absent'],
+      ['10', '3×32×32', 'cached'],
       ['10', '3×32×32', 'begun'],
-      ['200', '3×64×64', 'no'],
+      ['200', '3×64×64', 'absent'],
     ]);
     expect(stderr).toBe(`cache: ${cache}\n`);
   });

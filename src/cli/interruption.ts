@@ -1,12 +1,12 @@
 /**
- * Ctrl-C and SIGTERM: the first asks the command to stop at a safe place, the second ends the program at
- * once.
+ * Ctrl-C, SIGTERM and SIGHUP (the terminal is gone): the first asks the command to stop at a safe place, the
+ * second ends the program at once.
  */
 import type { EventEmitter } from 'node:events';
 import { Interrupted } from './command.js';
 
 /**
- * A signal aborted with `Interrupted` by the first SIGINT or SIGTERM that `source` (the process) emits;
+ * A signal aborted with `Interrupted` by the first SIGINT, SIGTERM or SIGHUP that `source` (the process) emits;
  * `exit` is called at the second.
  */
 export function interruption(source: EventEmitter, exit: (code: number) => void): AbortSignal {
@@ -16,7 +16,6 @@ export function interruption(source: EventEmitter, exit: (code: number) => void)
     if (controller.signal.aborted) exit(interrupted.exitCode);
     controller.abort(interrupted);
   };
-  source.on('SIGINT', () => stop('SIGINT'));
-  source.on('SIGTERM', () => stop('SIGTERM'));
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) source.on(name, () => stop(name));
   return controller.signal;
 }

@@ -3,6 +3,8 @@
  * The executable. ONNX Runtime reads its telemetry switch when it is loaded, hence the assignment before any
  * import that could load it; and imports are hoisted, hence the dynamic ones.
  */
+import { writeSync } from 'node:fs';
+
 process.env.ORT_DISABLE_TELEMETRY = '1';
 
 const [{ run }, { COMMANDS }, { tolerateBrokenPipes }, { interruption }] = await Promise.all([
@@ -12,12 +14,33 @@ const [{ run }, { COMMANDS }, { tolerateBrokenPipes }, { interruption }] = await
   import('./interruption.js'),
 ]);
 
+// Code 1 of `verify` is its answer `sat`: what ends it unexpectedly, such as a full disk under stdout, has
+// another.
+process.on('uncaughtException', (error) => {
+  const line = `tautnet: ${error.message.split('\n')[0]}\n`;
+  try {
+    writeSync(2, process.env.TAUTNET_DEBUG === '1' ? `${error.stack}\n` : line);
+  } finally {
+    process.exit(process.argv[2] === 'verify' ? 5 : 1);
+  }
+});
+
+/** Ends at once; where a file operation, such as opening a pipe, would be waited for, by a signal. */
+function end(code: number): void {
+  if (
+    process.platform !== 'win32' &&
+    process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))
+  )
+    process.kill(process.pid, 'SIGKILL');
+  process.exit(code);
+}
+
 tolerateBrokenPipes(process.stdout, process.stderr);
 const io = {
   stdout: process.stdout,
   stderr: process.stderr,
   environment: process.env,
-  signal: interruption(process, (code) => process.exit(code)),
+  signal: interruption(process, end),
 };
 // Where files may not grow beyond a limit (`ulimit -f`), writing fails with an error that says so instead of
 // ending the program.

@@ -49,12 +49,48 @@ function descriptionOf(name: SettingName): string {
   );
 }
 
+/** Settings that short help shows. */
+const BASIC: ReadonlySet<string> = new Set<SettingName>([
+  'dataset',
+  'architecture',
+  'method',
+  'relaxation',
+  'epsilon',
+  'smoothing',
+  'epochs',
+  'learningRate',
+  'seed',
+  'threads',
+  'out',
+]);
+
+/** Headings of help, each from the first of its settings in the schema's order on. */
+const GROUPS: Readonly<Partial<Record<SettingName, string>>> = {
+  dataset: 'Data:',
+  architecture: 'Network:',
+  method: 'Objective:',
+  smoothing: 'Smoothing:',
+  optimizer: 'Optimisation:',
+  device: 'Machine and run:',
+};
+
+/** Options that only `--help-all` shows. */
+export const ADVANCED = new WeakSet<Option>();
+
 /** One option per setting, and its negation for those that are on or off. */
 export function settingOptions(): Option[] {
+  let group = '';
   return SETTING_NAMES.flatMap((name) => {
+    group = GROUPS[name] ?? group;
     const kind = kindOf(name);
     const option = new Option(`--${kebab(name)}${ARGUMENTS[kind]}`, descriptionOf(name));
-    return kind === 'boolean' ? [option, new Option(`--no-${kebab(name)}`, 'turn it off')] : [option];
+    const options =
+      kind === 'boolean' ? [option, new Option(`--no-${kebab(name)}`, 'turn it off')] : [option];
+    for (const each of options) {
+      each.helpGroup(group);
+      if (!BASIC.has(name)) ADVANCED.add(each.hideHelp());
+    }
+    return options;
   });
 }
 
@@ -64,10 +100,7 @@ export function addSettingOptions(command: Command): Command {
     '--preset <name>',
     'published settings to start from, such as cifar10-2-255/cnn5/sabr-rgs (`tautnet presets` lists all)',
   );
-  command.option(
-    '--config <file>',
-    'YAML file with settings, names as below without dashes; flags override it, it overrides a preset',
-  );
+  command.option('--config <file>', 'YAML file with settings; flags override it, it overrides a preset');
   for (const option of settingOptions()) command.addOption(option);
   return command;
 }
@@ -91,7 +124,7 @@ export async function givenSettings(command: Command): Promise<Given> {
     if (value === undefined) continue;
     flags[name] = checkSetting(
       name,
-      typeof value === 'string' ? valueFromText(name, value) : value,
+      typeof value === 'string' ? valueFromText(name, nameIn(name, value)) : value,
       `--${kebab(name)}`,
     );
   }
@@ -109,6 +142,33 @@ export async function givenSettings(command: Command): Promise<Given> {
 export async function settingsOf(command: Command): Promise<Settings> {
   const { given, whereabouts } = await givenSettings(command);
   return resolveSettings(given, whereabouts);
+}
+
+/** Settings whose names are mistaken for one another. */
+const NAMED: readonly SettingName[] = [
+  'method',
+  'relaxation',
+  'smoothing',
+  'optimizer',
+  'architecture',
+  'dataset',
+];
+
+/**
+ * The text of a flag with names in lower case.
+ * @throws UsageError for a name of another setting: "crown is a relaxation, did you mean --relaxation crown?"
+ */
+export function nameIn(name: SettingName, text: string): string {
+  const own = choicesOf(name);
+  if (own === undefined) return text;
+  const lower = text.toLowerCase();
+  const other = NAMED.find((candidate) => choicesOf(candidate)?.includes(lower));
+  if (NAMED.includes(name) && other !== undefined && !own.includes(lower))
+    throw new UsageError(
+      `--${kebab(name)}: expected one of ${own.join(', ')}, got "${text}"; ${lower} is ` +
+        `${/^[aeiou]/.test(other) ? 'an' : 'a'} ${other}, did you mean --${kebab(other)} ${lower}?`,
+    );
+  return lower;
 }
 
 async function configOf(path: string) {

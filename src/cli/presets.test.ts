@@ -22,8 +22,16 @@ async function tautnet(...argv: readonly string[]) {
 }
 
 describe('tautnet presets', () => {
+  test('shows what names are put together of in one short table', async () => {
+    const lines = (await tautnet('presets')).stdout.trimEnd().split('\n');
+    expect(lines.length).toBeLessThan(20);
+    for (const part of ['mnist-0.1', 'cnn5', 'sabr', 'rgs', 'pgpe']) expect(lines.join(' ')).toContain(part);
+  });
+
   test('lists the names, all or those that begin so', async () => {
-    const names = (await tautnet('presets')).stdout.trimEnd().split('\n');
+    const all = JSON.parse((await tautnet('presets', '--json')).stdout) as { name: string }[];
+    const names = all.map(({ name }) => name);
+    expect(names).toContain('mnist-0.1/cnn3/ibp-pgpe');
     expect(names).toContain('mnist-0.1/cnn3/ibp');
     expect(names).toContain('cifar10-8-255/cnn7/sabr-rgs');
     const some = (await tautnet('presets', 'mnist-0.3/cnn5/')).stdout.trimEnd().split('\n');

@@ -1,17 +1,42 @@
 /** `tautnet presets`: the names of published settings, or what one of them amounts to. */
 import { Command } from 'commander';
 import { configText } from '../experiment/settings/config-file.js';
-import { presets, readPreset } from '../experiment/settings/presets.js';
+import { type PresetParts, presets, readPreset } from '../experiment/settings/presets.js';
 import type { MakeCommand } from './command.js';
 
 export const makePresetsCommand: MakeCommand = (io) =>
   new Command('presets')
     .description('published settings by name, for `tautnet train --preset NAME`')
     .argument('[name]', 'print the settings of this preset, or the names that begin so')
-    .action(async (name: string | undefined) => {
-      const names = [...(await presets()).keys()];
-      const begun = names.filter((known) => name === undefined || known.startsWith(name));
-      if (name !== undefined && (names.includes(name) || begun.length === 0))
-        io.stdout.write(configText(await readPreset(name)));
-      else io.stdout.write(begun.map((known) => `${known}\n`).join(''));
+    .option('--json', 'print JSON instead of a table')
+    .action(async (name: string | undefined, { json }: { json?: boolean }) => {
+      const all = await presets();
+      const begun = [...all].filter(([known]) => name === undefined || known.startsWith(name));
+      if (name !== undefined && (all.has(name) || begun.length === 0)) {
+        const settings = await readPreset(name);
+        io.stdout.write(json ? `${JSON.stringify(settings)}\n` : configText(settings));
+      } else if (json) {
+        io.stdout.write(`${JSON.stringify(begun.map(([known, parts]) => ({ name: known, ...parts })))}\n`);
+      } else if (name !== undefined) {
+        io.stdout.write(begun.map(([known]) => `${known}\n`).join(''));
+      } else {
+        io.stdout.write(`${table(begun.map(([, parts]) => parts)).join('\n')}\n`);
+      }
     });
+
+/** Names are put together of a part of each column. */
+function table(parts: readonly PresetParts[]): string[] {
+  const keys = ['setting', 'architecture', 'method', 'smoothing'] as const;
+  const columns = keys.map((key) => [...new Set(parts.map((part) => part[key]))]);
+  const rows = Array.from({ length: Math.max(...columns.map(({ length }) => length)) }, (_, i) =>
+    columns.map((column) => (column[i] ?? '').padEnd(Math.max(...column.map((cell) => cell.length), 12))),
+  );
+  return [
+    `${parts.length} presets, SETTING/ARCHITECTURE/METHOD and -SMOOTHING unless it is none:`,
+    '',
+    keys
+      .map((key, k) => key.padEnd(Math.max(...(columns[k] ?? []).map(({ length }) => length), 12)))
+      .join('  '),
+    ...rows.map((row) => row.join('  ')),
+  ].map((line) => line.trimEnd());
+}

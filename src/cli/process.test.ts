@@ -17,7 +17,7 @@ describe('the process', () => {
     }
   });
 
-  test.each(['SIGINT', 'SIGTERM'])('%s asks for an end first and forces it then', (name) => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'])('%s asks for an end first and forces it then', (name) => {
     const [source, codes] = [new EventEmitter(), [] as number[]];
     const signal = interruption(source, (code) => codes.push(code));
     expect(signal.aborted).toBe(false);

@@ -71,7 +71,7 @@ describe('settings on the command line', () => {
   });
 
   test('help lists every setting with its default and choices', async () => {
-    const { code, stdout, stderr } = await train(['train', '--help']);
+    const { code, stdout, stderr } = await train(['train', '--help-all']);
     expect([code, stderr]).toEqual([0, '']);
     for (const name of SETTING_NAMES) expect(stdout).toContain(`--${kebab(name)}`);
     const text = stdout.replace(/\s+/g, ' ');

@@ -9,6 +9,25 @@ import { Failure, UsageError } from '../experiment/errors.js';
 import { VERSION } from '../experiment/version.js';
 import { toFileError } from '../formats/file-error.js';
 import { ExitWith, Interrupted, type Io, type MakeCommand } from './command.js';
+import { ADVANCED } from './options.js';
+
+/** Short names that other tools use, understood but not listed. */
+const ALIASES: Readonly<Record<string, string>> = {
+  '--eps': '--epsilon',
+  '--lr': '--learning-rate',
+  '--arch': '--architecture',
+  '--model': '--architecture',
+};
+
+/** Arguments with aliases written out, up to `--`. */
+function unaliased(argv: readonly string[]): string[] {
+  const end = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  return argv.map((argument, i) => {
+    const [flag = '', ...value] = argument.split('=');
+    const full = Object.hasOwn(ALIASES, flag) ? ALIASES[flag] : undefined;
+    return full === undefined || i >= end ? argument : [full, ...value].join('=');
+  });
+}
 
 /**
  * Runs the program on arguments (without node and script) and returns its exit code; never throws, never
@@ -19,9 +38,12 @@ export async function run(
   commands: readonly MakeCommand[],
   io: Io,
 ): Promise<number> {
+  const all = argv.includes('--help-all');
   const program = makeProgram(commands, io);
+  if (all) for (const command of program.commands) showAll(command);
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    const words = all ? [...argv.filter((word) => word !== '--help-all'), '--help'] : argv;
+    await program.parseAsync(unaliased(words), { from: 'user' });
     return 0;
   } catch (thrown) {
     const ending = thrown instanceof ExitWith ? thrown : undefined;
@@ -54,6 +76,11 @@ function makeProgram(commands: readonly MakeCommand[], io: Io): Command {
     });
   for (const make of commands) program.addCommand(inheriting(make(io), program));
   return program;
+}
+
+/** Lists every option in a command's help. */
+function showAll(command: Command): void {
+  for (const option of command.options) if (ADVANCED.has(option)) option.hideHelp(false);
 }
 
 /** A command made elsewhere, and its subcommands, with the program's way of printing and failing. */

@@ -1,13 +1,15 @@
 /** `tautnet train`: trains a network as its settings say, or goes on with a run. */
+import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
 import { createRun, openRun, type Run } from '../experiment/run/run-folder.js';
-import { changeSettings } from '../experiment/settings/resolve-settings.js';
+import { DEFAULTS } from '../experiment/settings/defaults.js';
+import { changeSettings, resolveSettings } from '../experiment/settings/resolve-settings.js';
 import { kebab, textFromValue } from '../experiment/settings/setting-text.js';
-import { isIdle, SETTING_NAMES, type Settings } from '../experiment/settings/settings.js';
+import { isIdle, SETTING_NAMES, type SettingName, type Settings } from '../experiment/settings/settings.js';
 import { trainRun } from '../experiment/train-run.js';
 import type { Io, MakeCommand } from './command.js';
-import { addSettingOptions, givenSettings, settingsOf } from './options.js';
+import { addSettingOptions, givenSettings } from './options.js';
 import { fetchProgress } from './progress/download.js';
 import { type Progress, trainingProgress } from './progress/training.js';
 
@@ -15,6 +17,7 @@ export const makeTrainCommand: MakeCommand = (io) =>
   addSettingOptions(new Command('train'))
     .description('train a network whose robustness can be proved')
     .option('--resume <run>', 'go on with the run in this folder, bit for bit')
+    .addHelpText('after', '\n`tautnet train --help-all` lists every setting.')
     .action(async (options: { resume?: string }, command: Command) => {
       const run =
         options.resume === undefined
@@ -28,7 +31,9 @@ export const makeTrainCommand: MakeCommand = (io) =>
     });
 
 async function startRun(command: Command, io: Io): Promise<Run> {
-  const settings = await settingsOf(command);
+  const { given, whereabouts } = await givenSettings(command);
+  const resolved = resolveSettings(given, whereabouts);
+  const settings = given.out === undefined ? { ...resolved, out: freeFolder(resolved) } : resolved;
   io.stderr.write(`${settingsText(settings)}\n`);
   return createRun(settings.out, settings);
 }
@@ -49,10 +54,39 @@ async function resumeRun(path: string, command: Command, io: Io): Promise<Run> {
   }
 }
 
-/** Every setting that has an effect, "name value" separated by commas: what the defaults amounted to. */
+/** "runs/mnist-cnn3-ibp-none-eps0.1-seed0", or with "-2" and so on after it where that is taken. */
+function freeFolder({ out, epsilon, seed }: Settings): string {
+  const name = `${out}-eps${Number(epsilon.toPrecision(3))}-seed${seed}`;
+  for (let count = 1; ; count++) {
+    const folder = count === 1 ? name : `${name}-${count}`;
+    if (!existsSync(folder)) return folder;
+  }
+}
+
+/** Settings that are told also where they have their defaults. */
+const TOLD: readonly SettingName[] = [
+  'dataset',
+  'architecture',
+  'method',
+  'relaxation',
+  'epsilon',
+  'smoothing',
+  'epochs',
+  'seed',
+  'out',
+];
+
+/** What the run is, and what differs from the defaults, "name value" separated by commas. */
 function settingsText(settings: Settings): string {
-  const shown = SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings));
-  return `settings: ${shown.map((name) => `${kebab(name)} ${textFromValue(settings[name])}`).join(', ')}`;
+  const differs = (name: SettingName): boolean => {
+    const initial = DEFAULTS[name];
+    const value: unknown = 'value' in initial ? initial.value : initial.from(settings);
+    return settings[name] !== undefined && textFromValue(value) !== textFromValue(settings[name]);
+  };
+  const shown = SETTING_NAMES.filter(
+    (name) => !isIdle(name, settings) && (TOLD.includes(name) || differs(name)),
+  );
+  return `settings: ${shown.map((name) => `${kebab(name)} ${textFromValue(settings[name])}`).join(', ')}; the rest: defaults`;
 }
 
 /** Trains a run to its end with progress on stderr, and says where the results are. */

@@ -1,7 +1,9 @@
-import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeCounterexample } from '../formats/counterexample.js';
@@ -165,6 +167,16 @@ describe('tautnet verify', () => {
     const started = startTautnet(['verify', at('small.onnx'), at('reached.vnnlib'), '--threads', '1']);
     started.child.stdout?.destroy();
     expect((await started.ended).code).toBe(1);
+  });
+
+  test.skipIf(process.platform !== 'linux')('a verdict that cannot be written ends with 5', async () => {
+    const full = await open('/dev/full', 'w');
+    const argv = ['verify', at('small.onnx'), at('reached.vnnlib'), '--threads', '1'];
+    const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+    const child = spawn(process.execPath, [main, ...argv], { stdio: ['ignore', full.fd, 'ignore'] });
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    await full.close();
+    expect(code).toBe(5);
   });
 
   test('Ctrl-C ends it with 130 and one line, and writes no result', async () => {

@@ -11,8 +11,9 @@ import { encodeCounterexample } from '../formats/counterexample.js';
 import { DEVICE_CHOICES } from '../runtime/device/device.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import { type Verification, verify } from '../verification/search/verify.js';
-import { ExitWith, Interrupted, type Io, type MakeCommand } from './command.js';
+import { ExitWith, Interrupted, type Io, type MakeCommand, written } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
+import { writeJunit } from './junit.js';
 import { verificationProgress } from './progress/verification.js';
 import { checkResultFiles } from './result-files.js';
 
@@ -26,6 +27,7 @@ interface VerifyFlags {
   readonly seed?: string;
   readonly json?: boolean;
   readonly results?: string;
+  readonly junit?: string;
   readonly dataset?: string;
   readonly index?: string;
   readonly epsilon?: string;
@@ -87,6 +89,7 @@ export const makeVerifyCommand: MakeCommand = (io) =>
       '--results <file>',
       "write the verdict and the counterexample to a file, as the verification competition's tools do",
     )
+    .option('--junit <file>', 'write a JUnit report for continuous integration: sat is a failure')
     .addHelpText('after', AFTER_HELP)
     .action((network: string, property: string | undefined, flags: VerifyFlags) =>
       verifyProperty(network, property, flags, io),
@@ -129,6 +132,12 @@ async function answerOf(
       [networkPath, ...(propertyPath === undefined ? [] : [propertyPath])],
       '--results',
     );
+  if (flags.junit !== undefined)
+    await checkResultFiles(
+      [flags.junit],
+      [networkPath, ...(propertyPath === undefined ? [] : [propertyPath])],
+      '--junit',
+    );
   const { network, parameters, exact, double, property, model } = await task();
   const progress = verificationProgress(io.stderr);
   try {
@@ -151,7 +160,18 @@ async function answerOf(
     }).finally(() => progress.stop());
     const text = resultText(verification);
     if (flags.results !== undefined) await writeFileAtomic(flags.results, text);
-    io.stdout.write(flags.json ? `${JSON.stringify(jsonOf(verification))}\n` : text);
+    if (flags.junit !== undefined) {
+      const { verdict, reason } = verification;
+      await writeJunit(flags.junit, `tautnet verify ${networkPath}`, [
+        {
+          name: propertyPath ?? `image ${flags.index}`,
+          seconds: (performance.now() - started) / 1000,
+          ...(verdict === 'sat' && { failure: text }),
+          ...((verdict === 'timeout' || verdict === 'unknown') && { skipped: reason ?? verdict }),
+        },
+      ]);
+    }
+    await written(io.stdout, flags.json ? `${JSON.stringify(jsonOf(verification))}\n` : text);
     if (verification.reason !== undefined) io.stderr.write(`${verification.reason}\n`);
     return verification;
   } finally {

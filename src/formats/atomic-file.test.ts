@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -28,6 +28,13 @@ afterEach(async () => {
 });
 
 describe('an atomic write', () => {
+  it.skipIf(process.platform === 'win32')('goes into a device and never replaces it', async () => {
+    await symlink('/dev/null', join(folder, 'sink'));
+    await writeFileAtomic(join(folder, 'sink'), 'gone');
+    expect((await stat('/dev/null')).isCharacterDevice()).toBe(true);
+    expect(await readdir(folder)).toEqual(['sink']);
+  });
+
   it('writes text and bytes whole and leaves nothing else behind', async () => {
     await writeFileAtomic(join(folder, 'text'), 'σ = 0.01\n');
     await writeFileAtomic(join(folder, 'bytes'), new Uint8Array([9, 0, 255, 10]).subarray(1));

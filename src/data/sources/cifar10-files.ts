@@ -70,7 +70,7 @@ async function ofArchive(path: string, files: readonly RecordFile[]): Promise<Ui
         'get the file again',
     );
   }
-  const contents = decodeTar(plain, path);
+  const contents = await decodeTar(plain, path);
   return files.map(({ name }) => {
     const records = contents.get(`${ARCHIVE_FOLDER}/${name}.bin`);
     if (records === undefined)

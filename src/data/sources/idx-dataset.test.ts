@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tarOf } from '../../testing/archives.js';
-import { fileServer } from '../../testing/local-server.js';
+import { fileServer, npmAt } from '../../testing/local-server.js';
 import { DataError } from '../data-error.js';
 import { type IdxDescription, idxDataset } from './idx-dataset.js';
 
@@ -132,7 +132,7 @@ async function registry(archive: Buffer) {
   await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve));
   server = listening;
   const url = `http://127.0.0.1:${(listening.address() as AddressInfo).port}`;
-  return async () => ({ registry: url, noProxy: '127.0.0.1', cache: join(root, 'npm'), fetchRetries: 0 });
+  return async () => npmAt(url, join(root, 'npm'));
 }
 const noNetwork = () => Promise.reject(new Error('the network must not be asked'));
 

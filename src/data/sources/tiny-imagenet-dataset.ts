@@ -7,10 +7,10 @@
  */
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { decode as Decode } from 'jpeg-js';
 import { toFileError } from '../../formats/file-error.js';
 import { FormatError } from '../../formats/format-error.js';
 import { encodeIdx, type IdxArray, readIdx } from '../../formats/idx.js';
+import type { JpegDecoder } from '../../formats/jpeg.js';
 import { DataError } from '../data-error.js';
 import {
   allocateImages,
@@ -76,6 +76,13 @@ export function tinyImageNetDataset(description: TinyImageNetDescription): Datas
       );
     return fetch(options);
   };
+  const decodeInto = async (own: string, tree: FileTree, cacheDir: string, options: FetchOptions) => {
+    const folder = await installFiles(cacheDir, own, (staging) =>
+      decodeTree(tree, staging, description, options),
+    );
+    await removeOutdated(folder);
+    return folder;
+  };
   /** The user's folder may be read-only or shared: what is decoded from it goes to the cache. */
   const decodedFolder = async (dataDir: string, cacheDir: string, options: FetchOptions): Promise<string> => {
     const tree = await treeIn(dataDir);
@@ -86,9 +93,7 @@ export function tinyImageNetDataset(description: TinyImageNetDescription): Datas
       );
     const own = `${name}-${tree.fingerprint}`;
     const folder = join(cacheDir, own);
-    return (await isDecoded(folder))
-      ? folder
-      : installFiles(cacheDir, own, (staging) => decodeTree(tree, staging, description, options));
+    return (await isDecoded(folder)) ? folder : decodeInto(own, tree, cacheDir, options);
   };
   const fetch = async (options: FetchOptions = {}): Promise<string> => {
     const cacheDir = options.cacheDir ?? cacheDirectory();
@@ -104,17 +109,26 @@ export function tinyImageNetDataset(description: TinyImageNetDescription): Datas
       });
     }
     const tree = (await treeIn(folder)) as FileTree;
-    await installFiles(cacheDir, name, (staging) => decodeTree(tree, staging, description, options));
+    await decodeInto(name, tree, cacheDir, options);
     await rm(archive, { force: true });
     return folder;
   };
   return { ...rest, folderHolds: `${ARCHIVE}, or the folder it unpacks to`, load, fetch };
 }
 
+/** Part of the names of decoded files: copies that another decoder left have other pixels, and are not read. */
+const DECODER = 'libjpeg';
+
 const fileNames = (part: 'train' | 'test') => ({
-  images: `${part}-images.idx`,
-  labels: `${part}-labels.idx`,
+  images: `${part}-images.${DECODER}.idx`,
+  labels: `${part}-labels.${DECODER}.idx`,
 });
+
+/** Deletes what an earlier version decoded into a folder. */
+async function removeOutdated(folder: string): Promise<void> {
+  for (const part of PARTS)
+    for (const kind of ['images', 'labels']) await rm(join(folder, `${part}-${kind}.idx`), { force: true });
+}
 
 async function isDecoded(folder: string): Promise<boolean> {
   const names = PARTS.flatMap((part) => Object.values(fileNames(part)));
@@ -129,7 +143,8 @@ async function decodeTree(
   { progress, signal }: FetchOptions,
 ): Promise<{ path: string; name: string }[]> {
   // Loaded when there is something to decode, not whenever the program starts.
-  const { default: jpeg } = await import('jpeg-js');
+  const { jpegDecoder } = await import('../../formats/jpeg.js');
+  const decode = await jpegDecoder();
   const list = await imagesOf(tree, { classes, perClass, test: testImages });
   const total = list.train.length + list.test.length;
   const files: { path: string; name: string }[] = [];
@@ -139,7 +154,7 @@ async function decodeTree(
     const labels = new Uint8Array(list[part].length);
     for (const [i, image] of list[part].entries()) {
       signal?.throwIfAborted();
-      writePlanes(await decoded(tree, image, shape, jpeg.decode), images, i * featuresOf(shape), shape);
+      writePlanes(await decoded(tree, image, shape, decode), images, i * featuresOf(shape), shape);
       labels[i] = image.label;
       progress?.({ file: 'decoded', received: ++done, total, unit: 'images' });
     }
@@ -161,33 +176,24 @@ async function decoded(
   tree: FileTree,
   { path }: LabelledImage,
   [, height, width]: ImageShape,
-  decode: typeof Decode,
-): Promise<Uint8Array> {
+  decode: JpegDecoder,
+): Promise<Uint8ClampedArray> {
   const bytes = await tree.read(path);
   const refuse = (got: string) =>
     new DataError(
       `${tree.place}: ${path}: expected a JPEG image of ${width}×${height} pixels, got ${got}; get the ` +
         'file again',
     );
-  let image: { width: number; height: number; data: Uint8Array };
-  try {
-    image = decode(bytes, {
-      useTArray: true,
-      formatAsRGBA: false,
-      tolerantDecoding: false,
-      maxResolutionInMP: 1,
-      maxMemoryUsageInMB: 64,
-    });
-  } catch (error) {
-    throw refuse(`${bytes.length} bytes that cannot be decoded (${(error as Error).message.split('\n')[0]})`);
-  }
+  const image = await decode(bytes).catch((error: unknown) => {
+    throw error instanceof FormatError ? refuse(error.message) : error;
+  });
   if (image.width !== width || image.height !== height) throw refuse(`one of ${image.width}×${image.height}`);
   return image.data;
 }
 
-/** Interleaved colours to planes. */
+/** Interleaved red, green, blue and alpha to planes of colours. */
 function writePlanes(
-  pixels: Uint8Array,
+  pixels: Uint8ClampedArray,
   out: Uint8Array,
   start: number,
   [channels, height, width]: ImageShape,
@@ -195,7 +201,7 @@ function writePlanes(
   const area = height * width;
   for (let channel = 0; channel < channels; channel++)
     for (let pixel = 0; pixel < area; pixel++)
-      out[start + channel * area + pixel] = pixels[pixel * channels + channel] as number;
+      out[start + channel * area + pixel] = pixels[pixel * 4 + channel] as number;
 }
 
 async function writeIdx(path: string, array: IdxArray): Promise<void> {
