@@ -1,4 +1,4 @@
-/** `tautnet/formats`: ONNX, VNN-LIB, safetensors, IDX and counterexamples; bytes and text in, plain data out. */
+/** `tautnet/formats`: ONNX, VNN-LIB, safetensors, IDX; bytes and text in, plain data out. */
 export { writeFileAtomic } from '../formats/atomic-file.js';
 export type { Counterexample } from '../formats/counterexample.js';
 export { decodeCounterexample, encodeCounterexample } from '../formats/counterexample.js';

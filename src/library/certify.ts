@@ -14,7 +14,7 @@ import type { Model } from './read-network.js';
 /** What may be said of a certification; all of it has a default. */
 export interface CertifyOptions
   extends Omit<CertificationOptions, 'network' | 'parameters' | 'split' | 'epsilon'> {
-  /** Images: a split of bytes, or the name of a data set, whose test images are taken (default: the run's). */
+  /** Images: a split of bytes, or a data set's name for its test images (default: the run's). */
   readonly images?: Split | string;
   /** Radius of the ball ‖x' − x‖∞ ≤ ε in pixels, in (0, 1] (default: that of the run). */
   readonly epsilon?: number;
