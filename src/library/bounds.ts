@@ -87,7 +87,8 @@ export async function bounds(
 function checkBox({ lower, upper }: InputBox, features: number): void {
   if (lower.length !== features || upper.length !== features)
     throw new RangeError(
-      `bounds: expected a box of ${features} values, got ${lower.length} lower and ${upper.length} upper ones`,
+      `bounds: expected a box of ${features} values, got ${lower.length} lower and ${upper.length} upper ` +
+        'ones; give one of each for every input',
     );
   for (let i = 0; i < features; i++)
     if (!((lower[i] as number) <= (upper[i] as number)))

@@ -25,8 +25,8 @@ export interface CertifyOptions
 }
 
 /**
- * Proves robustness image by image: IBP → CROWN-IBP → CROWN → PGD on what is left → with `complete` branch and
- * bound.
+ * Proves robustness image by image: IBP → CROWN-IBP → CROWN → PGD on what is left → with `complete`
+ * branch and bound.
  *
  * An image is certified where min over the ball and over j ≠ y of f_y(x') − f_j(x') > 0 is proved.
  *

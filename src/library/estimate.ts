@@ -33,7 +33,8 @@ export interface EstimateOptions<State> {
  * let theta = Float32Array.of(1, 0.5);
  * let state;
  * for (let step = 0; step < 100; step++) {
- *   const found = await estimate(steep, theta, pgpe({ samples: 16, sigma: 0.3 }), { step, steps: 100, state });
+ *   const at = { step, steps: 100, state };
+ *   const found = await estimate(steep, theta, pgpe({ samples: 16, sigma: 0.3 }), at);
  *   theta = theta.map((value, i) => value - 0.05 * found.gradient[i]);
  *   state = found.state;
  * }

@@ -16,11 +16,11 @@ import { type Model, readNetwork, readProperty } from './read-network.js';
 export type VerifyOptions = Omit<SearchOptions, 'network' | 'parameters' | 'property'>;
 
 /**
- * Decides whether some input of the property's boxes leads to an unsafe output: attack → IBP → CROWN → α-CROWN
- * → branch and bound.
+ * Decides whether some input of the property's boxes leads to an unsafe output: attack → IBP → CROWN →
+ * α-CROWN → branch and bound.
  *
- * `unsat` is a proof for the real-number function of the weights. `sat` comes with a counterexample; where the
- * network was read from a file, ONNX Runtime running that very file confirms it.
+ * `unsat` is a proof for the real-number function of the weights. `sat` comes with a counterexample; where
+ * the network was read from a file, ONNX Runtime running that very file confirms it.
  *
  * @param network a path (ONNX file or run), a run, or a network with its parameters
  * @param property a path (VNN-LIB file), or a property such as `robustness(…)`

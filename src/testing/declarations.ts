@@ -43,7 +43,7 @@ function sourceOf(file: string): Source {
       if (name !== '') into.set(as, [target ?? file, name]);
     }
     const declaration =
-      /^(?:export\s+)?(?:declare\s+)?(?:abstract\s+)?(?:const|let|function|class|interface|type|enum)\s+(\w+)/.exec(
+      /^(?:export\s+)?(?:declare\s+)?(?:abstract\s+)?(?:const|let|function|class|interface|type)\s+(\w+)/.exec(
         statement,
       )?.[1];
     if (declaration !== undefined && names === undefined)
