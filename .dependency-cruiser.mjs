@@ -5,7 +5,7 @@
 
 const ROOMS = [
   ...['formats', 'graph', 'runtime', 'data', 'network', 'relaxation', 'attack', 'objective', 'evaluation'],
-  ...['smoothing', 'training', 'verification', 'experiment', 'insight', 'cluster', 'cli'],
+  ...['smoothing', 'training', 'verification', 'experiment', 'insight', 'cluster', 'library', 'doors', 'cli'],
 ];
 
 /** Folders inside a room that have an order of their own; an `index.ts` beside them stands below all. */

@@ -20,7 +20,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { chooseDevice, DEVICE_CHOICES } from '../dist/index.js';
+import { chooseDevice, DEVICE_CHOICES } from 'tautnet/runtime';
 import { median, medianTime } from './measure.mjs';
 import { memory } from './memory.mjs';
 import { methods } from './methods.mjs';

@@ -12,7 +12,6 @@ import {
   adam,
   architecture,
   assembleBatch,
-  augmentationNamed,
   createEstimator,
   createObjective,
   createPool,
@@ -24,7 +23,8 @@ import {
   parameterLayout,
   relaxations,
   training,
-} from '../dist/index.js';
+} from 'tautnet';
+import { augmentationNamed } from '../dist/data/augmentation.js';
 
 const { values } = parseArgs({ options: { steps: { type: 'string', default: '40' } } });
 const steps = Number(values.steps);

@@ -2,7 +2,7 @@
  * Training steps per second of every method, on CNN3 (MNIST) and CNN5 (CIFAR-10) at the batch of their
  * recipes, on all cores.
  */
-import { createPool } from '../dist/index.js';
+import { createPool } from 'tautnet';
 import { batchSeconds, digits, RECIPES, trainingOf } from './training.mjs';
 
 const METHODS = {

@@ -4,7 +4,7 @@
  * to do; what a step moves there and back; and how far its losses are from the CPU's. What is timed are whole
  * training steps of the library, PGPE's estimate and Adam's update, at the start of training, ε full.
  */
-import { createPool, deriveKey, keyOf, pgpe } from '../dist/index.js';
+import { createPool, deriveKey, keyOf, pgpe } from 'tautnet';
 import { adapterName, isSoftwareAdapter } from '../dist/runtime/device/adapter.js';
 import { digits, RECIPES, trainingOf } from './training.mjs';
 

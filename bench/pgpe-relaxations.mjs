@@ -13,8 +13,8 @@ import {
   pooledObjective,
   relaxations,
   reluLayer,
-  uniforms,
-} from '../dist/index.js';
+} from 'tautnet';
+import { uniforms } from 'tautnet/runtime';
 import { linearLayer } from '../dist/network/layers/linear.js';
 import { batchSeconds, digits, RECIPES, trainingOf } from './training.mjs';
 

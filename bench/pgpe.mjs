@@ -2,8 +2,8 @@
  * PGPE evaluations per second with one and with two one-thread workers, and the share of the step that
  * drawing normals takes.
  */
+
 import {
-  accumulateNormals,
   architecture,
   createObjective,
   createPool,
@@ -14,8 +14,8 @@ import {
   parameterLayout,
   pooledObjective,
   relaxations,
-  uniforms,
-} from '../dist/index.js';
+} from 'tautnet';
+import { accumulateNormals, uniforms } from 'tautnet/runtime';
 
 const PAIRS = 16;
 const BATCH = 256;

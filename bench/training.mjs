@@ -6,20 +6,13 @@
  * relaxations get cheaper in the course of training.
  */
 
+import { adam, flatten, initialize, keyOf, parameterLayout, pooledObjective } from 'tautnet';
+import { uniforms } from 'tautnet/runtime';
 import { datasetNamed } from '../dist/data/datasets.js';
 import { networkOf, trainingObjective } from '../dist/experiment/prepare-training.js';
 import { resolveSettings } from '../dist/experiment/settings/resolve-settings.js';
-import {
-  adam,
-  devicePlacement,
-  flatten,
-  hostPlacement,
-  initialize,
-  keyOf,
-  parameterLayout,
-  pooledObjective,
-  uniforms,
-} from '../dist/index.js';
+import { devicePlacement } from '../dist/training/placement/device.js';
+import { hostPlacement } from '../dist/training/placement/host.js';
 
 /** The two networks at their recipes' batch. */
 export const RECIPES = {

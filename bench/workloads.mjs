@@ -10,21 +10,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   architecture,
-  createExecutor,
   createObjective,
   createPlan,
   decodeParameters,
-  decodeSafetensors,
-  fillNormals,
-  gemm,
   initialize,
-  input,
   keyOf,
   loadDataset,
   parameterLayout,
   relaxations,
-  uniforms,
-} from '../dist/index.js';
+} from 'tautnet';
+import { decodeSafetensors } from 'tautnet/formats';
+import { gemm, input } from 'tautnet/graph';
+import { createExecutor, fillNormals, uniforms } from 'tautnet/runtime';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const EPSILON = 0.1;

@@ -17,15 +17,15 @@ import {
   initialize,
   initialState,
   keyOf,
+  linearLayer,
   parameterLayout,
   pgpe,
   relaxations,
   reluLayer,
   schedules,
   training,
-  uniforms,
-} from '../dist/index.js';
-import { linearLayer } from '../dist/network/layers/linear.js';
+} from 'tautnet';
+import { uniforms } from 'tautnet/runtime';
 
 const EPSILON = 0.1;
 const EPOCHS = 60;

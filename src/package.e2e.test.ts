@@ -60,7 +60,9 @@ describe('the package', () => {
     expect(
       files.filter(
         (path) =>
-          !/^(dist\/.*\.(js|d\.ts|js\.map)|presets\/.*\.yaml|LICENSE|README\.md|package\.json)$/.test(path),
+          !/^(dist\/.*\.(js|d\.ts|js\.map)|presets\/.*\.yaml|docs\/.*\.(md|svg)|LICENSE|CITATION\.cff|(README|CHANGELOG)\.md|package\.json)$/.test(
+            path,
+          ),
       ),
     ).toEqual([]);
     expect(files.filter((path) => /\.(test|slow)\.|^dist\/testing\//.test(path))).toEqual([]);

@@ -9,6 +9,7 @@
 import { deriveKey, type Key } from '../runtime/random/keys.js';
 import type { ImageShape } from './dataset.js';
 
+/** A random change of training images, drawn anew for each image and epoch. */
 export interface Augmentation {
   readonly shape: ImageShape;
   readonly flip: boolean;

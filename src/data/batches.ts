@@ -52,6 +52,7 @@ export function epochBatches({
   );
 }
 
+/** Images and labels of one step, as an objective takes them. */
 export interface Batch {
   /** [batch, features] row-major, one image a row, pixels in [0, 1]. */
   readonly images: Float32Array;

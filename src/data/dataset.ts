@@ -10,6 +10,7 @@ import type { DownloadProgress } from './fetch/download.js';
 /** Channels, height, width; an image has features = C·H·W values in this order. */
 export type ImageShape = readonly [channels: number, height: number, width: number];
 
+/** Images and labels, for training or for testing. */
 export interface Split {
   /** [count, features] row-major, one image a row, 0 … 255. */
   readonly images: Uint8Array;
@@ -29,11 +30,13 @@ export interface DatasetDescription {
   readonly std: readonly number[];
 }
 
+/** A data set in memory. */
 export interface Dataset extends DatasetDescription {
   readonly train: Split;
   readonly test: Split;
 }
 
+/** Where a data set is looked for, and whether it may be downloaded. */
 export interface DataOptions {
   /** A folder that holds the data set's files; nothing else is looked at then. */
   readonly dataDir?: string;

@@ -11,6 +11,7 @@ import { type ExpressiveOptions, expressive, marginsOf } from './expressive.js';
 import { marginCrossEntropy } from './losses.js';
 import type { RobustLoss } from './robust-loss.js';
 
+/** CC-IBP: cross-entropy of (1 − α)·attacked + α·bounded logit differences (De Palma 2024). */
 export const ccIbp = (options: ExpressiveOptions): RobustLoss =>
   expressive('cc-ibp', options, ({ outputs, bounds, problem, alpha }) =>
     marginCrossEntropy(add(mul(marginsOf(outputs, problem), 1 - alpha), mul(bounds, alpha))),

@@ -14,6 +14,7 @@ import type { RobustLoss } from './robust-loss.js';
 /** Smaller losses count as this: a confident network's is 0 in float32, which has no logarithm. */
 const TINY = 1e-12;
 
+/** Exp-IBP: attacked loss^(1 − α) · bounded loss^α (De Palma 2024). */
 export const expIbp = (options: ExpressiveOptions): RobustLoss =>
   expressive('exp-ibp', options, ({ outputs, bounds, problem, alpha }) => {
     const adversarial = log(maximum(crossEntropy(outputs, problem.labels), TINY));

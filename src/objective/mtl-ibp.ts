@@ -9,6 +9,7 @@ import { type ExpressiveOptions, expressive } from './expressive.js';
 import { crossEntropy, marginCrossEntropy } from './losses.js';
 import type { RobustLoss } from './robust-loss.js';
 
+/** MTL-IBP: (1 − α)·attacked + α·bounded cross-entropy (De Palma 2024). */
 export const mtlIbp = (options: ExpressiveOptions): RobustLoss =>
   expressive('mtl-ibp', options, ({ outputs, bounds, problem, alpha }) =>
     add(mul(crossEntropy(outputs, problem.labels), 1 - alpha), mul(marginCrossEntropy(bounds), alpha)),

@@ -11,6 +11,7 @@ import { type AscentOptions, adversary } from './ascent.js';
 import { crossEntropy, naturalMargin } from './losses.js';
 import type { RobustLoss } from './robust-loss.js';
 
+/** Adversarial training: cross-entropy at the end of a PGD attack (Madry 2018). */
 export function pgdTraining(attack: AscentOptions = {}): RobustLoss {
   return {
     name: 'pgd',

@@ -11,6 +11,7 @@ import { linearProgram } from './solver/linear-program.js';
 import { hybridZonotope } from './zonotope/hybrid-zonotope.js';
 import { zonotope } from './zonotope/zonotope.js';
 
+/** Every relaxation by its name. */
 export const relaxations = {
   ibp: interval,
   hbox: hybridZonotope,

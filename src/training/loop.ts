@@ -16,6 +16,7 @@ import type { Placement, PlacementOptions } from './placement/placement.js';
 import type { Schedule } from './schedules.js';
 import { averagedWith, type WeightAverage } from './weight-average.js';
 
+/** One training: objective, estimator, update rule, data and schedules. */
 export interface TrainingOptions extends PlacementOptions {
   readonly train: Split;
   /** Pixels of one image. */
@@ -53,6 +54,7 @@ export interface TrainingState {
   readonly sums: EpochSums;
 }
 
+/** What one step did. */
 export interface StepReport {
   /** Steps done. */
   readonly step: number;
@@ -95,6 +97,7 @@ const STREAMS = { order: 1, perturbations: 2, augmentation: 3, attacks: 4 } as c
 export const stepsPerEpoch = ({ train, batchSize }: Pick<TrainingOptions, 'train' | 'batchSize'>): number =>
   Math.ceil(train.count / batchSize);
 
+/** State before the first step, at the parameters θ. */
 export function initialState(
   { estimator, rule, layout }: TrainingOptions,
   theta: Float32Array,

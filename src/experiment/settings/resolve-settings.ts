@@ -47,7 +47,9 @@ const inWords = (value: unknown): string => {
 export function unknownSetting(text: string, place = '', prefix = ''): UsageError {
   const suggestion = nearest(settingNamed(kebab(text)) === undefined ? text : kebab(text), KEBAB_NAMES);
   const advice =
-    suggestion === undefined ? '`tautnet train --help-all` lists all' : `did you mean ${prefix}${suggestion}?`;
+    suggestion === undefined
+      ? '`tautnet train --help-all` lists all'
+      : `did you mean ${prefix}${suggestion}?`;
   return new UsageError(`${place}expected the name of a setting, got "${prefix}${text}"; ${advice}`);
 }
 

@@ -69,7 +69,9 @@ export function uniformValue(tensor: Tensor): number | undefined {
   return first;
 }
 
+/** A tensor of zeros. */
 export const zeros = (shape: Shape, dtype: DType = 'float32'): Tensor =>
   constant(hostArray(dtype, sizeOf(shape)), shape, dtype);
+/** A tensor of ones. */
 export const ones = (shape: Shape, dtype: DType = 'float32'): Tensor =>
   constant(hostArray(dtype, sizeOf(shape)).fill(1), shape, dtype);

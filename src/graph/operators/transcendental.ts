@@ -34,10 +34,15 @@ const sigmoidOperator = unary(
   (_, out, g) => mul(g, mul(out, sub(1, out))),
 );
 
+/** e^x of each value. */
 export const exp = (x: Tensor): Tensor => apply(expOperator, [x]);
+/** Natural logarithm of each value. */
 export const log = (x: Tensor): Tensor => apply(logOperator, [x]);
+/** Square root of each value. */
 export const sqrt = (x: Tensor): Tensor => apply(sqrtOperator, [x]);
+/** Hyperbolic tangent of each value. */
 export const tanh = (x: Tensor): Tensor => apply(tanhOperator, [x]);
+/** 1 / (1 + e^−x) of each value. */
 export const sigmoid = (x: Tensor): Tensor => apply(sigmoidOperator, [x]);
 
 /** log Σ exp(x) over axes, kept with extent 1; shifted by the maximum so that it never overflows. */

@@ -35,6 +35,7 @@ export function convolutionPlaces(
   return [rows, columns];
 }
 
+/** Convolution of [C, H, W] with weight [filters, C, kernel, kernel] and one bias a filter. */
 export function convolutionLayer(input: Extents, geometry: ConvolutionGeometry): AffineLayer {
   const { channels, kernel, stride = [1, 1], padding = [0, 0, 0, 0] } = geometry;
   const window: Window = { kernel, stride, padding: [padding[0], padding[1]] };

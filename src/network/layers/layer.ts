@@ -83,8 +83,10 @@ export interface JoinLayer {
   readonly parameters: readonly [];
 }
 
+/** A node of a network. */
 export type Layer = AffineLayer | ReluLayer | ActivationLayer | JoinLayer;
 
+/** ReLU, max(0, x) of each value. */
 export const reluLayer = (extents: Extents): ReluLayer => ({
   kind: 'relu',
   name: 'relu',

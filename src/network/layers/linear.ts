@@ -2,6 +2,7 @@
 import { abs, gemm, gemmAdd, reshape, type Tensor } from '../../graph/index.js';
 import { type AffineLayer, type Extents, featuresOf } from './layer.js';
 
+/** Fully connected layer, y = W x + b, W [outputs, features]. */
 export function linearLayer(input: Extents, outputs: number): AffineLayer {
   const inputs = featuresOf(input);
   return {

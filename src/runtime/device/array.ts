@@ -2,7 +2,7 @@
  * Arrays that stay on a device from one program to the next: what one session writes there, another reads,
  * and nothing is moved.
  *
- * ONNX Runtime's binding for Node knows such tensors on WebGPU alone (docs/devices.md says how that was
+ * ONNX Runtime's binding for Node knows such tensors on WebGPU alone (docs/guide/devices.md says how that was
  * found). Elsewhere an array is kept by the host and moved as any other: the same code runs everywhere, and
  * is faster where it can be.
  */

@@ -10,11 +10,14 @@ import type { InferenceSession } from 'onnxruntime-node';
 import type { EncodedProgram } from '../../graph/encode.js';
 import { withoutSums, withoutXor } from '../../graph/lowering.js';
 
+/** Devices that programs may run on. */
 export const DEVICES = ['cpu', 'webgpu', 'cuda'] as const;
+/** A device that programs run on. */
 export type Device = (typeof DEVICES)[number];
 
 /** A user's choice: a device, or the fastest that passes the self-test. */
 export const DEVICE_CHOICES = ['auto', ...DEVICES] as const;
+/** A device, or the fastest that passes its self-test. */
 export type DeviceChoice = (typeof DEVICE_CHOICES)[number];
 
 /** A device that programs have to be taken to. */

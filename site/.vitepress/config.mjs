@@ -1,0 +1,48 @@
+import { defineConfig } from 'vitepress';
+
+const group = (text, folder, pages) => ({
+  text,
+  items: pages.map(([name, title]) => ({ text: title, link: `/${folder}/${name}` })),
+});
+
+export default defineConfig({
+  title: 'tautnet',
+  description: 'Certified training and proofs of robustness',
+  srcDir: 'pages',
+  outDir: 'dist',
+  // Docstrings say <name>: text, not HTML.
+  markdown: { html: false },
+  vite: { build: { chunkSizeWarningLimit: 5000 } },
+  themeConfig: {
+    search: { provider: 'local' },
+    nav: [{ text: 'API', link: '/api/' }],
+    sidebar: [
+      group('Guide', 'guide', [
+        ['getting-started', 'Getting started'],
+        ['train', 'Train'],
+        ['certify', 'Certify'],
+        ['verify', 'Verify'],
+        ['data', 'Data'],
+        ['devices', 'Devices'],
+        ['library', 'The library'],
+      ]),
+      group('Concepts', 'concepts', [
+        ['smoothing', 'Smoothing'],
+        ['relaxations', 'Relaxations'],
+        ['training-methods', 'Training methods'],
+        ['how-to-choose', 'How to choose'],
+        ['verification', 'What a verdict guarantees'],
+        ['words', 'Words'],
+      ]),
+      group('Reference', 'reference', [
+        ['settings', 'Settings'],
+        ['versions', 'Versions'],
+      ]),
+      group('Results', 'results', [
+        ['mnist', 'MNIST'],
+        ['pgpe-exact', 'PGPE with exact bounds'],
+        ['speed', 'Speed and memory'],
+      ]),
+    ],
+  },
+});

@@ -1,0 +1,83 @@
+/** Certification as one call: a trained network in, three accuracies and a verdict on each image out. */
+import { DataError } from '../data/data-error.js';
+import type { Dataset, Split } from '../data/dataset.js';
+import { UsageError } from '../experiment/errors.js';
+import { readDataset } from '../experiment/read-dataset.js';
+import { checkSetting } from '../experiment/settings/resolve-settings.js';
+import type { TrainedNetwork } from '../experiment/trained-network.js';
+import { featuresOf } from '../network/layers/layer.js';
+import { type CertificationOptions, certify as certifySplit } from '../verification/certification/cascade.js';
+import { certificateFiles, writeCertificate } from '../verification/certification/certificate.js';
+import type { CertificationReport } from '../verification/certification/verdict.js';
+import type { Model } from './read-network.js';
+
+/** What may be said of a certification; all of it has a default. */
+export interface CertifyOptions
+  extends Omit<CertificationOptions, 'network' | 'parameters' | 'split' | 'epsilon'> {
+  /** Images: a split of bytes, or a data set's name for its test images (default: the run's). */
+  readonly images?: Split | string;
+  /** Radius of the ball ‖x' − x‖∞ ≤ ε in pixels, in (0, 1] (default: that of the run). */
+  readonly epsilon?: number;
+  /** Folder with the data set's files (default: that of the run). */
+  readonly dataDir?: string;
+  /** Write `certificate.jsonl` and the counterexamples into the run's folder (default: not). */
+  readonly save?: boolean;
+}
+
+/**
+ * Proves robustness image by image: IBP → CROWN-IBP → CROWN → PGD on what is left → with `complete`
+ * branch and bound.
+ *
+ * An image is certified where min over the ball and over j ≠ y of f_y(x') − f_j(x') > 0 is proved.
+ *
+ * @param model a run of `openRun`, a network of `readNetwork`, or any network with its parameters
+ * @returns natural ≥ adversarial ≥ certified accuracy in [0, 1], stages, and one verdict for each image
+ * @throws UsageError for a missing data set or ε; DataError where its images do not fit the network
+ * @example
+ * ```js
+ * import { certify, train } from 'tautnet';
+ *
+ * const settings = { architecture: 'fc-small', trainLimit: 64, validation: 16, batchSize: 32, epochs: 1 };
+ * const run = await train({ ...settings, out: 'runs/proved' });
+ * const { natural, certified, adversarial, verdicts } = await certify(run, { limit: 10, epsilon: 2 / 255 });
+ * console.log(natural, certified, adversarial, verdicts[0].verdict);
+ * ```
+ */
+export async function certify(
+  model: Model | TrainedNetwork,
+  options: CertifyOptions = {},
+): Promise<CertificationReport> {
+  const { images, epsilon: radius, dataDir, save, ...rest } = options;
+  const { network, parameters } = model;
+  const known = 'trainedFor' in model ? model.trainedFor : {};
+  const [dataset, given] = [images ?? known.dataset, radius ?? known.epsilon];
+  if (dataset === undefined)
+    throw new UsageError('certify: expected images, got none, and the model does not say; give `images`');
+  if (given === undefined)
+    throw new UsageError('certify: expected a radius, got none, and the model does not say; give `epsilon`');
+  const epsilon = checkSetting('epsilon', given, 'certify: epsilon');
+  const read =
+    typeof dataset === 'string'
+      ? await readDataset(dataset, { dataDir: dataDir ?? known.dataDir })
+      : undefined;
+  if (read) checkFit(model, read);
+  const split = read?.test ?? (dataset as Split);
+  const clipBox = rest.clipBox ?? known.clipBox ?? true;
+  const report = await certifySplit({ ...rest, network, parameters, split, epsilon, clipBox });
+  if (save && 'certificate' in model)
+    await writeCertificate(certificateFiles(model.certificate), report, featuresOf(network.input), {
+      network: network.name,
+      'clip-box': String(clipBox),
+      ...(read && { dataset: read.name }),
+    });
+  return report;
+}
+
+function checkFit({ network }: Model, { name, shape, classes }: Dataset): void {
+  const [features, expected] = [featuresOf(network.input), featuresOf(shape)];
+  if (features !== expected || network.classes !== classes)
+    throw new DataError(
+      `certify: expected a network on the ${expected} pixels and ${classes} classes of ${name}, got ` +
+        `${features} inputs and ${network.classes} outputs; choose other images`,
+    );
+}

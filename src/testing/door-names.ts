@@ -1,0 +1,88 @@
+/** The names of each door, as its test holds them: a name that comes or goes is a decision. */
+export const DOORS = {
+  tautnet: {
+    file: 'index',
+    values: `
+      DataError DeviceError DivergenceError Failure FileError FormatError UsageError adam
+      architecture assembleBatch bounds ccIbp certified certify chain clipup convolutionLayer
+      createEstimator createObjective createPlan createPool decodeParameters deriveKey
+      encodeParameters epochBatches estimate evaluateBatch expIbp exportOnnx flatten importOnnx
+      initialState initialize intersection keyOf linearLayer loadDataset mtlIbp network none
+      openRun parameterLayout pgdTraining pgpe pooledObjective readNetwork readProperty
+      relaxationNamed relaxations reluLayer resume rgs robustness sabr schedules searchGradient sgd
+      staps taps train training verify views
+    `,
+    types: `
+      ActivationLayer AdamOptions AdamState AffineLayer ArchitectureName AscentOptions Augmentation
+      Augmented Batch BatchObjective BatchValues BoundProblem BoundResult Bounds BoundsOptions Box
+      CallOptions CertificateLine CertificationProgress CertificationReport CertifiedOptions
+      CertifyOptions ClipUpOptions ClipUpState CompleteOptions ConvolutionGeometry CoordinateRange
+      Counterexample DataOptions Dataset DatasetDescription Device DeviceTrouble DownloadProgress
+      EpochOptions Estimate EstimateContext EstimateOptions Estimator EstimatorName
+      EstimatorOptions ExpressiveOptions Extents GivenSettings ImageShape ImportedNetwork
+      Inequality InitializationScheme InputBox JoinLayer Key Layer Lifting LossAndGradient
+      MetricsRecord Model Network NetworkNode NoneOptions Normalization Objective ObjectiveOptions
+      ObjectiveScalars OnnxExportOptions OpenedRun OutputBounds ParameterArrays ParameterSlice
+      ParameterSlot Perturbations Pairs SigmaStep CpuObjective EvaluatedBatch HostEstimate PgpeOptions Plan Polytope Pool PooledBatch PooledOptions Property
+      Relaxation ReluLayer ResumeOptions RgsOptions RobustGraph RobustLoss RobustProblem
+      RobustnessOptions SabrOptions Schedule SearchDistribution SearchGradient Settings SgdOptions
+      SgdState Shaping Sigma SigmaGroups SigmaWeights Specification Split Stage StapsOptions
+      StepReport TapsOptions TrainOptions TrainedNetwork TrainingOptions TrainingState
+      TrainingWatch UpdateGraph UpdateRule Vector Verdict Verification VerifyOptions VerifyProgress
+      WeightedScores Weights
+    `,
+  },
+  'tautnet/verify': {
+    file: 'doors/verify',
+    values: `
+      accuraciesOf attackProgram bounds certificateFiles certify clampInto confirm evaluatorOf
+      multiTargetPgd pgd propertyOf readNetwork readProperty robustness verify writeCertificate
+    `,
+    types: `
+      Accuracies AttackLoss AttackProgram AttackResult BoundsOptions Box CertificateFiles
+      CertificationProgress CertificationReport Certified CertifyOptions CompleteOptions
+      Counterexample Evaluate Evaluation Evaluator Executor Falsified Inequality InputBox Model
+      Network OutputBounds ParameterArrays PgdOptions Polytope Property Relaxation
+      RobustnessOptions StageReport TrainedNetwork Undecided Verdict VerdictStore Verification
+      VerificationStage VerifyOptions VerifyProgress VnnlibProperty
+    `,
+  },
+  'tautnet/graph': {
+    file: 'doors/graph',
+    values: `
+      GraphError abs add addAll asTensor batchedMatmul broadcastTo concat constant div
+      encodeProgram evaluate exp gatherRows gemm gemmAdd gradient greater input log logSumExp
+      maximum minimum mul neg ones pad reduceMax relu reshape scatterRows sigmoid sign slice sqrt
+      square step stopGradient sub sum takeRows tanh toFloat toInt total transpose vectorJacobian
+      where withGradient zeros
+    `,
+    types: `
+      AttributeValue Attributes DType Emitter EncodedProgram EncodingOptions FloatType Footprint
+      GradientRule HostData Lifting Operator RowTable Shape Tensor
+    `,
+  },
+  'tautnet/runtime': {
+    file: 'doors/runtime',
+    values: `
+      DEVICES DEVICE_CHOICES DeviceError accumulateNormals chooseDevice createExecutor createPlan
+      createPool deriveKey fillNormals keyOf openModel permutation perturb perturbPair programPlan
+      randomIntegers surveyDevices uniforms
+    `,
+    types: `
+      Device DeviceChoice DeviceReport DeviceTrouble Executor HostStage IterateStage Key Lifting
+      Model ModelSizes PairResult PairTask Plan PlanResult Pool RowsStage RunResult RunTask
+      SessionOptions Stage Step Tensor WholeStage
+    `,
+  },
+  'tautnet/formats': {
+    file: 'doors/formats',
+    values: `
+      FileError FormatError decodeCounterexample decodeIdx decodeOnnx decodeSafetensors
+      encodeCounterexample encodeOnnx encodeSafetensors parseVnnlib readVnnlib writeFileAtomic
+    `,
+    types: `
+      Constraint Counterexample IdxArray LinearConstraint OnnxAttribute OnnxModel OnnxNode
+      OnnxTensor OnnxValue Safetensors SafetensorsArray SafetensorsDType VnnlibProperty
+    `,
+  },
+} as const;
