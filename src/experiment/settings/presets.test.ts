@@ -27,7 +27,7 @@ describe('presets', () => {
     const expected = SETTINGS.flatMap((setting) =>
       ARCHITECTURES.flatMap((architecture) =>
         METHODS.flatMap((method) =>
-          ['', '-rgs'].map((smoothing) => `${setting}/${architecture}/${method}${smoothing}`),
+          ['', '-rgs', '-pgpe'].map((smoothing) => `${setting}/${architecture}/${method}${smoothing}`),
         ),
       ),
     );
