@@ -23,6 +23,7 @@ import {
 } from '../../graph/index.js';
 import { type AffineLayer, featuresOf, type Weights } from '../../network/layers/layer.js';
 import { type NetworkNode, weightsOf } from '../../network/network.js';
+import { hasRowKernel } from '../../runtime/kernels/row-kernel.js';
 import type { RowIndices, Stage } from '../../runtime/plan/plan.js';
 import type { BoundProblem, Bounds } from '../relaxation.js';
 import { reluSlopes } from '../slopes.js';
@@ -39,6 +40,7 @@ import {
   startRegion,
   startRows,
 } from './region.js';
+import { kernelStages } from './row-chain.js';
 
 /**
  * Numbers of floats that one program's widest array may hold: small enough to stay in the processor's cache.
@@ -165,13 +167,20 @@ export function rowStages(
   const cheapNames = { lower: name('cheap lower'), upper: name('cheap upper') };
   const largest = Math.max(64, Math.min(MAX_ROWS, 2 ** Math.floor(Math.log2(ROW_FLOATS / widest))));
   const capacities = largest >= 512 ? [largest >> 3, largest] : [largest];
+  const native = hasRowKernel()
+    ? kernelStages(problem, target, at, cheap, { cheap: cheapNames, refined }, all)
+    : [];
+  const path = native.length > 0 ? 'programs' : undefined;
   return [
+    ...native,
     {
       kind: 'whole',
+      path,
       outputs: { ...prepared, [cheapNames.lower]: cheap.lower, [cheapNames.upper]: cheap.upper },
     },
     {
       kind: 'rows',
+      path,
       cheap: cheapNames,
       refined,
       shape: [features, batch],

@@ -4,11 +4,13 @@
  */
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../../graph/tensor.js';
 import { DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from '../device/array.js';
+import { hasRowKernel } from '../kernels/row-kernel.js';
 import { runHost } from '../plan/host-stage.js';
 import { programArrays } from '../plan/memory.js';
 import { gradientName, type Plan, sumName } from '../plan/plan.js';
 import { gradientSums, zeroName } from './gradient-sums.js';
 import { iterate, iterateThere } from './iterate.js';
+import { runRowKernel } from './row-kernel-step.js';
 import { runRowsThere } from './rows-on-device.js';
 import { runRows } from './rows-on-host.js';
 import type { Floats, Run } from './run.js';
@@ -65,6 +67,7 @@ export function createExecutor(options: SessionOptions = {}): Executor {
   const keptArrays = new Map<Plan['id'], Map<string, HostData | DeviceArray>>();
   const memories = new Map<Plan['id'], Map<string, unknown>>();
   const keeps = keepsArrays(options.device ?? 'cpu');
+  const onCpu = (options.device ?? 'cpu') === 'cpu';
   let device: DeviceArrays | undefined;
 
   const arraysOfDevice = (): DeviceArrays => {
@@ -183,12 +186,16 @@ export function createExecutor(options: SessionOptions = {}): Executor {
       own,
       places: (program, nameOf) => placesOf(plan, program, nameOf),
     };
+    // A plan may have two ways to the same arrays; one with the kernel's was made where it is.
+    const skipped = onCpu && hasRowKernel() ? 'programs' : 'kernel';
     for (const step of plan.steps) {
+      if ('path' in step && step.path === skipped) continue;
       if (step.kind === 'iterate')
         await (there && loops.has(step) ? iterateThere(run, step) : iterate(run, step));
       else if (step.kind === 'host')
         for (const [name, value] of await runHost(step, await run.call(step.program)))
           arrays.set(name, value);
+      else if ('wanted' in step) await runRowKernel(run, step);
       else if (step.kind !== 'run') await (there ? runRowsThere(run, step) : runRows(run, step));
       else {
         const added = new Map(step.accumulate);

@@ -19,7 +19,12 @@ export function ofMembers<T extends HostData>(shared: T, size: number): T {
 export function selectRows(
   lower: Floats,
   upper: Floats,
-  { all, places, shape: [features, batch], members = 1 }: RowsData,
+  {
+    all,
+    places,
+    shape: [features, batch],
+    members = 1,
+  }: Pick<RowsData, 'all' | 'places' | 'shape' | 'members'>,
 ): Int32Array[] {
   const size = features * batch;
   const perChannel = places * batch;

@@ -19,7 +19,8 @@ export interface ProgramArraysOf {
  * Arrays of a plan, float32 or int32, that a device may keep from one program to the next. The host wants
  * results alone. Plans with float64, or with more rows than programs can choose from, run through the host.
  */
-export function programArrays({ programs, steps, results }: Plan): ProgramArraysOf {
+export function programArrays({ programs, steps: all, results }: Plan): ProgramArraysOf {
+  const steps = all.filter((step) => !('path' in step) || step.path !== 'kernel');
   const hasDouble = programs.some(({ inputs, outputs }) =>
     [...inputs, ...outputs].some(({ dtype }) => dtype === 'float64'),
   );
@@ -73,7 +74,9 @@ export function planFootprint(plan: Plan, perProgram = false): Footprint {
     .flatMap(({ program }) => plan.programs[program]?.outputs ?? [])
     .map(({ shape }) => 2 * sizeOf(shape));
   const adding = plan.steps.filter(
-    (step) => step.kind === 'rows-gradient' || (step.kind === 'run' && step.accumulate.length > 0),
+    (step) =>
+      step.kind === 'rows-gradient' ||
+      (step.kind === 'run' && step.path !== 'kernel' && step.accumulate.length > 0),
   ).length;
   const summed = adding > 1 ? plan.wrt.map(({ shape }) => SUMS * sizeOf(shape)) : [];
   const chosen = plan.steps.flatMap((step) =>

@@ -10,6 +10,7 @@
  *   image) rows run as often as there are rows; what it does not compute keeps the earlier bounds;
  * - `iterate`: a graph run a fixed number of times, what it makes fed back to it: the steps of an attack, or
  *   of any bound that is optimised. The point it ends at is a constant to the derivative of later stages;
+ * - `row-kernel`: the same bounds as a rows stage, by native code where it was built; the plan has both;
  * - `host`: arrays given to a function of this process instead of ONNX Runtime, such as a solver of linear
  *   programs. It has no derivative, and a plan that would need one is refused.
  *
@@ -36,14 +37,17 @@ import {
 } from '../../graph/tensor.js';
 import { type HostStage, type HostStep, hostStep, noDerivative, noPopulation } from './host-stage.js';
 import { memberAxis } from './member-axis.js';
+import { kernelSteps, type Path, type RowKernelStage, type RowKernelStep } from './row-kernel-stage.js';
 
 export interface WholeStage {
   readonly kind: 'whole';
+  readonly path?: Path;
   readonly outputs: Readonly<Record<string, Tensor>>;
 }
 
 export interface RowsStage {
   readonly kind: 'rows';
+  readonly path?: Path;
   /** Bounds [features, batch] that decide which neurons are unstable (lower < 0 < upper), by name. */
   readonly cheap: { readonly lower: string; readonly upper: string };
   /** Names of the bounds after this stage. */
@@ -106,10 +110,11 @@ export interface IterateStage {
   readonly deadline?: string;
 }
 
-export type Stage = WholeStage | RowsStage | IterateStage | HostStage;
+export type Stage = WholeStage | RowsStage | RowKernelStage | IterateStage | HostStage;
 
 export interface RunStep {
   readonly kind: 'run';
+  readonly path?: Path;
   readonly program: number;
   /** Outputs that are added to an array instead of replacing it. */
   readonly accumulate: readonly (readonly [output: string, into: string])[];
@@ -117,6 +122,7 @@ export interface RunStep {
 
 export interface RowsStep {
   readonly kind: 'rows' | 'rows-gradient';
+  readonly path?: Path;
   readonly programs: readonly { readonly rows: number; readonly program: number }[];
   readonly rows: RowsData;
 }
@@ -131,10 +137,10 @@ export interface IterateStep extends Omit<IterateStage, 'next'> {
   readonly begin?: number;
 }
 
-export type Step = RunStep | RowsStep | IterateStep | HostStep;
+export type Step = RunStep | RowsStep | RowKernelStep | IterateStep | HostStep;
 
 /** The serialisable part of a rows stage. */
-export interface RowsData extends Omit<RowsStage, 'kind' | 'build' | 'capacities'> {
+export interface RowsData extends Omit<RowsStage, 'kind' | 'path' | 'build' | 'capacities'> {
   /** Where cotangents of the cheap bounds go, if anything upstream wants them. */
   readonly passThrough: boolean;
   /**
@@ -275,7 +281,7 @@ export function createPlan(
       ]
     : [];
   const backward: Step[] = [];
-  stages.forEach((stage, index) => {
+  const compile = (stage: Stage): void => {
     if (stage.kind === 'whole') {
       const inputs = stageInputs(Object.values(stage.outputs));
       for (const x of inputs) known.set(inputName(x), x);
@@ -283,7 +289,7 @@ export function createPlan(
       const pull = variables.map((x) => [gradientName(inputName(x)), gradientName(inputName(x))] as const);
       const named = (grads: readonly Tensor[]) =>
         Object.fromEntries(grads.map((g, i) => [(pull[i] as readonly [string, string])[0], g]));
-      if (index === stages.length - 1) {
+      if (stage === last) {
         const loss = stage.outputs.loss;
         if (wrt.length > 0 && loss === undefined)
           throw new Error('plan: expected an output named loss to differentiate');
@@ -339,7 +345,13 @@ export function createPlan(
       forward.push(hostStep(stage, addProgram));
       return;
     }
-    const { build, capacities, kind: _, ...data } = stage;
+    if (stage.kind === 'row-kernel') {
+      const steps = kernelSteps(stage, active);
+      forward.push(steps.forward);
+      if (steps.backward) backward.unshift(steps.backward);
+      return;
+    }
+    const { build, capacities, kind: _, path: __, ...data } = stage;
     const built = capacities.map((rows) => {
       const [channel, place, position] = ROW_INDICES.map((name) => input(name, [rows], 'int32')) as [
         Tensor,
@@ -392,7 +404,18 @@ export function createPlan(
       };
     });
     backward.unshift({ kind: 'rows-gradient', programs: reverse, rows: rowsData });
-  });
+  };
+  // The kernel knows one member at a time: a population's plan has the programs' way alone.
+  for (const stage of stages) {
+    const path = 'path' in stage ? stage.path : undefined;
+    if (population !== undefined && path === 'kernel') continue;
+    const before = [forward.length, backward.length] as const;
+    compile(stage);
+    if (path === undefined || population !== undefined) continue;
+    for (let i = before[0]; i < forward.length; i++) forward[i] = { ...(forward[i] as Step), path } as Step;
+    for (let i = 0; i < backward.length - before[1]; i++)
+      backward[i] = { ...(backward[i] as Step), path } as Step;
+  }
 
   const results = Object.keys(last.outputs);
   const variables = wrt.map((name) => {
