@@ -1,5 +1,5 @@
-// The door of the row kernel for Node: `rows(ints, arrays, rows, lower, upper, gradients)` fills in bounds, or
-// gradients where they are passed; `set` names the instruction set in use.
+// The door of the row kernel for Node: `rows(ints, arrays, rows, lower, upper, gradients)` fills in bounds,
+// or gradients where they are passed; `instructionSet` names the one in use.
 //
 // Callers check shapes (`src/runtime/kernels/row-kernel.ts`); here only types and lengths are.
 #include <node_api.h>
@@ -95,8 +95,8 @@ napi_value rows(napi_env env, napi_callback_info info) {
   napi_value args[6];
   napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
   View ints, chosen, lower, upper;
-  if (count < 6 || !view(env, args[0], ints) || ints.type != napi_int32_array || !view(env, args[2], chosen) ||
-      chosen.type != napi_int32_array || !view(env, args[3], lower) || !view(env, args[4], upper))
+  if (count < 6 || !view(env, args[0], ints) || ints.type != napi_int32_array ||
+      !view(env, args[2], chosen) || chosen.type != napi_int32_array || !view(env, args[3], lower) || !view(env, args[4], upper))
     return refuse(env, "row kernel: expected (Int32Array, arrays, Int32Array, lower, upper, gradients)");
   const std::vector<View> arrays = views(env, args[1]), gradients = views(env, args[5]);
   if (lower.length != chosen.length || upper.length != chosen.length || ints.length < HEAD_INTS ||

@@ -1,8 +1,8 @@
 // Shape of a row kernel's chain, as `src/runtime/kernels/chain.ts` encodes and checks it.
 //
-// A row is one neuron of one image. Its coefficients lie over a region of each layer on the way to the input:
-// a window that moves with the neuron's place, or the whole layer. Steps run from the layer before the neuron's
-// own to the input.
+// A row is one neuron of one image. Its coefficients lie over a region of each layer on the way to the
+// input: a window that moves with the neuron's place, or the whole layer. Steps run from the layer before
+// the neuron's own to the input.
 #pragma once
 #include <cstdint>
 
@@ -55,7 +55,7 @@ struct Work {
 };
 
 #define TAUTNET_KERNELS(name) \
-  namespace name { void run(const Work<float>&); void run(const Work<double>&); int lanes(); }
+  namespace name { void run(const Work<float>&); void run(const Work<double>&); }
 TAUTNET_KERNELS(baseline)
 TAUTNET_KERNELS(avx2)
 TAUTNET_KERNELS(avx512)

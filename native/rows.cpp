@@ -1,8 +1,8 @@
 // Back-substitution of many rows at once, a row to a lane, carried from its layer to the input in the cache.
 //
 // Compiled once for each instruction set: TAUTNET_SET names its namespace, TAUTNET_BYTES its vectors' size.
-// A lower bound passes a ReLU as a⁺α + a⁻λ with the constant a⁻μ, an upper bound as a⁺λ + a⁻α with a⁺μ. The
-// derivative computes the coefficients again and goes the same way back. NaN stays NaN: a⁻ is a − a⁺.
+// A lower bound passes a ReLU as a⁺α + a⁻λ with the constant a⁻μ, an upper bound as a⁺λ + a⁻α with a⁺μ.
+// The derivative computes the coefficients again and goes the same way back. NaN stays NaN: a⁻ is a − a⁺.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -227,7 +227,8 @@ class Rows {
     for (int64_t c = 0; c < r.channels; c++)
       for (int i = y0; i < y1; i++)
         if (x1 > x0)
-          body((c * r.height + i) * r.width + x0, (c * r.layerHeight + top + i) * r.layerWidth + left + x0, x1 - x0);
+          body((c * r.height + i) * r.width + x0,
+               (c * r.layerHeight + top + i) * r.layerWidth + left + x0, x1 - x0);
   }
 
   static bool inside(const Region& r, const Group<T>& g) {
@@ -321,7 +322,7 @@ class Rows {
       const int64_t area = int64_t(r.height) * r.width;
       for (int64_t o = 0; o < r.channels; o++) {
         Pair<T> sum{};
-        for (int64_t i = 0; i < area; i++) sum.lower += a[o * area + i].lower, sum.upper += a[o * area + i].upper;
+        for (int64_t i = o * area; i < (o + 1) * area; i++) sum.lower += a[i].lower, sum.upper += a[i].upper;
         lower += sum.lower * bias[o];
         upper += sum.upper * bias[o];
       }
@@ -389,7 +390,6 @@ class Rows {
 
 void run(const Work<float>& work) { Rows<float>(work).all(); }
 void run(const Work<double>& work) { Rows<double>(work).all(); }
-int lanes() { return Vector<float>::lanes; }
 
 }  // namespace TAUTNET_SET
 }  // namespace tautnet

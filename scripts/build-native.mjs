@@ -1,7 +1,7 @@
 // Builds the row kernel (native/) into dist/native/rows.node where a C++ compiler and Node's headers are at
 // hand; else says in one line what is slower without it. ONNX Runtime then does the same work.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -61,4 +61,5 @@ const objects = sets.map(({ name, bytes, flags }) => {
 const linked = `${addon}.${process.pid}`;
 compile([...common, '-shared', `-I${headers}`, join(source, 'addon.cpp'), ...objects, '-o', linked]);
 renameSync(linked, addon);
+for (const object of objects) rmSync(object);
 console.log(`build: the row kernel for ${sets.map(({ name }) => name).join(', ')}`);

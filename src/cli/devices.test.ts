@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { devicesTable } from './devices.js';
+import { devicesTable, rowsLine } from './devices.js';
 
 describe('tautnet devices', () => {
   test('shows what is usable with its speed, and below what would make the others so', () => {
@@ -17,5 +17,10 @@ describe('tautnet devices', () => {
     expect(lines).toContain('cuda not usable');
     expect(lines).toContain('auto: webgpu');
     expect(lines).toContain('cuda: no library; to use it, install it');
+  });
+
+  test('says whether the row kernel is used, and what would make it so', () => {
+    expect(rowsLine('AVX-512')).toBe('rows of CROWN on the cpu: the row kernel, AVX-512\n');
+    expect(rowsLine(undefined)).toMatch(/ONNX Runtime, slower; to use the row kernel, run npm run build/);
   });
 });

@@ -2,6 +2,7 @@
  * `tautnet devices`: where programs can run on this machine, why not elsewhere, and what would change that.
  */
 import { Command } from 'commander';
+import { rowKernelSet } from '../runtime/kernels/row-kernel.js';
 import { type DeviceReport, fastest, surveyDevices } from '../runtime/survey/devices.js';
 import { aligned } from './aligned.js';
 import type { MakeCommand } from './command.js';
@@ -13,8 +14,19 @@ export const makeDevicesCommand: MakeCommand = (io) =>
     .action(async ({ json }: { json?: boolean }) => {
       const devices = await surveyDevices();
       const auto = fastest(devices);
-      io.stdout.write(json ? `${JSON.stringify({ devices, auto })}\n` : devicesTable(devices, auto));
+      const rows = rowKernelSet();
+      const text = json
+        ? `${JSON.stringify({ devices, auto, rowKernel: rows ?? null })}\n`
+        : devicesTable(devices, auto) + rowsLine(rows);
+      io.stdout.write(text);
     });
+
+/** What computes bounds of single neurons on the CPU: the row kernel's instruction set, if it is in use. */
+export const rowsLine = (instructionSet: string | undefined): string =>
+  instructionSet === undefined
+    ? 'rows of CROWN on the cpu: ONNX Runtime, slower; to use the row kernel, run npm run build ' +
+      "with g++ and Node's headers, and leave TAUTNET_ROWS unset\n"
+    : `rows of CROWN on the cpu: the row kernel, ${instructionSet}\n`;
 
 /**
  * Speeds are of matrix products; a device that is not usable is followed by the reason and the step that

@@ -9,11 +9,16 @@ import { add, type FloatType, mul, sub, type Tensor, transpose } from '../../gra
 import { inputName, isInput } from '../../graph/operators/leaves.js';
 import { type AffineLayer, type Extents, featuresOf, type Weights } from '../../network/layers/layer.js';
 import { type NetworkNode, weightsOf } from '../../network/network.js';
-import { encodeChain, type KernelRegion, type KernelStep } from '../../runtime/kernels/row-chain.js';
+import {
+  encodeChain,
+  type KernelRegion,
+  type KernelStep,
+  MOST_COEFFICIENTS,
+} from '../../runtime/kernels/row-chain.js';
 import type { Stage } from '../../runtime/plan/plan.js';
 import type { BoundProblem, Bounds } from '../relaxation.js';
 import { reluSlopes } from '../slopes.js';
-import { places, type Region, regionBehind, startRegion } from './region.js';
+import { places, type Region, regionBehind, regionSize, startRegion } from './region.js';
 
 /** A region as the kernel reads it; the whole layer is a window that does not move. */
 function kernelRegion({ extents, window }: Region): KernelRegion {
@@ -48,7 +53,22 @@ function affineStep(region: Region, behind: Region, layer: AffineLayer): KernelS
   };
 }
 
-/** Stages of the kernel that do what those of `rowStages` do with programs, under the same names. */
+/** Whether the rows of a layer are small enough for the kernel: what is larger runs in programs. */
+function fits(layer: AffineLayer, before: readonly NetworkNode[]): boolean {
+  let region = startRegion(layer);
+  let total = regionSize(region);
+  for (const { layer: passed } of before.toReversed()) {
+    if (passed.kind !== 'affine') continue;
+    region = regionBehind(region, passed);
+    total += regionSize(region);
+  }
+  return total <= MOST_COEFFICIENTS;
+}
+
+/**
+ * Stages of the kernel that do what those of `rowStages` do with programs, under the same names; none where
+ * rows are too large for it.
+ */
 export function kernelStages(
   { network: net, parameters, box }: BoundProblem,
   target: number,
@@ -63,6 +83,7 @@ export function kernelStages(
   const dtype = box.lower.dtype as FloatType;
   const batch = box.lower.shape[1] as number;
   const layer = net.nodes[target]?.layer as AffineLayer;
+  if (!fits(layer, net.nodes.slice(0, target))) return [];
   const prepared: Record<string, Tensor> = {};
   const arrays: string[] = [];
   const constants: string[] = [];

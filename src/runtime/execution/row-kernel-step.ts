@@ -39,7 +39,7 @@ export async function runRowKernel(run: Run, step: RowKernelStep): Promise<void>
   const { arrays, sums, selections } = run;
   const { chain, cheap, refined, dtype, shape } = step.rows;
   const [fromLower, fromUpper] = [refined.lower, refined.upper].map((name) => arrays.get(gradientName(name)));
-  if (fromLower === undefined && fromUpper === undefined) return; // nothing downstream depends on these bounds
+  if (fromLower === undefined && fromUpper === undefined) return; // nothing depends on these bounds
   const chosen = selections.get(refined.lower)?.[0] as Int32Array;
   const lower = taken(fromLower as HostData | undefined, chosen, dtype);
   const upper = taken(fromUpper as HostData | undefined, chosen, dtype);

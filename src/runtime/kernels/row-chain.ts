@@ -44,8 +44,8 @@ export interface EncodedChain {
   readonly sizes: readonly number[];
 }
 
-/** Numbers that a vector of rows may have in all of its coefficients. */
-const MOST_COEFFICIENTS = 1 << 26;
+/** Coefficients of a row at all layers together; a vector of rows then takes at most 128 MB. */
+export const MOST_COEFFICIENTS = 1 << 20;
 
 const areaOf = ([height, width]: readonly [number, number]): number => height * width;
 const sizeOf = ({ channels, window }: KernelRegion): number => channels * areaOf(window);
