@@ -1,6 +1,6 @@
 /**
  * `node bench/results.mjs [--only LABEL,…] [--scale S]`: trains and certifies CNN3 on MNIST at ε = 0.1 with
- * one method after another and writes docs/results/mnist.md. Rows whose run is finished are not run again, so that
+ * one method after another and writes docs/results/mnist.md. Finished rows are not run again, so that
  * an interrupted call goes on where it stopped.
  */
 import { execFileSync, spawnSync } from 'node:child_process';

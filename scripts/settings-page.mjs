@@ -20,13 +20,14 @@ function row(name) {
   ];
   const meaning = [description, ...notes.filter(Boolean)].join('; ');
   const standard = 'value' in initial ? textFromValue(initial.value) : initial.text;
-  return `| \`${kebab(name)}\` | ${cell(meaning)} | ${cell(expectationOf(name))} | ${cell(String(standard))} |`;
+  const cells = [`\`${kebab(name)}\``, cell(meaning), cell(expectationOf(name)), cell(String(standard))];
+  return `| ${cells.join(' | ')} |`;
 }
 
 export const settingsPage = () => `# Settings
 
-Flags of \`tautnet train\`, names in its YAML files, and in camelCase of \`train({ … })\`. Generated from the schema by
-\`npm run docs:settings\`.
+Flags of \`tautnet train\`, names in its YAML files, and in camelCase of \`train({ … })\`. Generated from the
+schema by \`npm run docs:settings\`.
 
 | setting | meaning | value | default |
 | --- | --- | --- | --- |

@@ -25,8 +25,8 @@ export const makeDataCommand: MakeCommand = (io) => {
   data
     .command('fetch')
     .description(
-      "download a data set into the cache (the folder in TAUTNET_CACHE, or the system's), going on where an " +
-        'earlier attempt ended',
+      "download a data set into the cache (the folder in TAUTNET_CACHE, or the system's), going on where " +
+        'an earlier attempt ended',
     )
     .argument('<name>', 'data set')
     .action((name: string) => fetch(named(name), io));

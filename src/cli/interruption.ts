@@ -6,7 +6,8 @@ import type { EventEmitter } from 'node:events';
 import { Interrupted } from './command.js';
 
 /**
- * A signal aborted with `Interrupted` by the first SIGINT, SIGTERM or SIGHUP that `source` (the process) emits;
+ * A signal aborted with `Interrupted` by the first SIGINT, SIGTERM or SIGHUP that `source` (the process)
+ * emits;
  * `exit` is called at the second.
  */
 export function interruption(source: EventEmitter, exit: (code: number) => void): AbortSignal {

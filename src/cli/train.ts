@@ -86,7 +86,8 @@ function settingsText(settings: Settings): string {
   const shown = SETTING_NAMES.filter(
     (name) => !isIdle(name, settings) && (TOLD.includes(name) || differs(name)),
   );
-  return `settings: ${shown.map((name) => `${kebab(name)} ${textFromValue(settings[name])}`).join(', ')}; the rest: defaults`;
+  const texts = shown.map((name) => `${kebab(name)} ${textFromValue(settings[name])}`);
+  return `settings: ${texts.join(', ')}; the rest: defaults`;
 }
 
 /** Trains a run to its end with progress on stderr, and says where the results are. */

@@ -1,4 +1,4 @@
-/** The objective on one batch, one perturbation a task: θ on the host, micro-batches and points in parallel. */
+/** The objective on one batch, one perturbation a task; θ is on the host, micro-batches run in parallel. */
 import { parameterCount } from '../network/parameters.js';
 import type { Objective } from '../objective/objective.js';
 import type { Plan } from '../runtime/plan/plan.js';

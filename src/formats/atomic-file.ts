@@ -13,8 +13,9 @@ export { FileError } from './file-error.js';
 /**
  * Writes `data` (text as UTF-8) to `path`, whole or not at all.
  *
- * A device or a pipe, such as /dev/null or /dev/stdout, is written into, never replaced. The folder must exist. Calls for one path run one after another; permissions and owner of a file that is
- * replaced are kept; a symbolic link is followed.
+ * A device or a pipe, such as /dev/null or /dev/stdout, is written into, never replaced. The folder must
+ * exist. Calls for one path run one after another; permissions and owner of a file that is replaced are kept;
+ * a symbolic link is followed.
  * @throws FileError naming the path, when the disk is full, the folder missing, writing forbidden, …; the old
  *  file, if any, is then untouched.
  */

@@ -61,7 +61,7 @@ export function sampleKeys(key: Key, step: number, samples: number): Key[] {
   return Array.from({ length: samples }, (_, sample) => deriveKey(stepKey, sample, 0));
 }
 
-/** An estimator's options by its schema. @throws TypeError, one line that names the estimator and the option */
+/** An estimator's options by its schema. @throws TypeError, one line with the estimator and the option */
 export function parseOptions<Schema extends z.ZodType>(
   estimator: string,
   schema: Schema,

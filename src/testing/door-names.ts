@@ -23,7 +23,8 @@ export const DOORS = {
       Inequality InitializationScheme InputBox JoinLayer Key Layer Lifting LossAndGradient
       MetricsRecord Model Network NetworkNode NoneOptions Normalization Objective ObjectiveOptions
       ObjectiveScalars OnnxExportOptions OpenedRun OutputBounds ParameterArrays ParameterSlice
-      ParameterSlot Perturbations Pairs SigmaStep CpuObjective EvaluatedBatch HostEstimate PgpeOptions Plan Polytope Pool PooledBatch PooledOptions Property
+      ParameterSlot Perturbations Pairs SigmaStep CpuObjective EvaluatedBatch HostEstimate
+      PgpeOptions Plan Polytope Pool PooledBatch PooledOptions Property
       Relaxation ReluLayer ResumeOptions RgsOptions RobustGraph RobustLoss RobustProblem
       RobustnessOptions SabrOptions Schedule SearchDistribution SearchGradient Settings SgdOptions
       SgdState Shaping Sigma SigmaGroups SigmaWeights Specification Split Stage StapsOptions

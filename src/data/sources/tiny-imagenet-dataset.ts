@@ -116,7 +116,7 @@ export function tinyImageNetDataset(description: TinyImageNetDescription): Datas
   return { ...rest, folderHolds: `${ARCHIVE}, or the folder it unpacks to`, load, fetch };
 }
 
-/** Part of the names of decoded files: copies that another decoder left have other pixels, and are not read. */
+/** Part of the names of decoded files: copies of another decoder have other pixels and are not read. */
 const DECODER = 'libjpeg';
 
 const fileNames = (part: 'train' | 'test') => ({

@@ -110,66 +110,124 @@ export interface PropertyParser extends Lexer {
 
 /** @param source what errors call the bytes, normally the file's path */
 export function createParser(source: string): PropertyParser {
-  const declarations = createDeclarations();
-  const lessOrEqual = createLessOrEqual();
-  const frames: Frame[] = [];
-  const asserted: Constraint[] = [];
-  let top: Frame | undefined;
-  let kept = 0;
+  const reader = new PropertyReader(source);
+  const lexer = createLexer(source, reader);
+  return { push: lexer.push, end: lexer.end, finish: () => reader.finish() };
+}
 
-  const failAt = (line: number, column: number, message: string): never => {
-    throw errorAt(source, line, column, message);
-  };
-  const failIn = (frame: Frame) => (message: string) => failAt(frame.line, frame.column, message);
-  const keep = (line: number, column: number): void => {
-    if (++kept > LARGEST)
-      failAt(
-        line,
-        column,
-        `expected at most ${LARGEST} operands and open parentheses, got more; split the property into ` +
-          'several files',
-      );
-  };
+type Fail = (message: string) => never;
 
-  const open = (line: number, column: number): void => {
+/** Tokens in, a property out: the parentheses that are open are a stack of frames. */
+class PropertyReader implements TokenSink {
+  readonly #declarations = createDeclarations();
+  readonly #lessOrEqual = createLessOrEqual();
+  readonly #frames: Frame[] = [];
+  readonly #asserted: Constraint[] = [];
+  #top: Frame | undefined;
+  #held = 0;
+
+  constructor(readonly source: string) {}
+
+  readonly open = (line: number, column: number): void => {
+    const top = this.#top;
     if (top?.kind === 'declaration') {
-      word('(', line, column);
+      this.word('(', line, column);
       return;
     }
     const kind = top === undefined ? 'new-command' : WITHIN[top.kind];
     if (kind === undefined)
       throw errorAt(
-        source,
+        this.source,
         line,
         column,
         `expected ${FIRST_WORD[top?.kind as string]} after (, got another (`,
       );
-    keep(line, column);
-    top = { kind, operator: '', line, column, count: 0 };
-    frames.push(top);
+    this.#hold(line, column);
+    this.#top = { kind, operator: '', line, column, count: 0 };
+    this.#frames.push(this.#top);
   };
 
+  readonly word = (text: string, line: number, column: number): void => {
+    const top = this.#top;
+    if (top === undefined) this.#failAt(line, column, `expected ( and a command, got ${quoted(text)}`);
+    else if (top.terms !== undefined) {
+      this.#hold(line, column);
+      top.terms.push(this.#termOf(text, line, column));
+    } else if (top.words !== undefined) {
+      if (top.words.push(text) > 4)
+        this.#failAt(line, column, `expected ) after the declaration, got ${quoted(text)}`);
+    } else if (top.constraints !== undefined)
+      this.#failAt(line, column, `expected a constraint such as (<= X_0 1), got ${quoted(text)}`);
+    else if (top.kind !== 'ignored') this.#begin(top, text, (message) => this.#failAt(line, column, message));
+  };
+
+  readonly close = (line: number, column: number): void => {
+    const frame = this.#top;
+    if (frame === undefined)
+      throw errorAt(this.source, line, column, 'expected ( and a command, got ) that closes nothing');
+    if (frame.words?.at(-1) === '(') {
+      this.word(')', line, column);
+      return;
+    }
+    if (frame.kind.startsWith('new-'))
+      this.#failAt(line, column, `expected ${FIRST_WORD[frame.kind]} after (, got )`);
+    const fail = this.#failIn(frame);
+    this.#frames.pop();
+    this.#top = this.#frames[this.#frames.length - 1];
+    // What a sum holds stays until the comparison around it is complete.
+    if (frame.kind !== 'arithmetic') this.#held--;
+    if (frame.kind === 'declaration') this.#declarations.declare(frame.words as string[], fail);
+    else if (frame.kind === 'arithmetic') this.#closeSum(frame, fail, line, column);
+    else if (frame.kind !== 'ignored') this.#closeConstraint(frame, fail, line, column);
+  };
+
+  /** The property, once all bytes have been read. @throws FormatError */
+  finish(): VnnlibProperty {
+    const { source } = this;
+    const open = this.#frames.length;
+    if (this.#top !== undefined)
+      this.#failIn(this.#top)(
+        `expected ) for the ( here, got the end of the file (${open} ` +
+          `${open === 1 ? 'is' : 'are'} open); the file may be cut short`,
+      );
+    const { inputs, outputs } = this.#declarations.sizes(source);
+    if (this.#asserted.length === 0)
+      throw new FormatError(
+        `${source}: expected at least one assert, got none; a property bounds the inputs and says which ` +
+          'outputs are unsafe',
+      );
+    return { source, inputs, outputs, constraint: { and: this.#asserted } };
+  }
+
+  #failAt(line: number, column: number, message: string): never {
+    throw errorAt(this.source, line, column, message);
+  }
+
+  #failIn({ line, column }: Frame): Fail {
+    return (message) => this.#failAt(line, column, message);
+  }
+
+  #hold(line: number, column: number): void {
+    if (++this.#held > LARGEST)
+      this.#failAt(
+        line,
+        column,
+        `expected at most ${LARGEST} operands and open parentheses, got more; split the property into ` +
+          'several files',
+      );
+  }
+
   /** The first word of a parenthesis. */
-  const begin = (frame: Frame, text: string, fail: (message: string) => never): void => {
+  #begin(frame: Frame, text: string, fail: Fail): void {
     const expected = FIRST_WORD[frame.kind];
-    const parent = frames[frames.length - 2];
     frame.operator = text;
-    if (frame.kind === 'new-command') {
-      if (text === 'assert') {
-        frame.kind = 'assert';
-        frame.constraints = asserted;
-      } else if (text === 'declare-const' || text === 'declare-fun') {
-        frame.kind = 'declaration';
-        frame.words = [];
-      } else if (IGNORED.has(text)) frame.kind = 'ignored';
-      else if (VERSION_2.has(text))
-        fail(`expected VNN-LIB 1.0, got ${text} of VNN-LIB 2.0; convert the property to 1.0`);
-      else fail(`expected ${expected}, got ${quoted(text)}`);
-    } else if (frame.kind === 'new-term') {
+    if (frame.kind === 'new-command') this.#beginCommand(frame, text, fail);
+    else if (frame.kind === 'new-term') {
       if (!Object.hasOwn(ARITHMETIC, text)) fail(`expected ${expected}, got ${quoted(text)}`);
       frame.kind = 'arithmetic';
       frame.terms = [];
     } else if (text === 'and' || text === 'or') {
+      const parent = this.#frames[this.#frames.length - 2];
       const shared = parent?.operator === text || (text === 'and' && parent?.kind === 'assert');
       frame.kind = 'junction';
       frame.constraints = shared ? parent?.constraints : [];
@@ -181,13 +239,25 @@ export function createParser(source: string): PropertyParser {
         `expected ${expected}, got ${quoted(text)}${text === 'not' ? '; write the opposite comparison' : ''}`,
       );
     }
-  };
+  }
 
-  const termOf = (text: string, line: number, column: number): Term => {
-    const number = parseNumber(text);
-    const value = number ?? declarations.find(text);
+  #beginCommand(frame: Frame, text: string, fail: Fail): void {
+    if (text === 'assert') {
+      frame.kind = 'assert';
+      frame.constraints = this.#asserted;
+    } else if (text === 'declare-const' || text === 'declare-fun') {
+      frame.kind = 'declaration';
+      frame.words = [];
+    } else if (IGNORED.has(text)) frame.kind = 'ignored';
+    else if (VERSION_2.has(text))
+      fail(`expected VNN-LIB 1.0, got ${text} of VNN-LIB 2.0; convert the property to 1.0`);
+    else fail(`expected ${FIRST_WORD['new-command']}, got ${quoted(text)}`);
+  }
+
+  #termOf(text: string, line: number, column: number): Term {
+    const value = parseNumber(text) ?? this.#declarations.find(text);
     if (value === undefined)
-      return failAt(
+      return this.#failAt(
         line,
         column,
         `expected a number or a variable that is declared above, got ${quoted(text)}`,
@@ -195,83 +265,36 @@ export function createParser(source: string): PropertyParser {
     if (typeof value === 'object') return value;
     return Number.isFinite(value)
       ? exactOf(text, value)
-      : failAt(line, column, `expected a finite number within float64, got ${quoted(text)}`);
-  };
+      : this.#failAt(line, column, `expected a finite number within float64, got ${quoted(text)}`);
+  }
 
-  const word = (text: string, line: number, column: number): void => {
-    if (top === undefined) failAt(line, column, `expected ( and a command, got ${quoted(text)}`);
-    else if (top.terms !== undefined) {
-      keep(line, column);
-      top.terms.push(termOf(text, line, column));
-    } else if (top.words !== undefined) {
-      if (top.words.push(text) > 4)
-        failAt(line, column, `expected ) after the declaration, got ${quoted(text)}`);
-    } else if (top.constraints !== undefined)
-      failAt(line, column, `expected a constraint such as (<= X_0 1), got ${quoted(text)}`);
-    else if (top.kind !== 'ignored') begin(top, text, (message) => failAt(line, column, message));
-  };
-
-  const compare = ({ terms = [], operator }: Frame, fail: (message: string) => never): Constraint => {
+  #compare({ terms = [], operator }: Frame, fail: Fail): Constraint {
     if (terms.length < 2) fail(`expected two operands of ${operator}, got ${terms.length}`);
     const parts: Constraint[] = [];
     const strict = operator === '<' || operator === '>';
     for (let k = 1; k < terms.length; k++) {
       const [left, right] = [terms[k - 1] as Term, terms[k] as Term];
-      if (operator !== '>=' && operator !== '>') parts.push(lessOrEqual(left, right, fail, strict));
-      if (operator !== '<=' && operator !== '<') parts.push(lessOrEqual(right, left, fail, strict));
+      if (operator !== '>=' && operator !== '>') parts.push(this.#lessOrEqual(left, right, fail, strict));
+      if (operator !== '<=' && operator !== '<') parts.push(this.#lessOrEqual(right, left, fail, strict));
     }
     return parts.length === 1 ? (parts[0] as Constraint) : { and: parts };
-  };
+  }
 
-  const close = (line: number, column: number): void => {
-    const frame = top;
-    if (frame === undefined)
-      throw errorAt(source, line, column, 'expected ( and a command, got ) that closes nothing');
-    if (frame.words?.at(-1) === '(') {
-      word(')', line, column);
-      return;
-    }
-    if (frame.kind.startsWith('new-'))
-      failAt(line, column, `expected ${FIRST_WORD[frame.kind]} after (, got )`);
-    const { kind, operator, constraints, terms } = frame;
-    const fail = failIn(frame);
-    frames.pop();
-    top = frames[frames.length - 1];
-    // What a sum holds stays until the comparison around it is complete.
-    if (kind !== 'arithmetic') kept--;
-    if (kind === 'declaration') declarations.declare(frame.words as string[], fail);
-    else if (kind === 'arithmetic') {
-      if (terms?.length === 0) failAt(line, column, `expected an operand of ${operator}, got none`);
-      top?.terms?.push(exactly(fail, () => (ARITHMETIC[operator] as Operator)(terms as Term[], fail)));
-    } else if (kind !== 'ignored') {
-      if (kind !== 'comparison' && frame.count === 0)
-        failAt(line, column, `expected a constraint in ${operator}, got none`);
-      if (kind === 'assert') return;
-      const parent = top as Frame;
-      if (++parent.count > 1 && parent.kind === 'assert')
-        fail('expected one constraint in assert, got another; join them by and');
-      if (kind === 'comparison') parent.constraints?.push(exactly(fail, () => compare(frame, fail)));
-      else if (constraints !== parent.constraints)
-        parent.constraints?.push(joined(operator, constraints as Constraint[]));
-    }
-  };
+  #closeSum({ operator, terms }: Frame, fail: Fail, line: number, column: number): void {
+    if (terms?.length === 0) this.#failAt(line, column, `expected an operand of ${operator}, got none`);
+    this.#top?.terms?.push(exactly(fail, () => (ARITHMETIC[operator] as Operator)(terms as Term[], fail)));
+  }
 
-  const sink: TokenSink = { open, close, word };
-  const lexer = createLexer(source, sink);
-  const finish = (): VnnlibProperty => {
-    const unclosed = top;
-    if (unclosed !== undefined)
-      failIn(unclosed)(
-        `expected ) for the ( here, got the end of the file (${frames.length} ` +
-          `${frames.length === 1 ? 'is' : 'are'} open); the file may be cut short`,
-      );
-    const { inputs, outputs } = declarations.sizes(source);
-    if (asserted.length === 0)
-      throw new FormatError(
-        `${source}: expected at least one assert, got none; a property bounds the inputs and says which ` +
-          'outputs are unsafe',
-      );
-    return { source, inputs, outputs, constraint: { and: asserted } };
-  };
-  return { push: lexer.push, end: lexer.end, finish };
+  #closeConstraint(frame: Frame, fail: Fail, line: number, column: number): void {
+    const { kind, operator, constraints } = frame;
+    if (kind !== 'comparison' && frame.count === 0)
+      this.#failAt(line, column, `expected a constraint in ${operator}, got none`);
+    if (kind === 'assert') return;
+    const parent = this.#top as Frame;
+    if (++parent.count > 1 && parent.kind === 'assert')
+      fail('expected one constraint in assert, got another; join them by and');
+    if (kind === 'comparison') parent.constraints?.push(exactly(fail, () => this.#compare(frame, fail)));
+    else if (constraints !== parent.constraints)
+      parent.constraints?.push(joined(operator, constraints as Constraint[]));
+  }
 }

@@ -1,8 +1,8 @@
 /**
  * Arithmetic of VNN-LIB: terms that are linear in the variables, folded as they are read.
  *
- * Constants are folded exactly and rounded to nearest once, in the finished comparison. A sum keeps its parts instead of
- * merging them and a multiple only changes a factor, so that every operator costs as much as it has operands,
+ * Constants are folded exactly and rounded to nearest once, in the finished comparison. A sum keeps its parts
+ * instead of merging them and a multiple only changes a factor, so that every operator costs as much as it has operands,
  * however deep terms are nested; variables are merged once, when the comparison around them is complete.
  */
 import type { LinearConstraint } from './constraint.js';

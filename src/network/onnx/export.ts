@@ -10,7 +10,7 @@ import { encodeOnnx, type OnnxAttribute, type OnnxNode, type OnnxTensor } from '
 import { activationFunctions } from '../activations/index.js';
 import { batchNormNodes } from '../folding.js';
 import type { ConvolutionGeometry } from '../layers/convolution.js';
-import { type AffineLayer, featuresOf, type Window } from '../layers/layer.js';
+import { type AffineLayer, featuresOf, type Layer, type Window } from '../layers/layer.js';
 import type { Normalization } from '../layers/normalize.js';
 import { INPUT, type Network, parameterName } from '../network.js';
 
@@ -51,144 +51,163 @@ export function exportOnnx(
       `ONNX export of ${net.name}: expected a network without batch normalisation, got one with it; fold ` +
         'it with statistics first (foldedNetwork)',
     );
-  const nodes: OnnxNode[] = [];
-  const initializers: OnnxTensor[] = [];
-  const constant = (name: string, data: OnnxTensor['data'], shape: readonly number[]): string => {
-    if (!initializers.some((known) => known.name === name)) initializers.push({ name, data, shape });
+  return new OnnxWriter(net, parameters).bytes(options);
+}
+
+/** A model in the making: its nodes in order, and its initialisers by name. */
+class OnnxWriter {
+  readonly #nodes: OnnxNode[] = [];
+  readonly #initializers: OnnxTensor[] = [];
+
+  constructor(
+    readonly net: Network,
+    readonly parameters: Readonly<Record<string, Float32Array>>,
+  ) {}
+
+  bytes({ epsilon, dataset, description = '', metadata = {} }: OnnxExportOptions): Uint8Array {
+    const { net } = this;
+    this.#write();
+    return encodeOnnx({
+      irVersion: IR_VERSION,
+      opset: OPSET,
+      producer: 'tautnet',
+      description,
+      metadata: {
+        architecture: net.name,
+        ...(epsilon !== undefined && { epsilon: String(epsilon) }),
+        ...(dataset !== undefined && { dataset }),
+        ...metadata,
+      },
+      name: net.name,
+      inputs: [{ name: 'input', type: 'FLOAT', shape: ['batch', ...net.input] }],
+      outputs: [{ name: 'logits', type: 'FLOAT', shape: ['batch', net.classes] }],
+      nodes: this.#nodes,
+      initializers: this.#initializers,
+    });
+  }
+
+  #write(): void {
+    const { net } = this;
+    const input: Value = { name: 'input', shape: net.input };
+    const values: Value[] = [];
+    net.nodes.forEach(({ layer, inputs }, node) => {
+      const from = inputs.map((k) => (k === INPUT ? input : (values[k] as Value)));
+      values.push(this.#layer(layer, node, from));
+    });
+    const last = this.#shaped(values.at(-1) as Value, [net.classes]);
+    this.#emit('Identity', [last.name], { name: 'logits', shape: last.shape });
+  }
+
+  #constant(name: string, data: OnnxTensor['data'], shape: readonly number[]): string {
+    if (!this.#initializers.some((known) => known.name === name))
+      this.#initializers.push({ name, data, shape });
     return name;
-  };
-  const emit = (
+  }
+
+  #emit(
     opType: string,
     inputs: readonly string[],
     output: Value,
     attributes: Record<string, OnnxAttribute> = {},
-  ): Value => {
-    nodes.push({ opType, name: output.name, inputs, outputs: [output.name], attributes });
+  ): Value {
+    this.#nodes.push({ opType, name: output.name, inputs, outputs: [output.name], attributes });
     return output;
-  };
-  const parameter = (
+  }
+
+  #parameter(
     node: number,
     { name, shape }: AffineLayer['parameters'][number],
     as: readonly number[] = shape,
-  ): string => {
+  ): string {
     const full = parameterName(node, name);
-    const data = parameters[full];
+    const data = this.parameters[full];
     const size = shape.reduce((product, extent) => product * extent, 1);
     if (data?.length !== size)
       throw new RangeError(
-        `ONNX export of ${net.name}: expected parameter ${full} of ${size} values, got ` +
+        `ONNX export of ${this.net.name}: expected parameter ${full} of ${size} values, got ` +
           `${data ? `${data.length} values` : 'none'}`,
       );
-    return constant(full, data, as);
-  };
+    return this.#constant(full, data, as);
+  }
+
   /** The value under other extents of the same number of features. */
-  const shaped = (value: Value, shape: readonly number[]): Value => {
+  #shaped(value: Value, shape: readonly number[]): Value {
     if (sameExtents(value.shape, shape)) return value;
     const reshaped = { name: `${value.name}_${shape.join('x')}`, shape };
-    if (nodes.some(({ name }) => name === reshaped.name)) return reshaped;
-    if (shape.length === 1) return emit('Flatten', [value.name], reshaped, { axis: { int: 1 } });
-    const target = constant(`shape_${shape.join('x')}`, BigInt64Array.from([-1, ...shape], BigInt), [
-      shape.length + 1,
-    ]);
-    return emit('Reshape', [value.name, target], reshaped);
-  };
+    if (this.#nodes.some(({ name }) => name === reshaped.name)) return reshaped;
+    if (shape.length === 1) return this.#emit('Flatten', [value.name], reshaped, { axis: { int: 1 } });
+    const extents = BigInt64Array.from([-1, ...shape], BigInt);
+    const target = this.#constant(`shape_${shape.join('x')}`, extents, [shape.length + 1]);
+    return this.#emit('Reshape', [value.name, target], reshaped);
+  }
 
-  const affine = (layer: AffineLayer, node: number, x: Value, name: string): Value => {
+  #layer(layer: Layer, node: number, from: readonly Value[]): Value {
+    const first = from[0] as Value;
+    const name = `${layer.name}_${node}`;
+    const { shape } = first;
+    if (layer.kind === 'relu') return this.#emit('Relu', [first.name], { name, shape });
+    if (layer.kind === 'activation')
+      return this.#emit(activationFunctions[layer.function].onnx, [first.name], { name, shape });
+    if (layer.kind === 'affine') return this.#affine(layer, node, first, name);
+    return from
+      .map((value) => this.#shaped(value, shape))
+      .reduce((a, b, k) => {
+        const partial = k === from.length - 1 ? name : `${name}_${k}`;
+        return this.#emit('Add', [a.name, b.name], { name: partial, shape });
+      });
+  }
+
+  #affine(layer: AffineLayer, node: number, x: Value, name: string): Value {
     const [weight, bias] = layer.parameters;
-    if (layer.name === 'normalize') {
-      const { mean, std } = (layer as AffineLayer & { normalization: Normalization }).normalization;
-      const from = shaped(x, layer.input);
-      const shape = [1, layer.input[0], 1, 1];
-      const centred = emit('Sub', [from.name, constant(`${node}.mean`, Float32Array.from(mean), shape)], {
-        name: `${name}_centred`,
-        shape: from.shape,
-      });
-      return emit('Div', [centred.name, constant(`${node}.std`, Float32Array.from(std), shape)], {
-        name,
-        shape: from.shape,
-      });
-    }
+    if (layer.name === 'normalize') return this.#normalize(layer, node, x, name);
     if (weight !== undefined && bias !== undefined) {
-      if (layer.name === 'convolution') {
-        const { kernel, stride, padding } = layer.window as Window;
-        const attributes = {
-          kernel_shape: { ints: kernel },
-          strides: { ints: stride },
-          pads: { ints: padsOf(layer, padding) },
-        };
-        const names = [shaped(x, layer.input).name, parameter(node, weight), parameter(node, bias)];
-        return emit('Conv', names, { name, shape: layer.output }, attributes);
-      }
+      const names = (shape: readonly number[]) => [
+        this.#shaped(x, shape).name,
+        this.#parameter(node, weight),
+        this.#parameter(node, bias),
+      ];
+      if (layer.name === 'convolution') return this.#convolution(layer, names(layer.input), name);
       if (layer.name === 'linear') {
-        const names = [
-          shaped(x, [featuresOf(layer.input)]).name,
-          parameter(node, weight),
-          parameter(node, bias),
-        ];
-        return emit('Gemm', names, { name, shape: [featuresOf(layer.output)] }, { transB: { int: 1 } });
+        const output = { name, shape: [featuresOf(layer.output)] };
+        return this.#emit('Gemm', names([featuresOf(layer.input)]), output, { transB: { int: 1 } });
       }
       if (layer.name === 'scale') {
         const shape = [1, ...x.shape];
-        const scaled = emit('Mul', [x.name, parameter(node, weight, shape)], {
-          name: `${name}_scaled`,
-          shape: x.shape,
-        });
-        return emit('Add', [scaled.name, parameter(node, bias, shape)], { name, shape: x.shape });
+        const scaled = { name: `${name}_scaled`, shape: x.shape };
+        this.#emit('Mul', [x.name, this.#parameter(node, weight, shape)], scaled);
+        const offset = this.#parameter(node, bias, shape);
+        return this.#emit('Add', [scaled.name, offset], { name, shape: x.shape });
       }
     }
     throw new RangeError(
-      `ONNX export of ${net.name}: expected layers normalize, convolution, linear, scale, relu or join, ` +
-        `got ${layer.name} at node ${node}`,
+      `ONNX export of ${this.net.name}: expected layers normalize, convolution, linear, scale, relu or ` +
+        `join, got ${layer.name} at node ${node}`,
     );
-  };
+  }
 
-  const input: Value = { name: 'input', shape: net.input };
-  const values: Value[] = [];
-  net.nodes.forEach(({ layer, inputs }, node) => {
-    const from = inputs.map((k) => (k === INPUT ? input : (values[k] as Value)));
-    const first = from[0] as Value;
-    const name = `${layer.name}_${node}`;
-    if (layer.kind === 'relu') values.push(emit('Relu', [first.name], { name, shape: first.shape }));
-    else if (layer.kind === 'activation')
-      values.push(emit(activationFunctions[layer.function].onnx, [first.name], { name, shape: first.shape }));
-    else if (layer.kind === 'affine') values.push(affine(layer, node, first, name));
-    else {
-      const sum = from
-        .map((value) => shaped(value, first.shape))
-        .reduce((a, b, k) => {
-          const partial = k === from.length - 1 ? name : `${name}_${k}`;
-          return emit('Add', [a.name, b.name], { name: partial, shape: first.shape });
-        });
-      values.push(sum);
-    }
-  });
-  const last = shaped(values.at(-1) as Value, [net.classes]);
-  nodes.push({
-    opType: 'Identity',
-    name: 'logits',
-    inputs: [last.name],
-    outputs: ['logits'],
-    attributes: {},
-  });
+  #normalize(layer: AffineLayer, node: number, x: Value, name: string): Value {
+    const { mean, std } = (layer as AffineLayer & { normalization: Normalization }).normalization;
+    const from = this.#shaped(x, layer.input);
+    const shape = [1, layer.input[0], 1, 1];
+    const centred = { name: `${name}_centred`, shape: from.shape };
+    this.#emit('Sub', [from.name, this.#constant(`${node}.mean`, Float32Array.from(mean), shape)], centred);
+    const deviation = this.#constant(`${node}.std`, Float32Array.from(std), shape);
+    return this.#emit('Div', [centred.name, deviation], { name, shape: from.shape });
+  }
 
-  const { epsilon, dataset, description = '', metadata = {} } = options;
-  return encodeOnnx({
-    irVersion: IR_VERSION,
-    opset: OPSET,
-    producer: 'tautnet',
-    description,
-    metadata: {
-      architecture: net.name,
-      ...(epsilon !== undefined && { epsilon: String(epsilon) }),
-      ...(dataset !== undefined && { dataset }),
-      ...metadata,
-    },
-    name: net.name,
-    inputs: [{ name: 'input', type: 'FLOAT', shape: ['batch', ...net.input] }],
-    outputs: [{ name: 'logits', type: 'FLOAT', shape: ['batch', net.classes] }],
-    nodes,
-    initializers,
-  });
+  #convolution(layer: AffineLayer, names: readonly string[], name: string): Value {
+    const { kernel, stride, padding } = layer.window as Window;
+    return this.#emit(
+      'Conv',
+      names,
+      { name, shape: layer.output },
+      {
+        kernel_shape: { ints: kernel },
+        strides: { ints: stride },
+        pads: { ints: padsOf(layer, padding) },
+      },
+    );
+  }
 }
 
 /**

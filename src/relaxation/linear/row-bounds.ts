@@ -23,7 +23,7 @@ import {
 } from '../../graph/index.js';
 import { type AffineLayer, featuresOf, type Weights } from '../../network/layers/layer.js';
 import { type NetworkNode, weightsOf } from '../../network/network.js';
-import type { RowIndices, Stage } from '../../runtime/plan/plan.js';
+import type { RowBounds, RowIndices, Stage } from '../../runtime/plan/plan.js';
 import type { BoundProblem, Bounds } from '../relaxation.js';
 import { reluSlopes } from '../slopes.js';
 import {
@@ -55,133 +55,180 @@ export function rowStages(
   refined: { lower: string; upper: string },
   all: boolean,
 ): Stage[] {
-  const { network: net, parameters, box } = problem;
-  const dtype = box.lower.dtype as FloatType;
-  const batch = box.lower.shape[1] as number;
-  const layer = net.nodes[target]?.layer as AffineLayer;
-  const weights = weightsOf(net, target, parameters);
-  const firstRelu = net.nodes.findIndex(({ layer: l }) => l.kind === 'relu');
-  const name = (what: string, node: number | string = '') => `rows:${target}:${what}:${node}`;
+  return new RowProgram(problem, target, at).stages(cheap, refined, all);
+}
 
-  // What `prepare` makes, and the same as inputs of the row programs.
-  const prepared: Record<string, Tensor> = {};
-  const share = (key: string, value: Tensor): Tensor => {
-    prepared[key] = value;
-    return input(key, value.shape, value.dtype);
-  };
+/** Adds b to a sum that may have no term yet. */
+const plus = (a: Tensor | undefined, b: Tensor): Tensor => (a === undefined ? b : add(a, b));
 
-  const features = featuresOf(layer.output);
-  const bias = layer.bias(weights, dtype);
-  const linear = (w: Weights, x: Tensor) => layer.linear(w, x);
-  const weight = weights.weight as Tensor;
-  const positive: Weights = { weight: relu(weight) };
-  const negative: Weights = { weight: neg(relu(neg(weight))) };
+/** The rows of one node on their way to the input: tables for all images, and what happens to each row. */
+class RowProgram {
+  readonly #layer: AffineLayer;
+  readonly #weights: Weights;
+  readonly #firstRelu: number;
+  /** Tables that the stage before the rows computes; the row programs read them as inputs. */
+  readonly #prepared: Record<string, Tensor> = {};
+  /** Steps from the node before the target to the input. */
+  readonly #steps: ((rows: RowState, row: RowIndices) => RowState)[] = [];
+  #region: Region;
+  #widest: number;
+  #baseLower: Tensor | undefined;
+  #baseUpper: Tensor | undefined;
 
-  /** What happens to the rows at each node, from the one before the target to the input. */
-  const steps: ((rows: RowState, row: RowIndices) => RowState)[] = [];
-  let region: Region = startRegion(layer);
-  let widest = regionSize(region);
-  let baseLower: Tensor | undefined = bias;
-  let baseUpper: Tensor | undefined = bias;
-  const plus = (a: Tensor | undefined, b: Tensor): Tensor => (a === undefined ? b : add(a, b));
-
-  for (let k = target - 1; k >= 0; k--) {
-    const { layer: passed } = net.nodes[k] as NetworkNode;
-    widest = Math.max(widest, regionSize(region));
-    if (passed.kind === 'relu') {
-      const before = at(k - 1);
-      const slopes = reluSlopes(before);
-      const middle = mul(add(slopes.lower, slopes.upper), 0.5);
-      const half = mul(sub(slopes.lower, slopes.upper), 0.5);
-      const middles = share(name('S', k), regionTable(middle, region));
-      const halves = share(name('D', k), regionTable(half, region));
-      const centre = k === firstRelu ? mul(add(before.lower, before.upper), 0.5) : undefined;
-      if (k === target - 1) {
-        baseLower = plus(baseLower, linear(negative, slopes.intercept));
-        baseUpper = plus(baseUpper, linear(positive, slopes.intercept));
-        if (centre !== undefined) {
-          const straight = linear(weights, mul(middle, centre));
-          const bent = linear(layer.absolute(weights), mul(half, centre));
-          baseLower = plus(baseLower, add(straight, bent));
-          baseUpper = plus(baseUpper, sub(straight, bent));
-        }
-        steps.push((rows, row) => passFirstRelu(rows, row.place, middles, halves));
-      } else {
-        const intercepts = share(name('intercept', k), mul(regionTable(slopes.intercept, region), 0.5));
-        const centres = centre && share(name('centre', k), regionTable(centre, region));
-        steps.push((rows, row) => {
-          const next = passRelu(rows, row.place, middles, halves, intercepts);
-          return centres ? withConstants(next, (a) => rowSum(mul(a, takeRows(centres, row.place)))) : next;
-        });
-      }
-    } else if (passed.kind === 'affine') {
-      const here = region;
-      const layerWeights = weightsOf(net, k, parameters);
-      const matrix = hasAdjointMatrix(here, passed)
-        ? share(name('matrix', k), adjointMatrix(here, passed, layerWeights))
-        : undefined;
-      // Behind the first ReLU everything is affine in the input, and its value at the centre is already
-      // counted.
-      const passedBias = k > firstRelu ? layerWeights.bias : undefined;
-      const back = (a: Tensor) => (matrix ? gemm(a, matrix) : regionAdjoint(a, here, passed, layerWeights));
-      steps.push((rows) => {
-        const counted = passedBias ? withConstants(rows, (a) => gemm(a, regionBias(passedBias, here))) : rows;
-        return {
-          ...counted,
-          middle: back(rows.middle),
-          spread: rows.spread && back(rows.spread),
-          magnitude: undefined,
-        };
-      });
-      region = regionBehind(region, passed);
-    }
+  constructor(
+    readonly problem: BoundProblem,
+    readonly target: number,
+    readonly at: (node: number) => Bounds,
+  ) {
+    const { network: net, parameters, box } = problem;
+    this.#layer = net.nodes[target]?.layer as AffineLayer;
+    this.#weights = weightsOf(net, target, parameters);
+    this.#firstRelu = net.nodes.findIndex(({ layer }) => layer.kind === 'relu');
+    this.#region = startRegion(this.#layer);
+    this.#widest = regionSize(this.#region);
+    const bias = this.#layer.bias(this.#weights, box.lower.dtype as FloatType);
+    this.#baseLower = bias;
+    this.#baseUpper = bias;
+    for (let k = target - 1; k >= 0; k--) this.#pass(k);
+    this.#widest = Math.max(this.#widest, regionSize(this.#region));
   }
-  widest = Math.max(widest, regionSize(region));
-  const radius = share(name('radius'), regionTable(mul(sub(box.upper, box.lower), 0.5), region));
-  const zero = mul(cheap.lower, 0);
-  const lowerBase = share(name('base lower'), reshape(add(zero, baseLower ?? zero), [features * batch, 1]));
-  const upperBase = share(name('base upper'), reshape(add(zero, baseUpper ?? zero), [features * batch, 1]));
-  const start = startRows(layer, weights);
 
-  const magnitudes = abs(start);
-  const build = (row: RowIndices) => {
-    const initial: RowState = {
-      middle: takeRows(start, row.channel),
-      spread: undefined,
-      magnitude: takeRows(magnitudes, row.channel),
-      lowerOffset: takeRows(lowerBase, row.position),
-      upperOffset: takeRows(upperBase, row.position),
+  stages(cheap: Bounds, refined: { lower: string; upper: string }, all: boolean): Stage[] {
+    const { box } = this.problem;
+    const build = this.#build(cheap);
+    const cheapNames = { lower: this.#name('cheap lower'), upper: this.#name('cheap upper') };
+    const fitting = 2 ** Math.floor(Math.log2(ROW_FLOATS / this.#widest));
+    const largest = Math.max(64, Math.min(MAX_ROWS, fitting));
+    return [
+      {
+        kind: 'whole',
+        outputs: { ...this.#prepared, [cheapNames.lower]: cheap.lower, [cheapNames.upper]: cheap.upper },
+      },
+      {
+        kind: 'rows',
+        cheap: cheapNames,
+        refined,
+        shape: [featuresOf(this.#layer.output), box.lower.shape[1] as number],
+        places: places(startRegion(this.#layer)),
+        dtype: box.lower.dtype as FloatType,
+        capacities: largest >= 512 ? [largest >> 3, largest] : [largest],
+        build,
+        all,
+      },
+    ];
+  }
+
+  #name(what: string, node: number | string = ''): string {
+    return `rows:${this.target}:${what}:${node}`;
+  }
+
+  #share(key: string, value: Tensor): Tensor {
+    this.#prepared[key] = value;
+    return input(key, value.shape, value.dtype);
+  }
+
+  /** Carries rows over node k. */
+  #pass(k: number): void {
+    const { layer } = this.problem.network.nodes[k] as NetworkNode;
+    this.#widest = Math.max(this.#widest, regionSize(this.#region));
+    if (layer.kind === 'relu') this.#passReluNode(k);
+    else if (layer.kind === 'affine') this.#passAffine(k, layer);
+  }
+
+  #passReluNode(k: number): void {
+    const region = this.#region;
+    const before = this.at(k - 1);
+    const slopes = reluSlopes(before);
+    const middle = mul(add(slopes.lower, slopes.upper), 0.5);
+    const half = mul(sub(slopes.lower, slopes.upper), 0.5);
+    const middles = this.#share(this.#name('S', k), regionTable(middle, region));
+    const halves = this.#share(this.#name('D', k), regionTable(half, region));
+    const centre = k === this.#firstRelu ? mul(add(before.lower, before.upper), 0.5) : undefined;
+    if (k === this.target - 1) {
+      this.#countFirstRelu(slopes.intercept, middle, half, centre);
+      this.#steps.push((rows, row) => passFirstRelu(rows, row.place, middles, halves));
+      return;
+    }
+    const intercept = mul(regionTable(slopes.intercept, region), 0.5);
+    const intercepts = this.#share(this.#name('intercept', k), intercept);
+    const centres = centre && this.#share(this.#name('centre', k), regionTable(centre, region));
+    this.#steps.push((rows, row) => {
+      const next = passRelu(rows, row.place, middles, halves, intercepts);
+      return centres ? withConstants(next, (a) => rowSum(mul(a, takeRows(centres, row.place)))) : next;
+    });
+  }
+
+  /** Constants of the ReLU just before the target, for all rows at once. */
+  #countFirstRelu(intercept: Tensor, middle: Tensor, half: Tensor, centre: Tensor | undefined): void {
+    const layer = this.#layer;
+    const weights = this.#weights;
+    const weight = weights.weight as Tensor;
+    const positive: Weights = { weight: relu(weight) };
+    const negative: Weights = { weight: neg(relu(neg(weight))) };
+    this.#baseLower = plus(this.#baseLower, layer.linear(negative, intercept));
+    this.#baseUpper = plus(this.#baseUpper, layer.linear(positive, intercept));
+    if (centre === undefined) return;
+    const straight = layer.linear(weights, mul(middle, centre));
+    const bent = layer.linear(layer.absolute(weights), mul(half, centre));
+    this.#baseLower = plus(this.#baseLower, add(straight, bent));
+    this.#baseUpper = plus(this.#baseUpper, sub(straight, bent));
+  }
+
+  #passAffine(k: number, passed: AffineLayer): void {
+    const { network: net, parameters } = this.problem;
+    const here = this.#region;
+    const weights = weightsOf(net, k, parameters);
+    const matrix = hasAdjointMatrix(here, passed)
+      ? this.#share(this.#name('matrix', k), adjointMatrix(here, passed, weights))
+      : undefined;
+    // Behind the first ReLU everything is affine in the input, and its value at the centre is already
+    // counted.
+    const bias = k > this.#firstRelu ? weights.bias : undefined;
+    const back = (a: Tensor) => (matrix ? gemm(a, matrix) : regionAdjoint(a, here, passed, weights));
+    this.#steps.push((rows) => {
+      const counted = bias ? withConstants(rows, (a) => gemm(a, regionBias(bias, here))) : rows;
+      return {
+        ...counted,
+        middle: back(rows.middle),
+        spread: rows.spread && back(rows.spread),
+        magnitude: undefined,
+      };
+    });
+    this.#region = regionBehind(here, passed);
+  }
+
+  /** The graph over some rows. */
+  #build(cheap: Bounds): (row: RowIndices) => RowBounds {
+    const { box } = this.problem;
+    const size = featuresOf(this.#layer.output) * (box.lower.shape[1] as number);
+    const half = mul(sub(box.upper, box.lower), 0.5);
+    const radius = this.#share(this.#name('radius'), regionTable(half, this.#region));
+    const zero = mul(cheap.lower, 0);
+    const base = (what: string, value: Tensor | undefined) =>
+      this.#share(this.#name(`base ${what}`), reshape(add(zero, value ?? zero), [size, 1]));
+    const lowerBase = base('lower', this.#baseLower);
+    const upperBase = base('upper', this.#baseUpper);
+    const start = startRows(this.#layer, this.#weights);
+    const magnitudes = abs(start);
+    return (row) => {
+      const initial: RowState = {
+        middle: takeRows(start, row.channel),
+        spread: undefined,
+        magnitude: takeRows(magnitudes, row.channel),
+        lowerOffset: takeRows(lowerBase, row.position),
+        upperOffset: takeRows(upperBase, row.position),
+      };
+      const state = this.#steps.reduce((rows, step) => step(rows, row), initial);
+      const { lower, upper } = ends(state);
+      const radii = takeRows(radius, row.place);
+      const rows = row.channel.shape[0] as number;
+      return {
+        lower: reshape(sub(state.lowerOffset, rowSum(mul(abs(lower), radii))), [rows]),
+        upper: reshape(add(state.upperOffset, rowSum(mul(abs(upper), radii))), [rows]),
+        residuals: [lower, upper],
+      };
     };
-    const state = steps.reduce((rows, step) => step(rows, row), initial);
-    const { lower, upper } = ends(state);
-    const radii = takeRows(radius, row.place);
-    const rows = row.channel.shape[0] as number;
-    return {
-      lower: reshape(sub(state.lowerOffset, rowSum(mul(abs(lower), radii))), [rows]),
-      upper: reshape(add(state.upperOffset, rowSum(mul(abs(upper), radii))), [rows]),
-      residuals: [lower, upper],
-    };
-  };
-  const cheapNames = { lower: name('cheap lower'), upper: name('cheap upper') };
-  const largest = Math.max(64, Math.min(MAX_ROWS, 2 ** Math.floor(Math.log2(ROW_FLOATS / widest))));
-  const capacities = largest >= 512 ? [largest >> 3, largest] : [largest];
-  return [
-    {
-      kind: 'whole',
-      outputs: { ...prepared, [cheapNames.lower]: cheap.lower, [cheapNames.upper]: cheap.upper },
-    },
-    {
-      kind: 'rows',
-      cheap: cheapNames,
-      refined,
-      shape: [features, batch],
-      places: places(startRegion(layer)),
-      dtype,
-      capacities,
-      build,
-      all,
-    },
-  ];
+  }
 }
 
 /**

@@ -143,7 +143,8 @@ function createRows(
   return (constraint) => {
     const known = ofConstraint.get(constraint);
     if (known !== undefined) return { inequality: known, created: 0 };
-    const text = `${constraint.variables} ${constraint.coefficients} ${constraint.bound} ${constraint.strict}`;
+    const { variables, coefficients, bound, strict } = constraint;
+    const text = `${variables} ${coefficients} ${bound} ${strict}`;
     const equal = ofText.get(text);
     const inequality = equal ?? create(constraint);
     ofConstraint.set(constraint, inequality);
