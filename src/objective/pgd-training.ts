@@ -7,16 +7,16 @@
  * A lower bound of the worst case: networks it trains resist attacks, but are hard to certify.
  */
 import { logits } from '../network/network.js';
-import { type AscentOptions, adversary } from './ascent.js';
+import { adversary, type PixelAttack } from './ascent.js';
 import { crossEntropy, naturalMargin } from './losses.js';
 import type { RobustLoss } from './robust-loss.js';
 
-export function pgdTraining(attack: AscentOptions = {}): RobustLoss {
+export function pgdTraining(attack: PixelAttack = {}): RobustLoss {
   return {
     name: 'pgd',
     differentiable: true,
     build(problem) {
-      const { stages, point, noise } = adversary(problem, problem.epsilon, attack);
+      const { stages, point, noise } = adversary(problem, attack);
       const outputs = logits(problem.network, problem.parameters, point);
       return {
         stages,
