@@ -81,7 +81,7 @@ export {
   parameterLayout,
   views,
 } from './network/parameters.js';
-export type { AscentOptions } from './objective/ascent.js';
+export type { AscentOptions, PixelAttack } from './objective/ascent.js';
 export { ccIbp } from './objective/cc-ibp.js';
 export type { CertifiedOptions } from './objective/certified.js';
 export { certified } from './objective/certified.js';

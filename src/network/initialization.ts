@@ -4,11 +4,11 @@
  * | scheme | weights | biases | source |
  * | --- | --- | --- | --- |
  * | kaiming | U(−1/√fan_in, 1/√fan_in) | the same | PyTorch's default for linear and convolution layers |
- * | ibp | N(0, 2π/fan_in²) | as kaiming | Shi et al. 2021, arXiv 2103.17268 |
+ * | ibp | N(0, 2π/fan_in²), of the last layer as kaiming | as kaiming | Shi et al. 2021, arXiv 2103.17268 |
  *
  * `ibp` keeps the width of interval bounds constant from layer to layer: E Σ_i |w_i| = fan_in · √(2/π) ·
  * √(2π)/fan_in = 2, and a ReLU halves it. Under `kaiming` the widths grow exponentially with depth, which
- * certified training then has to undo.
+ * certified training then has to undo. No ReLU follows the last layer, so its weights are those of `kaiming`.
  */
 import { sizeOf } from '../graph/index.js';
 import { deriveKey, fillNormals, type Key, uniforms } from '../runtime/random/keys.js';
@@ -52,12 +52,13 @@ export function initialize(
       `initialisation: expected one of ${initializationSchemes.join(', ')}, got ${String(scheme)}`,
     );
   const specs = nodes.flatMap(({ layer }, node) => layer.parameters.map((spec) => ({ layer, node, spec })));
+  const last = nodes.findLastIndex(({ layer }) => layer.parameters.length > 0);
   const arrays = specs.map(({ layer, node, spec }, i) => {
     const size = sizeOf(spec.shape);
     const name = parameterName(node, spec.name);
     if (layer.name === 'scale' || isBatchNorm(layer))
       return [name, new Float32Array(size).fill(spec.name === 'weight' ? 1 : 0)] as const;
-    const draw = scheme === 'ibp' && spec.name === 'weight' ? ibp : kaiming;
+    const draw = scheme === 'ibp' && spec.name === 'weight' && node !== last ? ibp : kaiming;
     return [name, draw(deriveKey(key, i, 0), size, spec.fanIn)] as const;
   });
   return Object.fromEntries(arrays);

@@ -7,7 +7,7 @@ import { mul, reshape, sum, type Tensor } from '../graph/index.js';
 import { logits } from '../network/network.js';
 import { interval } from '../relaxation/interval.js';
 import { type Relaxation, specificationMargins } from '../relaxation/relaxation.js';
-import { type AscentOptions, adversary } from './ascent.js';
+import { adversary, type PixelAttack } from './ascent.js';
 import { inputBox } from './input-box.js';
 import { naturalMargin, worstMargin } from './losses.js';
 import type { RobustLoss, RobustProblem } from './robust-loss.js';
@@ -17,7 +17,7 @@ export interface ExpressiveOptions {
   readonly alpha: number;
   /** Default: interval bounds, as published. */
   readonly relaxation?: Relaxation;
-  readonly attack?: AscentOptions;
+  readonly attack?: PixelAttack;
 }
 
 /** Margins f_y − f_j, j ≠ y ascending, [classes − 1, batch], of logits [classes, batch]. */
@@ -49,7 +49,7 @@ export function expressive(
     differentiable: relaxation.differentiable,
     build(problem) {
       const { network, parameters, x, labels, epsilon, clip } = problem;
-      const { stages, point, noise } = adversary(problem, epsilon, attack);
+      const { stages, point, noise } = adversary(problem, attack);
       const bound = relaxation.bound({
         network,
         parameters,

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { constant, evaluate } from '../graph/index.js';
 import { interval } from '../relaxation/interval.js';
 import { crown } from '../relaxation/linear/crown.js';
 import { crownIbp } from '../relaxation/linear/crown-ibp.js';
@@ -11,8 +12,8 @@ import { certified } from './certified.js';
 import { expIbp } from './exp-ibp.js';
 import { mtlIbp } from './mtl-ibp.js';
 import { pgdTraining } from './pgd-training.js';
-import type { RobustLoss } from './robust-loss.js';
-import { sabr } from './sabr.js';
+import type { RobustLoss, RobustProblem } from './robust-loss.js';
+import { sabr, smallBox } from './sabr.js';
 import { staps } from './staps.js';
 import { taps } from './taps.js';
 
@@ -122,6 +123,78 @@ describe('the size of robust losses', () => {
   });
 });
 
+describe('the attack of a training method', () => {
+  const atStart = (seed: number) => lossOf(pgdTraining({ steps: 1, stepSize: 1e-12 }), seed);
+
+  it('keeps its best point: steps that overshoot end nowhere below the start', async () => {
+    let overshot = 0;
+    for (const seed of [1, 2, 3, 4, 5, 6]) {
+      const [wild, calm] = [
+        await lossOf(pgdTraining({ steps: 1, stepSize: 1e6 }), seed),
+        await atStart(seed),
+      ];
+      expect(wild).toBeGreaterThan(calm - 1e-9);
+      if (wild < calm + 1e-9) overshot++;
+    }
+    expect(overshot).toBeLessThan(6);
+  });
+
+  it('is not weaker for further restarts, and stronger for some', async () => {
+    let stronger = 0;
+    for (const seed of [1, 2, 3, 4, 5, 6]) {
+      const feeds = (restarts: number) => robustFeeds(pgdTraining({ restarts }), seed);
+      const three = feeds(3);
+      const pixels = (three.start as Float64Array).length / 3 / IMAGES;
+      // The first start of each image is that of the attack with one restart.
+      const first = (three.start as Float64Array).filter((_, i) => i % (3 * pixels) < pixels);
+      const at = async (restarts: number, start: Float64Array) => {
+        const method = pgdTraining({ restarts, steps: 2 });
+        const [result] = await runRobust(method, [{ ...feeds(restarts), start }], true);
+        return result?.outputs.loss?.[0] as number;
+      };
+      const [one, all] = [await at(1, first), await at(3, three.start as Float64Array)];
+      expect(all).toBeGreaterThan(one - 1e-12);
+      if (all > one + 1e-6) stronger++;
+    }
+    expect(stronger).toBeGreaterThan(0);
+  });
+
+  it('searches a ball of its own radius', async () => {
+    for (const seed of [1, 2, 3])
+      expect(await lossOf(pgdTraining({ radius: 2 }), seed)).toBeGreaterThan(
+        await lossOf(pgdTraining({ radius: 0.5 }), seed),
+      );
+  });
+});
+
+describe('the small box of SABR', () => {
+  const evaluateBox = (pixels: readonly number[], found: readonly number[], lambda: number) => {
+    const column = (values: readonly number[]) => constant(values, [values.length, 1], 'float64');
+    const problem = { x: column(pixels), epsilon: constant(0.1, [], 'float64'), clip: true };
+    const { lower, upper } = smallBox(problem as RobustProblem, column(found), lambda);
+    return evaluate([lower, upper], {}).map((ends) => [...(ends as Float64Array)]) as [number[], number[]];
+  };
+  const near = (got: readonly number[], expected: readonly number[]) =>
+    got.forEach((v, i) => {
+      expect(v).toBeCloseTo(expected[i] as number, 12);
+    });
+
+  it('is 2λε wide on a black image, wherever the attack went: moved into the ball, not cut', () => {
+    const [lower, upper] = evaluateBox([0, 0, 0, 1], [0, 0.05, 0.1, 1], 0.4);
+    near(lower, [0, 0.01, 0.02, 0.92]);
+    near(upper, [0.08, 0.09, 0.1, 1]);
+  });
+
+  it('lies in the ball of ε, and is the ball where that is no wider', () => {
+    const [lower, upper] = evaluateBox([0.5, 0.5, 0], [0.6, 0.4, 0.1], 0.4);
+    near(lower, [0.52, 0.4, 0.02]);
+    near(upper, [0.6, 0.48, 0.1]);
+    const [low, high] = evaluateBox([0, 0.5], [0.1, 0.55], 0.8);
+    near(low, [0, 0.44]);
+    near(high, [0.1, 0.6]);
+  });
+});
+
 describe('TAPS', () => {
   const ibpOfEach = async (seed: number): Promise<number[]> => {
     const feeds = robustFeeds(undefined, seed);
@@ -175,6 +248,14 @@ describe('training methods that cannot be', () => {
     [() => sabr({ lambda: 0 }), 'sabr: expected lambda in (0, 1], got 0'],
     [() => staps({ block: 1, lambda: 2 }), 'staps: expected lambda in (0, 1], got 2'],
     [() => mtlIbp({ alpha: -1 }), 'mtl-ibp: expected alpha in [0, 1], got -1'],
+    [
+      () => robustFeeds(pgdTraining({ restarts: 0 }), 1),
+      'attack: expected restarts to be an integer ≥ 1, got 0',
+    ],
+    [
+      () => robustFeeds(pgdTraining({ radius: 0 }), 1),
+      'attack: expected a radius above 0, in units of ε, got 0',
+    ],
     [() => robustFeeds(pgdTraining({ steps: 0 }), 1), 'attack: expected steps to be an integer ≥ 1, got 0'],
     [
       () => robustFeeds(taps({ block: 3 }), 1),

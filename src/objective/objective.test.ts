@@ -4,6 +4,7 @@ import { input } from '../graph/index.js';
 import { convolutionLayer } from '../network/layers/convolution.js';
 import { type Extents, featuresOf, reluLayer } from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
+import type { normalizeLayer } from '../network/layers/normalize.js';
 import { chain, logits, type Network, parameterInputs } from '../network/network.js';
 import { interval, intervalBounds } from '../relaxation/interval.js';
 import { crown } from '../relaxation/linear/crown.js';
@@ -63,6 +64,17 @@ const crossEntropy = (values: readonly number[], label: number): number =>
   Math.log(values.reduce((sum, v) => sum + Math.exp(v - (values[label] as number)), 0));
 const rowOf = (values: Float64Array, batch: number, i: number): number[] =>
   [...values].filter((_, at) => at % batch === i);
+
+/** The interval [(l − μ)/σ, (u − μ)/σ] of each value, channel by channel; the box itself without a normalisation. */
+function normalizedInput(net: Network, { lower, upper }: PlainBounds, batch: number): PlainBounds {
+  const [first] = net.nodes;
+  if (first === undefined || first.layer.name !== 'normalize') return { lower, upper };
+  const { mean, std } = (first.layer as ReturnType<typeof normalizeLayer>).normalization;
+  const area = (net.input[1] as number) * (net.input[2] as number);
+  const channel = (i: number) => Math.floor(Math.floor(i / batch) / area);
+  const normal = (v: number, i: number) => (v - (mean[channel(i)] as number)) / (std[channel(i)] as number);
+  return { lower: lower.map(normal), upper: upper.map(normal) };
+}
 
 /**
  * Loss and counts by their formulas, from logits, margins and interval bounds of the images that are not
@@ -132,7 +144,8 @@ async function plainObjective(
       upper: made[`above ${k}`] as Float64Array,
     }),
   );
-  if (regularized) loss += share * scalars.regularization * plainRegularizer({ lower, upper }, layers);
+  const normalized = normalizedInput(net, { lower, upper }, present);
+  if (regularized) loss += share * scalars.regularization * plainRegularizer(normalized, layers);
   return { loss, natural, certified };
 }
 

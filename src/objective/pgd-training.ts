@@ -7,17 +7,17 @@
  * A lower bound of the worst case: networks it trains resist attacks, but are hard to certify.
  */
 import { logits } from '../network/network.js';
-import { type AscentOptions, adversary } from './ascent.js';
+import { adversary, type PixelAttack } from './ascent.js';
 import { crossEntropy, naturalMargin } from './losses.js';
 import type { RobustLoss } from './robust-loss.js';
 
-/** Adversarial training: cross-entropy at the end of a PGD attack (Madry 2018). */
-export function pgdTraining(attack: AscentOptions = {}): RobustLoss {
+/** Adversarial training: cross-entropy at the best point of a PGD attack (Madry 2018). */
+export function pgdTraining(attack: PixelAttack = {}): RobustLoss {
   return {
     name: 'pgd',
     differentiable: true,
     build(problem) {
-      const { stages, point, noise } = adversary(problem, problem.epsilon, attack);
+      const { stages, point, noise } = adversary(problem, attack);
       const outputs = logits(problem.network, problem.parameters, point);
       return {
         stages,

@@ -2,8 +2,11 @@
  * SABR, small adversarial bounding regions (Müller et al. 2023, arXiv 2210.04871): a sound bound over a small
  * box around an adversarial example instead of the whole ball.
  *
- *   x* ≈ argmax over B(x, (1 − λ)ε) of CE(f_θ(x'), y), L_SABR(θ) = CE(worst-case logits over B(x*, λε) ∩ B(x,
- * ε), y)
+ *   x* ≈ argmax over B(x, ε) of CE(f_θ(x'), y),  L_SABR(θ) = CE(worst-case logits over the small box, y)
+ *
+ * The small box has radius λε around x* and is moved, not cut, until it lies in the ball B(x, ε) ∩ [0, 1]:
+ * its width is 2λε at every pixel, on a black background too, as in the code of its authors; where the ball
+ * is narrower than that, it is the whole ball. (CTBench's code cuts the box at 0 and 1.)
  *
  * λ = 1 is certified training over the whole ball, λ → 0 adversarial training. In between, the box
  * regularises less than that of IBP and still leaves networks that a verifier can certify. Published with
@@ -12,7 +15,7 @@
 import { add, maximum, minimum, mul, sub, type Tensor } from '../graph/index.js';
 import { interval } from '../relaxation/interval.js';
 import type { Bounds, Relaxation } from '../relaxation/relaxation.js';
-import { type Adversary, type AscentOptions, adversary } from './ascent.js';
+import { type Adversary, adversary, type PixelAttack } from './ascent.js';
 import { inputBox } from './input-box.js';
 import { marginCrossEntropy } from './losses.js';
 import type { RobustLoss, RobustProblem } from './robust-loss.js';
@@ -22,7 +25,7 @@ export interface SabrOptions {
   readonly lambda: number;
   /** Default: interval bounds. */
   readonly relaxation?: Relaxation;
-  readonly attack?: AscentOptions;
+  readonly attack?: PixelAttack;
 }
 
 /** @throws RangeError for a proportion outside (0, 1] */
@@ -31,20 +34,24 @@ export function checkLambda(method: string, lambda: number): void {
     throw new RangeError(`${method}: expected lambda in (0, 1], got ${lambda}`);
 }
 
-/** The box of radius λε around x*, cut to the ball of radius ε around x. */
+/** The box of radius λε around x*, moved into the ball of radius ε around x. */
 export function smallBox({ x, epsilon, clip }: RobustProblem, point: Tensor, lambda: number): Bounds {
   const ball = inputBox(x, epsilon, clip);
   const radius = mul(epsilon, lambda);
-  return { lower: maximum(sub(point, radius), ball.lower), upper: minimum(add(point, radius), ball.upper) };
+  const width = mul(epsilon, 2 * lambda);
+  return {
+    lower: maximum(minimum(sub(point, radius), sub(ball.upper, width)), ball.lower),
+    upper: minimum(maximum(add(point, radius), add(ball.lower, width)), ball.upper),
+  };
 }
 
-/** The attack in the ball that is left when the small box shall fit around its result, and that box. */
+/** The attack in the ball, and the small box around what it found. */
 export function adversarialBox(
   problem: RobustProblem,
   lambda: number,
-  attack: AscentOptions = {},
+  attack: PixelAttack = {},
 ): Adversary & { readonly box: Bounds } {
-  const found = adversary(problem, mul(problem.epsilon, 1 - lambda), attack);
+  const found = adversary(problem, attack);
   return { ...found, box: smallBox(problem, found.point, lambda) };
 }
 

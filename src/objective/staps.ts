@@ -1,11 +1,11 @@
 /**
  * STAPS (Mao et al. 2023, arXiv 2305.04574): TAPS over SABR's small box. The box of radius λε around an
- * adversarial example, found in the ball of radius (1 − λ)ε, goes through the extractor by interval bounds,
+ * adversarial example, moved into the ball of radius ε, goes through the extractor by interval bounds,
  * and the attack in the embedding starts from there.
  *
  * λ = 1 is TAPS.
  */
-import type { AscentOptions } from './ascent.js';
+import type { PixelAttack } from './ascent.js';
 import type { RobustLoss } from './robust-loss.js';
 import { adversarialBox, checkLambda } from './sabr.js';
 import { type TapsOptions, tapsOver } from './taps.js';
@@ -14,7 +14,7 @@ export interface StapsOptions extends TapsOptions {
   /** λ, radius of the small box in units of ε, in (0, 1]. */
   readonly lambda: number;
   /** The attack on the pixels (default: as `attack`). */
-  readonly inputAttack?: AscentOptions;
+  readonly inputAttack?: PixelAttack;
 }
 
 /** @throws RangeError for λ outside (0, 1] */

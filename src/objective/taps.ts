@@ -12,23 +12,12 @@
  * gradients, not the value: estimators that see values only, such as PGPE, minimise the plain product. Losses
  * are multiplied per image.
  */
-import {
-  add,
-  input,
-  mul,
-  reshape,
-  stopGradient,
-  sub,
-  sum,
-  type Tensor,
-  total,
-  transpose,
-} from '../graph/index.js';
+import { add, input, mul, reshape, stopGradient, sub, sum, type Tensor, transpose } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits } from '../network/network.js';
 import { interval, intervalBounds } from '../relaxation/interval.js';
 import { type Bounds, specificationMargins } from '../relaxation/relaxation.js';
-import { type AscentOptions, ascentStage, randomPlace } from './ascent.js';
+import { type AscentOptions, ascentStages, noiseOf, randomPlace } from './ascent.js';
 import { splitBlocks } from './blocks.js';
 import { gradientLink } from './gradient-link.js';
 import { inputBox } from './input-box.js';
@@ -86,8 +75,9 @@ export function tapsOver(problem: RobustProblem, box: Bounds, options: TapsOptio
     lower: reshape(lower, [features, 1, batch]),
     upper: reshape(upper, [features, 1, batch]),
   });
+  const { restarts = 1 } = attack;
   const noise = transpose(
-    reshape(input(START, [batch, features * points], dtype), [batch, features, points]),
+    reshape(input(START, [batch, features * restarts * points], dtype), [batch, features * restarts, points]),
     [1, 2, 0],
   );
   const embedding: Bounds = {
@@ -104,13 +94,14 @@ export function tapsOver(problem: RobustProblem, box: Bounds, options: TapsOptio
   const loss = (z: Tensor) =>
     estimator === 'multi' ? marginCrossEntropy(margins(z)) : crossEntropy(outputs(z), labels);
   const rises = (z: Tensor) =>
-    estimator === 'multi' ? mul(total(margins(z)), -1) : total(crossEntropy(outputs(z), labels));
+    reshape(estimator === 'multi' ? mul(margins(z), -1) : crossEntropy(outputs(z), labels), [
+      1,
+      points,
+      batch,
+    ]);
 
   const radius = mul(sub(ends.upper, ends.lower), 0.5);
-  const first = randomPlace(
-    wide({ lower: stopGradient(made.lower), upper: stopGradient(made.upper) }),
-    noise,
-  );
+  const starts = (restart: number) => randomPlace(ends, noiseOf(noise, restart, features));
   const bounds = interval.bound({
     network: classifier,
     parameters: own,
@@ -120,13 +111,13 @@ export function tapsOver(problem: RobustProblem, box: Bounds, options: TapsOptio
   const taps = loss(gradientLink(input(POINT, shape, dtype), ends, link));
   return {
     stages: [
-      { kind: 'whole', outputs: { [LOWER]: made.lower, [UPPER]: made.upper, [`${POINT} 0`]: first } },
-      ascentStage({ ...attack, name: POINT, start: `${POINT} 0`, shape, box: ends, radius, loss: rises }),
+      { kind: 'whole', outputs: { [LOWER]: made.lower, [UPPER]: made.upper } },
+      ...ascentStages({ ...attack, name: POINT, starts, shape, box: ends, radius, loss: rises }),
       ...bounds.stages,
     ],
     loss: weightedProduct(taps, marginCrossEntropy(bounds.margins), weight),
     counts: { certified: worstMargin(bounds.margins) },
-    noise: { [START]: features * points },
+    noise: { [START]: features * restarts * points },
   };
 }
 

@@ -3,7 +3,7 @@
  * layers:
  *
  * - tightness: relu(ξ − w₀/w_i)/ξ, w_i the mean width of layer i's pre-activation intervals and w₀ that of
- *   the input's;
+ *   the normalised input's, which is what the first layer with weights reads;
  * - balance: relu(ξ − min(ρ, 1/ρ))/ξ for two ratios ρ of active (l > 0) to inactive (u < 0) neurons: of the
  *   sums of their interval centres, and of their squared deviations from the mean centre.
  *
@@ -25,7 +25,7 @@ import {
   total,
   where,
 } from '../graph/index.js';
-import type { Network, Parameters } from '../network/network.js';
+import { INPUT, type Network, type Parameters } from '../network/network.js';
 import { intervalBounds } from '../relaxation/interval.js';
 import type { Bounds } from '../relaxation/relaxation.js';
 
@@ -55,6 +55,12 @@ function layerTerm({ lower, upper }: Bounds, inputWidth: Tensor, present: Tensor
   ]);
 }
 
+/** What the network's normalisation makes of the box; the box itself where it has none. */
+function normalizedBox({ nodes }: Network, values: readonly Bounds[], box: Bounds): Bounds {
+  const first = nodes.findIndex(({ inputs }) => inputs.includes(INPUT));
+  return nodes[first]?.layer.name === 'normalize' ? (values[first] as Bounds) : box;
+}
+
 /**
  * The regulariser over the boxes of the images that `present` [1, batch] marks with 1 (0 for padding), a
  * scalar; 0 for networks without ReLU.
@@ -66,7 +72,8 @@ export function warmupRegularizer(
   present: Tensor,
 ): Tensor {
   const values = intervalBounds(net, parameters, box);
-  const inputWidth = mean(sub(box.upper, box.lower), present);
+  const normalized = normalizedBox(net, values, box);
+  const inputWidth = mean(sub(normalized.upper, normalized.lower), present);
   const terms = net.nodes.flatMap(({ layer, inputs }) =>
     layer.kind === 'relu' ? [layerTerm(values[inputs[0] as number] ?? box, inputWidth, present)] : [],
   );

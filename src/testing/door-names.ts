@@ -24,7 +24,7 @@ export const DOORS = {
       MetricsRecord Model Network NetworkNode NoneOptions Normalization Objective ObjectiveOptions
       ObjectiveScalars OnnxExportOptions OpenedRun OutputBounds ParameterArrays ParameterSlice
       ParameterSlot Perturbations Pairs SigmaStep CpuObjective EvaluatedBatch HostEstimate
-      PgpeOptions Plan Polytope Pool PooledBatch PooledOptions Property
+      PgpeOptions PixelAttack Plan Polytope Pool PooledBatch PooledOptions Property
       Relaxation ReluLayer ResumeOptions RgsOptions RobustGraph RobustLoss RobustProblem
       RobustnessOptions SabrOptions Schedule SearchDistribution SearchGradient Settings SgdOptions
       SgdState Shaping Sigma SigmaGroups SigmaWeights Specification Split Stage StapsOptions

@@ -2,8 +2,9 @@
  * Arithmetic of VNN-LIB: terms that are linear in the variables, folded as they are read.
  *
  * Constants are folded exactly and rounded to nearest once, in the finished comparison. A sum keeps its parts
- * instead of merging them and a multiple only changes a factor, so that every operator costs as much as it has operands,
- * however deep terms are nested; variables are merged once, when the comparison around them is complete.
+ * instead of merging them and a multiple only changes a factor, so that every operator costs as much as it
+ * has operands, however deep terms are nested; variables are merged once, when the comparison around them is
+ * complete.
  */
 import type { LinearConstraint } from './constraint.js';
 import { type Exact, isZero, nearest, productOf, quotientOf, sumOf } from './exact.js';
