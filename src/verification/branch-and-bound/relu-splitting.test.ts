@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { convolutionLayer } from '../../network/layers/convolution.js';
 import { joinLayer, reluLayer } from '../../network/layers/layer.js';
@@ -6,6 +7,8 @@ import { INPUT, network } from '../../network/network.js';
 import { propertyCases, safe, unsafe } from '../../testing/property-cases.js';
 import { searchEngines } from '../../testing/search-engines.js';
 import { decideOnRelus, denseNetwork, expectNoProof } from '../../testing/searches.js';
+import type { Subproblem } from './relu-programs.js';
+import { branchOf } from './relu-splitting.js';
 
 const engineOf = searchEngines();
 const GAP = 0.02;
@@ -79,5 +82,41 @@ describe('signs of ReLUs, beside the exact minimum', () => {
       expect(['time', 'leaves', 'proved']).toContain(late.reason ?? late.verdict);
       expect(['memory', 'leaves', 'proved']).toContain(small.reason ?? small.verdict);
     }
+  });
+});
+
+describe('the branch that bounds of children leave', () => {
+  const root: Subproblem = {
+    goal: 0,
+    decisions: [],
+    alpha: new Uint8Array(8),
+    beta: [],
+    bound: Number.NEGATIVE_INFINITY,
+  };
+  const bound = fc.constantFrom(-2, -0.5, 0, 0.5, 2);
+  const candidates = fc.array(fc.tuple(bound, bound), { minLength: 1, maxLength: 8 });
+
+  it('holds every point that is not proved: a decided sign is the sibling of a proved one', () => {
+    fc.assert(
+      fc.property(candidates, (bounds) => {
+        const [branch] = branchOf(
+          root,
+          bounds.map((_, i) => i),
+          (i) => bounds[i] as [number, number],
+        );
+        const closed = bounds.some(([active, inactive]) => active > 0 && inactive > 0);
+        expect(branch === undefined).toBe(closed);
+        if (branch === undefined) return;
+        for (const decision of branch.decisions) {
+          const [active, inactive] = bounds[decision < 0 ? ~decision : decision] as [number, number];
+          // z ≥ 0 stays where z ≤ 0 is proved, and the other way round.
+          expect(decision >= 0 ? inactive : active).toBeGreaterThan(0);
+          expect(decision >= 0 ? active : inactive).toBeLessThanOrEqual(0);
+        }
+        expect([...branch.next, ...branch.decisions.map((d) => (d < 0 ? ~d : d))].sort()).toEqual(
+          bounds.map((_, i) => i),
+        );
+      }),
+    );
   });
 });

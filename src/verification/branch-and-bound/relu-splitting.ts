@@ -184,8 +184,11 @@ class ReluSplitting {
   }
 }
 
-/** The branch that the bounds of the candidates' children leave, if any. */
-function branchOf(
+/**
+ * The branch that the bounds of the candidates' children leave, if any: a child with a positive bound is
+ * proved, so its sibling is what stays open.
+ */
+export function branchOf(
   subproblem: Subproblem,
   candidates: readonly number[],
   bounds: (i: number) => readonly [active: number, inactive: number],
