@@ -95,4 +95,30 @@ describe('a part of a box with all ReLUs decided', () => {
       { numRuns: 8 },
     );
   });
+
+  it('is not empty where its signs miss each other by less than the rounding of float32', async () => {
+    // z₀ = x₀ ≥ 0 and z₁ = −x₀ − 5e-7 ≥ 0: in float32 sums of terms of size 1 such signs can both be seen.
+    const parameters: Record<string, Float32Array> = {
+      '0.weight': Float32Array.of(1, 0, -1, 0, 0, 1, 0, 1),
+      '0.bias': Float32Array.of(0, -5e-7, 1, 1),
+      '2.weight': new Float32Array(2 * HIDDEN).fill(1),
+      '2.bias': Float32Array.of(0, 0),
+    };
+    const engine: Engine = {
+      network: plane,
+      dtype: 'float32',
+      threads: 1,
+      plan: planStore(),
+      run: async (plan, feeds) => (await executor.run(plan, { ...parameters, ...feeds })).outputs,
+      expired: () => false,
+    };
+    const solver = await createLeafSolver(engine, box, hidden);
+    const signs = (second: 1 | -1) =>
+      new Map([[1, new Map<number, 1 | -1>([1, second, 1, 1].map((sign, h) => [h, sign as 1 | -1]))]]);
+    const rows = [{ coefficients: Float64Array.of(1, 0), threshold: 0 }];
+    const both = await solver?.solve(signs(1), rows);
+    // The least of z₂ + z₃ = 2 x₁ + 2 on the box is 1.
+    expect(both?.bound).toBeLessThan(1.01);
+    expect((await solver?.solve(signs(-1), rows))?.bound).toBeLessThan(1.01);
+  });
 });
