@@ -115,3 +115,24 @@ it('with smooth activations a proof contradicts no sample, and only true counter
   );
   expect(verdicts.proved + verdicts.found).toBeGreaterThan(3);
 });
+
+it('sums beyond float32 prove nothing', async () => {
+  // y = 2e38 + 2e38 − 3.4e38 − 0.7e38 = −0.1e38 for every x, while float32 sums reach +∞ on the way.
+  const net = denseNetwork(1, 4, 1);
+  for (const order of [
+    [2e38, 2e38, -3.4e38, -0.7e38],
+    [2e38, -3.4e38, 2e38, -0.7e38],
+    [-0.7e38, -3.4e38, 2e38, 2e38],
+  ]) {
+    const parameters = {
+      '0.weight': new Float32Array(4),
+      '0.bias': new Float32Array(4).fill(1),
+      '2.weight': Float32Array.from(order),
+      '2.bias': new Float32Array(1),
+    };
+    const box = { lower: Float64Array.of(-1), upper: Float64Array.of(1) };
+    const polytope = { box, unsafe: [{ outputs: Float64Array.of(1), bound: 0 }] };
+    const { verdict } = await decideOnInputs(engineOf(net, parameters), [polytope], 2 ** 12);
+    expect(verdict).not.toBe('proved');
+  }
+});
