@@ -110,12 +110,17 @@ describe('tautnet certify', () => {
       '1/500',
       '--verdicts',
       verdicts,
+      '--junit',
+      join(folder, 'out.xml'),
     ]);
     expect(code).toBe(0);
     for (const name of ['natural', 'certified', 'adversarial'])
       expect(stdout).toMatch(new RegExp(`^${name} +${(100 * (byRun[name] as number)).toFixed(2)} %`, 'm'));
     for (const stage of ['natural', 'ibp', 'crown-ibp', 'crown', 'attack'])
       expect(stdout).toMatch(new RegExp(`^${stage} +\\d+ +\\d+ +\\d+ +[\\d.]+ s$`, 'm'));
+    const report = await readFile(join(folder, 'out.xml'), 'utf8');
+    const falsified = (await readFile(verdicts, 'utf8')).split('"falsified"').length - 1;
+    expect(report).toContain(`tests="${LIMIT}" failures="${falsified}"`);
     expect((await readFile(verdicts, 'utf8')).split('\n')).toHaveLength(LIMIT + 1);
     expect((await readFile(join(folder, 'out.counterexamples.safetensors'))).length).toBeGreaterThan(0);
   });

@@ -27,6 +27,7 @@ import { MEMORY } from '../verification/search/complete-search.js';
 import { certificationTable } from './certification-table.js';
 import { Interrupted, type Io, type MakeCommand } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
+import { writeJunit } from './junit.js';
 import { certificationProgress } from './progress/certification.js';
 import { fetchProgress } from './progress/download.js';
 import { checkResultFiles } from './result-files.js';
@@ -41,6 +42,7 @@ interface CertifyFlags {
   readonly device?: string;
   readonly dataDir?: string;
   readonly verdicts?: string;
+  readonly junit?: string;
   readonly clipBox?: boolean;
   readonly attackSteps?: string;
   readonly attackRestarts?: string;
@@ -91,6 +93,7 @@ export const makeCertifyCommand: MakeCommand = (io) =>
       'JSON lines with the verdict on each image, counterexamples beside it (default: certificate.jsonl ' +
         'in the run)',
     )
+    .option('--junit <file>', 'write a JUnit report for continuous integration: falsified is a failure')
     .option('--json', 'print one JSON object instead of a table')
     .action((path: string, flags: CertifyFlags) => certifyNetwork(path, flags, io));
 
@@ -118,6 +121,8 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     [path],
     flags.verdicts === undefined ? 'verdicts' : '--verdicts',
   );
+  if (flags.junit !== undefined)
+    await checkResultFiles([flags.junit], [path, ...Object.values(files)], '--junit');
   const dataDir = setting('dataDir', flags.dataDir, '--data-dir') ?? trainedFor.dataDir;
   const device = await chooseDevice(wanted);
   const fetched = fetchProgress(io.stderr);
@@ -174,6 +179,16 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   );
   const about = { dataset: name, network: network.name, 'clip-box': String(options.clipBox) };
   await writeCertificate(files, { verdicts, epsilon }, featuresOf(network.input), about);
+  if (flags.junit !== undefined)
+    await writeJunit(
+      flags.junit,
+      `tautnet certify ${path}`,
+      verdicts.map(({ image, label, verdict }) => ({
+        name: `image ${image}, label ${label}`,
+        ...(verdict === 'falsified' && { failure: verdict }),
+        ...(verdict === 'undecided' && { skipped: verdict }),
+      })),
+    );
   // What is undecided may be gone on with, given more time.
   journal?.end(verdicts);
   io.stderr.write(`verdicts in ${files.verdicts}, counterexamples in ${files.counterexamples}\n`);

@@ -1,4 +1,15 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -90,4 +101,19 @@ describe('an atomic write', () => {
     await expect(writeFileAtomic(join(folder, 'taken'), 'x')).rejects.toThrow(FileError);
     expect(await readdir(folder)).toEqual(['taken']);
   });
+});
+
+it('the file that an open output writes to is written where the output stands, not replaced', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'tautnet-output-'));
+  const path = join(directory, 'stdout.txt');
+  const output = await open(path, 'w');
+  try {
+    await output.write('before\n');
+    await writeFileAtomic(path, 'result\n', [output.fd]);
+    await output.write('after\n');
+    expect(await readFile(path, 'utf8')).toBe('before\nresult\nafter\n');
+  } finally {
+    await output.close();
+    await rm(directory, { recursive: true });
+  }
 });
