@@ -2,17 +2,16 @@
  * `npm run bench [-- SECTION …] [--json] [--only NAME,…] [--device NAME] [--pairs N] [--batch N] [--memory
  * MB]`, the sections being
  *
- *   workloads the default, with `--device` besides pgpe: the workloads of workloads.mjs in one process and on
- * one thread, each as a multiple of u, the median time of a
- *              1024³ float32 matrix product through the same runtime; then peak memory, each in a process of
- * its own (a minute or two)
+ *   workloads  the default, with `--device` besides pgpe: the workloads of workloads.mjs in one process and
+ *              on one thread, each as a multiple of u, the median time of a 1024³ float32 matrix product
+ *              through the same runtime; then peak memory, each in a process of its own (a minute or two)
  *   methods    training steps per second of every method, on CNN3 and CNN5 (tens of minutes)
- *   pgpe PGPE evaluations per second with every relaxation (tens of minutes); with `--device`, cpu among
- * them, on that device with 256
- *              pairs and batch 512 (`--pairs`, `--batch`; on a device in software 1 and 4), how long it was
- * idle and how far its losses are from the CPU's
- *   memory peak memory of whole trainings of CNN7 with batch normalisation (about ten minutes; needs
- * CIFAR-10) all all of them
+ *   pgpe       PGPE evaluations per second with every relaxation (tens of minutes); with `--device`, cpu
+ *              among them, on that device with 256 pairs and batch 512 (`--pairs`, `--batch`; on a device in
+ *              software 1 and 4), how long it was idle and how far its losses are from the CPU's
+ *   memory     peak memory of whole trainings of CNN7 with batch normalisation (about ten minutes; needs
+ *              CIFAR-10)
+ *   all        all of them
  *
  * With `--device`, the workloads run there and u stays that of the CPU; methods and memory know no device.
  * `--memory` is what programs of the section pgpe may take of it.

@@ -2,8 +2,8 @@
  * PGD on linear inequalities of inputs x and outputs y: steps towards a point of a box that fulfils all of
  * them.
  *
- *   v_r(x) = c_r·f(x) + d_r·x − b_r ≤ 0 for all r; x ← Π(x − a·ρ ∘ sign ∂L/∂x), Π the projection onto the
- * box, ρ half its widths
+ *   v_r(x) = c_r·f(x) + d_r·x − b_r ≤ 0 for all r
+ *   x ← Π(x − a·ρ ∘ sign ∂L/∂x),  Π the projection onto the box, ρ half its widths
  *
  * with L = max_r v_r, or Σ_r max(v_r, 0), whichever is asked for, for each column: the maximum follows one
  * inequality at a time and can swing between two, the sum moves all that are not fulfilled. Added to it is

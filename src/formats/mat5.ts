@@ -3,9 +3,9 @@
  *
  * ```
  * 128 bytes  header: text, version 0x0100, "IM" for little-endian
- * elements type, bytes (32 bits each), then the data, filled up to a multiple of 8; miCOMPRESSED (15) holds
- * one element, deflated;
- *            up to 4 bytes of data may stand in the tag itself: type in its low, bytes in its high 16 bits
+ * elements   type, bytes (32 bits each), then the data, filled up to a multiple of 8; miCOMPRESSED (15) holds
+ *            one element, deflated; up to 4 bytes of data may stand in the tag itself: type in its low, bytes
+ *            in its high 16 bits
  * miMATRIX   (14) consists of elements: flags (class in the low byte), dimensions, name, real part
  * ```
  * Arrays are column-major: the first index runs fastest. Source: MathWorks, *MAT-File Format*, level 5.

@@ -3,9 +3,9 @@
  *
  * ```
  * 8 bytes   N, length of the header, unsigned 64-bit little-endian
- * N bytes JSON: { "name": { "dtype": "F32", "shape": [2,3], "data_offsets": [begin, end] }, …,
- * "__metadata__": { string: string } } the rest the arrays, little-endian, row-major, without holes or
- * overlaps; offsets count from here
+ * N bytes   JSON: { "name": { "dtype": "F32", "shape": [2,3], "data_offsets": [begin, end] }, …,
+ *           "__metadata__": { string: string } }
+ * the rest  the arrays, little-endian, row-major, without holes or overlaps; offsets count from here
  * ```
  * The header is padded with spaces to a multiple of 8 and wide types come first, so every array is aligned in
  * the file. Source: the format's description in the safetensors project (Hugging Face). Typed arrays have the

@@ -3,9 +3,10 @@
  * interval bounds through the first block of the network, an attack in their box through the rest.
  *
  *   [l, u] = IBP bounds of the extractor's outputs over B(x, ε)
- *   L_TAPS = ln(1 + Σ_j≠y exp max over z ∈ [l, u] of (g_j(z) − g_y(z))), g the classifier block (one attack
- * for each class: multi-estimator) or CE(g(z*), y), z* ≈ argmax over [l, u] of CE(g(z), y) (single-estimator)
- * L(θ) = L_TAPS · L_IBP, ∇L = w·L_IBP·∇L_TAPS + L_TAPS·∇L_IBP
+ *   L_TAPS = ln(1 + Σ_j≠y exp max over z ∈ [l, u] of (g_j(z) − g_y(z))), one attack for each class
+ *            (multi-estimator), or CE(g(z*), y), z* ≈ argmax over [l, u] of CE(g(z), y) (single-estimator);
+ *            g is the classifier block
+ *   L(θ) = L_TAPS · L_IBP,  ∇L = w·L_IBP·∇L_TAPS + L_TAPS·∇L_IBP
  *
  * IBP overestimates and the attack underestimates; their errors offset each other. Gradients reach the
  * extractor through the point by the rectified link. w (5 for most published networks) weighs the two

@@ -4,9 +4,10 @@
  *
  * The line above, with m = (l + u)/2 and t* where the tangent from (min(l, 0), f) touches f:
  *
- *   the chord from l to u, where f(u) − f(l) ≤ f'(u)(u − l), so that f is below it (u ≤ t*: all of [l, u]
- * convex, or nearly), the tangent at t = max(t*, m), else: of the tangents at t ≥ 0 that are above f at l,
- * the one with the least area between.
+ *   the chord from l to u,          where f(u) − f(l) ≤ f'(u)(u − l), so that f is below it (u ≤ t*: all of
+ *                                   [l, u] convex, or nearly),
+ *   the tangent at t = max(t*, m),  else: of the tangents at t ≥ 0 that are above f at l, the one with the
+ *                                   least area between.
  *
  * A tangent at t ≥ 0 is above the concave half; the convex half is below it if its end l is. Newton's method
  * finds t* to the last digits, and whatever t it finds, the tangent is raised to f(l), so that soundness does

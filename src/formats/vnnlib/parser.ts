@@ -3,9 +3,10 @@
  * parenthesis, so that depth costs memory and no stack.
  *
  * ```
- * command = (declare-const X_i Real) | (declare-fun X_i () Real) | (assert constraint) | a command that says
- * nothing of the property constraint = (and constraint …) | (or constraint …) | (<= term term …), likewise
- * >=, <, >, = term = number | variable | (+ term …) | (- term …) | (* term …) | (/ term constant …)
+ * command    = (declare-const X_i Real) | (declare-fun X_i () Real) | (assert constraint)
+ *            | a command that says nothing of the property
+ * constraint = (and constraint …) | (or constraint …) | (<= term term …), likewise >=, <, >, =
+ * term       = number | variable | (+ term …) | (- term …) | (* term …) | (/ term constant …)
  * ```
  * `<` and `>` are marked as strict: a proof is one of the closure, a counterexample lies
  * in the open set. Comparisons of more than two terms hold for each neighbouring pair, as in

@@ -2,8 +2,9 @@
  * The two maps of a convolution whose channels fall into groups and whose kernels may be dilated, on
  * [features, n]:
  *
- *   linear(W, x) = W ∗ x, adjoint(W, a) = the adjoint of W ∗ · at a, W [out, in/groups, kernel height, kernel
- * width].
+ *   linear(W, x) = W ∗ x,   adjoint(W, a) = the adjoint of W ∗ · at a
+ *
+ * with W [out, in/groups, kernel height, kernel width].
  *
  * Output channel o sees the input channels of its group alone. im2col rows of a group lie together, so that
  * all groups are one stack of matrix products. Unlike `convolution-product` nothing is cut into chunks:

@@ -1,8 +1,9 @@
 /**
  * LeakyRelu, PRelu, Clip, Abs, Min, Max: piecewise linear functions as compositions of ReLUs, exactly.
  *
- *   leaky(x) = a x + (1 − a) relu(x), |x| = 2 relu(x) − x, max(a, b) = b + relu(a − b), min(a, b) = b −
- * relu(b − a), clip(x) = h − relu(h − l − relu(x − l))
+ *   leaky(x) = a x + (1 − a) relu(x),   |x| = 2 relu(x) − x
+ *   max(a, b) = b + relu(a − b),   min(a, b) = b − relu(b − a)
+ *   clip(x) = h − relu(h − l − relu(x − l))
  *
  * Nothing else about them is special: every relaxation is what it is for ReLUs and sums, and deciding the
  * signs of ReLUs decides them. Of the forms a function has, these have the fewest ReLUs; clip's is a chain,

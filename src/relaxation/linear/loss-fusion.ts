@@ -5,8 +5,8 @@
  * The loss of an input is log S with S = 1 + Σ_j exp(z_j), z_j = logit_j − logit_y. On an interval [l_j, u_j]
  * of z_j the chord is the best line above the convex exp:
  *
- *   exp(z) ≤ exp(u) + s (z − u), s = (exp(u) − exp(l))/(u − l) = exp(u) φ(d), φ(d) = (1 − exp(−d))/d, d = u −
- * l,
+ *   exp(z) ≤ exp(u) + s (z − u),  s = (exp(u) − exp(l))/(u − l) = exp(u) φ(d)
+ *   φ(d) = (1 − exp(−d))/d,  d = u − l
  *
  * so that Σ_j s_j z_j is one linear function of the logits: one back-substituted row an image bounds S,
  * whatever the number of classes. The intervals are IBP's, the last layer merged with the margins. Where they

@@ -2,7 +2,8 @@
  * What is left when all ReLUs are decided: on that part of the box the network is affine, and the polytope is
  * reached or not by a linear program,
  *
- *   minimise t subject to c_i·y(x) + d_i·x − b_i ≤ t, s_j z_j(x) ≥ −δ for each decided ReLU, x in the box.
+ *   minimise t  subject to  c_i·y(x) + d_i·x − b_i ≤ t
+ *                           s_j z_j(x) ≥ −δ for each decided ReLU,  x in the box.
  *
  * Any dual solution gives a bound that holds (`linear-solver.ts`); δ > 0 keeps the solver's tolerances from
  * making a thin part empty. Unlike the bound of one row, this also decides conjunctions whose inequalities

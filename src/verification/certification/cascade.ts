@@ -2,8 +2,8 @@
  * The certification cascade: proofs and counterexamples for the images of a split, cheapest first; an image
  * leaves when it is decided.
  *
- *   natural error → IBP → CROWN-IBP → CROWN → PGD on what no bound certifies → if asked for, branch and bound
- * on what is left
+ *   natural error → IBP → CROWN-IBP → CROWN → PGD on what no bound certifies
+ *   → if asked for, branch and bound on what is left
  *
  * A certified image needs no attack, so adversarial accuracy counts it as robust. Batches of a stage run in
  * parallel on a pool of one-thread workers; verdicts depend neither on the number of threads nor, but for the
