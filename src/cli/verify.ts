@@ -126,18 +126,11 @@ async function answerOf(
   };
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   const task = taskOf(networkPath, propertyPath, flags, io);
-  if (flags.results !== undefined)
-    await checkResultFiles(
-      [flags.results],
-      [networkPath, ...(propertyPath === undefined ? [] : [propertyPath])],
-      '--results',
-    );
-  if (flags.junit !== undefined)
-    await checkResultFiles(
-      [flags.junit],
-      [networkPath, ...(propertyPath === undefined ? [] : [propertyPath])],
-      '--junit',
-    );
+  const inputs = propertyPath === undefined ? [networkPath] : [networkPath, propertyPath];
+  for (const name of ['results', 'junit'] as const) {
+    const file = flags[name];
+    if (file !== undefined) await checkResultFiles([file], inputs, `--${name}`);
+  }
   const { network, parameters, exact, double, property, model } = await task();
   const progress = verificationProgress(io.stderr);
   try {
@@ -148,7 +141,8 @@ async function answerOf(
     const verification = await verify({
       ...options,
       device,
-      sound: flags.sound || double,
+      sound: flags.sound,
+      double,
       network,
       parameters,
       exact,

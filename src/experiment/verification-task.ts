@@ -85,7 +85,7 @@ export async function readRobustnessTask(modelPath: string, choice: ImageChoice)
     const { images, labels } = paddedBatch({ split: test, network }, [index], 1);
     const around = { epsilon, clip: choice.clipBox ?? trainedFor.clipBox ?? true };
     const property = robustnessProperty(images, labels[0] as number, around, network.classes);
-    const model = await openModel(await contentOf(file), sizes, file);
+    const model = await openModelFile(file, network);
     return { network, parameters, exact, double, property, model };
   });
 }
@@ -102,15 +102,18 @@ export async function readVerificationTask(
     const { network, parameters, exact, double, file } = await trainedNetwork(modelPath);
     const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
     const property = propertyFor(await readVnnlib(propertyPath), sizes);
-    const model = await openModel(await contentOf(file), sizes, file);
+    const model = await openModelFile(file, network);
     return { network, parameters, exact, double, property, model };
   });
 }
 
-const contentOf = (file: string): Promise<Buffer> =>
-  readFile(file).catch((error: unknown) => {
+/** The model of a network's own file, which judges counterexamples; to be closed. @throws FileError */
+export async function openModelFile(file: string, network: Network): Promise<Model> {
+  const bytes = await readFile(file).catch((error: unknown) => {
     throw toFileError(file, 'read', error);
   });
+  return openModel(bytes, { inputs: featuresOf(network.input), outputs: network.classes }, file);
+}
 
 /** Files that are not what they should be are mistakes of who named them. */
 async function reading<T>(read: () => Promise<T>): Promise<T> {

@@ -1,8 +1,7 @@
 /** Verification as one call: a network and a property in, a proof or a counterexample out. */
-import { readFile } from 'node:fs/promises';
 import type { TrainedNetwork } from '../experiment/trained-network.js';
+import { openModelFile } from '../experiment/verification-task.js';
 import { featuresOf } from '../network/layers/layer.js';
-import { openModel } from '../runtime/execution/model.js';
 import type { Property } from '../verification/property/property.js';
 import { robustnessProperty } from '../verification/property/robustness.js';
 import {
@@ -41,13 +40,13 @@ export async function verify(
   property: Property | string,
   options: VerifyOptions = {},
 ): Promise<Verification> {
-  const model: Model & { readonly file?: string } =
+  const model: Model & Partial<TrainedNetwork> =
     typeof network === 'string' ? await readNetwork(network) : network;
   const wanted = typeof property === 'string' ? await readProperty(property) : property;
-  const problem = { ...options, network: model.network, parameters: model.parameters, property: wanted };
+  const { parameters, exact, double } = model;
+  const problem = { exact, double, ...options, network: model.network, parameters, property: wanted };
   if (options.evaluate !== undefined || model.file === undefined) return search(problem);
-  const sizes = { inputs: featuresOf(model.network.input), outputs: model.network.classes };
-  const file = await openModel(await readFile(model.file), sizes, model.file);
+  const file = await openModelFile(model.file, model.network);
   try {
     return await search({ ...problem, evaluate: (x) => file.run(x) });
   } finally {

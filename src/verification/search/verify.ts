@@ -41,6 +41,8 @@ export interface VerifyOptions {
    * Those that float32 does not hold, as the model's file has them: `sound` proofs are of these.
    */
   readonly exact?: Readonly<Record<string, Float64Array>>;
+  /** Whether the model computes in float64: then every proof is `sound`, of `exact`. */
+  readonly double?: boolean;
   readonly property: Property;
   /** Wall clock (default: no limit). */
   readonly timeoutSeconds?: number;
@@ -97,9 +99,10 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
     const { exact, evaluate, seed, signal } = options;
+    const sound = options.sound || options.double;
     const context = createContext({ network, parameters, exact, pool, evaluate, seed, signal });
     return {
-      ...(await search(context, options, started + 1000 * timeoutSeconds, seconds)),
+      ...(await search(context, { ...options, sound }, started + 1000 * timeoutSeconds, seconds)),
       seconds: seconds(),
     };
   } finally {
