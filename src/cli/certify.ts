@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import type { Dataset, Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
 import { UsageError } from '../experiment/errors.js';
-import { readDataset } from '../experiment/read-dataset.js';
+import { misfitOf, readDataset } from '../experiment/read-dataset.js';
 import type { Settings } from '../experiment/settings/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
 import { VERSION } from '../experiment/version.js';
@@ -114,7 +114,8 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   const { trainedFor, network } = trained;
   const name = needed('dataset', flags.dataset, trainedFor.dataset, path);
   const epsilon = needed('epsilon', flags.epsilon, trainedFor.epsilon, path);
-  checkFit(path, network, datasetNamed(name));
+  const misfit = misfitOf(network, datasetNamed(name));
+  if (misfit !== undefined) throw new UsageError(`${path}: ${misfit}; choose another --dataset`);
   const files = certificateFiles(flags.verdicts ?? trained.certificate);
   await checkResultFiles(
     Object.values(files),
@@ -254,27 +255,4 @@ function limitWithin({ name, test }: Dataset, limit: number | undefined, io: Io)
   if (limit === undefined || limit <= test.count) return limit;
   io.stderr.write(`--limit ${limit}: ${name} has ${test.count} test images, all of them are certified\n`);
   return undefined;
-}
-
-/**
- * @throws UsageError unless the network reads the data set's images, as [C, H, W] or flattened, and has its
- * classes
- */
-function checkFit(
-  path: string,
-  network: Network,
-  { name, shape, classes }: Pick<Dataset, 'name' | 'shape' | 'classes'>,
-): void {
-  const flat = network.input[1] === 1 && network.input[2] === 1 && network.input[0] === featuresOf(shape);
-  const same = network.input.every((extent, axis) => extent === shape[axis]);
-  if (!flat && !same)
-    throw new UsageError(
-      `${path}: expected a network on ${shape.join('×')} images as ${name} has them, got ` +
-        `${network.input.join('×')}; choose another --dataset`,
-    );
-  if (network.classes !== classes)
-    throw new UsageError(
-      `${path}: expected ${classes} logits, one for each class of ${name}, got ${network.classes}; ` +
-        'choose another --dataset',
-    );
 }

@@ -1,8 +1,8 @@
 /** Certification as one call: a trained network in, three accuracies and a verdict on each image out. */
 import { DataError } from '../data/data-error.js';
-import type { Dataset, Split } from '../data/dataset.js';
+import type { Split } from '../data/dataset.js';
 import { UsageError } from '../experiment/errors.js';
-import { readDataset } from '../experiment/read-dataset.js';
+import { misfitOf, readDataset } from '../experiment/read-dataset.js';
 import { checkSetting } from '../experiment/settings/resolve-settings.js';
 import type { TrainedNetwork } from '../experiment/trained-network.js';
 import { featuresOf } from '../network/layers/layer.js';
@@ -60,7 +60,8 @@ export async function certify(
     typeof dataset === 'string'
       ? await readDataset(dataset, { dataDir: dataDir ?? known.dataDir })
       : undefined;
-  if (read) checkFit(model, read);
+  const misfit = read && misfitOf(network, read);
+  if (misfit !== undefined) throw new DataError(`certify: ${misfit}; choose other images`);
   const split = read?.test ?? (dataset as Split);
   const clipBox = rest.clipBox ?? known.clipBox ?? true;
   const report = await certifySplit({ ...rest, network, parameters, split, epsilon, clipBox });
@@ -71,13 +72,4 @@ export async function certify(
       ...(read && { dataset: read.name }),
     });
   return report;
-}
-
-function checkFit({ network }: Model, { name, shape, classes }: Dataset): void {
-  const [features, expected] = [featuresOf(network.input), featuresOf(shape)];
-  if (features !== expected || network.classes !== classes)
-    throw new DataError(
-      `certify: expected a network on the ${expected} pixels and ${classes} classes of ${name}, got ` +
-        `${features} inputs and ${network.classes} outputs; choose other images`,
-    );
 }
