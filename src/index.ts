@@ -135,7 +135,7 @@ export { sgd } from './training/rules/sgd.js';
 export type { UpdateGraph, UpdateRule } from './training/rules/update-rule.js';
 export type { Schedule } from './training/schedules.js';
 export * as schedules from './training/schedules.js';
-export type { CertificationProgress, CompleteOptions } from './verification/certification/cascade.js';
+export type { CertificationProgress, CompleteOptions } from './verification/certification/options.js';
 export type { CertificationReport, Verdict } from './verification/certification/verdict.js';
 export type { Counterexample } from './verification/proof/counterexample.js';
 export type { Box, Inequality, Polytope, Property } from './verification/property/property.js';

@@ -19,13 +19,13 @@ export type { Network } from '../network/network.js';
 export type { ParameterArrays } from '../network/parameters.js';
 export type { Relaxation } from '../relaxation/relaxation.js';
 export type { Executor } from '../runtime/execution/executor.js';
+export type { CertificateFiles } from '../verification/certification/certificate.js';
+export { certificateFiles, writeCertificate } from '../verification/certification/certificate.js';
 export type {
   CertificationProgress,
   CompleteOptions,
   VerdictStore,
-} from '../verification/certification/cascade.js';
-export type { CertificateFiles } from '../verification/certification/certificate.js';
-export { certificateFiles, writeCertificate } from '../verification/certification/certificate.js';
+} from '../verification/certification/options.js';
 export type {
   Accuracies,
   CertificationReport,

@@ -6,8 +6,9 @@ import { misfitOf, readDataset } from '../experiment/read-dataset.js';
 import { checkSetting } from '../experiment/settings/resolve-settings.js';
 import type { TrainedNetwork } from '../experiment/trained-network.js';
 import { featuresOf } from '../network/layers/layer.js';
-import { type CertificationOptions, certify as certifySplit } from '../verification/certification/cascade.js';
+import { certify as certifySplit } from '../verification/certification/cascade.js';
 import { certificateFiles, writeCertificate } from '../verification/certification/certificate.js';
+import type { CertificationOptions } from '../verification/certification/options.js';
 import type { CertificationReport } from '../verification/certification/verdict.js';
 import type { Model } from './read-network.js';
 

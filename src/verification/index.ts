@@ -1,6 +1,7 @@
 /** Certification: verdicts for images, with proofs and counterexamples. */
 export * from './certification/cascade.js';
 export * from './certification/certificate.js';
+export * from './certification/options.js';
 export * from './certification/verdict.js';
 export { type BatchStage, type BoundStage, batchStages, boundStages } from './proof/batch-size.js';
 export { type ContextOptions, createContext, type VerificationContext } from './proof/context.js';

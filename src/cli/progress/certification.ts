@@ -3,7 +3,7 @@
  * stage, or every ten seconds.
  */
 import { Presets, SingleBar } from 'cli-progress';
-import type { CertificationProgress } from '../../verification/certification/cascade.js';
+import type { CertificationProgress } from '../../verification/certification/options.js';
 import type { Output } from '../command.js';
 
 export interface ShownProgress {

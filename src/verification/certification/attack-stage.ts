@@ -6,14 +6,15 @@
 import { type Evaluator, evaluatorOf } from '../../attack/attack-program.js';
 import { ball as ballAround, randomPoint } from '../../attack/box.js';
 import { improve } from '../../attack/pgd.js';
-import { deriveKey, type Key } from '../../runtime/random/keys.js';
+import { deriveKey, type Key, keyOf } from '../../runtime/random/keys.js';
 import { isInside } from '../proof/rounding.js';
+import { answers } from './answers.js';
+import type { ImageStage } from './certification.js';
 import { type Evaluation, paddedBatch } from './evaluation.js';
-import { answers } from './forward-stage.js';
 import { ATTACK_GRADIENT } from './programs.js';
 
 /** An image of the ball that the network gives another label. */
-export interface Misclassified {
+interface Misclassified {
   readonly image: number;
   /** [features], inside the ball. */
   readonly example: Float32Array;
@@ -31,7 +32,7 @@ function pooledEvaluator({ run, programs }: Evaluation, batch: number): Evaluato
 }
 
 /** One restart of PGD for at most `batch` images: the counterexamples found. */
-export async function attackOnce(
+async function attackOnce(
   evaluation: Evaluation,
   images: readonly number[],
   batch: number,
@@ -69,3 +70,36 @@ export async function attackOnce(
       : [];
   });
 }
+
+/** Restart after restart, each on the images that are left. */
+export const attackStage: ImageStage = {
+  name: 'attack',
+  async run(open, certification, decide) {
+    const { evaluation, options } = certification;
+    const { steps = 40, restarts = 3 } = options.attack ?? {};
+    const key = keyOf(options.seed ?? 0);
+    let left = open;
+    let done = 0;
+    for (let restart = 0; restart < restarts; restart++) {
+      const total = done + left.length * (restarts - restart);
+      const fallen = new Set<number>();
+      const attack = async (images: readonly number[], batch: number) => {
+        const found = await attackOnce(evaluation, images, batch, { steps, restart, key });
+        for (const { image, example, margin } of found) {
+          fallen.add(image);
+          decide(image, {
+            image,
+            label: certification.labelOf(image),
+            verdict: 'falsified',
+            stage: 'attack',
+            margin,
+            counterexample: example,
+          });
+        }
+      };
+      await certification.inBatches('attack', left, attack, { done, total });
+      done += left.length;
+      left = left.filter((image) => !fallen.has(image));
+    }
+  },
+};

@@ -1,19 +1,18 @@
-/** Lower bounds of the margins over the ball, by one relaxation. */
-
-import type { BoundStage } from '../proof/batch-size.js';
-import { enclosingRadius } from '../proof/rounding.js';
-import type { Evaluation } from './evaluation.js';
-import { paddedBatch } from './evaluation.js';
+/** Lower bounds of the margins over the ball, by one relaxation: positive ones are proofs. */
+import { type BoundStage, whySkipped } from '../proof/batch-size.js';
+import { enclosingRadius, isProof } from '../proof/rounding.js';
+import type { ImageStage } from './certification.js';
+import { type Evaluation, paddedBatch } from './evaluation.js';
 
 /** Lower bounds of one image's margins. */
-export interface MarginBounds {
+interface MarginBounds {
   /** f_y − f_j for the classes j ≠ y in ascending order; −∞ where there is no number. */
   readonly margins: Float32Array;
   readonly smallest: number;
 }
 
 /** Lower bounds for images, as many as fit a batch. */
-export async function lowerBounds(
+async function lowerBounds(
   evaluation: Evaluation,
   stage: BoundStage,
   images: readonly number[],
@@ -36,3 +35,22 @@ export async function lowerBounds(
     };
   });
 }
+
+/** The stage of a relaxation. */
+export const boundStage = (stage: BoundStage): ImageStage => ({
+  name: stage,
+  skipped: ({ evaluation }) => whySkipped(evaluation.network, stage),
+  run: (open, certification, decide) =>
+    certification.inBatches(stage, open, async (images, batch) => {
+      const found = await lowerBounds(certification.evaluation, stage, images, batch);
+      images.forEach((image, row) => {
+        const { margins, smallest: bound } = found[row] as MarginBounds;
+        const { margin, scale } = certification.answerOf(image);
+        certification.bounded(image, margins);
+        certification.raise(image, Math.min(bound, margin));
+        const label = certification.labelOf(image);
+        if (isProof(bound, margin, scale))
+          decide(image, { image, label, verdict: 'certified', stage, margin: bound });
+      });
+    }),
+});

@@ -9,7 +9,8 @@ import { keyOf } from '../../runtime/random/keys.js';
 import { type CertifiedSet, certifiedSet, doubleLogits, marginsOf } from '../../testing/certified-sets.js';
 import { poolHolding } from '../../testing/devices.js';
 import { uniformNumbers } from '../../testing/numbers.js';
-import { type CertificationOptions, type CertificationProgress, certify } from './cascade.js';
+import { certify } from './cascade.js';
+import type { CertificationOptions, CertificationProgress } from './options.js';
 import type { CertificationReport, Certified, Falsified } from './verdict.js';
 
 const EPSILON = 0.02;

@@ -6,12 +6,8 @@ import { boundProblem, runStages } from '../../testing/bound-programs.js';
 import { type CertifiedSet, certifiedSet, doubleLogits, marginsOf } from '../../testing/certified-sets.js';
 import { poolHolding } from '../../testing/devices.js';
 import { ballAround } from '../property/robustness.js';
-import {
-  type CertificationOptions,
-  type CertificationProgress,
-  certify,
-  type VerdictStore,
-} from './cascade.js';
+import { certify } from './cascade.js';
+import type { CertificationOptions, CertificationProgress, VerdictStore } from './options.js';
 import type { CertificationReport, Verdict } from './verdict.js';
 
 const COUNT = 30;

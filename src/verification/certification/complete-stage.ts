@@ -10,41 +10,28 @@ import { ball } from '../../attack/box.js';
 import { enclosingRadius, isInside, isProof, proofThreshold } from '../proof/rounding.js';
 import { ballAround, overtakingPolytopes } from '../property/robustness.js';
 import { createCompleteSearch } from '../search/complete-search.js';
+import type { ImageStage } from './certification.js';
 import { type Evaluation, paddedBatch } from './evaluation.js';
+import type { CompleteOptions, ImageProgress } from './options.js';
 import type { Verdict } from './verdict.js';
 
 /** Seconds for an image, where the caller says nothing. */
 export const IMAGE_SECONDS = 60;
 
-export interface CompleteStageOptions {
-  /** Wall clock for each image (default 60). */
-  readonly secondsPerImage?: number;
-  /** Bytes that open subproblems may take (default 2 GiB). */
-  readonly memoryBytes?: number;
-}
-
-/** How far the search for one image is. */
-export interface ImageProgress {
-  readonly image: number;
-  /** Parts of the ball bounded so far. */
-  readonly subproblems: number;
-  /** The least bound of what is open, beside what would prove it; undefined before there is one. */
-  readonly lowerBound?: number;
-}
-
 /**
- * What earlier stages know of an image: lower bounds of its margins, if any, in the order of the classes j ≠
- * y.
+ * The search for one image. `known` are lower bounds of its margins by earlier stages, if any, in the order
+ * of the classes j ≠ y.
  */
-export type KnownMargins = Float32Array | undefined;
-
-export type CompleteStage = (
+type ImageSearch = (
   image: number,
-  known: KnownMargins,
+  known: Float32Array | undefined,
   progress?: (state: ImageProgress) => void,
 ) => Promise<Verdict>;
 
-export function createCompleteStage(evaluation: Evaluation, options: CompleteStageOptions): CompleteStage {
+function createImageSearch(
+  evaluation: Evaluation,
+  options: Pick<CompleteOptions, 'secondsPerImage' | 'memoryBytes'>,
+): ImageSearch {
   const { context, network, programs, ball: around } = evaluation;
   const { secondsPerImage = IMAGE_SECONDS, memoryBytes } = options;
   const evaluate = async (x: Float32Array) =>
@@ -114,3 +101,32 @@ export function createCompleteStage(evaluation: Evaluation, options: CompleteSta
     };
   };
 }
+
+/** Image after image; verdicts that a store knows are taken from it, others are told to it at once. */
+export const completeStage: ImageStage = {
+  name: 'branch-and-bound',
+  async run(open, certification, decide) {
+    const { store, ...limits } = certification.options.complete ?? {};
+    const search = createImageSearch(certification.evaluation, limits);
+    let undecided = 0;
+    for (const [index, image] of open.entries()) {
+      const tell = (done: number, current?: ImageProgress) =>
+        certification.tell({
+          stage: 'branch-and-bound',
+          done,
+          total: open.length,
+          search: { undecided, images: certification.images, current },
+        });
+      const known = store?.known.get(image);
+      const margins = certification.marginsOf(image);
+      const verdict = known ?? (await search(image, margins, (current) => tell(index, current)));
+      if (known === undefined) store?.append(verdict);
+      if (verdict.verdict !== 'undecided') decide(image, verdict);
+      else {
+        undecided++;
+        certification.raise(image, verdict.margin);
+      }
+      tell(index + 1);
+    }
+  },
+};

@@ -24,7 +24,7 @@ import { featuresOf } from '../../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../../network/network.js';
 import { flatten, type ParameterArrays, parameterLayout } from '../../network/parameters.js';
 import type { Ball } from '../property/robustness.js';
-import type { VerdictStore } from './cascade.js';
+import type { VerdictStore } from './options.js';
 import type { Verdict } from './verdict.js';
 
 export interface JournalIdentity {
