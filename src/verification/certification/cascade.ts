@@ -86,6 +86,8 @@ export interface CertificationOptions {
   readonly clipBox?: boolean;
   /** Only the first images of the split (default all). */
   readonly limit?: number;
+  /** Only these images of the split, ascending, instead of `limit`: verdicts name them by these indices. */
+  readonly indices?: readonly number[];
   readonly attack?: {
     /** Gradient steps of a restart (default 40). */
     readonly steps?: number;
@@ -144,7 +146,8 @@ type Decided = Exclude<Verdict, { verdict: 'undecided' }>;
 
 /** One certification: its verdicts so far, and what is known of open images. */
 class Cascade {
-  readonly #count: number;
+  /** Indices in the split; what is known of an image stands at its index. */
+  readonly #images: readonly number[];
   readonly #verdicts: (Verdict | undefined)[];
   /** The best lower bound of each image's margin. */
   readonly #bounds: Float64Array;
@@ -162,10 +165,11 @@ class Cascade {
     /** Memory of a device other than the CPU. */
     readonly onDevice: DeviceMemory | undefined,
   ) {
-    this.#count = options.limit ?? evaluation.split.count;
-    this.#verdicts = new Array(this.#count);
-    this.#bounds = new Float64Array(this.#count).fill(Number.NEGATIVE_INFINITY);
-    this.#answers = new Array(this.#count);
+    const { count } = evaluation.split;
+    this.#images = imagesOf(options);
+    this.#verdicts = new Array(count);
+    this.#bounds = new Float64Array(count).fill(Number.NEGATIVE_INFINITY);
+    this.#answers = new Array(count);
   }
 
   async run(): Promise<Pick<CertificationReport, 'verdicts' | 'stages'>> {
@@ -175,7 +179,7 @@ class Cascade {
     const { restarts = 3 } = this.options.attack ?? {};
     await this.#stage('attack', (images, batch, restart) => this.#attack(images, batch, restart), restarts);
     if (this.options.complete) await this.#search(this.options.complete);
-    const verdicts = Array.from(this.#verdicts, (verdict, image) => verdict ?? this.#undecided(image));
+    const verdicts = this.#images.map((image) => this.#verdicts[image] ?? this.#undecided(image));
     const present = stageNames.filter((name) => this.#stages[name] !== undefined);
     const stages = Object.fromEntries(present.map((name) => [name, this.#stages[name]]));
     return { verdicts, stages: stages as CertificationReport['stages'] };
@@ -201,9 +205,7 @@ class Cascade {
   }
 
   #open(): number[] {
-    return Array.from({ length: this.#count }, (_, image) => image).filter(
-      (image) => this.#verdicts[image] === undefined,
-    );
+    return this.#images.filter((image) => this.#verdicts[image] === undefined);
   }
 
   #batchOf(name: BatchStage, images: number): number {
@@ -317,7 +319,7 @@ class Cascade {
           done,
           total: images.length,
           ...this.#decided,
-          search: { undecided, images: this.#count, current },
+          search: { undecided, images: this.#images.length, current },
         });
       const known = store?.known.get(image);
       const verdict =
@@ -334,16 +336,16 @@ class Cascade {
   }
 }
 
-function checkOptions({
-  network,
-  parameters,
+/** The images that are certified. */
+const imagesOf = ({
   split,
-  epsilon,
   limit,
-  attack = {},
-  batchSizes = {},
-  complete = {},
-}: CertificationOptions): void {
+  indices,
+}: Pick<CertificationOptions, 'split' | 'limit' | 'indices'>): readonly number[] =>
+  indices ?? Array.from({ length: limit ?? split.count }, (_, image) => image);
+
+function checkOptions(options: CertificationOptions): void {
+  const { network, parameters, split, epsilon, attack = {}, batchSizes = {}, complete = {} } = options;
   const refuse = (expected: string, got: unknown): never => {
     throw new RangeError(`certify: expected ${expected}, got ${got}`);
   };
@@ -353,7 +355,12 @@ function checkOptions({
   const features = split.images.length / split.count;
   if (features !== featuresOf(network.input))
     refuse(`images of ${network.input.join('×')} as the network reads them`, `${features} pixels`);
-  const counts = { limit, 'attack steps': attack.steps, 'attack restarts': attack.restarts, ...batchSizes };
+  const counts = {
+    limit: options.limit,
+    'attack steps': attack.steps,
+    'attack restarts': attack.restarts,
+    ...batchSizes,
+  };
   for (const [name, value] of Object.entries(counts))
     if (value !== undefined && !(Number.isInteger(value) && value >= 1))
       refuse(`${name} to be an integer ≥ 1`, value);
@@ -362,13 +369,33 @@ function checkOptions({
     'bytes of memory': complete.memoryBytes,
   }))
     if (value !== undefined && !(value > 0)) refuse(`${name} to be above 0`, value);
-  if (limit !== undefined && limit > split.count)
-    refuse(`at most ${split.count} images, all there are`, limit);
-  const strange = split.labels
-    .subarray(0, limit ?? split.count)
-    .find((label: number) => label < 0 || label >= network.classes);
-  if (strange !== undefined)
-    refuse(`labels from 0 to ${network.classes - 1}, the network's classes`, strange);
+  checkImages(options, refuse);
   for (const [name, array] of Object.entries(parameters))
     if (!array.every(Number.isFinite)) refuse(`finite numbers in the parameter ${name}`, 'others');
+}
+
+function checkImages(
+  { network, split, limit, indices }: CertificationOptions,
+  refuse: (expected: string, got: unknown) => never,
+): void {
+  if (limit !== undefined && limit > split.count)
+    refuse(`at most ${split.count} images, all there are`, limit);
+  if (indices !== undefined) {
+    if (limit !== undefined) refuse('`indices` or `limit`', 'both');
+    if (indices.length === 0) refuse('at least one image', 'none');
+    const wrong = indices.find(
+      (image, i) =>
+        !(
+          Number.isInteger(image) &&
+          image < split.count &&
+          image > (i === 0 ? -1 : (indices[i - 1] as number))
+        ),
+    );
+    if (wrong !== undefined) refuse(`ascending indices below ${split.count}`, wrong);
+  }
+  const strange = imagesOf({ split, limit, indices })
+    .map((image) => split.labels[image] as number)
+    .find((label) => label < 0 || label >= network.classes);
+  if (strange !== undefined)
+    refuse(`labels from 0 to ${network.classes - 1}, the network's classes`, strange);
 }
