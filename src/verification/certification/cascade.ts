@@ -45,7 +45,9 @@ export async function certify(options: CertificationOptions): Promise<Certificat
       items: certification.images,
       decided: (image, verdict) => certification.decided(image, verdict),
     });
-    const verdicts = climbed.verdicts.map((verdict, image) => verdict ?? certification.undecided(image));
+    const verdicts = certification.images.map(
+      (image, i) => climbed.verdicts[i] ?? certification.undecided(image),
+    );
     return {
       ...accuraciesOf(verdicts),
       images: verdicts.length,

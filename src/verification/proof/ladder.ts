@@ -22,8 +22,8 @@ export interface Stage<Context, Verdict, Name extends string = string> {
 export interface Ladder<Context, Verdict, Name extends string> {
   readonly stages: readonly Stage<Context, Verdict, Name>[];
   readonly context: Context;
-  /** Number of items, which are 0 … items − 1. */
-  readonly items: number;
+  /** Numbers of the items, ascending. */
+  readonly items: readonly number[];
   /** Called with each verdict at once. */
   readonly decided?: Decide<Verdict>;
   /** Whether a verdict on one item answers for all, so that no further stage begins; default never. */
@@ -44,7 +44,7 @@ export interface Rung<Verdict, Name extends string> {
 }
 
 export interface Climb<Verdict, Name extends string> {
-  /** One for each item; undefined where no stage decided. */
+  /** One for each item, in their order; undefined where no stage decided. */
   readonly verdicts: readonly (Verdict | undefined)[];
   /** One for each stage, also where no item was left; up to the stage whose verdict ended all. */
   readonly rungs: readonly Rung<Verdict, Name>[];
@@ -61,16 +61,16 @@ export async function climb<Context, Verdict extends object, Name extends string
   decided,
   endsAll = () => false,
 }: Ladder<Context, Verdict, Name>): Promise<Climb<Verdict, Name>> {
-  const verdicts: (Verdict | undefined)[] = new Array(items).fill(undefined);
+  const verdicts = new Map<number, Verdict>();
   const rungs: Rung<Verdict, Name>[] = [];
   for (const stage of stages) {
-    const open = [...verdicts.keys()].filter((item) => verdicts[item] === undefined);
+    const open = items.filter((item) => !verdicts.has(item));
     const entered = new Set(open);
     const found: Verdict[] = [];
     const decide: Decide<Verdict> = (item, verdict) => {
       if (!entered.delete(item))
         throw new Error(`ladder: expected ${stage.name} to decide open items once, got item ${item}`);
-      verdicts[item] = verdict;
+      verdicts.set(item, verdict);
       found.push(verdict);
       decided?.(item, verdict);
     };
@@ -86,5 +86,5 @@ export async function climb<Context, Verdict extends object, Name extends string
     });
     if (found.some(endsAll)) break;
   }
-  return { verdicts, rungs };
+  return { verdicts: items.map((item) => verdicts.get(item)), rungs };
 }
