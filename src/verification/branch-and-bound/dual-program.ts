@@ -27,20 +27,16 @@ import {
   minimum,
   mul,
   neg,
-  pad,
   relu,
   reshape,
   sqrt,
   square,
-  step,
   stopGradient,
   sub,
   sum,
   type Tensor,
-  takeRows,
   total,
   where,
-  withGradient,
 } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import {
@@ -59,6 +55,7 @@ import { reluSlopes } from '../../relaxation/slopes.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan, Stage } from '../../runtime/plan/plan.js';
 import type { Engine } from './engine.js';
+import { type Lines, linesOf, nodeArray, type Rows, rowsOf } from './relu-lines.js';
 import { errorOf, magnitudes } from './rounding-error.js';
 
 export interface DualShape {
@@ -88,12 +85,6 @@ export interface DualShape {
   readonly unstable?: Readonly<Record<number, number>>;
 }
 
-/** Names of the arrays that belong to node k, a ReLU or a smooth activation. */
-export const nodeArray = (
-  what: 'lower' | 'upper' | 'sign' | 'p' | 'score' | 'gap' | 'index' | 'map' | 'live',
-  node: number,
-): string => `${what}:${node}`;
-
 /** ReLUs and smooth activations that a node depends on, in order. */
 export function nonlinearBefore(net: Network, target: number): number[] {
   const needed = new Set([target]);
@@ -108,65 +99,6 @@ const MOMENTS = { first: 0.9, second: 0.999 };
 /** β has no upper end. */
 const ENDLESS = 1e30;
 const LOWEST = -1e30;
-
-/**
- * What p does in ReLU k, on the rows of its unstable neurons: a leaves it as a·λ + move, where
- * move = a⁺∘(keep∘p + above) + a⁻∘below − p∘sign is zero for stable neurons. [rows, n], or [rows, 1] without
- * decisions.
- */
-interface Lines {
-  readonly keep: Tensor;
-  readonly above: Tensor;
-  /** Undefined where it is zero: without decisions. */
-  readonly below: Tensor | undefined;
-  readonly intercept: Tensor;
-  /** 1 where p is β. */
-  readonly decided: Tensor | undefined;
-}
-
-function linesOf(lower: Tensor, upper: Tensor, live: Tensor | undefined, sign: Tensor | undefined): Lines {
-  const slopes = reluSlopes({ lower, upper });
-  const crossing = step(neg(mul(lower, upper)));
-  const unstable = live === undefined ? crossing : mul(crossing, live);
-  const intercept = mul(slopes.intercept, unstable);
-  const removed = neg(mul(slopes.upper, unstable));
-  if (sign === undefined)
-    return { keep: unstable, above: removed, below: undefined, intercept, decided: undefined };
-  const decided = abs(sign);
-  const open = sub(1, decided);
-  const active = relu(sign);
-  return {
-    keep: mul(unstable, open),
-    above: add(removed, active),
-    below: add(mul(neg(slopes.upper), decided), active),
-    intercept: mul(intercept, open),
-    decided,
-  };
-}
-
-/**
- * The rows of a node's unstable neurons, and back: neurons without a row get zeros. Each is the other's
- * adjoint.
- */
-interface Rows {
-  readonly count: number;
-  pick(x: Tensor): Tensor;
-  place(rows: Tensor): Tensor;
-}
-
-function rowsOf(node: number, features: number, count: number | undefined): Rows {
-  if (count === undefined) return { count: features, pick: (x) => x, place: (x) => x };
-  const [index, map] = [
-    input(nodeArray('index', node), [count], 'int32'),
-    input(nodeArray('map', node), [features], 'int32'),
-  ];
-  const placed = (rows: Tensor) => takeRows(pad(rows, 0, 0, 1), map);
-  return {
-    count,
-    pick: (x) => withGradient(takeRows(x, index), [x], (g) => [placed(g)]),
-    place: (rows) => withGradient(placed(rows), [rows], (g) => [takeRows(g, index)]),
-  };
-}
 
 /** One ReLU node: its lines, where its p starts, and the rows of its unstable neurons. */
 interface ReluState extends Rows {
