@@ -10,12 +10,16 @@ import {
   neg,
   pad,
   relu,
+  reshape,
   step,
   sub,
+  sum,
   type Tensor,
   takeRows,
   withGradient,
 } from '../../graph/index.js';
+import type { Network, NetworkNode } from '../../network/network.js';
+import { isNonlinear } from '../../relaxation/linear/nonlinear.js';
 import { reluSlopes } from '../../relaxation/slopes.js';
 
 /** Names of the arrays that belong to node k, a ReLU or a smooth activation. */
@@ -23,6 +27,14 @@ export const nodeArray = (
   what: 'lower' | 'upper' | 'sign' | 'p' | 'score' | 'gap' | 'index' | 'map' | 'live',
   node: number,
 ): string => `${what}:${node}`;
+
+/** ReLUs and smooth activations that a node depends on, in order. */
+export function nonlinearBefore(net: Network, target: number): number[] {
+  const needed = new Set([target]);
+  for (let k = target; k >= 0; k--)
+    if (needed.has(k)) for (const from of (net.nodes[k] as NetworkNode).inputs) needed.add(from);
+  return net.nodes.flatMap(({ layer }, k) => (isNonlinear(layer) && needed.has(k) ? [k] : []));
+}
 
 /**
  * Lines of ReLU k, as p moves them, on the rows of its unstable neurons: a leaves it as a·λ + move, where
@@ -85,5 +97,34 @@ export function rowsOf(node: number, features: number, count: number | undefined
     count,
     pick: (x) => withGradient(takeRows(x, index), [x], (g) => [placed(g)]),
     place: (rows) => withGradient(placed(rows), [rows], (g) => [takeRows(g, index)]),
+  };
+}
+
+/** One ReLU node: its lines, where its p starts, and the rows of its unstable neurons. */
+export interface ReluState extends Rows {
+  readonly node: number;
+  readonly lines: Lines;
+  readonly sign: Tensor | undefined;
+  /** Slope of the upper line of all neurons, [features, 1]. */
+  readonly slope: Tensor;
+  /** p at the start, and the name of the array that holds it. */
+  readonly begin: Tensor;
+  readonly name: string;
+  /** Zeros of p's shape. */
+  readonly nothing: Tensor;
+}
+
+/** Rows a, [features, n], through a ReLU at p, and the coefficients on its unstable neurons. */
+export function throughRelu({ lines, sign, slope, pick, place }: ReluState, p: Tensor, a: Tensor) {
+  const open = pick(a);
+  const positive = relu(open);
+  const negative = sub(open, positive);
+  const raised = mul(positive, add(mul(p, lines.keep), lines.above));
+  const turned = lines.below ? add(raised, mul(negative, lines.below)) : raised;
+  const move = sign ? sub(turned, mul(p, sign)) : turned;
+  return {
+    open,
+    coefficients: add(mul(a, slope), place(move)),
+    constant: reshape(sum(mul(negative, lines.intercept), [0]), [1, a.shape[1] as number]),
   };
 }
