@@ -139,4 +139,5 @@ export type { CertificationProgress, CompleteOptions } from './verification/cert
 export type { CertificationReport, Verdict } from './verification/certification/verdict.js';
 export type { Counterexample } from './verification/proof/counterexample.js';
 export type { Box, Inequality, Polytope, Property } from './verification/property/property.js';
-export type { Verification, VerifyProgress } from './verification/search/verify.js';
+export type { VerifyProgress } from './verification/search/property-climb.js';
+export type { Verification } from './verification/search/verify.js';

@@ -40,4 +40,5 @@ export type { Counterexample, Evaluate } from '../verification/proof/counterexam
 export { clampInto, confirm } from '../verification/proof/counterexample.js';
 export { propertyOf } from '../verification/property/from-vnnlib.js';
 export type { Box, Inequality, Polytope, Property } from '../verification/property/property.js';
-export type { Verification, VerificationStage, VerifyProgress } from '../verification/search/verify.js';
+export type { VerificationStage, VerifyProgress } from '../verification/search/property-climb.js';
+export type { Verification } from '../verification/search/verify.js';

@@ -18,7 +18,7 @@ import { relaxationNamed } from '../relaxation/index.js';
 import type { Pool } from '../runtime/pool/pool.js';
 import { deriveKey, keyOf } from '../runtime/random/keys.js';
 import { createEstimator, type Estimator } from '../smoothing/index.js';
-import { createPopulation, type Population } from '../training/deployed-network.js';
+import { createDeployedNetwork, type DeployedNetwork } from '../training/deployed-network.js';
 import { initialState, type TrainingOptions, type TrainingState } from '../training/loop.js';
 import { rules } from '../training/rules/index.js';
 import { constant, linear, type Schedule, smoothWarmup, stepDecay } from '../training/schedules.js';
@@ -95,7 +95,7 @@ export function trainingObjective(settings: Settings, network: Network): Objecti
 /** What a settings object amounts to before any step is taken. */
 export interface Experiment {
   /** The network that is evaluated and exported, and its parameters at θ. */
-  readonly population: Population;
+  readonly deployed: DeployedNetwork;
   readonly options: TrainingOptions;
   readonly validation: Split | undefined;
   /**
@@ -148,10 +148,10 @@ export async function prepare(
   const common = commonOptions(settings, network);
   const objective = trainingObjective(settings, network);
   // A loss at once is cheaper to train with; what is certified is better measured with all margins.
-  const deployed: ObjectiveOptions = { ...common, network: foldedNetwork(network) };
+  const folded: ObjectiveOptions = { ...common, network: foldedNetwork(network) };
   const watched =
     split.validation &&
-    watchedObjectives(deployed, robustLossOf({ ...settings, lossFusion: false }, common.relaxation));
+    watchedObjectives(folded, robustLossOf({ ...settings, lossFusion: false }, common.relaxation));
   const options: TrainingOptions = {
     train: split.train,
     features: split.train.images.length / split.train.count,
@@ -169,13 +169,18 @@ export async function prepare(
     ...schedules(settings),
   };
   checkStatistics(options, settings.architecture);
-  const population = createPopulation({ network, train: split.train, microBatch: common.microBatch, pool });
+  const deployed = createDeployedNetwork({
+    network,
+    train: split.train,
+    microBatch: common.microBatch,
+    pool,
+  });
   const theta = flatten(
     initialize(network, settings.initialization, deriveKey(key, STREAMS.initialization, 0)),
     layout,
   );
   return {
-    population,
+    deployed,
     options,
     validation: split.validation,
     first: initialState(options, theta),
@@ -183,14 +188,14 @@ export async function prepare(
       const held: Record<string, number> = {};
       const scalars = { epsilon: settings.epsilon, kappa: settings.kappa, regularization: 0 };
       if (split.validation === undefined) return held;
-      const parameters = await population.folded(point);
+      const parameters = await deployed.folded(point);
       for (const each of watched ?? [])
         Object.assign(
           held,
           await evaluateSplit(
             pool,
             each,
-            population.layout,
+            deployed.layout,
             parameters,
             split.validation as Split,
             scalars,

@@ -212,14 +212,14 @@ async function bestOf(checkpoints: string): Promise<Float32Array> {
 
 async function finish(
   run: Run,
-  { population }: Experiment,
+  { deployed }: Experiment,
   { theta, seconds }: { theta: Float32Array; seconds: number },
 ): Promise<void> {
   const { paths, settings } = run;
   run.check();
-  const { network, layout } = population;
+  const { network, layout } = deployed;
   const arrays = views(
-    await population.folded(settings.select === 'best' ? await bestOf(paths.checkpoints) : theta),
+    await deployed.folded(settings.select === 'best' ? await bestOf(paths.checkpoints) : theta),
     layout,
   );
   await writeFileAtomic(paths.parameters, encodeParameters(network, arrays));

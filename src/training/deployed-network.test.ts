@@ -12,7 +12,7 @@ import { createPool } from '../runtime/pool/pool.js';
 import { keyOf } from '../runtime/random/keys.js';
 import { normalNumbers, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
-import { combinedStatistics, createPopulation } from './deployed-network.js';
+import { combinedStatistics, createDeployedNetwork } from './deployed-network.js';
 
 const pool = createPool(2);
 afterAll(() => pool.close());
@@ -32,7 +32,7 @@ const theta = flatten(arrays, layout);
 const images = Uint8Array.from(uniformNumbers('images', COUNT * features), (u) => Math.floor(256 * u));
 const train: Split = { images, labels: new Uint8Array(COUNT), count: COUNT };
 
-/** The whole population as one batch, by the plain evaluator. */
+/** All images as one batch, by the plain evaluator. */
 function whole() {
   const x = input('x', [features, COUNT], 'float64');
   const forward = batchForward(
@@ -49,12 +49,12 @@ function whole() {
   return { forward, feeds };
 }
 
-describe('statistics of the population', () => {
+describe('statistics of all images', () => {
   it.each([2, 4, 11, 64])(
     'are those of all training images as one batch, in micro-batches of %i',
     async (microBatch) => {
       const { forward, feeds } = whole();
-      const found = await createPopulation({ network, train, microBatch, pool }).statistics(theta);
+      const found = await createDeployedNetwork({ network, train, microBatch, pool }).statistics(theta);
       expect([...found.keys()]).toEqual([...forward.statistics.keys()]);
       for (const [node, { mean, variance }] of forward.statistics) {
         const [expectedMean, expectedVariance] = evaluate([mean, variance], feeds) as [
@@ -69,10 +69,10 @@ describe('statistics of the population', () => {
 
   it('make the folded network compute what the network does on that batch', async () => {
     const { forward, feeds } = whole();
-    const population = createPopulation({ network, train, microBatch: 4, pool });
+    const deployed = createDeployedNetwork({ network, train, microBatch: 4, pool });
     const x = input('x', [features, COUNT], 'float64');
-    const folded = views(await population.folded(theta), population.layout);
-    const plain = logits(population.network, parameterInputs(population.network, 'float64'), x);
+    const folded = views(await deployed.folded(theta), deployed.layout);
+    const plain = logits(deployed.network, parameterInputs(deployed.network, 'float64'), x);
     const [expected] = evaluate([forward.values.at(-1) as typeof x], feeds);
     const [got] = evaluate([plain], { x: feeds.x, ...folded });
     expect(distance(got as Float64Array, expected as Float64Array)).toBeLessThan(1e-4);
@@ -107,8 +107,8 @@ describe('statistics of the population', () => {
   it('are not needed without batch normalisation: θ stays as it is', async () => {
     const plain = architecture('fc-small', [channels, height, width], 3);
     const own = flatten(initialize(plain, 'kaiming', keyOf(1)), parameterLayout(plain));
-    const population = createPopulation({ network: plain, train, microBatch: 4, pool });
-    expect(population.network).toBe(plain);
-    expect(await population.folded(own)).toBe(own);
+    const deployed = createDeployedNetwork({ network: plain, train, microBatch: 4, pool });
+    expect(deployed.network).toBe(plain);
+    expect(await deployed.folded(own)).toBe(own);
   });
 });

@@ -1,8 +1,8 @@
 /**
- * A network as it is evaluated and exported: batch normalisation folded away with the statistics of the
- * population, all training images.
+ * A network as it is evaluated and exported: batch normalisation folded away with the statistics of all
+ * training images.
  *
- * Training uses the statistics of each micro-batch, so those of the population are a function of θ alone and
+ * Training uses the statistics of each micro-batch, so those of all images are a function of θ alone and
  * no part of its state: they are found where a network is wanted, at the end of an epoch or of the run. They
  * are exact: layer by layer, each in a pass over the images without augmentation, the layers before it
  * normalised as they will be. Mean and variance of micro-batches with means μ_i, variances v_i and n_i images
@@ -31,16 +31,16 @@ import type { Plan } from '../runtime/plan/plan.js';
 import { inLanes } from '../runtime/pool/lanes.js';
 import { inSharedMemory, type Pool } from '../runtime/pool/pool.js';
 
-export interface PopulationOptions {
+export interface DeployedNetworkOptions {
   readonly network: Network;
-  /** The population. */
+  /** All training images, whose statistics are folded in. */
   readonly train: Split;
   /** Images of one program call. */
   readonly microBatch: number;
   readonly pool: Pool;
 }
 
-export interface Population {
+export interface DeployedNetwork {
   /** The network without batch normalisation; the network itself where it has none. */
   readonly network: Network;
   readonly layout: readonly ParameterSlot[];
@@ -91,7 +91,12 @@ export function combinedStatistics(
 }
 
 /** Compiles what finds the statistics; programs run only when asked. */
-export function createPopulation({ network: net, train, microBatch, pool }: PopulationOptions): Population {
+export function createDeployedNetwork({
+  network: net,
+  train,
+  microBatch,
+  pool,
+}: DeployedNetworkOptions): DeployedNetwork {
   const layout = parameterLayout(net);
   const network = foldedNetwork(net);
   const foldedLayout = parameterLayout(network);

@@ -8,4 +8,5 @@ export { type ContextOptions, createContext, type VerificationContext } from './
 export { type Counterexample, clampInto, confirm, type Evaluate } from './proof/counterexample.js';
 export * from './property/property.js';
 export * from './search/property-attack.js';
+export * from './search/property-climb.js';
 export * from './search/verify.js';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { recordedOutput } from '../../testing/io.js';
-import type { VerifyProgress } from '../../verification/search/verify.js';
+import type { VerifyProgress } from '../../verification/search/property-climb.js';
 import { verificationProgress } from './verification.js';
 
 const states: readonly VerifyProgress[] = [

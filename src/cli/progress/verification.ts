@@ -2,7 +2,7 @@
  * Progress of a verification on stderr: one line that is written over on a terminal; elsewhere a line for
  * each stage and every ten seconds.
  */
-import type { VerifyProgress } from '../../verification/search/verify.js';
+import type { VerifyProgress } from '../../verification/search/property-climb.js';
 import type { Output } from '../command.js';
 import { duration } from './training.js';
 

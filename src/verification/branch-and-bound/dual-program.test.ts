@@ -29,7 +29,7 @@ import {
   smoothNetworks,
 } from '../../testing/random-networks.js';
 import { excess } from '../../testing/relaxation-margins.js';
-import { nodeArray } from './dual-program.js';
+import { nodeArray } from './relu-lines.js';
 
 const COLUMNS = 12;
 const ROUNDING = 1e-9;

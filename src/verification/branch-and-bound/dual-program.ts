@@ -17,30 +17,20 @@ import {
   abs,
   add,
   constant,
-  div,
   equalRows,
   type FloatType,
-  gradient,
   greater,
   input,
   maximum,
   minimum,
   mul,
   neg,
-  pad,
-  relu,
   reshape,
-  sqrt,
-  square,
-  step,
   stopGradient,
   sub,
   sum,
   type Tensor,
-  takeRows,
-  total,
   where,
-  withGradient,
 } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import {
@@ -53,12 +43,22 @@ import {
   weightsOf,
 } from '../../network/network.js';
 import { backSubstituteBy, concretize, throughLines } from '../../relaxation/linear/back-substitution.js';
-import { isNonlinear, slopesOf } from '../../relaxation/linear/nonlinear.js';
+import { slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { Bounds } from '../../relaxation/relaxation.js';
 import { reluSlopes } from '../../relaxation/slopes.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan, Stage } from '../../runtime/plan/plan.js';
+import { ascentStage } from './dual-ascent.js';
 import type { Engine } from './engine.js';
+import {
+  type Lines,
+  linesOf,
+  nodeArray,
+  nonlinearBefore,
+  type ReluState,
+  rowsOf,
+  throughRelu,
+} from './relu-lines.js';
 import { errorOf, magnitudes } from './rounding-error.js';
 
 export interface DualShape {
@@ -88,99 +88,8 @@ export interface DualShape {
   readonly unstable?: Readonly<Record<number, number>>;
 }
 
-/** Names of the arrays that belong to node k, a ReLU or a smooth activation. */
-export const nodeArray = (
-  what: 'lower' | 'upper' | 'sign' | 'p' | 'score' | 'gap' | 'index' | 'map' | 'live',
-  node: number,
-): string => `${what}:${node}`;
-
-/** ReLUs and smooth activations that a node depends on, in order. */
-export function nonlinearBefore(net: Network, target: number): number[] {
-  const needed = new Set([target]);
-  for (let k = target; k >= 0; k--)
-    if (needed.has(k)) for (const from of (net.nodes[k] as NetworkNode).inputs) needed.add(from);
-  return net.nodes.flatMap(({ layer }, k) => (isNonlinear(layer) && needed.has(k) ? [k] : []));
-}
-
-/** First step of α and of β, and what the step is multiplied by each time (Wang et al. 2021). */
-const STEP = { alpha: 0.1, beta: 0.05, fall: 0.95 };
-const MOMENTS = { first: 0.9, second: 0.999 };
-/** β has no upper end. */
-const ENDLESS = 1e30;
+/** Below every bound. */
 const LOWEST = -1e30;
-
-/**
- * What p does in ReLU k, on the rows of its unstable neurons: a leaves it as a·λ + move, where
- * move = a⁺∘(keep∘p + above) + a⁻∘below − p∘sign is zero for stable neurons. [rows, n], or [rows, 1] without
- * decisions.
- */
-interface Lines {
-  readonly keep: Tensor;
-  readonly above: Tensor;
-  /** Undefined where it is zero: without decisions. */
-  readonly below: Tensor | undefined;
-  readonly intercept: Tensor;
-  /** 1 where p is β. */
-  readonly decided: Tensor | undefined;
-}
-
-function linesOf(lower: Tensor, upper: Tensor, live: Tensor | undefined, sign: Tensor | undefined): Lines {
-  const slopes = reluSlopes({ lower, upper });
-  const crossing = step(neg(mul(lower, upper)));
-  const unstable = live === undefined ? crossing : mul(crossing, live);
-  const intercept = mul(slopes.intercept, unstable);
-  const removed = neg(mul(slopes.upper, unstable));
-  if (sign === undefined)
-    return { keep: unstable, above: removed, below: undefined, intercept, decided: undefined };
-  const decided = abs(sign);
-  const open = sub(1, decided);
-  const active = relu(sign);
-  return {
-    keep: mul(unstable, open),
-    above: add(removed, active),
-    below: add(mul(neg(slopes.upper), decided), active),
-    intercept: mul(intercept, open),
-    decided,
-  };
-}
-
-/**
- * The rows of a node's unstable neurons, and back: neurons without a row get zeros. Each is the other's
- * adjoint.
- */
-interface Rows {
-  readonly count: number;
-  pick(x: Tensor): Tensor;
-  place(rows: Tensor): Tensor;
-}
-
-function rowsOf(node: number, features: number, count: number | undefined): Rows {
-  if (count === undefined) return { count: features, pick: (x) => x, place: (x) => x };
-  const [index, map] = [
-    input(nodeArray('index', node), [count], 'int32'),
-    input(nodeArray('map', node), [features], 'int32'),
-  ];
-  const placed = (rows: Tensor) => takeRows(pad(rows, 0, 0, 1), map);
-  return {
-    count,
-    pick: (x) => withGradient(takeRows(x, index), [x], (g) => [placed(g)]),
-    place: (rows) => withGradient(placed(rows), [rows], (g) => [takeRows(g, index)]),
-  };
-}
-
-/** One ReLU node: its lines, where its p starts, and the rows of its unstable neurons. */
-interface ReluState extends Rows {
-  readonly node: number;
-  readonly lines: Lines;
-  readonly sign: Tensor | undefined;
-  /** Slope of the upper line of all neurons, [features, 1]. */
-  readonly slope: Tensor;
-  /** p at the start, and the name of the array that holds it. */
-  readonly begin: Tensor;
-  readonly name: string;
-  /** Zeros of p's shape. */
-  readonly nothing: Tensor;
-}
 
 /** Bounds at some p. */
 interface Bound {
@@ -217,9 +126,6 @@ class DualProgram {
   readonly #sizes: ((node: number) => Tensor) | undefined;
   /** What is computed once, before the ascent. */
   readonly #prepared: Record<string, Tensor> = {};
-  /** The best bounds so far, and the numbers of Adam's step. */
-  readonly #best: Tensor;
-  readonly #step: Readonly<Record<'size' | 'firstScale' | 'secondScale', Tensor>>;
 
   constructor(
     readonly net: Network,
@@ -234,13 +140,6 @@ class DualProgram {
       upper: input('box:upper', [this.#inputs, 1], dtype),
     };
     this.#threshold = input('threshold', [n, 1], dtype);
-    this.#best = input('best', [n, 1], dtype);
-    const scalar = (name: string) => input(name, [], dtype);
-    this.#step = {
-      size: scalar('step'),
-      firstScale: scalar('first scale'),
-      secondScale: scalar('second scale'),
-    };
     this.#rows = this.#startRows();
     const before = nonlinearBefore(net, target);
     const isRelu = (node: number) => this.#node(node).layer.kind === 'relu';
@@ -256,14 +155,25 @@ class DualProgram {
   }
 
   plan(): Plan {
-    const { iterations } = this.shape;
+    const { iterations, columns } = this.shape;
     if (iterations > 0 && this.#relus.length > 0) {
       const current = this.#states.map(({ node, begin }) => input(`now:${node}`, begin.shape, this.dtype));
-      const ascent = this.#ascent(iterations, current);
+      const best = input('best', [columns, 1], this.dtype);
+      this.#prepared['best:start'] = add(mul(reshape(this.#threshold, [columns, 1]), 0), LOWEST);
+      const ascent = ascentStage({
+        iterations,
+        states: this.#states,
+        current,
+        value: this.#boundAt(current).value,
+        best,
+        start: 'best:start',
+        threshold: this.#threshold,
+        share: (name, value) => this.#share(name, value),
+      });
       return createPlan([
         { kind: 'whole', outputs: this.#prepared },
         ascent,
-        { kind: 'whole', outputs: this.#results(current, this.#best) },
+        { kind: 'whole', outputs: this.#results(current, best) },
       ]);
     }
     const lowest = add(mul(this.#threshold, 0), LOWEST);
@@ -329,21 +239,6 @@ class DualProgram {
     return { node, lines, sign, slope, ...rows, begin, name, nothing: mul(warm ? begin : crownAlpha, 0) };
   }
 
-  /** Rows a through a ReLU at p, and the coefficients on its unstable neurons. */
-  #throughRelu({ lines, sign, slope, pick, place }: ReluState, p: Tensor, a: Tensor) {
-    const open = pick(a);
-    const positive = relu(open);
-    const negative = sub(open, positive);
-    const raised = mul(positive, add(mul(p, lines.keep), lines.above));
-    const turned = lines.below ? add(raised, mul(negative, lines.below)) : raised;
-    const move = sign ? sub(turned, mul(p, sign)) : turned;
-    return {
-      open,
-      coefficients: add(mul(a, slope), place(move)),
-      constant: reshape(sum(mul(negative, lines.intercept), [0]), [1, this.shape.columns]),
-    };
-  }
-
   #boundAt(p: readonly Tensor[]): Bound {
     const { net, dtype } = this;
     const { target, columns: n, inputRows } = this.shape;
@@ -353,7 +248,7 @@ class DualProgram {
       const fixed = this.#smooth.get(node);
       if (fixed !== undefined) return throughLines(fixed, a, n, 1);
       const index = this.#relus.indexOf(node);
-      const { open, ...passed } = this.#throughRelu(this.#states[index] as ReluState, p[index] as Tensor, a);
+      const { open, ...passed } = throughRelu(this.#states[index] as ReluState, p[index] as Tensor, a);
       arrived.set(node, open);
       return passed;
     };
@@ -366,57 +261,6 @@ class DualProgram {
     if (error === undefined) return { value, coefficients, arrived };
     if (inputRows) error.visit(INPUT, coefficients);
     return { value: sub(value, stopGradient(reshape(error.total(), [n, 1]))), coefficients, arrived };
-  }
-
-  /** Adam on the total of all columns' bounds. */
-  #ascent(iterations: number, current: readonly Tensor[]): Stage {
-    const n = this.shape.columns;
-    this.#prepared['best:start'] = add(mul(reshape(this.#threshold, [n, 1]), 0), LOWEST);
-    const { value } = this.#boundAt(current);
-    const slopes = gradient(total(value), current);
-    const raised = maximum(this.#best, value);
-    const state: Record<string, string> = { best: 'best:start', excess: 'best:start' };
-    const next: Record<string, Tensor> = { best: raised, excess: sub(raised, this.#threshold) };
-    this.#states.forEach((of, i) => {
-      Object.assign(state, {
-        [`now:${of.node}`]: of.name,
-        [`m:${of.node}`]: `zero:${of.node}`,
-        [`v:${of.node}`]: `zero:${of.node}`,
-      });
-      Object.assign(next, this.#adam(of, current[i] as Tensor, slopes[i] as Tensor));
-    });
-    const steps = Array.from({ length: iterations }, (_, t) => t);
-    return {
-      kind: 'iterate',
-      count: iterations,
-      state,
-      next,
-      until: 'excess',
-      deadline: 'deadline',
-      schedule: {
-        step: steps.map((t) => STEP.alpha * STEP.fall ** t),
-        'first scale': steps.map((t) => 1 / (1 - MOMENTS.first ** (t + 1))),
-        'second scale': steps.map((t) => 1 / (1 - MOMENTS.second ** (t + 1))),
-      },
-    };
-  }
-
-  /** One step of p and its moments, clipped to α ∈ [0, 1] or β ≥ 0. */
-  #adam({ node, lines, nothing }: ReluState, p: Tensor, g: Tensor): Record<string, Tensor> {
-    const { dtype } = this;
-    const { size, firstScale, secondScale } = this.#step;
-    const zero = this.#share(`zero:${node}`, nothing);
-    const [m, v] = [input(`m:${node}`, zero.shape, dtype), input(`v:${node}`, zero.shape, dtype)];
-    const newM = add(mul(m, MOMENTS.first), mul(g, 1 - MOMENTS.first));
-    const newV = add(mul(v, MOMENTS.second), mul(square(g), 1 - MOMENTS.second));
-    const direction = div(mul(newM, firstScale), add(sqrt(mul(newV, secondScale)), 1e-8));
-    const stepSize = lines.decided ? mul(size, sub(1, mul(lines.decided, 1 - STEP.beta / STEP.alpha))) : size;
-    const end = lines.decided ? add(mul(lines.decided, ENDLESS), 1) : 1;
-    return {
-      [`now:${node}`]: minimum(maximum(add(p, mul(stepSize, direction)), 0), end),
-      [`m:${node}`]: newM,
-      [`v:${node}`]: newV,
-    };
   }
 
   /** The outputs at the last p. */

@@ -16,8 +16,9 @@ import type { Feeds } from '../../runtime/execution/session.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan } from '../../runtime/plan/plan.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
-import { dualOf, nodeArray, nonlinearBefore } from './dual-program.js';
+import { dualOf } from './dual-program.js';
 import { type Ends, type Engine, type Floats, floats, type HiddenBounds } from './engine.js';
+import { nodeArray, nonlinearBefore } from './relu-lines.js';
 import { magnitudes, soundInterval } from './rounding-error.js';
 import { unstableRelus } from './unstable.js';
 

@@ -6,10 +6,11 @@ import { featuresOf } from '../../network/layers/layer.js';
 import type { NetworkNode } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import type { Plan } from '../../runtime/plan/plan.js';
-import { dualOf, nodeArray } from './dual-program.js';
+import { dualOf } from './dual-program.js';
 import { type Ends, type Engine, type Floats, floats, type Goal, type HiddenBounds } from './engine.js';
 import { columnsOf, regionFeeds } from './hidden-bounds.js';
 import type { Signs } from './leaf.js';
+import { nodeArray } from './relu-lines.js';
 import { type UnstableRelus, unstableRelus } from './unstable.js';
 
 /** A part of the box by decided ReLUs. */

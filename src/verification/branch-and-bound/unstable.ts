@@ -5,8 +5,8 @@
  */
 import type { Network } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
-import { nodeArray } from './dual-program.js';
 import { type Engine, floats, type HiddenBounds } from './engine.js';
+import { nodeArray } from './relu-lines.js';
 
 export interface UnstableRelus {
   readonly count: number;

@@ -99,6 +99,39 @@ describe('a small network', () => {
     expect((await verifySmall(reached, { evaluate: notANumber, timeoutSeconds: 2 })).verdict).not.toBe('sat');
   });
 
+  test('a polytope that is proved takes no other with it, and a counterexample names its own', async () => {
+    const proved = { box: square, unsafe: [atMost([-1, 0], -2.5)] };
+    const reached = { box: square, unsafe: [atMost([-1, -1], -1.9)] };
+    // A model that answers 0 until the search begins: what the attack before it finds is not confirmed.
+    let searching = false;
+    const evaluate = async (x: Float32Array) =>
+      searching ? await runNetwork(small, smallParameters, x, 1) : [0, 0];
+    for (const polytopes of [
+      [proved, reached],
+      [reached, proved],
+      [proved, reached, proved],
+    ]) {
+      searching = false;
+      const stages: string[] = [];
+      const { verdict, counterexample } = await verifySmall(property(2, 2, ...polytopes), {
+        evaluate,
+        timeoutSeconds: 20,
+        progress: ({ stage }) => {
+          stages.push(stage);
+          searching ||= stage === 'alpha-crown' || stage === 'branch-and-bound';
+        },
+      });
+      expect([verdict, counterexample?.polytope]).toEqual(['sat', polytopes.indexOf(reached)]);
+      expect(stages.slice(0, 4)).toEqual(['attack', 'ibp', 'ibp', 'crown']);
+    }
+    const never = await verifySmall(property(2, 2, proved, reached), {
+      evaluate: async () => [0, 0],
+      timeoutSeconds: 1,
+    });
+    expect(never).toMatchObject({ stage: null });
+    expect(['timeout', 'unknown']).toContain(never.verdict);
+  });
+
   test('a property of another size is refused', async () => {
     await expect(verifySmall(property(3, 2, { box: box([0, 0, 0], [1, 1, 1]), unsafe: [] }))).rejects.toThrow(
       "expected a property over the network's 2 inputs and 2 outputs, got one over 3 inputs and 2 outputs",

@@ -10,30 +10,14 @@
 import { featuresOf } from '../../network/layers/layer.js';
 import type { Network } from '../../network/network.js';
 import type { ParameterArrays } from '../../network/parameters.js';
-import { crownIsAffordable } from '../../relaxation/linear/crown.js';
 import type { Device } from '../../runtime/device/device.js';
 import { createPool, type Pool } from '../../runtime/pool/pool.js';
-import { splitsInputs } from '../branch-and-bound/search.js';
-import { createContext, type VerificationContext } from '../proof/context.js';
+import { createContext } from '../proof/context.js';
 import type { Counterexample, Evaluate } from '../proof/counterexample.js';
-import type { Polytope, Property } from '../property/property.js';
-import { createCompleteSearch } from './complete-search.js';
-import { PropertyAttack } from './property-attack.js';
-import { type RootProblem, rootBounds } from './root-bounds.js';
-
-export const verificationStages = ['attack', 'ibp', 'crown', 'alpha-crown', 'branch-and-bound'] as const;
-/** Stages of a verification, in their order. */
-export type VerificationStage = (typeof verificationStages)[number];
-
-/** How far a verification is. */
-export interface VerifyProgress {
-  readonly stage: VerificationStage;
-  /** Boxes and parts of boxes bounded so far. */
-  readonly subproblems: number;
-  /** The least of the bounds of what is open: where it is positive, everything is proved. */
-  readonly lowerBound?: number;
-  readonly seconds: number;
-}
+import { climb } from '../proof/ladder.js';
+import type { Property } from '../property/property.js';
+import { PropertyClimb, type VerificationStage, type VerifyProgress } from './property-climb.js';
+import { propertyStages } from './property-stages.js';
 
 export interface VerifyOptions {
   readonly network: Network;
@@ -103,105 +87,38 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const seconds = () => (performance.now() - started) / 1000;
   const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
-    const { exact, evaluate, seed, signal } = options;
-    const sound = options.sound || options.double;
+    const { exact, evaluate, seed, signal, memoryBytes, progress } = options;
     const context = createContext({ network, parameters, exact, pool, evaluate, seed, signal });
-    return {
-      ...(await search(context, { ...options, sound }, started + 1000 * timeoutSeconds, seconds)),
-      seconds: seconds(),
-    };
+    const found = await answer(
+      new PropertyClimb(context, property.polytopes, {
+        deadline: started + 1000 * timeoutSeconds,
+        memoryBytes,
+        sound: options.sound || options.double,
+        progress: progress && ((state) => progress({ ...state, seconds: seconds() })),
+      }),
+    );
+    return { ...found, seconds: seconds() };
   } finally {
     if (options.pool === undefined) await pool.close();
   }
 }
 
-/** Boxes that are bounded one by one before the search. */
-const MANY_BOXES = 16;
-
-/** The stages one after another. */
-async function search(
-  context: VerificationContext,
-  options: VerifyOptions,
-  deadline: number,
-  seconds: () => number,
-): Promise<Omit<Verification, 'seconds'>> {
-  const { polytopes } = options.property;
-  const { signal } = context;
-  let open = Array.from(polytopes.keys());
-  const openPolytopes = () => open.map((index) => polytopes[index] as Polytope);
-  let subproblems = 0;
-  const bounds = polytopes.map(() => Number.NEGATIVE_INFINITY);
-  /** With a bound of all that is open, which is one of each. */
-  const lowerBound = (ofOpen = Number.NEGATIVE_INFINITY): { lowerBound?: number } => {
-    const isOpen = new Set(open);
-    const least = bounds.reduce(
-      (a, bound, index) => Math.min(a, isOpen.has(index) ? Math.max(bound, ofOpen) : bound),
-      Number.POSITIVE_INFINITY,
-    );
-    return Number.isFinite(least) ? { lowerBound: least } : {};
-  };
-  const late = () => performance.now() > deadline;
-  const report = (stage: VerificationStage) =>
-    options.progress?.({ stage, subproblems, ...lowerBound(), seconds: seconds() });
-
-  report('attack');
-  const attack = new PropertyAttack(context);
-  const early = await attack.next(polytopes, { deadline });
-  if (early) return { verdict: 'sat', counterexample: early, stage: 'attack', subproblems };
-
-  const problem: RootProblem = { ...context, over: () => late() || signal?.aborted === true };
-  // These bounds allow for rounding, but do not bound it; and a search that bounds many boxes at once does so
-  // sooner.
-  const many =
-    new Set(polytopes.map(({ box }) => box)).size > MANY_BOXES && splitsInputs(context.network, polytopes);
-  for (const stage of options.sound || many ? [] : (['ibp', 'crown'] as const)) {
-    if (late() || (stage === 'crown' && !crownIsAffordable(context.network))) break;
-    report(stage);
-    const found = await rootBounds(problem, stage, openPolytopes());
-    signal?.throwIfAborted();
-    if (found === undefined) continue;
-    subproblems = Math.max(subproblems, new Set(open.map((index) => polytopes[index]?.box)).size);
-    open.forEach((index, k) => {
-      bounds[index] = Math.max(bounds[index] as number, found[k]?.lower ?? Number.NEGATIVE_INFINITY);
-    });
-    open = open.filter((_, k) => !found[k]?.proved);
-    report(stage);
-    if (open.length === 0) return { verdict: 'unsat', stage, subproblems, ...lowerBound() };
-  }
-  if (late()) return { verdict: 'timeout', stage: null, subproblems, ...lowerBound() };
-
-  const before = subproblems;
-  const {
-    verdict,
-    counterexample,
-    stage,
-    reason = 'leaves',
-    ...found
-  } = await createCompleteSearch(context, options.sound)(openPolytopes(), {
-    deadline,
-    memoryBytes: options.memoryBytes,
-    attack,
-    progress: (state) =>
-      options.progress?.({
-        stage: state.stage,
-        subproblems: before + state.subproblems,
-        ...lowerBound(state.lowerBound),
-        seconds: seconds(),
-      }),
+/** What the stages make of the property, one after another. */
+async function answer(context: PropertyClimb): Promise<Omit<Verification, 'seconds'>> {
+  const { verdicts, rungs } = await climb({
+    stages: propertyStages,
+    context,
+    items: [...context.polytopes.keys()],
+    endsAll: ({ counterexample }) => counterexample !== undefined,
   });
-  // A search that a counterexample ends knows no bound of what it leaves.
-  const totals = {
-    subproblems: before + found.subproblems,
-    ...lowerBound(counterexample ? undefined : found.lowerBound),
-  };
-  if (counterexample)
-    return {
-      verdict: 'sat',
-      counterexample: { ...counterexample, polytope: open[counterexample.polytope] as number },
-      stage,
-      ...totals,
-    };
-  if (verdict === 'proved') return { verdict: 'unsat', stage, ...totals };
+  const totals = { subproblems: context.subproblems, ...context.lowerBound() };
+  const last = rungs.flatMap((rung) => rung.verdicts).at(-1);
+  if (last?.counterexample)
+    return { verdict: 'sat', counterexample: last.counterexample, stage: last.stage, ...totals };
+  // Each polytope by itself: a proof of the last one proves nothing of those before it.
+  if (verdicts.every((verdict) => verdict !== undefined))
+    return { verdict: 'unsat', stage: last?.stage ?? null, ...totals };
+  const { unfinished: reason } = context;
   if (reason === 'time') return { verdict: 'timeout', stage: null, ...totals };
   return { verdict: 'unknown', stage: null, ...totals, reason: REASONS[reason] };
 }

@@ -1,0 +1,101 @@
+/**
+ * The ascent of the dual program: Adam on the total of all columns' bounds, in the free numbers p of the
+ * unstable ReLUs, α ∈ [0, 1] of undecided ones and β ≥ 0 of decided ones.
+ */
+import {
+  add,
+  div,
+  gradient,
+  input,
+  maximum,
+  minimum,
+  mul,
+  sqrt,
+  square,
+  sub,
+  type Tensor,
+  total,
+} from '../../graph/index.js';
+import type { Stage } from '../../runtime/plan/plan.js';
+import type { ReluState } from './relu-lines.js';
+
+/** First step of α and of β, and what the step is multiplied by each time (Wang et al. 2021). */
+const STEP = { alpha: 0.1, beta: 0.05, fall: 0.95 };
+const MOMENTS = { first: 0.9, second: 0.999 };
+/** β has no upper end. */
+const ENDLESS = 1e30;
+
+export interface Ascent {
+  readonly iterations: number;
+  readonly states: readonly ReluState[];
+  /** p of each state, under the name `now:k`. */
+  readonly current: readonly Tensor[];
+  /** All columns' bounds at the current p, [n, 1]. */
+  readonly value: Tensor;
+  /** The best bounds so far under the name `best`, and the name of those at the start. */
+  readonly best: Tensor;
+  readonly start: string;
+  /** The ascent ends early where each bound exceeds it. */
+  readonly threshold: Tensor;
+  /** Computes a tensor once, before the ascent, and reads it by name. */
+  readonly share: (name: string, value: Tensor) => Tensor;
+}
+
+/** The steps of one ascent. */
+export function ascentStage({
+  iterations,
+  states,
+  current,
+  value,
+  best,
+  start,
+  threshold,
+  share,
+}: Ascent): Stage {
+  const slopes = gradient(total(value), current);
+  const raised = maximum(best, value);
+  const state: Record<string, string> = { best: start, excess: start };
+  const next: Record<string, Tensor> = { best: raised, excess: sub(raised, threshold) };
+  states.forEach((of, i) => {
+    Object.assign(state, {
+      [`now:${of.node}`]: of.name,
+      [`m:${of.node}`]: `zero:${of.node}`,
+      [`v:${of.node}`]: `zero:${of.node}`,
+    });
+    const zero = share(`zero:${of.node}`, of.nothing);
+    Object.assign(next, adamStep(of, zero, current[i] as Tensor, slopes[i] as Tensor));
+  });
+  const steps = Array.from({ length: iterations }, (_, t) => t);
+  return {
+    kind: 'iterate',
+    count: iterations,
+    state,
+    next,
+    until: 'excess',
+    deadline: 'deadline',
+    schedule: {
+      step: steps.map((t) => STEP.alpha * STEP.fall ** t),
+      'first scale': steps.map((t) => 1 / (1 - MOMENTS.first ** (t + 1))),
+      'second scale': steps.map((t) => 1 / (1 - MOMENTS.second ** (t + 1))),
+    },
+  };
+}
+
+/** One step of p and its moments, clipped to α ∈ [0, 1] or β ≥ 0. */
+function adamStep({ node, lines }: ReluState, zero: Tensor, p: Tensor, g: Tensor): Record<string, Tensor> {
+  const { dtype } = zero;
+  const [size, firstScale, secondScale] = ['step', 'first scale', 'second scale'].map((name) =>
+    input(name, [], dtype),
+  ) as [Tensor, Tensor, Tensor];
+  const [m, v] = [input(`m:${node}`, zero.shape, dtype), input(`v:${node}`, zero.shape, dtype)];
+  const newM = add(mul(m, MOMENTS.first), mul(g, 1 - MOMENTS.first));
+  const newV = add(mul(v, MOMENTS.second), mul(square(g), 1 - MOMENTS.second));
+  const direction = div(mul(newM, firstScale), add(sqrt(mul(newV, secondScale)), 1e-8));
+  const stepSize = lines.decided ? mul(size, sub(1, mul(lines.decided, 1 - STEP.beta / STEP.alpha))) : size;
+  const end = lines.decided ? add(mul(lines.decided, ENDLESS), 1) : 1;
+  return {
+    [`now:${node}`]: minimum(maximum(add(p, mul(stepSize, direction)), 0), end),
+    [`m:${node}`]: newM,
+    [`v:${node}`]: newV,
+  };
+}
