@@ -125,11 +125,44 @@ describe('tautnet certify', () => {
     expect((await readFile(join(folder, 'out.counterexamples.safetensors'))).length).toBeGreaterThan(0);
   });
 
+  test('two ranges of images put together are the whole, each with its own files beside the run', async () => {
+    const accuracies = async (...flags: string[]) =>
+      JSON.parse((await certify([finished, '--json', '--quiet', ...flags])).stdout) as Record<string, number>;
+    const whole = await accuracies('--limit', '40');
+    const lines = async (name: string) =>
+      (await readFile(join(finished, name), 'utf8')).split('\n').slice(0, -1);
+    const all = await lines('certificate.jsonl');
+    const parts = [await accuracies('--images', ':15'), await accuracies('--images', '15:40')];
+    const both = [
+      ...(await lines('images-0-15.certificate.jsonl')),
+      ...(await lines('images-15-40.certificate.jsonl')),
+    ].map((line) => JSON.parse(line) as { image: number; verdict: string });
+    expect(both.map(({ image }) => image)).toEqual(Array.from({ length: 40 }, (_, i) => i));
+    const verdictOf = ({ image, verdict }: { image: number; verdict: string }) => `${image} ${verdict}`;
+    expect(both.map(verdictOf)).toEqual(all.map((line) => verdictOf(JSON.parse(line))));
+    for (const name of ['natural', 'certified', 'adversarial'])
+      expect(15 * (parts[0]?.[name] as number) + 25 * (parts[1]?.[name] as number)).toBeCloseTo(
+        40 * (whole[name] as number),
+        9,
+      );
+    const { stdout, stderr } = await certify([finished, '--images', '9990:10050', '--quiet']);
+    expect([stderr, stdout]).toEqual(['', expect.stringContaining(', images 9990 to 9999, ε')]);
+  });
+
   test.each([
     [['--epsilon', '2'], '--epsilon: expected a number in (0, 1], got 2'],
     [['--epsilon', '0'], '--epsilon: expected a number in (0, 1], got 0'],
     [['--limit', '0'], '--limit: expected a whole number of at least 1, got "0"'],
     [['--limit', '1e3'], '--limit: expected a whole number of at least 1, got "1e3"'],
+    [
+      ['--images', '5'],
+      '--images: expected start:end, the images start, …, end − 1 such as 100:200, got "5"',
+    ],
+    [['--images', '7:7'], '--images: expected start:end'],
+    [['--images', ':'], '--images: expected start:end'],
+    [['--images=-3:7'], '--images: expected start:end'],
+    [['--images', '10000:'], '--images: expected a start below 10000, the number of test images of mnist'],
+    [['--images', '0:5', '--limit', '5'], '--images: expected no --limit beside it'],
     [['--attack-steps', '-1'], '--attack-steps: expected a whole number of at least 1, got "-1"'],
     [['--attack-restarts', 'many'], '--attack-restarts: expected a whole number of at least 1'],
     [
@@ -142,8 +175,8 @@ describe('tautnet certify', () => {
       '--device: expected one of auto, cpu, webgpu, cuda, got "webgpi"; did you mean webgpu?',
     ],
     [
-      ['--verdicts', '/nonexistent/v.jsonl'],
-      '--verdicts: expected a file in a folder that exists, got /nonexistent/v.jsonl',
+      ['--out', '/nonexistent/v.jsonl'],
+      '--out: expected a file in a folder that exists, got /nonexistent/v.jsonl',
     ],
   ])('%j ends with code 2 and one line that names the flag', async (flags, line) => {
     const { code, stdout, stderr } = await certify([finished, ...flags]);
@@ -179,8 +212,8 @@ describe('tautnet certify', () => {
       ],
       [
         finished,
-        ['--verdicts', join(finished, 'parameters.safetensors')],
-        '--verdicts: expected another file than those that are read',
+        ['--out', join(finished, 'parameters.safetensors')],
+        '--out: expected another file than those that are read',
       ],
     ];
     for (const [path, flags, line] of cases) {

@@ -3,7 +3,7 @@
  * they amount to.
  */
 import { Command } from 'commander';
-import type { Dataset, Split } from '../data/dataset.js';
+import type { Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
 import { UsageError } from '../experiment/errors.js';
 import { misfitOf, readDataset } from '../experiment/read-dataset.js';
@@ -13,7 +13,7 @@ import { VERSION } from '../experiment/version.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
-import { DEVICE_CHOICES, type DeviceChoice } from '../runtime/device/device.js';
+import type { DeviceChoice } from '../runtime/device/device.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import { certify } from '../verification/certification/cascade.js';
 import {
@@ -27,79 +27,70 @@ import { MEMORY } from '../verification/search/complete-search.js';
 import { certificationTable } from './certification-table.js';
 import { Interrupted, type Io, type MakeCommand } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
+import { fileOfRange, type ImageRange, imageRange, withinSplit } from './image-range.js';
 import { writeJunit } from './junit.js';
 import { certificationProgress } from './progress/certification.js';
 import { fetchProgress } from './progress/download.js';
 import { checkResultFiles } from './result-files.js';
+import { clipOptions, shared } from './shared-options.js';
 
 /** As Commander gives them: text where an option takes a value. */
 interface CertifyFlags {
   readonly dataset?: string;
   readonly epsilon?: string;
   readonly limit?: string;
+  readonly images?: string;
   readonly json?: boolean;
   readonly threads?: string;
   readonly device?: string;
   readonly dataDir?: string;
-  readonly verdicts?: string;
+  readonly out?: string;
   readonly junit?: string;
   readonly clipBox?: boolean;
   readonly attackSteps?: string;
   readonly attackRestarts?: string;
   readonly seed?: string;
   readonly complete?: boolean;
-  readonly timeoutPerImage?: string;
+  readonly timeout?: string;
   readonly memory?: string;
 }
 
-export const makeCertifyCommand: MakeCommand = (io) =>
-  new Command('certify')
+export const makeCertifyCommand: MakeCommand = (io) => {
+  const command = new Command('certify')
     .description('prove the robustness of a trained network, image by image, and look for counterexamples')
     .argument('<network>', 'folder of a finished run, or an ONNX file (.onnx, .onnx.gz)')
-    .option('--dataset <name>', 'data set whose test images are certified (default: that of the run)')
-    .option(
-      '--epsilon <number>',
-      'radius ε of the ball, in pixel units of [0, 1], fractions like 2/255 may be used (default: that ' +
-        'of the run)',
-    )
     .option('--limit <count>', 'certify this many images only, the first ones (default: all)')
+    .option('--images <start:end>', 'certify the images start, …, end − 1 only; each range has its own files')
     .option('--attack-steps <count>', 'gradient steps of the attack (default: 40)')
     .option('--attack-restarts <count>', 'random starts of the attack for each image (default: 3)')
-    .option('--seed <count>', "seed of the attack's random starts (default: 0)")
     .option(
       '--complete',
       'decide what is left by branch and bound, one image after the other; goes on where an earlier ' +
         'certification stopped',
-    )
-    .option(
-      '--timeout-per-image <seconds>',
-      `how long --complete may take for an image (default: ${IMAGE_SECONDS})`,
-    )
-    .option(
-      '--memory <megabytes>',
-      `memory that --complete may use for open subproblems (default: ${MEMORY / 2 ** 20}), and programs ` +
-        'on a device (default: most of what is free)',
-    )
-    .option('--clip-box', 'cut the ball to the pixel range [0, 1] (default: as the run)')
-    .option('--no-clip-box', 'do not')
-    .option('--data-dir <path>', 'folder with the files of the data set')
-    .option('--threads <count>', 'worker threads (default: available cores)')
-    .option(
-      '--device <name>',
-      `where programs run (${DEVICE_CHOICES.join('|')}; default: cpu), see \`tautnet devices\``,
-    )
-    .option(
-      '--verdicts <file>',
-      'JSON lines with the verdict on each image, counterexamples beside it (default: certificate.jsonl ' +
-        'in the run)',
-    )
-    .option('--junit <file>', 'write a JUnit report for continuous integration: falsified is a failure')
-    .option('--json', 'print one JSON object instead of a table')
-    .action((path: string, flags: CertifyFlags) => certifyNetwork(path, flags, io));
+    );
+  const options = [
+    shared('dataset', 'default: that of the run'),
+    shared('epsilon', 'default: that of the run'),
+    shared('seed', 'default: 0'),
+    shared('timeout', `with --complete; default: ${IMAGE_SECONDS}`),
+    shared('memory', `default: most of what a device has free, ${MEMORY / 2 ** 20} for a search`),
+    ...clipOptions(),
+    shared('dataDir'),
+    shared('threads', 'default: available cores'),
+    shared('device', 'default: cpu'),
+    shared(
+      'out',
+      'JSON lines, one verdict for each image, counterexamples beside it; default: certificate.jsonl in the ' +
+        'run',
+    ),
+    shared('junit', 'falsified is a failure, undecided is skipped'),
+  ];
+  for (const option of options) command.addOption(option);
+  return command.action((path: string, flags: CertifyFlags) => certifyNetwork(path, flags, io));
+};
 
 async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promise<void> {
   const numbers = {
-    limit: wholeNumber('limit', flags.limit),
     steps: wholeNumber('attack-steps', flags.attackSteps),
     restarts: wholeNumber('attack-restarts', flags.attackRestarts),
     threads: setting('threads', flags.threads, '--threads'),
@@ -107,6 +98,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   };
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   const limits = searchLimits(flags, wanted);
+  const range = imageRange(flags.images, flags.limit);
   // What can be refused without reading the network is refused before it.
   setting('dataset', flags.dataset, '--dataset');
   setting('epsilon', flags.epsilon, '--epsilon');
@@ -116,12 +108,8 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   const epsilon = needed('epsilon', flags.epsilon, trainedFor.epsilon, path);
   const misfit = misfitOf(network, datasetNamed(name));
   if (misfit !== undefined) throw new UsageError(`${path}: ${misfit}; choose another --dataset`);
-  const files = certificateFiles(flags.verdicts ?? trained.certificate);
-  await checkResultFiles(
-    Object.values(files),
-    [path],
-    flags.verdicts === undefined ? 'verdicts' : '--verdicts',
-  );
+  const files = filesOf(trained.certificate, flags, range);
+  await checkResultFiles(Object.values(files), [path], flags.out === undefined ? 'verdicts' : '--out');
   if (flags.junit !== undefined)
     await checkResultFiles([flags.junit], [path, ...Object.values(files)], '--junit');
   const dataDir = setting('dataDir', flags.dataDir, '--data-dir') ?? trainedFor.dataDir;
@@ -133,7 +121,9 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     signal: io.signal,
   });
   const dataset = await loading.finally(() => fetched.stop());
-  const { steps, restarts, ...rest } = { ...numbers, limit: limitWithin(dataset, numbers.limit, io) };
+  const { steps, restarts, ...rest } = numbers;
+  const { indices, notice } = range ? withinSplit(range, dataset.test.count, name) : {};
+  if (notice !== undefined) io.stderr.write(`${notice}\n`);
 
   const progress = certificationProgress(io.stderr);
   const options = {
@@ -141,6 +131,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     clipBox: flags.clipBox ?? trainedFor.clipBox ?? true,
     attack: { steps, restarts },
     device,
+    indices,
     ...rest,
   };
   const certified = { network, parameters: trained.parameters, split: dataset.test };
@@ -176,7 +167,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   io.stdout.write(
     flags.json
       ? `${JSON.stringify(result)}\n`
-      : certificationTable(report, `${path}: ${network.name} on ${name}`),
+      : certificationTable(report, `${path}: ${network.name} on ${name}${partOf(range, indices)}`),
   );
   const about = { dataset: name, network: network.name, 'clip-box': String(options.clipBox) };
   await writeCertificate(files, { verdicts, epsilon }, featuresOf(network.input), about);
@@ -200,22 +191,28 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
  * without it
  */
 function searchLimits(
-  { complete, timeoutPerImage, memory }: CertifyFlags,
+  { complete, timeout, memory }: CertifyFlags,
   device: DeviceChoice,
 ): JournalIdentity['limits'] | undefined {
-  const seconds = positiveNumber('timeout-per-image', timeoutPerImage) ?? IMAGE_SECONDS;
+  const seconds = positiveNumber('timeout', timeout) ?? IMAGE_SECONDS;
   const bytes = (wholeNumber('memory', memory) ?? MEMORY / 2 ** 20) * 2 ** 20;
   if (complete) return { seconds, bytes };
-  if (timeoutPerImage !== undefined)
-    throw new UsageError(
-      '--timeout-per-image: expected --complete beside it, whose search it limits; add --complete',
-    );
+  if (timeout !== undefined)
+    throw new UsageError('--timeout: expected --complete beside it, whose search it limits; add --complete');
   if (memory !== undefined && device === 'cpu')
     throw new UsageError(
       '--memory: expected --complete or a --device beside it, which it limits; add one of them',
     );
   return undefined;
 }
+
+/** Where verdicts go; those on a range have files of their own. */
+const filesOf = (certificate: string, { out, images }: CertifyFlags, range: ImageRange | undefined) =>
+  certificateFiles(out ?? (images && range ? fileOfRange(certificate, range) : certificate));
+
+/** ", images 100 to 199" for a range that does not begin at 0. */
+const partOf = (range: ImageRange | undefined, indices: readonly number[] | undefined): string =>
+  range && indices && range.start > 0 ? `, images ${range.start} to ${indices.at(-1)}` : '';
 
 /** What a certification that stops, or goes on, has: "12 verdicts of the search are kept in …". */
 const keptIn = (files: CertificateFiles, count: number): string =>
@@ -248,11 +245,4 @@ function needed<Name extends 'dataset' | 'epsilon'>(
   const value =
     flag === undefined ? setting(name, String(known), `${path}: ${name}`) : setting(name, flag, `--${name}`);
   return value as NonNullable<Settings[Name]>;
-}
-
-/** The limit, or none where all images are fewer. */
-function limitWithin({ name, test }: Dataset, limit: number | undefined, io: Io): number | undefined {
-  if (limit === undefined || limit <= test.count) return limit;
-  io.stderr.write(`--limit ${limit}: ${name} has ${test.count} test images, all of them are certified\n`);
-  return undefined;
 }

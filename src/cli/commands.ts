@@ -1,6 +1,7 @@
 /** The commands of `tautnet`, in the order in which help lists them. */
 import { makeCertifyCommand } from './certify.js';
 import type { MakeCommand } from './command.js';
+import { makeCompletionCommand } from './completion.js';
 import { makeDataCommand } from './data.js';
 import { makeDevicesCommand } from './devices.js';
 import { makePresetsCommand } from './presets.js';
@@ -14,4 +15,5 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeDataCommand,
   makeDevicesCommand,
   makePresetsCommand,
+  makeCompletionCommand,
 ];

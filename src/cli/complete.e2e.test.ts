@@ -84,7 +84,7 @@ describe('tautnet certify --complete', () => {
     const ended = await tautnet(['certify', run, '--timeout-per-image', '3']);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toBe(
-      'tautnet: --timeout-per-image: expected --complete beside it, whose search it limits; add --complete\n',
+      'tautnet: --timeout: expected --complete beside it, whose search it limits; add --complete\n',
     );
     const memory = await tautnet(['certify', run, '--memory', '64']);
     expect(memory.code).toBe(2);

@@ -4,7 +4,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Argument, Command } from 'commander';
 import type { DatasetSource, Split } from '../data/dataset.js';
 import { datasetNamed, datasets } from '../data/datasets.js';
 import { cacheDirectory } from '../data/fetch/cache.js';
@@ -15,44 +15,78 @@ import { readDataset } from '../experiment/read-dataset.js';
 import { nearest } from '../experiment/settings/setting-text.js';
 import type { Io, MakeCommand } from './command.js';
 import { fetchProgress } from './progress/download.js';
+import { shared } from './shared-options.js';
+
+interface DataFlags {
+  readonly dataDir?: string;
+  readonly json?: boolean;
+}
+
+/** The argument that names a data set. */
+function dataset(): Argument {
+  const argument = new Argument('<name>', 'data set');
+  // For help and completion; `named` says more of a name that is none.
+  argument.argChoices = [...datasets.keys()];
+  return argument;
+}
 
 export const makeDataCommand: MakeCommand = (io) => {
   const data = new Command('data').description('data sets: list them, fetch one into the cache, check one');
   data
     .command('list')
     .description('every data set: installed, cached or absent')
-    .action(() => list(io));
+    .action((flags: DataFlags) => list(flags, io));
   data
     .command('fetch')
     .description(
       "download a data set into the cache (the folder in TAUTNET_CACHE, or the system's), going on where " +
         'an earlier attempt ended',
     )
-    .argument('<name>', 'data set')
-    .action((name: string) => fetch(named(name), io));
+    .addArgument(dataset())
+    .action((name: string, flags: DataFlags) => fetch(named(name), flags, io));
   data
     .command('check')
     .description('read a data set as training would and verify it')
-    .argument('<name>', 'data set')
-    .option('--data-dir <path>', 'folder with the files of the data set (default: the cache, or a download)')
-    .option('--json', 'print one JSON object instead of text')
-    .action((name: string, flags: { dataDir?: string; json?: boolean }) => check(named(name), flags, io));
+    .addArgument(dataset())
+    .addOption(shared('dataDir', 'default: the cache, or a download'))
+    .action((name: string, flags: DataFlags) => check(named(name), flags, io));
   return data;
 };
 
-function named(name: string): DatasetSource {
+function named(given: string): DatasetSource {
+  const name = given.toLowerCase();
   const names = [...datasets.keys()];
   if (names.includes(name)) return datasetNamed(name);
   const suggestion = nearest(name, names);
   const advice = suggestion === undefined ? '`tautnet data list` shows all' : `did you mean ${suggestion}?`;
-  throw new UsageError(`expected a data set, one of ${names.join(', ')}, got "${name}"; ${advice}`);
+  throw new UsageError(`expected a data set, one of ${names.join(', ')}, got "${given}"; ${advice}`);
 }
 
-async function list(io: Io): Promise<void> {
+async function list({ json }: DataFlags, io: Io): Promise<void> {
   const cache = cacheDirectory(io.environment as NodeJS.ProcessEnv);
-  const rows = [['name', 'classes', 'image', 'state', 'files for --data-dir']];
-  for (const { name, classes, shape, folderHolds } of datasets.values())
-    rows.push([name, String(classes), shape.join('×'), await stateOf(name, join(cache, name)), folderHolds]);
+  const found = await Promise.all(
+    Array.from(datasets.values(), async ({ name, classes, shape, folderHolds }) => ({
+      name,
+      classes,
+      shape,
+      state: await stateOf(name, join(cache, name)),
+      files: folderHolds,
+    })),
+  );
+  if (json) {
+    io.stdout.write(`${JSON.stringify({ cache, datasets: found })}\n`);
+    return;
+  }
+  const rows = [
+    ['name', 'classes', 'image', 'state', 'files for --data-dir'],
+    ...found.map(({ name, classes, shape, state, files }) => [
+      name,
+      String(classes),
+      shape.join('×'),
+      state,
+      files,
+    ]),
+  ];
   const widths = (rows[0] as string[]).map((_, column) =>
     Math.max(...rows.map((row) => (row[column] as string).length)),
   );
@@ -92,19 +126,16 @@ async function watched<T>(
   return run(progress).finally(() => progress.stop());
 }
 
-async function fetch(source: DatasetSource, io: Io): Promise<void> {
+async function fetch(source: DatasetSource, { json }: DataFlags, io: Io): Promise<void> {
   const cacheDir = cacheDirectory(io.environment as NodeJS.ProcessEnv);
   const folder = await watched(io, (progress) =>
     source.fetch({ cacheDir, signal: io.signal, progress: (state) => progress.update(state) }),
   );
-  io.stdout.write(`${source.name} is in ${folder}\n`);
+  const { name } = source;
+  io.stdout.write(json ? `${JSON.stringify({ name, folder })}\n` : `${name} is in ${folder}\n`);
 }
 
-async function check(
-  source: DatasetSource,
-  { dataDir, json }: { dataDir?: string; json?: boolean },
-  io: Io,
-): Promise<void> {
+async function check(source: DatasetSource, { dataDir, json }: DataFlags, io: Io): Promise<void> {
   const cacheDir = cacheDirectory(io.environment as NodeJS.ProcessEnv);
   const dataset = await watched(io, (progress) =>
     readDataset(source.name, {

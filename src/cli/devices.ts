@@ -9,7 +9,6 @@ import type { MakeCommand } from './command.js';
 export const makeDevicesCommand: MakeCommand = (io) =>
   new Command('devices')
     .description('what --device may be on this machine: each device is tried and measured')
-    .option('--json', 'print one JSON object instead of a table')
     .action(async ({ json }: { json?: boolean }) => {
       const devices = await surveyDevices();
       const auto = fastest(devices);

@@ -6,7 +6,6 @@ import { UsageError } from '../experiment/errors.js';
 import { checkSetting } from '../experiment/settings/resolve-settings.js';
 import { valueFromText } from '../experiment/settings/setting-text.js';
 import type { SettingName, Settings } from '../experiment/settings/settings.js';
-import { nameIn } from './options.js';
 
 /** A flag that means what a training setting means, checked as one. @throws UsageError */
 export const setting = <Name extends SettingName>(
@@ -14,7 +13,7 @@ export const setting = <Name extends SettingName>(
   text: string | undefined,
   where: string,
 ): Settings[Name] | undefined =>
-  text === undefined ? undefined : checkSetting(name, valueFromText(name, nameIn(name, text)), where);
+  text === undefined ? undefined : checkSetting(name, valueFromText(name, text), where);
 
 /** @throws UsageError unless the text, if any, is a whole number of at least 1 */
 export function wholeNumber(name: string, text: string | undefined): number | undefined {

@@ -34,6 +34,14 @@ const ARGUMENTS: Readonly<Record<SettingKind, string>> = {
   text: ' <path>',
 };
 
+/** Units that stand for the value in help: `--memory <megabytes>`. */
+const UNITS: readonly string[] = ['megabytes', 'seconds'];
+
+function argumentOf(name: SettingName): string {
+  const { unit } = informationOf(name);
+  return unit !== undefined && UNITS.includes(unit) ? ` <${unit}>` : ARGUMENTS[kindOf(name)];
+}
+
 /** "radius ε …, in … (one of …; default: 0.1 for mnist)". */
 function descriptionOf(name: SettingName): string {
   const { description, unit, only } = informationOf(name);
@@ -60,14 +68,12 @@ const BASIC: ReadonlySet<string> = new Set<SettingName>([
   'epochs',
   'learningRate',
   'seed',
-  'threads',
   'out',
 ]);
 
 /** Headings of help, each from the first of its settings in the schema's order on. */
 const GROUPS: Readonly<Partial<Record<SettingName, string>>> = {
-  dataset: 'Data:',
-  architecture: 'Network:',
+  dataset: 'Data and network:',
   method: 'Objective:',
   smoothing: 'Smoothing:',
   optimizer: 'Optimisation:',
@@ -83,7 +89,7 @@ export function settingOptions(): Option[] {
   return SETTING_NAMES.flatMap((name) => {
     group = GROUPS[name] ?? group;
     const kind = kindOf(name);
-    const option = new Option(`--${kebab(name)}${ARGUMENTS[kind]}`, descriptionOf(name));
+    const option = new Option(`--${kebab(name)}${argumentOf(name)}`, descriptionOf(name));
     const options =
       kind === 'boolean' ? [option, new Option(`--no-${kebab(name)}`, 'turn it off')] : [option];
     for (const each of options) {
@@ -98,7 +104,7 @@ export function settingOptions(): Option[] {
 export function addSettingOptions(command: Command): Command {
   command.option(
     '--preset <name>',
-    'published settings to start from, such as cifar10-2-255/cnn5/sabr-rgs (`tautnet presets` lists all)',
+    'published settings to start from, such as mnist-0.1/cnn3/ibp; see `tautnet presets`',
   );
   command.option('--config <file>', 'YAML file with settings; flags override it, it overrides a preset');
   for (const option of settingOptions()) command.addOption(option);
@@ -124,12 +130,13 @@ export async function givenSettings(command: Command): Promise<Given> {
     if (value === undefined) continue;
     flags[name] = checkSetting(
       name,
-      typeof value === 'string' ? valueFromText(name, nameIn(name, value)) : value,
+      typeof value === 'string' ? valueFromText(name, value) : value,
       `--${kebab(name)}`,
     );
   }
   const own: GivenSettings = { ...file?.given, ...(flags as GivenSettings) };
-  const preset = typeof options.preset === 'string' ? await readPreset(options.preset) : undefined;
+  const preset =
+    typeof options.preset === 'string' ? await readPreset(options.preset.toLowerCase()) : undefined;
   const whereabouts: Whereabouts = (name) => {
     if (name in flags) return `--${kebab(name)}`;
     if (file?.given[name] !== undefined) return file.whereabouts(name);
@@ -142,33 +149,6 @@ export async function givenSettings(command: Command): Promise<Given> {
 export async function settingsOf(command: Command): Promise<Settings> {
   const { given, whereabouts } = await givenSettings(command);
   return resolveSettings(given, whereabouts);
-}
-
-/** Settings whose names are mistaken for one another. */
-const NAMED: readonly SettingName[] = [
-  'method',
-  'relaxation',
-  'smoothing',
-  'optimizer',
-  'architecture',
-  'dataset',
-];
-
-/**
- * The text of a flag with names in lower case.
- * @throws UsageError for a name of another setting: "crown is a relaxation, did you mean --relaxation crown?"
- */
-export function nameIn(name: SettingName, text: string): string {
-  const own = choicesOf(name);
-  if (own === undefined) return text;
-  const lower = text.toLowerCase();
-  const other = NAMED.find((candidate) => choicesOf(candidate)?.includes(lower));
-  if (NAMED.includes(name) && other !== undefined && !own.includes(lower))
-    throw new UsageError(
-      `--${kebab(name)}: expected one of ${own.join(', ')}, got "${text}"; ${lower} is ` +
-        `${/^[aeiou]/.test(other) ? 'an' : 'a'} ${other}, did you mean --${kebab(other)} ${lower}?`,
-    );
-  return lower;
 }
 
 async function configOf(path: string) {

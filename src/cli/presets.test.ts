@@ -29,8 +29,8 @@ describe('tautnet presets', () => {
   });
 
   test('lists the names, all or those that begin so', async () => {
-    const all = JSON.parse((await tautnet('presets', '--json')).stdout) as { name: string }[];
-    const names = all.map(({ name }) => name);
+    const all = JSON.parse((await tautnet('presets', '--json')).stdout) as { presets: { name: string }[] };
+    const names = all.presets.map(({ name }) => name);
     expect(names).toContain('mnist-0.1/cnn3/ibp-pgpe');
     expect(names).toContain('mnist-0.1/cnn3/ibp');
     expect(names).toContain('cifar10-8-255/cnn7/sabr-rgs');

@@ -8,15 +8,16 @@ export const makePresetsCommand: MakeCommand = (io) =>
   new Command('presets')
     .description('published settings by name, for `tautnet train --preset NAME`')
     .argument('[name]', 'print the settings of this preset, or the names that begin so')
-    .option('--json', 'print JSON instead of a table')
-    .action(async (name: string | undefined, { json }: { json?: boolean }) => {
+    .action(async (given: string | undefined, { json }: { json?: boolean }) => {
+      const name = given?.toLowerCase();
       const all = await presets();
       const begun = [...all].filter(([known]) => name === undefined || known.startsWith(name));
       if (name !== undefined && (all.has(name) || begun.length === 0)) {
         const settings = await readPreset(name);
         io.stdout.write(json ? `${JSON.stringify(settings)}\n` : configText(settings));
       } else if (json) {
-        io.stdout.write(`${JSON.stringify(begun.map(([known, parts]) => ({ name: known, ...parts })))}\n`);
+        const named = begun.map(([known, parts]) => ({ name: known, ...parts }));
+        io.stdout.write(`${JSON.stringify({ presets: named })}\n`);
       } else if (name !== undefined) {
         io.stdout.write(begun.map(([known]) => `${known}\n`).join(''));
       } else {

@@ -4,24 +4,33 @@
  * 0: done; 1: could not be done; 2: what was asked for cannot be; 130: interrupted; `verify` has codes of its
  * own for its answers. `TAUTNET_DEBUG=1` adds the stack.
  */
+import { Writable } from 'node:stream';
 import { Command, CommanderError } from 'commander';
 import { Failure, UsageError } from '../experiment/errors.js';
 import { VERSION } from '../experiment/version.js';
 import { toFileError } from '../formats/file-error.js';
-import { ExitWith, Interrupted, type Io, type MakeCommand } from './command.js';
+import { ExitWith, Interrupted, type Io, type MakeCommand, type Output } from './command.js';
 import { ADVANCED } from './options.js';
+import { shared } from './shared-options.js';
 
-/** Short names that other tools use, understood but not listed. */
+/** Short names that other tools use, and names that options once had: understood but not listed. */
 const ALIASES: Readonly<Record<string, string>> = {
   '--eps': '--epsilon',
   '--lr': '--learning-rate',
   '--arch': '--architecture',
   '--model': '--architecture',
+  '--results': '--out',
+  '--timeout-per-image': '--timeout',
+  '--verdicts': '--out',
 };
+
+/** Arguments up to `--`. */
+const before = (argv: readonly string[]): readonly string[] =>
+  argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
 
 /** Arguments with aliases written out, up to `--`. */
 function unaliased(argv: readonly string[]): string[] {
-  const end = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  const end = before(argv).length;
   return argv.map((argument, i) => {
     const [flag = '', ...value] = argument.split('=');
     const full = Object.hasOwn(ALIASES, flag) ? ALIASES[flag] : undefined;
@@ -38,7 +47,7 @@ export async function run(
   commands: readonly MakeCommand[],
   io: Io,
 ): Promise<number> {
-  const all = argv.includes('--help-all');
+  const all = before(argv).includes('--help-all');
   const program = makeProgram(commands, io);
   if (all) for (const command of program.commands) showAll(command);
   try {
@@ -59,7 +68,8 @@ export async function run(
   }
 }
 
-function makeProgram(commands: readonly MakeCommand[], io: Io): Command {
+/** The program with its commands, unparsed. */
+export function makeProgram(commands: readonly MakeCommand[], io: Io): Command {
   const program = new Command('tautnet')
     .description('Certified training of neural networks with Gaussian loss smoothing')
     .version(VERSION, '--version', 'print the version')
@@ -74,8 +84,23 @@ function makeProgram(commands: readonly MakeCommand[], io: Io): Command {
       getOutHelpWidth: () => io.stdout.columns ?? 100,
       getErrHelpWidth: () => io.stderr.columns ?? 100,
     });
-  for (const make of commands) program.addCommand(inheriting(make(io), program));
+  const { io: quietable, silence } = withSilence(io);
+  for (const make of commands) program.addCommand(inheriting(make(quietable), program));
+  program.hook('preAction', (_, command) => {
+    if (command.opts().quiet) silence();
+  });
   return program;
+}
+
+/** The terminal for commands, whose notices and progress go nowhere once `silence` was called. */
+function withSilence(io: Io): { io: Io; silence: () => void } {
+  let silent: Output | undefined;
+  return {
+    io: Object.defineProperty({ ...io }, 'stderr', { get: () => silent ?? io.stderr }),
+    silence() {
+      silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+    },
+  };
 }
 
 /** Lists every option in a command's help. */
@@ -87,6 +112,8 @@ function showAll(command: Command): void {
 function inheriting(command: Command, parent: Command): Command {
   command.copyInheritedSettings(parent);
   for (const child of command.commands) inheriting(child, command);
+  // What prints a result has both.
+  if (command.commands.length === 0) command.addOption(shared('json')).addOption(shared('quiet'));
   return command;
 }
 

@@ -13,7 +13,7 @@ const isFolder = async (path: string): Promise<boolean> =>
 /**
  * Checks that files can be made, or replaced without loss.
  * @param inputs files that are read, and folders of runs, whose own files are not replaced either
- * @param where what errors name, such as "--results"
+ * @param where what errors name, such as "--out"
  * @throws UsageError
  */
 export async function checkResultFiles(

@@ -53,7 +53,7 @@ describe('tautnet train', () => {
       ],
       ...['--out', join(folder, 'whole')],
     ]);
-    expect([code, stdout]).toEqual([0, '']);
+    expect([code, stdout]).toEqual([0, `${join(folder, 'whole')}\n`]);
     expect(stderr).toMatch(/^settings: dataset mnist, train-limit 600, /);
     expect(stderr).toContain('89610 parameters, 500 training images\n');
     expect(stderr).toMatch(/^epoch 1\/2, .*\nepoch 2\/2, /m);

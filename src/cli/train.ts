@@ -2,13 +2,14 @@
 import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
+import { readMetrics } from '../experiment/run/metrics.js';
 import { createRun, openRun, type Run } from '../experiment/run/run-folder.js';
 import { DEFAULTS } from '../experiment/settings/defaults.js';
 import { changeSettings, resolveSettings } from '../experiment/settings/resolve-settings.js';
 import { kebab, textFromValue } from '../experiment/settings/setting-text.js';
 import { isIdle, SETTING_NAMES, type SettingName, type Settings } from '../experiment/settings/settings.js';
 import { trainRun } from '../experiment/train-run.js';
-import type { Io, MakeCommand } from './command.js';
+import { type Io, type MakeCommand, written } from './command.js';
 import { addSettingOptions, givenSettings } from './options.js';
 import { fetchProgress } from './progress/download.js';
 import { type Progress, trainingProgress } from './progress/training.js';
@@ -18,13 +19,14 @@ export const makeTrainCommand: MakeCommand = (io) =>
     .description('train a network whose robustness can be proved')
     .option('--resume <run>', 'go on with the run in this folder, bit for bit')
     .addHelpText('after', '\n`tautnet train --help-all` lists every setting.')
-    .action(async (options: { resume?: string }, command: Command) => {
+    .action(async (options: { resume?: string; json?: boolean }, command: Command) => {
       const run =
         options.resume === undefined
           ? await startRun(command, io)
           : await resumeRun(options.resume, command, io);
       try {
         await train(run, io);
+        await written(io.stdout, options.json ? `${JSON.stringify(await resultOf(run))}\n` : `${run.path}\n`);
       } finally {
         await run.release();
       }
@@ -90,7 +92,15 @@ function settingsText(settings: Settings): string {
   return `settings: ${texts.join(', ')}; the rest: defaults`;
 }
 
-/** Trains a run to its end with progress on stderr, and says where the results are. */
+/** The result as one object: where it is, what it was trained for, and the last epoch's metrics. */
+async function resultOf({ path, paths, settings }: Run) {
+  const { dataset, architecture, method, relaxation, epsilon, smoothing, epochs, seed } = settings;
+  const about = { dataset, architecture, method, relaxation, epsilon, smoothing, epochs, seed };
+  const metrics = (await readMetrics(paths.metrics)).at(-1);
+  return { run: path, network: paths.network, ...about, metrics };
+}
+
+/** Trains a run to its end with progress on stderr, and says what to do with it. */
 export async function train(run: Run, io: Io): Promise<void> {
   let progress: Progress | undefined;
   const fetched = fetchProgress(io.stderr);
@@ -131,5 +141,5 @@ export async function train(run: Run, io: Io): Promise<void> {
     fetched.stop();
     progress?.stop();
   }
-  io.stderr.write(`${run.path}: trained; prove it with \`tautnet certify ${run.path}\`\n`);
+  io.stderr.write(`trained; prove it with \`tautnet certify ${run.path}\`\n`);
 }

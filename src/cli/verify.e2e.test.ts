@@ -230,7 +230,7 @@ describe('bad input is code 2 and one line that says what', () => {
     [['--threads', '0'], '--threads: expected a whole number from 1 to 1024, got 0'],
     [
       ['--results', 'nowhere/r.txt'],
-      '--results: expected a file in a folder that exists, got nowhere/r.txt; create nowhere first',
+      '--out: expected a file in a folder that exists, got nowhere/r.txt; create nowhere first',
     ],
     [['--colour', 'red'], "unknown option '--colour'"],
   ])('%j', async (flags, message) => {

@@ -8,7 +8,6 @@ import {
 } from '../experiment/verification-task.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { encodeCounterexample } from '../formats/counterexample.js';
-import { DEVICE_CHOICES } from '../runtime/device/device.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import { type Verification, verify } from '../verification/search/verify.js';
 import { ExitWith, Interrupted, type Io, type MakeCommand, written } from './command.js';
@@ -16,6 +15,7 @@ import { positiveNumber, setting, wholeNumber } from './flag-values.js';
 import { writeJunit } from './junit.js';
 import { verificationProgress } from './progress/verification.js';
 import { checkResultFiles } from './result-files.js';
+import { clipOptions, shared } from './shared-options.js';
 
 /** As Commander gives them: text where an option takes a value. */
 interface VerifyFlags {
@@ -26,7 +26,7 @@ interface VerifyFlags {
   readonly sound?: boolean;
   readonly seed?: string;
   readonly json?: boolean;
-  readonly results?: string;
+  readonly out?: string;
   readonly junit?: string;
   readonly dataset?: string;
   readonly index?: string;
@@ -51,8 +51,8 @@ output), sat (a counterexample follows, confirmed by running the file itself), t
 Exit codes: 0 unsat, 1 sat, 2 bad input, 3 timeout, 4 unknown, 5 could not be done, 130 interrupted.
 `;
 
-export const makeVerifyCommand: MakeCommand = (io) =>
-  new Command('verify')
+export const makeVerifyCommand: MakeCommand = (io) => {
+  const command = new Command('verify')
     .description(
       'decide a property (VNN-LIB) of a network, or its robustness at one image: a proof or a counterexample',
     )
@@ -61,39 +61,28 @@ export const makeVerifyCommand: MakeCommand = (io) =>
     .option(
       '--index <number>',
       'instead of a property: that the label of this test image, from 0, is kept in the ball around it',
-    )
-    .option('--dataset <name>', 'data set of --index (default: that of the run)')
-    .option('--epsilon <number>', 'radius ε of the ball, in pixel units of [0, 1] (default: that of the run)')
-    .option('--clip-box', 'cut the ball to the pixel range [0, 1] (default: as the run)')
-    .option('--no-clip-box', 'do not')
-    .option('--data-dir <path>', 'folder with the files of the data set')
-    .option('--timeout <seconds>', 'give up after this long (default: never)')
-    .option(
-      '--memory <megabytes>',
-      'memory that open subproblems may take (default: a part of what is free), and programs on a device ' +
-        '(default: most of what is free)',
-    )
-    .option('--threads <count>', 'worker threads (default: available cores)')
-    .option(
-      '--device <name>',
-      `where programs run (${DEVICE_CHOICES.join('|')}; default: cpu), see \`tautnet devices\``,
-    )
-    .option(
-      '--sound',
-      'bounds in float64 less a bound of all their rounding errors: proofs that hold for adversarially ' +
-        'chosen weights too',
-    )
-    .option('--seed <count>', 'seed of the attack (default: 0)')
-    .option('--json', 'print one JSON object instead')
-    .option(
-      '--results <file>',
-      "write the verdict and the counterexample to a file, as the verification competition's tools do",
-    )
-    .option('--junit <file>', 'write a JUnit report for continuous integration: sat is a failure')
+    );
+  const options = [
+    shared('dataset', 'with --index; default: that of the run'),
+    shared('epsilon', 'with --index; default: that of the run'),
+    ...clipOptions(),
+    shared('dataDir'),
+    shared('timeout', 'default: no limit'),
+    shared('memory', 'default: most of what a device has free, a part of what the host has free'),
+    shared('threads', 'default: available cores'),
+    shared('device', 'default: cpu'),
+    shared('sound'),
+    shared('seed', 'default: 0'),
+    shared('out', "the verdict and the counterexample, as the verification competition's tools write them"),
+    shared('junit', 'sat is a failure, timeout and unknown are skipped'),
+  ];
+  for (const option of options) command.addOption(option);
+  return command
     .addHelpText('after', AFTER_HELP)
     .action((network: string, property: string | undefined, flags: VerifyFlags) =>
       verifyProperty(network, property, flags, io),
     );
+};
 
 async function verifyProperty(
   networkPath: string,
@@ -127,7 +116,7 @@ async function answerOf(
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   const task = taskOf(networkPath, propertyPath, flags, io);
   const inputs = propertyPath === undefined ? [networkPath] : [networkPath, propertyPath];
-  for (const name of ['results', 'junit'] as const) {
+  for (const name of ['out', 'junit'] as const) {
     const file = flags[name];
     if (file !== undefined) await checkResultFiles([file], inputs, `--${name}`);
   }
@@ -153,7 +142,7 @@ async function answerOf(
       progress: (state) => progress.update(state),
     }).finally(() => progress.stop());
     const text = resultText(verification);
-    if (flags.results !== undefined) await writeFileAtomic(flags.results, text);
+    if (flags.out !== undefined) await writeFileAtomic(flags.out, text);
     if (flags.junit !== undefined) {
       const { verdict, reason } = verification;
       await writeJunit(flags.junit, `tautnet verify ${networkPath}`, [

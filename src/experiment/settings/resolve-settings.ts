@@ -14,6 +14,7 @@ import { METHODS } from './choices.js';
 import { DEFAULTS } from './defaults.js';
 import { RECIPES } from './recipes.js';
 import {
+  choicesOf,
   expectationOf,
   KEBAB_NAMES,
   kebab,
@@ -63,16 +64,38 @@ export function checkSetting<Name extends SettingName>(
   value: unknown,
   where: string,
 ): Settings[Name] {
-  const fraction = typeof value === 'string' && kindOf(name) === 'number' && value.includes('/');
-  const result = schemaOf(name).safeParse(fraction ? valueFromText(name, value) : value);
+  const result = schemaOf(name).safeParse(typeof value === 'string' ? valueOfText(name, value) : value);
   if (result.success) return result.data as Settings[Name];
-  const suggestion = typeof value === 'string' ? suggestionFor(name, value) : undefined;
-  const info = informationOf(name);
-  const advice =
-    suggestion === undefined
-      ? `it is: ${info.description}${info.unit === undefined ? '' : `, in ${info.unit}`}`
-      : `did you mean ${suggestion}?`;
+  const advice = (typeof value === 'string' && adviceOn(name, value, where)) || meaningOf(name);
   throw new UsageError(`${where}: expected ${expectationOf(name)}, got ${inWords(value)}; ${advice}`);
+}
+
+/** A fraction as its number, a name in lower case. */
+function valueOfText(name: SettingName, text: string): unknown {
+  if (kindOf(name) === 'choice') return text.toLowerCase();
+  return kindOf(name) === 'number' && text.includes('/') ? valueFromText(name, text) : text;
+}
+
+const meaningOf = (name: SettingName): string => {
+  const { description, unit } = informationOf(name);
+  return `it is: ${description}${unit === undefined ? '' : `, in ${unit}`}`;
+};
+
+/** Settings whose names are mistaken for one another. */
+const NAMED = ['method', 'relaxation', 'smoothing', 'optimizer', 'architecture', 'dataset'] as const;
+
+/** What text of a choice was probably meant to be: "crown is a relaxation, did you mean --relaxation crown?" */
+function adviceOn(name: SettingName, text: string, where: string): string | undefined {
+  const lower = text.toLowerCase();
+  const other = (NAMED as readonly SettingName[]).includes(name)
+    ? NAMED.find((candidate) => choicesOf(candidate)?.includes(lower))
+    : undefined;
+  if (other !== undefined) {
+    const written = where.startsWith('--') ? `--${kebab(other)} ${lower}` : `${kebab(other)}: ${lower}`;
+    return `${lower} is ${/^[aeiou]/.test(other) ? 'an' : 'a'} ${other}, did you mean ${written}?`;
+  }
+  const suggestion = suggestionFor(name, lower);
+  return suggestion === undefined ? undefined : `did you mean ${suggestion}?`;
 }
 
 /**

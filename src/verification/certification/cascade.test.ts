@@ -37,6 +37,7 @@ const certifiedOf = ({ verdicts }: CertificationReport) =>
   verdicts.filter((v): v is Certified => v.verdict === 'certified');
 const falsifiedOf = ({ verdicts }: CertificationReport) =>
   verdicts.filter((v): v is Falsified => v.verdict === 'falsified');
+const range = (start: number, end: number) => Array.from({ length: end - start }, (_, i) => start + i);
 const imageOf = (index: number, { split }: CertifiedSet = set) =>
   Float32Array.from(split.images.subarray(index * FEATURES, (index + 1) * FEATURES), (byte) => byte / 255);
 /** Verdicts, with numbers rounded to what batch sizes may not change. */
@@ -192,6 +193,17 @@ describe('the cascade', () => {
     expect(await examples(1, 8)).not.toEqual(often);
   });
 
+  test('of parts of the images put together is that of the whole: verdicts, and what each image draws', async () => {
+    const parts = [[0, 1, 2], range(3, 47), range(47, COUNT)].map((indices) =>
+      certifySet({ indices, seed: 5, attack: { steps: 1, restarts: 4 } }),
+    );
+    const whole = await certifySet({ seed: 5, attack: { steps: 1, restarts: 4 } });
+    expect((await Promise.all(parts)).flatMap(rounded)).toEqual(rounded(whole));
+    const scattered = await certifySet({ indices: [3, 40, 41, 99] });
+    expect(rounded(scattered)).toEqual([3, 40, 41, 99].map((image) => rounded(report)[image]));
+    expect(scattered.images).toBe(4);
+  });
+
   test('gives the same bits on one thread as on two', async () => {
     const { verdicts } = await certifySet({ pool: undefined, threads: 1 });
     expect(verdicts).toEqual(report.verdicts);
@@ -261,6 +273,11 @@ describe('the cascade', () => {
     [{ epsilon: Number.NaN }, 'got NaN'],
     [{ limit: 0 }, 'expected limit to be an integer ≥ 1, got 0'],
     [{ limit: 500 }, 'expected at most 120 images, all there are, got 500'],
+    [{ indices: [] }, 'expected at least one image, got none'],
+    [{ indices: [1, 1] }, 'expected ascending indices below 120, got 1'],
+    [{ indices: [3, 120] }, 'expected ascending indices below 120, got 120'],
+    [{ indices: [-1] }, 'got -1'],
+    [{ indices: [1], limit: 1 }, 'expected `indices` or `limit`, got both'],
     [{ attack: { steps: 0.5 } }, 'expected attack steps to be an integer ≥ 1, got 0.5'],
     [
       { split: { images: new Uint8Array(24), labels: new Uint8Array(1), count: 1 } },

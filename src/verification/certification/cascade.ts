@@ -42,10 +42,13 @@ export async function certify(options: CertificationOptions): Promise<Certificat
     const climbed = await climb({
       stages: options.complete ? [...stages, completeStage] : stages,
       context: certification,
-      items: certification.images,
+      items: split.count,
+      open: certification.indices,
       decided: (image, verdict) => certification.decided(image, verdict),
     });
-    const verdicts = climbed.verdicts.map((verdict, image) => verdict ?? certification.undecided(image));
+    const verdicts = certification.indices.map(
+      (image) => climbed.verdicts[image] ?? certification.undecided(image),
+    );
     return {
       ...accuraciesOf(verdicts),
       images: verdicts.length,

@@ -7,7 +7,7 @@ import { type BatchStage, batchFor, type DeviceMemory, largestBatch } from '../p
 import type { Decide, Stage } from '../proof/ladder.js';
 import type { Answer } from './answers.js';
 import type { Evaluation } from './evaluation.js';
-import type { CertificationOptions, CertificationProgress } from './options.js';
+import { type CertificationOptions, type CertificationProgress, imagesOf } from './options.js';
 import type { Certified, Falsified, StageName, Undecided } from './verdict.js';
 
 /** A verdict that ends an image's way. */
@@ -23,7 +23,8 @@ export interface Passes {
 }
 
 export class Certification {
-  readonly images: number;
+  /** Indices in the split of the images that are certified; what is known of an image stands at its index. */
+  readonly indices: readonly number[];
   readonly #answers: Answer[];
   /** The best lower bound of each image's margin. */
   readonly #bounds: Float64Array;
@@ -39,9 +40,10 @@ export class Certification {
     /** Memory of a device other than the CPU. */
     readonly onDevice: DeviceMemory | undefined,
   ) {
-    this.images = options.limit ?? evaluation.split.count;
-    this.#answers = new Array(this.images);
-    this.#bounds = new Float64Array(this.images).fill(Number.NEGATIVE_INFINITY);
+    const { count } = evaluation.split;
+    this.indices = imagesOf(options);
+    this.#answers = new Array(count);
+    this.#bounds = new Float64Array(count).fill(Number.NEGATIVE_INFINITY);
   }
 
   labelOf(image: number): number {

@@ -115,7 +115,7 @@ export const completeStage: ImageStage = {
           stage: 'branch-and-bound',
           done,
           total: open.length,
-          search: { undecided, images: certification.images, current },
+          search: { undecided, images: certification.indices.length, current },
         });
       const known = store?.known.get(image);
       const margins = certification.marginsOf(image);

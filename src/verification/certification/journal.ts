@@ -94,7 +94,7 @@ export function openJournal(path: string, identity: JournalIdentity): Certificat
       throw new FormatError(
         `${path}: expected the journal of ${identity.about}, got that of ${header.about} for this or ` +
           'another network, which has not ended; finish that certification, remove the file, or choose ' +
-          'another with --verdicts',
+          'another with --out',
       );
   }
   const known = new Map<number, Verdict>();

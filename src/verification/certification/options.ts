@@ -60,6 +60,8 @@ export interface CertificationOptions {
   readonly clipBox?: boolean;
   /** Only the first images of the split (default all). */
   readonly limit?: number;
+  /** Only these images of the split, ascending, instead of `limit`: verdicts name them by these indices. */
+  readonly indices?: readonly number[];
   readonly attack?: {
     /** Gradient steps of a restart (default 40). */
     readonly steps?: number;
@@ -84,17 +86,17 @@ export interface CertificationOptions {
   readonly signal?: AbortSignal;
 }
 
-/** @throws RangeError for options that make no sense */
-export function checkOptions({
-  network,
-  parameters,
+/** Indices of the images that are certified. */
+export const imagesOf = ({
   split,
-  epsilon,
   limit,
-  attack = {},
-  batchSizes = {},
-  complete = {},
-}: CertificationOptions): void {
+  indices,
+}: Pick<CertificationOptions, 'split' | 'limit' | 'indices'>): readonly number[] =>
+  indices ?? Array.from({ length: limit ?? split.count }, (_, image) => image);
+
+/** @throws RangeError for options that make no sense */
+export function checkOptions(options: CertificationOptions): void {
+  const { network, parameters, split, epsilon, limit, attack = {}, batchSizes = {}, complete = {} } = options;
   const refuse = (expected: string, got: unknown): never => {
     throw new RangeError(`certify: expected ${expected}, got ${got}`);
   };
@@ -113,13 +115,28 @@ export function checkOptions({
     'bytes of memory': complete.memoryBytes,
   }))
     if (value !== undefined && !(value > 0)) refuse(`${name} to be above 0`, value);
-  if (limit !== undefined && limit > split.count)
-    refuse(`at most ${split.count} images, all there are`, limit);
-  const strange = split.labels
-    .subarray(0, limit ?? split.count)
-    .find((label: number) => label < 0 || label >= network.classes);
-  if (strange !== undefined)
-    refuse(`labels from 0 to ${network.classes - 1}, the network's classes`, strange);
+  checkImages(options, refuse);
   for (const [name, array] of Object.entries(parameters))
     if (!array.every(Number.isFinite)) refuse(`finite numbers in the parameter ${name}`, 'others');
+}
+
+function checkImages(
+  { network, split, limit, indices }: CertificationOptions,
+  refuse: (expected: string, got: unknown) => never,
+): void {
+  if (limit !== undefined && limit > split.count)
+    refuse(`at most ${split.count} images, all there are`, limit);
+  if (indices !== undefined) {
+    if (limit !== undefined) refuse('`indices` or `limit`', 'both');
+    if (indices.length === 0) refuse('at least one image', 'none');
+    const wrong = indices.find(
+      (image, i) => !(Number.isInteger(image) && image < split.count && image > (indices[i - 1] ?? -1)),
+    );
+    if (wrong !== undefined) refuse(`ascending indices below ${split.count}`, wrong);
+  }
+  const strange = imagesOf({ split, limit, indices })
+    .map((image) => split.labels[image] as number)
+    .find((label) => label < 0 || label >= network.classes);
+  if (strange !== undefined)
+    refuse(`labels from 0 to ${network.classes - 1}, the network's classes`, strange);
 }

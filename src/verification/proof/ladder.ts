@@ -24,6 +24,8 @@ export interface Ladder<Context, Verdict, Name extends string> {
   readonly context: Context;
   /** Number of items, which are 0 … items − 1. */
   readonly items: number;
+  /** Those of them that climb, ascending (default: all). */
+  readonly open?: readonly number[];
   /** Called with each verdict at once. */
   readonly decided?: Decide<Verdict>;
   /** Whether a verdict on one item answers for all, so that no further stage begins; default never. */
@@ -44,7 +46,7 @@ export interface Rung<Verdict, Name extends string> {
 }
 
 export interface Climb<Verdict, Name extends string> {
-  /** One for each item; undefined where no stage decided. */
+  /** One for each item; undefined where no stage decided, and for items that did not climb. */
   readonly verdicts: readonly (Verdict | undefined)[];
   /** One for each stage, also where no item was left; up to the stage whose verdict ended all. */
   readonly rungs: readonly Rung<Verdict, Name>[];
@@ -58,13 +60,14 @@ export async function climb<Context, Verdict extends object, Name extends string
   stages,
   context,
   items,
+  open: climbing = Array.from({ length: items }, (_, item) => item),
   decided,
   endsAll = () => false,
 }: Ladder<Context, Verdict, Name>): Promise<Climb<Verdict, Name>> {
   const verdicts: (Verdict | undefined)[] = new Array(items).fill(undefined);
   const rungs: Rung<Verdict, Name>[] = [];
   for (const stage of stages) {
-    const open = [...verdicts.keys()].filter((item) => verdicts[item] === undefined);
+    const open = climbing.filter((item) => verdicts[item] === undefined);
     const entered = new Set(open);
     const found: Verdict[] = [];
     const decide: Decide<Verdict> = (item, verdict) => {
