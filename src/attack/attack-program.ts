@@ -34,8 +34,13 @@ import type { Plan } from '../runtime/plan/plan.js';
  * - `targeted`: f_t(x) − f_y(x) for a class t given for each image.
  */
 export const attackLosses = ['margin', 'cross-entropy', 'targeted'] as const;
+/**
+ * What an attack ascends: `margin`, max over j ≠ y of f_j(x) − f_y(x), which does not saturate;
+ * `cross-entropy`; or `targeted`, f_t(x) − f_y(x) for a class t of each image.
+ */
 export type AttackLoss = (typeof attackLosses)[number];
 
+/** Margins and the gradient of the attack's loss at a batch of points. */
 export interface Evaluation {
   /** f_y − max over j ≠ y of f_j, [batch]; ≤ 0 where the label does not hold. */
   readonly margins: Float32Array;
@@ -48,6 +53,7 @@ export interface Evaluation {
  */
 export type Evaluator = (x: Float32Array, labels: Int32Array, targets?: Int32Array) => Promise<Evaluation>;
 
+/** A compiled plan that evaluates an attack's loss and its gradient for batches of one size. */
 export interface AttackProgram {
   readonly plan: Plan;
   readonly loss: AttackLoss;

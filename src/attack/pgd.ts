@@ -10,6 +10,10 @@ import { deriveKey, type Key } from '../runtime/random/keys.js';
 import type { Evaluator } from './attack-program.js';
 import { type AttackBox, ball, randomPoint, signedStep } from './box.js';
 
+/**
+ * Options of projected gradient descent, x ← Π(x + α·sign ∇ loss) (Madry et al. 2018); step sizes are in
+ * units of ε.
+ */
 export interface PgdOptions {
   /** What the random starts are made from; the same key, images and evaluator give the same examples. */
   readonly key: Key;
@@ -35,6 +39,7 @@ export interface PgdOptions {
   readonly untilBroken?: boolean;
 }
 
+/** The best points that an attack found, one for each image. */
 export interface AttackResult {
   /** [batch, features], inside the box exactly. */
   readonly examples: Float32Array;

@@ -80,8 +80,8 @@ export const makeCertifyCommand: MakeCommand = (io) => {
     shared('device', 'default: cpu'),
     shared(
       'out',
-      'JSON lines, one verdict for each image, counterexamples beside it; default: certificate.jsonl in the ' +
-        'run',
+      'JSON lines, one verdict for each image, counterexamples beside it; default: certificate.jsonl in ' +
+        'the run',
     ),
     shared('junit', 'falsified is a failure, undecided is skipped'),
   ];

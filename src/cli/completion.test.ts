@@ -111,6 +111,7 @@ describe('the script', () => {
 
   test.skipIf(!hasShell('zsh'))('completes in zsh', () => {
     // What the widget would hand to the editor is printed.
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a script of zsh
     const stubs =
       'compdef() { }; compadd() { print -l -- "${@:$(( ${@[(i)--]} + 1 ))}" }; _files() { print files }';
     const zsh = (...words: string[]) =>

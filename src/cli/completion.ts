@@ -85,7 +85,8 @@ export const makeCompletionCommand: MakeCommand = (io) => {
       const script = Object.hasOwn(SCRIPTS, first) ? SCRIPTS[first] : undefined;
       if (script === undefined || rest.length > 0)
         throw new UsageError(
-          `completion: expected one of ${Object.keys(SCRIPTS).join(', ')}, got "${[first, ...rest].join(' ')}"`,
+          `completion: expected one of ${Object.keys(SCRIPTS).join(', ')}, ` +
+            `got "${[first, ...rest].join(' ')}"`,
         );
       io.stdout.write(flags.json ? `${JSON.stringify({ shell: first, script })}\n` : script);
     });

@@ -14,8 +14,8 @@ const SHARED = {
   ],
   sound: [
     '--sound',
-    'bounds in float64 less a bound of all their rounding errors: proofs that hold for adversarially chosen ' +
-      'weights too',
+    'bounds in float64 less a bound of all their rounding errors: proofs that hold for adversarially ' +
+      'chosen weights too',
   ],
   dataset: ['--dataset <name>', 'data set of the test images'],
   epsilon: ['--epsilon <number>', 'radius ε of the ball, in pixel units of [0, 1], fractions like 2/255'],

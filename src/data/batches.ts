@@ -10,6 +10,7 @@ import { type Augmentation, movementOf, writeMoved } from './augmentation.js';
 import { DataError } from './data-error.js';
 import type { Split } from './dataset.js';
 
+/** What the batches of an epoch follow from: the same key and epoch give the same order of images. */
 export interface EpochOptions {
   /** Images in the split. */
   readonly count: number;

@@ -5,6 +5,7 @@ import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import type { Outputs, TaskFeeds, UniformNumbers } from '../runtime/pool/task.js';
 import { deriveKey, type Key } from '../runtime/random/keys.js';
 
+/** One batch for a pool: pixels in [0, 1] and labels from 0, one for each image. */
 export interface PooledBatch {
   /** Row per image, [batch, features], in [0, 1]. */
   readonly images: Float32Array;
@@ -78,6 +79,7 @@ export function microBatches(
   return feeds;
 }
 
+/** Averages over a batch: the loss, and metrics such as natural and certified accuracy in [0, 1]. */
 export interface BatchValues {
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;

@@ -19,6 +19,7 @@ export interface Perturbations {
   readonly sigma: Sigma;
 }
 
+/** L(θ) on a batch and ∂L/∂θ. */
 export interface LossAndGradient {
   readonly loss: number;
   /** ∂L/∂θ, one entry per coordinate. */
@@ -53,6 +54,7 @@ export interface SigmaWeights {
   readonly groups?: readonly CoordinateRange[];
 }
 
+/** Weighted sums of the scores of N(θ, diag σ²): Σ_i w_i·z_i/σ, and those of σ if asked. */
 export interface WeightedScores {
   readonly theta: Vector;
   /** σ ∂/∂σ of each coordinate, which is where σ is, or its mean over each group. */

@@ -33,6 +33,10 @@ export function gradientPlan({ gradient }: Objective): Plan {
   return gradient;
 }
 
+/**
+ * An objective on one batch whose θ is the host's: workers evaluate it and its perturbations, summed in the
+ * order of tasks.
+ */
 export class CpuObjective implements BatchObjective {
   constructor(
     protected readonly pool: Pool,

@@ -23,6 +23,7 @@ export function evaluatedBatch(
   return { objective, layout, feeds, images: batch.labels.length };
 }
 
+/** How a pool evaluates perturbations. */
 export interface PooledOptions {
   /** Evaluate perturbations together within these limits, on the CPU too (default: on other devices only). */
   readonly limits?: CallLimits;

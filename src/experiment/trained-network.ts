@@ -14,6 +14,7 @@ import { networkOf } from './prepare-training.js';
 import { loadLast } from './run/checkpoint-folder.js';
 import { readRun } from './run/run-folder.js';
 
+/** A network with its trained parameters, and what its run or file says of them. */
 export interface TrainedNetwork {
   readonly network: Network;
   readonly parameters: ParameterArrays;

@@ -14,6 +14,7 @@ import { FormatError } from './format-error.js';
 import { createLexer, errorAt, quoted } from './vnnlib/lexer.js';
 import { parseNumber } from './vnnlib/number.js';
 
+/** An input and the outputs there, flat, in the file's order. */
 export interface Counterexample {
   readonly inputs: ArrayLike<number>;
   readonly outputs: ArrayLike<number>;

@@ -17,6 +17,7 @@ import { gunzipped } from './gzip.js';
 
 export { isGzip } from './gzip.js';
 
+/** An array of bytes in the IDX format, as MNIST's files have it. */
 export interface IdxArray {
   /** Extents, outermost first: [images, height, width] or [labels]. */
   readonly shape: readonly number[];

@@ -26,6 +26,7 @@ import {
 
 export type { OnnxTensor } from './onnx-tensor.js';
 
+/** The value of an operator's attribute, by its kind. */
 export type OnnxAttribute =
   | { readonly int: number }
   | { readonly float: number }
@@ -47,6 +48,7 @@ export interface OnnxNode {
   readonly attributes: Readonly<Record<string, OnnxAttribute>>;
 }
 
+/** An input or output of a model: its name, element type and extents. */
 export interface OnnxValue {
   readonly name: string;
   /** Element type: "FLOAT", "DOUBLE", … as onnx.proto calls them. */
@@ -58,6 +60,7 @@ export interface OnnxValue {
   readonly shape?: readonly (number | string)[];
 }
 
+/** A model file as plain data: the graph in topological order, and its constants. */
 export interface OnnxModel {
   readonly irVersion: number;
   /** Version of the standard operators. */

@@ -22,6 +22,7 @@ interface ArrayOf {
   /** One byte per element, 0 or 1. */
   bool: Uint8Array;
 }
+/** Element types that are read and written: those of JavaScript's typed arrays. */
 export type SafetensorsDType = keyof ArrayOf;
 
 /** An array of shape `shape`, row-major; the type of `data` follows `dtype`. */
@@ -33,6 +34,7 @@ export type SafetensorsArray = {
   };
 }[SafetensorsDType];
 
+/** A safetensors file: arrays by name, and text by name. */
 export interface Safetensors {
   readonly tensors: Record<string, SafetensorsArray>;
   readonly metadata: Record<string, string>;

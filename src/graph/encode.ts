@@ -74,6 +74,7 @@ export class GraphBuilder implements Emitter {
   }
 }
 
+/** A graph as an ONNX model, with what has to be fed and what comes out. */
 export interface EncodedProgram {
   readonly bytes: Uint8Array;
   readonly inputs: readonly { name: string; shape: Shape; dtype: DType }[];
@@ -83,6 +84,7 @@ export interface EncodedProgram {
   readonly footprint: Footprint;
 }
 
+/** How outputs become a program. */
 export interface EncodingOptions {
   /** Compute the outputs for all members of a population at once. */
   readonly lifting?: Lifting;

@@ -7,6 +7,7 @@ import { isReshape } from './operators/layout.js';
 import { isConstant, isInput } from './operators/leaves.js';
 import { type DType, sizeOf, type Tensor } from './tensor.js';
 
+/** Memory that one run of a program takes, in bytes. */
 export interface Footprint {
   /**
    * Most bytes that are alive at once. Inputs, constants and outputs are among them: they stay until the

@@ -6,6 +6,7 @@ import { broadcastTo } from './operators/broadcasting.js';
 import { inputName, isInput } from './operators/leaves.js';
 import { GraphError, type Tensor, topologicalOrder } from './tensor.js';
 
+/** A population: so many members, and which inputs each has of its own. */
 export interface Lifting {
   readonly members: number;
   /**

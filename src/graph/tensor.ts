@@ -7,11 +7,16 @@
  */
 
 export type DType = 'float32' | 'float64' | 'int32' | 'bool';
+/** Types that are differentiated through. */
 export type FloatType = 'float32' | 'float64';
+/** Extents, outermost first; [] is a scalar. Activations are [features, batch]. */
 export type Shape = readonly number[];
+/** What an operator knows beside its inputs: axes, tables, constants. */
 export type Attributes = Readonly<Record<string, unknown>>;
+/** Values in the host's memory, row-major; booleans are bytes of 0 and 1. */
 export type HostData = Float32Array | Float64Array | Int32Array | Uint8Array;
 
+/** A symbolic value: an operator applied to earlier tensors. Nothing is computed until a program runs. */
 export interface Tensor {
   /** Grows with creation: inputs always have smaller ids than what is made of them. */
   readonly id: number;
@@ -27,6 +32,7 @@ export interface Emitter {
   node(opType: string, inputs: readonly string[], attributes?: Record<string, AttributeValue>): string;
   constant(data: HostData | bigint[], shape: Shape): string;
 }
+/** An attribute of an ONNX operator, by its kind. */
 export type AttributeValue =
   | { int: number }
   | { ints: readonly number[] }

@@ -47,6 +47,7 @@ const architectures = {
   'cnn7-bn': (classes: number) => normalized(cnn7(classes)),
 } satisfies Record<string, (classes: number) => Step[]>;
 
+/** Names of the architectures that papers use, such as `cnn3`. */
 export type ArchitectureName = keyof typeof architectures;
 export const architectureNames = Object.keys(architectures) as ArchitectureName[];
 

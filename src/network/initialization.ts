@@ -16,6 +16,10 @@ import { isBatchNorm } from './layers/batch-norm.js';
 import { type Network, parameterName } from './network.js';
 
 export const initializationSchemes = ['kaiming', 'ibp'] as const;
+/**
+ * How weights are drawn: `kaiming`, uniform by fan-in, or `ibp`, which keeps the width of interval bounds
+ * (Shi et al. 2021).
+ */
 export type InitializationScheme = (typeof initializationSchemes)[number];
 
 /**

@@ -9,12 +9,17 @@ import { type Extents, featuresOf, type Layer, type Weights } from './layers/lay
 /** Node number of the network's input. */
 export const INPUT = -1;
 
+/** A layer and where its inputs come from. */
 export interface NetworkNode {
   readonly layer: Layer;
   /** Nodes it reads: numbers of earlier nodes, or INPUT. */
   readonly inputs: readonly number[];
 }
 
+/**
+ * A network as a DAG of layers, from extents such as [channels, height, width] to `classes` logits;
+ * parameters are apart.
+ */
 export interface Network {
   readonly name: string;
   readonly input: Extents;

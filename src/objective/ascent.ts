@@ -35,6 +35,7 @@ import { inputBox } from './input-box.js';
 import { crossEntropy } from './losses.js';
 import type { RobustProblem } from './robust-loss.js';
 
+/** Steps x ← Π(x + a_k·sign ∇ loss) of an attack inside training, by graph operators; a_k decays from a₀. */
 export interface AscentOptions {
   /** Gradient steps of each restart (default 8). */
   readonly steps?: number;

@@ -12,6 +12,7 @@ import type { RobustLoss } from './robust-loss.js';
 /** log 2: below this cross-entropy Σ_j≠y exp(logit_j − logit_y) < 1, so that every margin is positive. */
 const PROOF = Math.log(2);
 
+/** How the certified loss is bounded. */
 export interface CertifiedOptions {
   /** Bound the loss at once instead of each margin, for relaxations that can (default false). */
   readonly fusion?: boolean;

@@ -12,6 +12,10 @@ import { inputBox } from './input-box.js';
 import { naturalMargin, worstMargin } from './losses.js';
 import type { RobustLoss, RobustProblem } from './robust-loss.js';
 
+/**
+ * Options of losses between attack and bound (De Palma et al. 2024): α = 0 is the attack's, α = 1 the
+ * bound's.
+ */
 export interface ExpressiveOptions {
   /** α ∈ [0, 1], weight of the bound. */
   readonly alpha: number;

@@ -40,6 +40,7 @@ import { crossEntropy, isPositive, naturalMargin } from './losses.js';
 import type { RobustLoss } from './robust-loss.js';
 import { warmupRegularizer } from './warmup-regularizer.js';
 
+/** What an objective is built of, (1 − κ)·natural + κ·robust loss; ε and κ are inputs of its programs. */
 export interface ObjectiveOptions {
   readonly network: Network;
   /** The training method's loss; undefined: natural training. */
@@ -77,6 +78,7 @@ export interface ObjectiveScalars {
   readonly regularization: number;
 }
 
+/** A compiled loss of micro-batches of one size: with values only, and with ∂loss/∂θ. */
 export interface Objective {
   readonly network: Network;
   readonly microBatch: number;

@@ -23,6 +23,7 @@ export interface RobustProblem {
   readonly dtype: FloatType;
 }
 
+/** The graph of a robust loss. */
 export interface RobustGraph {
   /** Computations to run before the loss, in order. */
   readonly stages: readonly Stage[];
@@ -39,6 +40,7 @@ export interface RobustGraph {
   readonly noise: Readonly<Record<string, number>>;
 }
 
+/** A training method: from network, images and ball to the robust loss of each image. */
 export interface RobustLoss {
   readonly name: string;
   /** Whether the loss has a useful derivative in the parameters. */

@@ -20,6 +20,7 @@ import { inputBox } from './input-box.js';
 import { marginCrossEntropy } from './losses.js';
 import type { RobustLoss, RobustProblem } from './robust-loss.js';
 
+/** Options of SABR (Müller et al. 2023): the loss is bounded over a small box around an attacked point. */
 export interface SabrOptions {
   /** λ, radius of the small box in units of ε, in (0, 1]. */
   readonly lambda: number;

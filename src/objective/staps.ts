@@ -10,6 +10,7 @@ import type { RobustLoss } from './robust-loss.js';
 import { adversarialBox, checkLambda } from './sabr.js';
 import { type TapsOptions, tapsOver } from './taps.js';
 
+/** Options of STAPS: TAPS over the small boxes of SABR. */
 export interface StapsOptions extends TapsOptions {
   /** λ, radius of the small box in units of ε, in (0, 1]. */
   readonly lambda: number;

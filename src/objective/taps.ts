@@ -27,6 +27,7 @@ import type { RobustGraph, RobustLoss, RobustProblem } from './robust-loss.js';
 
 export const TAPS_ESTIMATORS = ['multi', 'single'] as const;
 
+/** Options of TAPS (Mao et al. 2023): bounds through the first layers, an attack in the last block. */
 export interface TapsOptions {
   /** ReLU layers of the classifier block. */
   readonly block: number;

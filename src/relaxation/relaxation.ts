@@ -29,6 +29,7 @@ export interface BoundProblem {
   readonly elision?: boolean;
 }
 
+/** Lower bounds as graphs: stages that run first, then the margins. */
 export interface BoundResult {
   /** Computations to run before the margins' graph, in order; empty where one graph does it all. */
   readonly stages: readonly Stage[];
@@ -49,6 +50,7 @@ export interface FusedBound {
   readonly margins: Tensor;
 }
 
+/** Lower bounds of C·f(x) over a box of inputs, as a graph in the network's parameters. */
 export interface Relaxation {
   readonly name: string;
   /** Whether its bounds have a useful derivative in the parameters. */

@@ -13,6 +13,7 @@ import type { BatchObjective, Vector } from '../evaluation/batch-objective.js';
 import { deriveKey, type Key } from '../runtime/random/keys.js';
 import type { CoordinateRange } from '../runtime/random/normals.js';
 
+/** An estimate of the gradient of the smoothed loss, and the estimator's next state. */
 export interface Estimate<State> {
   readonly state: State;
   /** The estimate of ∇_θ. */

@@ -15,11 +15,13 @@ export type { SearchDistribution, SigmaMode } from './search-distribution.js';
 export { type SearchGradient, type SigmaGroups, searchGradient } from './search-gradient.js';
 export type { SigmaDecayOptions } from './sigma-schedule.js';
 
+/** The options of each estimator, by its name. */
 export interface EstimatorOptions {
   readonly none: NoneOptions;
   readonly rgs: RgsOptions;
   readonly pgpe: PgpeOptions;
 }
+/** Names of the gradient estimators: `none`, `rgs`, `pgpe`. */
 export type EstimatorName = keyof EstimatorOptions;
 
 /** Each estimator's schema of options and its constructor. */

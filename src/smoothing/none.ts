@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type Estimator, parseOptions } from './estimator.js';
 
 export const noneSchema = z.strictObject({});
+/** The plain gradient has no options. */
 export type NoneOptions = z.input<typeof noneSchema>;
 
 /** The estimator that smooths nothing and has no state. */

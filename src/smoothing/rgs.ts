@@ -17,6 +17,10 @@ export const rgsSchema = z.strictObject({
   sigma: z.number().min(0).default(1e-3),
   sigmaDecay: sigmaDecaySchema.prefault({ shape: 'linear', until: 0.75, final: 0 }),
 });
+/**
+ * Options of RGS: `samples` per step, `sigma` in units of θ, and `sigmaDecay` over the run; all have
+ * defaults.
+ */
 export type RgsOptions = z.input<typeof rgsSchema>;
 
 /**

@@ -7,11 +7,13 @@ import type { BatchObjective, Perturbations, Vector } from '../evaluation/batch-
 import type { CoordinateRange } from '../runtime/random/normals.js';
 import { centeredRanks } from './rank-shaping.js';
 
+/** Transformation of a population's losses: none, or their ranks mapped to [−½, ½]. */
 export type Shaping = 'none' | 'centered-rank';
 
 /** Ranges of coordinates that share a σ, or `each` for a σ of every coordinate. */
 export type SigmaGroups = readonly CoordinateRange[] | 'each';
 
+/** The gradient of L_σ(θ) = E_z L(θ + σz) from loss values alone. */
 export interface SearchGradient {
   /** ∂L_σ/∂θ_j. */
   readonly gradient: Vector;

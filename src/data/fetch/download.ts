@@ -24,6 +24,7 @@ export interface WebFile {
   readonly md5?: string;
 }
 
+/** How far a file is: bytes, or images where a data set is decoded. */
 export interface DownloadProgress {
   readonly file: string;
   readonly received: number;

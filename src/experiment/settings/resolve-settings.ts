@@ -84,7 +84,7 @@ const meaningOf = (name: SettingName): string => {
 /** Settings whose names are mistaken for one another. */
 const NAMED = ['method', 'relaxation', 'smoothing', 'optimizer', 'architecture', 'dataset'] as const;
 
-/** What text of a choice was probably meant to be: "crown is a relaxation, did you mean --relaxation crown?" */
+/** What was probably meant: "crown is a relaxation, did you mean --relaxation crown?" */
 function adviceOn(name: SettingName, text: string, where: string): string | undefined {
   const lower = text.toLowerCase();
   const other = (NAMED as readonly SettingName[]).includes(name)

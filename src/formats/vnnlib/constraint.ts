@@ -20,6 +20,7 @@ export interface LinearConstraint {
   readonly strict?: boolean;
 }
 
+/** A condition on inputs x and outputs y: linear inequalities joined by `and` and `or`. */
 export type Constraint =
   | LinearConstraint
   | { readonly and: readonly Constraint[] }

@@ -11,6 +11,7 @@ import { convolutionProduct } from './convolution-product.js';
 import { kernelLayer } from './kernel-layer.js';
 import type { AffineLayer, Extents, Window } from './layer.js';
 
+/** Channels, window, stride and padding of a convolution; pairs are [height, width]. */
 export interface ConvolutionGeometry {
   readonly channels: number;
   readonly kernel: readonly [number, number];

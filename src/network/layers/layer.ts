@@ -23,6 +23,10 @@ export interface ParameterSpec {
 /** The arrays of one layer as graph tensors. */
 export type Weights = Readonly<Partial<Record<ParameterSpec['name'], Tensor>>>;
 
+/**
+ * An affine map x ↦ L x + b on [features, n] in the ways that relaxations need it: forward, adjoint, and
+ * with |L|.
+ */
 export interface AffineLayer {
   readonly kind: 'affine';
   readonly name: string;
@@ -56,6 +60,7 @@ export interface Window {
   readonly padding: readonly [top: number, left: number];
 }
 
+/** max(x, 0), element by element. */
 export interface ReluLayer {
   readonly kind: 'relu';
   readonly name: string;

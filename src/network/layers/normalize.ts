@@ -5,6 +5,7 @@
 import { add, constant, type FloatType, mul, type Tensor } from '../../graph/index.js';
 import { type AffineLayer, type Extents, featuresOf } from './layer.js';
 
+/** x ↦ (x − mean) / std, one number for each channel, in pixels of [0, 1]. */
 export interface Normalization {
   readonly mean: readonly number[];
   readonly std: readonly number[];

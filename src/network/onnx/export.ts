@@ -17,6 +17,7 @@ import { INPUT, type Network, parameterName } from '../network.js';
 const OPSET = 17;
 const IR_VERSION = 8;
 
+/** What an exported file says about itself. */
 export interface OnnxExportOptions {
   /** Radius that the network was trained for, in pixels of [0, 1]. */
   readonly epsilon?: number;

@@ -51,6 +51,7 @@ const operators: ReadonlyMap<string, OperatorReader> = new Map(
 /** Standard operators that can be read. */
 export const importedOperators: readonly string[] = [...operators.keys()].sort();
 
+/** The network of an ONNX file, its parameters, and what the file says. */
 export interface ImportedNetwork {
   readonly network: Network;
   /** Its trained arrays, by name. */

@@ -8,6 +8,7 @@ import { OpenPlan } from './open-plan.js';
 import { PlanRun } from './plan-run.js';
 import type { SessionOptions } from './session.js';
 
+/** What a plan gave back. */
 export interface PlanResult {
   readonly outputs: Readonly<Record<string, HostData>>;
   /** Gradients of `loss` in the order of the plan's `wrt`; overwritten by the plan's next run. */

@@ -8,6 +8,7 @@ import ort from 'onnxruntime-node';
 import { FormatError } from '../../formats/format-error.js';
 import { gunzipped } from '../../formats/gzip.js';
 
+/** An ONNX file that ONNX Runtime runs as it is. */
 export interface Model {
   /** Values of one input and of its output. */
   readonly inputs: number;

@@ -34,6 +34,7 @@ export interface Session {
   close(): Promise<void>;
 }
 
+/** Where sessions run, and what is recorded of them. */
 export interface SessionOptions extends Counters {
   /** Where programs run (default cpu); those with a float64 input or output run on the CPU always. */
   readonly device?: Device;

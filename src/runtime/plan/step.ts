@@ -7,6 +7,9 @@ export interface Step {
   readonly kind: string;
 }
 
+/**
+ * A compiled computation: programs and the steps that run them. Plain data, so that workers can be sent it.
+ */
 export interface Plan {
   readonly id: string;
   readonly programs: readonly EncodedProgram[];

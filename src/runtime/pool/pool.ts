@@ -46,6 +46,10 @@ export interface PoolVectors {
   score(task: ScoreTask): Promise<Float64Array | undefined>;
 }
 
+/**
+ * Workers of one thread each that run plans; results do not depend on how many there are. Close it after
+ * use.
+ */
 export interface Pool {
   /** Where programs run. */
   readonly device: Device;

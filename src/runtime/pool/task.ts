@@ -43,6 +43,7 @@ export interface RunTask {
 
 export type Outputs = Readonly<Record<string, HostData>>;
 
+/** What a worker gave back for one run of a plan. */
 export interface RunResult {
   readonly outputs: Outputs;
   /** Flat gradient of `loss`, if the plan has one. */

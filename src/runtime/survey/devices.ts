@@ -25,6 +25,7 @@ import type { Finding } from './probe.js';
 /** Greatest difference of a self-test's value from the CPU's, relative to 1 + the greatest of them. */
 export const TOLERANCE = 1e-4;
 
+/** Whether programs can run on a device, how fast, or why not. */
 export type DeviceReport = { readonly device: Device } & (
   | {
       readonly usable: true;

@@ -5,6 +5,7 @@
 import { add, div, mul, sqrt, sub, type Tensor } from '../../graph/index.js';
 import { checkRate, checkSizes, type UpdateRule } from './update-rule.js';
 
+/** Options of Adam (Kingma & Ba 2015). */
 export interface AdamOptions {
   /** β₁, decay of the mean of gradients. Default 0.9. */
   readonly beta1?: number;
@@ -14,6 +15,7 @@ export interface AdamOptions {
   readonly epsilon?: number;
 }
 
+/** Moments of the gradients, one entry for each coordinate of θ. */
 export interface AdamState {
   /** Steps taken, t. */
   readonly step: number;

@@ -10,6 +10,7 @@ import { globalNorm } from './gradient-clip.js';
 import { checkRate, checkSizes, type UpdateRule } from './update-rule.js';
 import { TINY, vectorNorm } from './vector-norm.js';
 
+/** Options of ClipUp (Toklu et al. 2020). */
 export interface ClipUpOptions {
   /** Default 0.9. */
   readonly momentum?: number;
@@ -20,6 +21,7 @@ export interface ClipUpOptions {
   readonly maxSpeed?: number;
 }
 
+/** The velocity, one entry for each coordinate of θ. */
 export interface ClipUpState {
   readonly velocity: Float32Array;
 }

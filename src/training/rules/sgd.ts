@@ -5,6 +5,7 @@
 import { add, mul, sub, type Tensor } from '../../graph/index.js';
 import { checkRate, checkSizes, type UpdateRule } from './update-rule.js';
 
+/** Options of stochastic gradient descent with momentum. */
 export interface SgdOptions {
   /** μ. Default 0: plain descent. */
   readonly momentum?: number;
@@ -12,6 +13,7 @@ export interface SgdOptions {
   readonly nesterov?: boolean;
 }
 
+/** The velocity, one entry for each coordinate of θ. */
 export interface SgdState {
   readonly velocity: Float32Array;
 }

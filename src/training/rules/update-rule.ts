@@ -30,6 +30,7 @@ export interface UpdateGraph {
   ): { readonly theta: Tensor; readonly arrays: Named<Tensor> };
 }
 
+/** From a gradient to the next θ; pure, and its state is plain data. */
 export interface UpdateRule<State = unknown> {
   readonly name: string;
   /**

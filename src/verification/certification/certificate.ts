@@ -15,6 +15,7 @@ import { writeFileAtomic } from '../../formats/atomic-file.js';
 import { encodeSafetensors } from '../../formats/safetensors.js';
 import type { CertificationReport, Falsified, Verdict } from './verdict.js';
 
+/** Paths of the two files of a certification. */
 export interface CertificateFiles {
   readonly verdicts: string;
   readonly counterexamples: string;

@@ -45,6 +45,7 @@ export interface Undecided extends Judged {
   readonly margin: number;
 }
 
+/** What is known of one image, exactly one of three. */
 export type Verdict = Certified | Falsified | Undecided;
 
 /** One stage of a certification. */
@@ -69,6 +70,7 @@ export interface Accuracies {
   readonly adversarial: number;
 }
 
+/** The outcome of a certification; accuracies are parts of the images that were asked for. */
 export interface CertificationReport extends Accuracies {
   readonly images: number;
   /** Radius of the ball in pixels of [0, 1]. */

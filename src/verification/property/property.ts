@@ -43,6 +43,10 @@ export interface StrictInput {
   readonly bound: number;
 }
 
+/**
+ * Unsafe inputs and outputs as a union of polytopes: the property holds where the network reaches none of
+ * them.
+ */
 export interface Property {
   readonly inputs: number;
   readonly outputs: number;

@@ -22,6 +22,7 @@ import { PropertyAttack } from './property-attack.js';
 import { type RootProblem, rootBounds } from './root-bounds.js';
 
 export const verificationStages = ['attack', 'ibp', 'crown', 'alpha-crown', 'branch-and-bound'] as const;
+/** Stages of a verification, in their order. */
 export type VerificationStage = (typeof verificationStages)[number];
 
 /** How far a verification is. */
@@ -70,6 +71,10 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal;
 }
 
+/**
+ * The outcome of a verification: `unsat`, proved; `sat`, with a counterexample; or neither within the
+ * limits.
+ */
 export interface Verification {
   readonly verdict: 'unsat' | 'sat' | 'timeout' | 'unknown';
   readonly counterexample?: Counterexample;

@@ -18,6 +18,7 @@ import type { Run } from '../run.js';
 import { nextName, type Step, sentName } from '../step.js';
 import type { Compiler, StageKind } from './kind.js';
 
+/** A computation on the host between programs, such as a solver's. */
 export interface HostStage {
   readonly kind: 'host';
   /** URL of the module whose export `solve`, a `HostSolver`, is called. */

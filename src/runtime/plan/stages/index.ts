@@ -10,6 +10,7 @@ import { rows } from './rows/rows.js';
 import type { RowsStage } from './rows/stage.js';
 import { type WholeStage, whole } from './whole.js';
 
+/** A part of a computation that is compiled and run by itself, by its kind. */
 export type Stage = WholeStage | RowsStage | IterateStage | HostStage;
 
 const KINDS = { whole, rows, iterate, host } satisfies Record<Stage['kind'], unknown>;

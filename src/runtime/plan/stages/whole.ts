@@ -8,6 +8,7 @@ import { type WholeStep, wholeStep } from '../single-program.js';
 import { gradientName } from '../step.js';
 import type { Compiler, StageKind } from './kind.js';
 
+/** One graph, run as a whole. */
 export interface WholeStage {
   readonly kind: 'whole';
   readonly outputs: Readonly<Record<string, Tensor>>;

@@ -2,6 +2,7 @@
 import type { FloatType, Tensor } from '../../../../graph/tensor.js';
 import type { Step } from '../../step.js';
 
+/** A computation for unstable neurons alone: as many rows as there are, in programs of fixed sizes. */
 export interface RowsStage {
   readonly kind: 'rows';
   /** Bounds [features, batch] that decide which neurons are unstable (lower < 0 < upper), by name. */
