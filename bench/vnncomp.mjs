@@ -1,6 +1,6 @@
 /**
- * `npm run bench:vnncomp -- DIR [--timeout S] [--only REGEX] [--threads N] [--json]`: instances of the
- * verification competition, one after another, as `tautnet verify` decides them.
+ * `npm run bench:vnncomp -- DIR [--timeout S] [--only REGEX] [--threads N] [--json] [--junit FILE]`:
+ * instances of the verification competition, one after another, as `tautnet verify` decides them.
  *
  * DIR/instances.csv has the columns benchmark, onnx, vnnlib, timeout_s and expected under a header, or, as
  * the competition's own files do, onnx, vnnlib and timeout without one; paths are relative to DIR. The limit
@@ -8,14 +8,17 @@
  * and each instance has workers of its own, so that nothing is left of it.
  *
  * An instance is solved if its verdict is unsat or sat and not wrong: the opposite of what is expected.
- * `timeout` counts those that reached their limit; an instance that fails is an error and not solved.
+ * `timeout` counts those that reached their limit; an instance that fails is an error and not solved. In the
+ * JUnit report a wrong verdict and an error are failures, timeout and unknown are skipped.
  */
 
 import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { writeJunit } from '../dist/cli/junit.js';
 import { readVerificationTask } from '../dist/experiment/verification-task.js';
 import { verify } from '../dist/verification/search/verify.js';
+import { junitCases } from './vnncomp-junit.mjs';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -24,6 +27,7 @@ const { values: flags, positionals } = parseArgs({
     only: { type: 'string' },
     threads: { type: 'string' },
     json: { type: 'boolean' },
+    junit: { type: 'string' },
   },
 });
 
@@ -166,4 +170,6 @@ for (const benchmark of new Set(results.map((result) => result.benchmark)))
   );
 console.log(`${'total'.padEnd(14)} ${summaryLine(summary(results))}`);
 if (flags.json) console.log(JSON.stringify(summary(results)));
+if (flags.junit !== undefined)
+  await writeJunit(flags.junit, `tautnet vnncomp ${basename(resolve(folder))}`, junitCases(results));
 process.exitCode = results.some(({ wrong }) => wrong) ? 1 : 0;

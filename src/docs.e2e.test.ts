@@ -1,6 +1,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { configText, parseConfig } from './experiment/settings/config-file.js';
+import { readPreset } from './experiment/settings/presets.js';
+import { someSettings } from './testing/settings.js';
 import { blocksOf, createWorkbench, type Workbench } from './testing/snippets.js';
 import { ROOT } from './testing/tautnet-process.js';
 
@@ -56,6 +62,46 @@ describe.each(pages)('%s', (page) => {
     });
     expect(lost).toEqual([]);
   });
+});
+
+describe('the schema of configuration files', () => {
+  const text = readFileSync(join(ROOT, 'tautnet.schema.json'), 'utf8');
+  // Another reading of JSON Schema than the one that wrote it.
+  const schema = z.fromJSONSchema(JSON.parse(text));
+
+  test('is that of the settings', async () => {
+    const { settingsSchemaText } = (await import(join(ROOT, 'scripts', 'settings-schema.mjs'))) as {
+      settingsSchemaText(): string;
+    };
+    expect(text).toBe(settingsSchemaText());
+  });
+
+  test('takes what the program takes: all settings of runs, and presets', async () => {
+    fc.assert(
+      fc.property(someSettings, (given) => {
+        expect(schema.safeParse(parse(configText(given)))).toMatchObject({ success: true });
+      }),
+    );
+    for (const name of ['mnist-0.1/cnn3/ibp', 'cifar10-2-255/cnn7-bn/sabr-rgs'])
+      expect(schema.safeParse(parse(configText(await readPreset(name))))).toMatchObject({ success: true });
+  });
+
+  test.each([
+    'epsilon: 2/255',
+    'relaxation: crown+deepz',
+    'learning-rate-decay-epochs: [3, 5]',
+    'tautnet: { format: 1, version: 0.1.0 }',
+  ])('takes %s', (line) => {
+    expect(schema.safeParse(parse(line))).toMatchObject({ success: true });
+  });
+
+  test.each(['epsilon: 2', 'epsilno: 0.1', 'relaxation: crwn', 'epochs: 1.5', 'method: crown', 'seed: x'])(
+    'marks %s, as the program does',
+    (line) => {
+      expect(schema.safeParse(parse(line)).success).toBe(false);
+      expect(() => parseConfig(line, 'a.yaml')).toThrow('a.yaml, line 1');
+    },
+  );
 });
 
 describe('the documentation', () => {

@@ -60,7 +60,7 @@ describe('the package', () => {
     expect(
       files.filter(
         (path) =>
-          !/^(dist\/.*\.(js|d\.ts|js\.map)|presets\/.*\.yaml|docs\/.*\.(md|svg)|LICENSE|CITATION\.cff|(README|CHANGELOG)\.md|package\.json)$/.test(
+          !/^(dist\/.*\.(js|d\.ts|js\.map)|presets\/.*\.yaml|docs\/.*\.(md|svg)|LICENSE|CITATION\.cff|(README|CHANGELOG)\.md|package\.json|tautnet\.schema\.json)$/.test(
             path,
           ),
       ),
@@ -72,11 +72,13 @@ describe('the package', () => {
   test('names only files that it has', async () => {
     const manifest = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
       bin: Record<string, string>;
-      exports: Record<string, Record<string, string>>;
+      exports: Record<string, string | Record<string, string>>;
     };
     const named = [
       ...Object.values(manifest.bin),
-      ...Object.values(manifest.exports).flatMap((conditions) => Object.values(conditions)),
+      ...Object.values(manifest.exports).flatMap((conditions) =>
+        typeof conditions === 'string' ? [conditions] : Object.values(conditions),
+      ),
     ];
     expect(named.length).toBeGreaterThan(2);
     for (const path of named) expect(files).toContain(path.replace(/^\.\//, ''));

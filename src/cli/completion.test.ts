@@ -111,8 +111,8 @@ describe('the script', () => {
 
   test.skipIf(!hasShell('zsh'))('completes in zsh', () => {
     // What the widget would hand to the editor is printed.
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: a script of zsh
     const stubs =
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: a script of zsh
       'compdef() { }; compadd() { print -l -- "${@:$(( ${@[(i)--]} + 1 ))}" }; _files() { print files }';
     const zsh = (...words: string[]) =>
       inShell(

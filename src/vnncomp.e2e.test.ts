@@ -1,0 +1,66 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { architecture } from './network/architectures.js';
+import { initialize } from './network/initialization.js';
+import { exportOnnx } from './network/onnx/export.js';
+import { keyOf } from './runtime/random/keys.js';
+import { ROOT } from './testing/tautnet-process.js';
+
+const execute = promisify(execFile);
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tautnet-vnncomp-'));
+  const network = architecture('fc-small', [1, 1, 1], 2);
+  await writeFile(join(folder, 'net.onnx'), exportOnnx(network, initialize(network, 'kaiming', keyOf(1))));
+  const property = (least: number) =>
+    '(declare-const X_0 Real)(declare-const Y_0 Real)(declare-const Y_1 Real)' +
+    `(assert (>= X_0 0))(assert (<= X_0 1))(assert (>= Y_0 ${least}.0))`;
+  await writeFile(join(folder, 'never.vnnlib'), property(1000));
+  await writeFile(join(folder, 'always.vnnlib'), property(-1000));
+  await writeFile(
+    join(folder, 'instances.csv'),
+    [
+      'benchmark,onnx,vnnlib,timeout_s,expected',
+      'a,net.onnx,never.vnnlib,60,unsat',
+      'a,net.onnx,always.vnnlib,60,unsat',
+      'b,net.onnx,missing.vnnlib,60,sat',
+    ].join('\n'),
+  );
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('npm run bench:vnncomp', () => {
+  test('writes a JUnit report: a wrong verdict and an error are failures', async () => {
+    const report = join(folder, 'report.xml');
+    const argv = [join(ROOT, 'bench', 'vnncomp.mjs'), folder, '--threads', '1', '--junit', report];
+    const failed = await execute(process.execPath, argv).catch((error: { code: number }) => error);
+    expect(failed).toMatchObject({ code: 1 });
+    const text = await readFile(report, 'utf8');
+    expect(text).toMatch(/tests="3" failures="2" errors="0" skipped="0"/);
+    expect(text).toContain('message="expected unsat, got sat"');
+    expect(text).toMatch(/message="error: [^"]*missing\.vnnlib/);
+  });
+
+  test('skips what was not decided, with its reason', async () => {
+    const { junitCases } = (await import(join(ROOT, 'bench', 'vnncomp-junit.mjs'))) as {
+      junitCases(results: readonly object[]): object[];
+    };
+    const result = { onnx: 'a.onnx', vnnlib: 'b.vnnlib', wrong: false, seconds: 2 };
+    expect(
+      junitCases([
+        { ...result, verdict: 'timeout' },
+        { ...result, verdict: 'unknown', reason: 'out of memory' },
+        { ...result, verdict: 'unsat' },
+      ]),
+    ).toEqual([
+      { name: 'a.onnx b.vnnlib', seconds: 2, skipped: 'timeout' },
+      { name: 'a.onnx b.vnnlib', seconds: 2, skipped: 'out of memory' },
+      { name: 'a.onnx b.vnnlib', seconds: 2 },
+    ]);
+  });
+});
