@@ -68,11 +68,11 @@ export const makeCompletionCommand: MakeCommand = (io) => {
   return new Command('completion')
     .description('print a script with which a shell completes commands, options, choices and files')
     .addArgument(shell)
-    .argument('[words...]')
+    .allowExcessArguments()
     .addOption(new Option('--candidates', 'print what may follow the words').hideHelp())
-    .usage('[options] <shell>')
     .addHelpText('after', AFTER_HELP)
-    .action(async (first: string, rest: string[], flags: CompletionFlags, command: Command) => {
+    .action(async (first: string, flags: CompletionFlags, command: Command) => {
+      const rest = command.args.slice(1);
       if (flags.candidates) {
         const found = await completionOf(command.parent as Command, [first, ...rest]);
         const lines =
