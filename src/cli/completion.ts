@@ -68,11 +68,11 @@ export const makeCompletionCommand: MakeCommand = (io) => {
   return new Command('completion')
     .description('print a script with which a shell completes commands, options, choices and files')
     .addArgument(shell)
-    .allowExcessArguments()
+    .argument('[words...]')
+    .usage('[options] <shell>')
     .addOption(new Option('--candidates', 'print what may follow the words').hideHelp())
     .addHelpText('after', AFTER_HELP)
-    .action(async (first: string, flags: CompletionFlags, command: Command) => {
-      const rest = command.args.slice(1);
+    .action(async (first: string, rest: string[], flags: CompletionFlags, command: Command) => {
       if (flags.candidates) {
         const found = await completionOf(command.parent as Command, [first, ...rest]);
         const lines =

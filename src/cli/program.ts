@@ -85,6 +85,7 @@ export function makeProgram(commands: readonly MakeCommand[], io: Io): Command {
     .version(VERSION, '--version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .showSuggestionAfterError()
+    .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),

@@ -54,6 +54,22 @@ describe('the ladder', () => {
     );
   });
 
+  test('items that do not climb are seen by no stage, and change nothing for the others', async () => {
+    await fc.assert(
+      fc.asyncProperty(ladders, fc.uniqueArray(fc.nat(12)), async ({ items, stages: given }, some) => {
+        const open = some.filter((item) => item < items).sort((a, b) => a - b);
+        const stages = given.map(({ decides }, k) => deciding(`${k}`, decides));
+        const seen: Seen = [];
+        const whole = await climb({ stages, context: [], items });
+        const part = await climb({ stages, context: seen, items, open });
+        for (let item = 0; item < items; item++)
+          expect(part.verdicts[item]).toEqual(open.includes(item) ? whole.verdicts[item] : undefined);
+        for (const { open: entered } of seen)
+          expect(entered.filter((item) => !open.includes(item))).toEqual([]);
+      }),
+    );
+  });
+
   test('each stage has a rung: what entered is what earlier ones left open', async () => {
     await fc.assert(
       fc.asyncProperty(ladders, async ({ items, stages: given }) => {
