@@ -17,8 +17,8 @@ const pages = [
     .map((name) => join('docs', name)),
 ].sort();
 const RUN = ['js', 'sh'];
-/** Languages of blocks that are written to a file, or marked. */
-const FILES = ['yaml', 'json', 'ts'];
+/** Languages of blocks that show what is printed or cited; others are run, written to a file, or marked. */
+const SHOWN = ['', 'bibtex'];
 
 describe.each(pages)('%s', (page) => {
   const text = readFileSync(join(ROOT, page), 'utf8');
@@ -43,9 +43,13 @@ describe.each(pages)('%s', (page) => {
 
   test('every code block that is not run says why', () => {
     const silent = blocks.filter(
-      ({ language, notRun, file }) => FILES.includes(language) && notRun === undefined && file === undefined,
+      ({ language, notRun, file }) =>
+        ![...RUN, ...SHOWN].includes(language) && notRun === undefined && file === undefined,
     );
     expect(silent.map(({ line }) => line)).toEqual([]);
+    for (const { notRun } of blocks) expect(notRun ?? 'no mark').toMatch(/\w{2,} \w+/);
+    // A fence that is indented, or of other characters, would be no block to the tests.
+    expect(text.match(/^[ \t>]*(```|~~~)/gm) ?? []).toHaveLength(2 * blocks.length);
   });
 
   test('every link to a file leads to one that is packed', () => {
@@ -107,6 +111,17 @@ describe('the schema of configuration files', () => {
 describe('the documentation', () => {
   test('has a README of at most 120 lines', () => {
     expect(readFileSync(join(ROOT, 'README.md'), 'utf8').split('\n').length).toBeLessThanOrEqual(121);
+  });
+
+  test('lists every page in its index and beside the site’s pages', () => {
+    const others = pages
+      .filter((page) => page.startsWith('docs') && page !== join('docs', 'index.md'))
+      .map((page) => page.replaceAll('\\', '/').replace(/^docs\//, ''));
+    const index = readFileSync(join(ROOT, 'docs', 'index.md'), 'utf8');
+    expect(others.filter((page) => !index.includes(`](${page})`))).toEqual([]);
+    const sidebar = readFileSync(join(ROOT, 'site', '.vitepress', 'config.mjs'), 'utf8');
+    const titles = others.map((page) => page.replace(/^.*\//, '').replace(/\.md$/, ''));
+    expect(titles.filter((name) => !sidebar.includes(`['${name}',`))).toEqual([]);
   });
 
   test('lists the settings of the schema', async () => {

@@ -34,9 +34,11 @@ export default defineConfig({
         ['verification', 'What a verdict guarantees'],
         ['words', 'Words'],
       ]),
+      group('Extending', 'extend', [['index', 'Parts of your own']]),
       group('Reference', 'reference', [
         ['settings', 'Settings'],
         ['versions', 'Versions'],
+        ['project', 'What the owner decides'],
       ]),
       group('Results', 'results', [
         ['mnist', 'MNIST'],

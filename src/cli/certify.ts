@@ -175,9 +175,9 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     await writeJunit(
       flags.junit,
       `tautnet certify ${path}`,
-      verdicts.map(({ image, label, verdict }) => ({
+      verdicts.map(({ image, label, verdict, stage }) => ({
         name: `image ${image}, label ${label}`,
-        ...(verdict === 'falsified' && { failure: verdict }),
+        ...(verdict === 'falsified' && { failure: stage === 'natural' ? 'misclassified' : verdict }),
         ...(verdict === 'undecided' && { skipped: verdict }),
       })),
     );

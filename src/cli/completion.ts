@@ -69,8 +69,8 @@ export const makeCompletionCommand: MakeCommand = (io) => {
     .description('print a script with which a shell completes commands, options, choices and files')
     .addArgument(shell)
     .argument('[words...]')
-    .addOption(new Option('--candidates', 'print what may follow the words').hideHelp())
     .usage('[options] <shell>')
+    .addOption(new Option('--candidates', 'print what may follow the words').hideHelp())
     .addHelpText('after', AFTER_HELP)
     .action(async (first: string, rest: string[], flags: CompletionFlags, command: Command) => {
       if (flags.candidates) {

@@ -78,6 +78,13 @@ describe('flags', () => {
     expect(refused.stderr).toContain('tautnet: --resume: expected an unfinished run');
   });
 
+  test('may stand before the command', async () => {
+    expect(await tautnet('--quiet', '--json', 'data', 'list')).toEqual(
+      await tautnet('data', 'list', '--quiet', '--json'),
+    );
+    expect((await tautnet('--json')).code).toBe(2);
+  });
+
   test('former names are understood and not listed', async () => {
     const missing = join(folder, 'nowhere', 'v.jsonl');
     const { stderr } = await tautnet('certify', join(folder, 'run'), '--verdicts', missing);

@@ -21,7 +21,7 @@ process.on('uncaughtException', (error) => {
   try {
     writeSync(2, process.env.TAUTNET_DEBUG === '1' ? `${error.stack}\n` : line);
   } finally {
-    process.exit(process.argv[2] === 'verify' ? 5 : 1);
+    process.exit(process.argv.slice(2).find((word) => !word.startsWith('-')) === 'verify' ? 5 : 1);
   }
 });
 

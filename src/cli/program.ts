@@ -28,6 +28,15 @@ const ALIASES: Readonly<Record<string, string>> = {
 const before = (argv: readonly string[]): readonly string[] =>
   argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
 
+/** `tautnet --json train` as `tautnet train --json`: flags of every command may stand before it. */
+function flagsLast(argv: readonly string[]): readonly string[] {
+  const count = argv.findIndex((word) => word !== '--json' && word !== '--quiet');
+  if (count <= 0) return argv;
+  const [flags, rest] = [argv.slice(0, count), argv.slice(count)];
+  const own = before(rest).length;
+  return [...rest.slice(0, own), ...flags, ...rest.slice(own)];
+}
+
 /** Arguments with aliases written out, up to `--`. */
 function unaliased(argv: readonly string[]): string[] {
   const end = before(argv).length;
@@ -51,7 +60,8 @@ export async function run(
   const program = makeProgram(commands, io);
   if (all) for (const command of program.commands) showAll(command);
   try {
-    const words = all ? [...argv.filter((word) => word !== '--help-all'), '--help'] : argv;
+    const asked = flagsLast(argv);
+    const words = all ? [...asked.filter((word) => word !== '--help-all'), '--help'] : asked;
     await program.parseAsync(unaliased(words), { from: 'user' });
     return 0;
   } catch (thrown) {
@@ -60,7 +70,7 @@ export async function run(
     const error = ending === undefined ? thrown : ending.cause;
     if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help'))
       return error.exitCode === 0 ? 0 : 2;
-    const command = program.commands.find((candidate) => candidate.name() === argv[0])?.name();
+    const command = program.commands.find((candidate) => candidate.name() === flagsLast(argv)[0])?.name();
     const { code, line } = explain(error, command === undefined ? 'tautnet' : `tautnet ${command}`);
     io.stderr.write(`tautnet: ${line}\n`);
     if (io.environment.TAUTNET_DEBUG === '1') io.stderr.write(`${stackOf(error)}\n`);
@@ -75,6 +85,7 @@ export function makeProgram(commands: readonly MakeCommand[], io: Io): Command {
     .version(VERSION, '--version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .showSuggestionAfterError()
+    .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),

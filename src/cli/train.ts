@@ -1,9 +1,8 @@
 /** `tautnet train`: trains a network as its settings say, or goes on with a run. */
-import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
 import { readMetrics } from '../experiment/run/metrics.js';
-import { createRun, openRun, type Run } from '../experiment/run/run-folder.js';
+import { createRun, freeFolder, openRun, type Run } from '../experiment/run/run-folder.js';
 import { DEFAULTS } from '../experiment/settings/defaults.js';
 import { changeSettings, resolveSettings } from '../experiment/settings/resolve-settings.js';
 import { kebab, textFromValue } from '../experiment/settings/setting-text.js';
@@ -35,7 +34,7 @@ export const makeTrainCommand: MakeCommand = (io) =>
 async function startRun(command: Command, io: Io): Promise<Run> {
   const { given, whereabouts } = await givenSettings(command);
   const resolved = resolveSettings(given, whereabouts);
-  const settings = given.out === undefined ? { ...resolved, out: freeFolder(resolved) } : resolved;
+  const settings = given.out === undefined ? { ...resolved, out: freeFolder(resolved.out) } : resolved;
   io.stderr.write(`${settingsText(settings)}\n`);
   return createRun(settings.out, settings);
 }
@@ -53,15 +52,6 @@ async function resumeRun(path: string, command: Command, io: Io): Promise<Run> {
   } catch (error) {
     await run.release();
     throw error;
-  }
-}
-
-/** "runs/mnist-cnn3-ibp-none-eps0.1-seed0", or with "-2" and so on after it where that is taken. */
-function freeFolder({ out, epsilon, seed }: Settings): string {
-  const name = `${out}-eps${Number(epsilon.toPrecision(3))}-seed${seed}`;
-  for (let count = 1; ; count++) {
-    const folder = count === 1 ? name : `${name}-${count}`;
-    if (!existsSync(folder)) return folder;
   }
 }
 

@@ -43,9 +43,9 @@ describe('the training method', () => {
   test('has its name in the run folder and in text', () => {
     const outs = METHODS.map((method) => resolveSettings({ method }).out);
     expect(new Set(outs).size).toBe(METHODS.length);
-    expect(resolveSettings({}).out).toBe('runs/mnist-cnn3-ibp-none');
+    expect(resolveSettings({}).out).toBe('runs/mnist-cnn3-ibp-none-eps0.1-seed0');
     expect(resolveSettings({ method: 'sabr', relaxation: 'crown' }).out).toBe(
-      'runs/mnist-cnn3-sabr-crown-none',
+      'runs/mnist-cnn3-sabr-crown-none-eps0.1-seed0',
     );
     expect(METHODS.map((method) => methodTitle(resolveSettings({ method })))).toEqual([
       ...['natural training', 'adversarial training', 'certified training with ibp'],

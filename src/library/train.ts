@@ -1,6 +1,6 @@
 /** Training as one call: settings in, a run folder out. */
 import { UsageError } from '../experiment/errors.js';
-import { createRun, openRun as lockRun, type Run } from '../experiment/run/run-folder.js';
+import { createRun, freeFolder, openRun as lockRun, type Run } from '../experiment/run/run-folder.js';
 import { changedPreset, readPreset } from '../experiment/settings/presets.js';
 import { changeSettings, resolveSettings } from '../experiment/settings/resolve-settings.js';
 import type { GivenSettings } from '../experiment/settings/settings.js';
@@ -30,7 +30,8 @@ export interface ResumeOptions extends GivenSettings, CallOptions {}
  * Minimises (1 − κ)·natural + κ·robust loss of `method` under `relaxation`, by the gradient that `smoothing`
  * estimates. The same settings and seed give the same bits on the CPU.
  *
- * @param options settings, which override those of `preset`; ε in pixel units of [0, 1]
+ * @param options settings, which override those of `preset`; ε in pixel units of [0, 1]; without `out` the
+ *  folder is named after the settings, and counts up where it is taken
  * @returns the finished run
  * @throws UsageError for settings that cannot be; Failure if training diverges; the reason of `signal`
  * @example
@@ -51,7 +52,8 @@ export interface ResumeOptions extends GivenSettings, CallOptions {}
 export async function train(options: TrainOptions): Promise<OpenedRun> {
   const { preset, watch, signal, ...own } = options;
   const given = preset === undefined ? own : changedPreset(await readPreset(preset), own);
-  const settings = resolveSettings(given);
+  const resolved = resolveSettings(given);
+  const settings = given.out === undefined ? { ...resolved, out: freeFolder(resolved.out) } : resolved;
   return finished(await createRun(settings.out, settings), { watch, signal });
 }
 

@@ -67,6 +67,14 @@ export function runPaths(path: string): RunPaths {
   };
 }
 
+/** The folder `name`, or the first of `name-2`, `name-3`, … that is not there yet. */
+export function freeFolder(name: string): string {
+  for (let count = 1; ; count++) {
+    const folder = count === 1 ? name : `${name}-${count}`;
+    if (!existsSync(folder)) return folder;
+  }
+}
+
 /**
  * Creates a run in a folder that is not there or empty, and locks it.
  * @throws UsageError for a folder with anything in it, saying what can be done; FileError; Failure if another

@@ -122,7 +122,9 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   threads: derived('available cores', () => availableParallelism()),
   checkpointEvery: constant(1),
   checkpointSeconds: constant(300),
-  out: derived('runs/<dataset>-<architecture>-<relaxation or method>-<smoothing>-eps<ε>-seed<n>', (known) =>
-    ['runs/', ...[known.dataset, known.architecture, shortMethod(known), known.smoothing].join('-')].join(''),
-  ),
+  out: derived('runs/<dataset>-<architecture>-<relaxation or method>-<smoothing>-eps<ε>-seed<n>', (known) => {
+    const radius = `eps${Number(known.epsilon.toPrecision(3))}`;
+    const parts = [known.dataset, known.architecture, shortMethod(known), known.smoothing, radius];
+    return `runs/${parts.join('-')}-seed${known.seed}`;
+  }),
 };
