@@ -65,7 +65,7 @@ describe('tautnet presets', () => {
         '--seed',
         '9',
       );
-      expect(changed).toEqual({ ...settings, epsilon: 0.01, seed: 9 });
+      expect(changed).toEqual({ ...settings, epsilon: 0.01, trainEpsilon: 0.01, seed: 9 });
     } finally {
       await rm(folder, { recursive: true });
     }

@@ -27,6 +27,7 @@ import { UsageError } from './errors.js';
 import { readDataset } from './read-dataset.js';
 import { estimatorOptions } from './settings/estimator-settings.js';
 import type { Settings } from './settings/settings.js';
+import { trainingEpsilon } from './settings/training-epsilon.js';
 import { robustLossOf } from './training-method.js';
 
 /** Purposes that a run's seed is split for; a purpose never changes its number. */
@@ -45,10 +46,11 @@ export function networkOf(
 }
 
 /** ε, κ, λ and the learning rate as functions of the epoch. */
-function schedules(
+export function trainingObjectiveSchedules(
   settings: Settings,
 ): Pick<TrainingOptions, 'epsilon' | 'kappa' | 'regularization' | 'learningRate'> {
-  const { warmupStart: start, warmupEpochs, epsilon, kappa, kappaStart, warmupRegularizer } = settings;
+  const { warmupStart: start, warmupEpochs, kappa, kappaStart, warmupRegularizer } = settings;
+  const epsilon = trainingEpsilon(settings);
   const end = start + warmupEpochs;
   const warm = (make: typeof linear, from: number, to: number): Schedule =>
     warmupEpochs > 0 ? make({ start, end, from, to }) : constant(to);
@@ -166,7 +168,7 @@ export async function prepare(
     gradientClip: settings.gradientClip,
     averageFrom: settings.swaStart,
     key: deriveKey(key, STREAMS.training, 0),
-    ...schedules(settings),
+    ...trainingObjectiveSchedules(settings),
   };
   checkStatistics(options, settings.architecture);
   const deployed = createDeployedNetwork({

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { datasetNamed } from '../data/datasets.js';
 import { interval } from '../relaxation/interval.js';
 import { UsageError } from './errors.js';
+import { networkOf, trainingObjective } from './prepare-training.js';
 import { METHODS } from './settings/choices.js';
 import { resolveSettings } from './settings/resolve-settings.js';
-import type { GivenSettings } from './settings/settings.js';
+import type { GivenSettings, Settings } from './settings/settings.js';
 import { methodTitle, robustLossOf, validationScore } from './training-method.js';
 
 const messageOf = (given: GivenSettings): string => {
@@ -51,6 +53,15 @@ describe('the training method', () => {
       ...['natural training', 'adversarial training', 'certified training with ibp'],
       ...['SABR', 'TAPS', 'STAPS', 'MTL-IBP', 'CC-IBP', 'Exp-IBP'],
     ]);
+  });
+
+  test('attacks with the steps, restarts and radius of the settings', () => {
+    const settings = resolveSettings({ method: 'staps', architecture: 'fc-small', attackRestarts: 3 });
+    const objective = (more: Partial<Settings>) =>
+      trainingObjective({ ...settings, ...more }, networkOf(settings, datasetNamed('mnist')));
+    expect(objective({}).noise).toMatchObject({ start: 3 * 784, 'embedding start': 3 * 9 * 100 });
+    expect(() => objective({ attackRadius: 0 })).toThrow('attack: expected a radius above 0');
+    expect(() => objective({ attackSteps: 0 })).toThrow('attack: expected steps to be an integer');
   });
 
   test.each(METHODS)('%s is made by its own file, with the settings given', (method) => {

@@ -28,6 +28,9 @@ export interface MethodOptions {
   /** Gradient steps of the attack, the first in units of its radius. */
   readonly attackSteps: number;
   readonly attackStepSize: number;
+  readonly attackRestarts: number;
+  /** Radius of the ball that an attack on the pixels searches, in units of ε. */
+  readonly attackRadius: number;
 }
 
 export interface TrainingMethod {
@@ -46,15 +49,21 @@ export interface TrainingMethod {
   readonly create: (options: MethodOptions, relaxation: Relaxation | undefined) => RobustLoss | undefined;
 }
 
-const ATTACK = ['attackSteps', 'attackStepSize'] as const;
-const TAPS = ['tapsBlock', 'tapsEstimator', 'tapsWeight', ...ATTACK] as const;
+const ASCENT = ['attackSteps', 'attackStepSize', 'attackRestarts'] as const;
+const ATTACK = [...ASCENT, 'attackRadius'] as const;
+const TAPS = ['tapsBlock', 'tapsEstimator', 'tapsWeight', ...ASCENT] as const;
 
-const attackOf = ({ attackSteps: steps, attackStepSize: stepSize }: MethodOptions) => ({ steps, stepSize });
+const ascentOf = ({ attackSteps, attackStepSize, attackRestarts }: MethodOptions) => ({
+  steps: attackSteps,
+  stepSize: attackStepSize,
+  restarts: attackRestarts,
+});
+const attackOf = (options: MethodOptions) => ({ ...ascentOf(options), radius: options.attackRadius });
 const tapsOf = (options: MethodOptions) => ({
   block: options.tapsBlock,
   estimator: options.tapsEstimator,
   weight: options.tapsWeight,
-  attack: attackOf(options),
+  attack: ascentOf(options),
 });
 
 /** A method that mixes an attack and a bound by α. */
@@ -105,9 +114,10 @@ const METHODS = {
   staps: {
     title: 'STAPS',
     relaxations: 'ibp',
-    uses: ['lambda', ...TAPS],
+    uses: ['lambda', ...TAPS, 'attackRadius'],
     score: 'loss',
-    create: (options) => staps({ lambda: options.lambda, ...tapsOf(options) }),
+    create: (options) =>
+      staps({ lambda: options.lambda, inputAttack: attackOf(options), ...tapsOf(options) }),
   },
   'mtl-ibp': expressive('MTL-IBP', mtlIbp),
   'cc-ibp': expressive('CC-IBP', ccIbp),

@@ -29,6 +29,7 @@ const common = {
   initialization: fc.constantFrom(...INITIALIZATIONS),
   normalize: fc.boolean(),
   epsilon: number(0, 1, true),
+  trainEpsilon: fc.oneof(number(0, 1, true), fc.constant('1x'), fc.constant('.5x')),
   clipBox: fc.boolean(),
   l1: number(0, 1),
   warmupRegularizer: number(0, 10),
@@ -60,7 +61,11 @@ const learned = {
   shaping: fc.constantFrom(...(choicesOf('shaping') ?? [])),
 };
 
-const attacked = { attackSteps: integer(1, 100), attackStepSize: number(0, 10, true) };
+const attacked = {
+  attackSteps: integer(1, 100),
+  attackStepSize: number(0, 10, true),
+  attackRestarts: integer(1, 10),
+};
 const EXPRESSIVE = ['mtl-ibp', 'cc-ibp', 'exp-ibp'] as const;
 /** Relaxations that fit any estimator, and intersections of some. */
 const BOUNDS = [

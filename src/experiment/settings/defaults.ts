@@ -71,6 +71,7 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   normalize: constant(true),
 
   epochs: derived('70 for mnist, 160 or 240 for cifar10', (known) => recipeOf(known).epochs),
+  trainEpsilon: derived('epsilon', (known) => known.epsilon),
   clipBox: constant(true),
   lossFusion: constant(false),
   kappa: derived('1, 0 for natural training', (known) => (known.method === 'natural' ? 0 : 1)),
@@ -84,6 +85,8 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   tapsWeight: constant(5),
   attackSteps: constant(8),
   attackStepSize: constant(0.5),
+  attackRestarts: constant(1),
+  attackRadius: constant(1),
   warmupStart: derived(
     '0 for mnist, 1 of 160 epochs for cifar10',
     (known) => stretch(recipeOf(known), known.epochs).warmupStart,

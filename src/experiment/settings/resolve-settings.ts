@@ -34,6 +34,7 @@ import {
   type Settings,
   schemaOf,
 } from './settings.js';
+import { trainingEpsilon } from './training-epsilon.js';
 
 /** How error lines call a setting: "--epsilon", "mnist.yaml, line 3, column 10: epsilon". */
 export type Whereabouts = (name: SettingName) => string;
@@ -163,6 +164,9 @@ function checkTogether(settings: Settings, whereabouts: Whereabouts): void {
       'decay earlier, or train longer',
     );
 
+  const radius = trainingEpsilon(settings);
+  if (radius > 1)
+    refuse('trainEpsilon', `a radius of at most 1, where ${settings.epsilon} is ε`, 'take a smaller factor');
   checkMethod(settings, refuse);
   if (settings.lossFusion && settings.relaxation !== 'crown-ibp')
     refuse(

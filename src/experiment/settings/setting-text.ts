@@ -29,6 +29,8 @@ interface Limits {
   /** Names of which a text may join several, and what joins them. */
   readonly choices?: readonly string[];
   readonly joinedBy?: string;
+  /** Name of the setting that a text like "1.5x" is a factor of. */
+  readonly factorOf?: string;
   readonly items?: Limits;
   readonly minimum?: number;
   readonly maximum?: number;
@@ -68,6 +70,7 @@ export type SettingKind = 'boolean' | 'choice' | 'integer' | 'number' | 'list' |
 export function kindOf(name: SettingName): SettingKind {
   const { type } = limitsOf(name);
   if (choicesOf(name) !== undefined) return 'choice';
+  if (limitsOf(name).factorOf !== undefined) return 'number';
   if (type === 'array') return 'list';
   return type === 'boolean' || type === 'integer' || type === 'number' ? type : 'text';
 }
@@ -104,7 +107,9 @@ export function expectationOf(name: SettingName): string {
     case 'integer':
       return `a whole number${interval(limits, true)}`;
     case 'number':
-      return `a number${interval(limits, false)}`;
+      return limits.factorOf === undefined
+        ? `a number${interval(limits, false)}`
+        : `a number in (0, 1], or a factor of ${limits.factorOf} above 0 like 1.5x`;
     default:
       return 'a text that is not empty';
   }

@@ -54,6 +54,14 @@ const relaxationNames = () => {
   };
   return z.string().refine(isName).meta({ choices: RELAXATIONS, joinedBy: INTERSECTION });
 };
+/** A radius in pixels, or a factor of ε: "1.5x". */
+const radiusOrFactor = () =>
+  z
+    .union([
+      z.number().gt(0).max(1),
+      z.string().refine((text) => /^(\d+\.?\d*|\.\d+)x$/.test(text) && Number.parseFloat(text) > 0),
+    ])
+    .meta({ factorOf: 'epsilon' });
 const setting = <S extends z.ZodType>(
   schema: S,
   description: string,
@@ -98,6 +106,11 @@ export const settingsSchema = z.strictObject({
   epsilon: setting(z.number().gt(0).max(1), 'radius ε of the ball around an image, ‖x′ − x‖∞ ≤ ε', {
     unit: 'pixel units of [0, 1], fractions like 2/255 may be used',
   }),
+  trainEpsilon: setting(
+    radiusOrFactor(),
+    'radius of the ball in training, or a factor of epsilon like 1.5x; networks are judged at epsilon',
+    { unit: 'pixel units of [0, 1]' },
+  ),
   clipBox: setting(z.boolean(), 'cut the ball to the pixel range [0, 1]'),
   lossFusion: setting(
     z.boolean(),
@@ -121,6 +134,11 @@ export const settingsSchema = z.strictObject({
   ),
   attackSteps: setting(count(), 'gradient steps of the attack that training uses'),
   attackStepSize: setting(positive(), 'first step of that attack, in units of its radius'),
+  attackRestarts: setting(count(), 'random starts of that attack; the best point of all of them is taken'),
+  attackRadius: setting(
+    positive(),
+    'radius of the ball that the attack on the pixels searches, in units of the training ε',
+  ),
   warmupStart: setting(amount(), 'when ε starts to grow from 0', { unit: 'epochs' }),
   warmupEpochs: setting(amount(), 'how long ε grows', { unit: 'epochs' }),
   warmupRegularizer: setting(amount(), 'weight λ of the warm-up regulariser λ·(1 − ε_t/ε) (Shi 2021)'),
