@@ -94,6 +94,17 @@ export function trainingObjective(settings: Settings, network: Network): Objecti
   });
 }
 
+/** The bound whose gradient stands for that of a bound by a solver. */
+const GUIDE = relaxationNamed('crown');
+
+/** What a control variate takes gradients of where the objective has none: the same loss, bounded by CROWN. */
+export function guidingObjective(settings: Settings, network: Network): Objective | undefined {
+  const { relaxation, controlVariate, smoothing } = settings;
+  const isNeeded = smoothing === 'pgpe' && controlVariate !== 'none' && relaxation !== 'none';
+  if (!isNeeded || relaxationNamed(relaxation).differentiable) return undefined;
+  return trainingObjective({ ...settings, relaxation: GUIDE.name }, network);
+}
+
 /** What a settings object amounts to before any step is taken. */
 export interface Experiment {
   /** The network that is evaluated and exported, and its parameters at θ. */
@@ -159,6 +170,7 @@ export async function prepare(
     features: split.train.images.length / split.train.count,
     augmentation: augmentationNamed(settings.augmentation, dataset.shape),
     objective,
+    guide: guidingObjective(settings, network),
     layout,
     estimator: createEstimator(settings.smoothing, estimatorOptions(settings)) as Estimator,
     rule: rules[settings.optimizer](),

@@ -191,6 +191,8 @@ function record(
     naturalAccuracy: counts.natural,
     certifiedAccuracy: counts.certified,
     adversarialAccuracy: counts.adversarial,
+    jumps: counts.jumps,
+    clipped: counts.clipped,
     validationNaturalAccuracy: held.natural,
     validationCertifiedAccuracy: held.certified,
     validationAdversarialAccuracy: held.adversarial,

@@ -55,6 +55,10 @@ const smoothed = {
   sigmaDecay: fc.constantFrom(...(choicesOf('sigmaDecay') ?? [])),
   sigmaDecayUntil: number(0, 1, true),
 };
+const averaged = {
+  sigmaMode: fc.constantFrom('global' as const, 'relative' as const),
+  perturbed: fc.constantFrom('all' as const, 'weights' as const),
+};
 const learned = {
   sigmaMode: fc.constantFrom(...(choicesOf('sigmaMode') ?? [])),
   sigmaLearningRate: number(0, 1),
@@ -79,7 +83,29 @@ export const someSettings: fc.Arbitrary<GivenSettings> = fc
     fc.record(common, { requiredKeys: [] }),
     fc.oneof(
       fc.constant({}),
-      fc.record({ smoothing: fc.constant('rgs' as const), ...smoothed }, { requiredKeys: ['smoothing'] }),
+      fc.record(
+        { smoothing: fc.constant('rgs' as const), ...smoothed, ...averaged },
+        { requiredKeys: ['smoothing'] },
+      ),
+      fc.record(
+        {
+          smoothing: fc.constant('rgs' as const),
+          ...smoothed,
+          samples: integer(2, 64).map((pairs) => 2 * pairs),
+          antithetic: fc.constant(true),
+          unbiased: fc.boolean(),
+        },
+        { requiredKeys: ['smoothing', 'samples'] },
+      ),
+      fc.record(
+        {
+          smoothing: fc.constant('pgpe' as const),
+          ...smoothed,
+          controlVariate: fc.constant('rgs' as const),
+          controlSamples: integer(1, 64),
+        },
+        { requiredKeys: ['smoothing', 'controlVariate'] },
+      ),
       fc.record(
         { smoothing: fc.constant('pgpe' as const), ...smoothed, ...learned },
         { requiredKeys: ['smoothing'] },

@@ -8,7 +8,7 @@ import type { Augmentation } from '../data/augmentation.js';
 import { epochBatches } from '../data/batches.js';
 import type { Split } from '../data/dataset.js';
 import { createLoader } from '../data/loader.js';
-import type { ObjectiveScalars } from '../objective/objective.js';
+import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import { deriveKey, type Key } from '../runtime/random/keys.js';
 import { devicePlacement } from './placement/device.js';
 import { hostPlacement } from './placement/host.js';
@@ -25,6 +25,8 @@ export interface TrainingOptions extends PlacementOptions {
   readonly augmentation?: Augmentation;
   readonly batchSize: number;
   readonly epochs: number;
+  /** What is minimised at an epoch, fractional; `objective` unless given. */
+  readonly objectiveAt?: (epoch: number) => Objective;
   /** Schedules of the epoch, fractional. */
   readonly learningRate: Schedule;
   readonly epsilon: Schedule;
@@ -181,7 +183,8 @@ async function* trainingAt(
       // Its place is that of the batch before, which is done with.
       coming = batchOf(step + 1);
       const images = batch.labels.length;
-      const objective = placement.objective(batch, scalars, deriveKey(attackKey, step, 0));
+      const minimised = options.objectiveAt?.(at) ?? options.objective;
+      const objective = placement.objective(minimised, batch, scalars, deriveKey(attackKey, step, 0));
       const estimate = await estimator.estimate(search, position.theta, objective, {
         key,
         step,
@@ -197,7 +200,10 @@ async function* trainingAt(
         throw new DivergenceError(step, 'parameters are not finite after the update');
       position = descent.position;
       search = estimate.state;
-      sums = accumulate(sums, images, estimate.loss, estimate.metrics);
+      const clipped = options.gradientClip > 0 && {
+        clipped: Number(descent.gradientNorm > options.gradientClip),
+      };
+      sums = accumulate(sums, images, estimate.loss, { ...estimate.metrics, ...clipped });
       step++;
       const epochEnded = step % perEpoch === 0;
       if (epochEnded && step / perEpoch >= (options.averageFrom ?? Number.POSITIVE_INFINITY))

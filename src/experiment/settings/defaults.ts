@@ -109,7 +109,7 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
     ...stretch(recipeOf(known), known.epochs).learningRateDecayEpochs,
   ]),
   learningRateDecayFactor: constant(0.2),
-  gradientClip: constant(10),
+  gradientClip: derived('10, 0 with smoothing pgpe', ({ smoothing }) => (smoothing === 'pgpe' ? 0 : 10)),
   batchSize: derived('256 for mnist, 128 for cifar10', (known) => recipeOf(known).batchSize),
   swaStart: derived('never', () => undefined),
   select: derived('best with validation, else last', ({ validation }) => (validation > 0 ? 'best' : 'last')),

@@ -12,6 +12,7 @@ import { relaxationNamed } from '../../relaxation/index.js';
 import { UsageError } from '../errors.js';
 import { METHODS } from './choices.js';
 import { DEFAULTS } from './defaults.js';
+import { choicesFor, estimatorDefault } from './estimator-settings.js';
 import { RECIPES } from './recipes.js';
 import {
   choicesOf,
@@ -259,6 +260,9 @@ function checkSmoothing(settings: Settings, refuse: Refuse): void {
     refuse('relaxation', `a bound with a derivative, which smoothing ${smoothing} takes`, advice);
   }
   if (smoothing === 'none') return;
+  const modes = choicesFor('sigmaMode', smoothing) ?? [];
+  if (!modes.includes(settings.sigmaMode))
+    refuse('sigmaMode', `${modes.join(' or ')} with smoothing ${smoothing}`, 'choose one of them');
   if (sigmaDecay === 'constant' && sigmaDecayFactor !== 1)
     refuse('sigmaDecayFactor', '1 with sigma-decay constant', 'leave it out, or choose a --sigma-decay');
   if (sigmaDecay === 'exponential' && sigmaDecayFactor === 0) {
@@ -268,7 +272,9 @@ function checkSmoothing(settings: Settings, refuse: Refuse): void {
       'raise it, or choose --sigma-decay linear',
     );
   }
+  if (smoothing === 'rgs') checkRgs(settings, refuse);
   if (smoothing !== 'pgpe') return;
+  checkControl(settings, refuse);
   if (sigmaDecayFactor === 0)
     refuse('sigmaDecayFactor', 'more than 0 with smoothing pgpe, which has no gradient at σ = 0', 'raise it');
   if (sigma > sigmaMax) refuse('sigma', `at most sigma-max = ${sigmaMax}`, 'lower sigma, or raise sigma-max');
@@ -276,6 +282,25 @@ function checkSmoothing(settings: Settings, refuse: Refuse): void {
     refuse('sigma', `at least sigma-min = ${sigmaMin}`, 'raise sigma, or lower sigma-min');
   if (settings.samples < 2 && settings.sigmaLearningRate > 0)
     refuse('samples', 'at least 2 pairs to learn σ', 'take more, or set --sigma-learning-rate 0');
+}
+
+function checkRgs({ samples, antithetic, unbiased, perturbed }: Settings, refuse: Refuse): void {
+  if (antithetic && samples % 2 !== 0)
+    refuse('samples', 'an even number with antithetic, which takes them in pairs', 'take one more');
+  if (unbiased && samples < (antithetic ? 4 : 2))
+    refuse('samples', `at least ${antithetic ? 4 : 2} with unbiased`, 'take more, or leave unbiased out');
+  if (unbiased && perturbed === 'weights')
+    refuse('perturbed', 'all with unbiased, which needs losses for each gradient', 'leave one of them out');
+}
+
+function checkControl({ shaping, controlVariate, controlSamples }: Settings, refuse: Refuse): void {
+  if (controlVariate !== 'none' && shaping !== 'none')
+    refuse('shaping', 'none with a control variate, which explains losses, not ranks', 'leave it out');
+  if (
+    controlVariate !== 'rgs' &&
+    controlSamples !== estimatorDefault('controlSamples', { smoothing: 'pgpe' })
+  )
+    refuse('controlSamples', 'control-variate rgs, which takes several gradients', 'leave it out');
 }
 
 /** Batch normalisation takes its statistics from micro-batches, so their size changes what is computed. */
