@@ -138,7 +138,8 @@ export async function prepare(
   data?: (state: DownloadProgress) => void,
   signal?: AbortSignal,
 ): Promise<Experiment> {
-  const dataset = await readDataset(settings.dataset, { dataDir: settings.dataDir, progress: data, signal });
+  const { dataDir, pool: pooling } = settings;
+  const dataset = await readDataset(settings.dataset, { dataDir, pool: pooling, progress: data, signal });
   const limit = settings.trainLimit ?? dataset.train.count;
   if (limit > dataset.train.count)
     throw new UsageError(

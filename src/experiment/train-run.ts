@@ -227,7 +227,11 @@ async function finish(
   await writeFileAtomic(paths.parameters, encodeParameters(network, arrays));
   await writeFileAtomic(
     paths.network,
-    exportOnnx(network, arrays, { dataset: settings.dataset, epsilon: settings.epsilon }),
+    exportOnnx(network, arrays, {
+      dataset: settings.dataset,
+      epsilon: settings.epsilon,
+      ...(settings.pool !== 'none' && { metadata: { pool: settings.pool } }),
+    }),
   );
   await writeFileAtomic(
     paths.summary,

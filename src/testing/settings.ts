@@ -25,7 +25,8 @@ const integer = (min: number, max: number) => fc.integer({ min, max });
 const common = {
   dataset: fc.constantFrom(...DATASETS),
   augmentation: fc.constantFrom(...AUGMENTATIONS),
-  architecture: fc.constantFrom(...ARCHITECTURES),
+  architecture: fc.constantFrom(...ARCHITECTURES, 'conv 4@5 s2 p2, linear 20 bn, linear'),
+  pool: fc.constantFrom('none', '2 max', '2 mean'),
   initialization: fc.constantFrom(...INITIALIZATIONS),
   normalize: fc.boolean(),
   epsilon: number(0, 1, true),

@@ -31,7 +31,8 @@ export const SELECTIONS = ['last', 'best'] as const;
 export { AUGMENTATIONS, INTERSECTION, TAPS_ESTIMATORS };
 
 export type Dataset = DatasetName;
-export type Architecture = ArchitectureName;
+/** A name, or a description of layers. */
+export type Architecture = string;
 export type Initialization = InitializationScheme;
 export type Method = MethodName;
 export type Relaxation = (typeof RELAXATIONS)[number];

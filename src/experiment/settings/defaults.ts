@@ -36,6 +36,14 @@ const shortMethod = ({ method, relaxation }: Settings): string => {
   return relaxation === 'ibp' || relaxation === 'none' ? method : `${method}-${relaxation}`;
 };
 
+/** "mnist", "mnist-2max". */
+const shortImages = ({ dataset, pool }: Settings): string =>
+  pool === 'none' ? dataset : `${dataset}-${pool.replaceAll(/\s+/g, '')}`;
+
+/** "cnn3", "conv4@5s2p2_linear": names of folders have no spaces. */
+const shortLayers = ({ architecture }: Settings): string =>
+  architecture.replaceAll(/\s+/g, '').replaceAll(',', '_').slice(0, 80);
+
 const estimatorDefaults = Object.fromEntries(
   ESTIMATOR_SETTINGS.map((name) => [
     name,
@@ -47,6 +55,7 @@ const estimatorDefaults = Object.fromEntries(
 export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name]> } = {
   dataset: constant('mnist'),
   dataDir: derived('the installed copy', () => undefined),
+  pool: constant('none'),
   trainLimit: derived('all', () => undefined),
   validation: constant(0),
   epsilon: derived(
@@ -127,7 +136,7 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   checkpointSeconds: constant(300),
   out: derived('runs/<dataset>-<architecture>-<relaxation or method>-<smoothing>-eps<ε>-seed<n>', (known) => {
     const radius = `eps${Number(known.epsilon.toPrecision(3))}`;
-    const parts = [known.dataset, known.architecture, shortMethod(known), known.smoothing, radius];
+    const parts = [shortImages(known), shortLayers(known), shortMethod(known), known.smoothing, radius];
     return `runs/${parts.join('-')}-seed${known.seed}`;
   }),
 };

@@ -3,7 +3,6 @@
  * default, and the conditions between settings are checked. An error is one line that names the setting as
  * the user wrote it.
  */
-import { datasetNamed } from '../../data/datasets.js';
 import { architecture } from '../../network/architectures.js';
 import { batchNormNodes } from '../../network/folding.js';
 import { reluCount } from '../../objective/blocks.js';
@@ -13,6 +12,7 @@ import { UsageError } from '../errors.js';
 import { METHODS } from './choices.js';
 import { DEFAULTS } from './defaults.js';
 import { choicesFor, estimatorDefault } from './estimator-settings.js';
+import { imagesOf } from './images.js';
 import { RECIPES } from './recipes.js';
 import {
   choicesOf,
@@ -120,6 +120,8 @@ export function resolveSettings(given: GivenSettings, whereabouts: Whereabouts =
     } else {
       refuseIdle(name, known as Settings, preset, whereabouts);
     }
+    // Defaults of later settings are read off the network.
+    if (name === 'architecture') checkNetwork(known as Settings, whereabouts);
   }
   const settings = known as Settings;
   checkTogether(settings, whereabouts);
@@ -138,6 +140,25 @@ function refuseIdle(name: SettingName, known: Settings, preset: unknown, whereab
   throw new UsageError(
     `${whereabouts(name)}: expected ${kind} ${choices}, got ${inWords(value)} with ${kind} ` +
       `${known[kind]}; leave it out, or choose --${kind} ${choices}`,
+  );
+}
+
+/** Whether pooling fits the images, and each layer what it reads. */
+function checkNetwork(settings: Settings, whereabouts: Whereabouts): void {
+  const attempt = <T>(name: SettingName, expected: string, make: () => T): T => {
+    try {
+      return make();
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      const got = textFromValue(settings[name]);
+      throw new UsageError(`${whereabouts(name)}: ${expected}, got "${got}"; ${error.message}`);
+    }
+  };
+  const { name, shape, classes } = attempt('pool', 'expected a pooling that fits the images', () =>
+    imagesOf(settings),
+  );
+  attempt('architecture', `expected layers that fit the ${shape.join('×')} images of ${name}`, () =>
+    architecture(settings.architecture, shape, classes),
   );
 }
 
@@ -235,7 +256,7 @@ function checkMethod(settings: Settings, refuse: Refuse): void {
     );
   }
   if (uses.includes('tapsBlock')) {
-    const { shape, classes } = datasetNamed(settings.dataset);
+    const { shape, classes } = imagesOf(settings);
     const relus = reluCount(architecture(settings.architecture, shape, classes));
     if (settings.tapsBlock >= relus)
       refuse(
@@ -304,9 +325,9 @@ function checkControl({ shaping, controlVariate, controlSamples }: Settings, ref
 }
 
 /** Batch normalisation takes its statistics from micro-batches, so their size changes what is computed. */
-const hasBatchNorm = ({ architecture: name, dataset }: Settings): boolean => {
-  const { shape, classes } = datasetNamed(dataset);
-  return batchNormNodes(architecture(name, shape, classes)).length > 0;
+const hasBatchNorm = (settings: Settings): boolean => {
+  const { shape, classes } = imagesOf(settings);
+  return batchNormNodes(architecture(settings.architecture, shape, classes)).length > 0;
 };
 
 /**

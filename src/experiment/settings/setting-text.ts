@@ -29,6 +29,8 @@ interface Limits {
   /** Names of which a text may join several, and what joins them. */
   readonly choices?: readonly string[];
   readonly joinedBy?: string;
+  /** What a text looks like that is none of the choices. */
+  readonly form?: string;
   /** Name of the setting that a text like "1.5x" is a factor of. */
   readonly factorOf?: string;
   readonly items?: Limits;
@@ -100,7 +102,8 @@ export function expectationOf(name: SettingName): string {
       return 'true or false';
     case 'choice': {
       const joined = limits.joinedBy === undefined ? '' : `, or several joined by ${limits.joinedBy}`;
-      return `one of ${(choicesOf(name) ?? []).join(', ')}${joined}`;
+      const form = limits.form === undefined ? '' : `, or ${limits.form}`;
+      return `one of ${(choicesOf(name) ?? []).join(', ')}${joined}${form}`;
     }
     case 'list':
       return 'a list of whole numbers like 50,60, or none';
@@ -111,7 +114,7 @@ export function expectationOf(name: SettingName): string {
         ? `a number${interval(limits, false)}`
         : `a number in (0, 1], or a factor of ${limits.factorOf} above 0 like 1.5x`;
     default:
-      return 'a text that is not empty';
+      return limits.form ?? 'a text that is not empty';
   }
 }
 

@@ -146,6 +146,17 @@ describe('settings', () => {
       'shaping: expected none with a control variate',
     ],
     [{ smoothing: 'pgpe', controlSamples: 3 }, 'control-samples: expected control-variate rgs'],
+    [
+      { pool: '3 max' },
+      'pool: expected a pooling that fits the images, got "3 max"; expected a number that divides',
+    ],
+    [{ pool: 'max' }, 'pool: expected none, or a number and max or mean, like "2 max", got "max"'],
+    [{ architecture: 'conv 4@5 q2, linear' }, 'or layers like "conv 4@5 s2 p2, linear 100, linear", got'],
+    [
+      { pool: '2 max', architecture: 'conv 4@5 s4, conv 8@9, linear' },
+      'architecture: expected layers that fit the 1×14×14 images of mnist, 2×2 max-pooled, got "conv 4@5 s4, ' +
+        'conv 8@9, linear"; layer 2, conv 8@9 s1 p0: convolution: a kernel of 9×9 does not fit',
+    ],
     [{ trainEpsilon: 0 }, 'train-epsilon: expected a number in (0, 1], or a factor of epsilon above 0 like'],
     [{ trainEpsilon: '0x' }, 'factor of epsilon above 0 like 1.5x, got "0x"'],
     [{ trainEpsilon: '-1x' }, 'factor of epsilon above 0 like 1.5x, got "-1x"'],

@@ -8,6 +8,8 @@
  * is generated from this schema.
  */
 import { z } from 'zod';
+import { poolingFrom } from '../../data/pooled.js';
+import { isArchitecture } from '../../network/architectures.js';
 import { methods } from '../../objective/methods.js';
 import { DEVICE_CHOICES } from '../../runtime/device/device.js';
 import {
@@ -31,6 +33,8 @@ import {
   estimatorsTaking,
 } from './estimator-settings.js';
 import type { SettingInfo } from './setting-info.js';
+
+const ARCHITECTURE_FORM = 'layers like "conv 4@5 s2 p2, linear 100, linear"';
 
 const information = z.registry<Omit<SettingInfo, 'only'>>();
 
@@ -77,6 +81,15 @@ export const settingsSchema = z.strictObject({
   dataDir: setting(z.string().min(1).optional(), 'folder with the files of the data set', {
     changeable: true,
   }),
+  pool: setting(
+    z
+      .string()
+      .refine((text) => text === 'none' || poolingFrom(text) !== undefined)
+      .meta({ form: 'none, or a number and max or mean, like "2 max"' }),
+    'make images smaller: squares of so many pixels a side become their largest or their mean; ε is a ' +
+      'radius around what results',
+    { words: true },
+  ),
   trainLimit: setting(count().optional(), 'train on this many images only, the first ones'),
   validation: setting(count(0), 'training images held out to watch the accuracy on'),
   augmentation: setting(
@@ -86,8 +99,8 @@ export const settingsSchema = z.strictObject({
 
   // Network
   architecture: setting(
-    z.enum(ARCHITECTURES),
-    'network architecture; -bn: with batch normalisation, statistics of the clean images, folded away in ' +
+    z.string().refine(isArchitecture).meta({ choices: ARCHITECTURES, form: ARCHITECTURE_FORM }),
+    'network architecture by name or by its layers, each with a ReLU but the last; -bn: with batch normalisation, statistics of the clean images, folded away in ' +
       'what is exported',
   ),
   initialization: setting(z.enum(INITIALIZATIONS), 'how weights are drawn'),
