@@ -15,6 +15,8 @@ import { flatten, parameterLayout } from '../network/parameters.js';
 import { createObjective, type Objective, type ObjectiveOptions } from '../objective/objective.js';
 import type { RobustLoss } from '../objective/robust-loss.js';
 import { relaxationNamed } from '../relaxation/index.js';
+import { mixture } from '../relaxation/mixture.js';
+import type { Relaxation } from '../relaxation/relaxation.js';
 import type { Pool } from '../runtime/pool/pool.js';
 import { deriveKey, keyOf } from '../runtime/random/keys.js';
 import { createEstimator, type Estimator } from '../smoothing/index.js';
@@ -28,7 +30,7 @@ import { readDataset } from './read-dataset.js';
 import { estimatorOptions } from './settings/estimator-settings.js';
 import type { Settings } from './settings/settings.js';
 import { trainingEpsilon } from './settings/training-epsilon.js';
-import { robustLossOf } from './training-method.js';
+import { robustLossOf, warmupLossOf } from './training-method.js';
 
 /** Purposes that a run's seed is split for; a purpose never changes its number. */
 const STREAMS = { initialization: 1, training: 2, validation: 3, validationAttacks: 4 } as const;
@@ -80,10 +82,16 @@ const commonOptions = (settings: Settings, network: Network): ObjectiveOptions =
   clipBox: settings.clipBox,
 });
 
-/** What the settings' training minimises, on the network that they describe. */
-export function trainingObjective(settings: Settings, network: Network): Objective {
+/**
+ * What the settings' training minimises in the end, on the network that they describe; or an objective with
+ * another robust loss but the same weights and regularisers.
+ */
+export function trainingObjective(
+  settings: Settings,
+  network: Network,
+  robust: RobustLoss | undefined = robustLossOf(settings, commonOptions(settings, network).relaxation),
+): Objective {
   const common = commonOptions(settings, network);
-  const robust = robustLossOf(settings, common.relaxation);
   const onlyRobust = settings.kappa === 1 && settings.kappaStart === 1;
   return createObjective({
     ...common,
@@ -92,6 +100,32 @@ export function trainingObjective(settings: Settings, network: Network): Objecti
     l1: settings.l1,
     warmupRegularizer: settings.warmupRegularizer > 0,
   });
+}
+
+/**
+ * What is minimised at each epoch where that is not always the same: before a method begins, its warm-up;
+ * while β of a curriculum is below 1, the loose bound or the mixture.
+ */
+export function objectivesOf(
+  settings: Settings,
+  network: Network,
+  last: Objective,
+): Pick<TrainingOptions, 'objectiveAt' | 'beta'> {
+  const { relaxation, curriculum, curriculumStart: start, curriculumEpochs, tapsStart } = settings;
+  if (curriculum !== 'none') {
+    const [loose, tight] = [relaxationNamed(curriculum), relaxationNamed(relaxation)];
+    const end = start + curriculumEpochs;
+    const beta: Schedule = (epoch) =>
+      epoch >= end ? 1 : epoch <= start ? 0 : (epoch - start) / (end - start);
+    const of = (bound: Relaxation) => trainingObjective(settings, network, robustLossOf(settings, bound));
+    const [first, between] = [of(loose), of(mixture(loose, tight))];
+    const objectiveAt = (epoch: number) => (beta(epoch) === 1 ? last : beta(epoch) === 0 ? first : between);
+    return { objectiveAt, beta };
+  }
+  const warmup = warmupLossOf(settings, commonOptions(settings, network).relaxation);
+  if (warmup === undefined) return {};
+  const first = trainingObjective(settings, network, warmup);
+  return { objectiveAt: (epoch) => (epoch < tapsStart ? first : last) };
 }
 
 /** The bound whose gradient stands for that of a bound by a solver. */
@@ -180,7 +214,9 @@ export async function prepare(
     epochs: settings.epochs,
     gradientClip: settings.gradientClip,
     averageFrom: settings.swaStart,
+    averageEvery: settings.swaEvery,
     key: deriveKey(key, STREAMS.training, 0),
+    ...objectivesOf(settings, network, objective),
     ...trainingObjectiveSchedules(settings),
   };
   checkStatistics(options, settings.architecture);

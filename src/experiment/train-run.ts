@@ -186,6 +186,7 @@ function record(
     epoch: Math.round(epoch),
     epsilon: scalars.epsilon,
     kappa: scalars.kappa,
+    beta: scalars.beta,
     learningRate,
     loss,
     naturalAccuracy: counts.natural,

@@ -124,6 +124,7 @@ export const someSettings: fc.Arbitrary<GivenSettings> = fc
           relaxation: fc.constantFrom(...BOUNDS),
           lambda: number(0, 1, true),
           ...attacked,
+          attackRadius: number(0, 4, true),
         },
         { requiredKeys: ['method'] },
       ),
@@ -131,6 +132,7 @@ export const someSettings: fc.Arbitrary<GivenSettings> = fc
         {
           method: fc.constantFrom('taps' as const, 'staps' as const),
           tapsEstimator: fc.constantFrom(...TAPS_ESTIMATORS),
+          tapsStart: number(0, 100),
           ...attacked,
         },
         { requiredKeys: ['method'] },
@@ -138,6 +140,15 @@ export const someSettings: fc.Arbitrary<GivenSettings> = fc
       fc.record(
         { method: fc.constantFrom(...EXPRESSIVE), alpha: number(0, 1), ...attacked },
         { requiredKeys: ['method'] },
+      ),
+      fc.record(
+        {
+          relaxation: fc.constantFrom('crown-ibp', 'crown'),
+          curriculum: fc.constantFrom('ibp', 'hbox'),
+          curriculumStart: fc.constant(0),
+          curriculumEpochs: number(0, 1),
+        },
+        { requiredKeys: ['relaxation', 'curriculum', 'curriculumStart', 'curriculumEpochs'] },
       ),
       fc.record(
         { relaxation: fc.constantFrom(...BOUNDS), kappa: number(0, 1), kappaStart: number(0, 1) },

@@ -32,8 +32,12 @@ export interface TrainingOptions extends PlacementOptions {
   readonly epsilon: Schedule;
   readonly kappa: Schedule;
   readonly regularization: Schedule;
-  /** From the end of which epoch on the parameters at ends of epochs are averaged; never unless given. */
+  /** β of a mixture of relaxations. */
+  readonly beta?: Schedule;
+  /** From the end of which epoch on parameters are averaged; never unless given. */
   readonly averageFrom?: number;
+  /** Steps from one averaged point to the next; ends of epochs unless given. */
+  readonly averageEvery?: number;
   readonly key: Key;
 }
 
@@ -175,6 +179,7 @@ async function* trainingAt(
         epsilon: options.epsilon(at),
         kappa: options.kappa(at),
         regularization: options.regularization(at),
+        ...(options.beta && { beta: options.beta(at) }),
       };
       const learningRate = options.learningRate(at);
       const asked = performance.now();
@@ -206,7 +211,8 @@ async function* trainingAt(
       sums = accumulate(sums, images, estimate.loss, { ...estimate.metrics, ...clipped });
       step++;
       const epochEnded = step % perEpoch === 0;
-      if (epochEnded && step / perEpoch >= (options.averageFrom ?? Number.POSITIVE_INFINITY))
+      const { averageFrom = Number.POSITIVE_INFINITY, averageEvery = perEpoch } = options;
+      if (step % averageEvery === 0 && step >= averageFrom * perEpoch)
         average = averagedWith(average, (await placement.copy(position)).theta);
       const done = { step, average, sums };
       yield {

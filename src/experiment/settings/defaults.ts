@@ -86,11 +86,13 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   kappa: derived('1, 0 for natural training', (known) => (known.method === 'natural' ? 0 : 1)),
   kappaStart: derived('as kappa', (known) => known.kappa),
   lambda: derived('0.4, 0.1 below ε = 4/255', ({ epsilon }) => (epsilon < SMALL_RADIUS ? 0.1 : 0.4)),
+  reluShrinking: constant(1),
   alpha: derived('0.1, 0.01 below ε = 4/255', ({ epsilon }) => (epsilon < SMALL_RADIUS ? 0.01 : 0.1)),
   tapsBlock: constant(1),
   tapsEstimator: derived('multi, single for tiny-imagenet', ({ dataset }) =>
     hasManyClasses(dataset) ? 'single' : 'multi',
   ),
+  tapsProduct: constant('images'),
   tapsWeight: constant(5),
   attackSteps: constant(8),
   attackStepSize: constant(0.5),
@@ -104,6 +106,10 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
     '20 of 70 epochs for mnist, 80 of 160 for cifar10',
     (known) => stretch(recipeOf(known), known.epochs).warmupEpochs,
   ),
+  tapsStart: derived('the end of the warm-up', (known) => known.warmupStart + known.warmupEpochs),
+  curriculum: constant('none'),
+  curriculumStart: derived('warmup-start', (known) => known.warmupStart),
+  curriculumEpochs: derived('warmup-epochs', (known) => known.warmupEpochs),
   warmupRegularizer: derived('0.5 with ibp initialization, else 0', (known) =>
     known.initialization === 'ibp' && known.relaxation !== 'none' ? 0.5 : 0,
   ),
@@ -121,6 +127,7 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   gradientClip: derived('10, 0 with smoothing pgpe', ({ smoothing }) => (smoothing === 'pgpe' ? 0 : 10)),
   batchSize: derived('256 for mnist, 128 for cifar10', (known) => recipeOf(known).batchSize),
   swaStart: derived('never', () => undefined),
+  swaEvery: derived('those of an epoch', () => undefined),
   select: derived('best with validation, else last', ({ validation }) => (validation > 0 ? 'best' : 'last')),
   seed: constant(0),
 

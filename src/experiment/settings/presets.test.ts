@@ -75,7 +75,7 @@ describe('presets', () => {
     ['mnist-0.3/cnn3/sabr', { lambda: 0.9, kappa: 1 }],
     ['mnist-0.3/cnn3/mtl-ibp', { alpha: 0.5, attackSteps: 1, swaStart: 65 }],
     ['cifar10-2-255/cnn3/ibp', { l1: 1e-6, kappa: 0.8 }],
-    ['cifar10-2-255/cnn3/sabr', { lambda: 0.1, trainEpsilon: '1.5x' }],
+    ['cifar10-2-255/cnn3/sabr', { lambda: 0.1, trainEpsilon: '1.5x', reluShrinking: 0.8 }],
     ['cifar10-2-255/cnn3/mtl-ibp', { alpha: 0.01, kappa: 0.9, attackRadius: 2, l1: 3e-6, swaStart: 150 }],
     ['cifar10-8-255/cnn3/ibp', { l1: 0, kappa: 1 }],
     ['cifar10-8-255/cnn3/sabr', { lambda: 0.9, attackSteps: 10, attackRestarts: 3 }],

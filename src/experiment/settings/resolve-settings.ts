@@ -135,7 +135,12 @@ function refuseIdle(name: SettingName, known: Settings, preset: unknown, whereab
   const value = known[name];
   if (!isIdle(name, known) || textFromValue(value) === textFromValue(preset)) return;
   const only: readonly string[] = informationOf(name).only ?? [];
-  const kind = conditionOf(name) as NonNullable<ReturnType<typeof conditionOf>>;
+  const kind = conditionOf(name);
+  if (kind === undefined)
+    throw new UsageError(
+      `${whereabouts(name)}: expected a curriculum beside it, got ${inWords(value)}; leave it out, or give ` +
+        '--curriculum ibp',
+    );
   const choices = only.join(' or ');
   throw new UsageError(
     `${whereabouts(name)}: expected ${kind} ${choices}, got ${inWords(value)} with ${kind} ` +
@@ -190,6 +195,7 @@ function checkTogether(settings: Settings, whereabouts: Whereabouts): void {
   if (radius > 1)
     refuse('trainEpsilon', `a radius of at most 1, where ${settings.epsilon} is ε`, 'take a smaller factor');
   checkMethod(settings, refuse);
+  checkCurriculum(settings, refuse);
   if (settings.lossFusion && settings.relaxation !== 'crown-ibp')
     refuse(
       'lossFusion',
@@ -266,10 +272,38 @@ function checkMethod(settings: Settings, refuse: Refuse): void {
         'choose a smaller block',
       );
   }
+  if (uses.includes('tapsProduct') && settings.tapsProduct === 'batch') {
+    const { microBatch, batchSize } = settings;
+    if (microBatch < batchSize)
+      refuse(
+        'tapsProduct',
+        `images where the batch of ${batchSize} is cut into micro-batches of ${microBatch}`,
+        `give --micro-batch ${batchSize}`,
+      );
+  }
+  if (uses.includes('reluShrinking') && settings.reluShrinking < 1 && relaxation !== 'ibp')
+    refuse('reluShrinking', `1 with relaxation ${relaxation}`, 'leave it out, or choose --relaxation ibp');
   if (settings.swaStart !== undefined && settings.swaStart > settings.epochs)
     refuse('swaStart', `an epoch of the run, at most ${settings.epochs}`, 'start earlier, or leave it out');
+  if (settings.swaEvery !== undefined && settings.swaStart === undefined)
+    refuse('swaEvery', 'swa-start beside it, from which on networks are averaged', 'give --swa-start');
   if (settings.select === 'best' && settings.validation === 0)
     refuse('select', 'last without validation images', 'hold some out with --validation');
+}
+
+function checkCurriculum(settings: Settings, refuse: Refuse): void {
+  const { curriculum, relaxation, method, curriculumStart, curriculumEpochs, epochs } = settings;
+  if (curriculum === 'none') return;
+  if (methods[method].relaxations !== 'any')
+    refuse('curriculum', `none with method ${method}, which takes one bound`, 'leave it out');
+  if (curriculum === relaxation)
+    refuse('curriculum', 'another bound than the relaxation', 'choose a looser one, such as ibp');
+  if (settings.smoothing !== 'pgpe' && !relaxationNamed(curriculum).differentiable)
+    refuse('curriculum', 'a bound with a derivative', 'choose another, such as ibp');
+  if (settings.lossFusion)
+    refuse('lossFusion', 'false with a curriculum, which mixes margins', 'leave one of them out');
+  if (curriculumStart + curriculumEpochs > epochs)
+    refuse('curriculumEpochs', `the curriculum to end within the ${epochs} epochs`, 'shorten it');
 }
 
 function checkSmoothing(settings: Settings, refuse: Refuse): void {

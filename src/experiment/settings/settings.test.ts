@@ -157,6 +157,30 @@ describe('settings', () => {
       'architecture: expected layers that fit the 1×14×14 images of mnist, 2×2 max-pooled, got "conv 4@5 s4, ' +
         'conv 8@9, linear"; layer 2, conv 8@9 s1 p0: convolution: a kernel of 9×9 does not fit',
     ],
+    [
+      { curriculumEpochs: 3 },
+      'curriculum-epochs: expected a curriculum beside it, got 3; leave it out, or give',
+    ],
+    [{ curriculum: 'ibp' }, 'curriculum: expected another bound than the relaxation, got ibp'],
+    [
+      { method: 'taps', curriculum: 'ibp' },
+      'curriculum: expected none with method taps, which takes one bound',
+    ],
+    [{ relaxation: 'crown', curriculum: 'lp' }, 'curriculum: expected a bound with a derivative, got lp'],
+    [
+      { relaxation: 'crown', curriculum: 'ibp', epochs: 5, curriculumEpochs: 6 },
+      'curriculum-epochs: expected the curriculum to end within the 5 epochs, got 6',
+    ],
+    [
+      { method: 'taps', tapsProduct: 'batch' },
+      'taps-product: expected images where the batch of 256 is cut into micro-batches of 64, got batch; give',
+    ],
+    [
+      { method: 'sabr', relaxation: 'crown', reluShrinking: 0.8 },
+      'relu-shrinking: expected 1 with relaxation',
+    ],
+    [{ method: 'sabr', reluShrinking: 0 }, 'relu-shrinking: expected a number in (0, 1], got 0'],
+    [{ swaEvery: 10 }, 'swa-every: expected swa-start beside it, from which on networks are averaged'],
     [{ trainEpsilon: 0 }, 'train-epsilon: expected a number in (0, 1], or a factor of epsilon above 0 like'],
     [{ trainEpsilon: '0x' }, 'factor of epsilon above 0 like 1.5x, got "0x"'],
     [{ trainEpsilon: '-1x' }, 'factor of epsilon above 0 like 1.5x, got "-1x"'],

@@ -25,6 +25,7 @@ import {
   SELECTIONS,
   SMOOTHINGS,
   TAPS_ESTIMATORS,
+  TAPS_PRODUCTS,
 } from './choices.js';
 import {
   ESTIMATOR_SETTINGS,
@@ -132,6 +133,10 @@ export const settingsSchema = z.strictObject({
   kappa: setting(proportion(), 'weight κ of the robust loss after the warm-up, (1 − κ)·natural + κ·robust'),
   kappaStart: setting(proportion(), 'weight κ of the robust loss before the warm-up'),
   lambda: setting(z.number().gt(0).max(1), 'radius λ of the small box of SABR, in units of ε'),
+  reluShrinking: setting(
+    z.number().gt(0).max(1),
+    'part of their upper end that unstable ReLUs of SABR keep, with ibp (Müller 2023)',
+  ),
   alpha: setting(proportion(), 'weight α of the bound against the attack'),
   tapsBlock: setting(
     count(),
@@ -140,6 +145,11 @@ export const settingsSchema = z.strictObject({
   tapsEstimator: setting(
     z.enum(TAPS_ESTIMATORS),
     'attacks in the embedding: one for each wrong class, slow where there are many, or a single one',
+  ),
+  tapsProduct: setting(
+    z.enum(TAPS_PRODUCTS),
+    'the losses of TAPS and IBP are multiplied image by image (Mao 2023), or their means over the batch ' +
+      '(CTBench), which takes the batch in one program call',
   ),
   tapsWeight: setting(
     amount(),
@@ -154,6 +164,16 @@ export const settingsSchema = z.strictObject({
   ),
   warmupStart: setting(amount(), 'when ε starts to grow from 0', { unit: 'epochs' }),
   warmupEpochs: setting(amount(), 'how long ε grows', { unit: 'epochs' }),
+  tapsStart: setting(amount(), 'when TAPS takes over from its warm-up: IBP, with staps over the small box', {
+    unit: 'epochs',
+  }),
+  curriculum: setting(
+    relaxationNames(),
+    'loose bound that training begins with and blends into the relaxation, (1 − β)·loose + β·tight; none: ' +
+      'no curriculum',
+  ),
+  curriculumStart: setting(amount(), 'when β of the curriculum starts to grow from 0', { unit: 'epochs' }),
+  curriculumEpochs: setting(amount(), 'how long β grows to 1, linearly', { unit: 'epochs' }),
   warmupRegularizer: setting(amount(), 'weight λ of the warm-up regulariser λ·(1 − ε_t/ε) (Shi 2021)'),
   l1: setting(amount(), 'weight of the sum of absolute weights'),
 
@@ -180,6 +200,9 @@ export const settingsSchema = z.strictObject({
     'average the networks at the ends of epochs from this one on, and export the average',
     { unit: 'epochs' },
   ),
+  swaEvery: setting(count().optional(), 'average the network after every so many steps instead', {
+    unit: 'steps',
+  }),
   select: setting(
     z.enum(SELECTIONS),
     'network to export: of the last epoch, or of the best one on the validation images',
@@ -256,11 +279,18 @@ export function conditionOf(name: SettingName): 'smoothing' | 'method' | undefin
   return methodsUsing(name) === undefined ? undefined : 'method';
 }
 
+/** Settings of a curriculum, which may be none. */
+const OF_CURRICULUM: readonly SettingName[] = ['curriculumStart', 'curriculumEpochs'];
+
 /**
- * Whether a setting has no effect with the smoothing and the method chosen; what is not known yet rules
- * nothing out.
+ * Whether a setting has no effect with the smoothing, the method and the curriculum chosen; what is not known
+ * yet rules nothing out.
  */
-export function isIdle(name: SettingName, chosen: Partial<Pick<Settings, 'smoothing' | 'method'>>): boolean {
+export function isIdle(
+  name: SettingName,
+  chosen: Partial<Pick<Settings, 'smoothing' | 'method' | 'curriculum'>>,
+): boolean {
+  if (OF_CURRICULUM.includes(name)) return chosen.curriculum === 'none';
   const condition = conditionOf(name);
   const choice = condition && chosen[condition];
   return choice !== undefined && !(informationOf(name).only as readonly string[]).includes(choice);
