@@ -1,6 +1,6 @@
 /**
- * `npm run reference [-- FOLDER …]`: holds this software against others'. Margins, losses and gradients against
- * the reference values beside the repository (`../shared/reference`), and verdicts against certified sets:
+ * `npm run reference [-- FOLDER …]`: holds this software against others'. Margins, losses and gradients
+ * against the reference values beside the repository (`../shared/reference`), and verdicts against certified sets:
  * folders with a `certified-set.json` (docs/reference/certified-sets.md), those given and those beside the
  * values. Exit code 1 where anything differs.
  */

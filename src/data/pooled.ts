@@ -27,8 +27,8 @@ export function poolingFrom(text: string): Pooling | undefined {
 }
 
 /**
- * What is known of a data set whose images are pooled. Mean and deviation stay those of the whole images: they
- * are constants of the network's first layer, not statistics.
+ * What is known of a data set whose images are pooled. Mean and deviation stay those of the whole images:
+ * they are constants of the network's first layer, not statistics.
  * @throws RangeError for images that squares of this size do not cover
  */
 export function pooledDescription<Known extends DatasetDescription>(known: Known, pooling?: Pooling): Known {

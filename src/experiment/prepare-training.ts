@@ -131,7 +131,7 @@ export function objectivesOf(
 /** The bound whose gradient stands for that of a bound by a solver. */
 const GUIDE = relaxationNamed('crown');
 
-/** What a control variate takes gradients of where the objective has none: the same loss, bounded by CROWN. */
+/** What gives a control variate where the objective has no gradient: the same loss, bounded by CROWN. */
 export function guidingObjective(settings: Settings, network: Network): Objective | undefined {
   const { relaxation, controlVariate, smoothing } = settings;
   const isNeeded = smoothing === 'pgpe' && controlVariate !== 'none' && relaxation !== 'none';

@@ -1,8 +1,8 @@
 /**
- * Architectures written down: "conv 4@5 s2 p2, conv 8@4 s2 p1, linear", the layers in order, a ReLU after every
- * one but the last.
+ * Architectures written down: "conv 4@5 s2 p2, conv 8@4 s2 p1, linear", the layers in order, a ReLU after
+ * every one but the last.
  *
- * - `conv C@K`: C channels, a kernel of K × K; `s` is the stride (default 1), `p` the zeros around (default 0);
+ * - `conv C@K`: C channels, a kernel of K × K; `s` is the stride (default 1), `p` the padding (default 0);
  * - `linear N`: N outputs; the last layer is `linear` alone, with an output for each class;
  * - `bn` after either: batch normalisation before the ReLU.
  */

@@ -1,6 +1,6 @@
 /**
- * ReLU shrinking of SABR (Müller et al. 2023, arXiv 2210.04871): intervals whose unstable ReLUs keep only a part
- * of their upper end, so that a small box regularises still less.
+ * ReLU shrinking of SABR (Müller et al. 2023, arXiv 2210.04871): intervals whose unstable ReLUs keep only a
+ * part of their upper end, so that a small box regularises still less.
  *
  *   l < 0 < u: [0, λ_r·u];  else [relu(l), relu(u)],  λ_r ∈ (0, 1]
  *

@@ -1,6 +1,6 @@
 /**
- * A mixture of two relaxations: margins (1 − β)·loose + β·tight, with β ∈ [0, 1] an input of the program (Zhang
- * et al. 2020, arXiv 1906.06316, for IBP and CROWN-IBP).
+ * A mixture of two relaxations: margins (1 − β)·loose + β·tight, with β ∈ [0, 1] an input of the program
+ * (Zhang et al. 2020, arXiv 1906.06316, for IBP and CROWN-IBP).
  *
  * Both are lower bounds, so every mixture is one. Its loss moves from the smooth landscape of the loose bound
  * to that of the tight one as β grows: a curriculum.

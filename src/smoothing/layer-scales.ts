@@ -2,7 +2,7 @@
  * σ relative to the weights that it perturbs: σ_l = s·rms(W_l), of each layer l.
  *
  * A ReLU network computes the same with W_l scaled by c and W_{l+1} by 1/c. Perturbations of one σ for all
- * layers do not, relative ones do. (σ = 1e-3 is 1, 10 and 63 % of the three layers of CNN3 as they are drawn.)
+ * layers do not, relative ones do. (σ = 1e-3 is 1, 10 and 63 % of the three layers of CNN3 as drawn.)
  * A bias takes the σ of its layer's weights: biases begin at zero, where a σ relative to them would stay.
  */
 import type { BatchObjective, Vector } from '../evaluation/batch-objective.js';

@@ -46,9 +46,9 @@ export interface SearchGradient {
  *
  *   g + 1/n · Σ_i z_i/σ · [(r⁺_i − r⁻_i)/2 − g·(σ∘z_i)],
  *
- * unbiased, too (`jumps.ts`), and its metric `jumps` is what g does not explain. With `centered-rank` the 2n losses are replaced by their
- * centred ranks first: the estimates then follow the order of the losses, not their size. σ > 0; ∂σ is only
- * made with `sigmas`, of each coordinate or of groups, which needs two pairs.
+ * unbiased, too (`jumps.ts`), and its metric `jumps` is what g does not explain. With `centered-rank` the 2n
+ * losses are replaced by their centred ranks first: the estimates then follow the order of the losses, not
+ * their size. σ > 0; ∂σ is only made with `sigmas`, of each coordinate or of groups, which needs two pairs.
  */
 export async function searchGradient(
   objective: BatchObjective,

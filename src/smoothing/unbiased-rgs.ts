@@ -3,8 +3,8 @@
  *
  *   ĝ = 1/n Σ_i {g₋ᵢ + z_i/σ·[(r⁺_i − r⁻_i)/2 − g₋ᵢ·(σ∘z_i)]},  g₋ᵢ the mean of the gradients but the i-th,
  *
- * which does not depend on z_i, so that E ĝ = ∇L_σ(θ) with or without jumps (`jumps.ts`). It takes one forward
- * pass more for each gradient, and none with antithetic pairs, whose losses are all known.
+ * which does not depend on z_i, so that E ĝ = ∇L_σ(θ) with or without jumps (`jumps.ts`). It takes one
+ * forward pass more for each gradient, and none with antithetic pairs, whose losses are all known.
  */
 import type { BatchObjective, LossAndGradient, Vector } from '../evaluation/batch-objective.js';
 import { opposite, type Sigma } from '../evaluation/sigma.js';

@@ -93,8 +93,8 @@ export function parseConfig(text: string, source: string): ConfigFile {
 }
 
 /**
- * The text of a configuration file that holds these settings, in the schema's order, with what `comments` says
- * after a value; those without effect are left out.
+ * The text of a configuration file that holds these settings, in the schema's order, with what `comments`
+ * says after a value; those without effect are left out.
  */
 export function configText(settings: GivenSettings, origin?: Origin, comments: Comments = {}): string {
   const effective = SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings));

@@ -101,7 +101,8 @@ export const settingsSchema = z.strictObject({
   // Network
   architecture: setting(
     z.string().refine(isArchitecture).meta({ choices: ARCHITECTURES, form: ARCHITECTURE_FORM }),
-    'network architecture by name or by its layers, each with a ReLU but the last; -bn: with batch normalisation, statistics of the clean images, folded away in ' +
+    'network architecture by name or by its layers, each with a ReLU but the last; -bn: with ' +
+      'batch normalisation, statistics of the clean images, folded away in ' +
       'what is exported',
   ),
   initialization: setting(z.enum(INITIALIZATIONS), 'how weights are drawn'),
