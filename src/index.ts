@@ -15,9 +15,11 @@ export type { DownloadProgress } from './data/fetch/download.js';
 export type { BatchValues, PooledBatch } from './evaluation/batch-feeds.js';
 export type {
   BatchObjective,
+  GradientPerturbations,
   LossAndGradient,
   Pairs,
   Perturbations,
+  PointEvaluation,
   SigmaStep,
   SigmaWeights,
   Vector,
@@ -99,6 +101,7 @@ export { staps } from './objective/staps.js';
 export type { TapsOptions } from './objective/taps.js';
 export { taps } from './objective/taps.js';
 export { intersection, relaxationNamed, relaxations } from './relaxation/index.js';
+export { mixture } from './relaxation/mixture.js';
 export type {
   BoundProblem,
   BoundResult,
@@ -119,11 +122,17 @@ export type { Key } from './runtime/random/threefry.js';
 export type { Estimate, EstimateContext, Estimator } from './smoothing/estimator.js';
 export type { EstimatorName, EstimatorOptions } from './smoothing/index.js';
 export { createEstimator, none, pgpe, rgs, searchGradient } from './smoothing/index.js';
+export type { ParameterRange } from './smoothing/layer-scales.js';
 export type { NoneOptions } from './smoothing/none.js';
 export type { PgpeOptions } from './smoothing/pgpe.js';
-export type { RgsOptions } from './smoothing/rgs.js';
+export type { RgsOptions, RgsState } from './smoothing/rgs.js';
 export type { SearchDistribution } from './smoothing/search-distribution.js';
-export type { SearchGradient, Shaping, SigmaGroups } from './smoothing/search-gradient.js';
+export type {
+  SearchGradient,
+  SearchGradientOptions,
+  Shaping,
+  SigmaGroups,
+} from './smoothing/search-gradient.js';
 export type { StepReport, TrainingOptions, TrainingState } from './training/loop.js';
 export { DivergenceError, initialState, training } from './training/loop.js';
 export type { AdamOptions, AdamState } from './training/rules/adam.js';

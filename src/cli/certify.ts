@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import type { Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
+import { pooledDescription, poolingFrom } from '../data/pooled.js';
 import { UsageError } from '../experiment/errors.js';
 import { misfitOf, readDataset } from '../experiment/read-dataset.js';
 import type { Settings } from '../experiment/settings/settings.js';
@@ -106,7 +107,8 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   const { trainedFor, network } = trained;
   const name = needed('dataset', flags.dataset, trainedFor.dataset, path);
   const epsilon = needed('epsilon', flags.epsilon, trainedFor.epsilon, path);
-  const misfit = misfitOf(network, datasetNamed(name));
+  const pooling = poolingFrom(trainedFor.pool ?? 'none');
+  const misfit = misfitOf(network, pooledDescription(datasetNamed(name), pooling));
   if (misfit !== undefined) throw new UsageError(`${path}: ${misfit}; choose another --dataset`);
   const files = filesOf(trained.certificate, flags, range);
   await checkResultFiles(Object.values(files), [path], flags.out === undefined ? 'verdicts' : '--out');
@@ -117,6 +119,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   const fetched = fetchProgress(io.stderr);
   const loading = readDataset(name, {
     dataDir,
+    pool: trainedFor.pool,
     progress: (state) => fetched.update(state),
     signal: io.signal,
   });

@@ -106,10 +106,10 @@ describe('--resume', () => {
 
   test('of a run of another format, or with another experiment’s settings, changes nothing', async () => {
     const newer = await editedRun('newer', (config) =>
-      config.replace('format: 1', 'format: 2').replace(/version: .*/, 'version: 9.9.9'),
+      config.replace('format: 2', 'format: 3').replace(/version: .*/, 'version: 9.9.9'),
     );
     expect(await refused(['train', '--resume', newer], 1)).toMatch(
-      /expected run format 1, got 2: written by tautnet 9\.9\.9, .*use version 9\.9\.9/,
+      /expected run format 2, got 3: written by tautnet 9\.9\.9, .*use version 9\.9\.9/,
     );
     const foreign = await editedRun('foreign', (config) => `${config}temperature: 3\n`);
     expect(await refused(['train', '--resume', foreign], 1)).toMatch(

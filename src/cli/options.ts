@@ -89,7 +89,8 @@ export function settingOptions(): Option[] {
   return SETTING_NAMES.flatMap((name) => {
     group = GROUPS[name] ?? group;
     const kind = kindOf(name);
-    const option = new Option(`--${kebab(name)}${argumentOf(name)}`, descriptionOf(name));
+    const taken = informationOf(name).words ? ' <words...>' : argumentOf(name);
+    const option = new Option(`--${kebab(name)}${taken}`, descriptionOf(name));
     const options =
       kind === 'boolean' ? [option, new Option(`--no-${kebab(name)}`, 'turn it off')] : [option];
     for (const each of options) {
@@ -126,7 +127,8 @@ export async function givenSettings(command: Command): Promise<Given> {
   const file = typeof options.config === 'string' ? await configOf(options.config) : undefined;
   const flags: Record<string, unknown> = {};
   for (const name of SETTING_NAMES) {
-    const value = options[name];
+    const given = options[name];
+    const value = Array.isArray(given) ? given.join(' ') : given;
     if (value === undefined) continue;
     flags[name] = checkSetting(
       name,

@@ -65,10 +65,31 @@ describe('tautnet presets', () => {
         '--seed',
         '9',
       );
-      expect(changed).toEqual({ ...settings, epsilon: 0.01, seed: 9 });
+      expect(changed).toEqual({ ...settings, epsilon: 0.01, trainEpsilon: 0.01, seed: 9 });
     } finally {
       await rm(folder, { recursive: true });
     }
+  });
+
+  test('pooling and layers are read with or without quotes', async () => {
+    const layers = 'conv 4@5 s2 p2, conv 8@4 s2 p1, linear';
+    for (const pool of [['2', 'max'], ['2 max']]) {
+      const { settings } = await tautnet(
+        'train',
+        '--pool',
+        ...pool,
+        '--architecture',
+        layers,
+        '--epsilon',
+        '0.2',
+      );
+      expect(settings).toMatchObject({ pool: '2 max', architecture: layers, epsilon: 0.2 });
+      expect(settings?.out).toBe('runs/mnist-2max-conv4@5s2p2_conv8@4s2p1_linear-ibp-none');
+    }
+    expect((await tautnet('train', '--train-epsilon', '1.5x')).settings).toMatchObject({
+      trainEpsilon: '1.5x',
+    });
+    expect((await tautnet('train', '--train-epsilon', '3/255')).settings?.trainEpsilon).toBeCloseTo(3 / 255);
   });
 
   test.each([

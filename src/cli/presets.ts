@@ -1,7 +1,7 @@
 /** `tautnet presets`: the names of published settings, or what one of them amounts to. */
 import { Command } from 'commander';
 import { configText } from '../experiment/settings/config-file.js';
-import { type PresetParts, presets, readPreset } from '../experiment/settings/presets.js';
+import { type PresetParts, presets, sourcedPreset } from '../experiment/settings/presets.js';
 import type { MakeCommand } from './command.js';
 
 export const makePresetsCommand: MakeCommand = (io) =>
@@ -13,8 +13,8 @@ export const makePresetsCommand: MakeCommand = (io) =>
       const all = await presets();
       const begun = [...all].filter(([known]) => name === undefined || known.startsWith(name));
       if (name !== undefined && (all.has(name) || begun.length === 0)) {
-        const settings = await readPreset(name);
-        io.stdout.write(json ? `${JSON.stringify(settings)}\n` : configText(settings));
+        const { given, sources } = await sourcedPreset(name);
+        io.stdout.write(json ? `${JSON.stringify(given)}\n` : configText(given, undefined, sources));
       } else if (json) {
         const named = begun.map(([known, parts]) => ({ name: known, ...parts }));
         io.stdout.write(`${JSON.stringify({ presets: named })}\n`);

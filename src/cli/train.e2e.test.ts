@@ -76,7 +76,7 @@ describe('tautnet train', () => {
       expect.objectContaining({ step: 10, epoch: 2, epsilon: 0.1, certifiedAccuracy: expect.any(Number) }),
     ]);
     expect(await readFile(join(folder, 'whole', 'config.yaml'), 'utf8')).toMatch(
-      /^tautnet:\n {2}format: 1\n/,
+      /^tautnet:\n {2}format: 2\n/,
     );
   });
 

@@ -73,6 +73,7 @@ export function microBatches(
       epsilon: Float32Array.of(scalars.epsilon),
       kappa: Float32Array.of(scalars.kappa),
       regularization: Float32Array.of(scalars.regularization),
+      ...(scalars.beta !== undefined && { beta: Float32Array.of(scalars.beta) }),
       ...attackStarts(objective, attackKey, start),
     });
   }

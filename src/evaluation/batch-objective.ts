@@ -19,6 +19,12 @@ export interface Perturbations {
   readonly sigma: Sigma;
 }
 
+/** Perturbations of a mean of gradients. */
+export interface GradientPerturbations extends Perturbations {
+  /** Both points θ ± σ∘z of each key, instead of θ + σ∘z alone (default false). */
+  readonly antithetic?: boolean;
+}
+
 /** L(θ) on a batch and ∂L/∂θ. */
 export interface LossAndGradient {
   readonly loss: number;
@@ -70,14 +76,32 @@ export interface SigmaStep {
   readonly max: number;
 }
 
+/** What estimators that correct a gradient by values need: each point by itself, on the host. */
+export interface PointEvaluation {
+  /** L and ∂L/∂θ at each point θ + σ∘z_i. */
+  gradients(theta: Float32Array, perturbations: Perturbations): Promise<readonly LossAndGradient[]>;
+  /** L at each point θ + σ∘z_i. */
+  losses(theta: Float32Array, perturbations: Perturbations): Promise<Float64Array>;
+  /** v_i·(σ∘z_i) of one vector for each perturbation, or of one vector for all. */
+  projections(vectors: readonly Float32Array[], perturbations: Perturbations): Promise<Float64Array>;
+  /** Σ_i weights[i]·z_i/σ. */
+  scores(weights: Float64Array, perturbations: Perturbations): Promise<Float32Array>;
+}
+
 /** Every call may run in parallel inside; results do not depend on how many workers there are. */
 export interface BatchObjective {
   /** L and ∂L/∂θ at θ. */
   gradient(theta: Vector): Promise<LossAndGradient>;
-  /** 1/n Σ_i of L and of its gradient at the points θ + σ∘z_i. */
-  meanGradient(theta: Vector, perturbations: Perturbations): Promise<LossAndGradient>;
+  /** 1/n Σ_i of L and of its gradient at the points θ + σ∘z_i, or θ ± σ∘z_i. */
+  meanGradient(theta: Vector, perturbations: GradientPerturbations): Promise<LossAndGradient>;
   /** L at the points θ ± σ∘z_i. */
   pairs(theta: Vector, perturbations: Perturbations): Promise<Pairs>;
+  /** √(mean θ_j²) over each range of coordinates. */
+  rootMeanSquares?(theta: Vector, ranges: readonly CoordinateRange[]): Promise<Float64Array>;
+  /** Single points and projections, where θ is on the host. */
+  readonly points?: PointEvaluation;
+  /** A differentiable objective on the same batch, for one without a derivative of its own. */
+  readonly guide?: BatchObjective;
   /** One step of a σ of each coordinate that is on a device; both arrays are used up by it. */
   stepSigma?(sigma: Vector, relativeGradient: Vector, step: SigmaStep): Promise<Vector>;
 }

@@ -4,12 +4,19 @@
  */
 import type { Pool } from '../runtime/pool/pool.js';
 import { batchValues, pairValues } from './batch-feeds.js';
-import { checkPerturbations, type Perturbations, type SigmaWeights } from './batch-objective.js';
+import {
+  type BatchObjective,
+  checkPerturbations,
+  type GradientPerturbations,
+  type Perturbations,
+  type SigmaWeights,
+} from './batch-objective.js';
 import { CpuObjective, type EvaluatedBatch, gradientPlan } from './cpu.js';
 import {
   type CallLimits,
   cut,
   cutWeights,
+  gradientKind,
   inCalls,
   type MemberResult,
   membersOfCalls,
@@ -25,19 +32,23 @@ export class BatchedObjective extends CpuObjective {
     on: EvaluatedBatch,
     /** Limits of calls; those of the device's memory unless given. */
     private readonly limits?: CallLimits,
+    guide?: BatchObjective,
   ) {
-    super(pool, on);
+    super(pool, on, guide);
   }
 
-  override async meanGradient(theta: Float32Array, perturbations: Perturbations) {
+  override async meanGradient(theta: Float32Array, perturbations: GradientPerturbations) {
     checkPerturbations(perturbations);
     gradientPlan(this.on.objective);
-    const { members } = await this.evaluate('gradients', theta, perturbations);
+    const { members } = await this.evaluate(gradientKind(perturbations), theta, perturbations);
+    const { plus, minus } = members;
     return mean(
-      members.plus.map((member) => ({
-        ...this.valuesOf(member),
-        gradient: member.gradient as Float32Array,
-      })),
+      plus
+        .flatMap((member, i) => [member, ...minus.slice(i, i + 1)])
+        .map((member) => ({
+          ...this.valuesOf(member),
+          gradient: member.gradient as Float32Array,
+        })),
     );
   }
 

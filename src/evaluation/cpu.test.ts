@@ -186,6 +186,63 @@ describe('an objective evaluated by a pool', () => {
     );
   });
 
+  it('averages gradients at both points of antithetic pairs', async () => {
+    const pooled = at(objectiveOf(3));
+    const points = perturbations.keys.flatMap((key) =>
+      ([1, -1] as const).map((sign) => {
+        const point = new Float32Array(theta.length);
+        perturb(theta, key, perturbations.sigma, sign, point);
+        return pooled.gradient(point);
+      }),
+    );
+    const pairs = await pooled.meanGradient(theta, { ...perturbations, antithetic: true });
+    expect(pairs).toEqual(mean(await Promise.all(points)));
+  });
+
+  it('gives single points, projections and scores as they are defined', async () => {
+    const pooled = at(objectiveOf(3));
+    const { points } = pooled;
+    const { keys, sigma } = perturbations;
+    const spread = Float32Array.from(theta, (_, j) => 0.02 + 0.01 * Math.sin(j));
+    const normals = keys.map((key) => {
+      const z = new Float32Array(theta.length);
+      perturb(new Float32Array(theta.length), key, 1, 1, z);
+      return z;
+    });
+    const gradients = await points.gradients(theta, perturbations);
+    expect(mean(gradients as HostGradient[])).toEqual(await pooled.meanGradient(theta, perturbations));
+    expect(await points.losses(theta, { keys, sigma: -sigma })).toEqual(
+      (await pooled.pairs(theta, perturbations)).minus,
+    );
+    const vectors = gradients.map(({ gradient }) => gradient as Float32Array);
+    for (const each of [sigma, spread]) {
+      const over = (j: number) => (typeof each === 'number' ? each : (each[j] as number));
+      const projections = await points.projections(vectors, { keys, sigma: each });
+      const scores = await points.scores(Float64Array.of(1, -2, 0.3), { keys, sigma: each });
+      for (const [i, z] of normals.entries())
+        expect(projections[i]).toBeCloseTo(
+          z.reduce((sum, value, j) => sum + over(j) * value * ((vectors[i] as Float32Array)[j] as number), 0),
+          6,
+        );
+      const [a, b, c] = normals as [Float32Array, Float32Array, Float32Array];
+      const expected = a.map((_, j) => {
+        const sum = (a[j] as number) - 2 * (b[j] as number) + 0.3 * (c[j] as number);
+        return sum / over(j);
+      });
+      expect(distance(scores, expected)).toBeLessThan(1e-5 * Math.max(...expected));
+    }
+  });
+
+  it('measures the root mean square of ranges of parameters', async () => {
+    const ranges = [
+      { offset: 0, size: 2 },
+      { offset: 2, size: 3 },
+    ];
+    const [one, two] = await at(objectiveOf(3)).rootMeanSquares(Float32Array.of(3, 5, 0, 0, 6), ranges);
+    expect(one).toBeCloseTo(Math.sqrt(17), 6);
+    expect(two).toBeCloseTo(Math.sqrt(12), 6);
+  });
+
   it('says what to do where it has no gradient', async () => {
     const valuesOnly: Relaxation = { ...interval, differentiable: false };
     await expect(at(objectiveOf(8, { relaxation: valuesOnly })).gradient(theta)).rejects.toThrow(

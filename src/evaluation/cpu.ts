@@ -4,15 +4,19 @@ import type { Objective } from '../objective/objective.js';
 import type { Plan } from '../runtime/plan/plan.js';
 import { inSharedMemory, type Pool } from '../runtime/pool/pool.js';
 import type { ParameterSlice, TaskFeeds, TaskPerturbation } from '../runtime/pool/task.js';
+import type { Key } from '../runtime/random/keys.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
 import { batchValues, pairValues } from './batch-feeds.js';
 import {
   type BatchObjective,
   checkPerturbations,
+  type GradientPerturbations,
   type Perturbations,
+  type PointEvaluation,
   type SigmaWeights,
 } from './batch-objective.js';
-import { perCoordinate } from './sigma.js';
-import { type HostGradient, mean, scores } from './sums.js';
+import { opposite, perCoordinate } from './sigma.js';
+import { type HostGradient, mean, rootMeanSquares, scaledBySigma, scores } from './sums.js';
 
 /** An objective with the batch that it is evaluated on, cut into micro-batches. */
 export interface EvaluatedBatch {
@@ -41,6 +45,8 @@ export class CpuObjective implements BatchObjective {
   constructor(
     protected readonly pool: Pool,
     protected readonly on: EvaluatedBatch,
+    /** A differentiable objective on the same batch. */
+    readonly guide?: BatchObjective,
   ) {}
 
   async gradient(theta: Float32Array): Promise<HostGradient> {
@@ -48,15 +54,44 @@ export class CpuObjective implements BatchObjective {
     return this.gradientAt(plan, inSharedMemory(theta));
   }
 
-  async meanGradient(theta: Float32Array, perturbations: Perturbations): Promise<HostGradient> {
+  async meanGradient(theta: Float32Array, perturbations: GradientPerturbations): Promise<HostGradient> {
     checkPerturbations(perturbations);
     const plan = gradientPlan(this.on.objective);
     const shared = inSharedMemory(theta);
-    const sigma = perCoordinate(perturbations.sigma);
-    return mean(
-      await Promise.all(perturbations.keys.map((key) => this.gradientAt(plan, shared, { key, sigma }))),
-    );
+    const sigmas = [perCoordinate(perturbations.sigma)];
+    if (perturbations.antithetic) sigmas.push(opposite(perturbations.sigma));
+    const points = perturbations.keys.flatMap((key) => sigmas.map((sigma) => ({ key, sigma })));
+    return mean(await Promise.all(points.map((point) => this.gradientAt(plan, shared, point))));
   }
+
+  async rootMeanSquares(theta: Float32Array, ranges: readonly CoordinateRange[]) {
+    return rootMeanSquares(theta, ranges);
+  }
+
+  readonly points: PointEvaluation = {
+    gradients: async (theta, perturbations) => {
+      const plan = gradientPlan(this.on.objective);
+      const shared = inSharedMemory(theta);
+      const sigma = perCoordinate(perturbations.sigma);
+      return Promise.all(perturbations.keys.map((key) => this.gradientAt(plan, shared, { key, sigma })));
+    },
+    losses: async (theta, perturbations) => {
+      const shared = inSharedMemory(theta);
+      const sigma = perCoordinate(perturbations.sigma);
+      const all = await Promise.all(perturbations.keys.map((key) => this.lossAt(shared, { key, sigma })));
+      return Float64Array.from(all);
+    },
+    projections: async (vectors, { keys, sigma }) => {
+      const scaled = vectors.map((vector) => inSharedMemory(scaledBySigma(vector, sigma)));
+      const one = (key: Key, i: number) =>
+        this.pool.project({ key, vector: (scaled[i] ?? scaled[0]) as Float64Array });
+      return Float64Array.from(await Promise.all(keys.map(one)));
+    },
+    scores: async (weights, { keys, sigma }) => {
+      const sums = await this.pool.normals({ keys, first: weights }, parameterCount(this.on.layout));
+      return scores(sums, sigma).theta;
+    },
+  };
 
   async pairs(theta: Float32Array, { keys, sigma }: Perturbations) {
     const { objective, layout, feeds, images } = this.on;
@@ -77,6 +112,20 @@ export class CpuObjective implements BatchObjective {
         return scores(await this.pool.normals(weights, parameterCount(layout)), sigma, second?.groups);
       },
     };
+  }
+
+  /** Loss at one point. */
+  private async lossAt(theta: Float32Array, perturbation: TaskPerturbation): Promise<number> {
+    const { objective, layout, feeds, images } = this.on;
+    const plan = objective.value;
+    const parts = await Promise.all(
+      feeds.map((feed) => this.pool.run({ plan, feeds: feed, theta, layout, perturbation })),
+    );
+    return batchValues(
+      objective,
+      parts.map(({ outputs }) => outputs),
+      images,
+    ).loss;
   }
 
   /** Loss and gradient at one point, micro-batches summed in their order. */

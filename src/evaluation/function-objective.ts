@@ -2,15 +2,18 @@
  * A plain TypeScript function as an objective, so that any function can be smoothed, here and now, with no
  * network.
  */
-import { accumulateNormals, perturb, perturbPair } from '../runtime/random/keys.js';
+import { accumulateNormals, type Key, perturb, perturbPair, projectNormals } from '../runtime/random/keys.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
 import {
   type BatchObjective,
   checkPerturbations,
+  type GradientPerturbations,
   type Perturbations,
+  type PointEvaluation,
   type SigmaWeights,
 } from './batch-objective.js';
 import { perCoordinate } from './sigma.js';
-import { mean, scores } from './sums.js';
+import { mean, rootMeanSquares, scaledBySigma, scores } from './sums.js';
 
 type Loss = (theta: Float32Array) => number;
 type Gradient = (theta: Float32Array) => ArrayLike<number>;
@@ -41,18 +44,40 @@ class FunctionObjective implements BatchObjective {
     return this.at(theta.slice());
   }
 
-  async meanGradient(theta: Float32Array, perturbations: Perturbations) {
+  async meanGradient(theta: Float32Array, perturbations: GradientPerturbations) {
     this.check(theta);
     checkPerturbations(perturbations);
     const sigma = perCoordinate(perturbations.sigma);
-    const point = new Float32Array(this.parameters);
+    const signs = perturbations.antithetic ? ([1, -1] as const) : ([1] as const);
     return mean(
-      perturbations.keys.map((key) => {
-        perturb(theta, key, sigma, 1, point);
-        return this.at(point);
-      }),
+      perturbations.keys.flatMap((key) => signs.map((sign) => this.at(this.point(theta, key, sigma, sign)))),
     );
   }
+
+  private point(theta: Float32Array, key: Key, sigma: number | Float32Array, sign: 1 | -1 = 1) {
+    const point = new Float32Array(this.parameters);
+    perturb(theta, key, sigma, sign, point);
+    return point;
+  }
+
+  async rootMeanSquares(theta: Float32Array, ranges: readonly CoordinateRange[]) {
+    return rootMeanSquares(theta, ranges);
+  }
+
+  readonly points: PointEvaluation = {
+    gradients: async (theta, { keys, sigma }) =>
+      keys.map((key) => this.at(this.point(theta, key, perCoordinate(sigma)))),
+    losses: async (theta, { keys, sigma }) =>
+      Float64Array.from(keys, (key) => this.loss(this.point(theta, key, perCoordinate(sigma)))),
+    projections: async (vectors, { keys, sigma }) => {
+      const scaled = vectors.map((vector) => scaledBySigma(vector, sigma));
+      return Float64Array.from(keys, (key, i) =>
+        projectNormals(key, (scaled[i] ?? scaled[0]) as Float64Array),
+      );
+    },
+    scores: async (weights, { keys, sigma }) =>
+      scores(accumulateNormals(keys, weights, undefined, 0, this.parameters), sigma).theta,
+  };
 
   async pairs(theta: Float32Array, { keys, sigma }: Perturbations) {
     this.check(theta);

@@ -27,6 +27,8 @@ export function evaluatedBatch(
 export interface PooledOptions {
   /** Evaluate perturbations together within these limits, on the CPU too (default: on other devices only). */
   readonly limits?: CallLimits;
+  /** Its gradients stand for those that the objective has not. */
+  readonly guide?: Objective;
 }
 
 /** The objective on `batch` at a θ on the host; `layout` says where each parameter array lies in θ. */
@@ -37,11 +39,12 @@ export function pooledObjective(
   batch: PooledBatch,
   scalars: ObjectiveScalars,
   attackKey?: Key,
-  { limits }: PooledOptions = {},
+  { limits, guide }: PooledOptions = {},
 ): CpuObjective {
   const on = evaluatedBatch(objective, layout, batch, scalars, attackKey);
+  const guiding = guide && pooledObjective(pool, guide, layout, batch, scalars, attackKey, { limits });
   const together = evaluatesPopulations(objective) && (limits !== undefined || pool.device !== 'cpu');
-  return together ? new BatchedObjective(pool, on, limits) : new CpuObjective(pool, on);
+  return together ? new BatchedObjective(pool, on, limits, guiding) : new CpuObjective(pool, on, guiding);
 }
 
 /** Loss and metrics at θ itself, without a gradient. */

@@ -18,14 +18,22 @@ import { MOST_KEYS, type NormalPrograms, normalPrograms } from '../runtime/pool/
 import type { Outputs, ParameterSlice, PopulationResult } from '../runtime/pool/task.js';
 import type { Key } from '../runtime/random/keys.js';
 import { antithetic } from '../runtime/random/normal-graph.js';
-import type { Perturbations } from './batch-objective.js';
+import type { GradientPerturbations, Perturbations } from './batch-objective.js';
 import { formOf, type SigmaForm, sigmaTensor } from './sigma.js';
 
-/** What a call gives: values at θ ± σ∘z of each key, all plus before all minus, or gradients at θ + σ∘z. */
-export type PopulationKind = 'pairs' | 'gradients';
+/**
+ * What a call gives: values at θ ± σ∘z of each key, all plus before all minus; gradients at θ + σ∘z; or
+ * gradients at θ ± σ∘z in the same order as values.
+ */
+export type PopulationKind = 'pairs' | 'gradients' | 'gradient-pairs';
+
+/** The kind that gives the points of a mean gradient. */
+export const gradientKind = ({ antithetic }: GradientPerturbations): PopulationKind =>
+  antithetic ? 'gradient-pairs' : 'gradients';
 
 /** Members of one call with as many keys. */
-const membersOf = (kind: PopulationKind, keys: number): number => (kind === 'pairs' ? 2 * keys : keys);
+export const membersOf = (kind: PopulationKind, keys: number): number =>
+  kind === 'gradients' ? keys : 2 * keys;
 
 /** What calls may take of a device's memory. */
 export interface CallLimits {
@@ -58,7 +66,7 @@ function perturbedParameters(
   const theta = input('θ', [size]);
   const sigma = sigmaTensor(form, size);
   const z = input('z', [keys, size]);
-  const all = kind === 'pairs' ? antithetic(theta, z, sigma) : add(theta, mul(z, sigma));
+  const all = kind === 'gradients' ? add(theta, mul(z, sigma)) : antithetic(theta, z, sigma);
   const members = membersOf(kind, keys);
   let offset = 0;
   const inputs = Object.entries(parameterInputs(objective.network)).map(([name, { shape }]) => {

@@ -75,12 +75,16 @@ describe.skipIf(!made?.vectors)(
         const [expected, got] = [await here.pairs(theta, given), await there.pairs(kept, given)];
         expect(distance(got.plus, expected.plus)).toBeLessThan(1e-4);
         expect(distance(got.minus, expected.minus)).toBeLessThan(1e-4);
-        const mean = await there.meanGradient(kept, given);
-        const expectedMean = await here.meanGradient(theta, given);
-        expect(mean.loss).toBeCloseTo(expectedMean.loss, 4);
-        expect(distance(await vectors.read(mean.gradient), expectedMean.gradient)).toBeLessThan(1e-3);
-        await vectors.drop([mean.gradient]);
+        for (const antithetic of [false, true]) {
+          const mean = await there.meanGradient(kept, { ...given, antithetic });
+          const expectedMean = await here.meanGradient(theta, { ...given, antithetic });
+          expect(mean.loss).toBeCloseTo(expectedMean.loss, 4);
+          expect(distance(await vectors.read(mean.gradient), expectedMean.gradient)).toBeLessThan(1e-3);
+          await vectors.drop([mean.gradient]);
+        }
       }
+      const sizes = await there.rootMeanSquares(kept, layout);
+      expect(distance(sizes, await here.rootMeanSquares(theta, layout))).toBeLessThan(1e-5);
       const [expected, got] = [await here.gradient(theta), await there.gradient(kept)];
       expect(got.loss).toBeCloseTo(expected.loss, 4);
       expect(distance(await vectors.read(got.gradient), expected.gradient)).toBeLessThan(1e-3);

@@ -6,10 +6,12 @@ import { parameterCount } from '../network/parameters.js';
 import type { NormalPrograms } from '../runtime/pool/normal-programs.js';
 import type { Pool, PoolVectors } from '../runtime/pool/pool.js';
 import type { KeptVector, PopulationResult } from '../runtime/pool/task.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
 import { batchValues, pairValues } from './batch-feeds.js';
 import {
   type BatchObjective,
   checkPerturbations,
+  type GradientPerturbations,
   type Perturbations,
   type SigmaStep,
   type SigmaWeights,
@@ -20,14 +22,22 @@ import {
   cut,
   cutWeights,
   evaluatesPopulations,
+  gradientKind,
   inCalls,
   type MemberResult,
+  membersOf,
   membersOfCalls,
   type PopulationKind,
 } from './population.js';
 import { formOf, sigmaFeeds } from './sigma.js';
 import { meanValues } from './sums.js';
-import { collectPrograms, scoringPrograms, sigmaProgram, splitProgram } from './vector-programs.js';
+import {
+  collectPrograms,
+  scoringPrograms,
+  sigmaProgram,
+  sizesProgram,
+  splitProgram,
+} from './vector-programs.js';
 
 /**
  * Vectors of the length of θ that a training step has on the device: θ, an update rule's two, σ, their
@@ -63,12 +73,19 @@ export class ResidentObjective implements BatchObjective {
     return { ...meanValues([this.valuesOf({ outputs })]), gradient: into };
   }
 
-  async meanGradient(theta: KeptVector, perturbations: Perturbations) {
+  async meanGradient(theta: KeptVector, perturbations: GradientPerturbations) {
     checkPerturbations(perturbations);
     gradientPlan(this.on.objective);
     const into = this.vectors.reserve(this.coordinates);
-    const { members } = await this.evaluate('gradients', theta, perturbations, into);
-    return { ...meanValues(members.plus.map(this.valuesOf)), gradient: into };
+    const { members } = await this.evaluate(gradientKind(perturbations), theta, perturbations, into);
+    const all = [...members.plus, ...members.minus];
+    return { ...meanValues(all.map(this.valuesOf)), gradient: into };
+  }
+
+  async rootMeanSquares(theta: KeptVector, ranges: readonly CoordinateRange[]) {
+    const plan = sizesProgram(this.on.objective, this.coordinates, ranges);
+    const { outputs } = await this.vectors.compute({ plan, feeds: { θ: theta } }, {});
+    return Float64Array.from(outputs.sizes as Float32Array);
   }
 
   async pairs(theta: KeptVector, perturbations: Perturbations) {
@@ -113,13 +130,16 @@ export class ResidentObjective implements BatchObjective {
     const { objective, layout, feeds } = this.on;
     const { keys, sigma } = perturbations;
     const parameters = { θ: theta, ...sigmaFeeds(sigma) };
-    const weights = new Float64Array(keys.length).fill(1 / keys.length);
+    const weights = new Float64Array(keys.length).fill(1 / membersOf(kind, keys.length));
+    // Those of θ − σ∘z come after those of θ + σ∘z.
+    const ofMembers = (ofKeys: Float32Array) =>
+      kind === 'gradients' ? ofKeys : Float32Array.from([...ofKeys, ...ofKeys]);
     const wanted = { objective, kind, perturbations, limits: await this.callLimits() };
     const { calls, result } = await inCalls(wanted, ({ plan, programs }) => {
       const collect = into && {
         into,
-        ...collectPrograms(objective, layout, programs.keys),
-        weights: cutWeights(weights, programs.keys),
+        ...collectPrograms(objective, layout, membersOf(kind, programs.keys)),
+        weights: cutWeights(weights, programs.keys).map(ofMembers),
       };
       return this.pool.population({
         plan,

@@ -52,6 +52,12 @@ export function perCoordinate(sigma: Sigma): number | Float32Array {
   return spread;
 }
 
+/** −σ of each coordinate, which gives the points θ − σ∘z. */
+export function opposite(sigma: Sigma): number | Float32Array {
+  const spread = perCoordinate(sigma);
+  return typeof spread === 'number' ? -spread : spread.map((value) => -value);
+}
+
 /** What of a σ programs depend on. */
 export type SigmaForm = 'one' | 'each' | 'scaled' | readonly CoordinateRange[];
 

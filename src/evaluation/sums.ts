@@ -36,6 +36,21 @@ export function mean(points: readonly HostGradient[]): HostGradient {
   return { ...meanValues(points), gradient: new Float32Array(sum.map((s) => s / points.length)) };
 }
 
+/** √(mean θ_j²) over each range of coordinates. */
+export const rootMeanSquares = (theta: Float32Array, ranges: readonly CoordinateRange[]): Float64Array =>
+  Float64Array.from(ranges, ({ offset, size }) =>
+    Math.sqrt(theta.subarray(offset, offset + size).reduce((sum, x) => sum + (x * x) / size, 0)),
+  );
+
+/** σ∘v, of which the product with z is that of v with σ∘z. */
+export function scaledBySigma(vector: Float32Array, sigma: Sigma): Float64Array {
+  const spread = perCoordinate(sigma);
+  return Float64Array.from(
+    vector,
+    (v, j) => v * (typeof spread === 'number' ? spread : (spread[j] as number)),
+  );
+}
+
 /** Scores on the host. */
 export interface HostScores {
   readonly theta: Float32Array;

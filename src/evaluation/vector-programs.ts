@@ -2,7 +2,22 @@
  * Programs that make one vector of what evaluations on a device leave there, and parameters of one vector.
  * Each is compiled once.
  */
-import { add, concat, gemm, input, maximum, minimum, mul, neg, reshape, slice, sub } from '../graph/index.js';
+import {
+  add,
+  concat,
+  gemm,
+  input,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  reshape,
+  slice,
+  sqrt,
+  square,
+  sub,
+  sum,
+} from '../graph/index.js';
 import { remembered } from '../graph/remembered.js';
 import { parameterInputs } from '../network/network.js';
 import { parameterCount } from '../network/parameters.js';
@@ -16,6 +31,7 @@ import {
   scorePrograms,
 } from '../runtime/pool/normal-programs.js';
 import type { ParameterSlice } from '../runtime/pool/task.js';
+import type { CoordinateRange } from '../runtime/random/normals.js';
 import type { SigmaStep } from './batch-objective.js';
 import { type SigmaForm, sigmaTensor } from './sigma.js';
 
@@ -60,6 +76,22 @@ export const scoringPrograms = (programs: NormalPrograms, options: ScoringOption
   scorings(programs, JSON.stringify(options), () => {
     const { form, ...more } = options;
     return scorePrograms(programs.keys, programs.size, { sigma: sigmaTensor(form, programs.size), ...more });
+  });
+
+const sizePrograms = remembered<Objective, Plan>();
+
+/** `sizes`, √(mean θ_j²) over each range of coordinates, of the vector `θ`. */
+export const sizesProgram = (
+  objective: Objective,
+  length: number,
+  ranges: readonly CoordinateRange[],
+): Plan =>
+  sizePrograms(objective, JSON.stringify(ranges), () => {
+    const theta = input('θ', [length]);
+    const sizes = ranges.map(({ offset, size }) =>
+      reshape(sqrt(mul(sum(square(slice(theta, 0, offset, offset + size)), [0]), 1 / size)), [1]),
+    );
+    return programPlan({ sizes: concat(sizes, 0) });
   });
 
 const sigmaSteps = remembered<Objective, Plan>();

@@ -15,6 +15,8 @@ import { flatten, parameterLayout } from '../network/parameters.js';
 import { createObjective, type Objective, type ObjectiveOptions } from '../objective/objective.js';
 import type { RobustLoss } from '../objective/robust-loss.js';
 import { relaxationNamed } from '../relaxation/index.js';
+import { mixture } from '../relaxation/mixture.js';
+import type { Relaxation } from '../relaxation/relaxation.js';
 import type { Pool } from '../runtime/pool/pool.js';
 import { deriveKey, keyOf } from '../runtime/random/keys.js';
 import { createEstimator, type Estimator } from '../smoothing/index.js';
@@ -27,7 +29,8 @@ import { UsageError } from './errors.js';
 import { readDataset } from './read-dataset.js';
 import { estimatorOptions } from './settings/estimator-settings.js';
 import type { Settings } from './settings/settings.js';
-import { robustLossOf } from './training-method.js';
+import { trainingEpsilon } from './settings/training-epsilon.js';
+import { robustLossOf, warmupLossOf } from './training-method.js';
 
 /** Purposes that a run's seed is split for; a purpose never changes its number. */
 const STREAMS = { initialization: 1, training: 2, validation: 3, validationAttacks: 4 } as const;
@@ -45,10 +48,11 @@ export function networkOf(
 }
 
 /** ε, κ, λ and the learning rate as functions of the epoch. */
-function schedules(
+export function trainingObjectiveSchedules(
   settings: Settings,
 ): Pick<TrainingOptions, 'epsilon' | 'kappa' | 'regularization' | 'learningRate'> {
-  const { warmupStart: start, warmupEpochs, epsilon, kappa, kappaStart, warmupRegularizer } = settings;
+  const { warmupStart: start, warmupEpochs, kappa, kappaStart, warmupRegularizer } = settings;
+  const epsilon = trainingEpsilon(settings);
   const end = start + warmupEpochs;
   const warm = (make: typeof linear, from: number, to: number): Schedule =>
     warmupEpochs > 0 ? make({ start, end, from, to }) : constant(to);
@@ -78,10 +82,16 @@ const commonOptions = (settings: Settings, network: Network): ObjectiveOptions =
   clipBox: settings.clipBox,
 });
 
-/** What the settings' training minimises, on the network that they describe. */
-export function trainingObjective(settings: Settings, network: Network): Objective {
+/**
+ * What the settings' training minimises in the end, on the network that they describe; or an objective with
+ * another robust loss but the same weights and regularisers.
+ */
+export function trainingObjective(
+  settings: Settings,
+  network: Network,
+  robust: RobustLoss | undefined = robustLossOf(settings, commonOptions(settings, network).relaxation),
+): Objective {
   const common = commonOptions(settings, network);
-  const robust = robustLossOf(settings, common.relaxation);
   const onlyRobust = settings.kappa === 1 && settings.kappaStart === 1;
   return createObjective({
     ...common,
@@ -90,6 +100,43 @@ export function trainingObjective(settings: Settings, network: Network): Objecti
     l1: settings.l1,
     warmupRegularizer: settings.warmupRegularizer > 0,
   });
+}
+
+/**
+ * What is minimised at each epoch where that is not always the same: before a method begins, its warm-up;
+ * while β of a curriculum is below 1, the loose bound or the mixture.
+ */
+export function objectivesOf(
+  settings: Settings,
+  network: Network,
+  last: Objective,
+): Pick<TrainingOptions, 'objectiveAt' | 'beta'> {
+  const { relaxation, curriculum, curriculumStart: start, curriculumEpochs, tapsStart } = settings;
+  if (curriculum !== 'none') {
+    const [loose, tight] = [relaxationNamed(curriculum), relaxationNamed(relaxation)];
+    const end = start + curriculumEpochs;
+    const beta: Schedule = (epoch) =>
+      epoch >= end ? 1 : epoch <= start ? 0 : (epoch - start) / (end - start);
+    const of = (bound: Relaxation) => trainingObjective(settings, network, robustLossOf(settings, bound));
+    const [first, between] = [of(loose), of(mixture(loose, tight))];
+    const objectiveAt = (epoch: number) => (beta(epoch) === 1 ? last : beta(epoch) === 0 ? first : between);
+    return { objectiveAt, beta };
+  }
+  const warmup = warmupLossOf(settings, commonOptions(settings, network).relaxation);
+  if (warmup === undefined) return {};
+  const first = trainingObjective(settings, network, warmup);
+  return { objectiveAt: (epoch) => (epoch < tapsStart ? first : last) };
+}
+
+/** The bound whose gradient stands for that of a bound by a solver. */
+const GUIDE = relaxationNamed('crown');
+
+/** What gives a control variate where the objective has no gradient: the same loss, bounded by CROWN. */
+export function guidingObjective(settings: Settings, network: Network): Objective | undefined {
+  const { relaxation, controlVariate, smoothing } = settings;
+  const isNeeded = smoothing === 'pgpe' && controlVariate !== 'none' && relaxation !== 'none';
+  if (!isNeeded || relaxationNamed(relaxation).differentiable) return undefined;
+  return trainingObjective({ ...settings, relaxation: GUIDE.name }, network);
 }
 
 /** What a settings object amounts to before any step is taken. */
@@ -125,7 +172,8 @@ export async function prepare(
   data?: (state: DownloadProgress) => void,
   signal?: AbortSignal,
 ): Promise<Experiment> {
-  const dataset = await readDataset(settings.dataset, { dataDir: settings.dataDir, progress: data, signal });
+  const { dataDir, pool: pooling } = settings;
+  const dataset = await readDataset(settings.dataset, { dataDir, pool: pooling, progress: data, signal });
   const limit = settings.trainLimit ?? dataset.train.count;
   if (limit > dataset.train.count)
     throw new UsageError(
@@ -157,6 +205,7 @@ export async function prepare(
     features: split.train.images.length / split.train.count,
     augmentation: augmentationNamed(settings.augmentation, dataset.shape),
     objective,
+    guide: guidingObjective(settings, network),
     layout,
     estimator: createEstimator(settings.smoothing, estimatorOptions(settings)) as Estimator,
     rule: rules[settings.optimizer](),
@@ -165,8 +214,10 @@ export async function prepare(
     epochs: settings.epochs,
     gradientClip: settings.gradientClip,
     averageFrom: settings.swaStart,
+    averageEvery: settings.swaEvery,
     key: deriveKey(key, STREAMS.training, 0),
-    ...schedules(settings),
+    ...objectivesOf(settings, network, objective),
+    ...trainingObjectiveSchedules(settings),
   };
   checkStatistics(options, settings.architecture);
   const deployed = createDeployedNetwork({

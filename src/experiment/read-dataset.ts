@@ -6,18 +6,30 @@ import { relative, resolve, sep } from 'node:path';
 import { DataError } from '../data/data-error.js';
 import type { DataOptions, Dataset } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
+import { pooledDataset, poolingFrom } from '../data/pooled.js';
 import { FileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import { UsageError } from './errors.js';
 
+/** Where a data set is read from, and whether its images are pooled. */
+export interface ReadOptions extends DataOptions {
+  /** "2 max", or "none" (default). */
+  readonly pool?: string;
+}
+
 /**
- * The data set of a name, as `DatasetSource.load` reads it.
+ * The data set of a name, as `DatasetSource.load` reads it, its images pooled if asked.
  * @throws UsageError for what is missing, damaged or unreadable in `dataDir`; of the cache and of downloads
  *  DataError, FormatError, FileError
  */
-export async function readDataset(name: string, options: DataOptions = {}): Promise<Dataset> {
+export async function readDataset(name: string, options: ReadOptions = {}): Promise<Dataset> {
+  const { pool = 'none', ...where } = options;
+  return pooledDataset(await loaded(name, where), poolingFrom(pool));
+}
+
+async function loaded(name: string, options: DataOptions): Promise<Dataset> {
   try {
     return await datasetNamed(name).load(options);
   } catch (error) {

@@ -186,11 +186,14 @@ function record(
     epoch: Math.round(epoch),
     epsilon: scalars.epsilon,
     kappa: scalars.kappa,
+    beta: scalars.beta,
     learningRate,
     loss,
     naturalAccuracy: counts.natural,
     certifiedAccuracy: counts.certified,
     adversarialAccuracy: counts.adversarial,
+    jumps: counts.jumps,
+    clipped: counts.clipped,
     validationNaturalAccuracy: held.natural,
     validationCertifiedAccuracy: held.certified,
     validationAdversarialAccuracy: held.adversarial,
@@ -225,7 +228,11 @@ async function finish(
   await writeFileAtomic(paths.parameters, encodeParameters(network, arrays));
   await writeFileAtomic(
     paths.network,
-    exportOnnx(network, arrays, { dataset: settings.dataset, epsilon: settings.epsilon }),
+    exportOnnx(network, arrays, {
+      dataset: settings.dataset,
+      epsilon: settings.epsilon,
+      ...(settings.pool !== 'none' && { metadata: { pool: settings.pool } }),
+    }),
   );
   await writeFileAtomic(
     paths.summary,

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { datasetNamed } from '../data/datasets.js';
+import { poolingFrom } from '../data/pooled.js';
 import { toFileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
 import { foldedNetwork } from '../network/folding.js';
@@ -13,6 +13,7 @@ import { Failure, UsageError } from './errors.js';
 import { networkOf } from './prepare-training.js';
 import { loadLast } from './run/checkpoint-folder.js';
 import { readRun } from './run/run-folder.js';
+import { imagesOf } from './settings/images.js';
 
 /** A network with its trained parameters, and what its run or file says of them. */
 export interface TrainedNetwork {
@@ -29,6 +30,8 @@ export interface TrainedNetwork {
     readonly epsilon?: number | string;
     readonly clipBox?: boolean;
     readonly dataDir?: string;
+    /** How its images were pooled, "2 max"; not at all unless given. */
+    readonly pool?: string;
   };
   /** Its ONNX file: what any other tool would run. */
   readonly file: string;
@@ -61,16 +64,17 @@ export async function trainedNetwork(path: string): Promise<TrainedNetwork> {
 async function ofRun(path: string): Promise<TrainedNetwork> {
   const { settings, paths } = await readRun(path);
   // What a run leaves has its batch normalisation folded away.
-  const network = foldedNetwork(networkOf(settings, datasetNamed(settings.dataset)));
+  const network = foldedNetwork(networkOf(settings, imagesOf(settings)));
   if (!existsSync(paths.parameters)) throw await unfinished(path, paths.checkpoints);
   const bytes = await contentOf(paths.parameters);
   const { dataset, epsilon, clipBox, dataDir } = settings;
+  const pooled = settings.pool === 'none' ? {} : { pool: settings.pool };
   return {
     network,
     parameters: refusing(`it is damaged, take ${paths.network} or train again`, () =>
       decodeParameters(network, bytes, paths.parameters),
     ),
-    trainedFor: { dataset, epsilon, clipBox, dataDir },
+    trainedFor: { dataset, epsilon, clipBox, dataDir, ...pooled },
     file: paths.network,
     certificate: join(path, 'certificate.jsonl'),
   };
@@ -94,7 +98,8 @@ async function ofModel(path: string): Promise<TrainedNetwork> {
     () => importOnnx(bytes, path),
   );
   const name = basename(path).replace(/(\.onnx)?(\.gz)?$/, '');
-  const trainedFor = { dataset: metadata.dataset, epsilon: metadata.epsilon };
+  const { dataset, epsilon, pool = '' } = metadata;
+  const trainedFor = { dataset, epsilon, ...(poolingFrom(pool) && { pool }) };
   return {
     network,
     parameters,

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { datasetNamed } from '../data/datasets.js';
 import { interval } from '../relaxation/interval.js';
 import { UsageError } from './errors.js';
+import { networkOf, objectivesOf, trainingObjective } from './prepare-training.js';
 import { METHODS } from './settings/choices.js';
 import { resolveSettings } from './settings/resolve-settings.js';
-import type { GivenSettings } from './settings/settings.js';
+import type { GivenSettings, Settings } from './settings/settings.js';
 import { methodTitle, robustLossOf, validationScore } from './training-method.js';
 
 const messageOf = (given: GivenSettings): string => {
@@ -51,6 +53,42 @@ describe('the training method', () => {
       ...['natural training', 'adversarial training', 'certified training with ibp'],
       ...['SABR', 'TAPS', 'STAPS', 'MTL-IBP', 'CC-IBP', 'Exp-IBP'],
     ]);
+  });
+
+  test('attacks with the steps, restarts and radius of the settings', () => {
+    const settings = resolveSettings({ method: 'staps', architecture: 'fc-small', attackRestarts: 3 });
+    const objective = (more: Partial<Settings>) =>
+      trainingObjective({ ...settings, ...more }, networkOf(settings, datasetNamed('mnist')));
+    expect(objective({}).noise).toMatchObject({ start: 3 * 784, 'embedding start': 3 * 9 * 100 });
+    expect(() => objective({ attackRadius: 0 })).toThrow('attack: expected a radius above 0');
+    expect(() => objective({ attackSteps: 0 })).toThrow('attack: expected steps to be an integer');
+  });
+
+  test('begins with a warm-up, or a loose bound, and ends as it is', () => {
+    const at = (given: GivenSettings) => {
+      const settings = resolveSettings({ architecture: 'fc-small', epochs: 10, ...given });
+      const network = networkOf(settings, datasetNamed('mnist'));
+      const last = trainingObjective(settings, network);
+      return { last, ...objectivesOf(settings, network, last) };
+    };
+    expect(at({ method: 'sabr' }).objectiveAt).toBeUndefined();
+    expect(at({ method: 'taps', tapsStart: 0 }).objectiveAt).toBeUndefined();
+    const taps = at({ method: 'taps', warmupStart: 1, warmupEpochs: 2 });
+    expect(taps.objectiveAt?.(2.9)).toMatchObject({ noise: {}, counts: ['natural', 'certified'] });
+    expect(taps.objectiveAt?.(3)).toBe(taps.last);
+    // The warm-up of STAPS is SABR: an attack on the pixels, none in the embedding.
+    const staps = at({ method: 'staps', warmupEpochs: 2 });
+    expect(Object.keys(staps.objectiveAt?.(0)?.noise ?? {})).toEqual(['start']);
+    expect(Object.keys(staps.last.noise)).toEqual(['start', 'embedding start']);
+
+    const mixed = at({ relaxation: 'crown', curriculum: 'ibp', curriculumStart: 2, curriculumEpochs: 4 });
+    expect([0, 2, 3, 4, 6, 9].map((epoch) => mixed.beta?.(epoch))).toEqual([0, 0, 0.25, 0.5, 1, 1]);
+    const [loose, between] = [mixed.objectiveAt?.(1), mixed.objectiveAt?.(4)];
+    expect(loose).not.toBe(mixed.last);
+    expect(new Set([loose, between, mixed.last]).size).toBe(3);
+    expect(mixed.objectiveAt?.(6)).toBe(mixed.last);
+    expect(mixed.objectiveAt?.(2)).toBe(loose);
+    expect(between?.value.programs.length).toBeGreaterThanOrEqual(mixed.last.value.programs.length);
   });
 
   test.each(METHODS)('%s is made by its own file, with the settings given', (method) => {

@@ -14,6 +14,13 @@ export const robustLossOf = (
   relaxation: Relaxation | undefined,
 ): RobustLoss | undefined => methods[settings.method].create(settings, relaxation);
 
+/** What is minimised before it, up to `tapsStart`; undefined where the method begins at once. */
+export const warmupLossOf = (
+  settings: Settings,
+  relaxation: Relaxation | undefined,
+): RobustLoss | undefined =>
+  settings.tapsStart > 0 ? methods[settings.method].warmup?.(settings, relaxation) : undefined;
+
 /** "adversarial training", "certified training with crown", "SABR", "SABR with crown". */
 export function methodTitle({ method, relaxation }: Pick<Settings, 'method' | 'relaxation'>): string {
   const { title, relaxations } = methods[method];

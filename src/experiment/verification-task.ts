@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { datasetNamed } from '../data/datasets.js';
+import { pooledDescription, poolingFrom } from '../data/pooled.js';
 import { FileError, toFileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
 import { readVnnlib } from '../formats/vnnlib.js';
@@ -66,7 +67,7 @@ export async function readRobustnessTask(modelPath: string, choice: ImageChoice)
       throw new UsageError(
         `${modelPath}: expected an ε in (0, 1], in pixels, got ${trainedFor.epsilon}; give --epsilon`,
       );
-    const definition = datasetNamed(dataset as Parameters<typeof datasetNamed>[0]);
+    const definition = pooledDescription(datasetNamed(dataset), poolingFrom(trainedFor.pool ?? 'none'));
     const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
     if (sizes.inputs !== featuresOf(definition.shape) || sizes.outputs !== definition.classes)
       throw new UsageError(
@@ -76,6 +77,7 @@ export async function readRobustnessTask(modelPath: string, choice: ImageChoice)
       );
     const { test } = await readDataset(dataset, {
       dataDir: choice.dataDir ?? trainedFor.dataDir,
+      pool: trainedFor.pool,
       signal: choice.signal,
     });
     if (index >= test.count)

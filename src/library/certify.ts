@@ -59,7 +59,7 @@ export async function certify(
   const epsilon = checkSetting('epsilon', given, 'certify: epsilon');
   const read =
     typeof dataset === 'string'
-      ? await readDataset(dataset, { dataDir: dataDir ?? known.dataDir })
+      ? await readDataset(dataset, { dataDir: dataDir ?? known.dataDir, pool: known.pool })
       : undefined;
   const misfit = read && misfitOf(network, read);
   if (misfit !== undefined) throw new DataError(`certify: ${misfit}; choose other images`);

@@ -1,9 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { constant, evaluate } from '../graph/index.js';
+import { reluLayer } from '../network/layers/layer.js';
+import { linearLayer } from '../network/layers/linear.js';
+import { chain } from '../network/network.js';
 import { interval } from '../relaxation/interval.js';
 import { crown } from '../relaxation/linear/crown.js';
 import { crownIbp } from '../relaxation/linear/crown-ibp.js';
+import { mixture } from '../relaxation/mixture.js';
+import type { Bounds } from '../relaxation/relaxation.js';
 import type { PlanResult } from '../runtime/execution/executor.js';
 import { distance } from '../testing/operator-check.js';
 import { IMAGES, robustFeeds, runRobust, slopes } from '../testing/robust-objectives.js';
@@ -12,6 +17,7 @@ import { certified } from './certified.js';
 import { expIbp } from './exp-ibp.js';
 import { mtlIbp } from './mtl-ibp.js';
 import { pgdTraining } from './pgd-training.js';
+import { boxPropagation } from './relu-shrinking.js';
 import type { RobustLoss, RobustProblem } from './robust-loss.js';
 import { sabr, smallBox } from './sabr.js';
 import { staps } from './staps.js';
@@ -56,6 +62,11 @@ describe('the gradient of a training method', () => {
     ['cc-ibp', ccIbp({ alpha: 0.3 })],
     ['exp-ibp', expIbp({ alpha: 0.3 })],
     ['mtl with crown-ibp', mtlIbp({ alpha: 0.3, relaxation: crownIbp })],
+    ['sabr with shrunk ReLUs', sabr({ lambda: 0.4, shrinking: 0.8 })],
+    ['a mixture of ibp and crown', certified(mixture(interval, crown))],
+    ['sabr with a mixture', sabr({ lambda: 0.4, relaxation: mixture(interval, crownIbp) })],
+    ['taps, product of means', taps({ block: 1, product: 'batch', ...exact })],
+    ['staps with shrunk ReLUs', staps({ block: 1, lambda: 0.5, shrinking: 0.8, ...exact })],
     ['taps, multi-estimator', taps({ block: 1, ...exact })],
     ['taps, single-estimator', taps({ block: 2, estimator: 'single', ...exact })],
     ['staps', staps({ block: 2, lambda: 0.5, ...exact })],
@@ -195,27 +206,29 @@ describe('the small box of SABR', () => {
   });
 });
 
+/** The IBP loss of each image by itself. */
+async function ibpLosses(seed: number): Promise<number[]> {
+  const feeds = robustFeeds(undefined, seed);
+  const one = (i: number) => ({
+    ...feeds,
+    weight: Float64Array.from({ length: IMAGES }, (_, k) => (k === i ? 1 : 0)),
+  });
+  const results = await runRobust(
+    certified(interval),
+    Array.from({ length: IMAGES }, (_, i) => one(i)),
+    true,
+  );
+  return results.map(({ outputs }) => outputs.loss?.[0] as number);
+}
+
 describe('TAPS', () => {
-  const ibpOfEach = async (seed: number): Promise<number[]> => {
-    const feeds = robustFeeds(undefined, seed);
-    const one = (i: number) => ({
-      ...feeds,
-      weight: Float64Array.from({ length: IMAGES }, (_, k) => (k === i ? 1 : 0)),
-    });
-    const results = await runRobust(
-      certified(interval),
-      Array.from({ length: IMAGES }, (_, i) => one(i)),
-      true,
-    );
-    return results.map(({ outputs }) => outputs.loss?.[0] as number);
-  };
   const squared = (losses: readonly number[]) =>
     losses.reduce((sum, loss, i) => sum + ([0.5, 0.3, 0.2][i] as number) * loss ** 2, 0);
 
   it('is L_TAPS · L_IBP, and at most L_IBP²; behind the last ReLU the attack is exact and both are the same', async () => {
     await fc.assert(
       fc.asyncProperty(seeds, async (seed) => {
-        const largest = squared(await ibpOfEach(seed));
+        const largest = squared(await ibpLosses(seed));
         expect(Math.abs((await lossOf(taps({ block: 0 }), seed)) - largest)).toBeLessThan(
           1e-9 * (1 + largest),
         );
@@ -243,10 +256,90 @@ describe('TAPS', () => {
   });
 });
 
+describe('the product of TAPS', () => {
+  const weights = [0.5, 0.3, 0.2];
+  const mean = (values: readonly number[]) =>
+    values.reduce((sum, value, i) => sum + (weights[i] as number) * value, 0);
+
+  it('of means over the batch is L̄_TAPS · L̄_IBP, by name; behind the last ReLU L̄_IBP²', async () => {
+    for (const seed of [1, 2, 3]) {
+      const each = await ibpLosses(seed);
+      const whole = mean(each) ** 2;
+      expect(await lossOf(taps({ block: 0, product: 'batch' }), seed)).toBeCloseTo(whole, 8);
+      const perImage = mean(each.map((loss) => loss ** 2));
+      expect(await lossOf(taps({ block: 0, product: 'images' }), seed)).toBeCloseTo(perImage, 8);
+      expect(perImage).toBeGreaterThan(whole);
+    }
+  });
+});
+
+describe('ReLU shrinking', () => {
+  /** One hidden neuron: y = (relu(x₁ − x₂), −relu(x₁ − x₂)), box [−1, 2] − [0, 1]. */
+  const layers = [linearLayer([2, 1, 1], 1), reluLayer([1, 1, 1]), linearLayer([1, 1, 1], 2)];
+  const network = chain('one', [2, 1, 1], layers);
+  const column = (values: readonly number[]) => constant(values, [values.length, 1], 'float64');
+  const parameters = {
+    '0.weight': constant([1, -1], [1, 2], 'float64'),
+    '0.bias': constant([0], [1], 'float64'),
+    '2.weight': constant([1, -1], [2, 1], 'float64'),
+    '2.bias': constant([0, 0], [2], 'float64'),
+  };
+  const ends = (factor: number, low: number, high: number) => {
+    const box = { lower: column([low, 0]), upper: column([high, 1]) };
+    const { lower, upper } = boxPropagation(factor).values(network, parameters, box)[1] as Bounds;
+    return evaluate([lower, upper], {}).map((end) => (end as Float64Array)[0]);
+  };
+
+  it('keeps a part of the upper end of an unstable neuron, and all of others', () => {
+    expect(ends(0.8, -1, 2)).toEqual([0, 1.6]);
+    expect(ends(1, -1, 2)).toEqual([0, 2]);
+    expect(ends(0.8, 3, 4)).toEqual([2, 4]);
+    expect(ends(0.8, -4, -3)).toEqual([0, 0]);
+  });
+
+  it('is SABR with λ_r = 1, and makes its loss smaller below', async () => {
+    await equal(sabr({ lambda: 0.4, shrinking: 1 }), sabr({ lambda: 0.4 }), 2);
+    for (const seed of [1, 2, 3])
+      expect(await lossOf(sabr({ lambda: 0.4, shrinking: 0.5 }), seed)).toBeLessThan(
+        await lossOf(sabr({ lambda: 0.4 }), seed),
+      );
+  });
+});
+
+describe('a mixture of relaxations', () => {
+  const at = async (beta: number, seed: number) => {
+    const method = certified(mixture(interval, crown));
+    const [result] = await runRobust(method, [robustFeeds(method, seed, { beta })], true);
+    return result?.outputs.loss?.[0] as number;
+  };
+
+  it('is the loose bound at β = 0, the tight one at β = 1, and at most their mean between', async () => {
+    for (const seed of [1, 2, 3]) {
+      const [loose, tight] = [await lossOf(certified(interval), seed), await lossOf(certified(crown), seed)];
+      expect(await at(0, seed)).toBeCloseTo(loose, 9);
+      expect(await at(1, seed)).toBeCloseTo(tight, 9);
+      // Cross-entropy is convex in margins.
+      for (const beta of [0.2, 0.5, 0.9])
+        expect(await at(beta, seed)).toBeLessThan((1 - beta) * loose + beta * tight + 1e-9);
+    }
+  });
+
+  it('refuses a relaxation with itself', () => {
+    expect(() => mixture(crown, crown)).toThrow(
+      'mixture: expected two different relaxations, got crown twice',
+    );
+  });
+});
+
 describe('training methods that cannot be', () => {
   it.each<[() => unknown, string]>([
     [() => sabr({ lambda: 0 }), 'sabr: expected lambda in (0, 1], got 0'],
     [() => staps({ block: 1, lambda: 2 }), 'staps: expected lambda in (0, 1], got 2'],
+    [() => sabr({ lambda: 0.4, shrinking: 0 }), 'relu shrinking: expected a factor in (0, 1], got 0'],
+    [
+      () => sabr({ lambda: 0.4, shrinking: 0.8, relaxation: crown }),
+      'sabr: expected relaxation ibp with relu shrinking, got crown',
+    ],
     [() => mtlIbp({ alpha: -1 }), 'mtl-ibp: expected alpha in [0, 1], got -1'],
     [
       () => robustFeeds(pgdTraining({ restarts: 0 }), 1),

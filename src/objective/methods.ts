@@ -25,9 +25,17 @@ export interface MethodOptions {
   readonly tapsBlock: number;
   readonly tapsEstimator: NonNullable<TapsOptions['estimator']>;
   readonly tapsWeight: number;
+  readonly tapsProduct: NonNullable<TapsOptions['product']>;
+  /** Epoch at which TAPS follows its warm-up: a schedule reads it. */
+  readonly tapsStart: number;
+  /** λ_r, part of their upper end that unstable ReLUs keep. */
+  readonly reluShrinking: number;
   /** Gradient steps of the attack, the first in units of its radius. */
   readonly attackSteps: number;
   readonly attackStepSize: number;
+  readonly attackRestarts: number;
+  /** Radius of the ball that an attack on the pixels searches, in units of ε. */
+  readonly attackRadius: number;
 }
 
 export interface TrainingMethod {
@@ -44,16 +52,31 @@ export interface TrainingMethod {
   readonly score: 'natural' | 'adversarial' | 'certified' | 'loss';
   /** The robust loss; undefined for natural training. */
   readonly create: (options: MethodOptions, relaxation: Relaxation | undefined) => RobustLoss | undefined;
+  /** What is minimised before it, up to `tapsStart`; `create` from the first step on unless given. */
+  readonly warmup?: TrainingMethod['create'];
 }
 
-const ATTACK = ['attackSteps', 'attackStepSize'] as const;
-const TAPS = ['tapsBlock', 'tapsEstimator', 'tapsWeight', ...ATTACK] as const;
+const ASCENT = ['attackSteps', 'attackStepSize', 'attackRestarts'] as const;
+const ATTACK = [...ASCENT, 'attackRadius'] as const;
+const TAPS = ['tapsBlock', 'tapsEstimator', 'tapsWeight', 'tapsProduct', 'tapsStart', ...ASCENT] as const;
 
-const attackOf = ({ attackSteps: steps, attackStepSize: stepSize }: MethodOptions) => ({ steps, stepSize });
+const ascentOf = ({ attackSteps, attackStepSize, attackRestarts }: MethodOptions) => ({
+  steps: attackSteps,
+  stepSize: attackStepSize,
+  restarts: attackRestarts,
+});
+const attackOf = (options: MethodOptions) => ({ ...ascentOf(options), radius: options.attackRadius });
 const tapsOf = (options: MethodOptions) => ({
   block: options.tapsBlock,
   estimator: options.tapsEstimator,
   weight: options.tapsWeight,
+  product: options.tapsProduct,
+  attack: ascentOf(options),
+});
+
+const sabrOf = (options: MethodOptions) => ({
+  lambda: options.lambda,
+  shrinking: options.reluShrinking,
   attack: attackOf(options),
 });
 
@@ -91,9 +114,9 @@ const METHODS = {
   sabr: {
     title: 'SABR',
     relaxations: 'any',
-    uses: ['lambda', ...ATTACK],
+    uses: ['lambda', 'reluShrinking', ...ATTACK],
     score: 'loss',
-    create: (options, relaxation) => sabr({ lambda: options.lambda, relaxation, attack: attackOf(options) }),
+    create: (options, relaxation) => sabr({ ...sabrOf(options), relaxation }),
   },
   taps: {
     title: 'TAPS',
@@ -101,13 +124,18 @@ const METHODS = {
     uses: TAPS,
     score: 'loss',
     create: (options) => taps(tapsOf(options)),
+    warmup: (_, relaxation) => relaxation && certified(relaxation),
   },
   staps: {
     title: 'STAPS',
     relaxations: 'ibp',
-    uses: ['lambda', ...TAPS],
+    uses: ['lambda', 'reluShrinking', ...TAPS, 'attackRadius'],
     score: 'loss',
-    create: (options) => staps({ lambda: options.lambda, ...tapsOf(options) }),
+    create: (options) => {
+      const { lambda, shrinking, attack } = sabrOf(options);
+      return staps({ ...tapsOf(options), lambda, shrinking, inputAttack: attack });
+    },
+    warmup: (options, relaxation) => sabr({ ...sabrOf(options), relaxation }),
   },
   'mtl-ibp': expressive('MTL-IBP', mtlIbp),
   'cc-ibp': expressive('CC-IBP', ccIbp),

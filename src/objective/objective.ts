@@ -76,6 +76,8 @@ export interface ObjectiveScalars {
   readonly kappa: number;
   /** γ₂, weight of the warm-up regulariser. */
   readonly regularization: number;
+  /** Weight β of the tight relaxation, for an objective of a mixture. */
+  readonly beta?: number;
 }
 
 /** A compiled loss of micro-batches of one size: with values only, and with ∂loss/∂θ. */
@@ -149,7 +151,7 @@ export function createObjective(options: ObjectiveOptions): Objective {
     }
     const seen = { network: clean.network, parameters: clean.parameters };
     if (method !== undefined) {
-      const made = method.build({ ...seen, x, labels, epsilon, clip, batch: microBatch, dtype });
+      const made = method.build({ ...seen, x, labels, weight, epsilon, clip, batch: microBatch, dtype });
       ({ stages, noise } = made);
       losses.push(natural === 'loss' ? mul(weighted(made.loss), scalar('kappa')) : weighted(made.loss));
       for (const [name, margin] of Object.entries(made.counts)) outputs[name] = count(margin);

@@ -15,6 +15,8 @@ export interface RobustProblem {
   readonly x: Tensor;
   /** [batch], int32. */
   readonly labels: Tensor;
+  /** Weight of each image in the loss, 1/batch, and 0 for padding; [1, batch]. */
+  readonly weight: Tensor;
   /** Radius of the ball, a scalar, in pixels of [0, 1]. */
   readonly epsilon: Tensor;
   /** Whether the ball is cut to [0, 1]. */

@@ -18,6 +18,7 @@ import type { Bounds, Relaxation } from '../relaxation/relaxation.js';
 import { type Adversary, adversary, type PixelAttack } from './ascent.js';
 import { inputBox } from './input-box.js';
 import { marginCrossEntropy } from './losses.js';
+import { boxPropagation } from './relu-shrinking.js';
 import type { RobustLoss, RobustProblem } from './robust-loss.js';
 
 /** Options of SABR (Müller et al. 2023): the loss is bounded over a small box around an attacked point. */
@@ -27,6 +28,8 @@ export interface SabrOptions {
   /** Default: interval bounds. */
   readonly relaxation?: Relaxation;
   readonly attack?: PixelAttack;
+  /** λ_r, part of their upper end that unstable ReLUs keep, with interval bounds only (default 1). */
+  readonly shrinking?: number;
 }
 
 /** @throws RangeError for a proportion outside (0, 1] */
@@ -56,9 +59,20 @@ export function adversarialBox(
   return { ...found, box: smallBox(problem, found.point, lambda) };
 }
 
-/** @throws RangeError for λ outside (0, 1] */
-export function sabr({ lambda, relaxation = interval, attack }: SabrOptions): RobustLoss {
+/** The relaxation of the small box. @throws RangeError for a λ_r outside (0, 1], or without intervals */
+function shrunk(relaxation: Relaxation, shrinking: number): Relaxation {
+  const { margins } = boxPropagation(shrinking);
+  if (shrinking === 1) return relaxation;
+  if (relaxation !== interval)
+    throw new RangeError(`sabr: expected relaxation ibp with relu shrinking, got ${relaxation.name}`);
+  return { ...relaxation, bound: (problem) => ({ stages: [], margins: margins(problem) }) };
+}
+
+/** @throws RangeError for λ outside (0, 1], or as `shrunk` */
+export function sabr(options: SabrOptions): RobustLoss {
+  const { lambda, attack, shrinking = 1 } = options;
   checkLambda('sabr', lambda);
+  const relaxation = shrunk(options.relaxation ?? interval, shrinking);
   return {
     name: 'sabr',
     differentiable: relaxation.differentiable,

@@ -10,19 +10,32 @@
  *
  * IBP overestimates and the attack underestimates; their errors offset each other. Gradients reach the
  * extractor through the point by the rectified link. w (5 for most published networks) weighs the two
- * gradients, not the value: estimators that see values only, such as PGPE, minimise the plain product. Losses
- * are multiplied per image.
+ * gradients, not the value: estimators that see values only, such as PGPE, minimise the plain product.
+ *
+ * While ε grows, networks are trained by IBP alone (`warmup` of the method's entry); TAPS follows.
  */
-import { add, input, mul, reshape, stopGradient, sub, sum, type Tensor, transpose } from '../graph/index.js';
+import {
+  add,
+  broadcastTo,
+  input,
+  mul,
+  reshape,
+  stopGradient,
+  sub,
+  sum,
+  type Tensor,
+  total,
+  transpose,
+} from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits } from '../network/network.js';
-import { interval, intervalBounds } from '../relaxation/interval.js';
 import { type Bounds, specificationMargins } from '../relaxation/relaxation.js';
 import { type AscentOptions, ascentStages, noiseOf, randomPlace } from './ascent.js';
 import { splitBlocks } from './blocks.js';
 import { gradientLink } from './gradient-link.js';
 import { inputBox } from './input-box.js';
 import { crossEntropy, marginCrossEntropy, worstMargin } from './losses.js';
+import { boxPropagation } from './relu-shrinking.js';
 import type { RobustGraph, RobustLoss, RobustProblem } from './robust-loss.js';
 
 export const TAPS_ESTIMATORS = ['multi', 'single'] as const;
@@ -42,13 +55,28 @@ export interface TapsOptions {
   readonly link?: number;
   /** The attack in the embedding. */
   readonly attack?: AscentOptions;
+  /**
+   * Losses of each image are multiplied (default, as in the paper), or their means over the batch (as CTBench
+   * does): then a micro-batch has to be the whole batch.
+   */
+  readonly product?: (typeof TAPS_PRODUCTS)[number];
+  /** λ_r of `relu-shrinking` (default 1). */
+  readonly shrinking?: number;
 }
+
+export const TAPS_PRODUCTS = ['images', 'batch'] as const;
 
 /** a·b, its derivative w·b·∇a + a·∇b. */
 function weightedProduct(a: Tensor, b: Tensor, weight: number): Tensor {
   const [fixedA, fixedB] = [stopGradient(a), stopGradient(b)];
   // w·(a − a₀) is zero and carries the weight.
   return add(mul(a, b), mul(mul(sub(a, fixedA), fixedB), weight - 1));
+}
+
+/** The product of the weighted means of a and b, [1, batch], as the loss of each image. */
+function productOfMeans(a: Tensor, b: Tensor, weight: number, problem: RobustProblem): Tensor {
+  const mean = (x: Tensor) => total(mul(x, problem.weight));
+  return broadcastTo(reshape(weightedProduct(mean(a), mean(b), weight), [1, 1]), [1, problem.batch]);
 }
 
 const [LOWER, UPPER, START, POINT] = [
@@ -64,7 +92,8 @@ const [LOWER, UPPER, START, POINT] = [
  */
 export function tapsOver(problem: RobustProblem, box: Bounds, options: TapsOptions): RobustGraph {
   const { network, parameters, labels, batch, dtype } = problem;
-  const { estimator = 'multi', weight = 5, link, attack = {} } = options;
+  const { estimator = 'multi', weight = 5, link, attack = {}, product = 'images' } = options;
+  const propagation = boxPropagation(options.shrinking);
   const { extractor, classifier, classifierParameters } = splitBlocks(network, options.block);
   const own = classifierParameters(parameters);
   const features = featuresOf(classifier.input);
@@ -72,7 +101,7 @@ export function tapsOver(problem: RobustProblem, box: Bounds, options: TapsOptio
   const points = estimator === 'multi' ? classes - 1 : 1;
   const shape = [features, points, batch];
 
-  const made = intervalBounds(extractor, parameters, box).at(-1) as Bounds;
+  const made = propagation.values(extractor, parameters, box).at(-1) as Bounds;
   const wide = ({ lower, upper }: Bounds): Bounds => ({
     lower: reshape(lower, [features, 1, batch]),
     upper: reshape(upper, [features, 1, batch]),
@@ -104,7 +133,7 @@ export function tapsOver(problem: RobustProblem, box: Bounds, options: TapsOptio
 
   const radius = mul(sub(ends.upper, ends.lower), 0.5);
   const starts = (restart: number) => randomPlace(ends, noiseOf(noise, restart, features));
-  const bounds = interval.bound({
+  const bounds = propagation.margins({
     network: classifier,
     parameters: own,
     box: embedding,
@@ -115,10 +144,12 @@ export function tapsOver(problem: RobustProblem, box: Bounds, options: TapsOptio
     stages: [
       { kind: 'whole', outputs: { [LOWER]: made.lower, [UPPER]: made.upper } },
       ...ascentStages({ ...attack, name: POINT, starts, shape, box: ends, radius, loss: rises }),
-      ...bounds.stages,
     ],
-    loss: weightedProduct(taps, marginCrossEntropy(bounds.margins), weight),
-    counts: { certified: worstMargin(bounds.margins) },
+    loss:
+      product === 'images'
+        ? weightedProduct(taps, marginCrossEntropy(bounds), weight)
+        : productOfMeans(taps, marginCrossEntropy(bounds), weight, problem),
+    counts: { certified: worstMargin(bounds) },
     noise: { [START]: features * restarts * points },
   };
 }

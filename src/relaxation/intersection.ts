@@ -22,7 +22,7 @@ function written(stage: Stage): readonly string[] {
  * several relaxations are made), so a stage that writes nothing new is left out: run backwards twice, it
  * would count its derivative twice.
  */
-function merged(parts: readonly (readonly Stage[])[]): Stage[] {
+export function mergedStages(parts: readonly (readonly Stage[])[]): Stage[] {
   const known = new Set<string>();
   return parts.flatMap((stages) => {
     const fresh = stages.filter((stage) => !written(stage).every((name) => known.has(name)));
@@ -50,7 +50,7 @@ export function intersection(parts: readonly Relaxation[]): Relaxation {
       const problem = withoutNormalization(original);
       const results = parts.map((part) => part.bound(problem));
       return {
-        stages: merged(results.map(({ stages }) => stages)),
+        stages: mergedStages(results.map(({ stages }) => stages)),
         margins: results.map(({ margins }) => margins).reduce((a, b) => maximum(a, b)),
       };
     },

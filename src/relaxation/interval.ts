@@ -163,12 +163,16 @@ export function marginsFromLogits(problem: BoundProblem, logits: Bounds): Tensor
   return reshape(sum(terms, [0]), [rows, batch]);
 }
 
+/** Lower bounds of the specification's rows from intervals of every node's output. */
+export const intervalMargins = (problem: BoundProblem, values: readonly Bounds[]): Tensor =>
+  (problem.elision === false ? undefined : elidedMargins(problem, values)) ??
+  marginsFromLogits(problem, values.at(-1) as Bounds);
+
 export const interval: Relaxation = {
   name: 'ibp',
   differentiable: true,
   bound(problem): BoundResult {
     const values = intervalBounds(problem.network, problem.parameters, problem.box);
-    const elided = problem.elision === false ? undefined : elidedMargins(problem, values);
-    return { stages: [], margins: elided ?? marginsFromLogits(problem, values.at(-1) as Bounds) };
+    return { stages: [], margins: intervalMargins(problem, values) };
   },
 };

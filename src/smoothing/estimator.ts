@@ -11,7 +11,7 @@
 import type { z } from 'zod';
 import type { BatchObjective, Vector } from '../evaluation/batch-objective.js';
 import { deriveKey, type Key } from '../runtime/random/keys.js';
-import type { CoordinateRange } from '../runtime/random/normals.js';
+import type { ParameterRange } from './layer-scales.js';
 
 /** An estimate of the gradient of the smoothed loss, and the estimator's next state. */
 export interface Estimate<State> {
@@ -41,13 +41,15 @@ export interface Estimator<State = unknown> {
   readonly name: string;
   /** Whether it needs ∂L/∂θ (and so a differentiable relaxation). */
   readonly needsGradient: boolean;
+  /** Whether it looks at single points, so that θ has to be on the host (default false). */
+  readonly needsHost?: boolean;
   /**
    * Arrays of the state, Float64Arrays on the host, that have a number for each coordinate and may be kept
    * where θ is.
    */
   readonly vectors?: readonly (keyof State & string)[];
-  /** `layers` gives, for each parameter tensor, its range of coordinates. */
-  init(parameters: number, layers: readonly CoordinateRange[]): State;
+  /** `layers` gives, for each parameter tensor, its range of coordinates and its name. */
+  init(parameters: number, layers: readonly ParameterRange[]): State;
   estimate(
     state: State,
     theta: Vector,

@@ -8,6 +8,8 @@
  */
 import { z } from 'zod';
 import type { BatchObjective, Vector } from '../evaluation/batch-objective.js';
+import type { Sigma } from '../evaluation/sigma.js';
+import type { Key } from '../runtime/random/keys.js';
 import { type EstimateContext, type Estimator, parseOptions, sampleKeys } from './estimator.js';
 import {
   effectiveSigma,
@@ -24,8 +26,11 @@ export const pgpeSchema = z
     samples: z.int().min(1).default(256),
     /** σ at the start, in units of θ. */
     sigma: z.number().positive().default(1e-3),
-    /** Whether all coordinates share one σ, each parameter tensor has its own, or each coordinate. */
-    sigmaMode: z.enum(['global', 'layer', 'coordinate']).default('global'),
+    /**
+     * Whether all coordinates share one σ, each parameter tensor has its own, or each coordinate; `relative`:
+     * σ of each tensor is in units of the root mean square of its layer's weights.
+     */
+    sigmaMode: z.enum(['global', 'layer', 'coordinate', 'relative']).default('global'),
     /** Relative change of σ per unit of σ·∂L/∂σ (see `stepSigma`); 0 keeps σ as it is but for the decay. */
     sigmaLearningRate: z.number().min(0).default(0),
     /**
@@ -43,6 +48,13 @@ export const pgpeSchema = z
      * scale (use Adam or ClipUp).
      */
     shaping: z.enum(['none', 'centered-rank']).default('none'),
+    /**
+     * g of ĝ = g + 1/n Σ z_i/σ·[(r⁺_i − r⁻_i)/2 − g·(σ∘z_i)], unbiased for any: 0, ∇L(θ), or the mean of
+     * gradients at perturbations of their own. Where L has no derivative, that of the objective's guide.
+     */
+    controlVariate: z.enum(['none', 'gradient', 'rgs']).default('none'),
+    /** Gradients of the control variate `rgs`. */
+    controlSamples: z.int().min(1).default(8),
   })
   .transform((options) => {
     const { sigma, sigmaMin, sigmaMax, sigmaBounds } = options;
@@ -62,6 +74,10 @@ export const pgpeSchema = z
     'sigmaDecay: expected a final factor above 0, as PGPE has no gradient at σ = 0',
   )
   .refine(
+    ({ shaping, controlVariate }) => shaping === 'none' || controlVariate === 'none',
+    'expected shaping none with a control variate, which explains losses and not their ranks',
+  )
+  .refine(
     ({ samples, sigmaLearningRate }) => sigmaLearningRate === 0 || samples > 1,
     'expected at least 2 samples to learn sigma',
   );
@@ -75,7 +91,7 @@ export type PgpeOptions = z.input<typeof pgpeSchema>;
  */
 export function pgpe(options: PgpeOptions = {}): Estimator<SearchDistribution> {
   const parsed = parseOptions('pgpe', pgpeSchema, options);
-  const { samples, sigmaLearningRate, shaping } = parsed;
+  const { samples, sigmaLearningRate, shaping, controlVariate, controlSamples } = parsed;
   const sigmaStep = {
     learningRate: sigmaLearningRate,
     maxChange: parsed.sigmaMaxChange,
@@ -84,26 +100,41 @@ export function pgpe(options: PgpeOptions = {}): Estimator<SearchDistribution> {
   };
   /** σ after a step, on the host or where θ is. */
   async function stepped(
-    { sigma, groups }: SearchDistribution,
+    distribution: SearchDistribution,
     relative: Vector,
     objective: BatchObjective,
   ): Promise<SearchDistribution> {
+    const { sigma } = distribution;
     if (sigma instanceof Float64Array && relative instanceof Float64Array)
-      return { sigma: stepSigma(sigma, relative, sigmaStep), groups };
+      return { ...distribution, sigma: stepSigma(sigma, relative, sigmaStep) };
     if (objective.stepSigma === undefined)
       throw new TypeError('pgpe: expected an objective that steps σ where it is, or a σ on the host');
     return { sigma: await objective.stepSigma(sigma, relative, sigmaStep) };
   }
+  /** g, from perturbations that are not those of the pairs. */
+  async function control(objective: BatchObjective, theta: Vector, sigma: Sigma, keys: readonly Key[]) {
+    if (controlVariate === 'none') return undefined;
+    const guide = objective.guide ?? objective;
+    const found =
+      controlVariate === 'gradient'
+        ? await guide.gradient(theta)
+        : await guide.meanGradient(theta, { keys, sigma });
+    return found.gradient;
+  }
   return {
     name: 'pgpe',
-    needsGradient: false,
+    needsGradient: controlVariate !== 'none',
+    needsHost: controlVariate !== 'none',
     vectors: parsed.sigmaMode === 'coordinate' ? ['sigma'] : [],
     init: (parameters, layers) => initialDistribution(parsed.sigmaMode, parsed.sigma, parameters, layers),
     async estimate(state, theta, objective, { key, step, epoch, epochs }: EstimateContext) {
-      const sigma = effectiveSigma(state, sigmaFactor(parsed.sigmaDecay, epoch / epochs));
+      const factor = sigmaFactor(parsed.sigmaDecay, epoch / epochs);
+      const sigma = await effectiveSigma(state, factor, theta, objective);
       const sigmas = sigmaLearningRate > 0 ? (state.groups ?? 'each') : undefined;
-      const perturbations = { keys: sampleKeys(key, step, samples), sigma };
-      const search = await searchGradient(objective, theta, perturbations, { shaping, sigmas });
+      const keys = sampleKeys(key, step, samples + controlSamples);
+      const perturbations = { keys: keys.slice(0, samples), sigma };
+      const g = await control(objective, theta, sigma, keys.slice(samples));
+      const search = await searchGradient(objective, theta, perturbations, { shaping, sigmas, control: g });
       const { gradient, relativeSigmaGradient, loss, metrics } = search;
       const next = relativeSigmaGradient ? await stepped(state, relativeSigmaGradient, objective) : state;
       return { state: next, gradient, loss, metrics };

@@ -1,20 +1,22 @@
 /**
- * The spread σ of the search distribution N(θ, diag σ²): one number, one per layer or one per coordinate;
- * fixed or learned.
+ * The spread σ of the search distribution N(θ, diag σ²): one number, one per layer, relative to its weights
+ * or not, or one per coordinate; fixed or learned.
  */
 
-import type { SigmaStep, Vector } from '../evaluation/batch-objective.js';
+import type { BatchObjective, SigmaStep, Vector } from '../evaluation/batch-objective.js';
 import type { Sigma } from '../evaluation/sigma.js';
-import type { CoordinateRange } from '../runtime/random/normals.js';
+import { layerScales, type ParameterRange, relativeSigma } from './layer-scales.js';
 
-export type SigmaMode = 'global' | 'layer' | 'coordinate';
+export type SigmaMode = 'global' | 'layer' | 'coordinate' | 'relative';
 
 /** Groups of coordinates that share a σ, and their σ's before decay. */
 export interface SearchDistribution {
   /** A Float64Array on the host; that of each coordinate may be on a device, where θ is. */
   readonly sigma: Vector;
   /** The range of coordinates of each σ; absent when every coordinate has its own. */
-  readonly groups?: readonly CoordinateRange[];
+  readonly groups?: readonly ParameterRange[];
+  /** Where σ's are relative: of each group the one whose root mean square is their unit. */
+  readonly units?: readonly number[];
 }
 
 /** Every σ at its initial value. Layers must cover the parameters exactly, in order. */
@@ -22,7 +24,7 @@ export function initialDistribution(
   mode: SigmaMode,
   sigma: number,
   parameters: number,
-  layers: readonly CoordinateRange[],
+  layers: readonly ParameterRange[],
 ): SearchDistribution {
   if (mode === 'coordinate') return { sigma: new Float64Array(parameters).fill(sigma) };
   if (mode === 'global') return { sigma: Float64Array.of(sigma), groups: [{ offset: 0, size: parameters }] };
@@ -34,14 +36,22 @@ export function initialDistribution(
   }
   if (covered !== parameters)
     throw new RangeError(`pgpe: expected layers of ${parameters} coordinates in all, got ${covered}`);
-  return {
-    sigma: new Float64Array(layers.length).fill(sigma),
-    groups: layers.map(({ offset, size }) => ({ offset, size })),
-  };
+  const sigmas = new Float64Array(layers.length).fill(sigma);
+  if (mode === 'relative') return { sigma: sigmas, ...layerScales(layers) };
+  return { sigma: sigmas, groups: layers.map(({ offset, size }) => ({ offset, size })) };
 }
 
-/** factor·σ as perturbations take it. */
-export function effectiveSigma({ sigma, groups }: SearchDistribution, factor: number): Sigma {
+/** factor·σ at θ as perturbations take it. @throws RangeError as `relativeSigma` */
+export async function effectiveSigma(
+  { sigma, groups, units }: SearchDistribution,
+  factor: number,
+  theta: Vector,
+  objective: BatchObjective,
+): Promise<Sigma> {
+  if (groups !== undefined && units !== undefined) {
+    const scale = (sigma as Float64Array).map((s) => factor * s);
+    return relativeSigma(objective, theta, { groups, units }, scale);
+  }
   if (!(sigma instanceof Float64Array)) return { vector: sigma, factor };
   const values = new Float32Array(sigma.map((s) => factor * s));
   if (groups === undefined) return values;

@@ -5,6 +5,7 @@
 
 import type { BatchObjective, Perturbations, Vector } from '../evaluation/batch-objective.js';
 import type { CoordinateRange } from '../runtime/random/normals.js';
+import { halfDifferences, unexplained } from './jumps.js';
 import { centeredRanks } from './rank-shaping.js';
 
 /** Transformation of a population's losses: none, or their ranks mapped to [−½, ½]. */
@@ -12,6 +13,14 @@ export type Shaping = 'none' | 'centered-rank';
 
 /** Ranges of coordinates that share a σ, or `each` for a σ of every coordinate. */
 export type SigmaGroups = readonly CoordinateRange[] | 'each';
+
+/** Shaping of losses, the σ's whose gradient is wanted, and a control variate. */
+export interface SearchGradientOptions {
+  readonly shaping?: Shaping;
+  readonly sigmas?: SigmaGroups;
+  /** g, a vector on the host that does not depend on the z_i. */
+  readonly control?: Vector;
+}
 
 /** The gradient of L_σ(θ) = E_z L(θ + σz) from loss values alone. */
 export interface SearchGradient {
@@ -33,15 +42,19 @@ export interface SearchGradient {
  *   ∂θ_j ≈ 1/n · Σ_i z_ij (r⁺_i − r⁻_i)/(2σ_j),   σ_j∂σ_j ≈ 1/(n − 1) · Σ_i ((r⁺_i + r⁻_i)/2 − b)(z_ij² − 1).
  *
  * Both are unbiased. As b holds each pair's own loss, 1/n would shrink ∂σ by (n − 1)/n; dividing by n − 1 is
- * the same as a baseline from the other pairs. With `centered-rank` the 2n losses are replaced by their
- * centred ranks first: the estimates then follow the order of the losses, not their size. σ > 0; ∂σ is only
- * made with `sigmas`, of each coordinate or of groups, which needs two pairs.
+ * the same as a baseline from the other pairs. With a control variate g, ∂θ is
+ *
+ *   g + 1/n · Σ_i z_i/σ · [(r⁺_i − r⁻_i)/2 − g·(σ∘z_i)],
+ *
+ * unbiased, too (`jumps.ts`), and its metric `jumps` is what g does not explain. With `centered-rank` the 2n
+ * losses are replaced by their centred ranks first: the estimates then follow the order of the losses, not
+ * their size. σ > 0; ∂σ is only made with `sigmas`, of each coordinate or of groups, which needs two pairs.
  */
 export async function searchGradient(
   objective: BatchObjective,
   theta: Vector,
   perturbations: Perturbations,
-  { shaping = 'none', sigmas }: { readonly shaping?: Shaping; readonly sigmas?: SigmaGroups } = {},
+  { shaping = 'none', sigmas, control }: SearchGradientOptions = {},
 ): Promise<SearchGradient> {
   const { keys } = perturbations;
   const n = keys.length;
@@ -71,6 +84,32 @@ export async function searchGradient(
       (_, i) => (((shaped[i] as number) + (shaped[n + i] as number)) / 2 - baseline) / (n - 1),
     );
   const second = sigmas && { weights: advantages(), ...(sigmas === 'each' ? {} : { groups: sigmas }) };
+  if (control !== undefined) {
+    const projections = await projectionsOf(objective, control, perturbations);
+    const scores = await pairs.scores(
+      differences.map((d, i) => d - (projections[i] as number) / n),
+      second,
+    );
+    return {
+      gradient: sum(control as Float32Array, scores.theta as Float32Array),
+      relativeSigmaGradient: scores.sigma,
+      loss,
+      metrics: { ...pairs.metrics, jumps: unexplained(halfDifferences(pairs), projections) },
+    };
+  }
   const scores = await pairs.scores(differences, second);
   return { gradient: scores.theta, relativeSigmaGradient: scores.sigma, loss, metrics: pairs.metrics };
+}
+
+const sum = (a: Float32Array, b: Float32Array): Float32Array => a.map((x, j) => x + (b[j] as number));
+
+/** g·(σ∘z_i) of each pair. @throws TypeError for a g or an objective on a device */
+async function projectionsOf(
+  { points }: BatchObjective,
+  control: Vector,
+  perturbations: Perturbations,
+): Promise<Float64Array> {
+  if (points === undefined || !(control instanceof Float32Array))
+    throw new TypeError('pgpe: expected a control variate on the host, got one on a device');
+  return points.projections([control], perturbations);
 }

@@ -7,7 +7,7 @@ export const DOORS = {
       architecture assembleBatch bounds ccIbp certified certify chain clipup convolutionLayer
       createEstimator createObjective createPlan createPool decodeParameters deriveKey
       encodeParameters epochBatches estimate evaluateBatch expIbp exportOnnx flatten importOnnx
-      initialState initialize intersection keyOf linearLayer loadDataset mtlIbp network none
+      initialState initialize intersection keyOf linearLayer loadDataset mixture mtlIbp network none
       openRun parameterLayout pgdTraining pgpe pooledObjective readNetwork readProperty
       relaxationNamed relaxations reluLayer resume rgs robustness sabr schedules searchGradient sgd
       staps taps train training verify views
@@ -30,7 +30,8 @@ export const DOORS = {
       SgdState Shaping Sigma SigmaGroups SigmaWeights Specification Split Stage StapsOptions
       StepReport TapsOptions TrainOptions TrainedNetwork TrainingOptions TrainingState
       TrainingWatch UpdateGraph UpdateRule Vector Verdict Verification VerifyOptions VerifyProgress
-      WeightedScores Weights
+      WeightedScores Weights GradientPerturbations ParameterRange PointEvaluation RgsState
+      SearchGradientOptions
     `,
   },
   'tautnet/verify': {

@@ -44,7 +44,7 @@ export function robustFeeds(
       ? {}
       : createObjective({ network: smallNetwork, robust: method, microBatch: IMAGES, dtype: 'float64' })
           .noise;
-  const all: ObjectiveScalars = { epsilon: 0.15, kappa: 1, regularization: 0, ...scalars };
+  const all: ObjectiveScalars = { epsilon: 0.15, kappa: 1, regularization: 0, beta: 0.4, ...scalars };
   return {
     images: uniformNumbers(`images ${seed}`, IMAGES * featuresOf(image)),
     labels: randomLabels(`labels ${seed}`, IMAGES, smallNetwork.classes),

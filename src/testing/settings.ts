@@ -25,10 +25,12 @@ const integer = (min: number, max: number) => fc.integer({ min, max });
 const common = {
   dataset: fc.constantFrom(...DATASETS),
   augmentation: fc.constantFrom(...AUGMENTATIONS),
-  architecture: fc.constantFrom(...ARCHITECTURES),
+  architecture: fc.constantFrom(...ARCHITECTURES, 'conv 4@5 s2 p2, linear 20 bn, linear'),
+  pool: fc.constantFrom('none', '2 max', '2 mean'),
   initialization: fc.constantFrom(...INITIALIZATIONS),
   normalize: fc.boolean(),
   epsilon: number(0, 1, true),
+  trainEpsilon: fc.oneof(number(0, 1, true), fc.constant('1x'), fc.constant('.5x')),
   clipBox: fc.boolean(),
   l1: number(0, 1),
   warmupRegularizer: number(0, 10),
@@ -54,13 +56,21 @@ const smoothed = {
   sigmaDecay: fc.constantFrom(...(choicesOf('sigmaDecay') ?? [])),
   sigmaDecayUntil: number(0, 1, true),
 };
+const averaged = {
+  sigmaMode: fc.constantFrom('global' as const, 'relative' as const),
+  perturbed: fc.constantFrom('all' as const, 'weights' as const),
+};
 const learned = {
   sigmaMode: fc.constantFrom(...(choicesOf('sigmaMode') ?? [])),
   sigmaLearningRate: number(0, 1),
   shaping: fc.constantFrom(...(choicesOf('shaping') ?? [])),
 };
 
-const attacked = { attackSteps: integer(1, 100), attackStepSize: number(0, 10, true) };
+const attacked = {
+  attackSteps: integer(1, 100),
+  attackStepSize: number(0, 10, true),
+  attackRestarts: integer(1, 10),
+};
 const EXPRESSIVE = ['mtl-ibp', 'cc-ibp', 'exp-ibp'] as const;
 /** Relaxations that fit any estimator, and intersections of some. */
 const BOUNDS = [
@@ -74,7 +84,29 @@ export const someSettings: fc.Arbitrary<GivenSettings> = fc
     fc.record(common, { requiredKeys: [] }),
     fc.oneof(
       fc.constant({}),
-      fc.record({ smoothing: fc.constant('rgs' as const), ...smoothed }, { requiredKeys: ['smoothing'] }),
+      fc.record(
+        { smoothing: fc.constant('rgs' as const), ...smoothed, ...averaged },
+        { requiredKeys: ['smoothing'] },
+      ),
+      fc.record(
+        {
+          smoothing: fc.constant('rgs' as const),
+          ...smoothed,
+          samples: integer(2, 64).map((pairs) => 2 * pairs),
+          antithetic: fc.constant(true),
+          unbiased: fc.boolean(),
+        },
+        { requiredKeys: ['smoothing', 'samples'] },
+      ),
+      fc.record(
+        {
+          smoothing: fc.constant('pgpe' as const),
+          ...smoothed,
+          controlVariate: fc.constant('rgs' as const),
+          controlSamples: integer(1, 64),
+        },
+        { requiredKeys: ['smoothing', 'controlVariate'] },
+      ),
       fc.record(
         { smoothing: fc.constant('pgpe' as const), ...smoothed, ...learned },
         { requiredKeys: ['smoothing'] },
@@ -92,6 +124,7 @@ export const someSettings: fc.Arbitrary<GivenSettings> = fc
           relaxation: fc.constantFrom(...BOUNDS),
           lambda: number(0, 1, true),
           ...attacked,
+          attackRadius: number(0, 4, true),
         },
         { requiredKeys: ['method'] },
       ),
@@ -99,6 +132,7 @@ export const someSettings: fc.Arbitrary<GivenSettings> = fc
         {
           method: fc.constantFrom('taps' as const, 'staps' as const),
           tapsEstimator: fc.constantFrom(...TAPS_ESTIMATORS),
+          tapsStart: number(0, 100),
           ...attacked,
         },
         { requiredKeys: ['method'] },
@@ -106,6 +140,15 @@ export const someSettings: fc.Arbitrary<GivenSettings> = fc
       fc.record(
         { method: fc.constantFrom(...EXPRESSIVE), alpha: number(0, 1), ...attacked },
         { requiredKeys: ['method'] },
+      ),
+      fc.record(
+        {
+          relaxation: fc.constantFrom('crown-ibp', 'crown'),
+          curriculum: fc.constantFrom('ibp', 'hbox'),
+          curriculumStart: fc.constant(0),
+          curriculumEpochs: number(0, 1),
+        },
+        { requiredKeys: ['relaxation', 'curriculum', 'curriculumStart', 'curriculumEpochs'] },
       ),
       fc.record(
         { relaxation: fc.constantFrom(...BOUNDS), kappa: number(0, 1), kappaStart: number(0, 1) },

@@ -30,6 +30,8 @@ export interface ShortTraining {
   readonly gradientClip?: number;
   readonly epochs?: number;
   readonly averageFrom?: number;
+  readonly averageEvery?: number;
+  readonly objectiveAt?: TrainingOptions['objectiveAt'];
 }
 
 /** Two steps of four images an epoch. */
@@ -41,6 +43,8 @@ export function shortTraining({
   gradientClip = 0,
   epochs = 2,
   averageFrom,
+  averageEvery,
+  objectiveAt,
 }: ShortTraining): TrainingOptions {
   return {
     train: {
@@ -58,6 +62,8 @@ export function shortTraining({
     epochs,
     gradientClip,
     averageFrom,
+    averageEvery,
+    objectiveAt,
     learningRate: constant(1e-3),
     epsilon: constant(0.1),
     kappa: constant(1),

@@ -8,7 +8,7 @@ import type { Augmentation } from '../data/augmentation.js';
 import { epochBatches } from '../data/batches.js';
 import type { Split } from '../data/dataset.js';
 import { createLoader } from '../data/loader.js';
-import type { ObjectiveScalars } from '../objective/objective.js';
+import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import { deriveKey, type Key } from '../runtime/random/keys.js';
 import { devicePlacement } from './placement/device.js';
 import { hostPlacement } from './placement/host.js';
@@ -25,13 +25,19 @@ export interface TrainingOptions extends PlacementOptions {
   readonly augmentation?: Augmentation;
   readonly batchSize: number;
   readonly epochs: number;
+  /** What is minimised at an epoch, fractional; `objective` unless given. */
+  readonly objectiveAt?: (epoch: number) => Objective;
   /** Schedules of the epoch, fractional. */
   readonly learningRate: Schedule;
   readonly epsilon: Schedule;
   readonly kappa: Schedule;
   readonly regularization: Schedule;
-  /** From the end of which epoch on the parameters at ends of epochs are averaged; never unless given. */
+  /** β of a mixture of relaxations. */
+  readonly beta?: Schedule;
+  /** From the end of which epoch on parameters are averaged; never unless given. */
   readonly averageFrom?: number;
+  /** Steps from one averaged point to the next; ends of epochs unless given. */
+  readonly averageEvery?: number;
   readonly key: Key;
 }
 
@@ -173,6 +179,7 @@ async function* trainingAt(
         epsilon: options.epsilon(at),
         kappa: options.kappa(at),
         regularization: options.regularization(at),
+        ...(options.beta && { beta: options.beta(at) }),
       };
       const learningRate = options.learningRate(at);
       const asked = performance.now();
@@ -181,7 +188,8 @@ async function* trainingAt(
       // Its place is that of the batch before, which is done with.
       coming = batchOf(step + 1);
       const images = batch.labels.length;
-      const objective = placement.objective(batch, scalars, deriveKey(attackKey, step, 0));
+      const minimised = options.objectiveAt?.(at) ?? options.objective;
+      const objective = placement.objective(minimised, batch, scalars, deriveKey(attackKey, step, 0));
       const estimate = await estimator.estimate(search, position.theta, objective, {
         key,
         step,
@@ -197,10 +205,14 @@ async function* trainingAt(
         throw new DivergenceError(step, 'parameters are not finite after the update');
       position = descent.position;
       search = estimate.state;
-      sums = accumulate(sums, images, estimate.loss, estimate.metrics);
+      const clipped = options.gradientClip > 0 && {
+        clipped: Number(descent.gradientNorm > options.gradientClip),
+      };
+      sums = accumulate(sums, images, estimate.loss, { ...estimate.metrics, ...clipped });
       step++;
       const epochEnded = step % perEpoch === 0;
-      if (epochEnded && step / perEpoch >= (options.averageFrom ?? Number.POSITIVE_INFINITY))
+      const { averageFrom = Number.POSITIVE_INFINITY, averageEvery = perEpoch } = options;
+      if (step % averageEvery === 0 && step >= averageFrom * perEpoch)
         average = averagedWith(average, (await placement.copy(position)).theta);
       const done = { step, average, sums };
       yield {

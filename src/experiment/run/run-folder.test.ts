@@ -83,10 +83,10 @@ describe('a run folder', () => {
     const text = await readFile(config, 'utf8');
     await writeFile(
       config,
-      text.replace('format: 1', 'format: 2').replace(`version: ${VERSION}`, 'version: 9.1.0'),
+      text.replace('format: 2', 'format: 3').replace(`version: ${VERSION}`, 'version: 9.1.0'),
     );
     await expect(openRun(path)).rejects.toThrow(
-      `expected run format 1, got 2: written by tautnet 9.1.0, this is ${VERSION}; use version 9.1.0`,
+      `expected run format 2, got 3: written by tautnet 9.1.0, this is ${VERSION}; use version 9.1.0`,
     );
     await writeFile(config, `${text}future: 1\n`);
     await expect(openRun(path)).rejects.toThrow(

@@ -24,8 +24,12 @@ import type { Settings } from '../settings/settings.js';
 import { VERSION } from '../version.js';
 import { LOCK_NAMES, type LockOptions, lockRun } from './run-lock.js';
 
-/** Version of this layout; raised when an older tautnet could misread a newer run. */
-export const RUN_FORMAT = 1;
+/**
+ * Version of this layout and of what its settings mean; raised where another version would misread a run or
+ * go on with another experiment. 2: Shi's initialisation spares the last layer, his tightness is of the
+ * normalised input, attacks keep their best point, training has a radius of its own.
+ */
+export const RUN_FORMAT = 2;
 
 export interface RunPaths {
   readonly config: string;

@@ -33,7 +33,7 @@ describe('the summary of a run', () => {
     expect(text).toContain('tautnet certify runs/a');
     expect(text).toContain('tautnet train --resume runs/a');
     expect(text).toContain('| learning-rate-decay-epochs | 50,60 |');
-    expect(text).not.toContain('sigma-mode');
+    expect(text).not.toContain('sigma-min');
   });
 
   test('shows a page of epochs, the first and the last among them, each as it ended', () => {

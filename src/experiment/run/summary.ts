@@ -1,5 +1,6 @@
 /** One page about a run, in Markdown: what was trained, how it went, what to do with it. */
 
+import { imagesOf } from '../settings/images.js';
 import { kebab, textFromValue } from '../settings/setting-text.js';
 import { isIdle, SETTING_NAMES } from '../settings/settings.js';
 import { methodTitle } from '../training-method.js';
@@ -49,7 +50,7 @@ export function summarize(
       ? ''
       : `, ${settings.smoothing} smoothing (σ = ${settings.sigma}, ${settings.samples} samples)`;
   const sections = [
-    `# ${settings.architecture} on ${settings.dataset}, ε = ${settings.epsilon}`,
+    `# ${settings.architecture} on ${imagesOf(settings).name}, ε = ${settings.epsilon}`,
     `${capitalized(method)}${smoothing}; seed ${settings.seed}, tautnet ${run.version}.`,
     ...finalSection(results),
     ...courseSection(metrics),

@@ -8,7 +8,7 @@ import { type DatasetName, datasetNames } from '../../data/datasets.js';
 import { type ArchitectureName, architectureNames } from '../../network/architectures.js';
 import { type InitializationScheme, initializationSchemes } from '../../network/initialization.js';
 import { type MethodName, methods } from '../../objective/methods.js';
-import { TAPS_ESTIMATORS } from '../../objective/taps.js';
+import { TAPS_ESTIMATORS, TAPS_PRODUCTS } from '../../objective/taps.js';
 import { INTERSECTION, type RelaxationName, relaxations } from '../../relaxation/index.js';
 import { type EstimatorName, estimators } from '../../smoothing/index.js';
 import { type RuleName, rules } from '../../training/rules/index.js';
@@ -28,10 +28,11 @@ export const SMOOTHINGS = namesOf<EstimatorName>(estimators);
 export const OPTIMIZERS = namesOf<RuleName>(rules);
 /** Which epoch's network is exported. */
 export const SELECTIONS = ['last', 'best'] as const;
-export { AUGMENTATIONS, INTERSECTION, TAPS_ESTIMATORS };
+export { AUGMENTATIONS, INTERSECTION, TAPS_ESTIMATORS, TAPS_PRODUCTS };
 
 export type Dataset = DatasetName;
-export type Architecture = ArchitectureName;
+/** A name, or a description of layers. */
+export type Architecture = string;
 export type Initialization = InitializationScheme;
 export type Method = MethodName;
 export type Relaxation = (typeof RELAXATIONS)[number];

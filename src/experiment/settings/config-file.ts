@@ -3,7 +3,7 @@
  * with a `tautnet` entry that says who wrote it; so any run can be repeated with `--config`.
  */
 import { readFile } from 'node:fs/promises';
-import { type Document, isMap, isScalar, LineCounter, parseDocument, stringify } from 'yaml';
+import { Document, isMap, isNode, isScalar, LineCounter, parseDocument, stringify } from 'yaml';
 import { toFileError } from '../../formats/file-error.js';
 import { UsageError } from '../errors.js';
 import { checkSetting, unknownSetting, type Whereabouts } from './resolve-settings.js';
@@ -17,10 +17,15 @@ export interface Origin {
   readonly version: string;
 }
 
+/** Comments on settings, by their names. */
+export type Comments = Readonly<Partial<Record<SettingName, string>>>;
+
 export interface ConfigFile {
   readonly given: GivenSettings;
   /** Where each given setting stands: "mnist.yaml, line 3, column 10: epsilon". */
   readonly whereabouts: Whereabouts;
+  /** What the file says after the value of each setting that it comments on. */
+  readonly comments: Comments;
   /** The `tautnet` entry as it is, in the configuration of a run. */
   readonly origin: unknown;
 }
@@ -56,13 +61,14 @@ export function parseConfig(text: string, source: string): ConfigFile {
     throw new UsageError(`${at(problem.pos[0])}expected YAML; ${problem.message.split('\n')[0]}`);
   const { contents } = document;
   if (contents === null || (isScalar(contents) && contents.value === null))
-    return { given: {}, whereabouts: kebab, origin: undefined };
+    return { given: {}, whereabouts: kebab, comments: {}, origin: undefined };
   if (!isMap(contents))
     throw new UsageError(
       `${at(contents.range?.[0])}expected "name: value" lines, got something else; write one setting a line`,
     );
 
   const given: Record<string, unknown> = {};
+  const comments: Partial<Record<SettingName, string>> = {};
   const places = new Map<SettingName, string>();
   let origin: unknown;
   for (const { key, value } of contents.items) {
@@ -78,20 +84,26 @@ export function parseConfig(text: string, source: string): ConfigFile {
     } else {
       places.set(name, `${at((value as { range?: number[] } | null)?.range?.[0])}${written}`);
       given[name] = checkSetting(name, plain, places.get(name) as string);
+      const comment = (value as { comment?: string | null } | null)?.comment?.trim();
+      if (comment) comments[name] = comment;
     }
   }
-  return { given: given as GivenSettings, whereabouts: (name) => places.get(name) ?? kebab(name), origin };
+  const whereabouts: Whereabouts = (name) => places.get(name) ?? kebab(name);
+  return { given: given as GivenSettings, whereabouts, comments, origin };
 }
 
 /**
- * The text of a configuration file that holds these settings, in the schema's order; those without effect are
- * left out.
+ * The text of a configuration file that holds these settings, in the schema's order, with what `comments`
+ * says after a value; those without effect are left out.
  */
-export function configText(settings: GivenSettings, origin?: Origin): string {
+export function configText(settings: GivenSettings, origin?: Origin, comments: Comments = {}): string {
   const effective = SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings));
   const entries = effective.map((name) => [kebab(name), settings[name as keyof Settings]]);
   const head = origin === undefined ? '' : stringify({ [ORIGIN]: origin });
-  return (
-    head + stringify(Object.fromEntries(entries), { collectionStyle: 'any', flowCollectionPadding: false })
-  );
+  const document = new Document(Object.fromEntries(entries));
+  for (const name of effective) {
+    const value = document.get(kebab(name), true);
+    if (comments[name] !== undefined && isNode(value)) value.comment = ` ${comments[name]}`;
+  }
+  return head + document.toString({ collectionStyle: 'any', flowCollectionPadding: false });
 }

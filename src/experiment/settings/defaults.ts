@@ -36,6 +36,14 @@ const shortMethod = ({ method, relaxation }: Settings): string => {
   return relaxation === 'ibp' || relaxation === 'none' ? method : `${method}-${relaxation}`;
 };
 
+/** "mnist", "mnist-2max". */
+const shortImages = ({ dataset, pool }: Settings): string =>
+  pool === 'none' ? dataset : `${dataset}-${pool.replaceAll(/\s+/g, '')}`;
+
+/** "cnn3", "conv4@5s2p2_linear": names of folders have no spaces. */
+const shortLayers = ({ architecture }: Settings): string =>
+  architecture.replaceAll(/\s+/g, '').replaceAll(',', '_').slice(0, 80);
+
 const estimatorDefaults = Object.fromEntries(
   ESTIMATOR_SETTINGS.map((name) => [
     name,
@@ -47,6 +55,7 @@ const estimatorDefaults = Object.fromEntries(
 export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name]> } = {
   dataset: constant('mnist'),
   dataDir: derived('the installed copy', () => undefined),
+  pool: constant('none'),
   trainLimit: derived('all', () => undefined),
   validation: constant(0),
   epsilon: derived(
@@ -71,19 +80,24 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   normalize: constant(true),
 
   epochs: derived('70 for mnist, 160 or 240 for cifar10', (known) => recipeOf(known).epochs),
+  trainEpsilon: derived('epsilon', (known) => known.epsilon),
   clipBox: constant(true),
   lossFusion: constant(false),
   kappa: derived('1, 0 for natural training', (known) => (known.method === 'natural' ? 0 : 1)),
   kappaStart: derived('as kappa', (known) => known.kappa),
   lambda: derived('0.4, 0.1 below ε = 4/255', ({ epsilon }) => (epsilon < SMALL_RADIUS ? 0.1 : 0.4)),
+  reluShrinking: constant(1),
   alpha: derived('0.1, 0.01 below ε = 4/255', ({ epsilon }) => (epsilon < SMALL_RADIUS ? 0.01 : 0.1)),
   tapsBlock: constant(1),
   tapsEstimator: derived('multi, single for tiny-imagenet', ({ dataset }) =>
     hasManyClasses(dataset) ? 'single' : 'multi',
   ),
+  tapsProduct: constant('images'),
   tapsWeight: constant(5),
   attackSteps: constant(8),
   attackStepSize: constant(0.5),
+  attackRestarts: constant(1),
+  attackRadius: constant(1),
   warmupStart: derived(
     '0 for mnist, 1 of 160 epochs for cifar10',
     (known) => stretch(recipeOf(known), known.epochs).warmupStart,
@@ -92,6 +106,10 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
     '20 of 70 epochs for mnist, 80 of 160 for cifar10',
     (known) => stretch(recipeOf(known), known.epochs).warmupEpochs,
   ),
+  tapsStart: derived('the end of the warm-up', (known) => known.warmupStart + known.warmupEpochs),
+  curriculum: constant('none'),
+  curriculumStart: derived('warmup-start', (known) => known.warmupStart),
+  curriculumEpochs: derived('warmup-epochs', (known) => known.warmupEpochs),
   warmupRegularizer: derived('0.5 with ibp initialization, else 0', (known) =>
     known.initialization === 'ibp' && known.relaxation !== 'none' ? 0.5 : 0,
   ),
@@ -106,9 +124,10 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
     ...stretch(recipeOf(known), known.epochs).learningRateDecayEpochs,
   ]),
   learningRateDecayFactor: constant(0.2),
-  gradientClip: constant(10),
+  gradientClip: derived('10, 0 with smoothing pgpe', ({ smoothing }) => (smoothing === 'pgpe' ? 0 : 10)),
   batchSize: derived('256 for mnist, 128 for cifar10', (known) => recipeOf(known).batchSize),
   swaStart: derived('never', () => undefined),
+  swaEvery: derived('those of an epoch', () => undefined),
   select: derived('best with validation, else last', ({ validation }) => (validation > 0 ? 'best' : 'last')),
   seed: constant(0),
 
@@ -124,7 +143,7 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   checkpointSeconds: constant(300),
   out: derived('runs/<dataset>-<architecture>-<relaxation or method>-<smoothing>-eps<ε>-seed<n>', (known) => {
     const radius = `eps${Number(known.epsilon.toPrecision(3))}`;
-    const parts = [known.dataset, known.architecture, shortMethod(known), known.smoothing, radius];
+    const parts = [shortImages(known), shortLayers(known), shortMethod(known), known.smoothing, radius];
     return `runs/${parts.join('-')}-seed${known.seed}`;
   }),
 };

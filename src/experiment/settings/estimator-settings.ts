@@ -7,6 +7,7 @@ import {
   type EstimatorName,
   type EstimatorOptions,
   estimators,
+  type Perturbed,
   type PgpeOptions,
   type SigmaMode,
 } from '../../smoothing/index.js';
@@ -37,7 +38,16 @@ const PLACES = {
     ['sigmaDecay', 'final'],
     'factor of σ after its decay; 0: plain gradient from there on',
   ),
-  sigmaMode: at<SigmaMode>(['sigmaMode'], 'what has a σ of its own'),
+  sigmaMode: at<SigmaMode>(
+    ['sigmaMode'],
+    'what has a σ of its own; relative: σ of each layer is sigma times the root mean square of its weights',
+  ),
+  perturbed: at<Perturbed>(['perturbed'], 'perturb weights and biases, or weights only'),
+  antithetic: at<boolean>(['antithetic'], 'gradients in pairs at θ ± σz, in which curvature cancels'),
+  unbiased: at<boolean>(
+    ['unbiased'],
+    'add what jumps of the loss contribute to the gradient of its average, for one forward pass a sample',
+  ),
   sigmaLearningRate: at<number>(['sigmaLearningRate'], 'step size of learned σ; 0: σ is not learned'),
   sigmaMin: at<number>(['sigmaMin'], 'smallest learned σ, before decay'),
   sigmaMax: at<number>(['sigmaMax'], 'largest learned σ, before decay'),
@@ -45,6 +55,11 @@ const PLACES = {
     ['shaping'],
     'transformation of the loss values of a population',
   ),
+  controlVariate: at<NonNullable<PgpeOptions['controlVariate']>>(
+    ['controlVariate'],
+    'gradient that the losses correct: of the loss, or of rgs; that of crown where a solver gives the bound',
+  ),
+  controlSamples: at<number>(['controlSamples'], 'gradients of the control variate rgs'),
 };
 
 export type EstimatorSetting = keyof typeof PLACES;
@@ -84,14 +99,23 @@ const TAKERS = new Map<string, readonly EstimatorName[]>(
 /** The estimators that take a setting; undefined for a setting that is none of an estimator. */
 export const estimatorsTaking = (name: string): readonly EstimatorName[] | undefined => TAKERS.get(name);
 
-/** A schema that takes what all estimators with this option take. */
+/** A schema that takes what all estimators with this option take; of a choice, what any of them takes. */
 function commonSchema(name: EstimatorSetting): z.ZodType {
   const [first, ...others] = (TAKERS.get(name) as readonly EstimatorName[]).map(
     (each) => schemaAt(each, PLACES[name].path) as z.ZodType,
   );
   if (first === undefined)
     throw new TypeError(`expected an estimator with the option ${PLACES[name].path.join('.')}, got none`);
+  const all = [first, ...others];
+  if (all.every((schema) => schema instanceof z.ZodEnum))
+    return z.enum([...new Set(all.flatMap(({ options }) => options as string[]))]);
   return others.reduce((both, other) => z.intersection(both, other), first);
+}
+
+/** The values of a choice that an estimator takes; undefined for what is no choice. */
+export function choicesFor(name: EstimatorSetting, estimator: EstimatorName): readonly string[] | undefined {
+  const schema = schemaAt(estimator, PLACES[name].path);
+  return schema instanceof z.ZodEnum ? (schema.options as string[]) : undefined;
 }
 
 /** Of each setting its schema and its description. */

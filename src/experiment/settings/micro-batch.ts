@@ -14,6 +14,7 @@ import type { Network } from '../../network/network.js';
 import { methods } from '../../objective/methods.js';
 import { createObjective } from '../../objective/objective.js';
 import { INTERSECTION, type Relaxation, type RelaxationName, relaxations } from '../../relaxation/index.js';
+import { imagesOf } from './images.js';
 import type { Settings } from './settings.js';
 
 /** Bytes that one more image takes: in the largest program, and in all programs together. */
@@ -58,9 +59,9 @@ const ZONOTOPE = 40;
 const BACK_SUBSTITUTION = 20;
 const MARGINS = 8;
 
-const networkOf = ({ architecture: name, dataset }: Settings): Network => {
-  const { shape, classes } = datasetNamed(dataset);
-  return architecture(name, shape, classes);
+const networkOf = (settings: Settings): Network => {
+  const { shape, classes } = imagesOf(settings);
+  return architecture(settings.architecture, shape, classes);
 };
 
 /** Channels of the widest convolution: CNN3 and CNN5 have 32, CNN5-L and CNN7 128. */

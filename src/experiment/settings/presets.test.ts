@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { UsageError } from '../errors.js';
 import { ARCHITECTURES } from './choices.js';
 import { configText, parseConfig } from './config-file.js';
-import { changedPreset, presets, readPreset } from './presets.js';
+import { changedPreset, presets, readPreset, sourcedPreset } from './presets.js';
 import { recipesOf } from './recipes.js';
 import { resolveSettings } from './resolve-settings.js';
 
@@ -53,6 +53,39 @@ describe('presets', () => {
     expect(preset).toMatchObject(schedule);
   });
 
+  test('say of each number where it is from, or that it is ours', async () => {
+    for (const name of all.keys()) {
+      if (!name.includes('/cnn3/')) continue;
+      const { given, sources } = await sourcedPreset(name);
+      const numbers = Object.entries(given).filter(
+        ([, value]) => typeof value === 'number' || Array.isArray(value) || /^\d/.test(String(value)),
+      );
+      for (const [setting] of numbers) expect(sources, `${name}: ${setting}`).toHaveProperty(setting);
+    }
+    const { sources } = await sourcedPreset('mnist-0.1/cnn3/ibp-rgs');
+    expect(sources).toMatchObject({ sigma: 'ours', samples: 'ours', learningRate: 'Shi 2021, Müller 2023' });
+    expect(await sourcedPreset('mnist-0.3/cnn3/mtl-ibp')).toMatchObject({
+      sources: { alpha: 'CTBench (Mao 2024)' },
+    });
+  });
+
+  test.each([
+    ['mnist-0.1/cnn3/ibp', { epsilon: 0.1, trainEpsilon: '2x' }],
+    ['mnist-0.3/cnn3/ibp', { l1: 2e-6, kappa: 0.7, trainEpsilon: 0.3 }],
+    ['mnist-0.3/cnn3/sabr', { lambda: 0.9, kappa: 1 }],
+    ['mnist-0.3/cnn3/mtl-ibp', { alpha: 0.5, attackSteps: 1, swaStart: 65 }],
+    ['cifar10-2-255/cnn3/ibp', { l1: 1e-6, kappa: 0.8 }],
+    ['cifar10-2-255/cnn3/sabr', { lambda: 0.1, trainEpsilon: '1.5x', reluShrinking: 0.8 }],
+    ['cifar10-2-255/cnn3/mtl-ibp', { alpha: 0.01, kappa: 0.9, attackRadius: 2, l1: 3e-6, swaStart: 150 }],
+    ['cifar10-8-255/cnn3/ibp', { l1: 0, kappa: 1 }],
+    ['cifar10-8-255/cnn3/sabr', { lambda: 0.9, attackSteps: 10, attackRestarts: 3 }],
+    ['cifar10-8-255/cnn3/mtl-ibp', { alpha: 0.6, swaStart: 225, attackSteps: 1, attackRestarts: 3 }],
+    ['mnist-0.1/cnn3/ibp-pgpe', { gradientClip: 0 }],
+    ['mnist-0.1/cnn3/ibp-rgs', { gradientClip: 10 }],
+  ])('%s has its published numbers', async (name, published) => {
+    expect(resolveSettings(await readPreset(name))).toMatchObject(published);
+  });
+
   test('mean what their names say', async () => {
     expect(resolveSettings(await readPreset('mnist-0.3/cnn5/crown-ibp'))).toMatchObject({
       epsilon: 0.3,
@@ -83,6 +116,9 @@ describe('presets', () => {
     expect(resolveSettings(changedPreset(preset, { epochs: 16, warmupEpochs: 3 }))).toMatchObject({
       warmupEpochs: 3,
     });
+    const averaged = await readPreset('mnist-0.3/cnn3/mtl-ibp');
+    expect(changedPreset(averaged, { epochs: 14 }).swaStart).toBe(13);
+    expect(changedPreset(averaged, { epochs: 14, swaStart: 2 }).swaStart).toBe(2);
     expect(resolveSettings(changedPreset(preset, { seed: 4, epsilon: 3 / 255 }))).toMatchObject({
       epochs: 160,
       warmupEpochs: 80,

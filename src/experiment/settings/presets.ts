@@ -3,9 +3,12 @@
  * `cifar10-2-255/cnn5/sabr-rgs`.
  *
  * A preset is put together of configuration files in the folder `presets` of the package: one for the data
- * set and its radius (`settings/`), one for the training method (`methods/`), one for the gradient estimator
- * (`smoothing/`). What they leave out has its default.
+ * set and its radius (`settings/`), one for the training method (`methods/`), what was published for the two
+ * together (`published/<setting>/`), one for the gradient estimator (`smoothing/`). Later ones override
+ * earlier ones; what all leave out has its default. The comment after a number says where it is from, or
+ * "ours".
  */
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +17,7 @@ import { UsageError } from '../errors.js';
 import { ARCHITECTURES, type Architecture } from './choices.js';
 import { readConfigFile } from './config-file.js';
 import { nearest } from './setting-text.js';
-import type { GivenSettings } from './settings.js';
+import type { GivenSettings, SettingName } from './settings.js';
 
 /** The package's folder; the same from sources and from the build. */
 const FOLDER = fileURLToPath(new URL('../../../presets/', import.meta.url));
@@ -59,11 +62,20 @@ export async function presets(): Promise<ReadonlyMap<string, PresetParts>> {
   return new Map(parts.map((part) => [nameOf(part), part]));
 }
 
+/** A preset with the source of each number, by the setting's name. */
+export interface SourcedPreset {
+  readonly given: GivenSettings;
+  readonly sources: Readonly<Partial<Record<SettingName, string>>>;
+}
+
 /**
  * The settings of a preset.
  * @throws UsageError with the nearest name where there is none of this
  */
-export async function readPreset(name: string): Promise<GivenSettings> {
+export const readPreset = async (name: string): Promise<GivenSettings> => (await sourcedPreset(name)).given;
+
+/** As `readPreset`, with sources. @throws as `readPreset` */
+export async function sourcedPreset(name: string): Promise<SourcedPreset> {
   const all = await presets();
   const parts = all.get(name);
   if (parts === undefined) {
@@ -73,11 +85,15 @@ export async function readPreset(name: string): Promise<GivenSettings> {
         `${suggestion === undefined ? '`tautnet presets` lists all' : `did you mean ${suggestion}?`}`,
     );
   }
-  const files = [`settings/${parts.setting}`, `methods/${parts.method}`, `smoothing/${parts.smoothing}`];
-  const given = await Promise.all(
-    files.map(async (file) => (await readConfigFile(join(FOLDER, `${file}.yaml`))).given),
-  );
-  return Object.assign({}, ...given, { architecture: parts.architecture }) as GivenSettings;
+  const { setting, architecture, method, smoothing } = parts;
+  const paths = [`settings/${setting}`, `methods/${method}`, `published/${setting}/${method}`]
+    .concat(`smoothing/${smoothing}`)
+    .map((file) => join(FOLDER, `${file}.yaml`));
+  const files = await Promise.all(paths.filter((path) => existsSync(path)).map(readConfigFile));
+  return {
+    given: Object.assign({}, ...files.map(({ given }) => given), { architecture }) as GivenSettings,
+    sources: Object.assign({}, ...files.map(({ comments }) => comments)) as SourcedPreset['sources'],
+  };
 }
 
 /**
@@ -85,7 +101,13 @@ export async function readPreset(name: string): Promise<GivenSettings> {
  * the run stay what they are relative to the whole, as for any run; so they are left to their defaults then.
  */
 export function changedPreset(preset: GivenSettings, changes: GivenSettings): GivenSettings {
-  if (changes.epochs === undefined || changes.epochs === preset.epochs) return { ...preset, ...changes };
+  const { epochs } = changes;
+  if (epochs === undefined || epochs === preset.epochs) return { ...preset, ...changes };
   const { warmupStart: _start, warmupEpochs: _length, learningRateDecayEpochs: _decay, ...rest } = preset;
-  return { ...rest, ...changes };
+  const { swaStart, epochs: published } = preset;
+  const averaged =
+    swaStart === undefined || published === undefined
+      ? {}
+      : { swaStart: Math.max(1, Math.round((swaStart * epochs) / published)) };
+  return { ...rest, ...averaged, ...changes };
 }

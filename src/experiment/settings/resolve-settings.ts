@@ -3,7 +3,6 @@
  * default, and the conditions between settings are checked. An error is one line that names the setting as
  * the user wrote it.
  */
-import { datasetNamed } from '../../data/datasets.js';
 import { architecture } from '../../network/architectures.js';
 import { batchNormNodes } from '../../network/folding.js';
 import { reluCount } from '../../objective/blocks.js';
@@ -12,6 +11,8 @@ import { relaxationNamed } from '../../relaxation/index.js';
 import { UsageError } from '../errors.js';
 import { METHODS } from './choices.js';
 import { DEFAULTS } from './defaults.js';
+import { choicesFor, estimatorDefault } from './estimator-settings.js';
+import { imagesOf } from './images.js';
 import { RECIPES } from './recipes.js';
 import {
   choicesOf,
@@ -34,6 +35,7 @@ import {
   type Settings,
   schemaOf,
 } from './settings.js';
+import { trainingEpsilon } from './training-epsilon.js';
 
 /** How error lines call a setting: "--epsilon", "mnist.yaml, line 3, column 10: epsilon". */
 export type Whereabouts = (name: SettingName) => string;
@@ -118,6 +120,8 @@ export function resolveSettings(given: GivenSettings, whereabouts: Whereabouts =
     } else {
       refuseIdle(name, known as Settings, preset, whereabouts);
     }
+    // Defaults of later settings are read off the network.
+    if (name === 'architecture') checkNetwork(known as Settings, whereabouts);
   }
   const settings = known as Settings;
   checkTogether(settings, whereabouts);
@@ -131,11 +135,35 @@ function refuseIdle(name: SettingName, known: Settings, preset: unknown, whereab
   const value = known[name];
   if (!isIdle(name, known) || textFromValue(value) === textFromValue(preset)) return;
   const only: readonly string[] = informationOf(name).only ?? [];
-  const kind = conditionOf(name) as NonNullable<ReturnType<typeof conditionOf>>;
+  const kind = conditionOf(name);
+  if (kind === undefined)
+    throw new UsageError(
+      `${whereabouts(name)}: expected a curriculum beside it, got ${inWords(value)}; leave it out, or give ` +
+        '--curriculum ibp',
+    );
   const choices = only.join(' or ');
   throw new UsageError(
     `${whereabouts(name)}: expected ${kind} ${choices}, got ${inWords(value)} with ${kind} ` +
       `${known[kind]}; leave it out, or choose --${kind} ${choices}`,
+  );
+}
+
+/** Whether pooling fits the images, and each layer what it reads. */
+function checkNetwork(settings: Settings, whereabouts: Whereabouts): void {
+  const attempt = <T>(name: SettingName, expected: string, make: () => T): T => {
+    try {
+      return make();
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      const got = textFromValue(settings[name]);
+      throw new UsageError(`${whereabouts(name)}: ${expected}, got "${got}"; ${error.message}`);
+    }
+  };
+  const { name, shape, classes } = attempt('pool', 'expected a pooling that fits the images', () =>
+    imagesOf(settings),
+  );
+  attempt('architecture', `expected layers that fit the ${shape.join('×')} images of ${name}`, () =>
+    architecture(settings.architecture, shape, classes),
   );
 }
 
@@ -163,7 +191,11 @@ function checkTogether(settings: Settings, whereabouts: Whereabouts): void {
       'decay earlier, or train longer',
     );
 
+  const radius = trainingEpsilon(settings);
+  if (radius > 1)
+    refuse('trainEpsilon', `a radius of at most 1, where ${settings.epsilon} is ε`, 'take a smaller factor');
   checkMethod(settings, refuse);
+  checkCurriculum(settings, refuse);
   if (settings.lossFusion && settings.relaxation !== 'crown-ibp')
     refuse(
       'lossFusion',
@@ -230,7 +262,7 @@ function checkMethod(settings: Settings, refuse: Refuse): void {
     );
   }
   if (uses.includes('tapsBlock')) {
-    const { shape, classes } = datasetNamed(settings.dataset);
+    const { shape, classes } = imagesOf(settings);
     const relus = reluCount(architecture(settings.architecture, shape, classes));
     if (settings.tapsBlock >= relus)
       refuse(
@@ -240,10 +272,38 @@ function checkMethod(settings: Settings, refuse: Refuse): void {
         'choose a smaller block',
       );
   }
+  if (uses.includes('tapsProduct') && settings.tapsProduct === 'batch') {
+    const { microBatch, batchSize } = settings;
+    if (microBatch < batchSize)
+      refuse(
+        'tapsProduct',
+        `images where the batch of ${batchSize} is cut into micro-batches of ${microBatch}`,
+        `give --micro-batch ${batchSize}`,
+      );
+  }
+  if (uses.includes('reluShrinking') && settings.reluShrinking < 1 && relaxation !== 'ibp')
+    refuse('reluShrinking', `1 with relaxation ${relaxation}`, 'leave it out, or choose --relaxation ibp');
   if (settings.swaStart !== undefined && settings.swaStart > settings.epochs)
     refuse('swaStart', `an epoch of the run, at most ${settings.epochs}`, 'start earlier, or leave it out');
+  if (settings.swaEvery !== undefined && settings.swaStart === undefined)
+    refuse('swaEvery', 'swa-start beside it, from which on networks are averaged', 'give --swa-start');
   if (settings.select === 'best' && settings.validation === 0)
     refuse('select', 'last without validation images', 'hold some out with --validation');
+}
+
+function checkCurriculum(settings: Settings, refuse: Refuse): void {
+  const { curriculum, relaxation, method, curriculumStart, curriculumEpochs, epochs } = settings;
+  if (curriculum === 'none') return;
+  if (methods[method].relaxations !== 'any')
+    refuse('curriculum', `none with method ${method}, which takes one bound`, 'leave it out');
+  if (curriculum === relaxation)
+    refuse('curriculum', 'another bound than the relaxation', 'choose a looser one, such as ibp');
+  if (settings.smoothing !== 'pgpe' && !relaxationNamed(curriculum).differentiable)
+    refuse('curriculum', 'a bound with a derivative', 'choose another, such as ibp');
+  if (settings.lossFusion)
+    refuse('lossFusion', 'false with a curriculum, which mixes margins', 'leave one of them out');
+  if (curriculumStart + curriculumEpochs > epochs)
+    refuse('curriculumEpochs', `the curriculum to end within the ${epochs} epochs`, 'shorten it');
 }
 
 function checkSmoothing(settings: Settings, refuse: Refuse): void {
@@ -255,6 +315,9 @@ function checkSmoothing(settings: Settings, refuse: Refuse): void {
     refuse('relaxation', `a bound with a derivative, which smoothing ${smoothing} takes`, advice);
   }
   if (smoothing === 'none') return;
+  const modes = choicesFor('sigmaMode', smoothing) ?? [];
+  if (!modes.includes(settings.sigmaMode))
+    refuse('sigmaMode', `${modes.join(' or ')} with smoothing ${smoothing}`, 'choose one of them');
   if (sigmaDecay === 'constant' && sigmaDecayFactor !== 1)
     refuse('sigmaDecayFactor', '1 with sigma-decay constant', 'leave it out, or choose a --sigma-decay');
   if (sigmaDecay === 'exponential' && sigmaDecayFactor === 0) {
@@ -264,7 +327,9 @@ function checkSmoothing(settings: Settings, refuse: Refuse): void {
       'raise it, or choose --sigma-decay linear',
     );
   }
+  if (smoothing === 'rgs') checkRgs(settings, refuse);
   if (smoothing !== 'pgpe') return;
+  checkControl(settings, refuse);
   if (sigmaDecayFactor === 0)
     refuse('sigmaDecayFactor', 'more than 0 with smoothing pgpe, which has no gradient at σ = 0', 'raise it');
   if (sigma > sigmaMax) refuse('sigma', `at most sigma-max = ${sigmaMax}`, 'lower sigma, or raise sigma-max');
@@ -274,10 +339,29 @@ function checkSmoothing(settings: Settings, refuse: Refuse): void {
     refuse('samples', 'at least 2 pairs to learn σ', 'take more, or set --sigma-learning-rate 0');
 }
 
+function checkRgs({ samples, antithetic, unbiased, perturbed }: Settings, refuse: Refuse): void {
+  if (antithetic && samples % 2 !== 0)
+    refuse('samples', 'an even number with antithetic, which takes them in pairs', 'take one more');
+  if (unbiased && samples < (antithetic ? 4 : 2))
+    refuse('samples', `at least ${antithetic ? 4 : 2} with unbiased`, 'take more, or leave unbiased out');
+  if (unbiased && perturbed === 'weights')
+    refuse('perturbed', 'all with unbiased, which needs losses for each gradient', 'leave one of them out');
+}
+
+function checkControl({ shaping, controlVariate, controlSamples }: Settings, refuse: Refuse): void {
+  if (controlVariate !== 'none' && shaping !== 'none')
+    refuse('shaping', 'none with a control variate, which explains losses, not ranks', 'leave it out');
+  if (
+    controlVariate !== 'rgs' &&
+    controlSamples !== estimatorDefault('controlSamples', { smoothing: 'pgpe' })
+  )
+    refuse('controlSamples', 'control-variate rgs, which takes several gradients', 'leave it out');
+}
+
 /** Batch normalisation takes its statistics from micro-batches, so their size changes what is computed. */
-const hasBatchNorm = ({ architecture: name, dataset }: Settings): boolean => {
-  const { shape, classes } = datasetNamed(dataset);
-  return batchNormNodes(architecture(name, shape, classes)).length > 0;
+const hasBatchNorm = (settings: Settings): boolean => {
+  const { shape, classes } = imagesOf(settings);
+  return batchNormNodes(architecture(settings.architecture, shape, classes)).length > 0;
 };
 
 /**

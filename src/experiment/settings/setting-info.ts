@@ -9,6 +9,8 @@ export interface SettingInfo {
    * default is refused.
    */
   readonly only?: readonly Smoothing[] | readonly Method[];
+  /** Its text may be several words on the command line, without quotes. */
+  readonly words?: true;
   /** May differ when a run is resumed: it changes where and how fast the run computes, not what. */
   readonly changeable?: true;
 }

@@ -29,6 +29,10 @@ interface Limits {
   /** Names of which a text may join several, and what joins them. */
   readonly choices?: readonly string[];
   readonly joinedBy?: string;
+  /** What a text looks like that is none of the choices. */
+  readonly form?: string;
+  /** Name of the setting that a text like "1.5x" is a factor of. */
+  readonly factorOf?: string;
   readonly items?: Limits;
   readonly minimum?: number;
   readonly maximum?: number;
@@ -68,6 +72,7 @@ export type SettingKind = 'boolean' | 'choice' | 'integer' | 'number' | 'list' |
 export function kindOf(name: SettingName): SettingKind {
   const { type } = limitsOf(name);
   if (choicesOf(name) !== undefined) return 'choice';
+  if (limitsOf(name).factorOf !== undefined) return 'number';
   if (type === 'array') return 'list';
   return type === 'boolean' || type === 'integer' || type === 'number' ? type : 'text';
 }
@@ -97,16 +102,19 @@ export function expectationOf(name: SettingName): string {
       return 'true or false';
     case 'choice': {
       const joined = limits.joinedBy === undefined ? '' : `, or several joined by ${limits.joinedBy}`;
-      return `one of ${(choicesOf(name) ?? []).join(', ')}${joined}`;
+      const form = limits.form === undefined ? '' : `, or ${limits.form}`;
+      return `one of ${(choicesOf(name) ?? []).join(', ')}${joined}${form}`;
     }
     case 'list':
       return 'a list of whole numbers like 50,60, or none';
     case 'integer':
       return `a whole number${interval(limits, true)}`;
     case 'number':
-      return `a number${interval(limits, false)}`;
+      return limits.factorOf === undefined
+        ? `a number${interval(limits, false)}`
+        : `a number in (0, 1], or a factor of ${limits.factorOf} above 0 like 1.5x`;
     default:
-      return 'a text that is not empty';
+      return limits.form ?? 'a text that is not empty';
   }
 }
 

@@ -8,6 +8,8 @@
  * is generated from this schema.
  */
 import { z } from 'zod';
+import { poolingFrom } from '../../data/pooled.js';
+import { isArchitecture } from '../../network/architectures.js';
 import { methods } from '../../objective/methods.js';
 import { DEVICE_CHOICES } from '../../runtime/device/device.js';
 import {
@@ -23,6 +25,7 @@ import {
   SELECTIONS,
   SMOOTHINGS,
   TAPS_ESTIMATORS,
+  TAPS_PRODUCTS,
 } from './choices.js';
 import {
   ESTIMATOR_SETTINGS,
@@ -31,6 +34,8 @@ import {
   estimatorsTaking,
 } from './estimator-settings.js';
 import type { SettingInfo } from './setting-info.js';
+
+const ARCHITECTURE_FORM = 'layers like "conv 4@5 s2 p2, linear 100, linear"';
 
 const information = z.registry<Omit<SettingInfo, 'only'>>();
 
@@ -54,6 +59,14 @@ const relaxationNames = () => {
   };
   return z.string().refine(isName).meta({ choices: RELAXATIONS, joinedBy: INTERSECTION });
 };
+/** A radius in pixels, or a factor of ε: "1.5x". */
+const radiusOrFactor = () =>
+  z
+    .union([
+      z.number().gt(0).max(1),
+      z.string().refine((text) => /^(\d+\.?\d*|\.\d+)x$/.test(text) && Number.parseFloat(text) > 0),
+    ])
+    .meta({ factorOf: 'epsilon' });
 const setting = <S extends z.ZodType>(
   schema: S,
   description: string,
@@ -69,6 +82,15 @@ export const settingsSchema = z.strictObject({
   dataDir: setting(z.string().min(1).optional(), 'folder with the files of the data set', {
     changeable: true,
   }),
+  pool: setting(
+    z
+      .string()
+      .refine((text) => text === 'none' || poolingFrom(text) !== undefined)
+      .meta({ form: 'none, or a number and max or mean, like "2 max"' }),
+    'make images smaller: squares of so many pixels a side become their largest or their mean; ε is a ' +
+      'radius around what results',
+    { words: true },
+  ),
   trainLimit: setting(count().optional(), 'train on this many images only, the first ones'),
   validation: setting(count(0), 'training images held out to watch the accuracy on'),
   augmentation: setting(
@@ -78,8 +100,9 @@ export const settingsSchema = z.strictObject({
 
   // Network
   architecture: setting(
-    z.enum(ARCHITECTURES),
-    'network architecture; -bn: with batch normalisation, statistics of the clean images, folded away in ' +
+    z.string().refine(isArchitecture).meta({ choices: ARCHITECTURES, form: ARCHITECTURE_FORM }),
+    'network architecture by name or by its layers, each with a ReLU but the last; -bn: with ' +
+      'batch normalisation, statistics of the clean images, folded away in ' +
       'what is exported',
   ),
   initialization: setting(z.enum(INITIALIZATIONS), 'how weights are drawn'),
@@ -98,6 +121,11 @@ export const settingsSchema = z.strictObject({
   epsilon: setting(z.number().gt(0).max(1), 'radius ε of the ball around an image, ‖x′ − x‖∞ ≤ ε', {
     unit: 'pixel units of [0, 1], fractions like 2/255 may be used',
   }),
+  trainEpsilon: setting(
+    radiusOrFactor(),
+    'radius of the ball in training, or a factor of epsilon like 1.5x; networks are judged at epsilon',
+    { unit: 'pixel units of [0, 1]' },
+  ),
   clipBox: setting(z.boolean(), 'cut the ball to the pixel range [0, 1]'),
   lossFusion: setting(
     z.boolean(),
@@ -106,6 +134,10 @@ export const settingsSchema = z.strictObject({
   kappa: setting(proportion(), 'weight κ of the robust loss after the warm-up, (1 − κ)·natural + κ·robust'),
   kappaStart: setting(proportion(), 'weight κ of the robust loss before the warm-up'),
   lambda: setting(z.number().gt(0).max(1), 'radius λ of the small box of SABR, in units of ε'),
+  reluShrinking: setting(
+    z.number().gt(0).max(1),
+    'part of their upper end that unstable ReLUs of SABR keep, with ibp (Müller 2023)',
+  ),
   alpha: setting(proportion(), 'weight α of the bound against the attack'),
   tapsBlock: setting(
     count(),
@@ -115,14 +147,34 @@ export const settingsSchema = z.strictObject({
     z.enum(TAPS_ESTIMATORS),
     'attacks in the embedding: one for each wrong class, slow where there are many, or a single one',
   ),
+  tapsProduct: setting(
+    z.enum(TAPS_PRODUCTS),
+    'the losses of TAPS and IBP are multiplied image by image (Mao 2023), or their means over the batch ' +
+      '(CTBench), which takes the batch in one program call',
+  ),
   tapsWeight: setting(
     amount(),
     'weight of the gradient of the TAPS loss in that of its product with the IBP loss',
   ),
   attackSteps: setting(count(), 'gradient steps of the attack that training uses'),
   attackStepSize: setting(positive(), 'first step of that attack, in units of its radius'),
+  attackRestarts: setting(count(), 'random starts of that attack; the best point of all of them is taken'),
+  attackRadius: setting(
+    positive(),
+    'radius of the ball that the attack on the pixels searches, in units of the training ε',
+  ),
   warmupStart: setting(amount(), 'when ε starts to grow from 0', { unit: 'epochs' }),
   warmupEpochs: setting(amount(), 'how long ε grows', { unit: 'epochs' }),
+  tapsStart: setting(amount(), 'when TAPS takes over from its warm-up: IBP, with staps over the small box', {
+    unit: 'epochs',
+  }),
+  curriculum: setting(
+    relaxationNames(),
+    'loose bound that training begins with and blends into the relaxation, (1 − β)·loose + β·tight; none: ' +
+      'no curriculum',
+  ),
+  curriculumStart: setting(amount(), 'when β of the curriculum starts to grow from 0', { unit: 'epochs' }),
+  curriculumEpochs: setting(amount(), 'how long β grows to 1, linearly', { unit: 'epochs' }),
   warmupRegularizer: setting(amount(), 'weight λ of the warm-up regulariser λ·(1 − ε_t/ε) (Shi 2021)'),
   l1: setting(amount(), 'weight of the sum of absolute weights'),
 
@@ -149,6 +201,9 @@ export const settingsSchema = z.strictObject({
     'average the networks at the ends of epochs from this one on, and export the average',
     { unit: 'epochs' },
   ),
+  swaEvery: setting(count().optional(), 'average the network after every so many steps instead', {
+    unit: 'steps',
+  }),
   select: setting(
     z.enum(SELECTIONS),
     'network to export: of the last epoch, or of the best one on the validation images',
@@ -225,11 +280,18 @@ export function conditionOf(name: SettingName): 'smoothing' | 'method' | undefin
   return methodsUsing(name) === undefined ? undefined : 'method';
 }
 
+/** Settings of a curriculum, which may be none. */
+const OF_CURRICULUM: readonly SettingName[] = ['curriculumStart', 'curriculumEpochs'];
+
 /**
- * Whether a setting has no effect with the smoothing and the method chosen; what is not known yet rules
- * nothing out.
+ * Whether a setting has no effect with the smoothing, the method and the curriculum chosen; what is not known
+ * yet rules nothing out.
  */
-export function isIdle(name: SettingName, chosen: Partial<Pick<Settings, 'smoothing' | 'method'>>): boolean {
+export function isIdle(
+  name: SettingName,
+  chosen: Partial<Pick<Settings, 'smoothing' | 'method' | 'curriculum'>>,
+): boolean {
+  if (OF_CURRICULUM.includes(name)) return chosen.curriculum === 'none';
   const condition = conditionOf(name);
   const choice = condition && chosen[condition];
   return choice !== undefined && !(informationOf(name).only as readonly string[]).includes(choice);

@@ -22,6 +22,7 @@ import type {
   PairTask,
   PopulationResult,
   PopulationTask,
+  ProjectionTask,
   RunResult,
   RunTask,
   ScoreTask,
@@ -81,6 +82,8 @@ export interface Pool {
    * depend on the split.
    */
   normals(task: Omit<NormalsTask, 'start' | 'count'>, coordinates: number): Promise<WeightedSums>;
+  /** The product of a vector, best in shared memory, with the normals of a key; workers share the keys. */
+  project(task: ProjectionTask): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -170,6 +173,8 @@ class WorkerPool implements Pool {
     };
     return joined(await Promise.all(starts.map(draw)), starts, coordinates);
   };
+
+  readonly project: Pool['project'] = (task) => this.#workers.run(task, { name: 'project' });
 
   // Running tasks are waited for, for half a minute: a thread that is ended inside ONNX Runtime takes the
   // process with it, but a solver may take as long as it likes.

@@ -138,6 +138,12 @@ export interface WeightedSums {
   readonly second?: Float64Array;
 }
 
+/** The product of a vector with the normals of a key. */
+export interface ProjectionTask {
+  readonly key: Key;
+  readonly vector: Float64Array;
+}
+
 /** Weighted sums of regenerated normals over coordinates start … start + count. */
 export interface NormalsTask {
   readonly keys: readonly Key[];

@@ -5,7 +5,7 @@ import type { DeviceArray } from '../device/array.js';
 import { createExecutor, type KeptFeeds } from '../execution/executor.js';
 import type { Feeds, ProgramArrays, SessionOptions } from '../execution/session.js';
 import { gradientName, type Plan } from '../plan/plan.js';
-import { accumulateNormals, perturb, perturbPair, uniforms } from '../random/keys.js';
+import { accumulateNormals, perturb, perturbPair, projectNormals, uniforms } from '../random/keys.js';
 import { DeviceSums } from './device-sums.js';
 import { keptNormals } from './normals.js';
 import {
@@ -19,6 +19,7 @@ import {
   type ParameterSlice,
   type PopulationResult,
   type PopulationTask,
+  type ProjectionTask,
   type RunResult,
   type RunTask,
   type ScoreTask,
@@ -281,3 +282,5 @@ export const drop = (dropped: readonly KeptVector[]): void => vectors.drop(dropp
 
 export const normals = ({ keys, first, second, start, count }: NormalsTask): WeightedSums =>
   accumulateNormals(keys, first, second, start, count);
+
+export const project = ({ key, vector }: ProjectionTask): number => projectNormals(key, vector);

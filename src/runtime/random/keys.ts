@@ -7,7 +7,7 @@
  */
 import { fillBits, type Key, threefry } from './threefry.js';
 
-export { accumulateNormals, fillNormals, perturb, perturbPair } from './normals.js';
+export { accumulateNormals, fillNormals, perturb, perturbPair, projectNormals } from './normals.js';
 export type { Key } from './threefry.js';
 
 /**

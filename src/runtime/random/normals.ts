@@ -129,6 +129,18 @@ export function perturbPair(
   }
 }
 
+/** Σ_j vector[j]·z_j(key), in float64. */
+export function projectNormals(key: Key, vector: Float64Array): number {
+  checkRange('projectNormals', 0, vector.length);
+  let sum = 0;
+  for (let i = 0; i < vector.length; i += STRETCH) {
+    const count = Math.min(STRETCH, vector.length - i);
+    stretch(key, scratch, i, count);
+    for (let k = 0; k < count; k++) sum += (vector[i + k] as number) * (scratch[k] as number);
+  }
+  return sum;
+}
+
 /**
  * Σ_i first[i]·z(keys[i]) and, if asked, Σ_i second[i]·(z(keys[i])² − 1), for coordinates start … start +
  * count, in float64. Terms are added in the order of i at every coordinate, so that splitting the coordinates

@@ -8,7 +8,7 @@ import { evaluatedBatch } from '../../evaluation/on-batch.js';
 import { evaluatesPopulations } from '../../evaluation/population.js';
 import { ResidentObjective } from '../../evaluation/resident.js';
 import { div, input, maximum, minimum, mul, type Tensor } from '../../graph/index.js';
-import type { ObjectiveScalars } from '../../objective/objective.js';
+import type { Objective, ObjectiveScalars } from '../../objective/objective.js';
 import { programPlan } from '../../runtime/plan/compile.js';
 import type { Plan } from '../../runtime/plan/plan.js';
 import type { PoolVectors } from '../../runtime/pool/pool.js';
@@ -104,8 +104,8 @@ class DevicePlacement implements Placement {
     this.searched = options.estimator.vectors ?? [];
   }
 
-  objective(batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key) {
-    const { pool, objective, layout } = this.options;
+  objective(objective: Objective, batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key) {
+    const { pool, layout } = this.options;
     return new ResidentObjective(
       pool,
       this.vectors,
@@ -174,13 +174,14 @@ class DevicePlacement implements Placement {
 }
 
 /**
- * The placement on a pool's device; undefined where it keeps nothing, or where the objective or the rule need
- * the host.
+ * The placement on a pool's device; undefined where it keeps nothing, or where the objective, the rule or
+ * the estimator need the host.
  */
 export function devicePlacement(options: PlacementOptions): Placement | undefined {
   const { vectors } = options.pool;
   const { graph } = options.rule;
-  if (vectors === undefined || graph === undefined || !evaluatesPopulations(options.objective))
+  const { objective, estimator } = options;
+  if (vectors === undefined || graph === undefined || !evaluatesPopulations(objective) || estimator.needsHost)
     return undefined;
   return new DevicePlacement(options, vectors, graph);
 }

@@ -1,7 +1,7 @@
 /** θ and the state of the update rule on the host: plain arrays, steps in double precision. */
 import type { PooledBatch } from '../../evaluation/batch-feeds.js';
 import { pooledObjective } from '../../evaluation/on-batch.js';
-import type { ObjectiveScalars } from '../../objective/objective.js';
+import type { Objective, ObjectiveScalars } from '../../objective/objective.js';
 import type { Key } from '../../runtime/random/keys.js';
 import { clipGlobalNorm, globalNorm } from '../rules/gradient-clip.js';
 import type { HostPosition, Placement, PlacementOptions } from './placement.js';
@@ -11,9 +11,9 @@ class HostPlacement implements Placement {
 
   constructor(private readonly options: PlacementOptions) {}
 
-  objective(batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key) {
-    const { pool, objective, layout } = this.options;
-    return pooledObjective(pool, objective, layout, batch, scalars, attackKey);
+  objective(objective: Objective, batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key) {
+    const { pool, layout, guide } = this.options;
+    return pooledObjective(pool, objective, layout, batch, scalars, attackKey, { guide });
   }
 
   async begin(from: HostPosition) {

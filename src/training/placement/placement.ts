@@ -23,6 +23,8 @@ export interface PlacementOptions {
   readonly objective: Objective;
   readonly layout: readonly ParameterSlice[];
   readonly estimator: Estimator;
+  /** A differentiable objective whose gradients stand for those that `objective` has not. */
+  readonly guide?: Objective;
   readonly rule: UpdateRule;
   readonly pool: Pool;
   /** Largest norm of the gradient; 0: no limit. */
@@ -46,7 +48,12 @@ export interface Descent {
 export interface Placement {
   /** Whether positions are plain data, which nothing can happen to. */
   readonly onHost: boolean;
-  objective(batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key): BatchObjective;
+  objective(
+    objective: Objective,
+    batch: PooledBatch,
+    scalars: ObjectiveScalars,
+    attackKey: Key,
+  ): BatchObjective;
   begin(from: HostPosition): Promise<Position>;
   /** One step along the clipped gradient. The position before and the gradient are used up by it. */
   descend(from: Position, gradient: Vector, learningRate: number): Promise<Descent>;
