@@ -75,7 +75,7 @@ export class PropertyClimb {
     this.#bounds[index] = Math.max(this.#bounds[index] as number, bound);
   }
 
-  /** The least over polytopes of the best bounds, with one that holds for all open ones; left out where none is. */
+  /** The least of the polytopes' best bounds, given one of all open ones; left out where there is none. */
   lowerBound(open: readonly number[] = [], ofOpen = Number.NEGATIVE_INFINITY): { lowerBound?: number } {
     const isOpen = new Set(open);
     const least = this.#bounds.reduce(
