@@ -1,5 +1,5 @@
 /**
- * Where a certification computes: one network with its parameters, one split, a pool; images in padded
+ * The place where a certification computes: one network with its parameters, one split, a pool; images in padded
  * batches, several at once.
  */
 import { allocateBatch, assembleBatch, type Batch } from '../../data/batches.js';

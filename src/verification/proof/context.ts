@@ -1,5 +1,5 @@
 /**
- * What all of a verification shares: one network with θ in shared memory, the pool that computes, the model
+ * The context that all of a verification shares: one network with θ in shared memory, the pool that computes, the model
  * that counterexamples are checked with, compiled plans by name.
  */
 
