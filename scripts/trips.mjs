@@ -2,9 +2,9 @@
  * `npm run trips`: how many files a piece of data passes on its way, which a change to the layout should not
  * lengthen. Compiles first; takes half a minute.
  *
- * - A step: files with a function that runs during one PGPE step on the CPU, in all threads. The same training
- *   is run with one step more, and V8 counts the calls of each function (NODE_V8_COVERAGE): a file is on the
- *   way if a count in it grows.
+ * - A step: files with a function that runs during one PGPE step on the CPU, in all threads. The same
+ *   training is run with one step more, and V8 counts the calls of each function (NODE_V8_COVERAGE): a file
+ *   is on the way if a count in it grows.
  * - Settings to objective: the same of resolving settings once more and building the objective of them.
  * - The attack: places outside `property-attack.ts` that call what it exports on the way of a property.
  *
@@ -53,18 +53,15 @@ const ways = {
   },
 };
 
-/** Calls of each function of the compiled files, in all threads of a process that goes a way so many times. */
+/** Calls of each compiled function, in all threads of a process that goes a way so many times. */
 function calls(way, times) {
   const folder = mkdtempSync(join(tmpdir(), 'trips-'));
   try {
-    const { status, stderr } = spawnSync(
-      process.execPath,
-      [fileURLToPath(import.meta.url), way, `${times}`],
-      {
-        env: { ...process.env, NODE_V8_COVERAGE: folder, ORT_DISABLE_TELEMETRY: '1' },
-        encoding: 'utf8',
-      },
-    );
+    const self = fileURLToPath(import.meta.url);
+    const { status, stderr } = spawnSync(process.execPath, [self, way, `${times}`], {
+      env: { ...process.env, NODE_V8_COVERAGE: folder, ORT_DISABLE_TELEMETRY: '1' },
+      encoding: 'utf8',
+    });
     if (status !== 0) throw new Error(`expected ${way} to run ${times} times, got: ${stderr}`);
     const counts = new Map();
     for (const file of readdirSync(folder))

@@ -1,8 +1,8 @@
 /**
- * Number of images that a program of each stage takes: as many as keep its arrays in the processor's cache or, for
- * large networks, its memory within bounds; fewer when few images are left. Sizes depend on network and
- * images alone, so that results do too. A device other than the CPU wants many images at once: as many as its
- * memory holds, up to a limit.
+ * Number of images that a program of each stage takes: as many as keep its arrays in the processor's cache
+ * or, for large networks, its memory within bounds; fewer when few images are left. Sizes depend on network
+ * and images alone, so that results do too. A device other than the CPU wants many images at once: as many as
+ * its memory holds, up to a limit.
  */
 import { featuresOf } from '../../network/layers/layer.js';
 import { isChain, type Network } from '../../network/network.js';

@@ -1,6 +1,6 @@
 /**
- * The answer to whether a network fulfils a property: a proof (`unsat`: no input of the boxes leads to an unsafe output), a
- * counterexample (`sat`), or neither within the limits.
+ * The answer to whether a network fulfils a property: a proof (`unsat`: no input of the boxes leads to an
+ * unsafe output), a counterexample (`sat`), or neither within the limits.
  *
  *   attack → IBP → CROWN → α-CROWN → branch and bound, with further attacks beside it
  *
