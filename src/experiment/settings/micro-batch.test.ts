@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest';
+import { architecture } from '../../network/architectures.js';
+import { type RelaxationName, relaxations } from '../../relaxation/index.js';
+import { appetiteClass, appetiteOn, probe } from './micro-batch.js';
 import { resolveSettings } from './resolve-settings.js';
 
 test.each([
@@ -16,4 +19,26 @@ test.each([
     resolveSettings({ relaxation, architecture }).microBatch;
   expect(microBatch('cnn5')).toBe(narrow);
   expect(microBatch('cnn7')).toBe(wide);
+});
+
+test.each(Object.keys(relaxations) as RelaxationName[])(
+  'the probe puts %s into the class of appetite of a full network, and its multiples are within a factor of 2.5',
+  (relaxation) => {
+    const full = appetiteOn(architecture('cnn3', [1, 28, 28], 10), relaxation);
+    const probed = appetiteOn(probe(), relaxation);
+    expect(appetiteClass(probed)).toBe(appetiteClass(full));
+    // Zonotopes have columns for pixels and neurons: larger networks are only further above the threshold.
+    expect(full.sum / probed.sum).toBeGreaterThan(0.5);
+    if (appetiteClass(full) !== 'zonotope') expect(full.sum / probed.sum).toBeLessThan(2.5);
+  },
+);
+
+test('the probe and CNN5 on colour images put back-substitution into the same classes', () => {
+  const network = architecture('cnn5', [3, 32, 32], 10);
+  for (const relaxation of ['ibp', 'crown-ibp', 'crown'] as const) {
+    const [full, probed] = [appetiteOn(network, relaxation), appetiteOn(probe(), relaxation)];
+    expect(appetiteClass(probed), relaxation).toBe(appetiteClass(full));
+    expect(full.sum / probed.sum, relaxation).toBeGreaterThan(0.5);
+    expect(full.sum / probed.sum, relaxation).toBeLessThan(2.5);
+  }
 });

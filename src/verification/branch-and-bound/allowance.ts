@@ -1,4 +1,4 @@
-/** When a bound is a proof, in the engine's arithmetic. */
+/** Proofs in the engine's arithmetic: how far a bound must lie beyond zero. */
 
 import { enclosingBox, floatThreshold, scaleWith } from '../proof/rounding.js';
 import type { Box, Inequality } from '../property/property.js';
@@ -10,7 +10,7 @@ const SUBTRACTION = 2 ** -50;
 /** And what underflows there. */
 const UNDERFLOW = 2 ** -1000;
 
-/** What float32 bounds of one inequality leave room for. */
+/** Rounding of one inequality that float32 bounds leave room for. */
 export interface Rounding {
   /** The largest activation at the box's centre. */
   readonly hidden: number;

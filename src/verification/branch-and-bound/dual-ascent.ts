@@ -52,6 +52,8 @@ export function ascentStage({
   threshold,
   share,
 }: Ascent): Stage {
+  const scalar = (name: string) => input(name, [], value.dtype);
+  const scales = { size: scalar('step'), first: scalar('first scale'), second: scalar('second scale') };
   const slopes = gradient(total(value), current);
   const raised = maximum(best, value);
   const state: Record<string, string> = { best: start, excess: start };
@@ -63,7 +65,7 @@ export function ascentStage({
       [`v:${of.node}`]: `zero:${of.node}`,
     });
     const zero = share(`zero:${of.node}`, of.nothing);
-    Object.assign(next, adamStep(of, zero, current[i] as Tensor, slopes[i] as Tensor));
+    Object.assign(next, adamStep(of, zero, scales, current[i] as Tensor, slopes[i] as Tensor));
   });
   const steps = Array.from({ length: iterations }, (_, t) => t);
   return {
@@ -81,16 +83,22 @@ export function ascentStage({
   };
 }
 
+/** The numbers of one step: its size, and what makes up for moments that began at 0. */
+type Scales = Readonly<Record<'size' | 'first' | 'second', Tensor>>;
+
 /** One step of p and its moments, clipped to α ∈ [0, 1] or β ≥ 0. */
-function adamStep({ node, lines }: ReluState, zero: Tensor, p: Tensor, g: Tensor): Record<string, Tensor> {
+function adamStep(
+  { node, lines }: ReluState,
+  zero: Tensor,
+  { size, first, second }: Scales,
+  p: Tensor,
+  g: Tensor,
+): Record<string, Tensor> {
   const { dtype } = zero;
-  const [size, firstScale, secondScale] = ['step', 'first scale', 'second scale'].map((name) =>
-    input(name, [], dtype),
-  ) as [Tensor, Tensor, Tensor];
   const [m, v] = [input(`m:${node}`, zero.shape, dtype), input(`v:${node}`, zero.shape, dtype)];
   const newM = add(mul(m, MOMENTS.first), mul(g, 1 - MOMENTS.first));
   const newV = add(mul(v, MOMENTS.second), mul(square(g), 1 - MOMENTS.second));
-  const direction = div(mul(newM, firstScale), add(sqrt(mul(newV, secondScale)), 1e-8));
+  const direction = div(mul(newM, first), add(sqrt(mul(newV, second)), 1e-8));
   const stepSize = lines.decided ? mul(size, sub(1, mul(lines.decided, 1 - STEP.beta / STEP.alpha))) : size;
   const end = lines.decided ? add(mul(lines.decided, ENDLESS), 1) : 1;
   return {

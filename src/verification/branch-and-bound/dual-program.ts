@@ -124,7 +124,7 @@ class DualProgram {
   readonly #states: readonly ReluState[];
   /** Magnitudes for the rounding error, in float64. */
   readonly #sizes: ((node: number) => Tensor) | undefined;
-  /** What is computed once, before the ascent. */
+  /** Arrays that are computed once, before the ascent. */
   readonly #prepared: Record<string, Tensor> = {};
 
   constructor(

@@ -1,4 +1,4 @@
-/** Where branch and bound computes: one network, a pool, a deadline. */
+/** The engine of branch and bound: one network, a pool, a deadline. */
 import { type FloatType, type HostData, hostArray } from '../../graph/index.js';
 import type { Network } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
@@ -31,7 +31,7 @@ export interface Engine {
    * it is positive.
    */
   readonly dtype: FloatType;
-  /** How many plans run at once. */
+  /** Plans that run at once. */
   readonly threads: number;
   /** Columns of a program, at most, where they should not be those that suit the CPU. */
   readonly columns?: number;

@@ -56,7 +56,7 @@ const CANDIDATES = 3;
 const ITERATIONS = 3;
 type Outputs = Readonly<Record<string, Floats>>;
 
-/** How far a bound is above its goal's threshold; −∞ where arithmetic overflowed, which proves nothing. */
+/** Distance of a bound above its goal's threshold; −∞ where arithmetic overflowed, which proves nothing. */
 const above = (bound: number, { threshold }: Goal): number =>
   Number.isFinite(bound) ? bound - threshold : Number.NEGATIVE_INFINITY;
 

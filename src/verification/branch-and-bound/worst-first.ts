@@ -7,7 +7,7 @@ import type { Engine } from './engine.js';
 
 /** The open subproblems of a search: those that wait, and those that are under way. */
 export interface Frontier<T> {
-  /** How many wait. */
+  /** Number of those that wait. */
   readonly length: number;
   push(subproblems: readonly T[]): void;
   /** The least bound of all that is open, what is under way too; ∞ where nothing is. */

@@ -1,4 +1,4 @@
-/** What the network answers at given inputs: margins and the size of the logits, by a plain forward pass. */
+/** Answers of the network at given inputs: margins and the size of the logits, by a plain forward pass. */
 import type { Evaluation } from './evaluation.js';
 
 export interface Answer {

@@ -1,6 +1,6 @@
 /**
- * Where a certification computes: one network with its parameters, one split, a pool; images in padded
- * batches, several at once.
+ * The place where a certification computes: one network with its parameters, one split, a pool; images in
+ * padded batches, several at once.
  */
 import { allocateBatch, assembleBatch, type Batch } from '../../data/batches.js';
 import type { Split } from '../../data/dataset.js';

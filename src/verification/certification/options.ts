@@ -1,4 +1,4 @@
-/** What may be said of a certification, how far one is, and which options make sense. */
+/** Options of a certification, their checks, and its progress. */
 import type { Split } from '../../data/dataset.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import type { Network } from '../../network/network.js';
@@ -8,7 +8,7 @@ import type { Pool } from '../../runtime/pool/pool.js';
 import type { BatchStage } from '../proof/batch-size.js';
 import type { StageName, Verdict } from './verdict.js';
 
-/** How far the search for one image is. */
+/** Progress of the search for one image. */
 export interface ImageProgress {
   readonly image: number;
   /** Parts of the ball bounded so far. */
@@ -17,7 +17,7 @@ export interface ImageProgress {
   readonly lowerBound?: number;
 }
 
-/** How far a certification is; called after each batch. */
+/** Progress of a certification, told after each batch. */
 export interface CertificationProgress {
   readonly stage: StageName;
   /**
@@ -72,9 +72,9 @@ export interface CertificationOptions {
   readonly seed?: number;
   /** Worker threads (default: as many as the processor runs at once). */
   readonly threads?: number;
-  /** Where programs run (default cpu). */
+  /** Device that runs the programs (default cpu). */
   readonly device?: Device;
-  /** What programs may take of a device's memory, of which batches follow (default: most of what is free). */
+  /** Memory that programs may take of a device, of which batches follow (default: most of what is free). */
   readonly deviceMegabytes?: number;
   /** Workers to use instead of own ones; left open. */
   readonly pool?: Pool;

@@ -1,5 +1,5 @@
 /**
- * What certification says of each image, and of all of them together.
+ * Verdicts of a certification on each image, and accuracies of all of them together.
  *
  * Every image ends as exactly one of certified, falsified and undecided; the three accuracies are counts of
  * these verdicts.
@@ -56,7 +56,7 @@ export interface StageReport {
   readonly falsified: number;
   /** Wall clock. */
   readonly seconds: number;
-  /** Why the stage was left out, where it was. */
+  /** Reason for which the stage was left out, where it was. */
   readonly skipped?: string;
 }
 

@@ -1,8 +1,8 @@
 /**
- * How many images a program of each stage takes: as many as keep its arrays in the processor's cache or, for
- * large networks, its memory within bounds; fewer when few images are left. Sizes depend on network and
- * images alone, so that results do too. A device other than the CPU wants many images at once: as many as its
- * memory holds, up to a limit.
+ * Number of images that a program of each stage takes: as many as keep its arrays in the processor's cache
+ * or, for large networks, its memory within bounds; fewer when few images are left. Sizes depend on network
+ * and images alone, so that results do too. A device other than the CPU wants many images at once: as many as
+ * its memory holds, up to a limit.
  */
 import { featuresOf } from '../../network/layers/layer.js';
 import { isChain, type Network } from '../../network/network.js';
@@ -47,7 +47,7 @@ const ALIVE = 8;
 /** CROWN's squares for each byte of its footprint, at least. */
 const SQUARES_PER_BYTE = 8;
 
-/** What a program call may be made of. */
+/** Sizes that a program call may have. */
 interface Limits {
   readonly floats: number;
   readonly squares: number;
@@ -65,7 +65,7 @@ function limitsOf(stage: BatchStage, budget: DeviceMemory | undefined): Limits {
   };
 }
 
-/** What programs may take of the memory of a device other than the CPU. */
+/** Memory that programs may take of a device other than the CPU. */
 export type DeviceMemory = Pick<MemoryBudget, 'memory' | 'array'>;
 
 export const widestLayer = ({ input, nodes }: Network): number =>
@@ -94,7 +94,7 @@ export function largestBatch(net: Network, stage: BatchStage, budget?: DeviceMem
 export const batchFor = (largest: number, count: number, parts = 4): number =>
   Math.min(largest, powerAbove(count / parts));
 
-/** Why a stage cannot be run on a network; undefined if it can. */
+/** Reason for which a stage cannot be run on a network; undefined if it can. */
 export function whySkipped(net: Network, stage: BatchStage): string | undefined {
   const dense = 2 * widestLayer(net) ** 2;
   if (stage !== 'crown' || isChain(net) || dense <= DENSE_FLOATS) return undefined;

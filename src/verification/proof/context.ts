@@ -1,6 +1,6 @@
 /**
- * What all of a verification shares: one network with θ in shared memory, the pool that computes, the model
- * that counterexamples are checked with, compiled plans by name.
+ * The context that all of a verification shares: one network with θ in shared memory, the pool that
+ * computes, the model that counterexamples are checked with, compiled plans by name.
  */
 
 import type { HostData } from '../../graph/index.js';

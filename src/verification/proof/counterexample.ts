@@ -15,7 +15,7 @@ export interface Counterexample {
   readonly input: Float64Array;
   /** The model's outputs at the nearest float32 of the input. */
   readonly output: Float64Array;
-  /** Which of the property's polytopes it is in. */
+  /** Number of the property's polytope that it is in. */
   readonly polytope: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * How large the numbers are that a network computes with on its way to its outputs: what float32 rounding is
+ * Sizes of the numbers that a network computes with on its way to its outputs, which float32 rounding is
  * proportional to.
  */
 import { abs, add, input, maximum, mul, reduceMax, type Tensor } from '../../graph/index.js';

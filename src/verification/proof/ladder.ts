@@ -13,7 +13,7 @@ export type Decide<Verdict> = (item: number, verdict: Verdict) => void;
 /** One way to decide items. */
 export interface Stage<Context, Verdict, Name extends string = string> {
   readonly name: Name;
-  /** Why the stage is left out, if it is; asked only where items are open. */
+  /** Reason for which the stage is left out, if it is; asked only where items are open. */
   skipped?(context: Context): string | undefined;
   /** Works on the open items, in ascending order; those that it does not decide go on to the next stage. */
   run(open: readonly number[], context: Context, decide: Decide<Verdict>): Promise<void>;
@@ -30,7 +30,7 @@ export interface Ladder<Context, Verdict, Name extends string> {
   readonly endsAll?: (verdict: Verdict) => boolean;
 }
 
-/** What one stage did. */
+/** Record of one stage. */
 export interface Rung<Verdict, Name extends string> {
   readonly name: Name;
   /** Items that entered it. */
@@ -39,7 +39,7 @@ export interface Rung<Verdict, Name extends string> {
   readonly verdicts: readonly Verdict[];
   /** Wall clock. */
   readonly seconds: number;
-  /** Why it was left out, where it was. */
+  /** Reason for which it was left out, where it was. */
   readonly skipped?: string;
 }
 

@@ -21,7 +21,7 @@ export interface BoxSearch {
   bounds(i: number): readonly [lower: number, upper: number];
   /** The box, the same object as before where it is equal, and the number of places that were compared. */
   box(): { box: Box; steps: number };
-  /** How many different boxes there are. */
+  /** Number of different boxes. */
   readonly boxes: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What is to be verified: that no input of given boxes leads to an unsafe output.
+ * Properties: no input of given boxes leads to an unsafe output.
  *
  * The unsafe set is a union of polytopes over inputs x and outputs y, each a box of inputs and a conjunction
  * of linear inequalities c·y + d·x ≤ b; a property holds (`unsat`) when the network reaches none of them.

@@ -34,14 +34,14 @@ export interface CompleteSearchOptions {
 
 export interface CompleteSearchResult {
   readonly verdict: 'proved' | 'found' | 'open';
-  /** What found or proved it; of what is open, how far the search came. */
+  /** Stage that found or proved it; of what is open, the one that the search came to. */
   readonly stage: SearchStage | 'attack';
   /** Its polytope is the number of one of the polytopes searched. */
   readonly counterexample?: Counterexample;
   readonly subproblems: number;
   /** Lower bound of what is open beside what would prove it. */
   readonly lowerBound: number;
-  /** Why it is open: no time or memory left, or parts that cannot be divided any further. */
+  /** Reason for which it is open: no time or memory left, or parts that cannot be divided any further. */
   readonly reason?: 'time' | 'memory' | 'leaves';
 }
 

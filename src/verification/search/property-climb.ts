@@ -13,7 +13,7 @@ export const verificationStages = ['attack', 'ibp', 'crown', 'alpha-crown', 'bra
 /** Stages of a verification, in their order. */
 export type VerificationStage = (typeof verificationStages)[number];
 
-/** How far a verification is. */
+/** Progress of a verification. */
 export interface VerifyProgress {
   readonly stage: VerificationStage;
   /** Boxes and parts of boxes bounded so far. */
@@ -25,7 +25,7 @@ export interface VerifyProgress {
 
 /** A verdict on one polytope: the network does not reach it, or a counterexample does. */
 export interface PolytopeVerdict {
-  /** What decided. */
+  /** Stage that decided. */
   readonly stage: VerificationStage;
   /** Decides the whole property; without one the polytope is proved unreachable. */
   readonly counterexample?: Counterexample;
@@ -48,7 +48,7 @@ export class PropertyClimb {
   readonly attack: PropertyAttack;
   /** Boxes and parts of boxes bounded so far. */
   subproblems = 0;
-  /** Why the search left something open; before it only time ends a climb. */
+  /** Reason for which the search left something open; before it only time ends a climb. */
   unfinished: NonNullable<CompleteSearchResult['reason']> = 'time';
   /** The best bound of each polytope. */
   readonly #bounds: number[];
@@ -75,7 +75,7 @@ export class PropertyClimb {
     this.#bounds[index] = Math.max(this.#bounds[index] as number, bound);
   }
 
-  /** The least over polytopes of the best bounds, with one that holds for all open ones; left out where none is. */
+  /** The least of the polytopes' best bounds, given one of all open ones; left out where there is none. */
   lowerBound(open: readonly number[] = [], ofOpen = Number.NEGATIVE_INFINITY): { lowerBound?: number } {
     const isOpen = new Set(open);
     const least = this.#bounds.reduce(

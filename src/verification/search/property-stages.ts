@@ -27,7 +27,7 @@ const attackStage: PropertyStage = {
 /** Boxes that are bounded one by one before the search. */
 const MANY_BOXES = 16;
 
-/** Why bounds by one relaxation are left out, if they are. */
+/** Reason for which bounds by one relaxation are left out, if they are. */
 function whyUnbounded(stage: RootStage, climb: PropertyClimb): string | undefined {
   const { context, polytopes, limits } = climb;
   if (limits.sound) return 'its bounds allow for rounding, but do not bound it';

@@ -1,6 +1,6 @@
 /**
- * Whether a network fulfils a property: a proof (`unsat`: no input of the boxes leads to an unsafe output), a
- * counterexample (`sat`), or neither within the limits.
+ * The answer to whether a network fulfils a property: a proof (`unsat`: no input of the boxes leads to an
+ * unsafe output), a counterexample (`sat`), or neither within the limits.
  *
  *   attack → IBP → CROWN → α-CROWN → branch and bound, with further attacks beside it
  *
@@ -34,9 +34,9 @@ export interface VerifyOptions {
   readonly memoryBytes?: number;
   /** Worker threads (default: as many as the processor runs at once). */
   readonly threads?: number;
-  /** Where programs run (default cpu). */
+  /** Device that runs the programs (default cpu). */
   readonly device?: Device;
-  /** What programs may take of a device's memory (default: most of what is free). */
+  /** Memory that programs may take of a device (default: most of what is free). */
   readonly deviceMegabytes?: number;
   /** Workers to use instead of own ones; left open. */
   readonly pool?: Pool;
@@ -62,14 +62,14 @@ export interface VerifyOptions {
 export interface Verification {
   readonly verdict: 'unsat' | 'sat' | 'timeout' | 'unknown';
   readonly counterexample?: Counterexample;
-  /** What decided; null where nothing did. */
+  /** Stage that decided; null where none did. */
   readonly stage: VerificationStage | null;
   /** Boxes and parts of boxes bounded. */
   readonly subproblems: number;
   /** The least over polytopes of the best bound of c·y + d·x − b; left out where none was computed. */
   readonly lowerBound?: number;
   readonly seconds: number;
-  /** Why there is no answer. */
+  /** Reason for which there is no answer. */
   readonly reason?: string;
 }
 
@@ -103,7 +103,7 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   }
 }
 
-/** What the stages make of the property, one after another. */
+/** The answer of the stages, one after another. */
 async function answer(context: PropertyClimb): Promise<Omit<Verification, 'seconds'>> {
   const { verdicts, rungs } = await climb({
     stages: propertyStages,
