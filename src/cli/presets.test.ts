@@ -65,7 +65,13 @@ describe('tautnet presets', () => {
         '--seed',
         '9',
       );
-      expect(changed).toEqual({ ...settings, epsilon: 0.01, trainEpsilon: 0.01, seed: 9 });
+      expect(changed).toEqual({
+        ...settings,
+        epsilon: 0.01,
+        trainEpsilon: 0.01,
+        seed: 9,
+        out: 'runs/cifar10-cnn5-crown-ibp-rgs-eps0.01-seed9',
+      });
     } finally {
       await rm(folder, { recursive: true });
     }
