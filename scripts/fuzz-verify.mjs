@@ -1,7 +1,7 @@
 /**
- * `npm run fuzz:verify [-- --seconds S] [--seed N]`: random ONNX files of all layer families in all modes of
- * proof against what they reach, for an hour unless told otherwise, other files each time. A failure is shrunk;
- * its recipe and seed are printed.
+ * `npm run fuzz:verify [-- --seconds S] [--seed N]`: random ONNX files of all layer families in all modes
+ * of proof against what they reach, for an hour unless told otherwise, other files each time. A failure is
+ * shrunk; its recipe and seed are printed.
  */
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';

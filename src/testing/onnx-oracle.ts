@@ -3,8 +3,8 @@
  * proofs are held against. It reads nodes as the ONNX standard says them, knows nothing of `src/network`, and
  * folds nothing.
  *
- * Errors are worst cases to first order, for a unit roundoff u that the caller names: 2⁻⁵³ for what is computed
- * here, 2⁻²⁴ for what a float32 runtime may do to the same file.
+ * Errors are worst cases to first order, for a unit roundoff u that the caller names: 2⁻⁵³ for what is
+ * computed here, 2⁻²⁴ for what a float32 runtime may do to the same file.
  */
 import type { OnnxAttribute, OnnxModel, OnnxTensor } from '../formats/onnx.js';
 

@@ -1,7 +1,7 @@
 /**
  * An attack on a function of few inputs that needs nothing but its values: the least c·y that it finds over a
  * box, with the input. Corners and random places, then from the best ones a pattern search whose steps shrink
- * to the digits of float64, so that what is reached lies next to the minimum where that is at a corner or a kink.
+ * to the digits of float64: what is reached lies next to the minimum, at a corner, a kink or within.
  */
 import { uniformNumbers } from './numbers.js';
 

@@ -96,7 +96,11 @@ export async function tryReached(
   const read = importOnnx(bytes);
   const sizes = { inputs: featuresOf(read.network.input), outputs: read.network.classes };
   const oracle = onnxOracle(model);
-  const file = await openModel(bytes, sizes);
+  // ONNX Runtime has no float64 kernels of some operators.
+  const file = await openModel(bytes, sizes).catch((error: unknown) => {
+    if (!read.double) throw error;
+    return undefined;
+  });
   const prover = new Prover(read, pool, async (at) => oracle(at).values, seconds);
   let runtimeError = 0;
   try {
@@ -110,12 +114,13 @@ export async function tryReached(
         best = best === undefined || next.value < best.value ? next : best;
         const { value, error } = rowValue(coefficients, oracle(best.x));
         if (!Number.isFinite(value) || !Number.isFinite(error)) break;
-        runtimeError = Math.max(runtimeError, await errorOfRuntime(oracle, file, best.x, read.double));
+        if (file)
+          runtimeError = Math.max(runtimeError, await errorOfRuntime(oracle, file, best.x, read.double));
         await prover.tryOn(box, { x: best.x, coefficients, reached: value + error }, share);
       }
     }
   } finally {
-    await file.close();
+    await file?.close();
   }
   return { ...prover.counts, contradictions: prover.contradictions, runtimeError };
 }
