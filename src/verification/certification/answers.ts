@@ -1,5 +1,9 @@
-/** What the network answers at given inputs: margins and the size of the logits, by a plain forward pass. */
-import type { Evaluation } from './evaluation.js';
+/**
+ * What the network answers at given inputs: margins and the size of the logits, by a plain forward pass; and
+ * what rounding may do to it.
+ */
+import { enclosingRadius } from '../proof/rounding.js';
+import { type Evaluation, paddedBatch } from './evaluation.js';
 
 export interface Answer {
   /** f_y(x) − max over j ≠ y of f_j(x). */
@@ -36,4 +40,22 @@ export async function answers(
     }
     return { margin: own - best, scale };
   });
+}
+
+/** Running errors of the logits of each image over its ball, [classes], by a program of this batch. */
+export async function errorsOf(
+  evaluation: Evaluation,
+  images: readonly number[],
+  batch: number,
+): Promise<Float64Array[]> {
+  const { run, programs, network, ball } = evaluation;
+  const { images: x } = paddedBatch(evaluation, images, batch);
+  const epsilon = Float32Array.of(enclosingRadius(ball.epsilon));
+  const { error } = await run(programs.error(batch), { images: x, epsilon });
+  return images.map((_, row) =>
+    Float64Array.from(
+      { length: network.classes },
+      (_, j) => (error as Float32Array)[j * batch + row] as number,
+    ),
+  );
 }

@@ -43,13 +43,19 @@ export const boundStage = (stage: BoundStage): ImageStage => ({
   run: (open, certification, decide) =>
     certification.inBatches(stage, open, async (images, batch) => {
       const found = await lowerBounds(certification.evaluation, stage, images, batch);
+      const likely: { readonly image: number; readonly bound: number }[] = [];
       images.forEach((image, row) => {
         const { margins, smallest: bound } = found[row] as MarginBounds;
         const { margin, scale } = certification.answerOf(image);
         certification.bounded(image, margins);
         certification.raise(image, Math.min(bound, margin));
+        if (isProof(bound, margin, scale)) likely.push({ image, bound });
+      });
+      const thresholds = await certification.thresholdsOf(likely.map(({ image }) => image));
+      likely.forEach(({ image, bound }, k) => {
+        const { margin, scale } = certification.answerOf(image);
         const label = certification.labelOf(image);
-        if (isProof(bound, margin, scale))
+        if (isProof(bound, margin, scale, thresholds[k]))
           decide(image, { image, label, verdict: 'certified', stage, margin: bound });
       });
     }),

@@ -1,13 +1,14 @@
 /** The compiled programs of a certification: one for each stage and batch size, made when first asked for. */
 import { type AttackProgram, attackProgram } from '../../attack/attack-program.js';
-import { input, transpose } from '../../graph/index.js';
+import { add, input, mul, transpose } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
-import { logits, type Network, parameterInputs } from '../../network/network.js';
+import { forward as forwardValues, logits, type Network, parameterInputs } from '../../network/network.js';
 import { inputBox } from '../../objective/input-box.js';
 import { relaxations } from '../../relaxation/index.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import { gradientName, type Plan } from '../../runtime/plan/plan.js';
 import type { BoundStage } from '../proof/batch-size.js';
+import { runningError } from '../proof/running-error.js';
 
 /** Name under which the attack's program gives the gradient in x, [batch, features]. */
 export const ATTACK_GRADIENT = gradientName('x');
@@ -15,6 +16,8 @@ export const ATTACK_GRADIENT = gradientName('x');
 export interface Programs {
   /** (`images` [batch, features]) → `logits` [classes, batch]. */
   forward(batch: number): Plan;
+  /** (`images`, `epsilon`) → `error` [classes, batch], running errors of the outputs over the ball. */
+  error(batch: number): Plan;
   /** (`images`, `labels` [batch], `epsilon`) → `margins` [classes − 1, batch], lower bounds over the ball. */
   bound(stage: BoundStage, batch: number): Plan;
   /**
@@ -37,12 +40,20 @@ export function createPrograms(net: Network, clipBox: boolean): Programs {
     });
     return createPlan([...stages, { kind: 'whole', outputs: { margins } }]);
   };
+  const error = (batch: number): Plan => {
+    const box = inputBox(imagesOf(batch), input('epsilon', []), clipBox);
+    const parameters = parameterInputs(net);
+    const values = forwardValues(net, parameters, mul(add(box.lower, box.upper), 0.5));
+    const outputs = { error: runningError(net, parameters, box, values) };
+    return createPlan([{ kind: 'whole', outputs }]);
+  };
   const attack = (batch: number): AttackProgram => {
     const program = attackProgram(net, batch);
     return { ...program, plan: { ...program.plan, results: ['margins', ATTACK_GRADIENT], wrt: [] } };
   };
   return {
     forward: remembered(forward),
+    error: remembered(error),
     bound: remembered(bound),
     attack: remembered(attack),
   };

@@ -1,6 +1,6 @@
 /**
- * What float32 arithmetic may do to the outputs of a network over a box: a running error analysis of all that
- * is computed, with the sizes of the terms at every node, the input's normalisation among them.
+ * What float32 arithmetic may do to the outputs of a network over a box: a running error analysis of all
+ * that is computed, with the sizes of the terms at every node, the input's normalisation among them.
  *
  *   s_k = |W| m + |b|,  r_k² = (W∘W) r²,  m_k = |v_k| + r_k,  e_j² = Σ_k Σ_i (J_jki s_ki)²
  *
@@ -42,8 +42,8 @@ import type { Bounds } from '../../relaxation/relaxation.js';
 
 /** Sizes below this are counted as this, so that underflow is an error like others. */
 const SMALLEST = 2 ** -50;
-/** Floats of derivatives of the widest layer; larger networks have errors added up layer by layer. */
-const MOST_DERIVATIVES = 2 ** 25;
+/** Floats of one box's derivatives in the widest layer; in larger networks errors add up layer by layer. */
+const MOST_DERIVATIVES = 2 ** 24;
 
 interface State {
   /** r². */
@@ -110,9 +110,8 @@ export function runningError(
   values: readonly Tensor[],
 ): Tensor {
   const states = statesOf(net, parameters, box, values);
-  const batch = box.lower.shape[1] as number;
   const widest = net.nodes.reduce((most, { layer }) => Math.max(most, featuresOf(layer.output)), 1);
-  return widest * net.classes * batch <= MOST_DERIVATIVES
+  return widest * net.classes <= MOST_DERIVATIVES
     ? byDerivatives(net, parameters, values, states)
     : byLayers(net, parameters, states);
 }
