@@ -17,12 +17,14 @@ export interface Answer {
  * @throws Error if a logit is not finite
  */
 export async function answers(
-  { run, programs, network }: Evaluation,
+  { run, runDouble, double, programs, network }: Evaluation,
   x: Float32Array,
   labels: ArrayLike<number>,
   batch: number,
 ): Promise<Answer[]> {
-  const { logits } = await run(programs.forward(batch), { images: x });
+  const { logits } = double
+    ? await runDouble(programs.forward(batch, 'float64'), { images: Float64Array.from(x) })
+    : await run(programs.forward(batch), { images: x });
   return Array.from(labels, (label, row): Answer => {
     let own = 0;
     let best = Number.NEGATIVE_INFINITY;

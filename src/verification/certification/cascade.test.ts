@@ -346,3 +346,27 @@ test('an image is certified only where rounding cannot have made its bound: of l
   expect(await verdictAt(11)).toBe('undecided');
   expect(await verdictAt(255)).toBe('certified');
 });
+
+test('of a float64 file the float64 function is what is answered, attacked, bounded and searched', async () => {
+  // f_0 = 10⁹ ((1 + 10⁻⁹) x − x) − 0.5 = x − 0.5, which float32 takes for −0.5.
+  const one = [1, 1, 1] as const;
+  const net = chain('float64', one, [linearLayer(one, 2), linearLayer([2, 1, 1], 2)]);
+  const exact = {
+    [parameterName(0, 'weight')]: Float64Array.of(1 + 1e-9, 1),
+    [parameterName(0, 'bias')]: Float64Array.of(0, 0),
+    [parameterName(1, 'weight')]: Float64Array.of(1e9, -1e9, 0, 0),
+    [parameterName(1, 'bias')]: Float64Array.of(-0.5, 0),
+  };
+  const parameters = Object.fromEntries(
+    Object.entries(exact).map(([name, values]) => [name, Float32Array.from(values)]),
+  );
+  const split = { count: 3, images: Uint8Array.of(255, 0, 128), labels: Uint8Array.of(0, 0, 0) };
+  const options = { network: net, parameters, exact, double: true, split, epsilon: 0.01, attack, pool };
+  const found = await certify({ ...options, complete: { secondsPerImage: 2 } });
+  expect(found.verdicts.map(({ verdict, stage }) => [verdict, stage])).toEqual([
+    ['certified', 'crown'],
+    ['falsified', 'natural'],
+    ['falsified', expect.anything()],
+  ]);
+  expect(found.stages.ibp?.skipped).toContain('float64');
+});

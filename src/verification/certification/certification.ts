@@ -23,6 +23,9 @@ export interface Passes {
   readonly total: number;
 }
 
+/** What bounds whose errors are taken off must exceed zero by, beside the size of the logits. */
+const DOUBLE_THRESHOLD = 2 ** -45;
+
 export class Certification {
   /** Indices in the split; what is known of an image stands at its index. */
   readonly images: readonly number[];
@@ -84,6 +87,7 @@ export class Certification {
    */
   async thresholdsOf(images: readonly number[]): Promise<number[]> {
     const { evaluation } = this;
+    if (evaluation.double) return images.map((image) => DOUBLE_THRESHOLD * (1 + this.answerOf(image).scale));
     const unknown = images.filter((image) => !this.#thresholds.has(image));
     const batch = this.#batchOf('crown-ibp', unknown.length);
     for (let i = 0; i < unknown.length; i += batch) {

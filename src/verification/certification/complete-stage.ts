@@ -35,15 +35,18 @@ function createImageSearch(
   const { context, network, programs, ball: around } = evaluation;
   const { secondsPerImage = IMAGE_SECONDS, memoryBytes } = options;
   const evaluate = async (x: Float32Array) =>
-    (await evaluation.run(programs.forward(1), { images: x })).logits as Float32Array;
-  const search = createCompleteSearch({ ...context, evaluate });
+    (evaluation.double
+      ? await evaluation.runDouble(programs.forward(1, 'float64'), { images: Float64Array.from(x) })
+      : await evaluation.run(programs.forward(1), { images: x })
+    ).logits as Float32Array | Float64Array;
+  const search = createCompleteSearch({ ...context, evaluate }, evaluation.double);
 
   return async (image, known, progress) => {
     const deadline = performance.now() + 1000 * secondsPerImage;
     const { images: x, labels } = paddedBatch(evaluation, [image], 1);
     const label = labels[0] as number;
     const y = await evaluate(x);
-    const scale = y.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const scale = Array.from(y).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const others = Array.from(y.keys()).filter((j) => j !== label);
     const open = others.flatMap((j, index) =>
       known &&

@@ -5,16 +5,16 @@
  *   s_k = |W| m + |b|,  r_k² = (W∘W) r²,  m_k = |v_k| + r_k,  e_j² = Σ_k Σ_i (J_jki s_ki)²
  *
  * in units of u = 2⁻²⁴, with v the values at the box's centre, r how far they move in the box, m the size of
- * what a layer reads, s the size of what it adds up, and J_jk the derivative of output j in the outputs of node
- * k, with every ReLU on that is on somewhere in the box.
+ * what a layer reads, s the size of what it adds up, and J_jk the derivative of output j in the outputs of
+ * node k, with every ReLU on that is on somewhere in the box.
  *
  * Why. To first order an output is off by Σ_k Σ_i J_jki d_ki, d_ki the rounding errors made in output i of
  * node k. These are sums of errors δ of mean zero, |δ| ≤ u of a partial sum; they add up like independent
  * numbers (Higham, Mary 2019), and their deviation stays below u s_ki: partial sums of n terms of either sign
  * are about √j/n · s, which gives 0.4 u s; of one sign j/n · s, which gives √n/3 · u s, below u s up to nine
  * terms and twice that for runs of 32, which kernels add up before they go on. So e_j is the deviation of
- * output j: a shared error, as of the normalisation, reaches it by all ways at once, which J knows and squares
- * of weights layer by layer would not. How many deviations a proof leaves room for is `rounding.ts`'s.
+ * output j: a shared error, as of the normalisation, reaches it by all ways at once, which J knows and
+ * squares of weights layer by layer would not. How many deviations a proof leaves room for is `rounding.ts`'s.
  *
  * It is an estimate and no bound: worst cases, added as absolute values, would be larger than any margin of a
  * deep network. A proof for every case is what `sound` is for.
