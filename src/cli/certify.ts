@@ -147,6 +147,8 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   if (journal && journal.known.size > 0) io.stderr.write(`going on: ${keptIn(files, journal.known.size)}\n`);
   const report = await certify({
     ...certified,
+    exact: trained.exact,
+    double: trained.double,
     ...options,
     deviceMegabytes: wholeNumber('memory', flags.memory),
     ...(limits && {

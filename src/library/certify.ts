@@ -14,7 +14,7 @@ import type { Model } from './read-network.js';
 
 /** What may be said of a certification; all of it has a default. */
 export interface CertifyOptions
-  extends Omit<CertificationOptions, 'network' | 'parameters' | 'split' | 'epsilon'> {
+  extends Omit<CertificationOptions, 'network' | 'parameters' | 'exact' | 'double' | 'split' | 'epsilon'> {
   /** Images: a split of bytes, or a data set's name for its test images (default: the run's). */
   readonly images?: Split | string;
   /** Radius of the ball ‖x' − x‖∞ ≤ ε in pixels, in (0, 1] (default: that of the run). */
@@ -50,6 +50,7 @@ export async function certify(
 ): Promise<CertificationReport> {
   const { images, epsilon: radius, dataDir, save, ...rest } = options;
   const { network, parameters } = model;
+  const { exact, double }: Partial<TrainedNetwork> = model;
   const known = 'trainedFor' in model ? model.trainedFor : {};
   const [dataset, given] = [images ?? known.dataset, radius ?? known.epsilon];
   if (dataset === undefined)
@@ -65,7 +66,7 @@ export async function certify(
   if (misfit !== undefined) throw new DataError(`certify: ${misfit}; choose other images`);
   const split = read?.test ?? (dataset as Split);
   const clipBox = rest.clipBox ?? known.clipBox ?? true;
-  const report = await certifySplit({ ...rest, network, parameters, split, epsilon, clipBox });
+  const report = await certifySplit({ ...rest, network, parameters, exact, double, split, epsilon, clipBox });
   if (save && 'certificate' in model)
     await writeCertificate(certificateFiles(model.certificate), report, featuresOf(network.input), {
       network: network.name,

@@ -1,5 +1,9 @@
-/** Answers of the network at given inputs: margins and the size of the logits, by a plain forward pass. */
-import type { Evaluation } from './evaluation.js';
+/**
+ * Answers of the network at given inputs: margins and the size of the logits, by a plain forward pass; and
+ * what rounding may do to it.
+ */
+import { enclosingRadius } from '../proof/rounding.js';
+import { type Evaluation, paddedBatch } from './evaluation.js';
 
 export interface Answer {
   /** f_y(x) − max over j ≠ y of f_j(x). */
@@ -13,12 +17,14 @@ export interface Answer {
  * @throws Error if a logit is not finite
  */
 export async function answers(
-  { run, programs, network }: Evaluation,
+  { run, runDouble, double, programs, network }: Evaluation,
   x: Float32Array,
   labels: ArrayLike<number>,
   batch: number,
 ): Promise<Answer[]> {
-  const { logits } = await run(programs.forward(batch), { images: x });
+  const { logits } = double
+    ? await runDouble(programs.forward(batch, 'float64'), { images: Float64Array.from(x) })
+    : await run(programs.forward(batch), { images: x });
   return Array.from(labels, (label, row): Answer => {
     let own = 0;
     let best = Number.NEGATIVE_INFINITY;
@@ -36,4 +42,22 @@ export async function answers(
     }
     return { margin: own - best, scale };
   });
+}
+
+/** Running errors of the logits of each image over its ball, [classes], by a program of this batch. */
+export async function errorsOf(
+  evaluation: Evaluation,
+  images: readonly number[],
+  batch: number,
+): Promise<Float64Array[]> {
+  const { run, programs, network, ball } = evaluation;
+  const { images: x } = paddedBatch(evaluation, images, batch);
+  const epsilon = Float32Array.of(enclosingRadius(ball.epsilon));
+  const { error } = await run(programs.error(batch), { images: x, epsilon });
+  return images.map((_, row) =>
+    Float64Array.from(
+      { length: network.classes },
+      (_, j) => (error as Float32Array)[j * batch + row] as number,
+    ),
+  );
 }

@@ -18,15 +18,52 @@ async function lowerBounds(
   images: readonly number[],
   batch: number,
 ): Promise<MarginBounds[]> {
-  const { run, programs, network, ball } = evaluation;
+  const { run, programs, network, ball, double } = evaluation;
+  if (double) return soundBounds(evaluation, images, batch);
   const epsilon = Float32Array.of(enclosingRadius(ball.epsilon));
   const { margins } = await run(programs.bound(stage, batch), {
     ...paddedBatch(evaluation, images, batch),
     epsilon,
   });
+  return marginsOf(margins as Float32Array, network.classes, images, batch);
+}
+
+/** CROWN in float64, with its rounding errors taken off. */
+async function soundBounds(
+  evaluation: Evaluation,
+  images: readonly number[],
+  batch: number,
+): Promise<MarginBounds[]> {
+  const { runDouble, programs, network, ball } = evaluation;
+  const { classes } = network;
+  const { images: x, labels } = paddedBatch(evaluation, images, batch);
+  const rows = new Float64Array(classes * (classes - 1) * batch);
+  for (let column = 0; column < batch; column++) {
+    const label = labels[column] as number;
+    for (let row = 0; row < classes - 1; row++) {
+      rows[(label * (classes - 1) + row) * batch + column] = 1;
+      rows[((row < label ? row : row + 1) * (classes - 1) + row) * batch + column] = -1;
+    }
+  }
+  const feeds = {
+    images: Float64Array.from(x),
+    epsilon: Float64Array.of(enclosingRadius(ball.epsilon)),
+    rows,
+  };
+  const { margins } = await runDouble(programs.sound(batch), feeds);
+  return marginsOf(margins as Float64Array, classes, images, batch);
+}
+
+/** Each image's own column of margins [classes − 1, batch]. */
+function marginsOf(
+  margins: Float32Array | Float64Array,
+  classes: number,
+  images: readonly number[],
+  batch: number,
+): MarginBounds[] {
   return images.map((_, row) => {
-    const own = Float32Array.from({ length: network.classes - 1 }, (_, j) => {
-      const bound = (margins as Float32Array)[j * batch + row] as number;
+    const own = Float32Array.from({ length: classes - 1 }, (_, j) => {
+      const bound = margins[j * batch + row] as number;
       return Number.isNaN(bound) ? Number.NEGATIVE_INFINITY : bound;
     });
     return {
@@ -39,17 +76,26 @@ async function lowerBounds(
 /** The stage of a relaxation. */
 export const boundStage = (stage: BoundStage): ImageStage => ({
   name: stage,
-  skipped: ({ evaluation }) => whySkipped(evaluation.network, stage),
+  skipped: ({ evaluation: { network, double } }) =>
+    double && stage !== 'crown'
+      ? 'a float64 file is bounded in float64, by CROWN'
+      : whySkipped(network, stage),
   run: (open, certification, decide) =>
     certification.inBatches(stage, open, async (images, batch) => {
       const found = await lowerBounds(certification.evaluation, stage, images, batch);
+      const likely: { readonly image: number; readonly bound: number }[] = [];
       images.forEach((image, row) => {
         const { margins, smallest: bound } = found[row] as MarginBounds;
         const { margin, scale } = certification.answerOf(image);
         certification.bounded(image, margins);
         certification.raise(image, Math.min(bound, margin));
+        if (isProof(bound, margin, scale)) likely.push({ image, bound });
+      });
+      const thresholds = await certification.thresholdsOf(likely.map(({ image }) => image));
+      likely.forEach(({ image, bound }, k) => {
+        const { margin, scale } = certification.answerOf(image);
         const label = certification.labelOf(image);
-        if (isProof(bound, margin, scale))
+        if (isProof(bound, margin, scale, thresholds[k]))
           decide(image, { image, label, verdict: 'certified', stage, margin: bound });
       });
     }),

@@ -2,6 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attackProgram, evaluatorOf } from '../../attack/attack-program.js';
 import { ball } from '../../attack/box.js';
 import { multiTargetPgd } from '../../attack/multi-target.js';
+import { reluLayer } from '../../network/layers/layer.js';
+import { linearLayer } from '../../network/layers/linear.js';
+import { chain, parameterName } from '../../network/network.js';
 import { createExecutor } from '../../runtime/execution/executor.js';
 import { createPool, type Pool } from '../../runtime/pool/pool.js';
 import type { RunTask } from '../../runtime/pool/task.js';
@@ -322,4 +325,48 @@ describe('on a device whose memory does not hold a batch', () => {
       /^webgpu: the memory of the device does not suffice for 128 images at once, nor for 64 \(failed to allocate memory\); let programs take less with --memory/,
     );
   });
+});
+
+test('an image is certified only where rounding cannot have made its bound: of layers that cancel, too', async () => {
+  // f_0 = relu(x + 10⁶) − 10⁶ − 0.49, f_1 = 0: below 0 in the ball, where float32 knows multiples of 1/16.
+  const one = [1, 1, 1] as const;
+  const net = chain('cancelling', one, [linearLayer(one, 1), reluLayer(one), linearLayer(one, 2)]);
+  const parameters = {
+    [parameterName(0, 'weight')]: Float32Array.of(1),
+    [parameterName(0, 'bias')]: Float32Array.of(1e6),
+    [parameterName(2, 'weight')]: Float32Array.of(1, 0),
+    [parameterName(2, 'bias')]: Float32Array.of(-1e6, 0),
+  };
+  const verdictAt = async (byte: number) => {
+    const split = { count: 1, images: Uint8Array.of(byte), labels: Uint8Array.of(0) };
+    const options = { network: net, parameters, split, epsilon: 0.01, attack, pool, batchSizes: { ibp: 1 } };
+    return (await certify(options)).verdicts[0]?.verdict;
+  };
+  // 9/255 − 0.01 = 0.0253 rounds to 0, 11/255 − 0.01 = 0.0331 to 1/16: no proof that 0.0331 > 0 by much.
+  expect(await verdictAt(11)).toBe('undecided');
+  expect(await verdictAt(255)).toBe('certified');
+});
+
+test('of a float64 file the float64 function is what is answered, attacked, bounded and searched', async () => {
+  // f_0 = 10⁹ ((1 + 10⁻⁹) x − x) − 0.5 = x − 0.5, which float32 takes for −0.5.
+  const one = [1, 1, 1] as const;
+  const net = chain('float64', one, [linearLayer(one, 2), linearLayer([2, 1, 1], 2)]);
+  const exact = {
+    [parameterName(0, 'weight')]: Float64Array.of(1 + 1e-9, 1),
+    [parameterName(0, 'bias')]: Float64Array.of(0, 0),
+    [parameterName(1, 'weight')]: Float64Array.of(1e9, -1e9, 0, 0),
+    [parameterName(1, 'bias')]: Float64Array.of(-0.5, 0),
+  };
+  const parameters = Object.fromEntries(
+    Object.entries(exact).map(([name, values]) => [name, Float32Array.from(values)]),
+  );
+  const split = { count: 3, images: Uint8Array.of(255, 0, 128), labels: Uint8Array.of(0, 0, 0) };
+  const options = { network: net, parameters, exact, double: true, split, epsilon: 0.01, attack, pool };
+  const found = await certify({ ...options, complete: { secondsPerImage: 2 } });
+  expect(found.verdicts.map(({ verdict, stage }) => [verdict, stage])).toEqual([
+    ['certified', 'crown'],
+    ['falsified', 'natural'],
+    ['falsified', expect.anything()],
+  ]);
+  expect(found.stages.ibp?.skipped).toContain('float64');
 });

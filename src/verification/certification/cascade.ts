@@ -31,12 +31,12 @@ const stages: readonly ImageStage[] = [naturalStage, ...boundStages.map(boundSta
  */
 export async function certify(options: CertificationOptions): Promise<CertificationReport> {
   checkOptions(options);
-  const { network, parameters, split, epsilon, clipBox: clip = true, seed, signal } = options;
+  const { network, parameters, exact, double, split, epsilon, clipBox: clip = true, seed, signal } = options;
   const started = performance.now();
   const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
-    const context = createContext({ network, parameters, pool, seed, signal });
-    const evaluation = createEvaluation(context, split, { epsilon, clip });
+    const context = createContext({ network, parameters, exact, pool, seed, signal });
+    const evaluation = createEvaluation(context, split, { epsilon, clip }, double);
     const onDevice = pool.device === 'cpu' ? undefined : await pool.memory();
     const certification = new Certification(evaluation, options, onDevice);
     const climbed = await climb({

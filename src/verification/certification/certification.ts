@@ -5,7 +5,8 @@
 import { withSmallerChunk } from '../../runtime/device/halving.js';
 import { type BatchStage, batchFor, type DeviceMemory, largestBatch } from '../proof/batch-size.js';
 import type { Decide, Stage } from '../proof/ladder.js';
-import type { Answer } from './answers.js';
+import { marginThreshold } from '../proof/rounding.js';
+import { type Answer, errorsOf } from './answers.js';
 import type { Evaluation } from './evaluation.js';
 import { type CertificationOptions, type CertificationProgress, imagesOf } from './options.js';
 import type { Certified, Falsified, StageName, Undecided } from './verdict.js';
@@ -22,6 +23,9 @@ export interface Passes {
   readonly total: number;
 }
 
+/** What bounds whose errors are taken off must exceed zero by, beside the size of the logits. */
+const DOUBLE_THRESHOLD = 2 ** -45;
+
 export class Certification {
   /** Indices in the split; what is known of an image stands at its index. */
   readonly images: readonly number[];
@@ -30,6 +34,7 @@ export class Certification {
   readonly #bounds: Float64Array;
   /** The best bound of each margin, for a search that needs not prove again what is proved. */
   readonly #margins = new Map<number, Float32Array>();
+  readonly #thresholds = new Map<number, number>();
   readonly #counts = { certified: 0, falsified: 0 };
   /** Batches that a device's memory did hold, where it did not hold those that were planned. */
   readonly #smaller = new Map<BatchStage, number>();
@@ -76,10 +81,31 @@ export class Certification {
     this.#bounds[image] = Math.max(this.#bounds[image] as number, bound);
   }
 
+  /**
+   * What bounds of the margins of these images must exceed: `marginThreshold`, whose errors are asked for
+   * where a bound may be a proof.
+   */
+  async thresholdsOf(images: readonly number[]): Promise<number[]> {
+    const { evaluation } = this;
+    if (evaluation.double) return images.map((image) => DOUBLE_THRESHOLD * (1 + this.answerOf(image).scale));
+    const unknown = images.filter((image) => !this.#thresholds.has(image));
+    const batch = this.#batchOf('crown-ibp', unknown.length);
+    for (let i = 0; i < unknown.length; i += batch) {
+      const some = unknown.slice(i, i + batch);
+      const errors = await errorsOf(evaluation, some, batch);
+      some.forEach((image, row) => {
+        const { scale } = this.answerOf(image);
+        this.#thresholds.set(image, marginThreshold(scale, this.labelOf(image), errors[row] as Float64Array));
+      });
+    }
+    return images.map((image) => this.#thresholds.get(image) as number);
+  }
+
   /** Counts a verdict. */
   decided(image: number, { verdict }: Decided): void {
     this.#counts[verdict]++;
     this.#margins.delete(image);
+    this.#thresholds.delete(image);
   }
 
   /** The verdict on an image that no stage decided. */

@@ -10,7 +10,7 @@ import { ball } from '../../attack/box.js';
 import { enclosingRadius, isInside, isProof, proofThreshold } from '../proof/rounding.js';
 import { ballAround, overtakingPolytopes } from '../property/robustness.js';
 import { createCompleteSearch } from '../search/complete-search.js';
-import type { ImageStage } from './certification.js';
+import type { Certification, ImageStage } from './certification.js';
 import { type Evaluation, paddedBatch } from './evaluation.js';
 import type { CompleteOptions, ImageProgress } from './options.js';
 import type { Verdict } from './verdict.js';
@@ -20,11 +20,11 @@ export const IMAGE_SECONDS = 60;
 
 /**
  * The search for one image. `known` are lower bounds of its margins by earlier stages, if any, in the order
- * of the classes j ≠ y.
+ * of the classes j ≠ y, and what they must exceed.
  */
 type ImageSearch = (
   image: number,
-  known: Float32Array | undefined,
+  known: { readonly margins: Float32Array; readonly threshold: number } | undefined,
   progress?: (state: ImageProgress) => void,
 ) => Promise<Verdict>;
 
@@ -35,18 +35,24 @@ function createImageSearch(
   const { context, network, programs, ball: around } = evaluation;
   const { secondsPerImage = IMAGE_SECONDS, memoryBytes } = options;
   const evaluate = async (x: Float32Array) =>
-    (await evaluation.run(programs.forward(1), { images: x })).logits as Float32Array;
-  const search = createCompleteSearch({ ...context, evaluate });
+    (evaluation.double
+      ? await evaluation.runDouble(programs.forward(1, 'float64'), { images: Float64Array.from(x) })
+      : await evaluation.run(programs.forward(1), { images: x })
+    ).logits as Float32Array | Float64Array;
+  const search = createCompleteSearch({ ...context, evaluate }, evaluation.double);
 
   return async (image, known, progress) => {
     const deadline = performance.now() + 1000 * secondsPerImage;
     const { images: x, labels } = paddedBatch(evaluation, [image], 1);
     const label = labels[0] as number;
     const y = await evaluate(x);
-    const scale = y.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const scale = Array.from(y).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const others = Array.from(y.keys()).filter((j) => j !== label);
     const open = others.flatMap((j, index) =>
-      known && isProof(known[index] as number, (y[label] as number) - (y[j] as number), scale) ? [] : [index],
+      known &&
+      isProof(known.margins[index] as number, (y[label] as number) - (y[j] as number), scale, known.threshold)
+        ? []
+        : [index],
     );
     const certified: Verdict = {
       image,
@@ -90,7 +96,7 @@ function createImageSearch(
     }
     // What is not open is proved to be positive.
     const before =
-      known?.reduce((least, bound) => Math.min(least, bound), Number.POSITIVE_INFINITY) ??
+      known?.margins.reduce((least, bound) => Math.min(least, bound), Number.POSITIVE_INFINITY) ??
       Number.NEGATIVE_INFINITY;
     return {
       image,
@@ -100,6 +106,13 @@ function createImageSearch(
       margin: Math.max(before, Math.min(lowerBound, 0)),
     };
   };
+}
+
+async function knownOf(certification: Certification, image: number) {
+  const margins = certification.marginsOf(image);
+  if (margins === undefined) return undefined;
+  const [threshold] = await certification.thresholdsOf([image]);
+  return { margins, threshold: threshold as number };
 }
 
 /** Image after image; verdicts that a store knows are taken from it, others are told to it at once. */
@@ -118,8 +131,8 @@ export const completeStage: ImageStage = {
           search: { undecided, images: certification.images.length, current },
         });
       const known = store?.known.get(image);
-      const margins = certification.marginsOf(image);
-      const verdict = known ?? (await search(image, margins, (current) => tell(index, current)));
+      const verdict =
+        known ?? (await search(image, await knownOf(certification, image), (now) => tell(index, now)));
       if (known === undefined) store?.append(verdict);
       if (verdict.verdict !== 'undecided') decide(image, verdict);
       else {

@@ -11,7 +11,7 @@ import type { Feeds } from '../../runtime/execution/session.js';
 import type { Plan } from '../../runtime/plan/plan.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
 
-import type { VerificationContext } from '../proof/context.js';
+import { doublesOf, type VerificationContext } from '../proof/context.js';
 import type { Ball } from '../property/robustness.js';
 import { createPrograms, type Programs } from './programs.js';
 
@@ -21,6 +21,10 @@ export interface Evaluation {
   readonly split: Split;
   readonly ball: Ball;
   readonly programs: Programs;
+  /** Whether the network is a float64 file's, of which proofs and answers are then. */
+  readonly double: boolean;
+  /** Outputs of a plan in float64 by name, at the file's own constants. */
+  runDouble(plan: Plan, feeds: Feeds): Promise<Readonly<Record<string, HostData>>>;
   /** Outputs of a plan by name, at the network's parameters. */
   run(plan: Plan, feeds: Feeds): Promise<Readonly<Record<string, HostData>>>;
   /**
@@ -35,14 +39,28 @@ export interface Evaluation {
   ): Promise<void>;
 }
 
-export function createEvaluation(context: VerificationContext, split: Split, ball: Ball): Evaluation {
+const NOTHING = new Float32Array(0);
+
+export function createEvaluation(
+  context: VerificationContext,
+  split: Split,
+  ball: Ball,
+  double = false,
+): Evaluation {
   const { network, pool, signal } = context;
+  const doubles = double ? doublesOf(context) : {};
   return {
     context,
     network,
     split,
     ball,
     programs: createPrograms(network, ball.clip),
+    double,
+    async runDouble(plan, feeds) {
+      signal?.throwIfAborted();
+      const given = { ...doubles, ...feeds };
+      return (await pool.run({ plan, feeds: given, theta: NOTHING, layout: [] })).outputs;
+    },
     async run(plan, feeds) {
       signal?.throwIfAborted();
       return context.run(plan, feeds);

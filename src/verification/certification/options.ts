@@ -53,6 +53,10 @@ export interface CompleteOptions {
 export interface CertificationOptions {
   readonly network: Network;
   readonly parameters: ParameterArrays;
+  /** Those that float32 does not hold, as the model's file has them. */
+  readonly exact?: Readonly<Record<string, Float64Array>>;
+  /** Whether the model computes in float64: then proofs and counterexamples are of that, with `exact`. */
+  readonly double?: boolean;
   readonly split: Split;
   /** Radius of the ball ‖x' − x‖∞ ≤ ε in pixels, in (0, 1]. */
   readonly epsilon: number;

@@ -100,6 +100,19 @@ export function createContext({
   };
 }
 
+/** The network's parameters in float64, as the model's file has them, in shared memory. */
+export const doublesOf = ({
+  layout,
+  theta,
+  exact,
+}: Pick<VerificationContext, 'layout' | 'theta' | 'exact'>): Readonly<Record<string, Float64Array>> =>
+  Object.fromEntries(
+    layout.map(({ name, offset, size }) => [
+      name,
+      inSharedMemory(exact?.[name] ?? Float64Array.from(theta.subarray(offset, offset + size))),
+    ]),
+  );
+
 /** (parameters, `x` [1, inputs]) → `y` [outputs, 1]. */
 function outputPlan(network: Network): Plan {
   const x = transpose(input('x', [1, featuresOf(network.input)]));

@@ -4,11 +4,10 @@
  * once for a network.
  */
 import { withSmallerChunk } from '../../runtime/device/halving.js';
-import { inSharedMemory } from '../../runtime/pool/pool.js';
 import type { Engine } from '../branch-and-bound/engine.js';
 import { columnsFor } from '../branch-and-bound/hidden-bounds.js';
 import { search as branchAndBound, type SearchStage } from '../branch-and-bound/search.js';
-import type { VerificationContext } from '../proof/context.js';
+import { doublesOf, type VerificationContext } from '../proof/context.js';
 import { type Counterexample, confirm } from '../proof/counterexample.js';
 import type { Polytope } from '../property/property.js';
 import { PropertyAttack } from './property-attack.js';
@@ -60,21 +59,14 @@ const NOTHING = new Float32Array(0);
 
 /** The search over one network; `sound` takes rounding into account, in float64. */
 export function createCompleteSearch(context: VerificationContext, sound = false): CompleteSearch {
-  const { network, pool, theta, layout, evaluate, signal } = context;
+  const { network, pool, evaluate, signal } = context;
   const dtype = sound ? 'float64' : 'float32';
   // Proofs in float64 run on the CPU, whatever the device.
   const columns = async () =>
     sound || pool.device === 'cpu' ? undefined : columnsFor(network, await pool.memory());
   // Copied by the worker with each call: the engine's programs want float64, and the pool's layout is of
   // float32.
-  const doubles = sound
-    ? Object.fromEntries(
-        layout.map(({ name, offset, size }) => [
-          name,
-          inSharedMemory(context.exact?.[name] ?? Float64Array.from(theta.subarray(offset, offset + size))),
-        ]),
-      )
-    : {};
+  const doubles = sound ? doublesOf(context) : {};
   /** Columns that a device's memory did hold, where it did not hold those that were planned. */
   let fewer: number | undefined;
   return async (polytopes, options) => {

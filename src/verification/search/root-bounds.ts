@@ -100,7 +100,7 @@ export async function rootBounds(
     return undefined;
   const calls = callsOf(polytopes);
   const rows = Math.max(1, ...calls.map((call) => call.rows.length));
-  const plan = boundPlan(network, stage, rows);
+  const plan = problem.plan(`root ${stage} ${rows}`, () => boundPlan(network, stage, rows));
   const bounds = polytopes.map((): RootBound => ({ lower: Number.NEGATIVE_INFINITY, proved: false }));
   await inLanes({ threads: pool.threads, expired: over }, calls, async (call) => {
     const coefficients = new Float32Array(network.classes * rows);
