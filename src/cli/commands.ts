@@ -4,6 +4,7 @@ import type { MakeCommand } from './command.js';
 import { makeCompletionCommand } from './completion.js';
 import { makeDataCommand } from './data.js';
 import { makeDevicesCommand } from './devices.js';
+import { makeLandscapeCommand } from './landscape.js';
 import { makePresetsCommand } from './presets.js';
 import { makeTrainCommand } from './train.js';
 import { makeVerifyCommand } from './verify.js';
@@ -12,6 +13,7 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeTrainCommand,
   makeCertifyCommand,
   makeVerifyCommand,
+  makeLandscapeCommand,
   makeDataCommand,
   makeDevicesCommand,
   makePresetsCommand,

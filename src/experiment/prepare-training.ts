@@ -11,7 +11,7 @@ import { architecture } from '../network/architectures.js';
 import { foldedNetwork } from '../network/folding.js';
 import { initialize } from '../network/initialization.js';
 import type { Network } from '../network/network.js';
-import { flatten, parameterLayout } from '../network/parameters.js';
+import { flatten, type ParameterArrays, parameterLayout } from '../network/parameters.js';
 import { createObjective, type Objective, type ObjectiveOptions } from '../objective/objective.js';
 import type { RobustLoss } from '../objective/robust-loss.js';
 import { relaxationNamed } from '../relaxation/index.js';
@@ -44,8 +44,14 @@ export function networkOf(
   return architecture(settings.architecture, dataset.shape, dataset.classes, normalization);
 }
 
+/** The parameters that a run begins with. */
+export const initialParameters = (
+  { initialization, seed }: Pick<Settings, 'initialization' | 'seed'>,
+  network: Network,
+): ParameterArrays => initialize(network, initialization, deriveKey(keyOf(seed), STREAMS.initialization, 0));
+
 /** ε, κ, λ and the learning rate as functions of the epoch. */
-function schedules(
+export function schedules(
   settings: Settings,
 ): Pick<TrainingOptions, 'epsilon' | 'kappa' | 'regularization' | 'learningRate'> {
   const { warmupStart: start, warmupEpochs, epsilon, kappa, kappaStart, warmupRegularizer } = settings;
@@ -170,10 +176,7 @@ export async function prepare(
   };
   checkStatistics(options, settings.architecture);
   const population = createPopulation({ network, train: split.train, microBatch: common.microBatch, pool });
-  const theta = flatten(
-    initialize(network, settings.initialization, deriveKey(key, STREAMS.initialization, 0)),
-    layout,
-  );
+  const theta = flatten(initialParameters(settings, network), layout);
   return {
     population,
     options,

@@ -11,7 +11,8 @@ const PANEL = [380, 240] as const;
 const MARGIN = 20;
 const STYLE =
   'svg{color:#1f2328;font-family:Inter,system-ui,sans-serif;font-size:12px}.ground{fill:#fff}' +
-  'text{fill:currentColor}.title{font-size:17px;font-weight:600}.panel-title{font-size:13px;font-weight:600}' +
+  'text{fill:currentColor}.title{font-size:17px}.panel-title{font-size:13px}' +
+  '.title,.panel-title{font-weight:600}' +
   '.quiet{opacity:.72}@media (prefers-color-scheme:dark){svg{color:#e6edf3}.ground{fill:#0d1117}}';
 
 /** Text for XML; what XML does not allow at all, control characters and half characters, becomes spaces. */
