@@ -26,6 +26,7 @@ import { positiveNumber, setting, wholeNumber } from './flag-values.js';
 import { fetchProgress } from './progress/download.js';
 import { stepsProgress } from './progress/steps.js';
 import { checkResultFiles } from './result-files.js';
+import { shared } from './shared-options.js';
 
 interface LandscapeFlags {
   readonly random?: boolean;
@@ -67,13 +68,12 @@ export const makeLandscapeCommand: MakeCommand = (io) =>
     .option('--sigma <list>', 'σ of smoothing, 0 for the loss itself', '0,0.001')
     .option('--samples <count>', 'antithetic pairs for each smoothed value (default: 8)')
     .option('--images <count>', 'training images of the batch (default: 8)')
-    .option('--epsilon <number>', 'radius ε in pixel units of [0, 1] (default: that of the run)')
+    .addOption(shared('epsilon', 'default: that of the run'))
     .option('--no-initial', 'leave the initialisation of the run out')
     .option('--seed <count>', 'seed of directions and perturbations (default: 0)')
-    .option('--threads <count>', 'worker threads (default: available cores)')
-    .option('--data-dir <path>', 'folder with the files of the data set')
+    .addOption(shared('threads', 'default: available cores'))
+    .addOption(shared('dataDir'))
     .option('--out <file>', 'the figure: .svg, .png, or .csv for its numbers', 'landscape.svg')
-    .option('--json', 'print one JSON object instead of a table')
     .action((run: string | undefined, flags: LandscapeFlags) => look(run, flags, io));
 
 async function look(run: string | undefined, flags: LandscapeFlags, io: Io): Promise<void> {
