@@ -1,6 +1,7 @@
 /** The commands of `tautnet`, in the order in which help lists them. */
 import { makeCertifyCommand } from './certify.js';
 import type { MakeCommand } from './command.js';
+import { makeCompareCommand } from './compare.js';
 import { makeCompletionCommand } from './completion.js';
 import { makeDataCommand } from './data.js';
 import { makeDevicesCommand } from './devices.js';
@@ -13,6 +14,7 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeTrainCommand,
   makeCertifyCommand,
   makeVerifyCommand,
+  makeCompareCommand,
   makeLandscapeCommand,
   makeDataCommand,
   makeDevicesCommand,

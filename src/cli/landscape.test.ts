@@ -52,7 +52,10 @@ describe('tautnet landscape', () => {
     [[], 'expected a run or --random, give one of them'],
     [['runs/none'], 'runs/none: expected the folder of a run, there is nothing'],
     [['--random', '--points', '4'], '--points: expected an odd number of at least 3, got 4'],
-    [['--random', '--sigma', '0,x'], '--sigma: expected numbers of at least 0 separated by commas, got "x"'],
+    [
+      ['--random', '--sigmas', '0,x'],
+      '--sigmas: expected numbers of at least 0 separated by commas, got "x"',
+    ],
     [['--random', '--relaxations', 'krown'], '--relaxations: relaxation krown: expected one of ibp'],
     [['--random', '--out', 'a.pdf'], '--out: expected a name that ends in .svg, .png, .csv, got a.pdf'],
     [['--random', '--out', 'none/a.svg'], '--out: expected a file in a folder that exists'],

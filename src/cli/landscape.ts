@@ -37,9 +37,9 @@ interface LandscapeFlags {
   readonly plane?: string;
   readonly span?: string;
   readonly points?: string;
-  readonly sigma: string;
+  readonly sigmas: string;
   readonly samples?: string;
-  readonly images?: string;
+  readonly batchSize?: string;
   readonly epsilon?: string;
   readonly initial: boolean;
   readonly seed?: string;
@@ -65,15 +65,15 @@ export const makeLandscapeCommand: MakeCommand = (io) =>
     .option('--plane <points>', 'look at a plane of so many points squared, too')
     .option('--span <number>', 'half the length of the line; 0.01 is 1 % of the weights (default: 0.01)')
     .option('--points <count>', 'points of the line (default: 41)')
-    .option('--sigma <list>', 'σ of smoothing, 0 for the loss itself', '0,0.001')
+    .option('--sigmas <list>', 'σ of smoothing, 0 for the loss itself', '0,0.001')
     .option('--samples <count>', 'antithetic pairs for each smoothed value (default: 8)')
-    .option('--images <count>', 'training images of the batch (default: 8)')
+    .option('--batch-size <count>', 'training images that the loss is the mean of (default: 8)')
     .addOption(shared('epsilon', 'default: that of the run'))
     .option('--no-initial', 'leave the initialisation of the run out')
     .option('--seed <count>', 'seed of directions and perturbations (default: 0)')
     .addOption(shared('threads', 'default: available cores'))
     .addOption(shared('dataDir'))
-    .option('--out <file>', 'the figure: .svg, .png, or .csv for its numbers', 'landscape.svg')
+    .addOption(shared('out', '.svg, .png, or .csv for its numbers').default('landscape.svg'))
     .action((run: string | undefined, flags: LandscapeFlags) => look(run, flags, io));
 
 async function look(run: string | undefined, flags: LandscapeFlags, io: Io): Promise<void> {
@@ -120,10 +120,10 @@ function numbersOf(flags: LandscapeFlags) {
     points,
     plane,
     relaxations,
-    sigmas: [...new Set(flags.sigma.split(',').map((text) => sigmaOf(text)))],
+    sigmas: [...new Set(flags.sigmas.split(',').map((text) => sigmaOf(text)))],
     span: positiveNumber('span', flags.span) ?? 0.01,
     samples: wholeNumber('samples', flags.samples) ?? 8,
-    images: wholeNumber('images', flags.images) ?? 8,
+    images: wholeNumber('batch-size', flags.batchSize) ?? 8,
     seed: setting('seed', flags.seed, '--seed') ?? 0,
     threads: setting('threads', flags.threads, '--threads'),
   };
@@ -132,7 +132,7 @@ function numbersOf(flags: LandscapeFlags) {
 function sigmaOf(text: string): number {
   const value = Number(text);
   if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value;
-  throw new UsageError(`--sigma: expected numbers of at least 0 separated by commas, got "${text}"`);
+  throw new UsageError(`--sigmas: expected numbers of at least 0 separated by commas, got "${text}"`);
 }
 
 /** Settings of the run, or of a network at random. */
@@ -189,7 +189,9 @@ async function batchOf(settings: Settings, images: number, flags: LandscapeFlags
     signal: io.signal,
   }).finally(() => fetched.stop());
   if (images > dataset.train.count)
-    throw new UsageError(`--images: expected at most ${dataset.train.count} training images, got ${images}`);
+    throw new UsageError(
+      `--batch-size: expected at most ${dataset.train.count} training images, got ${images}`,
+    );
   const room = allocateBatch(images, featuresOf(dataset.shape));
   assembleBatch(
     dataset.train,

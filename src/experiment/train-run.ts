@@ -86,8 +86,8 @@ export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: Abo
       device,
       warnings: loaded?.warnings ?? [],
     });
-    const outcome = await keepTraining(run, experiment, state, saved, watch, signal);
-    await finish(run, experiment, outcome);
+    const theta = await keepTraining(run, experiment, state, saved, watch, signal);
+    await finish(run, experiment, theta);
   } catch (error) {
     throw error instanceof DeviceError
       ? new Failure(`${error.message}; go on with \`tautnet train --resume ${run.path}\``, { cause: error })
@@ -110,7 +110,7 @@ async function keepTraining(
   saved: Saved | undefined,
   watch: TrainingWatch,
   signal: AbortSignal | undefined,
-): Promise<{ theta: Float32Array; seconds: number }> {
+): Promise<Float32Array> {
   const { settings, paths } = run;
   const started = performance.now();
   const before = saved?.seconds ?? 0;
@@ -169,7 +169,7 @@ async function keepTraining(
   } finally {
     metrics.close();
   }
-  return { theta: representative(last), seconds: elapsed() };
+  return representative(last);
 }
 
 /** One line of the metrics file, for an epoch. */
@@ -210,11 +210,7 @@ async function bestOf(checkpoints: string): Promise<Float32Array> {
   return best.theta;
 }
 
-async function finish(
-  run: Run,
-  { population }: Experiment,
-  { theta, seconds }: { theta: Float32Array; seconds: number },
-): Promise<void> {
+async function finish(run: Run, { population }: Experiment, theta: Float32Array): Promise<void> {
   const { paths, settings } = run;
   run.check();
   const { network, layout } = population;
@@ -227,8 +223,5 @@ async function finish(
     paths.network,
     exportOnnx(network, arrays, { dataset: settings.dataset, epsilon: settings.epsilon }),
   );
-  await writeFileAtomic(
-    paths.summary,
-    summarize(run, await readMetrics(paths.metrics), { on: 'training set', seconds }),
-  );
+  await writeFileAtomic(paths.summary, summarize(run, await readMetrics(paths.metrics)));
 }

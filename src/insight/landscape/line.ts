@@ -25,7 +25,7 @@ export interface LineOptions {
   /** Antithetic pairs for each point. */
   readonly samples: number;
   readonly key: Key;
-  /** Intervals of a smoothed loss that are searched for jumps (default 6; of the loss itself all are). */
+  /** Intervals of a smoothed loss that are searched for jumps (default 3; of the loss itself all are). */
   readonly searched?: number;
   /** Curves done, and all. */
   readonly progress?: (done: number, total: number) => void;
@@ -57,7 +57,7 @@ export function meanOfPairs({ plus, minus }: PairValues): { mean: number; error:
 
 /** Values and measures of every loss at every σ. @throws the reason of `signal` */
 export async function scanLine(options: LineOptions): Promise<LineScan> {
-  const { surfaces, theta, direction, span, points, sigmas, samples, key, searched = 6, signal } = options;
+  const { surfaces, theta, direction, span, points, sigmas, samples, key, searched = 3, signal } = options;
   const t = Array.from({ length: points }, (_, i) => span * ((2 * i) / (points - 1) - 1));
   const keys = Array.from({ length: samples }, (_, i) => deriveKey(key, i, 0));
   const names = Object.keys(surfaces);
