@@ -7,6 +7,7 @@ import { makeDataCommand } from './data.js';
 import { makeDevicesCommand } from './devices.js';
 import { makeLandscapeCommand } from './landscape.js';
 import { makePresetsCommand } from './presets.js';
+import { makeReportCommand } from './report.js';
 import { makeTrainCommand } from './train.js';
 import { makeVerifyCommand } from './verify.js';
 
@@ -14,6 +15,7 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeTrainCommand,
   makeCertifyCommand,
   makeVerifyCommand,
+  makeReportCommand,
   makeCompareCommand,
   makeLandscapeCommand,
   makeDataCommand,

@@ -42,6 +42,7 @@ interface LandscapeFlags {
   readonly batchSize?: string;
   readonly epsilon?: string;
   readonly initial: boolean;
+  readonly detrend?: boolean;
   readonly seed?: string;
   readonly threads?: string;
   readonly dataDir?: string;
@@ -69,6 +70,7 @@ export const makeLandscapeCommand: MakeCommand = (io) =>
     .option('--samples <count>', 'antithetic pairs for each smoothed value (default: 8)')
     .option('--batch-size <count>', 'training images that the loss is the mean of (default: 8)')
     .addOption(shared('epsilon', 'default: that of the run'))
+    .option('--detrend', 'draw curves without their straight part: their shape beside a steep slope')
     .option('--no-initial', 'leave the initialisation of the run out')
     .option('--seed <count>', 'seed of directions and perturbations (default: 0)')
     .addOption(shared('threads', 'default: available cores'))
@@ -97,7 +99,7 @@ async function look(run: string | undefined, flags: LandscapeFlags, io: Io): Pro
     signal: io.signal,
   }).finally(() => progress.stop());
   io.stdout.write(flags.json ? `${JSON.stringify(found)}\n` : landscapeTable(found));
-  const files = await draw(found, flags.out);
+  const files = await draw(found, flags);
   io.stderr.write(`drawn in ${files.join(', ')}\n`);
 }
 
@@ -202,8 +204,8 @@ async function batchOf(settings: Settings, images: number, flags: LandscapeFlags
 }
 
 /** Writes the lines, and the planes beside them: `a.svg` → `a.plane-1.svg`. */
-async function draw(found: Landscape, out: string): Promise<string[]> {
-  await writeFigure(out, landscapeFigure(found));
+async function draw(found: Landscape, { out, detrend }: LandscapeFlags): Promise<string[]> {
+  await writeFigure(out, landscapeFigure(found, detrend));
   const planes = found.subjects.flatMap((subject, s) => {
     const figure = planeFigure(found, subject);
     return figure ? [{ figure, path: out.replace(/\.[^.]+$/, (end) => `.plane-${s + 1}${end}`) }] : [];

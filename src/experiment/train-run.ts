@@ -23,6 +23,7 @@ import { loadBest, loadLast, saveBest, saveLast } from './run/checkpoint-folder.
 import { type MetricsRecord, openMetrics, readMetrics } from './run/metrics.js';
 import type { Run } from './run/run-folder.js';
 import { summarize } from './run/summary.js';
+import { sigmaAt } from './sigma-at.js';
 import { validationScore } from './training-method.js';
 
 /** What is told of a run on its way. */
@@ -140,7 +141,8 @@ async function keepTraining(
         const theta = representative(last);
         const held = await experiment.validate(theta);
         const score = validationScore(settings.method, held);
-        metrics.write(record(report, loss, counts, held, samplesPerSecond, elapsed()));
+        const sigma = sigmaAt(settings, report.epoch / settings.epochs, last.estimator);
+        metrics.write({ ...record(report, loss, counts, held, samplesPerSecond, elapsed()), sigma });
         if (score !== undefined && (best === null || score >= best)) {
           best = score;
           await saveBest(paths.checkpoints, { step: report.step, theta, score });

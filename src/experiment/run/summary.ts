@@ -144,5 +144,5 @@ const short = (value: number): string =>
   Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
 const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 /** For a POSIX shell. */
-const quoted = (text: string): string =>
+export const quoted = (text: string): string =>
   /^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

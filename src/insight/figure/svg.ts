@@ -137,9 +137,10 @@ function lines(content: string, width: number): string[] {
 
 /**
  * The SVG text of a figure.
+ * @param heading draw its title (default true); not where a page has it as a heading
  * @throws RangeError for a figure without panels
  */
-export function figureSvg(figure: Figure): string {
+export function figureSvg(figure: Figure, heading = true): string {
   const { title, subtitle, caption, columns, panels, panelSize = PANEL } = figure;
   if (panels.length === 0) throw new RangeError('figure: expected one panel at least, got none');
   const series = seriesOf(figure);
@@ -148,7 +149,8 @@ export function figureSvg(figure: Figure): string {
   const inner = width - 2 * MARGIN;
   const heads = subtitle === undefined ? [] : lines(subtitle, inner);
   const names = legend(series, colourOf, inner);
-  const legendTop = 46 + 18 * heads.length;
+  const headed = heading ? 46 : 14;
+  const legendTop = headed + 18 * heads.length;
   const top = legendTop + names.height;
   const rowHeight = panelSize[1] + 24;
   const bottom = top + Math.ceil(panels.length / columns) * rowHeight;
@@ -163,8 +165,8 @@ export function figureSvg(figure: Figure): string {
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" `,
     `viewBox="0 0 ${width} ${height}" role="img"><title>${escaped(title)}</title><style>${STYLE}</style>`,
     `<rect class="ground" width="${width}" height="${height}"/>`,
-    text(MARGIN, 30, title, 'title'),
-    ...heads.map((line, i) => text(MARGIN, 50 + 18 * i, line, 'quiet')),
+    heading ? text(MARGIN, 30, title, 'title') : '',
+    ...heads.map((line, i) => text(MARGIN, headed + 4 + 18 * i, line, 'quiet')),
     `<g transform="translate(0,${legendTop})">${names.items}</g>`,
     ...placed,
     ...feet.map((line, i) => text(MARGIN, bottom + 14 + 18 * i, line, 'quiet')),

@@ -6,10 +6,16 @@ import type { Curve, LineScan } from './line.js';
 /** "the loss", "smoothed, σ = 0.001". */
 const smoothing = (sigma: number): string => (sigma === 0 ? 'the loss itself' : `smoothed, σ = ${sigma}`);
 
+/** Least-squares slope of a curve; the points of t are symmetric around 0. */
+const slopeOf = (t: readonly number[], values: readonly number[]): number =>
+  t.reduce((sum, x, i) => sum + x * (values[i] as number), 0) / t.reduce((sum, x) => sum + x * x, 0);
+
 /** A curve as the change from its middle, so that losses of different sizes share a panel. */
-function marksOf({ t }: LineScan, { relaxation: series, values, errors }: Curve): Mark[] {
+function marksOf({ t }: LineScan, curve: Curve, detrended: boolean): Mark[] {
+  const { relaxation: series, values, errors } = curve;
   const middle = values[(values.length - 1) / 2] as number;
-  const y = values.map((value) => value - middle);
+  const slope = detrended ? slopeOf(t, values) : 0;
+  const y = values.map((value, i) => value - middle - slope * (t[i] as number));
   const line: Mark = { kind: 'line', series, x: t, y };
   if (errors.length === 0) return [line];
   const lower = y.map((value, i) => value - (errors[i] as number));
@@ -21,17 +27,20 @@ const sigmasOf = ({ subjects }: Landscape): number[] => [
   ...new Set(subjects.flatMap(({ line }) => line.curves.map(({ sigma }) => sigma))),
 ];
 
-/** The lines of a landscape. */
-export function landscapeFigure(found: Landscape): Figure {
+/**
+ * The lines of a landscape.
+ * @param detrended without each curve's straight part, so that its shape is seen beside a steep slope
+ */
+export function landscapeFigure(found: Landscape, detrended = false): Figure {
   const { subjects, network, epsilon, images, samples } = found;
   const panels = sigmasOf(found).flatMap((sigma) =>
     subjects.map(({ name, line }): Panel => {
       const curves = line.curves.filter((curve) => curve.sigma === sigma);
       return {
         title: `${name}: ${smoothing(sigma)}`,
-        x: { label: 't, distance along the direction in units of each layer’s weights' },
-        y: { label: 'change of the loss' },
-        marks: curves.flatMap((curve) => marksOf(line, curve)),
+        x: { label: 't, in units of each layer’s weights' },
+        y: { label: detrended ? 'change of the loss, less its linear part' : 'change of the loss' },
+        marks: curves.flatMap((curve) => marksOf(line, curve, detrended)),
       };
     }),
   );
