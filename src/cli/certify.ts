@@ -2,12 +2,14 @@
  * `tautnet certify`: proofs and counterexamples for the test images of a data set, and the three accuracies
  * they amount to.
  */
+import { join } from 'node:path';
 import { Command } from 'commander';
 import type { Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
 import { pooledDescription, poolingFrom } from '../data/pooled.js';
 import { UsageError } from '../experiment/errors.js';
 import { misfitOf, readDataset } from '../experiment/read-dataset.js';
+import { keepCertification } from '../experiment/run/certification-record.js';
 import type { Settings } from '../experiment/settings/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
 import { VERSION } from '../experiment/version.js';
@@ -176,6 +178,8 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   );
   const about = { dataset: name, network: network.name, 'clip-box': String(options.clipBox) };
   await writeCertificate(files, { verdicts, epsilon }, featuresOf(network.input), about);
+  // Verdicts that are the run's own are told on its page, too.
+  if (files.verdicts === join(path, 'certificate.jsonl')) await keepCertification(path, result);
   if (flags.junit !== undefined)
     await writeJunit(
       flags.junit,

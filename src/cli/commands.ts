@@ -1,10 +1,13 @@
 /** The commands of `tautnet`, in the order in which help lists them. */
 import { makeCertifyCommand } from './certify.js';
 import type { MakeCommand } from './command.js';
+import { makeCompareCommand } from './compare.js';
 import { makeCompletionCommand } from './completion.js';
 import { makeDataCommand } from './data.js';
 import { makeDevicesCommand } from './devices.js';
+import { makeLandscapeCommand } from './landscape.js';
 import { makePresetsCommand } from './presets.js';
+import { makeReportCommand } from './report.js';
 import { makeTrainCommand } from './train.js';
 import { makeVerifyCommand } from './verify.js';
 
@@ -12,6 +15,9 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeTrainCommand,
   makeCertifyCommand,
   makeVerifyCommand,
+  makeReportCommand,
+  makeCompareCommand,
+  makeLandscapeCommand,
   makeDataCommand,
   makeDevicesCommand,
   makePresetsCommand,

@@ -11,7 +11,7 @@ import { architecture } from '../network/architectures.js';
 import { foldedNetwork } from '../network/folding.js';
 import { initialize } from '../network/initialization.js';
 import type { Network } from '../network/network.js';
-import { flatten, parameterLayout } from '../network/parameters.js';
+import { flatten, type ParameterArrays, parameterLayout } from '../network/parameters.js';
 import { createObjective, type Objective, type ObjectiveOptions } from '../objective/objective.js';
 import type { RobustLoss } from '../objective/robust-loss.js';
 import { relaxationNamed } from '../relaxation/index.js';
@@ -46,6 +46,12 @@ export function networkOf(
   const normalization = settings.normalize ? { mean: dataset.mean, std: dataset.std } : undefined;
   return architecture(settings.architecture, dataset.shape, dataset.classes, normalization);
 }
+
+/** The parameters that a run begins with. */
+export const initialParameters = (
+  { initialization, seed }: Pick<Settings, 'initialization' | 'seed'>,
+  network: Network,
+): ParameterArrays => initialize(network, initialization, deriveKey(keyOf(seed), STREAMS.initialization, 0));
 
 /** ε, κ, λ and the learning rate as functions of the epoch. */
 export function trainingObjectiveSchedules(
@@ -226,10 +232,7 @@ export async function prepare(
     microBatch: common.microBatch,
     pool,
   });
-  const theta = flatten(
-    initialize(network, settings.initialization, deriveKey(key, STREAMS.initialization, 0)),
-    layout,
-  );
+  const theta = flatten(initialParameters(settings, network), layout);
   return {
     deployed,
     options,

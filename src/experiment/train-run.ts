@@ -23,6 +23,7 @@ import { loadBest, loadLast, saveBest, saveLast } from './run/checkpoint-folder.
 import { type MetricsRecord, openMetrics, readMetrics } from './run/metrics.js';
 import type { Run } from './run/run-folder.js';
 import { summarize } from './run/summary.js';
+import { sigmaAt } from './sigma-at.js';
 import { validationScore } from './training-method.js';
 
 /** What is told of a run on its way. */
@@ -86,8 +87,8 @@ export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: Abo
       device,
       warnings: loaded?.warnings ?? [],
     });
-    const outcome = await keepTraining(run, experiment, state, saved, watch, signal);
-    await finish(run, experiment, outcome);
+    const theta = await keepTraining(run, experiment, state, saved, watch, signal);
+    await finish(run, experiment, theta);
   } catch (error) {
     throw error instanceof DeviceError
       ? new Failure(`${error.message}; go on with \`tautnet train --resume ${run.path}\``, { cause: error })
@@ -110,7 +111,7 @@ async function keepTraining(
   saved: Saved | undefined,
   watch: TrainingWatch,
   signal: AbortSignal | undefined,
-): Promise<{ theta: Float32Array; seconds: number }> {
+): Promise<Float32Array> {
   const { settings, paths } = run;
   const started = performance.now();
   const before = saved?.seconds ?? 0;
@@ -140,7 +141,8 @@ async function keepTraining(
         const theta = representative(last);
         const held = await experiment.validate(theta);
         const score = validationScore(settings.method, held);
-        metrics.write(record(report, loss, counts, held, samplesPerSecond, elapsed()));
+        const sigma = sigmaAt(settings, report.epoch / settings.epochs, last.estimator);
+        metrics.write({ ...record(report, loss, counts, held, samplesPerSecond, elapsed()), sigma });
         if (score !== undefined && (best === null || score >= best)) {
           best = score;
           await saveBest(paths.checkpoints, { step: report.step, theta, score });
@@ -169,7 +171,7 @@ async function keepTraining(
   } finally {
     metrics.close();
   }
-  return { theta: representative(last), seconds: elapsed() };
+  return representative(last);
 }
 
 /** One line of the metrics file, for an epoch. */
@@ -213,11 +215,7 @@ async function bestOf(checkpoints: string): Promise<Float32Array> {
   return best.theta;
 }
 
-async function finish(
-  run: Run,
-  { deployed }: Experiment,
-  { theta, seconds }: { theta: Float32Array; seconds: number },
-): Promise<void> {
+async function finish(run: Run, { deployed }: Experiment, theta: Float32Array): Promise<void> {
   const { paths, settings } = run;
   run.check();
   const { network, layout } = deployed;
@@ -234,8 +232,5 @@ async function finish(
       ...(settings.pool !== 'none' && { metadata: { pool: settings.pool } }),
     }),
   );
-  await writeFileAtomic(
-    paths.summary,
-    summarize(run, await readMetrics(paths.metrics), { on: 'training set', seconds }),
-  );
+  await writeFileAtomic(paths.summary, summarize(run, await readMetrics(paths.metrics)));
 }

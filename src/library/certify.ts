@@ -3,6 +3,7 @@ import { DataError } from '../data/data-error.js';
 import type { Split } from '../data/dataset.js';
 import { UsageError } from '../experiment/errors.js';
 import { misfitOf, readDataset } from '../experiment/read-dataset.js';
+import { type CertificationRecord, keepCertification } from '../experiment/run/certification-record.js';
 import { checkSetting } from '../experiment/settings/resolve-settings.js';
 import type { TrainedNetwork } from '../experiment/trained-network.js';
 import { featuresOf } from '../network/layers/layer.js';
@@ -73,5 +74,8 @@ export async function certify(
       'clip-box': String(clipBox),
       ...(read && { dataset: read.name }),
     });
+  if (save && 'path' in model) await keepCertification(model.path as string, withoutVerdicts(report));
   return report;
 }
+
+const withoutVerdicts = ({ verdicts: _, ...record }: CertificationReport): CertificationRecord => record;

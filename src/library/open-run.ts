@@ -1,24 +1,12 @@
 /** A finished run, read: what it was trained with, what came out, and what was proved of it. */
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { type MetricsRecord, readMetrics } from '../experiment/run/metrics.js';
 import { readRun } from '../experiment/run/run-folder.js';
 import type { Settings } from '../experiment/settings/settings.js';
 import { type TrainedNetwork, trainedNetwork } from '../experiment/trained-network.js';
-
-/** One line of a run's `certificate.jsonl`. */
-export interface CertificateLine {
-  /** Index in the test split. */
-  readonly image: number;
-  readonly label: number;
-  readonly verdict: 'certified' | 'falsified' | 'undecided';
-  /** The stage that decided; null where none did. */
-  readonly stage: string | null;
-  /** Proven lower bound of the margin, or the margin at the counterexample; null where there is no bound. */
-  readonly margin: number | null;
-  /** Row of `counterexamples.safetensors`. */
-  readonly counterexample?: number;
-}
+import {
+  type CertificateLine,
+  readCertificateLines,
+} from '../verification/certification/certificate-lines.js';
 
 /** A trained network, and the folder that says how it came about. */
 export interface OpenedRun extends TrainedNetwork {
@@ -50,11 +38,6 @@ export async function openRun(path: string): Promise<OpenedRun> {
   const { settings, paths } = await readRun(path);
   const trained = await trainedNetwork(path);
   const metrics = await readMetrics(paths.metrics);
-  const verdicts = existsSync(trained.certificate) ? await linesOf(trained.certificate) : undefined;
+  const verdicts = await readCertificateLines(trained.certificate);
   return { ...trained, path, settings, metrics, ...(verdicts && { verdicts }) };
-}
-
-async function linesOf(path: string): Promise<CertificateLine[]> {
-  const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line !== '');
-  return lines.map((line) => JSON.parse(line) as CertificateLine);
 }

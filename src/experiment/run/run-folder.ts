@@ -8,6 +8,7 @@
  * network.onnx             the trained network
  * parameters.safetensors   its parameters
  * summary.md               one page about the run; written last: a run that has it is finished
+ * certificate.jsonl …      verdicts of its last certification, and certification.json, its numbers
  * lock/, holder.json       while a process works on it
  * ```
  */
@@ -38,6 +39,8 @@ export interface RunPaths {
   readonly network: string;
   readonly parameters: string;
   readonly summary: string;
+  /** Of its last certification, see certification-record.ts. */
+  readonly certification: string;
 }
 
 /** A run as it is on disk. */
@@ -68,6 +71,7 @@ export function runPaths(path: string): RunPaths {
     network: join(path, 'network.onnx'),
     parameters: join(path, 'parameters.safetensors'),
     summary: join(path, 'summary.md'),
+    certification: join(path, 'certification.json'),
   };
 }
 

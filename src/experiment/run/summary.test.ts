@@ -21,19 +21,26 @@ const metrics: MetricsRecord[] = Array.from({ length: 140 }, (_, i) => ({
 
 describe('the summary of a run', () => {
   test('says what was trained, how it ended and what to do next', () => {
-    const text = summarize(run, metrics, {
-      on: 'test set',
-      naturalAccuracy: 0.9876,
-      certifiedAccuracy: 0.95,
-      seconds: 600,
+    const found = { images: 10_000, epsilon: 0.1, natural: 0.9876, certified: 0.95, adversarial: 0.96 };
+    const text = summarize(run, [...metrics, { step: 141, epoch: 70, seconds: 600 }], {
+      ...found,
+      seconds: 5,
     });
     expect(text).toContain('# cnn3 on mnist, ε = 0.1');
     expect(text).toContain('Certified training with crown-ibp, rgs smoothing (σ = 0.001, 4 samples); seed 3');
-    expect(text).toContain('| natural | 98.76 % |\n| certified | 95.00 % |\n| adversarial | not computed |');
+    expect(text).toContain('| natural | 98.76 % |\n| certified | 95.00 % |\n| adversarial | 96.00 % |');
+    expect(text).toContain('## Result on 10000 test images, ε = 0.1');
+    expect(text).toContain('Training took 10.0 minutes. Certification took 5 seconds.');
     expect(text).toContain('tautnet certify runs/a');
     expect(text).toContain('tautnet train --resume runs/a');
     expect(text).toContain('| learning-rate-decay-epochs | 50,60 |');
     expect(text).not.toContain('sigma-min');
+  });
+
+  test('before certification says how to prove it, and leaves no number out without a word', () => {
+    const text = summarize(run, metrics);
+    expect(text).toContain('Not certified yet: `tautnet certify runs/a` proves');
+    expect(text).not.toContain('not computed');
   });
 
   test('shows a page of epochs, the first and the last among them, each as it ended', () => {

@@ -1,5 +1,6 @@
 /** One page about a run, in Markdown: what was trained, how it went, what to do with it. */
 
+import type { Accuracies, CertificationReport } from '../../verification/certification/verdict.js';
 import { imagesOf } from '../settings/images.js';
 import { kebab, textFromValue } from '../settings/setting-text.js';
 import { isIdle, SETTING_NAMES } from '../settings/settings.js';
@@ -7,16 +8,8 @@ import { methodTitle } from '../training-method.js';
 import type { MetricsRecord } from './metrics.js';
 import type { RunRecord } from './run-folder.js';
 
-/** Results at the end of a run; accuracies in [0, 1] of `images` images, always reported together. */
-export interface FinalResults {
-  /** "test set", "first 1000 test images". */
-  readonly on: string;
-  readonly naturalAccuracy?: number;
-  readonly certifiedAccuracy?: number;
-  readonly adversarialAccuracy?: number;
-  /** Of training, wall clock. */
-  readonly seconds?: number;
-}
+/** What a certification found; accuracies in [0, 1], always reported together. */
+export type CertifiedResults = Pick<CertificationReport, 'images' | 'epsilon' | 'seconds' | keyof Accuracies>;
 
 /** Columns of the table of epochs, for those of them that the metrics have. */
 const COLUMNS: readonly { readonly key: string; readonly title: string; readonly percent?: true }[] = [
@@ -41,7 +34,7 @@ const ROWS = 12;
 export function summarize(
   run: Pick<RunRecord, 'path' | 'settings' | 'version'>,
   metrics: readonly MetricsRecord[],
-  results?: FinalResults,
+  results?: CertifiedResults,
 ): string {
   const { settings, path } = run;
   const method = methodTitle(settings);
@@ -52,7 +45,7 @@ export function summarize(
   const sections = [
     `# ${settings.architecture} on ${imagesOf(settings).name}, ε = ${settings.epsilon}`,
     `${capitalized(method)}${smoothing}; seed ${settings.seed}, tautnet ${run.version}.`,
-    ...finalSection(results),
+    ...finalSection(path, metrics, results),
     ...courseSection(metrics),
     '## Next',
     [
@@ -73,20 +66,32 @@ export function summarize(
   return `${sections.join('\n\n')}\n`;
 }
 
-function finalSection(results: FinalResults | undefined): string[] {
-  if (results === undefined) return [];
-  const rows = [
-    ['natural', results.naturalAccuracy],
-    ['certified', results.certifiedAccuracy],
-    ['adversarial', results.adversarialAccuracy],
-  ] as const;
-  const time =
-    results.seconds === undefined ? [] : [`Training took ${(results.seconds / 60).toFixed(1)} minutes.`];
-  const accuracies = rows.map(([name, accuracy]) => [
+function finalSection(
+  path: string,
+  metrics: readonly MetricsRecord[],
+  results: CertifiedResults | undefined,
+): string[] {
+  const training = metrics.at(-1)?.seconds;
+  const times = [
+    ...(typeof training === 'number' ? [`Training took ${inMinutes(training)}.`] : []),
+    ...(results ? [`Certification took ${inMinutes(results.seconds)}.`] : []),
+  ];
+  const time = times.length > 0 ? [times.join(' ')] : [];
+  if (results === undefined)
+    return [
+      '## Result',
+      `Not certified yet: \`tautnet certify ${quoted(path)}\` proves its accuracies on the test images.`,
+      ...time,
+    ];
+  const accuracies = (['natural', 'certified', 'adversarial'] as const).map((name) => [
     name,
-    accuracy === undefined ? 'not computed' : percent(accuracy),
+    percent(results[name]),
   ]);
-  return [`## Result on the ${results.on}`, table([['accuracy', 'value'], ...accuracies]), ...time];
+  return [
+    `## Result on ${results.images} test images, ε = ${results.epsilon}`,
+    table([['accuracy', 'value'], ...accuracies]),
+    ...time,
+  ];
 }
 
 function courseSection(metrics: readonly MetricsRecord[]): string[] {
@@ -133,10 +138,12 @@ const table = (rows: readonly (readonly string[])[]): string =>
       ...(i === 0 ? [`|${' --- |'.repeat(row.length)}`] : []),
     ])
     .join('\n');
+const inMinutes = (seconds: number): string =>
+  seconds < 90 ? `${seconds.toFixed(0)} seconds` : `${(seconds / 60).toFixed(1)} minutes`;
 const percent = (accuracy: number): string => `${(100 * accuracy).toFixed(2)} %`;
 const short = (value: number): string =>
   Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
 const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 /** For a POSIX shell. */
-const quoted = (text: string): string =>
+export const quoted = (text: string): string =>
   /^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

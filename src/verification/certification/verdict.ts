@@ -84,9 +84,15 @@ export interface CertificationReport extends Accuracies {
   readonly verdicts: readonly Verdict[];
 }
 
+/** What of a verdict counts for accuracies. */
+interface Judgement {
+  readonly verdict: Verdict['verdict'];
+  readonly stage: string | null;
+}
+
 /** The accuracies that verdicts amount to. */
-export function accuraciesOf(verdicts: readonly Verdict[]): Accuracies {
-  const part = (holds: (verdict: Verdict) => boolean): number =>
+export function accuraciesOf(verdicts: readonly Judgement[]): Accuracies {
+  const part = (holds: (verdict: Judgement) => boolean): number =>
     verdicts.filter(holds).length / verdicts.length;
   return {
     natural: part(({ stage }) => stage !== 'natural'),

@@ -1,0 +1,175 @@
+/**
+ * A figure as one SVG file that needs nothing beside it: drawn by Observable Plot on a document in memory,
+ * with text and lines that are dark on light grounds and light on dark ones, as the reader prefers.
+ */
+import { type Axis, type Figure, type Mark, type Panel, seriesOf } from './figure.js';
+import { areaY, barY, contour, dot, identity, line, parseHTML, plot, text as words } from './plot-library.js';
+
+/** Colours of series that are told apart on white and on black, by colour-blind readers too. */
+const COLOURS = ['#3f83d4', '#e07b00', '#1c9d6c', '#d8475e', '#9467d3', '#1598ad', '#a5702f', '#7c8590'];
+const PANEL = [380, 240] as const;
+const MARGIN = 20;
+const STYLE =
+  'svg{color:#1f2328;font-family:Inter,system-ui,sans-serif;font-size:12px}.ground{fill:#fff}' +
+  'text{fill:currentColor}.title{font-size:17px}.panel-title{font-size:13px}' +
+  '.title,.panel-title{font-weight:600}' +
+  '.quiet{opacity:.72}@media (prefers-color-scheme:dark){svg{color:#e6edf3}.ground{fill:#0d1117}}';
+
+/** Text for XML; what XML does not allow at all, control characters and half characters, becomes spaces. */
+export const escaped = (text: string): string =>
+  text
+    .replace(/[\p{Cc}\p{Cs}\ufffe\uffff]/gu, ' ')
+    .replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+
+const finite = (value: number | undefined): number =>
+  Number.isFinite(value) ? (value as number) : Number.NaN;
+const points = (x: readonly number[], ...ys: readonly (readonly number[])[]) =>
+  x.map((value, i) => ({ x: finite(value), a: finite(ys[0]?.[i]), b: finite(ys[1]?.[i]) }));
+
+type Colours = (series: string) => string;
+
+/** What Plot draws for one mark. */
+function drawn(mark: Mark, colourOf: Colours) {
+  switch (mark.kind) {
+    case 'line': {
+      const dash = mark.dashed ? { strokeDasharray: '5 4' } : {};
+      const look = { stroke: colourOf(mark.series), strokeWidth: 1.6, strokeLinejoin: 'round', ...dash };
+      return [line(points(mark.x, mark.y), { x: 'x', y: 'a', ...look })];
+    }
+    case 'band': {
+      const data = points(mark.x, mark.lower, mark.upper);
+      return [areaY(data, { x: 'x', y1: 'a', y2: 'b', fill: colourOf(mark.series), fillOpacity: 0.25 })];
+    }
+    case 'dots': {
+      const data = points(mark.x, mark.y);
+      const colour = colourOf(mark.series);
+      const look = mark.hollow ? { fill: 'none' } : { fill: colour, fillOpacity: 0.85 };
+      const text = { x: 'x', y: 'a', dx: 7, textAnchor: 'start', fill: 'currentColor' } as const;
+      return [
+        dot(data, { x: 'x', y: 'a', r: 4, stroke: colour, strokeWidth: 1.5, ...look }),
+        ...(mark.labels ? [words(data, { ...text, text: mark.labels as string[] })] : []),
+      ];
+    }
+    case 'bars': {
+      const data = mark.parts.flatMap(({ series, y }) =>
+        mark.categories.map((category, i) => ({ category, y: finite(y[i]), colour: colourOf(series) })),
+      );
+      return [barY(data, { x: 'category', y: 'y', fill: 'colour' })];
+    }
+    case 'contours': {
+      const { x, y, values } = mark;
+      const corners = { x1: x[0], x2: x.at(-1), y1: y[0], y2: y.at(-1) };
+      const grid = { width: x.length, height: y.length, ...corners };
+      return [contour(values as number[], { ...grid, thresholds: 14, fill: identity, stroke: '#0003' })];
+    }
+  }
+}
+
+const scaleOf = ({ label, scale, domain, percent }: Axis, categories: boolean) => ({
+  label,
+  labelArrow: 'none' as const,
+  type: categories ? ('band' as const) : (scale ?? ('linear' as const)),
+  ...(domain && { domain: domain as [number, number] }),
+  ...(percent && { percent }),
+});
+
+/** One panel as the text of an `svg` element. */
+function panelSvg(panel: Panel, colourOf: Colours, [width, height]: readonly [number, number]): string {
+  const { document } = parseHTML('<!doctype html><html><body></body></html>');
+  const categories = panel.marks.some(({ kind }) => kind === 'bars');
+  const contours = panel.marks.some(({ kind }) => kind === 'contours');
+  const drawing = plot({
+    document,
+    className: 'panel',
+    width,
+    height,
+    marginLeft: 52,
+    marginRight: panel.marks.some((mark) => mark.kind === 'dots' && mark.labels) ? 60 : 16,
+    marginTop: 26,
+    marginBottom: 38,
+    grid: !categories,
+    x: {
+      ...scaleOf(panel.x, categories),
+      labelAnchor: 'center',
+      ticks: categories ? undefined : 6,
+      grid: false,
+    },
+    y: { ...scaleOf(panel.y, false), ticks: 5 },
+    ...(contours && { color: { scheme: 'Viridis' as const } }),
+    marks: panel.marks.flatMap((mark) => drawn(mark, colourOf)),
+  });
+  // The figure has a style of its own, in which grounds follow the reader's preference.
+  for (const style of drawing.querySelectorAll('style')) style.remove();
+  return drawing.outerHTML;
+}
+
+const text = (x: number, y: number, content: string, look: string): string =>
+  `<text x="${x}" y="${y}" class="${look}">${escaped(content)}</text>`;
+
+/** About as wide as a line of Inter is, in pixels. */
+const widthOf = (content: string): number => 6.7 * [...content].length;
+
+/** Names of series beside their colours, in lines of at most `width` pixels. */
+function legend(series: readonly string[], colourOf: Colours, width: number) {
+  let [x, y] = [0, 0];
+  const items = series.map((name) => {
+    const size = 40 + widthOf(name);
+    if (x > 0 && x + size > width) [x, y] = [0, y + 20];
+    const item =
+      `<rect x="${MARGIN + x}" y="${y}" width="14" height="4" rx="2" fill="${colourOf(name)}"/>` +
+      text(MARGIN + x + 20, y + 6, name, 'name');
+    x += size;
+    return item;
+  });
+  return { items: items.join(''), height: series.length > 0 ? y + 26 : 0 };
+}
+
+/** A text broken into lines of at most `width` pixels. */
+function lines(content: string, width: number): string[] {
+  const broken = [''];
+  for (const word of content.split(' ')) {
+    const longer = `${broken.at(-1)} ${word}`.trim();
+    if (broken.at(-1) !== '' && widthOf(longer) > width) broken.push(word);
+    else broken[broken.length - 1] = longer;
+  }
+  return broken;
+}
+
+/**
+ * The SVG text of a figure.
+ * @param heading draw its title (default true); not where a page has it as a heading
+ * @throws RangeError for a figure without panels
+ */
+export function figureSvg(figure: Figure, heading = true): string {
+  const { title, subtitle, caption, columns, panels, panelSize = PANEL } = figure;
+  if (panels.length === 0) throw new RangeError('figure: expected one panel at least, got none');
+  const series = seriesOf(figure);
+  const colourOf: Colours = (name) => COLOURS[Math.max(0, series.indexOf(name)) % COLOURS.length] as string;
+  const width = Math.min(columns, panels.length) * panelSize[0] + 2 * MARGIN;
+  const inner = width - 2 * MARGIN;
+  const heads = subtitle === undefined ? [] : lines(subtitle, inner);
+  const names = legend(series, colourOf, inner);
+  const headed = heading ? 46 : 14;
+  const legendTop = headed + 18 * heads.length;
+  const top = legendTop + names.height;
+  const rowHeight = panelSize[1] + 24;
+  const bottom = top + Math.ceil(panels.length / columns) * rowHeight;
+  const feet = caption === undefined ? [] : lines(caption, inner);
+  const height = bottom + 18 * feet.length + MARGIN / 2;
+  const placed = panels.map((panel, i) => {
+    const [x, y] = [MARGIN + (i % columns) * panelSize[0], top + Math.floor(i / columns) * rowHeight];
+    const inside = panelSvg(panel, colourOf, panelSize).replace(/^<svg/, `<svg x="0" y="18"`);
+    return `<g transform="translate(${x},${y})">${text(0, 12, panel.title, 'panel-title')}${inside}</g>`;
+  });
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" `,
+    `viewBox="0 0 ${width} ${height}" role="img"><title>${escaped(title)}</title><style>${STYLE}</style>`,
+    `<rect class="ground" width="${width}" height="${height}"/>`,
+    heading ? text(MARGIN, 30, title, 'title') : '',
+    ...heads.map((line, i) => text(MARGIN, headed + 4 + 18 * i, line, 'quiet')),
+    `<g transform="translate(0,${legendTop})">${names.items}</g>`,
+    ...placed,
+    ...feet.map((line, i) => text(MARGIN, bottom + 14 + 18 * i, line, 'quiet')),
+    '</svg>\n',
+  ].join('');
+}

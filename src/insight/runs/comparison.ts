@@ -1,0 +1,189 @@
+/**
+ * Runs side by side: the settings that differ, the three accuracies, and which runs no other run beats in
+ * both natural and certified accuracy.
+ */
+import { kebab, textFromValue } from '../../experiment/settings/setting-text.js';
+import {
+  informationOf,
+  isIdle,
+  SETTING_NAMES,
+  type SettingName,
+} from '../../experiment/settings/settings.js';
+import { csvText } from '../figure/csv.js';
+import type { Dots, Figure } from '../figure/figure.js';
+import type { RunResults } from './run-results.js';
+
+export interface ComparedRun {
+  readonly run: string;
+  /** Values of the settings that differ, by their names in files; the seed among them. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** In [0, 1]; null before certification. */
+  readonly natural: number | null;
+  readonly certified: number | null;
+  readonly adversarial: number | null;
+  /** Test images that were certified. */
+  readonly images: number;
+  readonly trainingSeconds: number | null;
+  readonly finished: boolean;
+  /** No other run is at least as good in both natural and certified accuracy and better in one. */
+  readonly onFront: boolean;
+}
+
+export interface Comparison {
+  /** Names of the settings that differ. */
+  readonly differing: readonly string[];
+  /** Best certified accuracy first; runs without one last. */
+  readonly runs: readonly ComparedRun[];
+}
+
+/** A result that somebody published. */
+export interface PublishedPoint {
+  readonly label: string;
+  readonly natural: number;
+  readonly certified: number;
+}
+
+/** Settings of which a run consists; those that say where and how fast it computes are left out. */
+const COMPARED: readonly SettingName[] = SETTING_NAMES.filter(
+  (name) => name !== 'out' && informationOf(name).changeable !== true,
+);
+
+const textOf = (name: SettingName, { settings }: RunResults): string =>
+  isIdle(name, settings) || settings[name] === undefined ? '' : textFromValue(settings[name]);
+
+interface Point {
+  readonly natural: number | null;
+  readonly certified: number | null;
+}
+
+/** Whether each point is on the Pareto front of natural and certified accuracy. */
+export function paretoFront(points: readonly Point[]): boolean[] {
+  const known = (point: Point): point is { natural: number; certified: number } =>
+    point.natural !== null && point.certified !== null;
+  const beats = (a: Point, b: Point): boolean =>
+    known(a) &&
+    known(b) &&
+    a.natural >= b.natural &&
+    a.certified >= b.certified &&
+    (a.natural > b.natural || a.certified > b.certified);
+  return points.map((point) => known(point) && !points.some((other) => beats(other, point)));
+}
+
+/** @param results at least one run */
+export function compareRuns(results: readonly RunResults[]): Comparison {
+  const differing = COMPARED.filter((name) => new Set(results.map((run) => textOf(name, run))).size > 1);
+  const front = paretoFront(
+    results.map(({ accuracies }) => ({
+      natural: accuracies?.natural ?? null,
+      certified: accuracies?.certified ?? null,
+    })),
+  );
+  const runs = results.map((run, i): ComparedRun => {
+    const { accuracies, verdicts, trainingSeconds, finished, path } = run;
+    return {
+      run: path,
+      settings: Object.fromEntries(differing.map((name) => [kebab(name), textOf(name, run)])),
+      natural: accuracies?.natural ?? null,
+      certified: accuracies?.certified ?? null,
+      adversarial: accuracies?.adversarial ?? null,
+      images: verdicts?.length ?? 0,
+      trainingSeconds: trainingSeconds ?? null,
+      finished,
+      onFront: front[i] as boolean,
+    };
+  });
+  const order = (a: ComparedRun, b: ComparedRun) =>
+    (b.certified ?? -1) - (a.certified ?? -1) || (b.natural ?? -1) - (a.natural ?? -1);
+  return { differing: differing.map(kebab), runs: runs.toSorted(order) };
+}
+
+/** The header and a row for each run, as text. */
+export function comparisonRows({ differing, runs }: Comparison): string[][] {
+  const percent = (value: number | null): string => (value === null ? '–' : `${(100 * value).toFixed(2)} %`);
+  const seconds = (value: number | null): string => (value === null ? '–' : `${Math.round(value)} s`);
+  return [
+    ['run', ...differing, 'natural', 'certified', 'adversarial', 'images', 'training', 'front'],
+    ...runs.map((run) => [
+      run.run,
+      ...differing.map((name) => run.settings[name] || '–'),
+      ...[run.natural, run.certified, run.adversarial].map(percent),
+      run.images === 0 ? '–' : String(run.images),
+      seconds(run.trainingSeconds),
+      run.onFront ? '*' : '',
+    ]),
+  ];
+}
+
+/** A table of Markdown; what would end a cell or a line is escaped. */
+export const markdownTable = (rows: readonly (readonly string[])[]): string =>
+  rows
+    .flatMap((row, i) => [
+      `| ${row.map((cell) => cell.replaceAll('|', '\\|').replace(/[\r\n]+/g, ' ')).join(' | ')} |\n`,
+      ...(i === 0 ? [`|${' --- |'.repeat(row.length)}\n`] : []),
+    ])
+    .join('');
+
+/** The comparison with accuracies as numbers in [0, 1]. */
+export function comparisonCsv({ differing, runs }: Comparison): string {
+  const head = [...['run', ...differing, 'natural', 'certified', 'adversarial'], 'images', 'trainingSeconds'];
+  return csvText([
+    head,
+    ...runs.map((run) => [
+      run.run,
+      ...differing.map((name) => run.settings[name]),
+      ...[run.natural, run.certified, run.adversarial, run.images, run.trainingSeconds],
+    ]),
+  ]);
+}
+
+/** "relaxation crown, smoothing rgs": runs that differ in nothing but their seed share it. */
+function groupOf({ settings }: ComparedRun): string {
+  const parts = Object.entries(settings).filter(([name, value]) => name !== 'seed' && value !== '');
+  return parts.map(([name, value]) => `${name} ${value}`).join(', ') || 'runs';
+}
+
+/**
+ * Natural against certified accuracy: a cloud of seeds for each group of settings, the front dashed, published
+ * points hollow. Undefined where no run is certified.
+ */
+export function comparisonFigure(
+  { runs }: Comparison,
+  published: readonly PublishedPoint[] = [],
+): Figure | undefined {
+  const certified = runs.filter(({ natural }) => natural !== null);
+  if (certified.length === 0) return undefined;
+  const natural = (of: readonly ComparedRun[]) => of.map((run) => run.natural as number);
+  const proved = (of: readonly ComparedRun[]) => of.map((run) => run.certified as number);
+  const clouds = [...new Set(certified.map(groupOf))].map((series): Dots => {
+    const of = certified.filter((run) => groupOf(run) === series);
+    return { kind: 'dots', series, x: natural(of), y: proved(of) };
+  });
+  const front = certified.filter(({ onFront }) => onFront);
+  const sorted = front.toSorted((a, b) => (a.natural as number) - (b.natural as number));
+  const known: Dots = {
+    kind: 'dots',
+    series: 'published',
+    hollow: true,
+    x: published.map((point) => point.natural),
+    y: published.map((point) => point.certified),
+    labels: published.map(({ label }) => label),
+  };
+  return {
+    title: 'Natural against certified accuracy',
+    columns: 1,
+    panelSize: [620, 420],
+    panels: [
+      {
+        title: `${certified.length} runs`,
+        x: { label: 'natural accuracy (%)', percent: true },
+        y: { label: 'certified accuracy (%)', percent: true },
+        marks: [
+          { kind: 'line', series: 'Pareto front', dashed: true, x: natural(sorted), y: proved(sorted) },
+          ...clouds,
+          ...(published.length > 0 ? [known] : []),
+        ],
+      },
+    ],
+    caption: 'Dots are runs, one colour for each choice of settings; up and to the right is better.',
+  };
+}
