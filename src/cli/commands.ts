@@ -8,6 +8,7 @@ import { makeDevicesCommand } from './devices.js';
 import { makeLandscapeCommand } from './landscape.js';
 import { makePresetsCommand } from './presets.js';
 import { makeReportCommand } from './report.js';
+import { makeSweepCommand } from './sweep.js';
 import { makeTrainCommand } from './train.js';
 import { makeVerifyCommand } from './verify.js';
 
@@ -18,6 +19,7 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeReportCommand,
   makeCompareCommand,
   makeLandscapeCommand,
+  makeSweepCommand,
   makeDataCommand,
   makeDevicesCommand,
   makePresetsCommand,

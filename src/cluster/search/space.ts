@@ -39,7 +39,7 @@ export function checkSpace(space: Space, known: Assignment = {}): void {
     for (const other of Object.keys(parameter.when ?? {}))
       if (!before.has(other))
         throw new RangeError(
-          `${name}: expected a condition on a parameter before it, got ${other}; move ${other} up, or name it`,
+          `${name}: expected a condition on a parameter before it, got ${other}; move ${other} up`,
         );
     before.add(name);
   }
