@@ -8,6 +8,7 @@ import { makeDevicesCommand } from './devices.js';
 import { makeLandscapeCommand } from './landscape.js';
 import { makePresetsCommand } from './presets.js';
 import { makeReportCommand } from './report.js';
+import { makeReproduceCommand } from './reproduce.js';
 import { makeSweepCommand } from './sweep.js';
 import { makeTrainCommand } from './train.js';
 import { makeVerifyCommand } from './verify.js';
@@ -20,6 +21,7 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeCompareCommand,
   makeLandscapeCommand,
   makeSweepCommand,
+  makeReproduceCommand,
   makeDataCommand,
   makeDevicesCommand,
   makePresetsCommand,

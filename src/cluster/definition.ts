@@ -81,6 +81,9 @@ export const pointText = (point: Assignment): string =>
     .map(([name, value]) => `${kebab(name)} ${textFromValue(value)}`)
     .join(', ');
 
+/** For a POSIX shell. */
+const quoted = (text: string): string => (/^[\w./@%+=:,-]+$/.test(text) ? text : `'${text}'`);
+
 /** The command that trains with these settings; defaults are left out. */
 export function commandOf(given: GivenSettings): string {
   const known = resolveSettings({ ...given, out: 'trial' });
@@ -93,7 +96,7 @@ export function commandOf(given: GivenSettings): string {
   const flags = differs.map((name) => {
     const value = given[name];
     if (typeof value === 'boolean') return value ? `--${kebab(name)}` : `--no-${kebab(name)}`;
-    return `--${kebab(name)} ${textFromValue(value)}`;
+    return `--${kebab(name)} ${quoted(textFromValue(value))}`;
   });
   return ['tautnet train', ...flags].join(' ');
 }

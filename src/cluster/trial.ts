@@ -176,4 +176,5 @@ async function judged(
   };
 }
 
-const testImages = async ({ dataset, dataDir }: Settings) => (await readDataset(dataset, { dataDir })).test;
+const testImages = async ({ dataset, dataDir, pool }: Settings) =>
+  (await readDataset(dataset, { dataDir, pool })).test;

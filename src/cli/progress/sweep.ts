@@ -45,8 +45,12 @@ function table(output: Output): SweepProgress {
 
 function lines(output: Output): SweepProgress {
   const told = new Set<string>();
+  let definition: SweepState['definition'] | undefined;
   return {
     update(state) {
+      // Another sweep numbers its trials from 0 again.
+      if (state.definition !== definition) told.clear();
+      definition = state.definition;
       for (const each of state.states) {
         const { trial, end } = each;
         const id = `${trial.number}-${trial.rung}`;
