@@ -52,6 +52,11 @@ export interface Trial {
 /** What a trial reached, or that it could not be done. */
 export type Told = { readonly values: Readonly<Record<string, number>> } | { readonly failed: string };
 
+/** A trial with what it reached at the highest rung that it has finished. */
+export interface FinishedTrial extends Trial {
+  readonly values: Readonly<Record<string, number>>;
+}
+
 interface Entry extends Trial {
   told?: Told;
 }
@@ -127,7 +132,7 @@ export class Search {
   }
 
   /** Results of the highest rung that each trial has finished, by number. */
-  finished(): (Trial & { readonly values: Readonly<Record<string, number>> })[] {
+  finished(): FinishedTrial[] {
     const best = new Map<number, Entry>();
     for (const entry of this.#entries.values())
       if (entry.told && 'values' in entry.told && entry.rung >= (best.get(entry.number)?.rung ?? 0))
@@ -141,11 +146,11 @@ export class Search {
   }
 
   /** The finished trials that no other beats in all objectives; of the highest rung reached. */
-  front(): ReturnType<Search['finished']> {
+  front(): FinishedTrial[] {
     const all = this.finished();
     const top = all.filter(({ rung }) => rung === Math.max(...all.map((each) => each.rung)));
     const points = top.map(({ values }) => oriented(values, this.options.objectives));
-    return paretoFront(points).map((i) => top[i] as (typeof top)[number]);
+    return paretoFront(points).map((i) => top[i] as FinishedTrial);
   }
 
   /** A trial of the best 1/factor of a rung, the highest rung first. */
