@@ -72,7 +72,7 @@ export async function readSweepFile(path: string): Promise<SweepDefinition> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    throw toFileError(path, 'read', error);
+    throw new UsageError(toFileError(path, 'read', error).message, { cause: error });
   }
   return parseSweep(text, path);
 }

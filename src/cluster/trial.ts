@@ -143,12 +143,12 @@ async function trainTo(
 async function networkOfRun(
   run: Run,
   experiment: Experiment,
-): Promise<{ network: Experiment['population']['network']; parameters: ParameterArrays }> {
+): Promise<{ network: Experiment['deployed']['network']; parameters: ParameterArrays }> {
   if (existsSync(run.paths.summary)) return trainedNetwork(run.path);
-  const { population } = experiment;
+  const { deployed } = experiment;
   const saved = (await loadLast(run.paths.checkpoints))?.value as unknown as { training: TrainingState };
-  const theta = await population.folded(representative(saved.training));
-  return { network: population.network, parameters: views(theta, population.layout) };
+  const theta = await deployed.folded(representative(saved.training));
+  return { network: deployed.network, parameters: views(theta, deployed.layout) };
 }
 
 async function judged(

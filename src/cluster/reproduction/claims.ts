@@ -6,13 +6,16 @@
  * 2. pgpe: with PGPE tighter is better.
  * 3. rgs: RGS with a tight relaxation beats the best of the IBP-based methods on the same architecture.
  *
+ * beyond: what the paper has not, each against the row that it would improve: antithetic and unbiased RGS, σ
+ * relative to the weights, SABR with a tight bound and RGS, PGPE with a control variate.
+ *
  * Every row of a setting gets the same number of steps, and as many tuning trials as any other.
  */
 import type { GivenSettings } from '../../experiment/settings/settings.js';
 import type { Assignment } from '../search/parameter.js';
 import type { Space } from '../search/space.js';
 
-export const CLAIMS = ['paradox', 'pgpe', 'rgs'] as const;
+export const CLAIMS = ['paradox', 'pgpe', 'rgs', 'beyond'] as const;
 export type ClaimName = (typeof CLAIMS)[number];
 export const SCALES = ['smoke', 'small', 'paper'] as const;
 export type Scale = (typeof SCALES)[number];
@@ -85,7 +88,7 @@ function smoothedRows(
 ): Row[] {
   return ['ibp', ...TIGHT].map((relaxation) => ({
     name: `${relaxation}-${smoothing}`,
-    claims: [smoothing],
+    claims: relaxation === 'crown' ? [smoothing, 'beyond'] : [smoothing],
     settings: { relaxation, smoothing, samples },
     tune: { ...rate(...rates), ...sigmas(...sigma) },
     start: { learningRate: start, sigma: startSigma },
@@ -106,6 +109,40 @@ function methodRows({ rates, start }: Tuning): Row[] {
     start: { learningRate: start, ...at },
   }));
 }
+
+/** Changes of crown-rgs by name; σ relative to the weights has a range of its own. */
+function beyondRows({ rates, start, sigma, startSigma }: Tuning): Row[] {
+  const changes: readonly (readonly [string, GivenSettings])[] = [
+    ['crown-rgs-antithetic', { antithetic: true }],
+    ['crown-rgs-unbiased', { unbiased: true }],
+    ['crown-rgs-relative', { sigmaMode: 'relative' }],
+    ['sabr-crown-rgs', { method: 'sabr', lambda: 0.7 }],
+  ];
+  return changes.map(([name, settings]) => {
+    const isRelative = settings.sigmaMode === 'relative';
+    return {
+      name,
+      claims: ['beyond'],
+      settings: { relaxation: 'crown', smoothing: 'rgs', samples: 2, ...settings },
+      tune: { ...rate(...rates), ...(isRelative ? sigmas(0.03, 1) : sigmas(...sigma)) },
+      start: { learningRate: start, sigma: isRelative ? 0.3 : startSigma },
+    };
+  });
+}
+
+/** PGPE about the gradient at θ instead of about nothing. */
+const controlRow = (samples: number, { rates, start, sigma, startSigma }: Tuning): Row => ({
+  name: 'crown-pgpe-control',
+  claims: ['beyond'],
+  settings: { relaxation: 'crown', smoothing: 'pgpe', samples, controlVariate: 'gradient' },
+  tune: { ...rate(...rates), ...sigmas(...sigma) },
+  start: { learningRate: start, sigma: startSigma },
+});
+
+const BEYOND: readonly Comparison[] = [
+  ...['crown-rgs-antithetic', 'crown-rgs-unbiased', 'crown-rgs-relative', 'sabr-crown-rgs'],
+].map((better) => ({ claim: 'beyond', better, worse: 'crown-rgs' }));
+const CONTROL: Comparison = { claim: 'beyond', better: 'crown-pgpe-control', worse: 'crown-pgpe' };
 
 const PARADOX: readonly Comparison[] = TIGHT.map((worse) => ({ claim: 'paradox', better: 'ibp', worse }));
 const RGS: readonly Comparison[] = TIGHT.flatMap((relaxation) =>
@@ -142,8 +179,9 @@ const pooled = (more: Partial<Experiment> & { settings: GivenSettings }): Experi
     ...plainRows(POOLED_TUNING, ['paradox', 'rgs']),
     ...smoothedRows('rgs', 2, POOLED_TUNING),
     ...methodRows(POOLED_TUNING),
+    ...beyondRows(POOLED_TUNING),
   ],
-  comparisons: [...PARADOX, ...RGS],
+  comparisons: [...PARADOX, ...RGS, ...BEYOND],
   trials: 6,
   seeds: 5,
   losses: LOSSES,
@@ -158,8 +196,8 @@ const tiny = (more: Partial<Experiment> & { settings: GivenSettings }): Experime
   return {
     name: 'T',
     title: 'MNIST max-pooled to 7×7, ε 0.1, conv 3@3 s2 p1, linear (520 parameters)',
-    rows: [...plainRows(tuning, ['pgpe']), ...smoothedRows('pgpe', 32, tuning)],
-    comparisons: PGPE,
+    rows: [...plainRows(tuning, ['pgpe']), ...smoothedRows('pgpe', 32, tuning), controlRow(32, tuning)],
+    comparisons: [...PGPE, CONTROL],
     trials: 4,
     seeds: 5,
     losses: LOSSES,
@@ -215,8 +253,10 @@ const published = (
       ...smoothedRows('rgs', 2, tuning),
       ...smoothedRows('pgpe', 32, tuning),
       ...methodRows(tuning),
+      ...beyondRows(tuning),
+      controlRow(32, tuning),
     ],
-    comparisons: [...PARADOX, ...RGS, ...PGPE],
+    comparisons: [...PARADOX, ...RGS, ...PGPE, ...BEYOND, CONTROL],
     trials: 8,
     seeds: 5,
     complete: 60,
