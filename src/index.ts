@@ -5,6 +5,19 @@
  * of a training loop: networks, data, relaxations, methods, estimators, update rules and schedules. Further
  * doors: `tautnet/verify`, `tautnet/graph`, `tautnet/runtime`, `tautnet/formats`.
  */
+export type {
+  Assignment,
+  Choice,
+  Condition,
+  Parameter,
+  ParameterValue,
+  Range,
+} from './cluster/search/parameter.js';
+export type { Direction, Objectives } from './cluster/search/pareto.js';
+export { hypervolume, paretoFront } from './cluster/search/pareto.js';
+export type { FinishedTrial, Halving, Search, SearchOptions, Told, Trial } from './cluster/search/search.js';
+export { createSearch } from './cluster/search/search.js';
+export type { Space } from './cluster/search/space.js';
 export type { Augmentation } from './data/augmentation.js';
 export type { Augmented, EpochOptions } from './data/batches.js';
 export { assembleBatch, type Batch, epochBatches } from './data/batches.js';

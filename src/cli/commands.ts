@@ -8,6 +8,8 @@ import { makeDevicesCommand } from './devices.js';
 import { makeLandscapeCommand } from './landscape.js';
 import { makePresetsCommand } from './presets.js';
 import { makeReportCommand } from './report.js';
+import { makeReproduceCommand } from './reproduce.js';
+import { makeSweepCommand } from './sweep.js';
 import { makeTrainCommand } from './train.js';
 import { makeVerifyCommand } from './verify.js';
 
@@ -18,6 +20,8 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeReportCommand,
   makeCompareCommand,
   makeLandscapeCommand,
+  makeSweepCommand,
+  makeReproduceCommand,
   makeDataCommand,
   makeDevicesCommand,
   makePresetsCommand,

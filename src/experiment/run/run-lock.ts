@@ -32,6 +32,9 @@ export interface RunLock {
   release(): Promise<void>;
 }
 
+/** A live process works on the run. */
+export class RunInUse extends Failure {}
+
 interface Holder {
   readonly pid: number;
   readonly host: string;
@@ -45,7 +48,7 @@ const heldHere = new Set<string>();
 /**
  * Locks a run folder. A lock whose holder is gone is waited for until it is stale; a live holder is an error
  * at once.
- * @throws Failure naming the holder and what to do; FileError
+ * @throws RunInUse naming the holder and what to do; FileError
  */
 export async function lockRun(folder: string, options: LockOptions = {}): Promise<RunLock> {
   const stale = options.stale ?? 15_000;
@@ -97,9 +100,9 @@ export async function lockRun(folder: string, options: LockOptions = {}): Promis
   }
 }
 
-function inUse(folder: string, holder: Holder | undefined): Failure {
+function inUse(folder: string, holder: Holder | undefined): RunInUse {
   const who = holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.host}`;
-  return new Failure(
+  return new RunInUse(
     `${folder}: expected a run that nobody works on, but ${who} does; wait for it, stop it, or choose ` +
       'another folder',
   );

@@ -1,0 +1,140 @@
+/** `tautnet reproduce`: the paper's claims, shown or refuted: runs, tables, intervals. */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import {
+  CLAIMS,
+  type ClaimName,
+  experimentsFor,
+  SCALES,
+  type Scale,
+} from '../cluster/reproduction/claims.js';
+import { findingsOf } from '../cluster/reproduction/report.js';
+import { type ExperimentCost, reproduce, reproductionCost } from '../cluster/reproduction/reproduce.js';
+import { sharesOf } from '../cluster/run-locally.js';
+import { UsageError } from '../experiment/errors.js';
+import { VERSION } from '../experiment/version.js';
+import { aligned } from './aligned.js';
+import { type Io, type MakeCommand, written } from './command.js';
+import { wholeNumber } from './flag-values.js';
+import { sweepProgress } from './progress/sweep.js';
+import { duration } from './progress/training.js';
+import { sharingOf } from './sweep.js';
+
+interface ReproduceFlags {
+  readonly scale: string;
+  readonly seeds?: string;
+  readonly out?: string;
+  readonly threads?: string;
+  readonly parallel?: string;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+export const makeReproduceCommand: MakeCommand = (io) =>
+  new Command('reproduce')
+    .description("test the paper's claims: tune, train with several seeds, certify, compare")
+    .argument('<claim>', `one of ${CLAIMS.join(', ')}, or all`)
+    .option('--scale <name>', `how large (${SCALES.join('|')})`, 'small')
+    .option('--seeds <count>', 'seeds of each row (default: 5, smoke: 2)')
+    .option('--out <folder>', 'folder of all runs and results (default: runs/reproduce/<scale>-<claim>)')
+    .option('--threads <count>', 'worker threads of all runs together (default: available cores)')
+    .option('--parallel <count>', 'runs at a time (default: one for each thread)')
+    .option('--dry-run', 'say what will be run and what it will cost, and stop')
+    .option('--json', 'print one JSON object instead of a table')
+    .addHelpText('after', '\nThe same command goes on where it was stopped.')
+    .action((claim: string, flags: ReproduceFlags) => reproduceClaims(claim, flags, io));
+
+async function reproduceClaims(claim: string, flags: ReproduceFlags, io: Io): Promise<void> {
+  const claims = claim === 'all' ? CLAIMS : [oneOf(CLAIMS, claim, 'claim', ' or all') as ClaimName];
+  const scale = oneOf(SCALES, flags.scale, '--scale') as Scale;
+  const seeds = wholeNumber('seeds', flags.seeds);
+  const sharing = sharingOf(flags);
+  const experiments = experimentsFor(claims, scale);
+  const out = flags.out ?? join('runs', 'reproduce', `${scale}-${claim}`);
+  // What goes on has said what it costs.
+  if (flags.dryRun || !existsSync(out)) {
+    const costs = await reproductionCost({ experiments, seeds, sharing, signal: io.signal });
+    const text = flags.json ? `${JSON.stringify(costs)}\n` : costTable(costs, sharesOf(sharing).parallel);
+    if (flags.dryRun) return written(io.stdout, text);
+    if (!flags.json) io.stderr.write(text);
+  }
+  const progress = sweepProgress(io.stderr);
+  const evidence = await reproduce({
+    experiments,
+    seeds,
+    out,
+    sharing,
+    origin: {
+      command: `tautnet reproduce ${claim} --scale ${scale}${seeds === undefined ? '' : ` --seeds ${seeds}`}`,
+      commit: commit(),
+    },
+    signal: io.signal,
+    phase: (name) => void io.stderr.write(`${name}\n`),
+    update: (state) => progress.update(state),
+    onWait: (line) => void io.stderr.write(`${line}\n`),
+  }).finally(() => progress.stop());
+  const findings = evidence.flatMap(findingsOf);
+  const files = { page: join(out, 'results.md'), table: join(out, 'results.csv') };
+  await written(
+    io.stdout,
+    flags.json ? `${JSON.stringify({ findings, ...files })}\n` : `${findingsTable(findings)}\n`,
+  );
+  io.stderr.write(`results in ${files.page} and ${files.table}\n`);
+}
+
+/** @throws UsageError unless the text is one of the names */
+function oneOf(names: readonly string[], text: string, what: string, more = ''): string {
+  if (names.includes(text)) return text;
+  throw new UsageError(`${what}: expected one of ${names.join(', ')}${more}, got "${text}"; choose one`);
+}
+
+function costTable(costs: readonly ExperimentCost[], parallel: number): string {
+  const rows = costs.flatMap(({ experiment, tuning, final }) =>
+    (
+      [
+        ['tuning', tuning],
+        ['all seeds', final],
+      ] as const
+    ).map(([name, cost]) => [
+      `${experiment}, ${name}`,
+      String(cost.trials),
+      String(cost.kinds.reduce((sum, { steps }) => sum + steps, 0)),
+      duration(cost.seconds),
+    ]),
+  );
+  const seconds = costs.reduce((sum, { tuning, final }) => sum + tuning.seconds + final.seconds, 0);
+  return `${[
+    ...aligned([['part', 'runs', 'steps', 'training'], ...rows]),
+    '',
+    `about ${duration(seconds)} of training, ${parallel} at a time; certification comes on top`,
+  ].join('\n')}\n`;
+}
+
+const points = (value: number): string => (Number.isFinite(value) ? (100 * value).toFixed(2) : '?');
+
+function findingsTable(findings: ReturnType<typeof findingsOf>): string {
+  return aligned([
+    ['difference of certified accuracy, points', 'mean', 'low', 'high', 'seeds', ''],
+    ...findings.map(({ claim, better, worse, certified, answer, experiment }) => [
+      `${claim}, ${experiment}: ${better} − ${worse}`,
+      ...[certified.mean, certified.low, certified.high].map(points),
+      String(certified.count),
+      answer,
+    ]),
+  ]).join('\n');
+}
+
+/** The commit of the clone that this is, or the version of the package. */
+function commit(): string {
+  try {
+    const cwd = fileURLToPath(new URL('../../', import.meta.url));
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd, stdio: ['ignore', 'pipe', 'ignore'] })
+      .toString()
+      .trim();
+  } catch {
+    return `of version ${VERSION}`;
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * What a network is worth: natural, certified and adversarial accuracy by the cascade of bounds, on held-out
+ * training images or on the test set, and its loss under each of several relaxations.
+ *
+ * Certified means: by the best of IBP, CROWN-IBP and CROWN, and branch and bound where it is asked for,
+ * whatever the network was trained with. So networks of different relaxations are compared by one measure.
+ */
+import type { Split } from '../data/dataset.js';
+import { defaultMicroBatch } from '../experiment/settings/micro-batch.js';
+import type { Settings } from '../experiment/settings/settings.js';
+import type { Network } from '../network/network.js';
+import { flatten, type ParameterArrays, parameterLayout } from '../network/parameters.js';
+import { certified } from '../objective/certified.js';
+import { createObjective } from '../objective/objective.js';
+import { relaxationNamed } from '../relaxation/index.js';
+import type { Pool } from '../runtime/pool/pool.js';
+import { evaluateSplit } from '../training/validation.js';
+import { certify } from '../verification/certification/cascade.js';
+
+/** How trials are judged. Plain data. */
+export interface Judge {
+  /** `validation`: training images held out; `test`: to be read once, after everything was chosen. */
+  readonly on: 'validation' | 'test';
+  /** The first images only (default: all). */
+  readonly images?: number;
+  /** Steps and random starts of the attack (default 10 and 1). */
+  readonly attack?: { readonly steps: number; readonly restarts: number };
+  /** Seconds of branch and bound for each image that bounds leave open (default: none). */
+  readonly complete?: number;
+  /** Relaxations under which the loss is measured (default: none). */
+  readonly losses?: readonly string[];
+  /** Images of that measurement (default 256). */
+  readonly lossImages?: number;
+}
+
+/** Accuracies in [0, 1]; losses are means of the cross-entropy of worst-case logits under a relaxation. */
+export interface Judgement {
+  readonly images: number;
+  readonly natural: number;
+  readonly certified: number;
+  readonly adversarial: number;
+  readonly losses: Readonly<Record<string, number>>;
+  /** Wall clock of judging. */
+  readonly judgingSeconds: number;
+}
+
+const LOSS_IMAGES = 256;
+
+const firstOf = ({ images, labels, count }: Split, limit = count): Split => {
+  const kept = Math.min(limit, count);
+  return {
+    images: images.subarray(0, (images.length / count) * kept),
+    labels: labels.subarray(0, kept),
+    count: kept,
+  };
+};
+
+/** One network with its parameters and what it was trained for. */
+export interface Judged {
+  readonly network: Network;
+  readonly parameters: ParameterArrays;
+  readonly settings: Settings;
+  readonly split: Split;
+}
+
+/**
+ * L(θ) = 1/n Σ CE(worst-case logits of image i under a relaxation, yᵢ) at the full ε for each relaxation.
+ *
+ * @param names names of relaxations, or several joined by +
+ */
+export async function relaxationLosses(
+  { network, parameters, settings, split }: Judged,
+  names: readonly string[],
+  pool: Pool,
+): Promise<Record<string, number>> {
+  const layout = parameterLayout(network);
+  const theta = flatten(parameters, layout);
+  const scalars = { epsilon: settings.epsilon, kappa: 1, regularization: 0 };
+  const losses: Record<string, number> = {};
+  for (const name of names) {
+    const relaxation = relaxationNamed(name);
+    const objective = createObjective({
+      network,
+      robust: certified(relaxation),
+      clipBox: settings.clipBox,
+      microBatch: Math.min(
+        split.count,
+        defaultMicroBatch({ ...settings, method: 'certified', relaxation: name }),
+      ),
+    });
+    losses[name] = (await evaluateSplit(pool, objective, layout, theta, split, scalars)).loss as number;
+  }
+  return losses;
+}
+
+/** @throws the reason of `signal` */
+export async function judge(
+  judged: Judged,
+  { images, attack = { steps: 10, restarts: 1 }, complete, losses = [], lossImages = LOSS_IMAGES }: Judge,
+  pool: Pool,
+  signal?: AbortSignal,
+): Promise<Judgement> {
+  const started = performance.now();
+  const { network, parameters, settings } = judged;
+  const report = await certify({
+    network,
+    parameters,
+    split: judged.split,
+    epsilon: settings.epsilon,
+    clipBox: settings.clipBox,
+    limit: images === undefined || images > judged.split.count ? undefined : images,
+    attack,
+    pool,
+    signal,
+    ...(complete !== undefined && { complete: { secondsPerImage: complete } }),
+  });
+  const { natural, certified: proved, adversarial } = report;
+  const first = { ...judged, split: firstOf(judged.split, lossImages) };
+  return {
+    images: report.images,
+    natural,
+    certified: proved,
+    adversarial,
+    losses: await relaxationLosses(first, losses, pool),
+    judgingSeconds: (performance.now() - started) / 1000,
+  };
+}

@@ -1,0 +1,188 @@
+/**
+ * The evidence as text: a page in Markdown, and CSV with one line for each run. Means are over seeds;
+ * differences are paired by seed, with 95 % t-intervals.
+ */
+import { commandOf, givenSettings } from '../definition.js';
+import { hypervolume } from '../search/pareto.js';
+import type { SweepState } from '../sweep-state.js';
+import { csvOf, markdownTable } from '../sweep-table.js';
+import type { Comparison, Experiment } from './claims.js';
+import { type Interval, meanInterval, pairedInterval } from './statistics.js';
+import { type RowTrial, rowTrials } from './sweeps.js';
+
+/** One experiment that was run. */
+export interface Evidence {
+  readonly experiment: Experiment;
+  readonly tuning: SweepState;
+  readonly final: SweepState;
+}
+
+export type Answer = 'shown' | 'refuted' | 'open';
+
+/** What the runs say of a comparison. Differences of accuracies in [0, 1]. */
+export interface Finding extends Comparison {
+  readonly experiment: string;
+  readonly certified: Interval;
+  readonly natural: Interval;
+  /** Shown: the whole interval of the certified difference is above 0; refuted: below. */
+  readonly answer: Answer;
+}
+
+const ofRow = (trials: readonly RowTrial[], name: string): RowTrial[] =>
+  trials.filter(({ row }) => row === name);
+
+const bySeed = (trials: readonly RowTrial[], measure: 'natural' | 'certified'): Map<number, number> =>
+  new Map(trials.map(({ point, result }) => [point.seed as number, result[measure]]));
+
+/** Every comparison of an experiment with what its runs say. */
+export function findingsOf({ experiment, final }: Evidence): Finding[] {
+  const trials = rowTrials(final);
+  return experiment.comparisons.flatMap((comparison) => {
+    const [a, b] = [ofRow(trials, comparison.better), ofRow(trials, comparison.worse)];
+    if (a.length === 0 || b.length === 0) return [];
+    const certified = pairedInterval(bySeed(a, 'certified'), bySeed(b, 'certified'));
+    const natural = pairedInterval(bySeed(a, 'natural'), bySeed(b, 'natural'));
+    const answer: Answer = certified.low > 0 ? 'shown' : certified.high < 0 ? 'refuted' : 'open';
+    return [{ ...comparison, experiment: experiment.name, certified, natural, answer }];
+  });
+}
+
+const percent = (value: number): string => (100 * value).toFixed(2);
+const plusMinus = ({ mean, high, count }: Interval): string =>
+  count < 2 ? percent(mean) : `${percent(mean)} ± ${percent(high - mean)}`;
+const points = (value: number): string =>
+  Number.isFinite(value) ? `${value >= 0 ? '+' : '−'}${Math.abs(100 * value).toFixed(2)}` : '?';
+const range = ({ mean, low, high }: Interval): string => `${points(mean)} [${points(low)}, ${points(high)}]`;
+
+function resultsTable({ experiment, tuning, final }: Evidence): string {
+  const [trials, tuned] = [rowTrials(final), rowTrials(tuning)];
+  const head = ['row', 'seeds', 'natural %', 'certified %', 'adversarial %', 'hypervolume', 'minutes a run'];
+  const rows = experiment.rows.map(({ name, tune }) => {
+    const own = ofRow(trials, name);
+    const mean = (pick: (trial: RowTrial) => number): Interval => meanInterval(own.map(pick));
+    const front = ofRow(tuned, name).map(({ result }) => [result.natural, result.certified]);
+    const chosen = Object.keys(tune).map((setting) => `${setting} ${own[0]?.point[setting] ?? '–'}`);
+    if (own.length === 0) return [name, '0', '–', '–', '–', '–', '–', ''];
+    return [
+      name,
+      String(own.length),
+      plusMinus(mean(({ result }) => result.natural)),
+      plusMinus(mean(({ result }) => result.certified)),
+      plusMinus(mean(({ result }) => result.adversarial)),
+      hypervolume(front, [0, 0]).toFixed(4),
+      mean(({ result }) => result.minutes).mean.toFixed(2),
+      chosen.join(', '),
+    ];
+  });
+  return markdownTable([[...head, 'tuned'], ...rows]);
+}
+
+/** Mean loss of each row's networks under every relaxation. */
+function lossTable({ experiment, final }: Evidence): string {
+  const trials = rowTrials(final);
+  const rows = experiment.rows.map(({ name }) => [
+    name,
+    ...experiment.losses.map((relaxation) => {
+      const losses = ofRow(trials, name).map(({ result }) => result.losses[relaxation] ?? Number.NaN);
+      return losses.length === 0 ? '–' : meanInterval(losses).mean.toPrecision(4);
+    }),
+  ]);
+  return markdownTable([['trained with', ...experiment.losses], ...rows]);
+}
+
+const findingsTable = (findings: readonly Finding[]): string =>
+  markdownTable([
+    ['claim', 'difference', 'certified, points', 'natural, points', 'seeds', ''],
+    ...findings.map(({ claim, better, worse, certified, natural, answer }) => [
+      claim,
+      `${better} − ${worse}`,
+      range(certified),
+      range(natural),
+      String(certified.count),
+      answer,
+    ]),
+  ]);
+
+/** How often each claim was shown, over its comparisons: the first lines of the page. */
+function verdictLines(findings: readonly Finding[]): string[] {
+  const claims = [...new Set(findings.map(({ claim }) => claim))];
+  return claims.map((claim) => {
+    const own = findings.filter((finding) => finding.claim === claim);
+    const named = (answer: Answer): string => {
+      const some = own.filter((finding) => finding.answer === answer);
+      const list = some.map(({ better, worse, experiment }) => `${better} over ${worse} in ${experiment}`);
+      return `${some.length} ${answer}${list.length > 0 ? ` (${list.join(', ')})` : ''}`;
+    };
+    const answers = (['shown', 'refuted', 'open'] as const).map(named).join('; ');
+    return `- **${claim}**: comparisons ${answers}.`;
+  });
+}
+
+/** What a run of the command was. */
+export interface Origin {
+  readonly command: string;
+  /** The commit of a clone, else the version. */
+  readonly commit: string;
+}
+
+/** The page. */
+export function reportPage(evidence: readonly Evidence[], { command, commit }: Origin): string {
+  const findings = evidence.flatMap(findingsOf);
+  const sections = evidence.flatMap((each) => {
+    const { experiment } = each;
+    const { images } = experiment;
+    const on = images === undefined ? 'all test images' : `the first ${images} test images`;
+    const complete =
+      experiment.complete === undefined
+        ? 'IBP, CROWN-IBP and CROWN'
+        : `IBP, CROWN-IBP, CROWN, and branch and bound with ${experiment.complete} s an image`;
+    return [
+      `## ${experiment.name}: ${experiment.title}`,
+      `${experiment.settings.epochs ?? 'Published'} epochs; ${experiment.trials} tuning trials a row on ` +
+        `held-out images; ${on}, certified by ${complete}. Hypervolume: of (natural, certified) of the ` +
+        'tuning trials above (0, 0).',
+      resultsTable(each),
+      `Mean loss under each relaxation at the full ε, ${experiment.lossImages} test images:`,
+      lossTable(each),
+      'Differences, paired by seed, 95 % t-intervals:',
+      findingsTable(findings.filter((finding) => finding.experiment === experiment.name)),
+    ];
+  });
+  return `${[
+    '# Reproduction of the claims',
+    [`\`${command}\`, commit ${commit}.`, '', ...verdictLines(findings)].join('\n'),
+    ...sections,
+  ].join('\n\n')}\n`;
+}
+
+/** One line for each run, tuning included. */
+export function reportCsv(evidence: readonly Evidence[], { commit }: Origin): string {
+  const losses = [...new Set(evidence.flatMap(({ experiment }) => experiment.losses))];
+  const head = [
+    'experiment',
+    'phase',
+    'row',
+    'seed',
+    'natural',
+    'certified',
+    'adversarial',
+    'images',
+    'minutes',
+  ];
+  const rows = evidence.flatMap(({ experiment, tuning, final }) =>
+    (
+      [
+        ['tuning', tuning],
+        ['final', final],
+      ] as const
+    ).flatMap(([phase, state]) =>
+      rowTrials(state).map(({ row, point, result }) => [
+        ...[experiment.name, phase, row, point.seed, result.natural, result.certified, result.adversarial],
+        ...[result.images, result.minutes.toFixed(3)],
+        ...losses.map((name) => result.losses[name]),
+        ...[commandOf(givenSettings(state.definition, point)), commit, result.digest],
+      ]),
+    ),
+  );
+  return csvOf([[...head, ...losses.map((name) => `loss ${name}`), 'command', 'commit', 'sha256'], ...rows]);
+}

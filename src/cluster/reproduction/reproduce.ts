@@ -1,0 +1,102 @@
+/**
+ * Runs the experiments of some claims: tunes, trains with all seeds, judges, writes page and table. Each part
+ * is a sweep, so what was stopped goes on with the same call.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { UsageError } from '../../experiment/errors.js';
+import { writeFileAtomic } from '../../formats/atomic-file.js';
+import { makeFolder } from '../../formats/folder.js';
+import { type SweepCost, sweepCost } from '../cost.js';
+import type { SweepDefinition } from '../definition.js';
+import { runLocally, type Sharing, sharesOf } from '../run-locally.js';
+import { createSweepFolder, readSweepFolder } from '../sweep-folder.js';
+import type { SweepState } from '../sweep-state.js';
+import type { Experiment } from './claims.js';
+import { type Evidence, type Origin, reportCsv, reportPage } from './report.js';
+import { bestPoints, finalSweep, rowTrials, tuningSweep } from './sweeps.js';
+
+export interface ReproductionOptions {
+  readonly experiments: readonly Experiment[];
+  /** Seeds 0, 1, … of each row (default: the experiment's). */
+  readonly seeds?: number;
+  /** Folder of all sweeps and results. */
+  readonly out: string;
+  readonly sharing: Sharing;
+  readonly origin: Origin;
+  readonly signal?: AbortSignal;
+  /** Told where the work stands: "S2, tuning". */
+  readonly phase?: (name: string) => void;
+  readonly update?: (state: SweepState) => void;
+  readonly onWait?: (line: string) => void;
+}
+
+/** What both sweeps of an experiment will cost. */
+export interface ExperimentCost {
+  readonly experiment: string;
+  readonly tuning: SweepCost;
+  readonly final: SweepCost;
+}
+
+/** Measures one step of each kind of each experiment. Training alone: certification comes on top. */
+export async function reproductionCost(
+  options: Pick<ReproductionOptions, 'experiments' | 'seeds' | 'sharing' | 'signal'>,
+): Promise<ExperimentCost[]> {
+  const shares = { ...sharesOf(options.sharing), signal: options.signal };
+  const costs: ExperimentCost[] = [];
+  for (const experiment of options.experiments) {
+    const starts = new Map(experiment.rows.map((row) => [row.name, { ...row.settings, ...row.start }]));
+    const seeds = options.seeds ?? experiment.seeds;
+    const tuning = await sweepCost(tuningSweep(experiment), shares);
+    const final = await sweepCost(finalSweep(experiment, starts as never, seeds), shares);
+    costs.push({ experiment: experiment.name, tuning, final });
+  }
+  return costs;
+}
+
+/**
+ * @returns what every experiment came to
+ * @throws UsageError for a folder with other sweeps; the reason of `signal`, after which the call goes on
+ */
+export async function reproduce(options: ReproductionOptions): Promise<readonly Evidence[]> {
+  const { experiments, out, origin, phase } = options;
+  const evidence: Evidence[] = [];
+  for (const experiment of experiments) {
+    phase?.(`${experiment.name}, tuning`);
+    const tuning = await part(join(out, experiment.name, 'tuning'), tuningSweep(experiment), options);
+    const best = bestPoints(experiment, rowTrials(tuning));
+    phase?.(`${experiment.name}, all seeds`);
+    const seeds = options.seeds ?? experiment.seeds;
+    const final = await part(
+      join(out, experiment.name, 'final'),
+      finalSweep(experiment, best, seeds),
+      options,
+    );
+    evidence.push({ experiment, tuning, final });
+    await writeResults(out, evidence, origin);
+  }
+  return evidence;
+}
+
+async function writeResults(out: string, evidence: readonly Evidence[], origin: Origin): Promise<void> {
+  await writeFileAtomic(join(out, 'results.md'), reportPage(evidence, origin));
+  await writeFileAtomic(join(out, 'results.csv'), reportCsv(evidence, origin));
+}
+
+/** A sweep begun, gone on with, or read if it is finished. */
+async function part(
+  path: string,
+  definition: SweepDefinition,
+  { sharing, signal, update, onWait }: ReproductionOptions,
+): Promise<SweepState> {
+  if (!existsSync(join(path, 'sweep.json'))) {
+    await makeFolder(path);
+    await createSweepFolder(path, definition);
+  }
+  const known = await readSweepFolder(path);
+  if (JSON.stringify(known.definition) !== JSON.stringify(definition))
+    throw new UsageError(
+      `--out: expected a new folder or the same experiment, ${path} is another; choose another folder`,
+    );
+  return runLocally(path, sharing, { signal, update, onWait });
+}

@@ -1,0 +1,102 @@
+/**
+ * The two sweeps of an experiment: tuning on held-out training images, then every row with its best settings
+ * and all seeds, judged on the test set.
+ */
+import { UsageError } from '../../experiment/errors.js';
+import type { SweepDefinition } from '../definition.js';
+import type { Assignment } from '../search/parameter.js';
+import { randomPoint } from '../search/space.js';
+import type { SweepState } from '../sweep-state.js';
+import type { TrialResult } from '../trial.js';
+import type { Experiment, Row } from './claims.js';
+
+/** Seed of the draws of tuning, and of its trainings: none of the seeds that are reported. */
+const TUNING_SEED = 1000;
+
+const assignment = ({ settings }: Row): Assignment => settings as Assignment;
+
+/** Points of a row's tuning: where it starts, then draws. */
+const tuningPoints = (row: Row, trials: number): Assignment[] =>
+  Array.from({ length: trials }, (_, trial) => ({
+    ...assignment(row),
+    ...(trial === 0 ? row.start : randomPoint(row.tune, TUNING_SEED, trial)),
+    seed: TUNING_SEED,
+  }));
+
+/** Tuning: so many trials for each row. */
+export function tuningSweep({ rows, settings, trials }: Experiment): SweepDefinition {
+  const points = rows.flatMap((row) => tuningPoints(row, trials));
+  return {
+    settings,
+    search: { search: 'list', points, objectives: { natural: 'maximize', certified: 'maximize' } },
+    judge: { on: 'validation' },
+    labels: rows.flatMap((row) => Array<string>(trials).fill(row.name)),
+  };
+}
+
+/** One ended trial of a row. */
+export interface RowTrial {
+  readonly row: string;
+  readonly point: Assignment;
+  readonly result: TrialResult;
+  readonly number: number;
+}
+
+/** The trials of a sweep that ended well, with the names of their rows. */
+export const rowTrials = ({ states, definition }: SweepState): RowTrial[] =>
+  states.flatMap(({ trial: { number, point }, end }) =>
+    end && 'result' in end
+      ? [{ row: definition.labels?.[number] ?? '', point, number, result: end.result }]
+      : [],
+  );
+
+/**
+ * The best tuning trial of each row: by certified accuracy, then natural accuracy, then the earlier.
+ * @throws UsageError for a row of which every trial failed
+ */
+export function bestPoints(
+  experiment: Experiment,
+  tuned: readonly RowTrial[],
+): ReadonlyMap<string, Assignment> {
+  return new Map(
+    experiment.rows.map(({ name }) => {
+      const own = tuned.filter(({ row }) => row === name);
+      const best = [...own].sort(
+        (a, b) =>
+          b.result.certified - a.result.certified ||
+          b.result.natural - a.result.natural ||
+          a.number - b.number,
+      )[0];
+      if (best === undefined)
+        throw new UsageError(
+          `${experiment.name}: expected a tuning trial of ${name} that ends, all failed; see its summary.md`,
+        );
+      return [name, best.point];
+    }),
+  );
+}
+
+/** Every row with the settings that were chosen, once for each seed. */
+export function finalSweep(
+  experiment: Experiment,
+  best: ReadonlyMap<string, Assignment>,
+  seeds: number,
+): SweepDefinition {
+  const { rows, settings, images, complete, losses, lossImages } = experiment;
+  const points = rows.flatMap(({ name }) =>
+    Array.from({ length: seeds }, (_, seed) => ({ ...best.get(name), seed }) as Assignment),
+  );
+  return {
+    settings,
+    search: { search: 'list', points, objectives: { natural: 'maximize', certified: 'maximize' } },
+    judge: {
+      on: 'test',
+      attack: { steps: 40, restarts: 3 },
+      ...(images !== undefined && { images }),
+      ...(complete !== undefined && { complete }),
+      losses,
+      lossImages,
+    },
+    labels: rows.flatMap(({ name }) => Array<string>(seeds).fill(name)),
+  };
+}

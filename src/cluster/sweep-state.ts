@@ -1,0 +1,23 @@
+/** Where a sweep stands: what is shown of it while it runs, and what its tables are made of. */
+import type { SweepDefinition } from './definition.js';
+import type { Trial } from './search/search.js';
+import type { TrialEnd } from './sweep-folder.js';
+import type { TrialProgress } from './trial.js';
+
+/** One trial of a sweep with what is known of it. */
+export interface TrialState {
+  readonly trial: Trial;
+  readonly progress?: TrialProgress;
+  readonly end?: TrialEnd;
+}
+
+/** Where a sweep stands. */
+export interface SweepState {
+  readonly definition: SweepDefinition;
+  /** Trials in all; with halving those of the first rung. */
+  readonly trials: number;
+  /** Begun ones, in the order of rungs and numbers. */
+  readonly states: readonly TrialState[];
+  /** Numbers of the trials on the Pareto front so far. */
+  readonly front: readonly number[];
+}
