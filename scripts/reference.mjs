@@ -1,8 +1,8 @@
 /**
  * `npm run reference [-- FOLDER …]`: holds this software against others'. Margins, losses and gradients
- * against the reference values beside the repository (`../shared/reference`), and verdicts against certified sets:
- * folders with a `certified-set.json` (docs/reference/certified-sets.md), those given and those beside the
- * values. Exit code 1 where anything differs.
+ * against the reference values beside the repository (`../shared/reference`), and verdicts against certified
+ * sets: folders with a `certified-set.json` (docs/reference/certified-sets.md), those given and those beside
+ * the values. Exit code 1 where anything differs.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -46,8 +46,8 @@ export const rgsSchema = z
     'expected all parameters perturbed for the unbiased estimate, as it has no gradient of the others',
   );
 /**
- * Options of RGS: `samples` per step, `sigma` in units of θ or relative to weights, `sigmaDecay` over the run,
- * and what goes beyond the paper; all have defaults.
+ * Options of RGS: `samples` per step, `sigma` in units of θ or relative to weights, `sigmaDecay` over the
+ * run, and what goes beyond the paper; all have defaults.
  */
 export type RgsOptions = z.input<typeof rgsSchema>;
 

@@ -101,8 +101,8 @@ export const settingsSchema = z.strictObject({
   // Network
   architecture: setting(
     z.string().refine(isArchitecture).meta({ choices: ARCHITECTURES, form: ARCHITECTURE_FORM }),
-    'network by name, or by its layers like "conv 4@5 s2 p2, linear"; -bn: batch normalisation, folded away ' +
-      'in what is exported',
+    'network by name, or by its layers like "conv 4@5 s2 p2, linear"; -bn: batch normalisation, folded ' +
+      'away in what is exported',
   ),
   initialization: setting(z.enum(INITIALIZATIONS), 'how weights are drawn'),
   normalize: setting(z.boolean(), 'make (x − mean) / std of the data set the first layer'),

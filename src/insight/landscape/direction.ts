@@ -1,9 +1,10 @@
 /**
  * Directions in parameter space along which losses are looked at.
  *
- * A unit of length is as large as the parameters: along d, every array W_l moves by t·rms(W_l) per coordinate
- * (root mean square). So t = 0.01 is one percent in every layer, whatever its scale; a ReLU network's rescaled
- * layers look the same (Li et al. 2018, "Visualizing the loss landscape of neural nets", normalise alike).
+ * A unit of length is as large as the parameters: along d, every array W_l moves by t·rms(W_l) per
+ * coordinate (root mean square). So t = 0.01 is one percent in every layer, whatever its scale; a ReLU
+ * network's rescaled layers look the same (Li et al. 2018, "Visualizing the loss landscape of neural nets",
+ * normalise alike).
  */
 import type { ParameterSlot } from '../../network/parameters.js';
 import { fillNormals, type Key } from '../../runtime/random/keys.js';
@@ -11,7 +12,7 @@ import { fillNormals, type Key } from '../../runtime/random/keys.js';
 const rms = (values: Float32Array): number =>
   Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / Math.max(1, values.length));
 
-/** Each array of `raw` brought to the root mean square of the same array of θ; zero arrays of θ do not move. */
+/** Each array of `raw` brought to the root mean square of that of θ; zero arrays of θ do not move. */
 function layerwise(
   raw: Float32Array,
   theta: Float32Array,

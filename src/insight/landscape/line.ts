@@ -1,8 +1,8 @@
 /**
  * Losses along a line θ + t·d, raw and smoothed.
  *
- * Smoothed is L_σ(θ) = E_z L(θ + σz), z ∼ N(0, I), by Monte Carlo over antithetic pairs with the same z at every
- * t. The band is ± 1.96 standard errors of the mean over pairs.
+ * Smoothed is L_σ(θ) = E_z L(θ + σz), z ∼ N(0, I), by Monte Carlo over antithetic pairs with the same z at
+ * every t. The band is ± 1.96 standard errors of the mean over pairs.
  */
 import type { Key } from '../../runtime/random/keys.js';
 import { deriveKey } from '../../runtime/random/keys.js';

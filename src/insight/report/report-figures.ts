@@ -1,4 +1,4 @@
-/** Figures of a report: the course of training, its trainingObjectiveSchedules, verdicts by class, neurons by layer. */
+/** Figures of a report: the course of training, its schedules, verdicts by class, neurons by layer. */
 import { trainingObjectiveSchedules } from '../../experiment/prepare-training.js';
 import type { MetricsRecord } from '../../experiment/run/metrics.js';
 import type { Settings } from '../../experiment/settings/settings.js';

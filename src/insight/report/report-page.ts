@@ -1,6 +1,6 @@
 /**
- * A report as one HTML file: no script, no request, readable in light and dark and on paper. Everything that a
- * run says is escaped; a content-security policy forbids all but the file's own style and pictures.
+ * A report as one HTML file: no script, no request, readable in light and dark and on paper. Everything that
+ * a run says is escaped; a content-security policy forbids all but the file's own style and pictures.
  */
 import type { Figure } from '../figure/figure.js';
 import { escaped, figureSvg } from '../figure/svg.js';
@@ -57,7 +57,8 @@ const hardImage = (hard: HardImage): string => {
   const shown = (source: string, alternative: string) => `<img src="${source}" alt="${alternative}">`;
   return (
     `<figure><div class="three">${shown(picture, `test image ${image}`)}` +
-    `${shown(counterexample, `counterexample of image ${image}`)}${shown(difference, 'their difference')}</div>` +
+    shown(counterexample, `counterexample of image ${image}`) +
+    `${shown(difference, 'their difference')}</div>` +
     `<figcaption>image ${image}, label ${label}: margin ${Number(margin.toPrecision(3))}, by ` +
     `${escaped(stage)}</figcaption></figure>`
   );

@@ -1,6 +1,6 @@
 /**
- * Unstable neurons: ReLUs whose sign interval bounds leave open over the ball, l < 0 < u. Only they are relaxed,
- * so a bound is as tight as they are few.
+ * Unstable neurons: ReLUs whose sign interval bounds leave open over the ball, l < 0 < u. Only they are
+ * relaxed, so a bound is as tight as they are few.
  */
 import { input, type Tensor, transpose } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';

@@ -143,8 +143,8 @@ function groupOf({ settings }: ComparedRun): string {
 }
 
 /**
- * Natural against certified accuracy: a cloud of seeds for each group of settings, the front dashed, published
- * points hollow. Undefined where no run is certified.
+ * Natural against certified accuracy: a cloud of seeds for each group of settings, the front dashed,
+ * published points hollow. Undefined where no run is certified.
  */
 export function comparisonFigure(
   { runs }: Comparison,
