@@ -21,21 +21,42 @@ const TINY = 2 ** -1000;
 export const down = (x) => x - Math.abs(x) * 2 ** -50 - TINY;
 export const up = (x) => -down(-x);
 
-/** W c + b and Σ|w| r for each output. */
+/** W c + b and Σ|w| r for each output, four channels at once: those behind the last one are it again. */
 export function forward({ size, weight, bias, positions, taps, first, runs }, centre, radius) {
-  const [middle, spread] = [bias.slice(), new Float64Array(size)];
-  for (let j = 0; j < size; j++) {
-    const [p, offset] = [j % positions, Math.floor(j / positions) * taps];
-    let [sum, width] = [0, 0];
-    for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3) {
-      const end = runs[run] + runs[run + 2];
-      for (let i = runs[run], k = offset + runs[run + 1]; i < end; i++, k++) {
-        sum += weight[k] * centre[i];
-        width += Math.abs(weight[k]) * radius[i];
+  const [middle, spread, last] = [bias.slice(), new Float64Array(size), size / positions - 1];
+  for (let c = 0; c <= last; c += 4) {
+    const [c1, c2, c3] = [Math.min(c + 1, last), Math.min(c + 2, last), Math.min(c + 3, last)];
+    const [w0, w1, w2, w3] = [c * taps, c1 * taps, c2 * taps, c3 * taps];
+    for (let p = 0; p < positions; p++) {
+      let m0 = 0;
+      let m1 = 0;
+      let m2 = 0;
+      let m3 = 0;
+      let s0 = 0;
+      let s1 = 0;
+      let s2 = 0;
+      let s3 = 0;
+      for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3) {
+        const end = runs[run] + runs[run + 2];
+        for (let i = runs[run], k = runs[run + 1]; i < end; i++, k++) {
+          const x = centre[i];
+          const r = radius[i];
+          m0 += weight[w0 + k] * x;
+          m1 += weight[w1 + k] * x;
+          m2 += weight[w2 + k] * x;
+          m3 += weight[w3 + k] * x;
+          s0 += Math.abs(weight[w0 + k]) * r;
+          s1 += Math.abs(weight[w1 + k]) * r;
+          s2 += Math.abs(weight[w2 + k]) * r;
+          s3 += Math.abs(weight[w3 + k]) * r;
+        }
+      }
+      const found = [c, m0, s0, c1, m1, s1, c2, m2, s2, c3, m3, s3];
+      for (let q = 0; q < 12; q += 3) {
+        middle[found[q] * positions + p] = bias[found[q] * positions + p] + found[q + 1];
+        spread[found[q] * positions + p] = found[q + 2];
       }
     }
-    middle[j] += sum;
-    spread[j] = width;
   }
   return { middle, spread };
 }
