@@ -94,25 +94,32 @@ function step(node, k, bounds) {
   const [p, q] = node.inputs;
   const [l, h] = [new Float64Array(node.size), new Float64Array(node.size)];
   if (node.op === 'affine') {
-    const centre = lower[p].map((low, i) => low / 2 + upper[p][i] / 2);
+    const [centre, radius] = [new Float64Array(size[p].length), new Float64Array(size[p].length)];
     // Rounding moves the middle by at most γ (Σ|w| |c| + |b|), and takes the share γ of the spread.
-    const radius = centre.map((c, i) => up(Math.max(upper[p][i] - c, c - lower[p][i]) + error * size[p][i]));
+    for (let i = 0; i < centre.length; i++) {
+      centre[i] = lower[p][i] / 2 + upper[p][i] / 2;
+      radius[i] = up(Math.max(upper[p][i] - centre[i], centre[i] - lower[p][i]) + error * size[p][i]);
+    }
     const { middle, spread } = forward(node, centre, radius);
     for (let j = 0; j < node.size; j++) {
       const r = up(spread[j] * (1 + 2 * error) + error * Math.abs(node.bias[j]) + TINY);
-      [l[j], h[j]] = [down(middle[j] - r), up(middle[j] + r)];
+      l[j] = down(middle[j] - r);
+      h[j] = up(middle[j] + r);
     }
   } else
     for (let i = 0; i < node.size; i++) {
-      let [low, high] = [lower[p][i], upper[p][i]];
-      if (node.op === 'relu') [low, high] = [Math.max(low, 0), Math.max(high, 0)];
-      else if (node.op === 'add') [low, high] = [down(low + lower[q][i]), up(high + upper[q][i])];
-      else if (node.op !== 'input') {
-        const by = node.by[i];
+      const [low, high, by] = [lower[p][i], upper[p][i], node.by?.[i]];
+      if (node.op === 'relu') {
+        l[i] = Math.max(low, 0);
+        h[i] = Math.max(high, 0);
+      } else if (node.op === 'add') {
+        l[i] = down(low + lower[q][i]);
+        h[i] = up(high + upper[q][i]);
+      } else {
         const of = (x) => (node.op === 'shift' ? x + by : node.op === 'scale' ? x * by : x / by);
-        [low, high] = [down(Math.min(of(low), of(high))), up(Math.max(of(low), of(high)))];
+        l[i] = down(Math.min(of(low), of(high)));
+        h[i] = up(Math.max(of(low), of(high)));
       }
-      [l[i], h[i]] = [low, high];
     }
   [lower[k], upper[k]] = [l, h];
 }
@@ -131,20 +138,25 @@ export function boundNodes(nodes, box, slopes) {
   /** @type {Bounds} */
   const bounds = { ...lists, error: (values + 8) * 2 ** -50, tiny: TINY };
   const { lower, upper, size, unstable } = bounds;
-  const sizes = (k) => lower[k].map((low, i) => Math.max(Math.abs(low), Math.abs(upper[k][i])));
+  const measure = (k) => {
+    size[k] = new Float64Array(nodes[k].size);
+    for (let i = 0; i < size[k].length; i++) {
+      size[k][i] = Math.max(Math.abs(lower[k][i]), Math.abs(upper[k][i]));
+      if (!(TINY * (1 + size[k][i]) <= bounds.tiny)) bounds.tiny = TINY * (1 + size[k][i]);
+    }
+  };
   let [relus, count] = [0, 0];
   nodes.forEach((node, k) => {
     const [p] = node.inputs;
     if (node.op === 'relu') {
       if (slopes !== undefined && relus > 0) refine(nodes, bounds, p, slopes[relus]);
       relus++;
-      size[p] = sizes(p);
+      measure(p);
       unstable[k] = Int32Array.from(lower[p], (low, i) => (low < 0 && upper[p][i] > 0 ? count++ : -1));
     }
     if (node.op === 'input') [lower[k], upper[k]] = [box.lower.slice(), box.upper.slice()];
     else step(node, k, bounds);
-    size[k] = sizes(k);
-    bounds.tiny = size[k].reduce((most, x) => Math.max(most, TINY * (1 + x)), bounds.tiny);
+    measure(k);
   });
   return bounds;
 }

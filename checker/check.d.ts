@@ -19,6 +19,8 @@ export interface Given {
   readonly model: Uint8Array;
   readonly property?: Uint8Array;
   readonly images?: Images;
+  /** [k, n]: every n-th proof from the k-th alone; all n must be asked for. */
+  readonly share?: readonly [k: number, n: number];
   readonly progress?: (done: number, total: number) => void;
 }
 export declare function plain(bytes: Uint8Array): Promise<Uint8Array>;

@@ -148,60 +148,68 @@ async function readCertificate(bytes) {
   } catch {
     refuse('certificate: expected JSON, plain or compressed by gzip');
   }
-  if (certificate?.certificate !== 1 || !Array.isArray(certificate.proofs))
-    refuse('certificate: expected version 1 with a list of proofs');
+  const { certificate: version, claim, proofs } = certificate ?? {};
+  const whole = typeof claim === 'object' && claim !== null && Array.isArray(proofs);
+  if (version !== 1 || !whole || !proofs.every((proof) => Array.isArray(proof?.of)))
+    refuse('certificate: expected version 1 with a claim and a list of proofs');
   return certificate;
 }
 
 /**
  * Checks a certificate.
  * @param {{ certificate: Uint8Array, model: Uint8Array, property?: Uint8Array, images?: Images,
- *   progress?: (done: number, total: number) => void }} given bytes of the files, plain or compressed by gzip
+ *   share?: [number, number], progress?: (done: number, total: number) => void }} given bytes of the files, plain
+ *   or compressed by gzip; `share` [k, n] proves every n-th proof from the k-th alone: all n must be asked for
  * @returns {Promise<Outcome>} what is proved @throws Error with one line that says what is not
  */
-export async function check({ certificate: file, model: modelFile, property: text, images, progress }) {
-  const { model, claim, proofs } = await readCertificate(file);
-  const bytes = await plain(modelFile);
-  const expect = (what, named, found) =>
-    named === found || refuse(`certificate: it is about another ${what}, of SHA-256 ${named}, not ${found}`);
-  expect('model', model, await digest(bytes));
+export async function check({ certificate: file, model, property, images, share = [0, 1], progress }) {
+  const certificate = await readCertificate(file);
+  const { claim } = certificate;
+  const bytes = await plain(model);
+  await expect('model', certificate.model, bytes);
   const nodes = readOnnx(bytes);
   const [inputs, outputs] = [nodes[0].size, nodes[nodes.length - 1].size];
-  const given = text && (await plain(text));
-  if (given) expect('property', claim?.property, await digest(given));
-  if (images)
-    expect('set of images', claim?.images, await digest(images.images, Uint8Array.from(images.labels)));
-  const all = given && readVnnlib(new TextDecoder().decode(given), inputs, outputs);
-  const { epsilon, clip } = claim;
-  const ball = Number.isFinite(epsilon) && epsilon > 0 && typeof clip === 'boolean';
-  if (
-    images &&
-    (!ball || images.images.length !== images.count * inputs || images.labels.length !== images.count)
-  )
-    refuse('certificate: expected an epsilon, clip, and images of the size that the model reads');
-  const total = proofs.reduce((sum, { of }) => sum + of.length, 0);
-  const proved = new Set();
-  for (const { of, bounds, tree } of proofs) {
-    const groups = images ? of.map((i) => [i]) : [of];
-    for (const group of groups) {
-      const open = images ? imagePolytopes(images, group[0], outputs, claim) : sharing(all ?? [], group);
-      try {
-        prove(nodes, open[0], bounds, tree, open);
-      } catch (error) {
-        refuse(
-          `${images ? 'image' : 'polytope'} ${group.join(', ')}: ${/** @type {Error} */ (error).message}`,
-        );
-      }
-      for (const index of group) proved.add(index);
-      progress?.(proved.size, total);
-    }
+  /** @type {{ of: number[], bounds: any, tree: any }[]} */
+  let proofs = certificate.proofs;
+  let polytopesOf;
+  if (images) {
+    await expect('set of images', claim.images, images.images, Uint8Array.from(images.labels));
+    const ball = claim.epsilon > 0 && claim.epsilon < Infinity && typeof claim.clip === 'boolean';
+    if (!ball || images.images.length !== images.count * inputs || images.labels.length !== images.count)
+      refuse('certificate: expected an epsilon, clip, and images of the size that the model reads');
+    proofs = proofs.flatMap(({ of, ...how }) => of.map((i) => ({ of: [i], ...how })));
+    polytopesOf = ([i]) => imagePolytopes(images, i, outputs, claim);
+  } else {
+    const text = await plain(property ?? refuse('check: expected a property or images, got neither'));
+    await expect('property', claim.property, text);
+    const all = readVnnlib(new TextDecoder().decode(text), inputs, outputs);
+    const left = all.findIndex((_, index) => !proofs.some(({ of }) => of.includes(index)));
+    if (left >= 0) refuse(`certificate: polytope ${left} of the property has no proof`);
+    polytopesOf = (group) => sharing(all, group);
   }
-  const left = all?.findIndex((_, index) => !proved.has(index)) ?? -1;
-  if (left >= 0) refuse(`certificate: polytope ${left} of the property has no proof`);
-  const radius = `ε = ${epsilon}${clip ? ', cut to [0, 1]' : ''}`;
-  if (images)
-    return { what: `images keep their label within ${radius}`, proved: proved.size, of: images.count };
-  return { what: 'polytopes of unsafe outputs are out of reach', proved: proved.size, of: proved.size };
+  const proved = new Set();
+  for (let k = share[0]; k < proofs.length; k += share[1]) {
+    const { of, bounds, tree } = proofs[k];
+    const open = polytopesOf(of);
+    try {
+      prove(nodes, open[0], bounds, tree, open);
+    } catch (error) {
+      refuse(`${images ? 'image' : 'polytope'} ${of.join(', ')}: ${/** @type {Error} */ (error).message}`);
+    }
+    for (const index of of) proved.add(index);
+    progress?.(k + 1, proofs.length);
+  }
+  const radius = `ε = ${claim.epsilon}${claim.clip ? ', cut to [0, 1]' : ''}`;
+  const what = images
+    ? `images keep their label within ${radius}`
+    : 'sets of unsafe outputs are out of reach';
+  return { what, proved: proved.size, of: images ? images.count : proved.size };
+}
+
+/** Refuses a certificate about other bytes. */
+async function expect(what, named, ...bytes) {
+  const found = await digest(...bytes);
+  if (named !== found) refuse(`certificate: it is about another ${what}, of SHA-256 ${named}, not ${found}`);
 }
 
 function imagePolytopes(images, i, classes, ball) {

@@ -22,6 +22,6 @@ try {
   const { what, proved, of } = await check(given);
   console.log(`proved: ${proved} of ${of} ${what}`);
 } catch (error) {
-  console.error(`not proved: ${error.message}`);
+  console.error(`not proved: ${/** @type {Error} */ (error).message}`);
   process.exitCode = 1;
 }

@@ -24,6 +24,7 @@ import {
 import { IMAGE_SECONDS } from '../verification/certification/complete-stage.js';
 import { fingerprintOf, type JournalIdentity, openJournal } from '../verification/certification/journal.js';
 import { MEMORY } from '../verification/search/complete-search.js';
+import { writeImageCertificate } from './certificate.js';
 import { certificationTable } from './certification-table.js';
 import { Interrupted, type Io, type MakeCommand } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
@@ -43,6 +44,7 @@ interface CertifyFlags {
   readonly dataDir?: string;
   readonly verdicts?: string;
   readonly junit?: string;
+  readonly certificate?: string;
   readonly clipBox?: boolean;
   readonly attackSteps?: string;
   readonly attackRestarts?: string;
@@ -93,6 +95,10 @@ export const makeCertifyCommand: MakeCommand = (io) =>
       'JSON lines with the verdict on each image, counterexamples beside it (default: certificate.jsonl ' +
         'in the run)',
     )
+    .option(
+      '--certificate <file>',
+      'write how each certified image is proved, for `tautnet check` to prove it again (.gz)',
+    )
     .option('--junit <file>', 'write a JUnit report for continuous integration: falsified is a failure')
     .option('--json', 'print one JSON object instead of a table')
     .action((path: string, flags: CertifyFlags) => certifyNetwork(path, flags, io));
@@ -122,8 +128,9 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     [path],
     flags.verdicts === undefined ? 'verdicts' : '--verdicts',
   );
-  if (flags.junit !== undefined)
-    await checkResultFiles([flags.junit], [path, ...Object.values(files)], '--junit');
+  for (const name of ['junit', 'certificate'] as const)
+    if (flags[name] !== undefined)
+      await checkResultFiles([flags[name]], [path, ...Object.values(files)], `--${name}`);
   const dataDir = setting('dataDir', flags.dataDir, '--data-dir') ?? trainedFor.dataDir;
   const device = await chooseDevice(wanted);
   const fetched = fetchProgress(io.stderr);
@@ -190,6 +197,11 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
         ...(verdict === 'undecided' && { skipped: verdict }),
       })),
     );
+  if (flags.certificate !== undefined) {
+    const ball = { epsilon, clip: options.clipBox };
+    const about = { file: trained.file, split: dataset.test, ball, verdicts };
+    await writeImageCertificate(flags.certificate, about, io);
+  }
   // What is undecided may be gone on with, given more time.
   journal?.end(verdicts);
   io.stderr.write(`verdicts in ${files.verdicts}, counterexamples in ${files.counterexamples}\n`);

@@ -1,5 +1,6 @@
 /** The commands of `tautnet`, in the order in which help lists them. */
 import { makeCertifyCommand } from './certify.js';
+import { makeCheckCommand } from './check.js';
 import type { MakeCommand } from './command.js';
 import { makeDataCommand } from './data.js';
 import { makeDevicesCommand } from './devices.js';
@@ -11,6 +12,7 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeTrainCommand,
   makeCertifyCommand,
   makeVerifyCommand,
+  makeCheckCommand,
   makeDataCommand,
   makeDevicesCommand,
   makePresetsCommand,

@@ -36,11 +36,14 @@ export const DOORS = {
   'tautnet/verify': {
     file: 'doors/verify',
     values: `
-      accuraciesOf attackProgram bounds certificateFiles certify clampInto confirm evaluatorOf
-      multiTargetPgd pgd propertyOf readNetwork readProperty robustness verify writeCertificate
+      accuraciesOf attackProgram bounds certificateFiles certify checkCertificate clampInto confirm
+      encodeCertificate evaluatorOf imageCertificate multiTargetPgd pgd propertyCertificate
+      propertyOf readNetwork readProperty robustness verify writeCertificate
     `,
     types: `
-      Accuracies AttackLoss AttackProgram AttackResult BoundsOptions Box CertificateFiles
+      Accuracies AttackLoss AttackProgram AttackResult BoundsOptions Box Certificate
+      CertifiedProofs CheckOptions Claim HiddenMethod ImageCertificateOptions Leaf Proof
+      PropertyCertificateOptions Tree CertificateFiles
       CertificationProgress CertificationReport Certified CertifyOptions CompleteOptions
       Counterexample Evaluate Evaluation Evaluator Executor Falsified Inequality InputBox Model
       Network OutputBounds ParameterArrays PgdOptions Polytope Property Relaxation

@@ -49,7 +49,7 @@ export interface Certificate {
 }
 
 /** What a certification or verification proved, as far as certificates could be made of it. */
-export interface Certified {
+export interface CertifiedProofs {
   readonly certificate: Certificate;
   /** Proofs that have one. */
   readonly proved: number;

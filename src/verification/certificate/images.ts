@@ -4,7 +4,7 @@ import { readOnnx } from '../../../checker/onnx.js';
 import type { Split } from '../../data/dataset.js';
 import type { Verdict } from '../certification/verdict.js';
 import type { Ball } from '../property/robustness.js';
-import type { Certified, HiddenMethod, Proof, Tree } from './format.js';
+import type { CertifiedProofs, HiddenMethod, Proof, Tree } from './format.js';
 import { proofOf } from './proofs.js';
 
 export interface ImageCertificateOptions {
@@ -22,7 +22,7 @@ export interface ImageCertificateOptions {
 const SECONDS = 30;
 
 /** @throws the reason of `signal`; Error where the checker does not read the model */
-export async function imageCertificate(options: ImageCertificateOptions): Promise<Certified> {
+export async function imageCertificate(options: ImageCertificateOptions): Promise<CertifiedProofs> {
   const { split, ball, verdicts, progress, signal, secondsPerImage = SECONDS } = options;
   const bytes = await plain(options.model);
   const nodes = readOnnx(bytes);

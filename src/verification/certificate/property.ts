@@ -2,7 +2,7 @@
 import { digest, plain } from '../../../checker/check.js';
 import { readOnnx } from '../../../checker/onnx.js';
 import { type Polytope, readVnnlib } from '../../../checker/vnnlib.js';
-import type { Certified, Proof } from './format.js';
+import type { CertifiedProofs, Proof } from './format.js';
 import type { InputGuide, ReluGuide } from './guide.js';
 import { proofOf } from './proofs.js';
 
@@ -26,7 +26,7 @@ export interface Guides {
 const SECONDS = 60;
 
 /** @throws Error where the checker does not read the model or the property; the reason of `signal` */
-export async function propertyCertificate(options: PropertyCertificateOptions): Promise<Certified> {
+export async function propertyCertificate(options: PropertyCertificateOptions): Promise<CertifiedProofs> {
   const { seconds = SECONDS, guides, signal, progress } = options;
   const [model, property] = await Promise.all([plain(options.model), plain(options.property)]);
   const nodes = readOnnx(model);
