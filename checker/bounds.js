@@ -21,72 +21,72 @@ const TINY = 2 ** -1000;
 export const down = (x) => x - Math.abs(x) * 2 ** -50 - TINY;
 export const up = (x) => -down(-x);
 
-/** W c + b and Σ|w| r for each output, four channels at once: those behind the last one are it again. */
+/** W c + b and Σ|w| r for each output, four channels at once, of inputs that are not zero. */
 export function forward({ size, weight, bias, positions, taps, first, runs }, centre, radius) {
-  const [middle, spread, last] = [bias.slice(), new Float64Array(size), size / positions - 1];
-  for (let c = 0; c <= last; c += 4) {
-    const [c1, c2, c3] = [Math.min(c + 1, last), Math.min(c + 2, last), Math.min(c + 3, last)];
-    const [w0, w1, w2, w3] = [c * taps, c1 * taps, c2 * taps, c3 * taps];
-    for (let p = 0; p < positions; p++) {
-      let m0 = 0;
-      let m1 = 0;
-      let m2 = 0;
-      let m3 = 0;
-      let s0 = 0;
-      let s1 = 0;
-      let s2 = 0;
-      let s3 = 0;
-      for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3) {
-        const end = runs[run] + runs[run + 2];
-        for (let i = runs[run], k = runs[run + 1]; i < end; i++, k++) {
-          const x = centre[i];
-          const r = radius[i];
-          m0 += weight[w0 + k] * x;
-          m1 += weight[w1 + k] * x;
-          m2 += weight[w2 + k] * x;
-          m3 += weight[w3 + k] * x;
-          s0 += Math.abs(weight[w0 + k]) * r;
-          s1 += Math.abs(weight[w1 + k]) * r;
-          s2 += Math.abs(weight[w2 + k]) * r;
-          s3 += Math.abs(weight[w3 + k]) * r;
-        }
+  const [middle, spread] = [new Float64Array(size), new Float64Array(size)];
+  const [inputs, at] = [new Int32Array(taps), new Int32Array(taps)];
+  for (let p = 0; p < positions; p++) {
+    let count = 0;
+    for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3)
+      for (let t = 0; t < runs[run + 2]; t++) {
+        const i = runs[run] + t;
+        if (centre[i] === 0 && radius[i] === 0) continue;
+        inputs[count] = i;
+        at[count++] = runs[run + 1] + t;
       }
-      const found = [c, m0, s0, c1, m1, s1, c2, m2, s2, c3, m3, s3];
-      for (let q = 0; q < 12; q += 3) {
-        middle[found[q] * positions + p] = bias[found[q] * positions + p] + found[q + 1];
-        spread[found[q] * positions + p] = found[q + 2];
+    // Of channels behind the last one nothing is kept: typed arrays have no such places.
+    for (let c = 0; c * positions < size; c += 4) {
+      let [m0, m1, m2, m3] = [0, 0, 0, 0];
+      let [s0, s1, s2, s3] = [0, 0, 0, 0];
+      for (let t = 0; t < count; t++) {
+        const k = c * taps + at[t];
+        const x = centre[inputs[t]];
+        const r = radius[inputs[t]];
+        m0 += weight[k] * x;
+        m1 += weight[k + taps] * x;
+        m2 += weight[k + 2 * taps] * x;
+        m3 += weight[k + 3 * taps] * x;
+        s0 += Math.abs(weight[k]) * r;
+        s1 += Math.abs(weight[k + taps]) * r;
+        s2 += Math.abs(weight[k + 2 * taps]) * r;
+        s3 += Math.abs(weight[k + 3 * taps]) * r;
+      }
+      const [middles, spreads] = [
+        [m0, m1, m2, m3],
+        [s0, s1, s2, s3],
+      ];
+      for (let j = c * positions + p, q = 0; q < 4; j += positions, q++) {
+        middle[j] = bias[j] + middles[q];
+        spread[j] = spreads[q];
       }
     }
   }
   return { middle, spread };
 }
 
-/** Σ|w_ji| size_i + |b_j| for each output j, or more. */
-const reachOf = (node, size) =>
-  forward(node, size, size).spread.map((sum, j) => (sum + Math.abs(node.bias[j])) * (1 + 2 ** -20) + TINY);
-
 /** out ← out + Wᵀ a, four channels at once. */
-export function adjoint(node, a, out) {
-  const { weight, positions, taps, first, runs } = node;
-  const channels = node.size / positions;
-  for (let p = 0; p < positions; p++)
-    for (let c = 0; c < channels; c += 4) {
+export function adjoint({ size, weight, positions, taps, first, runs }, a, out) {
+  for (let c = 0; c * positions < size; c += 4)
+    for (let p = 0; p < positions; p++) {
       const at = c * positions + p;
-      const [a0, a1] = [a[at], c + 1 < channels ? a[at + positions] : 0];
-      const [a2, a3] = [
-        c + 2 < channels ? a[at + 2 * positions] : 0,
-        c + 3 < channels ? a[at + 3 * positions] : 0,
-      ];
+      const a0 = a[at];
+      const a1 = a[at + positions] ?? 0;
+      const a2 = a[at + 2 * positions] ?? 0;
+      const a3 = a[at + 3 * positions] ?? 0;
       if (a0 === 0 && a1 === 0 && a2 === 0 && a3 === 0) continue;
-      const [w0, w1] = [c * taps, (c + 1 < channels ? c + 1 : c) * taps];
-      const [w2, w3] = [(c + 2 < channels ? c + 2 : c) * taps, (c + 3 < channels ? c + 3 : c) * taps];
-      for (let run = first[p]; run < first[p + 1]; run++) {
-        const [from, k, end] = [runs[3 * run], runs[3 * run + 1], runs[3 * run] + runs[3 * run + 2]];
-        for (let i = from, t = k; i < end; i++, t++)
-          out[i] += a0 * weight[w0 + t] + a1 * weight[w1 + t] + a2 * weight[w2 + t] + a3 * weight[w3 + t];
+      for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3) {
+        const end = runs[run] + runs[run + 2];
+        for (let i = runs[run], k = c * taps + runs[run + 1]; i < end; i++, k++) {
+          const both = a0 * weight[k] + a1 * weight[k + taps];
+          out[i] += both + a2 * weight[k + 2 * taps] + a3 * weight[k + 3 * taps];
+        }
       }
     }
 }
+
+/** Σ|w_ji| size_i + |b_j| for each output j, or more. */
+const reachOf = (node, size) =>
+  forward(node, size, size).spread.map((sum, j) => (sum + Math.abs(node.bias[j])) * (1 + 2 ** -20) + TINY);
 
 /** Ends of a node's values from those of what it reads. */
 function step(node, k, bounds) {
@@ -98,7 +98,8 @@ function step(node, k, bounds) {
     // Rounding moves the middle by at most γ (Σ|w| |c| + |b|), and takes the share γ of the spread.
     for (let i = 0; i < centre.length; i++) {
       centre[i] = lower[p][i] / 2 + upper[p][i] / 2;
-      radius[i] = up(Math.max(upper[p][i] - centre[i], centre[i] - lower[p][i]) + error * size[p][i]);
+      const r = up(Math.max(upper[p][i] - centre[i], centre[i] - lower[p][i]) + error * size[p][i]);
+      radius[i] = size[p][i] === 0 ? 0 : r;
     }
     const { middle, spread } = forward(node, centre, radius);
     for (let j = 0; j < node.size; j++) {
@@ -140,10 +141,12 @@ export function boundNodes(nodes, box, slopes) {
   const { lower, upper, size, unstable } = bounds;
   const measure = (k) => {
     size[k] = new Float64Array(nodes[k].size);
+    let most = 1;
     for (let i = 0; i < size[k].length; i++) {
       size[k][i] = Math.max(Math.abs(lower[k][i]), Math.abs(upper[k][i]));
-      if (!(TINY * (1 + size[k][i]) <= bounds.tiny)) bounds.tiny = TINY * (1 + size[k][i]);
+      most = Math.max(most, size[k][i]);
     }
+    bounds.tiny = Math.max(bounds.tiny, TINY * (1 + most));
   };
   let [relus, count] = [0, 0];
   nodes.forEach((node, k) => {
@@ -152,7 +155,8 @@ export function boundNodes(nodes, box, slopes) {
       if (slopes !== undefined && relus > 0) refine(nodes, bounds, p, slopes[relus]);
       relus++;
       measure(p);
-      unstable[k] = Int32Array.from(lower[p], (low, i) => (low < 0 && upper[p][i] > 0 ? count++ : -1));
+      unstable[k] = new Int32Array(node.size).fill(-1);
+      for (let i = 0; i < node.size; i++) if (lower[p][i] < 0 && upper[p][i] > 0) unstable[k][i] = count++;
     }
     if (node.op === 'input') [lower[k], upper[k]] = [box.lower.slice(), box.upper.slice()];
     else step(node, k, bounds);

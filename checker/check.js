@@ -1,7 +1,7 @@
 /**
- * The checker of certificates: proves again, by its own bounds, what a certificate claims. A certificate only
- * names models and boxes by their digests and says how to prove: bounds, splits, slopes and multipliers. None of
- * it is believed, so a wrong one makes the check fail. See docs/guide/certificates.md for the format.
+ * The checker of certificates: proves again, by its own bounds, what a certificate claims. A certificate names
+ * model and data by their digests and says how to prove: bounds, splits, slopes, multipliers. None of it is
+ * believed, so a wrong one makes the check fail. The format: docs/reference/certificates.md.
  *
  * @typedef {import('./onnx.js').Node} Node
  * @typedef {import('./vnnlib.js').Row} Row
@@ -16,15 +16,14 @@ import { readVnnlib } from './vnnlib.js';
 /** The bytes of a file, taken out of gzip where they are in it. */
 export async function plain(bytes) {
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
-  const stream = new Blob([/** @type {any} */ (bytes)]).stream().pipeThrough(new DecompressionStream('gzip'));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** SHA-256 in hexadecimal. @param {Uint8Array[]} parts one after the other */
+/** SHA-256 in hexadecimal, of parts one after the other. */
 export async function digest(...parts) {
-  const all = new Uint8Array(await new Blob(/** @type {any} */ (parts)).arrayBuffer());
-  const bytes = new Uint8Array(await crypto.subtle.digest('SHA-256', all));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const bytes = await crypto.subtle.digest('SHA-256', await new Blob(parts).arrayBuffer());
+  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 const bytesOf = (text) =>
@@ -32,116 +31,86 @@ const bytesOf = (text) =>
     ? Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
     : refuse('certificate: expected bytes in base64');
 
-/** f_y − f_j ≤ 0 for the classes j ≠ y over the ball around an image, its pixels v/255 or float32 of that. */
-export function ballPolytopes(image, label, classes, ball) {
-  const { epsilon, clip } = ball;
-  const end = (v) => (clip ? Math.min(1, Math.max(0, v)) : v);
-  const lower = new Float64Array(image.length);
-  const upper = new Float64Array(image.length);
-  image.forEach((v, i) => {
-    const [exact, near] = [v / 255, Math.fround(v / 255)];
-    lower[i] = end(down(down(Math.min(exact, near)) - epsilon));
-    upper[i] = end(up(up(Math.max(exact, near)) + epsilon));
-  });
+/** f_y − f_j ≤ 0 for j ≠ y over the ball around an image, its pixels v/255 or float32 of that. */
+export function ballPolytopes(image, label, classes, { epsilon, clip }) {
+  const cut = (v) => (clip ? Math.min(1, Math.max(0, v)) : v);
+  const ends = (of) => Float64Array.from({ length: 256 }, (_, v) => of(v / 255, Math.fround(v / 255)));
+  const lows = ends((exact, near) => cut(down(down(Math.min(exact, near)) - epsilon)));
+  const highs = ends((exact, near) => cut(up(up(Math.max(exact, near)) + epsilon)));
+  const lower = new Float64Array(image.length).map((_, i) => lows[image[i]]);
+  const upper = new Float64Array(image.length).map((_, i) => highs[image[i]]);
+  const pairs = (j) => Object.entries({ [label]: 1, [j]: -1 }).map(([k, factor]) => [Number(k), factor]);
   const others = Array.from({ length: classes }, (_, j) => j).filter((j) => j !== label);
-  return others.map((j) => ({
-    lower,
-    upper,
-    rows: [
-      {
-        outputs: [
-          [label, 1],
-          [j, -1],
-        ],
-        inputs: [],
-        bound: 0,
-      },
-    ],
-  }));
+  return others.map((j) => ({ lower, upper, rows: [{ outputs: pairs(j), inputs: [], bound: 0 }] }));
 }
 
-/** Σ m_k (c_k·y + d_k·x − b_k), which is ≤ 0 wherever all of a polytope's rows are, as m ≥ 0. @returns {Row} */
+/** Σ m_k (c_k·y + d_k·x − b_k), which is ≤ 0 wherever all of a polytope's rows are, as m ≥ 0. */
 function combination(rows, m) {
   if (!Array.isArray(m) || m.length !== rows.length || !m.every((v) => v >= 0 && v < Infinity))
     refuse(`certificate: expected ${rows.length} multipliers of at least 0 for the rows of a polytope`);
-  const times = (part) =>
-    rows.flatMap((row, k) =>
-      row[part].map(([i, factor]) => /** @type {[number, number]} */ ([i, factor * m[k]])),
-    );
-  const bound = rows.reduce((sum, row, k) => up(sum + up(row.bound * m[k])), 0);
-  return { outputs: times('outputs'), inputs: times('inputs'), bound };
+  const sum = (part) => rows.flatMap((row, k) => row[part].map(([i, factor]) => [i, factor * m[k]]));
+  const bound = rows.reduce((total, row, k) => up(total + up(row.bound * m[k])), 0);
+  return { outputs: sum('outputs'), inputs: sum('inputs'), bound };
 }
 
-/** One part of a box: its bounds, the signs decided so far, and how leaves of its tree are proved. */
-class Part {
-  constructor(nodes, box, how) {
-    if (!['ibp', 'crown'].includes(how) && !Array.isArray(how))
-      refuse('certificate: bounds are ibp, crown or a list');
-    const slopes = how === 'crown' ? [] : how.map?.((text) => (text ? bytesOf(text) : undefined));
-    this.nodes = nodes;
-    this.relus = nodes.flatMap(({ op }, k) => (op === 'relu' ? [k] : []));
-    this.bounds = boundNodes(nodes, box, how === 'ibp' ? undefined : slopes);
-    this.signs = new Map(this.relus.map((k) => [k, new Int8Array(nodes[k].size)]));
-    /** @type {[number, number][]} */
-    this.path = [];
+/**
+ * Proves that polytopes of one box are out of reach, by a tree of halves of the box, then of ReLU signs.
+ * @param {any} how hidden bounds: ibp, crown, or by ReLU layer base64 of the α of those before it
+ */
+export function prove(nodes, box, how, tree, open) {
+  const [kind, i, below, above] = Array.isArray(tree) ? tree : [];
+  if (kind === 'x') {
+    if (tree.length !== 4 || !(box.lower[i] <= box.upper[i]))
+      refuse('certificate: a wrong or unfinished split');
+    const middle = box.lower[i] / 2 + box.upper[i] / 2;
+    prove(nodes, { lower: box.lower, upper: box.upper.with(i, middle) }, how, below, open);
+    return prove(nodes, { lower: box.lower.with(i, middle), upper: box.upper }, how, above, open);
   }
-  /** Proves that polytopes are out of reach of the inputs of the part, by a tree of ReLU signs. */
-  prove(tree, open) {
-    if (!Array.isArray(tree)) {
-      for (const polytope of open) this.exclude(polytope, tree || {});
-      return;
-    }
-    const [kind, r, i] = tree;
-    if (kind === 'each' && tree.length === open.length + 1) {
-      for (const [k, polytope] of open.entries()) this.prove(tree[k + 1], [polytope]);
-      return;
-    }
-    const k = this.relus[r];
-    const signs = this.signs.get(k);
-    if (kind !== 'relu' || tree.length !== 5 || signs?.[i] !== 0)
-      refuse(
-        'certificate: expected "each" with a tree for each polytope, or "relu" with a ReLU that is not decided and two branches',
-      );
-    this.path.push([k, i]);
-    for (const [branch, sign] of [
-      [tree[3], 1],
-      [tree[4], -1],
-    ]) {
+  if (how !== 'ibp' && how !== 'crown' && !Array.isArray(how))
+    refuse('certificate: bounds are ibp, crown or a list');
+  const slopes = how === 'ibp' ? undefined : how === 'crown' ? [] : how.map((text) => text && bytesOf(text));
+  const relus = nodes.flatMap(({ op }, k) => (op === 'relu' ? [k] : []));
+  const signs = new Map(relus.map((k) => [k, new Int8Array(nodes[k].size)]));
+  proveSigns({ nodes, relus, signs, path: [], bounds: boundNodes(nodes, box, slopes) }, tree, open);
+}
+
+/** The same for the part of a box whose ReLUs have the signs that are decided. */
+function proveSigns(part, tree, open) {
+  const [kind, r, i, ...branches] = Array.isArray(tree) ? tree : ['leaf'];
+  if (kind === 'leaf') for (const polytope of open) exclude(part, polytope, tree || {});
+  else if (kind === 'each' && tree.length === open.length + 1)
+    for (const [k, polytope] of open.entries()) proveSigns(part, tree[k + 1], [polytope]);
+  else {
+    const k = part.relus[r];
+    const signs = part.signs.get(k);
+    if (kind !== 'relu' || branches.length !== 2 || signs?.[i] !== 0)
+      refuse('certificate: a wrong or unfinished split');
+    part.path.push([k, i]);
+    for (const [at, sign] of [1, -1].entries()) {
       signs[i] = sign;
-      this.prove(branch, open);
+      proveSigns(part, branches[at], open);
     }
     signs[i] = 0;
-    this.path.pop();
-  }
-  exclude({ rows }, { a, b = [], m }) {
-    const beta = new Map();
-    this.path.forEach(([k, i], at) => {
-      if (!beta.has(k)) beta.set(k, new Float64Array(this.nodes[k].size));
-      beta.get(k)[i] = Number(b[at] ?? 0);
-    });
-    const hints = { ...(a !== undefined && { alpha: bytesOf(a) }), signs: this.signs, beta };
-    const last = this.nodes.length - 1;
-    const some = m === undefined ? rows : [combination(rows, m)];
-    if (!some.some((row) => lowerBound(this.nodes, this.bounds, last, row, hints, true) > 0))
-      refuse('a leaf is not proved by its hints');
+    part.path.pop();
   }
 }
 
-/** Proves that polytopes of one box are out of reach, by a tree of halves of the box, then of ReLU signs. */
-export function prove(nodes, box, how, tree, open) {
-  if (!Array.isArray(tree) || tree[0] !== 'x') return new Part(nodes, box, how).prove(tree, open);
-  const [, i, below, above] = tree;
-  if (tree.length !== 4 || !(box.lower[i] <= box.upper[i]))
-    refuse('certificate: expected "x" with an input and two branches');
-  const middle = box.lower[i] / 2 + box.upper[i] / 2;
-  prove(nodes, { lower: box.lower, upper: box.upper.with(i, middle) }, how, below, open);
-  prove(nodes, { lower: box.lower.with(i, middle), upper: box.upper }, how, above, open);
+/** Proves a leaf: that a polytope is out of reach. Its hints are α, β of the path and multipliers of rows. */
+function exclude({ nodes, bounds, signs, path }, { rows }, { a, b = [], m }) {
+  const beta = new Map();
+  path.forEach(([k, i], at) => {
+    if (!beta.has(k)) beta.set(k, new Float64Array(nodes[k].size));
+    beta.get(k)[i] = Number(b?.[at] ?? 0);
+  });
+  const hints = { ...(a !== undefined && { alpha: bytesOf(a) }), signs, beta };
+  const some = m === undefined ? rows : [combination(rows, m)];
+  if (!some.some((row) => lowerBound(nodes, bounds, nodes.length - 1, row, hints, true) > 0))
+    refuse('a leaf is not proved by its hints');
 }
 
-/** The certificate of a file. @throws Error for what is none */
+/** The certificate of a file. */
 async function readCertificate(bytes) {
   const text = await plain(bytes).catch(() => refuse('certificate: the file is damaged'));
-  /** @type {any} */
   let certificate;
   try {
     certificate = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(text));
@@ -155,38 +124,30 @@ async function readCertificate(bytes) {
   return certificate;
 }
 
+/** Refuses a certificate about other bytes. */
+async function expect(what, named, ...bytes) {
+  const found = await digest(...bytes);
+  if (named !== found) refuse(`certificate: it is about another ${what}, of SHA-256 ${named}, not ${found}`);
+}
+
 /**
  * Checks a certificate.
- * @param {{ certificate: Uint8Array, model: Uint8Array, property?: Uint8Array, images?: Images,
- *   share?: [number, number], progress?: (done: number, total: number) => void }} given bytes of the files, plain
- *   or compressed by gzip; `share` [k, n] proves every n-th proof from the k-th alone: all n must be asked for
- * @returns {Promise<Outcome>} what is proved @throws Error with one line that says what is not
+ * @param {any} given bytes of the files, plain or compressed by gzip; `share` [k, n] proves every n-th proof
+ *  from the k-th alone: all n must be asked for
+ * @returns {Promise<Outcome>} what is proved
+ * @throws Error with one line that says what is not
  */
 export async function check({ certificate: file, model, property, images, share = [0, 1], progress }) {
-  const certificate = await readCertificate(file);
-  const { claim } = certificate;
+  const { model: named, claim, proofs: all } = await readCertificate(file);
   const bytes = await plain(model);
-  await expect('model', certificate.model, bytes);
+  await expect('model', named, bytes);
   const nodes = readOnnx(bytes);
-  const [inputs, outputs] = [nodes[0].size, nodes[nodes.length - 1].size];
-  /** @type {{ of: number[], bounds: any, tree: any }[]} */
-  let proofs = certificate.proofs;
-  let polytopesOf;
-  if (images) {
-    await expect('set of images', claim.images, images.images, Uint8Array.from(images.labels));
-    const ball = claim.epsilon > 0 && claim.epsilon < Infinity && typeof claim.clip === 'boolean';
-    if (!ball || images.images.length !== images.count * inputs || images.labels.length !== images.count)
-      refuse('certificate: expected an epsilon, clip, and images of the size that the model reads');
-    proofs = proofs.flatMap(({ of, ...how }) => of.map((i) => ({ of: [i], ...how })));
-    polytopesOf = ([i]) => imagePolytopes(images, i, outputs, claim);
-  } else {
-    const text = await plain(property ?? refuse('check: expected a property or images, got neither'));
-    await expect('property', claim.property, text);
-    const all = readVnnlib(new TextDecoder().decode(text), inputs, outputs);
-    const left = all.findIndex((_, index) => !proofs.some(({ of }) => of.includes(index)));
-    if (left >= 0) refuse(`certificate: polytope ${left} of the property has no proof`);
-    polytopesOf = (group) => sharing(all, group);
-  }
+  const { proofs, polytopesOf } = await (images ? aboutImages : aboutProperty)(
+    nodes,
+    claim,
+    all,
+    images ?? property,
+  );
   const proved = new Set();
   for (let k = share[0]; k < proofs.length; k += share[1]) {
     const { of, bounds, tree } = proofs[k];
@@ -206,27 +167,37 @@ export async function check({ certificate: file, model, property, images, share 
   return { what, proved: proved.size, of: images ? images.count : proved.size };
 }
 
-/** Refuses a certificate about other bytes. */
-async function expect(what, named, ...bytes) {
-  const found = await digest(...bytes);
-  if (named !== found) refuse(`certificate: it is about another ${what}, of SHA-256 ${named}, not ${found}`);
+/** Proofs of one image each, and what is to be excluded for it. */
+async function aboutImages(nodes, claim, all, { images, labels, count }) {
+  await expect('set of images', claim.images, images, Uint8Array.from(labels));
+  const [inputs, classes] = [nodes[0].size, nodes.at(-1).size];
+  const ball = claim.epsilon > 0 && claim.epsilon < Infinity && typeof claim.clip === 'boolean';
+  if (!ball || images.length !== count * inputs || labels.length !== count)
+    refuse('certificate: expected an epsilon, clip, and images of the size that the model reads');
+  const polytopesOf = ([i]) =>
+    labels[i] < classes
+      ? ballPolytopes(images.subarray(i * inputs, (i + 1) * inputs), labels[i], classes, claim)
+      : refuse(`certificate: image ${i} is none of the ${count}, or its label is no class`);
+  return { proofs: all.flatMap(({ of, ...how }) => of.map((i) => ({ of: [i], ...how }))), polytopesOf };
 }
 
-function imagePolytopes(images, i, classes, ball) {
-  const label = images.labels[i];
-  if (!(label < classes))
-    refuse(`certificate: image ${i} is none of the ${images.count}, or its label is no class`);
-  const features = images.images.length / images.count;
-  return ballPolytopes(images.images.subarray(i * features, (i + 1) * features), label, classes, ball);
-}
-
-/** Polytopes by number, which must share their box. @returns {Polytope[]} */
-function sharing(all, group) {
-  const some = group.map(
-    (index) => all[index] ?? refuse(`certificate: polytope ${index} is none of the property`),
-  );
-  const [{ lower, upper } = refuse('certificate: a proof of nothing')] = some;
-  const same = (one) =>
-    one.lower.every((v, i) => v === lower[i]) && one.upper.every((v, i) => v === upper[i]);
-  return some.every(same) ? some : refuse('certificate: a proof is about polytopes of different boxes');
+/** Proofs that cover all polytopes of a property; those of a proof share their box. */
+async function aboutProperty(nodes, claim, proofs, property) {
+  const text = await plain(property ?? refuse('check: expected a property or images, got neither'));
+  await expect('property', claim.property, text);
+  const all = readVnnlib(new TextDecoder().decode(text), nodes[0].size, nodes.at(-1).size);
+  const left = all.findIndex((_, index) => !proofs.some(({ of }) => of.includes(index)));
+  if (left >= 0) refuse(`certificate: polytope ${left} of the property has no proof`);
+  const polytopesOf = (group) => {
+    const some = group.map(
+      (index) => all[index] ?? refuse(`certificate: polytope ${index} is none of the property`),
+    );
+    const same = ['lower', 'upper'].every((end) =>
+      some.every((one) => one[end].every((v, i) => v === some[0][end][i])),
+    );
+    return same && some.length > 0
+      ? some
+      : refuse('certificate: a proof is about polytopes of different boxes');
+  };
+  return { proofs, polytopesOf };
 }

@@ -104,6 +104,13 @@ function spread({ shape: own, data }, shape) {
   });
 }
 
+/** Weights with those of three channels more, which are zero, as bounds take four at once. */
+function padded(weight, taps) {
+  const more = new Float64Array(weight.length + 3 * taps);
+  more.set(weight);
+  return more;
+}
+
 /** Attributes that are read, each a list of numbers or a tensor: others might give an operator another meaning. */
 const PLAIN =
   /^(Flatten axis=1|Reshape allowzero=0|Gemm (alpha=1|beta=1|transA=0|transB=[01])|Conv (group=1|dilations=1,1))$/;
@@ -162,12 +169,15 @@ class Builder {
     if (shape.length !== 2 || x.shape.at(-1) !== taps || product(x.shape) !== taps)
       refuse(`model: a matrix of ${shape.join('×')} does not fit a value of ${x.shape.join('×')}`);
     const at = (k) => (transposed ? k : (k % taps) * size + Math.floor(k / taps));
-    const weight = Float64Array.from(data, (_, k) => data[at(k)]);
+    const weight = padded(
+      data.map((_, k) => data[at(k)]),
+      taps,
+    );
     const bias = b ? spread(b, [1, size]) : new Float64Array(size);
     const reads = { positions: 1, taps, first: Int32Array.of(0, 1), runs: Int32Array.of(0, 0, taps) };
     return this.push('affine', [x], [...x.shape.slice(0, -1), size], { weight, bias, ...reads });
   }
-  convolution(x, { shape, data: weight }, b, { strides = [1, 1], pads = [0, 0, 0, 0], kernel_shape }) {
+  convolution(x, { shape, data }, b, { strides = [1, 1], pads = [0, 0, 0, 0], kernel_shape }) {
     const [[, ...input], [filters, depth, ...kernel]] = [x.shape, shape];
     const fits = input.length === 3 && kernel.length === 2 && depth === input[0] && strides.length === 2;
     const given = (kernel_shape ?? kernel).join() === kernel.join() && pads.length === 4;
@@ -176,7 +186,8 @@ class Builder {
     const { rows, columns, ...reads } = convolutionReads(input, kernel, strides, pads);
     const to = [filters, rows, columns];
     const bias = spread(b ? { shape: [...b.shape, 1, 1], data: b.data } : { shape: [], data: [0] }, to);
-    const more = { weight, bias, positions: rows * columns, taps: weight.length / filters, ...reads };
+    const [positions, taps] = [rows * columns, data.length / filters];
+    const more = { weight: padded(data, taps), bias, positions, taps, ...reads };
     return this.push('affine', [x], [1, ...to], more);
   }
   reshaped({ node, shape }, to) {
