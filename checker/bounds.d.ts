@@ -9,6 +9,8 @@ export interface Box {
 export interface Bounds {
   readonly lower: Float64Array[];
   readonly upper: Float64Array[];
+  /** At least |value|. */
+  readonly size: Float64Array[];
   /** Of ReLUs: the number of each value among all unstable ReLUs, or −1. */
   readonly unstable: Int32Array[];
 }

@@ -140,12 +140,13 @@ export function boundNodes(nodes, box, slopes) {
   const bounds = { ...lists, error: (values + 8) * 2 ** -50, tiny: TINY };
   const { lower, upper, size, unstable } = bounds;
   const measure = (k) => {
-    size[k] = new Float64Array(nodes[k].size);
+    const [low, high, own] = [lower[k], upper[k], new Float64Array(nodes[k].size)];
     let most = 1;
-    for (let i = 0; i < size[k].length; i++) {
-      size[k][i] = Math.max(Math.abs(lower[k][i]), Math.abs(upper[k][i]));
-      most = Math.max(most, size[k][i]);
+    for (let i = 0; i < own.length; i++) {
+      own[i] = Math.max(Math.abs(low[i]), Math.abs(high[i]));
+      most = Math.max(most, own[i]);
     }
+    size[k] = own;
     bounds.tiny = Math.max(bounds.tiny, TINY * (1 + most));
   };
   let [relus, count] = [0, 0];

@@ -108,20 +108,17 @@ function exclude({ nodes, bounds, signs, path }, { rows }, { a, b = [], m }) {
     refuse('a leaf is not proved by its hints');
 }
 
-/** The certificate of a file. */
+/** The certificate of a file: JSON, and on the next line its own digest. */
 async function readCertificate(bytes) {
-  const text = await plain(bytes).catch(() => refuse('certificate: the file is damaged'));
-  let certificate;
-  try {
-    certificate = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(text));
-  } catch {
-    refuse('certificate: expected JSON, plain or compressed by gzip');
-  }
-  const { certificate: version, claim, proofs } = certificate ?? {};
+  const file = await plain(bytes).catch(() => refuse('certificate: the file is damaged'));
+  const [text, seal] = new TextDecoder().decode(file).split('\n');
+  if (seal !== (await digest(text)))
+    refuse('certificate: the file is damaged or was changed: its digest differs');
+  const { certificate, model, claim, proofs } = JSON.parse(text) ?? {};
   const whole = typeof claim === 'object' && claim !== null && Array.isArray(proofs);
-  if (version !== 1 || !whole || !proofs.every((proof) => Array.isArray(proof?.of)))
+  if (certificate !== 1 || !whole || !proofs.every((proof) => Array.isArray(proof?.of)))
     refuse('certificate: expected version 1 with a claim and a list of proofs');
-  return certificate;
+  return { model, claim, proofs };
 }
 
 /** Refuses a certificate about other bytes. */

@@ -2,6 +2,7 @@
  * What a certificate is (docs/guide/certificates.md): what it is about, by digests, and for each proof how the
  * checker is to find it again. Nothing in it is believed, so nothing in it needs to be exact.
  */
+import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 
 /** Hints for one leaf: what is left out has the checker's defaults. */
@@ -57,6 +58,9 @@ export interface CertifiedProofs {
   readonly without: ReadonlyMap<string, number>;
 }
 
-/** The bytes of its file: JSON, gzip-compressed. */
-export const encodeCertificate = ({ model, claim, proofs }: Certificate): Uint8Array =>
-  gzipSync(JSON.stringify({ certificate: 1, model, claim, proofs }), { level: 9 });
+/** The bytes of its file: JSON, and on the next line the SHA-256 of that, gzip-compressed. */
+export function encodeCertificate({ model, claim, proofs }: Certificate): Uint8Array {
+  const text = JSON.stringify({ certificate: 1, model, claim, proofs });
+  const seal = createHash('sha256').update(text).digest('hex');
+  return gzipSync(`${text}\n${seal}\n`, { level: 9 });
+}
