@@ -121,21 +121,55 @@ test('bounds are close to the exact value where the box has no width, so that th
   );
 });
 
+/** A layer y = W x without bias as a node that reads node `from`. */
+function dense(from: number, rows: readonly (readonly number[])[]): Node {
+  const taps = (rows[0] as readonly number[]).length;
+  // Three channels more, of zeros, as the reader leaves them.
+  const weight = Float64Array.from([...rows.flat(), ...Array(3 * taps).fill(0)]);
+  const reads = { positions: 1, taps, first: Int32Array.of(0, 1), runs: Int32Array.of(0, 0, taps) };
+  return {
+    op: 'affine',
+    inputs: [from],
+    size: rows.length,
+    weight,
+    bias: new Float64Array(rows.length),
+    ...reads,
+  };
+}
+
+test('what cancels in the back-substitution is allowed for by the size of its terms', () => {
+  const parts = fc.array(fc.double({ min: 1, max: 2, noNaN: true }), { minLength: 3, maxLength: 6 });
+  fc.assert(
+    fc.property(parts, parts, (weights, factors) => {
+      const count = Math.min(weights.length, factors.length);
+      const first = weights.slice(0, count).map((w) => 1e8 * w);
+      const second = factors.slice(0, count);
+      const others = second.slice(1).reduce((sum, f, k) => sum + f * (first[k + 1] as number), 0);
+      first[0] = -others / (second[0] as number);
+      const nodes: Node[] = [
+        { op: 'input', inputs: [], size: 1 },
+        dense(
+          0,
+          first.map((w) => [w]),
+        ),
+        dense(1, [second]),
+      ];
+      const one = Float64Array.of(1);
+      const bounds = boundNodes(nodes, { lower: one, upper: one }, undefined);
+      const [y] = exactValues(nodes, [dyadic(1)])[2] as [Dyadic];
+      for (const sign of [1, -1]) {
+        const row = { outputs: [[0, sign] as const], inputs: [], bound: 0 };
+        const bound = lowerBound(nodes, bounds, 2, row, {}, false);
+        expect(atMost(dyadic(bound), times(dyadic(sign), y))).toBe(true);
+      }
+    }),
+  );
+});
+
 test('weights that overflow prove nothing', () => {
-  const weight = Float64Array.of(1e308, 1e308, 0, 0, 0, 0, 0, 0);
-  const reads = { positions: 1, first: Int32Array.of(0, 1) };
   const nodes: Node[] = [
     { op: 'input', inputs: [], size: 2 },
-    {
-      op: 'affine',
-      inputs: [0],
-      size: 1,
-      weight,
-      bias: new Float64Array(1),
-      taps: 2,
-      runs: Int32Array.of(0, 0, 2),
-      ...reads,
-    },
+    dense(0, [[1e308, 1e308]]),
     { op: 'relu', inputs: [1], size: 1 },
   ];
   const bounds = boundNodes(nodes, { lower: Float64Array.of(10, 10), upper: Float64Array.of(11, 11) }, []);

@@ -210,6 +210,7 @@ class Builder {
     if (op === 'Conv') return this.convolution(this.value(a), this.constant(b), optional, given);
     if (op === 'MatMul') return this.dense(this.value(a), this.constant(b), false, undefined);
     if (op === 'Gemm') return this.dense(this.value(a), this.constant(b), given.transB?.[0] === 1, optional);
+    if (!/^(Add|Sub|Mul|Div)$/.test(op)) refuse(`model: operator ${op} is not read by the checker`);
     // A sum or product may have its constant in front.
     const front = (op === 'Add' || op === 'Mul') && this.constants.has(a);
     const [x, other] = front ? [this.value(b), a] : [this.value(a), b];
@@ -219,8 +220,7 @@ class Builder {
     if (op === 'Add' || op === 'Sub')
       return this.push('shift', [x], x.shape, { by: op === 'Sub' ? by.map((v) => -v) : by });
     if (op === 'Mul') return this.push('scale', [x], x.shape, { by });
-    if (op === 'Div' && !by.includes(0)) return this.push('divide', [x], x.shape, { by });
-    return refuse(`model: operator ${op} is not read by the checker`);
+    return by.includes(0) ? refuse('model: Div by zero') : this.push('divide', [x], x.shape, { by });
   }
 }
 

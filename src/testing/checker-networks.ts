@@ -13,7 +13,7 @@ export const onnxFiles = fc
     fc.oneof(denseNetworks, convolutionalNetworks({ min: 1, max: 2 }), residualNetworks),
     fc.integer({ min: 0, max: 1e6 }),
   )
-  .map(([net, seed]) => exportOnnx(net, singleParameters(net, seed)));
+  .map(([net, seed]) => ({ bytes: exportOnnx(net, singleParameters(net, seed)), extents: net.input }));
 
 /**
  * The same as nodes, divisions turned into products so that values are exact, and weights spread over many
@@ -21,7 +21,7 @@ export const onnxFiles = fc
  */
 export const exactNetworks: fc.Arbitrary<Node[]> = fc
   .tuple(onnxFiles, fc.constantFrom(0, 0, 20))
-  .map(([bytes, orders]) =>
+  .map(([{ bytes }, orders]) =>
     readOnnx(bytes).map((node): Node => {
       if (node.op === 'divide') return { ...node, op: 'scale', by: node.by.map((v) => 1 / v) };
       if (node.op !== 'affine') return node;
