@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { encodeOnnx } from '../src/formats/onnx.js';
 import { exportOnnx } from '../src/network/onnx/export.js';
 import { uniformNumbers } from '../src/testing/numbers.js';
+import { model as built, op } from '../src/testing/onnx-models.js';
 import { singleParameters } from '../src/testing/property-cases.js';
 import { convolutionalNetworks, denseNetworks } from '../src/testing/random-networks.js';
 import { encodeCertificate, type Tree } from '../src/verification/certificate/format.js';
@@ -106,18 +108,62 @@ test('no tree proves what is false, not even with a digest that is right', async
       fc.constantFrom<unknown>('ibp', 'crown', ['', 'AAAA'], 'none'),
       async (net, seed, tree, bounds) => {
         const { model, property } = task(seed, net, -1e-6);
-        const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-        const content = {
-          certificate: 1,
-          model: sha256(model),
-          claim: { property: sha256(property) },
-          proofs: [{ of: [0], bounds, tree }],
-        };
-        await expect(check({ certificate: sealed(content), model, property })).rejects.toThrow();
+        const certificate = certificateOf({ model, property }, tree, bounds);
+        await expect(check({ certificate, model, property })).rejects.toThrow();
       },
     ),
     { numRuns: 300 },
   );
+});
+
+/** y = a·relu(x) + b·x over x ∈ [−1, 1], unsafe where all of the rows hold. */
+function kink(a: number, b: number, rows: string) {
+  const constant = (name: string, value: number) => ({ name, shape: [1, 1], data: Float32Array.of(value) });
+  const nodes = [
+    op('Relu', ['x'], 'r'),
+    op('Gemm', ['r', 'a'], 'h'),
+    op('Gemm', ['x', 'b'], 'g'),
+    op('Add', ['h', 'g'], 'y'),
+  ];
+  const model = encodeOnnx(built({ input: [1, 1], nodes, constants: [constant('a', a), constant('b', b)] }));
+  const box = '(assert (>= X_0 -1)) (assert (<= X_0 1))';
+  const text = `(declare-const X_0 Real) (declare-const Y_0 Real) ${box} ${rows}`;
+  return { model, property: new TextEncoder().encode(text) };
+}
+
+/** A certificate of one proof of polytope 0, with digests that are right. */
+function certificateOf(
+  { model, property }: { model: Uint8Array; property: Uint8Array },
+  tree: unknown,
+  bounds: unknown,
+) {
+  const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+  const proofs = [{ of: [0], bounds, tree }];
+  return sealed({ certificate: 1, model: sha256(model), claim: { property: sha256(property) }, proofs });
+}
+
+test.each([
+  ['|x| is at most 1.1', 2, -1, 1.1, [true, true]],
+  ['the active branch of 2 relu(x) − x reaches 0.9', 2, -0.5, 0.9, [false, true]],
+  ['its inactive branch does', 1.5, -1, 0.9, [true, false]],
+] as const)('both signs of a ReLU have to be proved: %s', async (_, a, b, most, holds) => {
+  const about = kink(a, b, `(assert (>= Y_0 ${most}))`);
+  const answer = check({ ...about, certificate: certificateOf(about, ['relu', 0, 0, 0, 0], 'crown') });
+  if (holds.every(Boolean)) expect((await answer).proved).toBe(1);
+  else await expect(answer).rejects.toThrow(/polytope 0: a leaf is not proved/);
+});
+
+test('multipliers of rows add them up, and negative ones are refused', async () => {
+  // y = x: neither row alone excludes that y ≥ 0.5 and x ≤ 0.4.
+  const about = kink(0, 1, '(assert (>= Y_0 0.5)) (assert (<= (+ X_0 (* 0 Y_0)) 0.4))');
+  const given = (tree: unknown): Given => ({ ...about, certificate: certificateOf(about, tree, 'ibp') });
+  const rows = kink(0, 1, '(assert (>= (+ Y_0 (* 0 X_0)) 0.5)) (assert (<= (- X_0 (* 0 Y_0)) 0.4))');
+  await expect(check(given({ m: [-1, 1] }))).rejects.toThrow(/multipliers of at least 0/);
+  await expect(check(given({ m: [1] }))).rejects.toThrow(/expected 2 multipliers/);
+  await expect(check(given(0))).rejects.toThrow(/is not proved/);
+  expect((await check(given({ m: [1, 1] }))).proved).toBe(1);
+  const tree = { m: [1, 1] };
+  expect((await check({ ...rows, certificate: certificateOf(rows, tree, 'crown') })).proved).toBe(1);
 });
 
 /** A property whose proof has splits of inputs and another whose proof has splits of ReLUs. */
