@@ -11,7 +11,7 @@ const ROOMS = [
 /** Folders inside a room that have an order of their own; an `index.ts` beside them stands below all. */
 const SUB_ROOMS = {
   runtime: ['random', 'device', 'plan', 'execution', 'kernels', 'pool', 'survey'],
-  verification: ['property', 'proof', 'branch-and-bound', 'search', 'certification'],
+  verification: ['property', 'proof', 'branch-and-bound', 'search', 'certification', 'certificate'],
 };
 
 /** Packages and modules of Node that draw on a terminal or read keys from it. */
@@ -53,6 +53,20 @@ export default {
         to: { path: `^src/${room}/index\\.ts$` },
       },
     ]),
+    {
+      name: 'checker',
+      comment: 'checker/ stands alone, so that it can be read alone: it imports none of src/ and no package',
+      severity: 'error',
+      from: { path: '^checker/', pathNot: TESTS },
+      to: { path: '.', pathNot: '^checker/', dependencyTypesNot: ['core'] },
+    },
+    {
+      name: 'checker: browser',
+      comment: 'all of checker/ but its own command runs in a browser too: Node belongs into main.js',
+      severity: 'error',
+      from: { path: '^checker/', pathNot: ['^checker/main\\.js$', TESTS] },
+      to: { dependencyTypes: ['core'] },
+    },
     {
       name: 'circles',
       comment: 'no circle of imports, types included: move what both files need into a file above them',

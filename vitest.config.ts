@@ -3,7 +3,7 @@ import { softwareDevice } from './src/testing/software-device.js';
 
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'checker/**/*.test.ts'],
     exclude: ['src/**/*.slow.test.ts'],
     globalSetup: ['src/testing/build.ts'],
     setupFiles: ['src/testing/property-seed.ts'],

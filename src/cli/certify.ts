@@ -27,6 +27,7 @@ import {
 import { IMAGE_SECONDS } from '../verification/certification/complete-stage.js';
 import { fingerprintOf, type JournalIdentity, openJournal } from '../verification/certification/journal.js';
 import { MEMORY } from '../verification/search/complete-search.js';
+import { writeImageCertificate } from './certificate.js';
 import { certificationTable } from './certification-table.js';
 import { Interrupted, type Io, type MakeCommand } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
@@ -49,6 +50,7 @@ interface CertifyFlags {
   readonly dataDir?: string;
   readonly out?: string;
   readonly junit?: string;
+  readonly certificate?: string;
   readonly clipBox?: boolean;
   readonly attackSteps?: string;
   readonly attackRestarts?: string;
@@ -87,6 +89,7 @@ export const makeCertifyCommand: MakeCommand = (io) => {
         'the run',
     ),
     shared('junit', 'falsified is a failure, undecided is skipped'),
+    shared('certificate'),
   ];
   for (const option of options) command.addOption(option);
   return command.action((path: string, flags: CertifyFlags) => certifyNetwork(path, flags, io));
@@ -114,8 +117,9 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   if (misfit !== undefined) throw new UsageError(`${path}: ${misfit}; choose another --dataset`);
   const files = filesOf(trained.certificate, flags, range);
   await checkResultFiles(Object.values(files), [path], flags.out === undefined ? 'verdicts' : '--out');
-  if (flags.junit !== undefined)
-    await checkResultFiles([flags.junit], [path, ...Object.values(files)], '--junit');
+  for (const name of ['junit', 'certificate'] as const)
+    if (flags[name] !== undefined)
+      await checkResultFiles([flags[name]], [path, ...Object.values(files)], `--${name}`);
   const dataDir = setting('dataDir', flags.dataDir, '--data-dir') ?? trainedFor.dataDir;
   const device = await chooseDevice(wanted);
   const fetched = fetchProgress(io.stderr);
@@ -190,6 +194,11 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
         ...(verdict === 'undecided' && { skipped: verdict }),
       })),
     );
+  if (flags.certificate !== undefined) {
+    const ball = { epsilon, clip: options.clipBox };
+    const about = { file: trained.file, split: dataset.test, ball, verdicts };
+    await writeImageCertificate(flags.certificate, about, io);
+  }
   // What is undecided may be gone on with, given more time.
   journal?.end(verdicts);
   io.stderr.write(`verdicts in ${files.verdicts}, counterexamples in ${files.counterexamples}\n`);

@@ -1,5 +1,6 @@
 /** The commands of `tautnet`, in the order in which help lists them. */
 import { makeCertifyCommand } from './certify.js';
+import { makeCheckCommand } from './check.js';
 import type { MakeCommand } from './command.js';
 import { makeCompareCommand } from './compare.js';
 import { makeCompletionCommand } from './completion.js';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeLandscapeCommand,
   makeSweepCommand,
   makeReproduceCommand,
+  makeCheckCommand,
   makeDataCommand,
   makeDevicesCommand,
   makePresetsCommand,

@@ -24,6 +24,10 @@ const SHARED = {
   threads: ['--threads <count>', 'worker threads'],
   device: ['--device <name>', `where programs run (${DEVICE_CHOICES.join('|')}), see \`tautnet devices\``],
   junit: ['--junit <file>', 'write a JUnit report for continuous integration'],
+  certificate: [
+    '--certificate <file>',
+    'write how what is proved is proved, for `tautnet check` to prove it again (.gz)',
+  ],
   json: ['--json', 'print one JSON object on stdout and nothing else there'],
   quiet: ['--quiet', 'no progress and no notices: errors and the result only'],
 } as const;

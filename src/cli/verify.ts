@@ -10,6 +10,7 @@ import { writeFileAtomic } from '../formats/atomic-file.js';
 import { encodeCounterexample } from '../formats/counterexample.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import { type Verification, verify } from '../verification/search/verify.js';
+import { writePropertyCertificate } from './certificate.js';
 import { ExitWith, Interrupted, type Io, type MakeCommand, written } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
 import { writeJunit } from './junit.js';
@@ -28,6 +29,7 @@ interface VerifyFlags {
   readonly json?: boolean;
   readonly out?: string;
   readonly junit?: string;
+  readonly certificate?: string;
   readonly dataset?: string;
   readonly index?: string;
   readonly epsilon?: string;
@@ -41,6 +43,9 @@ const EXIT_CODES: Readonly<Record<Verification['verdict'], number>> = {
   timeout: 3,
   unknown: 4,
 };
+/** A certificate may take so long, or so many times the search. */
+const CERTIFICATE_SECONDS = 60;
+const CERTIFICATE_SHARE = 3;
 /** Could not be done: `sat` has taken the program's usual 1. */
 const FAILED = 5;
 
@@ -75,6 +80,7 @@ export const makeVerifyCommand: MakeCommand = (io) => {
     shared('seed', 'default: 0'),
     shared('out', "the verdict and the counterexample, as the verification competition's tools write them"),
     shared('junit', 'sat is a failure, timeout and unknown are skipped'),
+    shared('certificate'),
   ];
   for (const option of options) command.addOption(option);
   return command
@@ -116,11 +122,11 @@ async function answerOf(
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   const task = taskOf(networkPath, propertyPath, flags, io);
   const inputs = propertyPath === undefined ? [networkPath] : [networkPath, propertyPath];
-  for (const name of ['out', 'junit'] as const) {
+  for (const name of ['out', 'junit', 'certificate'] as const) {
     const file = flags[name];
     if (file !== undefined) await checkResultFiles([file], inputs, `--${name}`);
   }
-  const { network, parameters, exact, double, property, model } = await task();
+  const { network, parameters, exact, double, property, file, image, model } = await task();
   const progress = verificationProgress(io.stderr);
   try {
     const device = await chooseDevice(wanted);
@@ -156,6 +162,11 @@ async function answerOf(
     }
     await written(io.stdout, flags.json ? `${JSON.stringify(jsonOf(verification))}\n` : text);
     if (verification.reason !== undefined) io.stderr.write(`${verification.reason}\n`);
+    if (flags.certificate !== undefined && verification.verdict === 'unsat') {
+      const seconds = Math.max(CERTIFICATE_SECONDS, CERTIFICATE_SHARE * verification.seconds);
+      const about = { file, seconds, ...(image ? { image } : { propertyPath: propertyPath as string }) };
+      await writePropertyCertificate(flags.certificate, about, io);
+    }
     return verification;
   } finally {
     await model.close();

@@ -11,6 +11,8 @@ export type { BoundsOptions, InputBox, OutputBounds } from '../library/bounds.js
 export { bounds } from '../library/bounds.js';
 export type { CertifyOptions } from '../library/certify.js';
 export { certify } from '../library/certify.js';
+export type { CheckOptions } from '../library/check.js';
+export { checkCertificate } from '../library/check.js';
 export type { Model } from '../library/read-network.js';
 export { readNetwork, readProperty } from '../library/read-network.js';
 export type { RobustnessOptions, VerifyOptions } from '../library/verify.js';
@@ -19,6 +21,20 @@ export type { Network } from '../network/network.js';
 export type { ParameterArrays } from '../network/parameters.js';
 export type { Relaxation } from '../relaxation/relaxation.js';
 export type { Executor } from '../runtime/execution/executor.js';
+export type {
+  Certificate,
+  CertifiedProofs,
+  Claim,
+  HiddenMethod,
+  Leaf,
+  Proof,
+  Tree,
+} from '../verification/certificate/format.js';
+export { encodeCertificate } from '../verification/certificate/format.js';
+export type { ImageCertificateOptions } from '../verification/certificate/images.js';
+export { imageCertificate } from '../verification/certificate/images.js';
+export type { PropertyCertificateOptions } from '../verification/certificate/property.js';
+export { propertyCertificate } from '../verification/certificate/property.js';
 export type { CertificateFiles } from '../verification/certification/certificate.js';
 export { certificateFiles, writeCertificate } from '../verification/certification/certificate.js';
 export type {

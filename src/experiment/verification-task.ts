@@ -3,6 +3,7 @@
  * them.
  */
 import { readFile } from 'node:fs/promises';
+import type { Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
 import { pooledDescription, poolingFrom } from '../data/pooled.js';
 import { FileError, toFileError } from '../formats/file-error.js';
@@ -15,7 +16,7 @@ import { type Model, openModel } from '../runtime/execution/model.js';
 import { paddedBatch } from '../verification/certification/evaluation.js';
 import { propertyFor } from '../verification/property/from-vnnlib.js';
 import type { Property } from '../verification/property/property.js';
-import { robustnessProperty } from '../verification/property/robustness.js';
+import { type Ball, robustnessProperty } from '../verification/property/robustness.js';
 import { UsageError } from './errors.js';
 import { readDataset } from './read-dataset.js';
 import { trainedNetwork } from './trained-network.js';
@@ -28,8 +29,19 @@ export interface VerificationTask {
   /** Whether the file computes in float64, so that proofs have to. */
   readonly double?: boolean;
   readonly property: Property;
+  /** The ONNX file. */
+  readonly file: string;
+  /** The test image whose ball the property is about, where it is one. */
+  readonly image?: ImageTask;
   /** The file itself in ONNX Runtime; to be closed. */
   readonly model: Model;
+}
+
+/** A test image and its ball. */
+export interface ImageTask {
+  readonly split: Split;
+  readonly index: number;
+  readonly ball: Ball;
 }
 
 /** One image of a data set's test split, and the ball around it. */
@@ -88,7 +100,8 @@ export async function readRobustnessTask(modelPath: string, choice: ImageChoice)
     const around = { epsilon, clip: choice.clipBox ?? trainedFor.clipBox ?? true };
     const property = robustnessProperty(images, labels[0] as number, around, network.classes);
     const model = await openModelFile(file, network);
-    return { network, parameters, exact, double, property, model };
+    const image = { split: test, index, ball: around };
+    return { network, parameters, exact, double, property, file, image, model };
   });
 }
 
@@ -105,7 +118,7 @@ export async function readVerificationTask(
     const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
     const property = propertyFor(await readVnnlib(propertyPath), sizes);
     const model = await openModelFile(file, network);
-    return { network, parameters, exact, double, property, model };
+    return { network, parameters, exact, double, property, file, model };
   });
 }
 

@@ -42,15 +42,17 @@ export const DOORS = {
     values: `
       accuraciesOf attackProgram bounds certificateFiles certify clampInto confirm evaluatorOf
       multiTargetPgd pgd propertyOf readNetwork readProperty robustness verify
-      writeCertificate
+      writeCertificate checkCertificate encodeCertificate imageCertificate propertyCertificate
     `,
     types: `
-      Accuracies AttackLoss AttackProgram AttackResult BoundsOptions Box CertificateFiles
-      CertificationProgress CertificationReport Certified CertifyOptions CompleteOptions
-      Counterexample Evaluate Evaluation Evaluator Executor Falsified Inequality InputBox
-      Model Network OutputBounds ParameterArrays PgdOptions Polytope Property Relaxation
-      RobustnessOptions StageReport TrainedNetwork Undecided Verdict VerdictStore Verification
-      VerificationStage VerifyOptions VerifyProgress VnnlibProperty
+      Accuracies AttackLoss AttackProgram AttackResult BoundsOptions Box Certificate
+      CertifiedProofs CheckOptions Claim HiddenMethod ImageCertificateOptions Leaf Proof
+      PropertyCertificateOptions Tree CertificateFiles CertificationProgress
+      CertificationReport Certified CertifyOptions CompleteOptions Counterexample Evaluate
+      Evaluation Evaluator Executor Falsified Inequality InputBox Model Network OutputBounds
+      ParameterArrays PgdOptions Polytope Property Relaxation RobustnessOptions StageReport
+      TrainedNetwork Undecided Verdict VerdictStore Verification VerificationStage
+      VerifyOptions VerifyProgress VnnlibProperty
     `,
   },
   'tautnet/graph': {

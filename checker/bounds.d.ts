@@ -1,0 +1,42 @@
+import type { AffineNode, Node } from './onnx.js';
+import type { Row } from './vnnlib.js';
+
+export interface Box {
+  readonly lower: Float64Array;
+  readonly upper: Float64Array;
+}
+/** Of each node, by number. */
+export interface Bounds {
+  readonly lower: Float64Array[];
+  readonly upper: Float64Array[];
+  /** At least |value|. */
+  readonly size: Float64Array[];
+  /** Of ReLUs: the number of each value among all unstable ReLUs, or −1. */
+  readonly unstable: Int32Array[];
+}
+export interface Hints {
+  readonly alpha?: Uint8Array;
+  readonly signs?: ReadonlyMap<number, Int8Array>;
+  readonly beta?: ReadonlyMap<number, Float64Array>;
+}
+export declare const down: (x: number) => number;
+export declare const up: (x: number) => number;
+export declare function forward(
+  node: AffineNode,
+  centre: Float64Array,
+  radius: Float64Array,
+): { middle: Float64Array; spread: Float64Array };
+export declare function adjoint(node: AffineNode, a: Float64Array, out: Float64Array): void;
+export declare function boundNodes(
+  nodes: readonly Node[],
+  box: Box,
+  slopes: readonly (Uint8Array | undefined)[] | undefined,
+): Bounds;
+export declare function lowerBound(
+  nodes: readonly Node[],
+  bounds: Bounds,
+  start: number,
+  row: Row,
+  hints: Hints,
+  early: boolean,
+): number;

@@ -1,0 +1,84 @@
+/**
+ * Proofs for certificates: what the search has proved is proved again by the checker's bounds, the cheapest
+ * first, until they accept it; that is what a certificate then says.
+ *
+ *   intervals → back-substitution → trees of halved boxes (few inputs) or of ReLU signs, with ascent at leaves
+ */
+import { type Box, boundNodes } from '../../../checker/bounds.js';
+import { prove } from '../../../checker/check.js';
+import type { Node } from '../../../checker/onnx.js';
+import type { Polytope } from '../../../checker/vnnlib.js';
+import type { HiddenMethod, Tree } from './format.js';
+import type { InputGuide, ReluGuide } from './guide.js';
+import { inputTree } from './input-tree.js';
+import { ReluTree } from './relu-tree.js';
+
+/** Boxes of at most so many inputs that vary are halved. */
+const FEW_INPUTS = 20;
+
+export interface ProofOptions {
+  /** What the search proved it by, if it is known: cheaper bounds are not tried. */
+  readonly from?: HiddenMethod;
+  /** Whether it is to give up. */
+  readonly over: () => boolean;
+  readonly inputs?: InputGuide;
+  /** By polytope, in the order of `polytopes`. */
+  readonly relus?: readonly (ReluGuide | undefined)[];
+}
+
+export interface FoundProof {
+  readonly bounds: HiddenMethod;
+  readonly tree: Tree;
+}
+
+/** A proof that the polytopes, which share a box, are out of reach; undefined where none was found in time. */
+export function proofOf(
+  nodes: readonly Node[],
+  polytopes: readonly Polytope[],
+  options: ProofOptions,
+): FoundProof | undefined {
+  const box = polytopes[0] as Box;
+  const divided = options.inputs !== undefined || options.relus !== undefined;
+  for (const bounds of divided
+    ? []
+    : options.from === 'crown'
+      ? (['crown'] as const)
+      : (['ibp', 'crown'] as const))
+    if (proves(nodes, box, bounds, polytopes)) return { bounds, tree: 0 };
+  if (options.over()) return undefined;
+  const varying = box.lower.reduce((count, low, i) => count + (low < (box.upper[i] as number) ? 1 : 0), 0);
+  const tree =
+    varying <= FEW_INPUTS && options.relus === undefined
+      ? inputTree(nodes, polytopes, options.over, options.inputs)
+      : reluTrees(nodes, polytopes, options);
+  return tree === undefined ? undefined : { bounds: 'crown', tree };
+}
+
+function proves(
+  nodes: readonly Node[],
+  box: Box,
+  bounds: HiddenMethod,
+  polytopes: readonly Polytope[],
+): boolean {
+  try {
+    prove(nodes, box, bounds, 0, polytopes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function reluTrees(
+  nodes: readonly Node[],
+  polytopes: readonly Polytope[],
+  { over, relus }: ProofOptions,
+): Tree | undefined {
+  const bounds = boundNodes(nodes, polytopes[0] as Box, []);
+  const trees: Tree[] = [];
+  for (const [index, polytope] of polytopes.entries()) {
+    const tree = new ReluTree(nodes, bounds, polytope, over).grow(relus?.[index]);
+    if (tree === undefined) return undefined;
+    trees.push(tree);
+  }
+  return ['each', ...trees];
+}

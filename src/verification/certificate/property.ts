@@ -1,0 +1,71 @@
+/** The certificate of a property: each of its polytopes proved again by the checker, those of a box together. */
+import { digest, plain } from '../../../checker/check.js';
+import { readOnnx } from '../../../checker/onnx.js';
+import { type Polytope, readVnnlib } from '../../../checker/vnnlib.js';
+import type { CertifiedProofs, Proof } from './format.js';
+import type { InputGuide, ReluGuide } from './guide.js';
+import { proofOf } from './proofs.js';
+
+export interface PropertyCertificateOptions {
+  /** Bytes of the ONNX and the VNN-LIB file that the certificate is about. */
+  readonly model: Uint8Array;
+  readonly property: Uint8Array;
+  /** How the search divided what it proved, by polytope in the order of the file. */
+  readonly guides?: Guides;
+  /** Seconds that it may take (default 60). */
+  readonly seconds?: number;
+  readonly progress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Guides {
+  readonly inputs: ReadonlyMap<number, InputGuide>;
+  readonly relus: ReadonlyMap<number, ReluGuide>;
+}
+
+const SECONDS = 60;
+
+/** @throws Error where the checker does not read the model or the property; the reason of `signal` */
+export async function propertyCertificate(options: PropertyCertificateOptions): Promise<CertifiedProofs> {
+  const { seconds = SECONDS, guides, signal, progress } = options;
+  const [model, property] = await Promise.all([plain(options.model), plain(options.property)]);
+  const nodes = readOnnx(model);
+  const [inputs, outputs] = [nodes[0]?.size as number, nodes.at(-1)?.size as number];
+  const polytopes = readVnnlib(new TextDecoder().decode(property), inputs, outputs);
+  const deadline = performance.now() + 1000 * seconds;
+  const over = () => performance.now() > deadline || signal?.aborted === true;
+  const without = new Map<string, number>();
+  const proofs: Proof[] = [];
+  for (const of of sharingBoxes(polytopes)) {
+    progress?.(proofs.length, polytopes.length);
+    const some = of.map((index) => polytopes[index] as Polytope);
+    const [input, relus] = [guides?.inputs.get(of[0] as number), of.map((index) => guides?.relus.get(index))];
+    const divided = relus.some((guide) => guide !== undefined);
+    const found = proofOf(nodes, some, {
+      over,
+      ...(input && { inputs: input }),
+      ...(divided && { relus }),
+    });
+    if (found !== undefined) proofs.push({ of, ...found });
+    else {
+      const reason = `the checker's bounds did not prove them within ${seconds} s`;
+      without.set(reason, (without.get(reason) ?? 0) + of.length);
+    }
+  }
+  signal?.throwIfAborted();
+  const claim = { property: await digest(property) };
+  const proved = proofs.reduce((sum, { of }) => sum + of.length, 0);
+  return { certificate: { model: await digest(model), claim, proofs }, proved, without };
+}
+
+/** Numbers of polytopes whose boxes are equal. */
+function sharingBoxes(polytopes: readonly Polytope[]): number[][] {
+  const groups = new Map<string, number[]>();
+  polytopes.forEach(({ lower, upper }, index) => {
+    const key = `${lower} ${upper}`;
+    const group = groups.get(key) ?? [];
+    groups.set(key, group);
+    group.push(index);
+  });
+  return [...groups.values()];
+}

@@ -1,0 +1,131 @@
+/**
+ * A tree of ReLU signs that the checker accepts, for one polytope over one box: each leaf is proved by the
+ * checker's own bound, with hints where it needs them. Decisions follow the search's where there is a guide;
+ * elsewhere the ReLU is decided whose line is farthest from its value at the bound's least point.
+ */
+import { type Bounds, lowerBound } from '../../../checker/bounds.js';
+import type { Node } from '../../../checker/onnx.js';
+import type { Polytope, Row } from '../../../checker/vnnlib.js';
+import { type Ascended, ascend } from './ascent.js';
+import { crownAlpha, dualAt, type Multipliers } from './dual.js';
+import type { Leaf, Tree } from './format.js';
+import type { ReluGuide } from './guide.js';
+
+/** Steps of ascent at the root, and at the parts below it, which begin where their parent's ended. */
+const STEPS = { root: 40, part: 12 };
+
+/** One polytope over one box. */
+export class ReluTree {
+  readonly #relus: readonly number[];
+  readonly #signs: ReadonlyMap<number, Int8Array>;
+  readonly #path: [node: number, neuron: number][] = [];
+  #row: Row;
+
+  constructor(
+    readonly nodes: readonly Node[],
+    readonly bounds: Bounds,
+    readonly polytope: Polytope,
+    /** Whether it is to give up. */
+    readonly over: () => boolean,
+  ) {
+    this.#relus = nodes.flatMap(({ op }, k) => (op === 'relu' ? [k] : []));
+    this.#signs = new Map(this.#relus.map((k) => [k, new Int8Array((nodes[k] as Node).size)]));
+    this.#row = polytope.rows[0] as Row;
+  }
+
+  /** The tree, or undefined where it was given up. */
+  grow(guide?: ReluGuide): Tree | undefined {
+    if (this.polytope.rows.some((row) => this.#bound(row, {}) > 0)) return 0;
+    const alpha = crownAlpha(this.nodes, this.bounds);
+    const beta = new Map([...this.#signs].map(([k, { length }]) => [k, new Float64Array(length)]));
+    this.#row = this.#nearest({ alpha, beta });
+    return this.#part({ alpha, beta }, STEPS.root, guide);
+  }
+
+  /** The row of the polytope that is nearest to a proof. */
+  #nearest(multipliers: Multipliers): Row {
+    const bound = (row: Row) => dualAt(this.nodes, this.bounds, row, this.#signs, multipliers).value;
+    const all = this.polytope.rows.map((row) => ({ row, value: bound(row) }));
+    return all.reduce((best, one) => (one.value > best.value ? one : best)).row;
+  }
+
+  #part(from: Multipliers, steps: number, guide: ReluGuide | undefined): Tree | undefined {
+    if (this.over()) return undefined;
+    // What the search has divided is divided without asking.
+    if (guide?.r !== undefined && this.#mayDecide(guide)) return this.#divide(from, guide.r, guide.i, guide);
+    let leaf: Leaf | undefined;
+    const enough = (found: Ascended) => {
+      if (!(found.dual.value > 0)) return false;
+      leaf = this.#leafOf(found);
+      return leaf !== undefined;
+    };
+    const problem = { nodes: this.nodes, bounds: this.bounds, row: this.#row, signs: this.#signs };
+    const best = ascend(problem, from, steps, enough);
+    if (leaf !== undefined || enough(best)) return leaf;
+    const split = this.#widest(best);
+    return split && this.#divide(best, split[0], split[1]);
+  }
+
+  #mayDecide({ r, i }: ReluGuide): boolean {
+    return this.#signs.get(this.#relus[r] as number)?.[i] === 0;
+  }
+
+  #divide(from: Multipliers, r: number, i: number, guide?: ReluGuide): Tree | undefined {
+    const k = this.#relus[r] as number;
+    const signs = this.#signs.get(k) as Int8Array;
+    this.#path.push([k, i]);
+    const branches: Tree[] = [];
+    for (const [sign, next] of [[1, guide?.active] as const, [-1, guide?.inactive] as const]) {
+      signs[i] = sign;
+      const branch = branches.length === (sign > 0 ? 0 : 1) ? this.#part(from, STEPS.part, next) : undefined;
+      if (branch !== undefined) branches.push(branch);
+    }
+    signs[i] = 0;
+    this.#path.pop();
+    const [active, inactive] = branches;
+    return active !== undefined && inactive !== undefined ? ['relu', r, i, active, inactive] : undefined;
+  }
+
+  /** The leaf of multipliers as a certificate has them, if the checker's bound is positive with these. */
+  #leafOf({ alpha, beta }: Multipliers): Leaf | undefined {
+    const bytes = Uint8Array.from(alpha, (v) => Math.round(255 * v));
+    const b = this.#path.map(([k, i]) => Number((beta.get(k)?.[i] ?? 0).toPrecision(4)));
+    const rounded = new Map([...beta].map(([k, { length }]) => [k, new Float64Array(length)]));
+    this.#path.forEach(([k, i], at) => {
+      (rounded.get(k) as Float64Array)[i] = b[at] as number;
+    });
+    if (!(this.#bound(this.#row, { alpha: bytes, beta: rounded }) > 0)) return undefined;
+    return { a: Buffer.from(bytes).toString('base64'), ...(b.length > 0 && { b }) };
+  }
+
+  #bound(row: Row, hints: { alpha?: Uint8Array; beta?: ReadonlyMap<number, Float64Array> }): number {
+    return lowerBound(
+      this.nodes,
+      this.bounds,
+      this.nodes.length - 1,
+      row,
+      { ...hints, signs: this.#signs },
+      true,
+    );
+  }
+
+  /** The undecided ReLU whose line is farthest from it at the least point; undefined where all are decided. */
+  #widest({ alpha, dual }: Ascended): [r: number, i: number] | undefined {
+    let best: [number, number] | undefined;
+    let most = -1;
+    this.#relus.forEach((k, r) => {
+      const p = this.nodes[k]?.inputs[0] as number;
+      const [low, high] = [this.bounds.lower[p] as Float64Array, this.bounds.upper[p] as Float64Array];
+      this.bounds.unstable[k]?.forEach((index, i) => {
+        if (index < 0 || this.#signs.get(k)?.[i] !== 0) return;
+        const a = dual.arrived[k]?.[i] ?? 0;
+        const z = dual.values[p]?.[i] as number;
+        const [l, h] = [low[i] as number, high[i] as number];
+        const line = a >= 0 ? (alpha[index] as number) * z : (h * (z - l)) / (h - l);
+        const gap = Math.abs(a * (Math.max(z, 0) - line)) + (1e-3 * Math.abs(a) * h * -l) / (h - l);
+        if (gap > most) [best, most] = [[r, i], gap];
+      });
+    });
+    return best;
+  }
+}
