@@ -5,6 +5,7 @@ import { makeCompletionCommand } from './completion.js';
 import { makeDataCommand } from './data.js';
 import { makeDevicesCommand } from './devices.js';
 import { makePresetsCommand } from './presets.js';
+import { makeSupportsCommand } from './supports.js';
 import { makeTrainCommand } from './train.js';
 import { makeVerifyCommand } from './verify.js';
 
@@ -12,6 +13,7 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeTrainCommand,
   makeCertifyCommand,
   makeVerifyCommand,
+  makeSupportsCommand,
   makeDataCommand,
   makeDevicesCommand,
   makePresetsCommand,
