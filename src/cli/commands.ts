@@ -10,6 +10,7 @@ import { makeLandscapeCommand } from './landscape.js';
 import { makePresetsCommand } from './presets.js';
 import { makeReportCommand } from './report.js';
 import { makeReproduceCommand } from './reproduce.js';
+import { makeSupportsCommand } from './supports.js';
 import { makeSweepCommand } from './sweep.js';
 import { makeTrainCommand } from './train.js';
 import { makeVerifyCommand } from './verify.js';
@@ -24,6 +25,7 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeSweepCommand,
   makeReproduceCommand,
   makeCheckCommand,
+  makeSupportsCommand,
   makeDataCommand,
   makeDevicesCommand,
   makePresetsCommand,

@@ -20,6 +20,7 @@ import { clipOptions, shared } from './shared-options.js';
 
 /** As Commander gives them: text where an option takes a value. */
 interface VerifyFlags {
+  readonly network?: readonly string[];
   readonly timeout?: string;
   readonly memory?: string;
   readonly threads?: string;
@@ -61,8 +62,16 @@ export const makeVerifyCommand: MakeCommand = (io) => {
     .description(
       'decide a property (VNN-LIB) of a network, or its robustness at one image: a proof or a counterexample',
     )
-    .argument('<network>', 'an ONNX file (.onnx, .onnx.gz), or the folder of a finished run')
-    .argument('[property]', 'a VNN-LIB file (.vnnlib, .vnnlib.gz); left out with --index')
+    .argument(
+      '<network>',
+      'an ONNX file (.onnx, .onnx.gz), or the folder of a finished run; with --network the property',
+    )
+    .argument('[property]', 'a VNN-LIB file (.vnnlib, .vnnlib.gz); left out with --index and --network')
+    .option(
+      '--network <name=model>',
+      "the model of a property's network, as the VNN-LIB standard 2.0 has it",
+      (one: string, others: readonly string[] = []) => [...others, one],
+    )
     .option(
       '--index <number>',
       'instead of a property: that the label of this test image, from 0, is kept in the ball around it',
@@ -101,16 +110,39 @@ async function verifyProperty(
     throw new ExitWith(EXIT_CODES[answer.verdict]);
   } catch (error) {
     if (error instanceof ExitWith || error instanceof UsageError || error instanceof Interrupted) throw error;
+    await leave('error', error, flags, io);
     throw new ExitWith(FAILED, error);
   }
 }
 
+/** The verdict on an instance that was refused or failed, where somebody looks for one. */
+async function leave(verdict: 'unknown' | 'error', error: unknown, flags: VerifyFlags, io: Io) {
+  const reason = (error instanceof Error ? error.message : `${error}`).split('\n')[0];
+  if (flags.out !== undefined) await writeFileAtomic(flags.out, `${verdict}\n`).catch(() => undefined);
+  if (flags.json) await written(io.stdout, `${JSON.stringify({ verdict, reason })}\n`).catch(() => undefined);
+}
+
+/** The model and the property, in whatever order the command line has them. */
+function filesOf(first: string, second: string | undefined, { network = [] }: VerifyFlags) {
+  const [one, ...others] = network;
+  if (one === undefined) return { model: first, property: second };
+  const [, name = '', model = ''] = /^([^=]+)=(.+)$/.exec(one) ?? [];
+  if (name === '' || model === '')
+    throw new UsageError(`--network: expected a name and a model such as f=model.onnx, got ${one}`);
+  if (others.length > 0)
+    throw new UsageError(`--network: expected one network, got ${others[0]} too; several are not decided`);
+  if (second !== undefined)
+    throw new UsageError(`--network: expected the property alone beside it, got ${second} too; leave it out`);
+  return { model, property: first, name };
+}
+
 async function answerOf(
-  networkPath: string,
-  propertyPath: string | undefined,
+  first: string,
+  second: string | undefined,
   flags: VerifyFlags,
   io: Io,
 ): Promise<Verification> {
+  const { model: networkPath, property: propertyPath, name } = filesOf(first, second, flags);
   const started = performance.now();
   const megabytes = wholeNumber('memory', flags.memory);
   const timeout = positiveNumber('timeout', flags.timeout);
@@ -120,13 +152,18 @@ async function answerOf(
     ...(megabytes !== undefined && { memoryBytes: megabytes * 2 ** 20, deviceMegabytes: megabytes }),
   };
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
-  const task = taskOf(networkPath, propertyPath, flags, io);
+  const task = taskOf(networkPath, propertyPath, name, flags, io);
   const inputs = propertyPath === undefined ? [networkPath] : [networkPath, propertyPath];
-  for (const name of ['out', 'junit', 'certificate'] as const) {
-    const file = flags[name];
-    if (file !== undefined) await checkResultFiles([file], inputs, `--${name}`);
+  for (const flag of ['out', 'junit', 'certificate'] as const) {
+    const file = flags[flag];
+    if (file !== undefined) await checkResultFiles([file], inputs, `--${flag}`);
   }
-  const { network, parameters, exact, double, property, file, image, model } = await task();
+  const { network, parameters, exact, double, property, file, image, model } = await task().catch(
+    async (error) => {
+      await leave('unknown', error, flags, io);
+      throw error;
+    },
+  );
   const progress = verificationProgress(io.stderr);
   try {
     const device = await chooseDevice(wanted);
@@ -180,6 +217,7 @@ async function answerOf(
 function taskOf(
   networkPath: string,
   propertyPath: string | undefined,
+  name: string | undefined,
   flags: VerifyFlags,
   io: Io,
 ): () => Promise<VerificationTask> {
@@ -194,7 +232,7 @@ function taskOf(
       throw new UsageError(
         'verify: expected a VNN-LIB file, or --index with the number of a test image, got neither',
       );
-    return () => readVerificationTask(networkPath, propertyPath);
+    return () => readVerificationTask(networkPath, propertyPath, name);
   }
   if (propertyPath !== undefined)
     throw new UsageError(

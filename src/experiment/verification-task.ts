@@ -107,16 +107,24 @@ export async function readRobustnessTask(modelPath: string, choice: ImageChoice)
 
 /**
  * Reads a model, an ONNX file or the folder of a finished run, and a VNN-LIB file.
+ * @param name of the network in the file, where VNN-LIB 2.0 gives it one
  * @throws UsageError, one line, for files that are missing, not what they should be, or do not fit each other
  */
 export async function readVerificationTask(
   modelPath: string,
   propertyPath: string,
+  name?: string,
 ): Promise<VerificationTask> {
   return reading(async () => {
     const { network, parameters, exact, double, file } = await trainedNetwork(modelPath);
     const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
-    const property = propertyFor(await readVnnlib(propertyPath), sizes);
+    const query = await readVnnlib(propertyPath);
+    if (name !== undefined && query.network !== undefined && query.network !== name)
+      throw new UsageError(
+        `--network: expected a model of ${query.network}, the network of ${propertyPath}, got one of ${name}; ` +
+          `write --network ${query.network}=${modelPath}`,
+      );
+    const property = propertyFor(query, sizes);
     const model = await openModelFile(file, network);
     return { network, parameters, exact, double, property, file, model };
   });

@@ -192,11 +192,6 @@ describe('VNN-LIB', () => {
       '(define-fun f () Real 1)',
       'p.vnnlib:5:2: expected assert or declare-const, got define-fun',
     ],
-    [
-      'VNN-LIB 2.0',
-      '(vnnlib-version <2.0>)',
-      'p.vnnlib:5:2: expected VNN-LIB 1.0, got vnnlib-version of VNN-LIB 2.0',
-    ],
     ['a comparison of one', '(assert (<= X_0))', 'p.vnnlib:5:9: expected two operands of <=, got 1'],
     ['an empty or', '(assert (or))', 'p.vnnlib:5:12: expected a constraint in or, got none'],
     ['an empty assert', '(assert)', 'p.vnnlib:5:8: expected a constraint in assert, got none'],

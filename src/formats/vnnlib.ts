@@ -1,5 +1,5 @@
 /**
- * VNN-LIB 1.0, the format of the verification competition's properties: a subset of SMT-LIB that bounds
+ * VNN-LIB 1.0 and 2.0, the format of the verification competition's properties: a subset of SMT-LIB that bounds
  * inputs X and says which outputs Y are unsafe.
  *
  * ```
@@ -29,6 +29,7 @@ export {
   type VnnlibProperty,
   variableName,
 } from './vnnlib/constraint.js';
+export { ELEMENT_TYPES } from './vnnlib/network-declaration.js';
 
 /** Bytes that are read, and unfolded, at once. */
 const CHUNK = 2 ** 18;

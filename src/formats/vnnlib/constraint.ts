@@ -36,6 +36,8 @@ export interface VnnlibProperty {
   readonly inputs: number;
   readonly outputs: number;
   readonly constraint: Constraint;
+  /** The name of its network, where version 2.0 gives one. */
+  readonly network?: string;
 }
 
 /** The variable that stands for Y_j. */

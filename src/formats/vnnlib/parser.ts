@@ -11,6 +11,9 @@
  * `<` and `>` are marked as strict: a proof is one of the closure, a counterexample lies
  * in the open set. Comparisons of more than two terms hold for each neighbouring pair, as in
  * SMT-LIB. `not`, `=>`, `ite`, `let` and definitions are refused.
+ *
+ * Version 2.0 declares a network instead (`network-declaration.ts`), names elements X[0,1] and has == for = as
+ * well as !=, which is < or >.
  */
 
 import { FormatError } from '../format-error.js';
@@ -18,10 +21,13 @@ import type { Constraint, VnnlibProperty } from './constraint.js';
 import { createDeclarations } from './declarations.js';
 import { exactOf } from './exact.js';
 import { createLexer, errorAt, type Lexer, quoted, type TokenSink } from './lexer.js';
+import { elementOf, elementsOf, type NetworkDeclaration, networkDeclaration } from './network-declaration.js';
 import { parseNumber } from './number.js';
-import { ARITHMETIC, createLessOrEqual, type Operator, type Term } from './term.js';
+import { ARITHMETIC, createLessOrEqual, type Linear, type Operator, type Term } from './term.js';
 
 const COMPARISONS = new Set(['<=', '>=', '<', '>', '=']);
+/** What version 2.0 has beside them. */
+const COMPARISONS_2 = new Set(['==', '!=']);
 /** Commands for solvers that change nothing about the property. */
 const IGNORED = new Set([
   'set-logic',
@@ -41,6 +47,9 @@ const IGNORED = new Set([
  */
 const LARGEST = 2 ** 23;
 
+/** Words of a network's declaration. */
+const LARGEST_DECLARATION = 4096;
+
 /** What a parenthesis holds; `new-…` where its first word has not come. */
 type Kind =
   | 'new-command'
@@ -48,6 +57,7 @@ type Kind =
   | 'new-term'
   | 'ignored'
   | 'declaration'
+  | 'network'
   | 'assert'
   | 'junction'
   | 'comparison'
@@ -74,7 +84,6 @@ const FIRST_WORD: Readonly<Record<string, string>> = {
   'new-constraint': 'and, or, <=, >=, <, > or =',
   'new-term': '+, -, * or /',
 };
-const VERSION_2 = new Set(['vnnlib-version', 'declare-network']);
 
 /** What a ( within a parenthesis begins. */
 const WITHIN: Readonly<Partial<Record<Kind, Kind>>> = {
@@ -121,6 +130,11 @@ type Fail = (message: string) => never;
 /** Tokens in, a property out: the parentheses that are open are a stack of frames. */
 class PropertyReader implements TokenSink {
   readonly #declarations = createDeclarations();
+  /** Of version 2.0. */
+  #network: NetworkDeclaration | undefined;
+  /** Parentheses open within declare-network, and the beginning of a word that spaces cut, as in X[0, 1]. */
+  #depth = 0;
+  #begun = '';
   readonly #lessOrEqual = createLessOrEqual();
   readonly #frames: Frame[] = [];
   readonly #asserted: Constraint[] = [];
@@ -131,7 +145,8 @@ class PropertyReader implements TokenSink {
 
   readonly open = (line: number, column: number): void => {
     const top = this.#top;
-    if (top?.kind === 'declaration') {
+    if (top?.kind === 'declaration' || top?.kind === 'network') {
+      if (top.kind === 'network') this.#depth++;
       this.word('(', line, column);
       return;
     }
@@ -148,25 +163,42 @@ class PropertyReader implements TokenSink {
     this.#frames.push(this.#top);
   };
 
-  readonly word = (text: string, line: number, column: number): void => {
+  readonly word = (part: string, line: number, column: number): void => {
+    const text = this.#begun + part;
+    if (text.includes('[') && !text.includes(']') && this.#top?.kind !== 'ignored') {
+      this.#begun = text;
+      return;
+    }
+    this.#begun = '';
+    this.#whole(text, line, column);
+  };
+
+  /** A word with its brackets. */
+  #whole(text: string, line: number, column: number): void {
     const top = this.#top;
     if (top === undefined) this.#failAt(line, column, `expected ( and a command, got ${quoted(text)}`);
     else if (top.terms !== undefined) {
       this.#hold(line, column);
       top.terms.push(this.#termOf(text, line, column));
     } else if (top.words !== undefined) {
-      if (top.words.push(text) > 4)
+      if (top.words.push(text) > (top.kind === 'network' ? LARGEST_DECLARATION : 4))
         this.#failAt(line, column, `expected ) after the declaration, got ${quoted(text)}`);
     } else if (top.constraints !== undefined)
       this.#failAt(line, column, `expected a constraint such as (<= X_0 1), got ${quoted(text)}`);
     else if (top.kind !== 'ignored') this.#begin(top, text, (message) => this.#failAt(line, column, message));
-  };
+  }
 
   readonly close = (line: number, column: number): void => {
     const frame = this.#top;
     if (frame === undefined)
       throw errorAt(this.source, line, column, 'expected ( and a command, got ) that closes nothing');
-    if (frame.words?.at(-1) === '(') {
+    if (this.#begun !== '') this.#failAt(line, column, `expected ] after ${quoted(this.#begun)}, got )`);
+    if (frame.kind === 'network' && this.#depth > 0) {
+      this.#depth--;
+      this.word(')', line, column);
+      return;
+    }
+    if (frame.kind === 'declaration' && frame.words?.at(-1) === '(') {
       this.word(')', line, column);
       return;
     }
@@ -177,7 +209,8 @@ class PropertyReader implements TokenSink {
     this.#top = this.#frames[this.#frames.length - 1];
     // What a sum holds stays until the comparison around it is complete.
     if (frame.kind !== 'arithmetic') this.#held--;
-    if (frame.kind === 'declaration') this.#declarations.declare(frame.words as string[], fail);
+    if (frame.kind === 'declaration') this.#declare(frame, fail);
+    else if (frame.kind === 'network') this.#network = networkDeclaration(frame.words as string[], fail);
     else if (frame.kind === 'arithmetic') this.#closeSum(frame, fail, line, column);
     else if (frame.kind !== 'ignored') this.#closeConstraint(frame, fail, line, column);
   };
@@ -191,13 +224,16 @@ class PropertyReader implements TokenSink {
         `expected ) for the ( here, got the end of the file (${open} ` +
           `${open === 1 ? 'is' : 'are'} open); the file may be cut short`,
       );
-    const { inputs, outputs } = this.#declarations.sizes(source);
+    const { inputs, outputs } = this.#network
+      ? { inputs: elementsOf(this.#network.input), outputs: elementsOf(this.#network.output) }
+      : this.#declarations.sizes(source);
     if (this.#asserted.length === 0)
       throw new FormatError(
         `${source}: expected at least one assert, got none; a property bounds the inputs and says which ` +
           'outputs are unsafe',
       );
-    return { source, inputs, outputs, constraint: { and: this.#asserted } };
+    const constraint = { and: this.#asserted };
+    return { source, inputs, outputs, constraint, ...(this.#network && { network: this.#network.name }) };
   }
 
   #failAt(line: number, column: number, message: string): never {
@@ -232,7 +268,7 @@ class PropertyReader implements TokenSink {
       const shared = parent?.operator === text || (text === 'and' && parent?.kind === 'assert');
       frame.kind = 'junction';
       frame.constraints = shared ? parent?.constraints : [];
-    } else if (COMPARISONS.has(text)) {
+    } else if (COMPARISONS.has(text) || (this.#network !== undefined && COMPARISONS_2.has(text))) {
       frame.kind = 'comparison';
       frame.terms = [];
     } else {
@@ -249,14 +285,34 @@ class PropertyReader implements TokenSink {
     } else if (text === 'declare-const' || text === 'declare-fun') {
       frame.kind = 'declaration';
       frame.words = [];
+    } else if (text === 'declare-network') {
+      if (this.#network !== undefined)
+        fail(`expected one network, got another after ${this.#network.name}; several are not decided`);
+      frame.kind = 'network';
+      frame.words = [];
+    } else if (text === 'vnnlib-version') {
+      frame.kind = 'declaration';
+      frame.operator = text;
+      frame.words = [];
     } else if (IGNORED.has(text)) frame.kind = 'ignored';
-    else if (VERSION_2.has(text))
-      fail(`expected VNN-LIB 1.0, got ${text} of VNN-LIB 2.0; convert the property to 1.0`);
     else fail(`expected ${FIRST_WORD['new-command']}, got ${quoted(text)}`);
   }
 
+  /** Variables of version 1.0, or the version itself. */
+  #declare({ operator, words = [] }: Frame, fail: Fail): void {
+    if (operator === 'vnnlib-version') {
+      const version = words.join(' ');
+      if (!/^<?[12]\.0>?$/.test(version)) fail(`expected VNN-LIB <1.0> or <2.0>, got ${quoted(version)}`);
+    } else if (this.#network !== undefined)
+      fail(`expected variables of network ${this.#network.name} alone, got ${operator}`);
+    else this.#declarations.declare(words, fail);
+  }
+
   #termOf(text: string, line: number, column: number): Term {
-    const value = parseNumber(text) ?? this.#declarations.find(text);
+    const fail: Fail = (message) => this.#failAt(line, column, message);
+    const variable = (): Linear | undefined =>
+      this.#network ? elementOf(text, this.#network, fail) : this.#declarations.find(text);
+    const value = parseNumber(text) ?? variable();
     if (value === undefined)
       return this.#failAt(
         line,
@@ -272,9 +328,17 @@ class PropertyReader implements TokenSink {
   #compare({ terms = [], operator }: Frame, fail: Fail): Constraint {
     if (terms.length < 2) fail(`expected two operands of ${operator}, got ${terms.length}`);
     const parts: Constraint[] = [];
-    const strict = operator === '<' || operator === '>';
+    const strict = operator === '<' || operator === '>' || operator === '!=';
     for (let k = 1; k < terms.length; k++) {
       const [left, right] = [terms[k - 1] as Term, terms[k] as Term];
+      if (operator === '!=') {
+        const [below, above] = [
+          this.#lessOrEqual(left, right, fail, strict),
+          this.#lessOrEqual(right, left, fail, strict),
+        ];
+        parts.push({ or: [below, above] });
+        continue;
+      }
       if (operator !== '>=' && operator !== '>') parts.push(this.#lessOrEqual(left, right, fail, strict));
       if (operator !== '<=' && operator !== '<') parts.push(this.#lessOrEqual(right, left, fail, strict));
     }

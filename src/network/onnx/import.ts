@@ -29,7 +29,8 @@ import { reshapingOperators } from './reshaping.js';
 import { smoothOperators } from './smooth.js';
 import { materialized } from './view.js';
 
-const OPSETS = [7, 22] as const;
+/** Versions of the standard operators that are read. */
+export const OPSETS = [7, 22] as const;
 const operators: ReadonlyMap<string, OperatorReader> = new Map(
   Object.entries({
     ...castingOperators,
