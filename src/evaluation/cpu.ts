@@ -6,7 +6,7 @@ import { inSharedMemory, type Pool } from '../runtime/pool/pool.js';
 import type { ParameterSlice, TaskFeeds, TaskPerturbation } from '../runtime/pool/task.js';
 import type { Key } from '../runtime/random/keys.js';
 import type { CoordinateRange } from '../runtime/random/normals.js';
-import { batchValues, pairValues } from './batch-feeds.js';
+import { type BatchValues, batchValues, pairValues } from './batch-feeds.js';
 import {
   type BatchObjective,
   checkPerturbations,
@@ -17,6 +17,7 @@ import {
 } from './batch-objective.js';
 import { opposite, perCoordinate } from './sigma.js';
 import { type HostGradient, mean, rootMeanSquares, scaledBySigma, scores } from './sums.js';
+import { type Point, WholeBatch } from './whole-batch.js';
 
 /** An objective with the batch that it is evaluated on, cut into micro-batches. */
 export interface EvaluatedBatch {
@@ -78,8 +79,8 @@ export class CpuObjective implements BatchObjective {
     losses: async (theta, perturbations) => {
       const shared = inSharedMemory(theta);
       const sigma = perCoordinate(perturbations.sigma);
-      const all = await Promise.all(perturbations.keys.map((key) => this.lossAt(shared, { key, sigma })));
-      return Float64Array.from(all);
+      const all = await Promise.all(perturbations.keys.map((key) => this.valuesAt(shared, { key, sigma })));
+      return Float64Array.from(all, ({ loss }) => loss);
     },
     projections: async (vectors, { keys, sigma }) => {
       const scaled = vectors.map((vector) => inSharedMemory(scaledBySigma(vector, sigma)));
@@ -97,6 +98,7 @@ export class CpuObjective implements BatchObjective {
     const { objective, layout, feeds, images } = this.on;
     const shared = inSharedMemory(theta);
     const spread = perCoordinate(sigma);
+    if (objective.statistics !== undefined) return this.singlePairs(shared, { keys, sigma });
     const results = await Promise.all(
       keys.map((key) => {
         const perturbation = { key, sigma: spread };
@@ -107,25 +109,48 @@ export class CpuObjective implements BatchObjective {
     const minus = results.map((result) => batchValues(objective, result.minus, images));
     return {
       ...pairValues(objective, plus, minus),
-      scores: async (first: Float64Array, second?: SigmaWeights) => {
-        const weights = { keys, first, second: second?.weights };
-        return scores(await this.pool.normals(weights, parameterCount(layout)), sigma, second?.groups);
-      },
+      scores: (first: Float64Array, second?: SigmaWeights) => this.scoresOf({ keys, sigma }, first, second),
     };
   }
 
-  /** Loss at one point. */
-  private async lossAt(theta: Float32Array, perturbation: TaskPerturbation): Promise<number> {
-    const { objective, layout, feeds, images } = this.on;
+  /** Pairs whose two points have statistics of their own. */
+  private async singlePairs(theta: Float32Array, { keys, sigma }: Perturbations) {
+    const at = (spread: number | Float32Array) =>
+      Promise.all(keys.map((key) => this.valuesAt(theta, { key, sigma: spread })));
+    const [plus, minus] = [await at(perCoordinate(sigma)), await at(opposite(sigma))];
+    return {
+      ...pairValues(this.on.objective, plus, minus),
+      scores: (first: Float64Array, second?: SigmaWeights) => this.scoresOf({ keys, sigma }, first, second),
+    };
+  }
+
+  private async scoresOf({ keys, sigma }: Perturbations, first: Float64Array, second?: SigmaWeights) {
+    const weights = { keys, first, second: second?.weights };
+    return scores(await this.pool.normals(weights, parameterCount(this.on.layout)), sigma, second?.groups);
+  }
+
+  /** Loss and counts at one point. */
+  async valuesAt(theta: Float32Array, perturbation?: TaskPerturbation): Promise<BatchValues> {
+    const { objective, feeds, images } = this.on;
     const plan = objective.value;
-    const parts = await Promise.all(
-      feeds.map((feed) => this.pool.run({ plan, feeds: feed, theta, layout, perturbation })),
-    );
+    const point = await this.pointAt(theta, perturbation);
+    const parts = await Promise.all(feeds.map((feed) => this.pool.run({ plan, feeds: feed, ...point })));
     return batchValues(
       objective,
       parts.map(({ outputs }) => outputs),
       images,
-    ).loss;
+    );
+  }
+
+  private get wholeBatch(): WholeBatch | undefined {
+    const { objective, feeds } = this.on;
+    return objective.statistics && new WholeBatch(this.pool, objective.statistics, feeds);
+  }
+
+  /** What programs are run at: θ, or θ with the statistics of the whole batch there. */
+  private async pointAt(theta: Float32Array, perturbation?: TaskPerturbation): Promise<Point> {
+    const point = { theta, layout: this.on.layout, perturbation };
+    return (await this.wholeBatch?.at(point)) ?? point;
   }
 
   /** Loss and gradient at one point, micro-batches summed in their order. */
@@ -134,14 +159,14 @@ export class CpuObjective implements BatchObjective {
     theta: Float32Array,
     perturbation?: TaskPerturbation,
   ): Promise<HostGradient> {
-    const { objective, layout, feeds, images } = this.on;
-    const parts = await Promise.all(
-      feeds.map((feed) => this.pool.run({ plan, feeds: feed, theta, layout, perturbation })),
-    );
-    const gradient = parts[0]?.gradient as Float32Array;
+    const { objective, feeds, images } = this.on;
+    const point = await this.pointAt(theta, perturbation);
+    const parts = await Promise.all(feeds.map((feed) => this.pool.run({ plan, feeds: feed, ...point })));
+    const sum = parts[0]?.gradient as Float32Array;
     for (const { gradient: more } of parts.slice(1))
-      for (let i = 0; i < gradient.length; i++)
-        gradient[i] = (gradient[i] as number) + ((more as Float32Array)[i] as number);
+      for (let i = 0; i < sum.length; i++)
+        sum[i] = (sum[i] as number) + ((more as Float32Array)[i] as number);
+    const gradient = (await this.wholeBatch?.through(point, sum, theta.length)) ?? sum;
     const outputs = parts.map((part) => part.outputs);
     return { ...batchValues(objective, outputs, images), gradient };
   }

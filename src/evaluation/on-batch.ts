@@ -3,7 +3,7 @@ import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import { inSharedMemory, type Pool } from '../runtime/pool/pool.js';
 import type { ParameterSlice } from '../runtime/pool/task.js';
 import type { Key } from '../runtime/random/keys.js';
-import { type BatchValues, batchValues, microBatches, type PooledBatch } from './batch-feeds.js';
+import { type BatchValues, microBatches, type PooledBatch } from './batch-feeds.js';
 import { BatchedObjective } from './batched.js';
 import { CpuObjective, type EvaluatedBatch } from './cpu.js';
 import { type CallLimits, evaluatesPopulations } from './population.js';
@@ -57,14 +57,6 @@ export async function evaluateBatch(
   scalars: ObjectiveScalars,
   attackKey?: Key,
 ): Promise<BatchValues> {
-  const { feeds, images } = evaluatedBatch(objective, layout, batch, scalars, attackKey);
-  const shared = inSharedMemory(theta);
-  const results = await Promise.all(
-    feeds.map((feed) => pool.run({ plan: objective.value, feeds: feed, theta: shared, layout })),
-  );
-  return batchValues(
-    objective,
-    results.map(({ outputs }) => outputs),
-    images,
-  );
+  const on = evaluatedBatch(objective, layout, batch, scalars, attackKey);
+  return new CpuObjective(pool, on).valuesAt(inSharedMemory(theta));
 }

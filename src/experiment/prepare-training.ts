@@ -86,6 +86,8 @@ const commonOptions = (settings: Settings, network: Network): ObjectiveOptions =
   relaxation: settings.relaxation === 'none' ? undefined : relaxationNamed(settings.relaxation),
   microBatch: Math.min(settings.microBatch, settings.batchSize),
   clipBox: settings.clipBox,
+  // A batch in one call has its statistics in its program.
+  statistics: settings.microBatch < settings.batchSize ? settings.batchStatistics : 'micro-batch',
 });
 
 /**
@@ -266,6 +268,11 @@ export async function prepare(
  * has a micro-batch of one
  */
 function checkStatistics({ train, batchSize, objective }: TrainingOptions, name: string): void {
+  if (objective.statistics !== undefined && (batchSize === 1 || train.count % batchSize === 1))
+    throw new UsageError(
+      `--batch-size: expected at least 2 images in each batch, which batch normalisation takes its ` +
+        `statistics from, got 1 with ${name}, ${train.count} images in batches of ${batchSize}; change it`,
+    );
   if (!objective.batchStatistics) return;
   for (const images of new Set([batchSize, train.count % batchSize || batchSize])) {
     const starts = microBatchStarts(objective, images);

@@ -105,3 +105,27 @@ export const batchForward = (
   present: Tensor,
 ): NormalizedForward =>
   normalizedForward(net, parameters, x, (_, y, channels) => channelStatistics(y, channels, present));
+
+/**
+ * Statistics of parts of `images` each, put together in float64:
+ *
+ *   μ = Σ n_i μ_i/n,  v = Σ n_i (v_i + (μ_i − μ)²)/n.
+ */
+export function combinedStatistics(
+  parts: readonly (ChannelStatistics<ArrayLike<number>> & { readonly images: number })[],
+): ChannelStatistics<Float64Array> {
+  const all = parts.reduce((sum, { images }) => sum + images, 0);
+  const channels = parts[0]?.mean.length ?? 0;
+  const average = (value: (part: (typeof parts)[number], c: number) => number) =>
+    Float64Array.from(
+      { length: channels },
+      (_, c) => parts.reduce((sum, part) => sum + part.images * value(part, c), 0) / all,
+    );
+  const mean = average((part, c) => part.mean[c] as number);
+  return {
+    mean,
+    variance: average(
+      (part, c) => (part.variance[c] as number) + ((part.mean[c] as number) - (mean[c] as number)) ** 2,
+    ),
+  };
+}

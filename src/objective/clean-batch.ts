@@ -7,7 +7,7 @@
  * the steps of attacks do not find them again.
  */
 import { input, type Tensor } from '../graph/index.js';
-import { batchForward } from '../network/batch-statistics.js';
+import { batchForward, normalizedForward, type StatisticsOf } from '../network/batch-statistics.js';
 import { batchNormNodes, foldedNetwork, foldedParameters } from '../network/folding.js';
 import { type Network, logits as networkLogits, type Parameters } from '../network/network.js';
 import type { Stage } from '../runtime/plan/plan.js';
@@ -22,16 +22,20 @@ export interface CleanBatch {
   complete(stages: readonly Stage[]): readonly Stage[];
 }
 
-/**
- * For x [features, batch], of which `present` [1, batch] marks the images that are not padding; `staged`: as
- * arrays of a plan.
- */
+export interface CleanBatchOptions {
+  /** Folded parameters are arrays of a plan (default false). */
+  readonly staged?: boolean;
+  /** Statistics to normalise with (default: those of x). */
+  readonly statistics?: StatisticsOf;
+}
+
+/** For x [features, batch], of which `present` [1, batch] marks the images that are not padding. */
 export function cleanBatch(
   net: Network,
   parameters: Parameters,
   x: Tensor,
   present: Tensor,
-  staged = false,
+  { staged = false, statistics: given }: CleanBatchOptions = {},
 ): CleanBatch {
   if (batchNormNodes(net).length === 0)
     return {
@@ -41,7 +45,9 @@ export function cleanBatch(
       complete: (stages) => stages,
     };
 
-  const { values, statistics } = batchForward(net, parameters, x, present);
+  const { values, statistics } = given
+    ? normalizedForward(net, parameters, x, given)
+    : batchForward(net, parameters, x, present);
   const folded = foldedParameters(net, parameters, statistics);
   const own = values.at(-1) as Tensor;
   if (!staged)

@@ -39,6 +39,7 @@ import { inputBox } from './input-box.js';
 import { crossEntropy, isPositive, naturalMargin } from './losses.js';
 import type { RobustLoss } from './robust-loss.js';
 import { warmupRegularizer } from './warmup-regularizer.js';
+import { givenStatistics, type StatisticsLayer, statisticsLayers, statisticsNames } from './whole-batch.js';
 
 /** What an objective is built of, (1 − κ)·natural + κ·robust loss; ε and κ are inputs of its programs. */
 export interface ObjectiveOptions {
@@ -66,6 +67,11 @@ export interface ObjectiveOptions {
    */
   readonly natural?: 'loss' | 'accuracy' | 'none';
   readonly dtype?: FloatType;
+  /**
+   * What batch normalisation takes its statistics from: each micro-batch (default), within its program, or the
+   * whole batch, in passes of their own.
+   */
+  readonly statistics?: 'micro-batch' | 'batch';
 }
 
 /** Numbers that schedules set for a step. */
@@ -87,6 +93,8 @@ export interface Objective {
   readonly dtype: FloatType;
   /** Whether the images of a micro-batch share statistics, so that micro-batches should be alike in size. */
   readonly batchStatistics: boolean;
+  /** Batch normalisations whose statistics are those of the whole batch: inputs of the plans. */
+  readonly statistics?: readonly StatisticsLayer[];
   /** Names that the program's outputs beside `loss` have: sums over images of 0/1. */
   readonly counts: readonly string[];
   /**
@@ -175,26 +183,32 @@ export function createObjective(options: ObjectiveOptions): Objective {
       noise,
     };
   };
-  const batchStatistics = batchNormNodes(net).length > 0;
-  const inOne = assemble(cleanBatch(net, parameters, x, present));
+  const hasStatistics = batchNormNodes(net).length > 0;
+  const ofBatch = hasStatistics && options.statistics === 'batch';
+  const statistics = ofBatch ? givenStatistics : undefined;
+  const inOne = assemble(cleanBatch(net, parameters, x, present, { statistics }));
   const { stages, counts, noise } =
-    inOne.single || !batchStatistics ? inOne : assemble(cleanBatch(net, parameters, x, present, true));
+    inOne.single || !hasStatistics
+      ? inOne
+      : assemble(cleanBatch(net, parameters, x, present, { staged: true, statistics }));
   const differentiable = method === undefined || method.differentiable;
-  const names = Object.keys(parameters);
+  const names = [...Object.keys(parameters), ...(ofBatch ? statisticsNames(net) : [])];
   return {
     network: net,
     microBatch,
     dtype,
-    batchStatistics,
+    batchStatistics: hasStatistics && !ofBatch,
+    ...(ofBatch && { statistics: statisticsLayers(net, parameters, x, present, weight) }),
     counts,
     noise,
     value: createPlan(stages),
     gradient: differentiable ? createPlan(stages, names) : undefined,
-    population: hasPopulations(stages)
-      ? (members) => ({
-          value: () => createPlan(stages, [], members),
-          gradient: differentiable ? () => createPlan(stages, names, members) : undefined,
-        })
-      : undefined,
+    population:
+      hasPopulations(stages) && !ofBatch
+        ? (members) => ({
+            value: () => createPlan(stages, [], members),
+            gradient: differentiable ? () => createPlan(stages, names, members) : undefined,
+          })
+        : undefined,
   };
 }

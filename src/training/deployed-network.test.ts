@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Split } from '../data/dataset.js';
 import { evaluate, input } from '../graph/index.js';
 import { architecture } from '../network/architectures.js';
-import { batchForward } from '../network/batch-statistics.js';
+import { batchForward, combinedStatistics } from '../network/batch-statistics.js';
 import { batchNormNodes, type ChannelStatistics } from '../network/folding.js';
 import { initialize } from '../network/initialization.js';
 import { logits, parameterInputs } from '../network/network.js';
@@ -12,7 +12,7 @@ import { createPool } from '../runtime/pool/pool.js';
 import { keyOf } from '../runtime/random/keys.js';
 import { normalNumbers, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
-import { combinedStatistics, createDeployedNetwork } from './deployed-network.js';
+import { createDeployedNetwork } from './deployed-network.js';
 
 const pool = createPool(2);
 afterAll(() => pool.close());

@@ -5,17 +5,12 @@
  * Training uses the statistics of each micro-batch, so those of all images are a function of θ alone and
  * no part of its state: they are found where a network is wanted, at the end of an epoch or of the run. They
  * are exact: layer by layer, each in a pass over the images without augmentation, the layers before it
- * normalised as they will be. Mean and variance of micro-batches with means μ_i, variances v_i and n_i images
- * are put together as
- *
- *   μ = Σ n_i μ_i/n,  v = Σ n_i (v_i + (μ_i − μ)²)/n,
- *
- * in float64, so that neither the order of images nor where they are cut matters beyond rounding.
+ * normalised as they will be. Those of micro-batches are put together in float64, so that neither the order of images nor where they are cut matters beyond rounding.
  */
 import { allocateBatch, assembleBatch } from '../data/batches.js';
 import type { Split } from '../data/dataset.js';
 import { input, reshape, type Tensor, transpose } from '../graph/index.js';
-import { channelStatistics, normalizedForward } from '../network/batch-statistics.js';
+import { channelStatistics, combinedStatistics, normalizedForward } from '../network/batch-statistics.js';
 import {
   batchNormNodes,
   type ChannelStatistics,
@@ -68,26 +63,6 @@ function statisticsPlan(net: Network, wanted: number, batch: number): Plan {
   const from = inputs[0] as number;
   const y = from === INPUT ? x : (values[from] as Tensor);
   return createPlan([{ kind: 'whole', outputs: { ...channelStatistics(y, layer.output[0], present) } }]);
-}
-
-/** Statistics of parts of `images` each, put together. */
-export function combinedStatistics(
-  parts: readonly (ChannelStatistics<ArrayLike<number>> & { readonly images: number })[],
-): ChannelStatistics<Float64Array> {
-  const all = parts.reduce((sum, { images }) => sum + images, 0);
-  const channels = parts[0]?.mean.length ?? 0;
-  const average = (value: (part: (typeof parts)[number], c: number) => number) =>
-    Float64Array.from(
-      { length: channels },
-      (_, c) => parts.reduce((sum, part) => sum + part.images * value(part, c), 0) / all,
-    );
-  const mean = average((part, c) => part.mean[c] as number);
-  return {
-    mean,
-    variance: average(
-      (part, c) => (part.variance[c] as number) + ((part.mean[c] as number) - (mean[c] as number)) ** 2,
-    ),
-  };
 }
 
 /** Compiles what finds the statistics; programs run only when asked. */

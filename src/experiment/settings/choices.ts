@@ -26,6 +26,8 @@ export const RELAXATIONS = [...namesOf<RelaxationName>(relaxations), 'none'] as 
 /** The gradient estimator; `none` is the plain stochastic gradient (GRAD). */
 export const SMOOTHINGS = namesOf<EstimatorName>(estimators);
 export const OPTIMIZERS = namesOf<RuleName>(rules);
+/** What batch normalisation takes its statistics from. */
+export const BATCH_STATISTICS = ['batch', 'micro-batch'] as const;
 /** Which epoch's network is exported. */
 export const SELECTIONS = ['last', 'best'] as const;
 export { AUGMENTATIONS, INTERSECTION, TAPS_ESTIMATORS, TAPS_PRODUCTS };

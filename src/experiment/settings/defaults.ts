@@ -68,6 +68,7 @@ export const DEFAULTS: { readonly [Name in SettingName]-?: Default<Settings[Name
   ),
 
   architecture: constant('cnn3'),
+  batchStatistics: constant('batch'),
   relaxation: derived(`ibp, none with method ${UNBOUNDED.join(' or ')}`, ({ method }) =>
     UNBOUNDED.includes(method) ? 'none' : 'ibp',
   ),

@@ -359,7 +359,8 @@ function checkControl({ shaping, controlVariate, controlSamples }: Settings, ref
 }
 
 /** Batch normalisation takes its statistics from micro-batches, so their size changes what is computed. */
-const hasBatchNorm = (settings: Settings): boolean => {
+const hasMicroStatistics = (settings: Settings): boolean => {
+  if (settings.batchStatistics === 'batch') return false;
   const { shape, classes } = imagesOf(settings);
   return batchNormNodes(architecture(settings.architecture, shape, classes)).length > 0;
 };
@@ -377,7 +378,8 @@ export function changeSettings(
   for (const name of Object.keys(changes) as SettingName[]) {
     if (changes[name] === undefined) continue;
     const value = checkSetting(name, changes[name], whereabouts(name));
-    const changeable = informationOf(name).changeable && !(name === 'microBatch' && hasBatchNorm(settings));
+    const changeable =
+      informationOf(name).changeable && !(name === 'microBatch' && hasMicroStatistics(settings));
     if (changeable || textFromValue(value) === textFromValue(settings[name])) continue;
     throw new UsageError(
       `${whereabouts(name)}: expected ${textFromValue(settings[name] ?? 'nothing')} as when the run was ` +

@@ -15,6 +15,7 @@ import { DEVICE_CHOICES } from '../../runtime/device/device.js';
 import {
   ARCHITECTURES,
   AUGMENTATIONS,
+  BATCH_STATISTICS,
   DATASETS,
   INITIALIZATIONS,
   INTERSECTION,
@@ -103,6 +104,11 @@ export const settingsSchema = z.strictObject({
     z.string().refine(isArchitecture).meta({ choices: ARCHITECTURES, form: ARCHITECTURE_FORM }),
     'network by name, or by its layers like "conv 4@5 s2 p2, linear"; -bn: batch normalisation, folded ' +
       'away in what is exported',
+  ),
+  batchStatistics: setting(
+    z.enum(BATCH_STATISTICS),
+    'images that batch normalisation takes its statistics from: all of a batch, in passes of their own where ' +
+      'it is cut into micro-batches, or those of each micro-batch',
   ),
   initialization: setting(z.enum(INITIALIZATIONS), 'how weights are drawn'),
   normalize: setting(z.boolean(), 'make (x − mean) / std of the data set the first layer'),
@@ -229,14 +235,9 @@ export const settingsSchema = z.strictObject({
       changeable: true,
     },
   ),
-  microBatch: setting(
-    count(),
-    'images per program call; smaller needs less memory; batch normalisation takes its statistics from ' +
-      'each micro-batch',
-    {
-      changeable: true,
-    },
-  ),
+  microBatch: setting(count(), 'images per program call; smaller needs less memory', {
+    changeable: true,
+  }),
   threads: setting(count().max(1024), 'worker threads', { changeable: true }),
   checkpointEvery: setting(count(), 'epochs between checkpoints', { changeable: true }),
   checkpointSeconds: setting(amount(), 'also a checkpoint when the last is this old (0: after epochs only)', {
