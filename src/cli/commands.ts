@@ -6,6 +6,8 @@ import { makeCompareCommand } from './compare.js';
 import { makeCompletionCommand } from './completion.js';
 import { makeDataCommand } from './data.js';
 import { makeDevicesCommand } from './devices.js';
+import { makeExportMetricsCommand } from './export-metrics.js';
+import { makeInfoCommand } from './info.js';
 import { makeLandscapeCommand } from './landscape.js';
 import { makePresetsCommand } from './presets.js';
 import { makeReportCommand } from './report.js';
@@ -26,6 +28,8 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeReproduceCommand,
   makeCheckCommand,
   makeSupportsCommand,
+  makeInfoCommand,
+  makeExportMetricsCommand,
   makeDataCommand,
   makeDevicesCommand,
   makePresetsCommand,

@@ -20,6 +20,7 @@ import { representative } from '../training/weight-average.js';
 import { Failure } from './errors.js';
 import { type Experiment, prepare } from './prepare-training.js';
 import { loadBest, loadLast, saveBest, saveLast } from './run/checkpoint-folder.js';
+import { openEventLog } from './run/event-log.js';
 import { type MetricsRecord, openMetrics, readMetrics } from './run/metrics.js';
 import type { Run } from './run/run-folder.js';
 import { summarize } from './run/summary.js';
@@ -129,6 +130,7 @@ async function keepTraining(
     lastSaved = performance.now();
   };
   const metrics = openMetrics(paths.metrics, from.step);
+  const events = openEventLog(paths, settings, await readMetrics(paths.metrics));
   try {
     for await (const report of training(experiment.options, from)) {
       images += report.images;
@@ -142,7 +144,9 @@ async function keepTraining(
         const held = await experiment.validate(theta);
         const score = validationScore(settings.method, held);
         const sigma = sigmaAt(settings, report.epoch / settings.epochs, last.estimator);
-        metrics.write({ ...record(report, loss, counts, held, samplesPerSecond, elapsed()), sigma });
+        const line = { ...record(report, loss, counts, held, samplesPerSecond, elapsed()), sigma };
+        metrics.write(line);
+        events.write(line);
         if (score !== undefined && (best === null || score >= best)) {
           best = score;
           await saveBest(paths.checkpoints, { step: report.step, theta, score });
@@ -170,6 +174,7 @@ async function keepTraining(
     });
   } finally {
     metrics.close();
+    events.close();
   }
   return representative(last);
 }

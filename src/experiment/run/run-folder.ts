@@ -4,6 +4,7 @@
  * ```
  * config.yaml              every setting, and the version that wrote it; `--config` reads it
  * metrics.jsonl            one line per record, see metrics.ts
+ * events.out.tfevents…     the same for TensorBoard, see event-log.ts
  * checkpoints/             see checkpoint-folder.ts
  * network.onnx             the trained network
  * parameters.safetensors   its parameters
@@ -35,6 +36,7 @@ export const RUN_FORMAT = 2;
 export interface RunPaths {
   readonly config: string;
   readonly metrics: string;
+  readonly events: string;
   readonly checkpoints: string;
   readonly network: string;
   readonly parameters: string;
@@ -67,6 +69,7 @@ export function runPaths(path: string): RunPaths {
   return {
     config: join(path, 'config.yaml'),
     metrics: join(path, 'metrics.jsonl'),
+    events: join(path, 'events.out.tfevents.0.tautnet'),
     checkpoints: join(path, 'checkpoints'),
     network: join(path, 'network.onnx'),
     parameters: join(path, 'parameters.safetensors'),

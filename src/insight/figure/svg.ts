@@ -83,7 +83,7 @@ function panelSvg(panel: Panel, colourOf: Colours, [width, height]: readonly [nu
     className: 'panel',
     width,
     height,
-    marginLeft: 52,
+    marginLeft: 60,
     marginRight: panel.marks.some((mark) => mark.kind === 'dots' && mark.labels) ? 60 : 16,
     marginTop: 26,
     marginBottom: 38,

@@ -12,7 +12,7 @@ const slopeOf = (t: readonly number[], values: readonly number[]): number =>
 
 /** A curve as the change from its middle, so that losses of different sizes share a panel. */
 function marksOf({ t }: LineScan, curve: Curve, detrended: boolean): Mark[] {
-  const { relaxation: series, values, errors } = curve;
+  const { relaxation: series, values, changeErrors: errors } = curve;
   const middle = values[(values.length - 1) / 2] as number;
   const slope = detrended ? slopeOf(t, values) : 0;
   const y = values.map((value, i) => value - middle - slope * (t[i] as number));
@@ -21,6 +21,16 @@ function marksOf({ t }: LineScan, curve: Curve, detrended: boolean): Mark[] {
   const lower = y.map((value, i) => value - (errors[i] as number));
   const upper = y.map((value, i) => value + (errors[i] as number));
   return [{ kind: 'band', series, x: t, lower, upper }, line];
+}
+
+/** Least and largest number of marks: panels of one network have one scale, so that smoothing is seen. */
+function rangeOf(marks: readonly Mark[]): [number, number] {
+  const numbers = marks.flatMap((mark) => {
+    if (mark.kind === 'line') return mark.y;
+    return mark.kind === 'band' ? [...mark.lower, ...mark.upper] : [];
+  });
+  const finite = numbers.filter(Number.isFinite);
+  return [Math.min(...finite), Math.max(...finite)];
 }
 
 const sigmasOf = ({ subjects }: Landscape): number[] => [
@@ -33,15 +43,21 @@ const sigmasOf = ({ subjects }: Landscape): number[] => [
  */
 export function landscapeFigure(found: Landscape, detrended = false): Figure {
   const { subjects, network, epsilon, images, samples } = found;
-  const panels = sigmasOf(found).flatMap((sigma) =>
-    subjects.map(({ name, line }): Panel => {
+  const drawn = sigmasOf(found).flatMap((sigma) =>
+    subjects.map(({ name, line }) => {
       const curves = line.curves.filter((curve) => curve.sigma === sigma);
-      return {
-        title: `${name}: ${smoothing(sigma)}`,
-        x: { label: 't, in units of each layer’s weights' },
-        y: { label: detrended ? 'change of the loss, less its linear part' : 'change of the loss' },
-        marks: curves.flatMap((curve) => marksOf(line, curve, detrended)),
-      };
+      return { name, sigma, marks: curves.flatMap((curve) => marksOf(line, curve, detrended)) };
+    }),
+  );
+  const panels = drawn.map(
+    ({ name, sigma, marks }): Panel => ({
+      title: `${name}: ${smoothing(sigma)}`,
+      x: { label: 't, in units of each layer’s weights' },
+      y: {
+        label: detrended ? 'change of the loss, less its linear part' : 'change of the loss',
+        domain: rangeOf(drawn.filter((other) => other.name === name).flatMap((other) => other.marks)),
+      },
+      marks,
     }),
   );
   const smoothed = sigmasOf(found).some((sigma) => sigma > 0);
@@ -52,7 +68,7 @@ export function landscapeFigure(found: Landscape, detrended = false): Figure {
     panels,
     caption:
       `Mean over ${images} images along one direction in parameter space, from its value at t = 0.` +
-      `${smoothed ? ` Smoothed: ${samples} antithetic pairs, bands of ± 1.96 standard errors.` : ''}`,
+      `${smoothed ? ` Smoothed: ${samples} antithetic pairs, bands of ± 1.96 standard errors of the change.` : ''}`,
   };
 }
 

@@ -123,6 +123,14 @@ describe('a line', () => {
     expect(curves[1]?.jumps.largest).toBeLessThan(0.02);
   });
 
+  test('the error of a change is smaller than that of a value: both have the same perturbations', async () => {
+    const { curves } = await scan((x) => x * x + 100 * Math.sin(x / 100), 0.4);
+    const soft = curves[1];
+    expect(soft?.changeErrors[4]).toBe(0);
+    for (const [i, error] of (soft?.changeErrors ?? []).entries())
+      expect(error).toBeLessThan((soft?.errors[i] as number) / 2);
+  });
+
   test('the same key gives the same bits, another key others', async () => {
     const options = { surfaces: { f: surfaceOf(Math.abs) }, theta: Float32Array.of(0) };
     const at = (seed: number) =>

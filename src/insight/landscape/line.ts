@@ -39,6 +39,8 @@ export interface Curve extends Measures {
   readonly values: readonly number[];
   /** 1.96 standard errors of each value; empty where nothing is random. */
   readonly errors: readonly number[];
+  /** The same of each value less that at t = 0: smaller, as both have the same perturbations. */
+  readonly changeErrors: readonly number[];
 }
 
 export interface LineScan {
@@ -46,13 +48,18 @@ export interface LineScan {
   readonly curves: readonly Curve[];
 }
 
-/** Mean over all values and its standard error over pairs. */
-export function meanOfPairs({ plus, minus }: PairValues): { mean: number; error: number } {
-  const means = Array.from(plus, (value, i) => (value + (minus[i] as number)) / 2);
-  const mean = means.reduce((sum, value) => sum + value, 0) / means.length;
-  const squares = means.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  const error = means.length > 1 ? Math.sqrt(squares / (means.length - 1) / means.length) : Number.NaN;
-  return { mean, error };
+/** Mean of each antithetic pair. */
+export const pairMeans = ({ plus, minus }: PairValues): number[] =>
+  Array.from(plus, (value, i) => (value + (minus[i] as number)) / 2);
+
+export const meanOf = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** Standard error of the mean; not a number for one value. */
+function standardError(values: readonly number[]): number {
+  const mean = meanOf(values);
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return values.length > 1 ? Math.sqrt(squares / (values.length - 1) / values.length) : Number.NaN;
 }
 
 /** Values and measures of every loss at every σ. @throws the reason of `signal` */
@@ -66,20 +73,22 @@ export async function scanLine(options: LineOptions): Promise<LineScan> {
   for (const sigma of sigmas)
     for (const relaxation of names) {
       const surface = surfaces[relaxation] as Surface;
-      const at = async (where: number): Promise<{ mean: number; error: number }> => {
+      /** L of each pair of perturbations, or L itself. */
+      const at = async (where: number): Promise<readonly number[]> => {
         signal?.throwIfAborted();
         const point = moved(theta, [where, direction]);
-        if (sigma === 0) return { mean: await surface.value(point), error: 0 };
-        return meanOfPairs(await surface.pairs(point, sigma, keys));
+        return sigma === 0
+          ? [await surface.value(point)]
+          : pairMeans(await surface.pairs(point, sigma, keys));
       };
       const found = await Promise.all(t.map(at));
-      const values = found.map(({ mean }) => mean);
-      const line = async (where: number) => (await at(where)).mean;
+      const values = found.map(meanOf);
+      const line = async (where: number) => meanOf(await at(where));
       curves.push({
         relaxation,
         sigma,
         values,
-        errors: sigma === 0 ? [] : found.map(({ error }) => 1.96 * error),
+        ...(sigma === 0 ? { errors: [], changeErrors: [] } : errorsOf(found)),
         jumps: await jumpsOf(line, t, values, sigma === 0 ? points : searched),
         sensitivity: sensitivityOf(t, values),
         roughness: roughnessOf(values),
@@ -87,6 +96,14 @@ export async function scanLine(options: LineOptions): Promise<LineScan> {
       options.progress?.(++done, sigmas.length * names.length);
     }
   return { t, curves: withTightness(curves) };
+}
+
+/** 1.96 standard errors of values, and of their changes from the middle one, pair by pair. */
+function errorsOf(found: readonly (readonly number[])[]): Pick<Curve, 'errors' | 'changeErrors'> {
+  const middle = found[(found.length - 1) / 2] as readonly number[];
+  const changes = found.map((values) => values.map((value, i) => value - (middle[i] as number)));
+  const band = (of: readonly (readonly number[])[]) => of.map((values) => 1.96 * standardError(values));
+  return { errors: band(found), changeErrors: band(changes) };
 }
 
 /** Tightness compares the relaxations at one σ. */

@@ -1,7 +1,7 @@
 /** Losses on a plane θ + a·d + b·e in parameter space, raw or smoothed. */
 import { deriveKey, type Key } from '../../runtime/random/keys.js';
 import { moved } from './direction.js';
-import { meanOfPairs } from './line.js';
+import { meanOf, pairMeans } from './line.js';
 import type { Surface } from './surface.js';
 
 export interface PlaneOptions {
@@ -46,7 +46,9 @@ export async function scanPlane(options: PlaneOptions): Promise<PlaneScan> {
       const at = async ([a, b]: readonly [number, number]): Promise<number> => {
         signal?.throwIfAborted();
         const point = moved(theta, [a, directions[0]], [b, directions[1]]);
-        return sigma === 0 ? surface.value(point) : meanOfPairs(await surface.pairs(point, sigma, keys)).mean;
+        return sigma === 0
+          ? surface.value(point)
+          : meanOf(pairMeans(await surface.pairs(point, sigma, keys)));
       };
       found.push({ relaxation, sigma, values: await Promise.all(cells.map(at)) });
       progress?.(found.length, sigmas.length * names.length);

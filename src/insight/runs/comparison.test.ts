@@ -12,7 +12,7 @@ import {
   comparisonFigure,
   comparisonRows,
   markdownTable,
-  paretoFront,
+  onParetoFront,
 } from './comparison.js';
 import { readResults, runsIn } from './run-results.js';
 
@@ -104,7 +104,7 @@ describe('the Pareto front', () => {
       fc.property(
         fc.array(fc.record({ natural: accuracy, certified: accuracy }), { minLength: 1 }),
         (points) => {
-          const front = paretoFront(points);
+          const front = onParetoFront(points);
           points.forEach((p, i) => {
             const above = points.filter(
               (q) =>

@@ -57,7 +57,7 @@ interface Point {
 }
 
 /** Whether each point is on the Pareto front of natural and certified accuracy. */
-export function paretoFront(points: readonly Point[]): boolean[] {
+export function onParetoFront(points: readonly Point[]): boolean[] {
   const known = (point: Point): point is { natural: number; certified: number } =>
     point.natural !== null && point.certified !== null;
   const beats = (a: Point, b: Point): boolean =>
@@ -72,7 +72,7 @@ export function paretoFront(points: readonly Point[]): boolean[] {
 /** @param results at least one run */
 export function compareRuns(results: readonly RunResults[]): Comparison {
   const differing = COMPARED.filter((name) => new Set(results.map((run) => textOf(name, run))).size > 1);
-  const front = paretoFront(
+  const front = onParetoFront(
     results.map(({ accuracies }) => ({
       natural: accuracies?.natural ?? null,
       certified: accuracies?.certified ?? null,

@@ -1,0 +1,80 @@
+/** What the files of tautnet are: properties, tensors, checkpoints, verdicts, metrics. */
+import { quoted } from '../../experiment/run/summary.js';
+import type { SafetensorsArray } from '../../formats/safetensors.js';
+import { decodeSafetensors } from '../../formats/safetensors.js';
+import { parseVnnlib } from '../../formats/vnnlib.js';
+import type { CertificateLine } from '../../verification/certification/certificate-lines.js';
+import { accuraciesOf } from '../../verification/certification/verdict.js';
+import { propertyOf } from '../../verification/property/from-vnnlib.js';
+import { counted, type Description } from './description.js';
+
+type Described = Omit<Description, 'path' | 'bytes'>;
+
+/** @throws FormatError with line and column where it is not VNN-LIB */
+export function describeVnnlib(path: string, bytes: Uint8Array): Described {
+  const { inputs, outputs, polytopes } = propertyOf(parseVnnlib(bytes, path));
+  const boxes = new Set(polytopes.map(({ box }) => `${box.lower.join()}/${box.upper.join()}`)).size;
+  return {
+    kind: 'VNN-LIB property',
+    facts: [
+      ['inputs', counted(inputs)],
+      ['outputs', counted(outputs)],
+      ['input boxes', counted(boxes)],
+      ['unsafe sets', counted(polytopes.length)],
+    ],
+    next: [`tautnet verify <network.onnx> ${quoted(path)}`],
+  };
+}
+
+const tensorFact = ([name, { dtype, shape }]: readonly [string, SafetensorsArray]) =>
+  [name, `${dtype} [${shape.join(', ')}]`] as const;
+
+/** Tensors shown; the rest are counted. */
+const SHOWN = 24;
+
+/** @throws FormatError for bytes that are torn */
+export function describeSafetensors(path: string, bytes: Uint8Array): Described {
+  const { tensors, metadata } = decodeSafetensors(bytes, path);
+  const named = Object.entries(tensors);
+  const isCheckpoint = metadata.checkpoint !== undefined;
+  const isCounterexamples = tensors.counterexamples !== undefined && tensors.images !== undefined;
+  const numbers = named.reduce((sum, [, { data }]) => sum + data.length, 0);
+  const about = Object.entries(metadata).filter(([name]) => !['state', 'sha256'].includes(name));
+  return {
+    kind: isCheckpoint
+      ? 'checkpoint of a run (safetensors)'
+      : isCounterexamples
+        ? 'counterexamples (safetensors)'
+        : 'tensors (safetensors)',
+    facts: [
+      ['tensors', counted(named.length)],
+      ['numbers', counted(numbers)],
+      ...about,
+      ...named.slice(0, SHOWN).map(tensorFact),
+      ...(named.length > SHOWN ? ([['…', `${named.length - SHOWN} more`]] as const) : []),
+    ],
+    bounds: 'nothing by itself: bounds need the network, in the folder of its run or as ONNX',
+    next: isCheckpoint ? ['tautnet train --resume <folder of the run>'] : [],
+  };
+}
+
+export function describeVerdicts(lines: readonly CertificateLine[]): Described {
+  const { natural, certified, adversarial } = accuraciesOf(lines);
+  const percent = (value: number): string => `${(100 * value).toFixed(2)} %`;
+  const count = (of: CertificateLine['verdict']) =>
+    counted(lines.filter(({ verdict }) => verdict === of).length);
+  return {
+    kind: 'verdicts on images (certificate)',
+    facts: [
+      ['images', counted(lines.length)],
+      ['certified', count('certified')],
+      ['falsified', count('falsified')],
+      ['undecided', count('undecided')],
+      [
+        'accuracies',
+        `natural ${percent(natural)}, certified ${percent(certified)}, adversarial ${percent(adversarial)}`,
+      ],
+    ],
+    next: ['tautnet report <folder of the run>'],
+  };
+}
