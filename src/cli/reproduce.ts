@@ -1,8 +1,6 @@
 /** `tautnet reproduce`: the paper's claims, shown or refuted: runs, tables, intervals. */
-import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import {
   CLAIMS,
@@ -15,7 +13,6 @@ import { findingsOf } from '../cluster/reproduction/report.js';
 import { type ExperimentCost, reproduce, reproductionCost } from '../cluster/reproduction/reproduce.js';
 import { sharesOf } from '../cluster/run-locally.js';
 import { UsageError } from '../experiment/errors.js';
-import { VERSION } from '../experiment/version.js';
 import { aligned } from './aligned.js';
 import { type Io, type MakeCommand, written } from './command.js';
 import { wholeNumber } from './flag-values.js';
@@ -67,10 +64,7 @@ async function reproduceClaims(claim: string, flags: ReproduceFlags, io: Io): Pr
     seeds,
     out,
     sharing,
-    origin: {
-      command: `tautnet reproduce ${claim} --scale ${scale}${seeds === undefined ? '' : ` --seeds ${seeds}`}`,
-      commit: commit(),
-    },
+    command: `tautnet reproduce ${claim} --scale ${scale}${seeds === undefined ? '' : ` --seeds ${seeds}`}`,
     signal: io.signal,
     phase: (name) => void io.stderr.write(`${name}\n`),
     update: (state) => progress.update(state),
@@ -125,16 +119,4 @@ function findingsTable(findings: ReturnType<typeof findingsOf>): string {
       answer,
     ]),
   ]).join('\n');
-}
-
-/** The commit of the clone that this is, or the version of the package. */
-function commit(): string {
-  try {
-    const cwd = fileURLToPath(new URL('../../', import.meta.url));
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd, stdio: ['ignore', 'pipe', 'ignore'] })
-      .toString()
-      .trim();
-  } catch {
-    return `of version ${VERSION}`;
-  }
 }

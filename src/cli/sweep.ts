@@ -7,7 +7,7 @@ import { commandWords, plannedTrials } from '../cluster/definition.js';
 import { runLocally, type Sharing, sharesOf } from '../cluster/run-locally.js';
 import { readSweepFile } from '../cluster/sweep-file.js';
 import { createSweepFolder, readSweepFolder } from '../cluster/sweep-folder.js';
-import type { SweepState } from '../cluster/sweep-state.js';
+import { isOnFront, type SweepState } from '../cluster/sweep-state.js';
 import { trialName } from '../cluster/sweep-table.js';
 import { Failure, UsageError } from '../experiment/errors.js';
 import { aligned } from './aligned.js';
@@ -96,7 +96,7 @@ export function resultTable(state: SweepState): string {
   const rows = state.states.flatMap((each) => {
     const { trial, end } = each;
     if (end === undefined) return [];
-    const mark = state.front.includes(trial.number) && 'result' in end ? '* ' : '  ';
+    const mark = isOnFront(state, each) ? '* ' : '  ';
     const name = `${mark}${trial.number} ${trialName(state, each)}`;
     if ('failed' in end) return [[name, 'failed', '', '', '']];
     const { epochs, natural, certified, minutes } = end.result;

@@ -1,5 +1,5 @@
 /** A sweep under way in words: one line about all of it, one about a trial, and a table of what runs. */
-import type { SweepState, TrialState } from './sweep-state.js';
+import { isOnFront, type SweepState, type TrialState } from './sweep-state.js';
 import { trialName } from './sweep-table.js';
 
 /** Rows of the table; more would not stay on a screen. */
@@ -16,7 +16,7 @@ export function sweepLine({ states, trials, front }: SweepState): string {
     `${done} of ${trials} trials done`,
     ...(failed > 0 ? [`${failed} failed`] : []),
     `${count(({ end }) => end === undefined)} running`,
-    ...(front.length > 0 ? [`on the front: ${front.join(', ')}`] : []),
+    ...(front.length > 0 ? [`on the front: ${front.map(({ number }) => number).join(', ')}`] : []),
   ].join(', ');
 }
 
@@ -44,9 +44,9 @@ function progressText(progress: TrialState['progress']): string {
 export function trialTable(state: SweepState): string[] {
   const running = state.states.filter(({ end }) => end === undefined);
   const ended = state.states.filter(({ end }) => end !== undefined);
-  const isFront = ({ trial }: TrialState): boolean => state.front.includes(trial.number);
+  const isFront = (each: TrialState): boolean => isOnFront(state, each);
   const room = Math.max(0, ROWS - running.length);
   const shown = [...ended.filter((each) => !isFront(each)), ...ended.filter(isFront)].slice(-room);
-  const marked = (each: TrialState): string => `${isFront(each) && each.end ? '* ' : '  '}`;
+  const marked = (each: TrialState): string => (isFront(each) ? '* ' : '  ');
   return [...shown, ...running].map((each) => `${marked(each)}${trialLine(state, each)}`);
 }

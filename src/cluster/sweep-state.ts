@@ -18,6 +18,10 @@ export interface SweepState {
   readonly trials: number;
   /** Begun ones, in the order of rungs and numbers. */
   readonly states: readonly TrialState[];
-  /** Numbers of the trials on the Pareto front so far. */
-  readonly front: readonly number[];
+  /** What is on the Pareto front so far, of the highest rung reached. */
+  readonly front: readonly Pick<Trial, 'number' | 'rung'>[];
 }
+
+/** Whether a result is on the front. */
+export const isOnFront = ({ front }: Pick<SweepState, 'front'>, { trial, end }: TrialState): boolean =>
+  end !== undefined && front.some(({ number, rung }) => number === trial.number && rung === trial.rung);

@@ -1,7 +1,7 @@
 /** Results of a sweep as text: CSV for other tools, a page in Markdown for people. */
 import { commandOf, givenSettings, pointText } from './definition.js';
 import { trialFolder } from './sweep-folder.js';
-import type { SweepState, TrialState } from './sweep-state.js';
+import { isOnFront, type SweepState, type TrialState } from './sweep-state.js';
 import type { TrialResult } from './trial.js';
 
 /** A cell of CSV (RFC 4180). */
@@ -52,10 +52,13 @@ export function resultsCsv(state: SweepState): string {
       ...[number, rung, trialName(state, each), result?.epochs, result?.natural, result?.certified],
       ...[result?.adversarial, result?.images, result?.minutes.toFixed(3)],
       ...losses.map((name) => result?.losses[name]),
-      ...[commandOf(givenSettings(state.definition, point)), result?.digest, failureOf(each)],
+      ...[commandOf(givenSettings(state.definition, point)), result?.commit, result?.digest, failureOf(each)],
     ];
   });
-  return csvOf([[...head, ...losses.map((name) => `loss ${name}`), 'command', 'sha256', 'failure'], ...rows]);
+  return csvOf([
+    [...head, ...losses.map((name) => `loss ${name}`), 'command', 'commit', 'sha256', 'failure'],
+    ...rows,
+  ]);
 }
 
 const percent = (value: number | undefined): string =>
@@ -67,9 +70,8 @@ export function sweepSummary(state: SweepState, path: string): string {
   const { on } = state.definition.judge;
   const rows = state.states.map((each) => {
     const result = resultOf(each);
-    const marked = state.front.includes(each.trial.number) && result !== undefined;
     return [
-      `${each.trial.number}${marked ? ' *' : ''}`,
+      `${each.trial.number}${isOnFront(state, each) ? ' *' : ''}`,
       trialName(state, each),
       result === undefined ? '–' : String(result.epochs),
       percent(result?.natural),

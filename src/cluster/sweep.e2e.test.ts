@@ -94,7 +94,7 @@ describe('a sweep', () => {
   });
 
   test('by Ctrl-C ends with code 130, leaves no process behind, and goes on', async () => {
-    const path = await file('stopped', `search: grid\n${settings(40)}\nparameters: { seed: [1, 2, 3] }\n`);
+    const path = await file('stopped', `search: grid\n${settings(20)}\nparameters: { seed: [1, 2, 3] }\n`);
     const started = startTautnet(['sweep', path, '--out', join(folder, 'stopped'), '--threads', '2']);
     const first = join(folder, 'stopped', 'trials', '0000', 'checkpoints', 'last.safetensors');
     await until(started, () => existsSync(first));

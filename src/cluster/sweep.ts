@@ -167,7 +167,7 @@ class Sweep {
       definition: this.#definition,
       trials: this.#search.trials,
       states,
-      front: this.#search.front().map(({ number }) => number),
+      front: this.#search.front().map(({ number, rung }) => ({ number, rung })),
     };
   }
 

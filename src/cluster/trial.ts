@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { commitOrVersion } from '../experiment/commit.js';
 import { type Experiment, prepare } from '../experiment/prepare-training.js';
 import { readDataset } from '../experiment/read-dataset.js';
 import { loadLast } from '../experiment/run/checkpoint-folder.js';
@@ -16,7 +17,6 @@ import { changeSettings, resolveSettings } from '../experiment/settings/resolve-
 import type { GivenSettings, Settings } from '../experiment/settings/settings.js';
 import { trainRun } from '../experiment/train-run.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
-import { VERSION } from '../experiment/version.js';
 import { flatten, type ParameterArrays, parameterLayout, views } from '../network/parameters.js';
 import { createPool, type Pool } from '../runtime/pool/pool.js';
 import { stepsPerEpoch, type TrainingState } from '../training/loop.js';
@@ -51,7 +51,8 @@ export interface TrialResult extends Judgement {
   readonly minutes: number;
   /** SHA-256 of the parameters that were judged: equal bits, equal text. */
   readonly digest: string;
-  readonly version: string;
+  /** What computed it: a commit, or a version. */
+  readonly commit: string;
 }
 
 export interface TrialOptions {
@@ -172,7 +173,7 @@ async function judged(
     digest: createHash('sha256')
       .update(new Uint8Array(theta.buffer, theta.byteOffset, theta.byteLength))
       .digest('hex'),
-    version: VERSION,
+    commit: commitOrVersion(),
   };
 }
 

@@ -23,7 +23,7 @@ function table(output: Output): SweepProgress {
   let height = 0;
   const draw = (): void => {
     if (latest === undefined) return;
-    const width = (output.columns ?? 100) - 1;
+    const width = (output.columns || 100) - 1;
     const rows = [...trialTable(latest), sweepLine(latest)].map((row) => row.slice(0, width));
     // Back to the first row of the last drawing, and everything below it away.
     const back = height > 0 ? `\u001b[${height}A\u001b[J` : '';

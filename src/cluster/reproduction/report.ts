@@ -118,15 +118,11 @@ function verdictLines(findings: readonly Finding[]): string[] {
   });
 }
 
-/** What a run of the command was. */
-export interface Origin {
-  readonly command: string;
-  /** The commit of a clone, else the version. */
-  readonly commit: string;
-}
-
 /** The page. */
-export function reportPage(evidence: readonly Evidence[], { command, commit }: Origin): string {
+export function reportPage(evidence: readonly Evidence[], command: string): string {
+  const commits = new Set(
+    evidence.flatMap(({ final }) => rowTrials(final)).map(({ result }) => result.commit),
+  );
   const findings = evidence.flatMap(findingsOf);
   const sections = evidence.flatMap((each) => {
     const { experiment } = each;
@@ -150,13 +146,13 @@ export function reportPage(evidence: readonly Evidence[], { command, commit }: O
   });
   return `${[
     '# Reproduction of the claims',
-    [`\`${command}\`, commit ${commit}.`, '', ...verdictLines(findings)].join('\n'),
+    [`\`${command}\`, computed by ${[...commits].join(', ')}.`, '', ...verdictLines(findings)].join('\n'),
     ...sections,
   ].join('\n\n')}\n`;
 }
 
 /** One line for each run, tuning included. */
-export function reportCsv(evidence: readonly Evidence[], { commit }: Origin): string {
+export function reportCsv(evidence: readonly Evidence[]): string {
   const losses = [...new Set(evidence.flatMap(({ experiment }) => experiment.losses))];
   const head = [
     'experiment',
@@ -180,7 +176,7 @@ export function reportCsv(evidence: readonly Evidence[], { commit }: Origin): st
         ...[experiment.name, phase, row, point.seed, result.natural, result.certified, result.adversarial],
         ...[result.images, result.minutes.toFixed(3)],
         ...losses.map((name) => result.losses[name]),
-        ...[commandOf(givenSettings(state.definition, point)), commit, result.digest],
+        ...[commandOf(givenSettings(state.definition, point)), result.commit, result.digest],
       ]),
     ),
   );

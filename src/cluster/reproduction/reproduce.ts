@@ -13,7 +13,7 @@ import { runLocally, type Sharing, sharesOf } from '../run-locally.js';
 import { createSweepFolder, readSweepFolder } from '../sweep-folder.js';
 import type { SweepState } from '../sweep-state.js';
 import type { Experiment } from './claims.js';
-import { type Evidence, type Origin, reportCsv, reportPage } from './report.js';
+import { type Evidence, reportCsv, reportPage } from './report.js';
 import { bestPoints, finalSweep, rowTrials, tuningSweep } from './sweeps.js';
 
 export interface ReproductionOptions {
@@ -23,7 +23,8 @@ export interface ReproductionOptions {
   /** Folder of all sweeps and results. */
   readonly out: string;
   readonly sharing: Sharing;
-  readonly origin: Origin;
+  /** The command that does this, for the page. */
+  readonly command: string;
   readonly signal?: AbortSignal;
   /** Told where the work stands: "S2, tuning". */
   readonly phase?: (name: string) => void;
@@ -59,7 +60,7 @@ export async function reproductionCost(
  * @throws UsageError for a folder with other sweeps; the reason of `signal`, after which the call goes on
  */
 export async function reproduce(options: ReproductionOptions): Promise<readonly Evidence[]> {
-  const { experiments, out, origin, phase } = options;
+  const { experiments, out, command, phase } = options;
   const evidence: Evidence[] = [];
   for (const experiment of experiments) {
     phase?.(`${experiment.name}, tuning`);
@@ -73,14 +74,14 @@ export async function reproduce(options: ReproductionOptions): Promise<readonly 
       options,
     );
     evidence.push({ experiment, tuning, final });
-    await writeResults(out, evidence, origin);
+    await writeResults(out, evidence, command);
   }
   return evidence;
 }
 
-async function writeResults(out: string, evidence: readonly Evidence[], origin: Origin): Promise<void> {
-  await writeFileAtomic(join(out, 'results.md'), reportPage(evidence, origin));
-  await writeFileAtomic(join(out, 'results.csv'), reportCsv(evidence, origin));
+async function writeResults(out: string, evidence: readonly Evidence[], command: string): Promise<void> {
+  await writeFileAtomic(join(out, 'results.md'), reportPage(evidence, command));
+  await writeFileAtomic(join(out, 'results.csv'), reportCsv(evidence));
 }
 
 /** A sweep begun, gone on with, or read if it is finished. */

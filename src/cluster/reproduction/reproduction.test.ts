@@ -14,7 +14,7 @@ const [small] = experimentsFor(['paradox'], 'small') as [Experiment];
 
 const result = (natural: number, certified: number): TrialResult => ({
   ...{ natural, certified, adversarial: natural, images: 10, losses: { ibp: 1 }, judgingSeconds: 0 },
-  ...{ epochs: 1, minutes: 0.5, digest: 'a', version: '0' },
+  ...{ epochs: 1, minutes: 0.5, digest: 'a', commit: 'abc' },
 });
 
 /** A sweep whose every trial has ended, with what `reached` says. */
@@ -116,10 +116,9 @@ describe('a comparison', () => {
 
   test('is on the page with what it found, and every run is in the table with its command', () => {
     const some = evidence((row, seed) => result(0.9, row === 'crown' ? 0.4 : 0.6 + (noise[seed] ?? 0)));
-    const origin = { command: 'tautnet reproduce paradox', commit: 'abc' };
-    const page = reportPage([some], origin);
+    const page = reportPage([some], 'tautnet reproduce paradox');
     expect(page).toContain('- **paradox**: comparisons 1 shown (ibp over crown in S2); 0 refuted; 1 open');
-    const lines = reportCsv([some], origin).trimEnd().split('\n');
+    const lines = reportCsv([some]).trimEnd().split('\n');
     expect(lines.length).toBe(1 + 3 * small.trials + 3 * 5);
     for (const line of lines.slice(1)) expect(line).toMatch(/"?tautnet train .*--seed |--epochs/);
   });
