@@ -40,7 +40,6 @@ export const makeReproduceCommand: MakeCommand = (io) =>
     .option('--threads <count>', 'worker threads of all runs together (default: available cores)')
     .option('--parallel <count>', 'runs at a time (default: one for each thread)')
     .option('--dry-run', 'say what will be run and what it will cost, and stop')
-    .option('--json', 'print one JSON object instead of a table')
     .addHelpText('after', '\nThe same command goes on where it was stopped.')
     .action((claim: string, flags: ReproduceFlags) => reproduceClaims(claim, flags, io));
 

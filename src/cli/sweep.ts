@@ -37,7 +37,6 @@ export const makeSweepCommand: MakeCommand = (io) =>
     .option('--threads <count>', 'worker threads of all trials together (default: available cores)')
     .option('--parallel <count>', 'trials at a time (default: one for each thread)')
     .option('--dry-run', 'check every trial and say what all will cost, by one step of each kind')
-    .option('--json', 'print one JSON object instead of a table')
     .action(async (file: string | undefined, flags: SweepFlags) => sweep(file, flags, io));
 
 async function sweep(file: string | undefined, flags: SweepFlags, io: Io): Promise<void> {

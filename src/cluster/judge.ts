@@ -16,6 +16,7 @@ import { relaxationNamed } from '../relaxation/index.js';
 import type { Pool } from '../runtime/pool/pool.js';
 import { evaluateSplit } from '../training/validation.js';
 import { certify } from '../verification/certification/cascade.js';
+import type { CertificationReport } from '../verification/certification/verdict.js';
 
 /** How trials are judged. Plain data. */
 export interface Judge {
@@ -93,12 +94,15 @@ export async function relaxationLosses(
   return losses;
 }
 
+/** Takes the report before it is summed up. */
+type Keep = (report: CertificationReport) => Promise<void>;
+
 /** @throws the reason of `signal` */
 export async function judge(
   judged: Judged,
   { images, attack = { steps: 10, restarts: 1 }, complete, losses = [], lossImages = LOSS_IMAGES }: Judge,
   pool: Pool,
-  signal?: AbortSignal,
+  { signal, keep }: { readonly signal?: AbortSignal; readonly keep?: Keep } = {},
 ): Promise<Judgement> {
   const started = performance.now();
   const { network, parameters, settings } = judged;
@@ -114,6 +118,7 @@ export async function judge(
     signal,
     ...(complete !== undefined && { complete: { secondsPerImage: complete } }),
   });
+  await keep?.(report);
   const { natural, certified: proved, adversarial } = report;
   const first = { ...judged, split: firstOf(judged.split, lossImages) };
   return {

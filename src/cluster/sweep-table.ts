@@ -1,25 +1,10 @@
 /** Results of a sweep as text: CSV for other tools, a page in Markdown for people. */
+import { csvText } from '../insight/figure/csv.js';
+import { markdownTable } from '../insight/runs/comparison.js';
 import { commandOf, givenSettings, pointText } from './definition.js';
 import { trialFolder } from './sweep-folder.js';
 import { isOnFront, type SweepState, type TrialState } from './sweep-state.js';
 import type { TrialResult } from './trial.js';
-
-/** A cell of CSV (RFC 4180). */
-export const csvCell = (value: unknown): string => {
-  const text = value === undefined ? '' : String(value);
-  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-};
-export const csvOf = (rows: readonly (readonly unknown[])[]): string =>
-  rows.map((row) => `${row.map(csvCell).join(',')}\n`).join('');
-
-/** A table in Markdown, the first row its head. */
-export const markdownTable = (rows: readonly (readonly string[])[]): string =>
-  rows
-    .flatMap((row, i) => [
-      `| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`,
-      ...(i === 0 ? [`|${' --- |'.repeat(row.length)}`] : []),
-    ])
-    .join('\n');
 
 const resultOf = ({ end }: TrialState): TrialResult | undefined =>
   end && 'result' in end ? end.result : undefined;
@@ -55,7 +40,7 @@ export function resultsCsv(state: SweepState): string {
       ...[commandOf(givenSettings(state.definition, point)), result?.commit, result?.digest, failureOf(each)],
     ];
   });
-  return csvOf([
+  return csvText([
     [...head, ...losses.map((name) => `loss ${name}`), 'command', 'commit', 'sha256', 'failure'],
     ...rows,
   ]);
@@ -87,7 +72,7 @@ export function sweepSummary(state: SweepState, path: string): string {
     `${state.states.length} results by ${state.definition.search.search} search, judged on ` +
       `${on === 'test' ? 'test' : 'held-out training'} images; * on the Pareto front of ` +
       `${Object.keys(state.definition.search.objectives).join(' and ')}.`,
-    markdownTable([head, ...rows]),
+    markdownTable([head, ...rows]).trimEnd(),
     ...(failed.length === 0
       ? []
       : ['## Failures', failed.map((each) => `- trial ${each.trial.number}: ${failureOf(each)}`).join('\n')]),

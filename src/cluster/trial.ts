@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { commitOrVersion } from '../experiment/commit.js';
 import { type Experiment, prepare } from '../experiment/prepare-training.js';
@@ -17,10 +18,13 @@ import { changeSettings, resolveSettings } from '../experiment/settings/resolve-
 import type { GivenSettings, Settings } from '../experiment/settings/settings.js';
 import { trainRun } from '../experiment/train-run.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
+import { featuresOf } from '../network/layers/layer.js';
 import { flatten, type ParameterArrays, parameterLayout, views } from '../network/parameters.js';
 import { createPool, type Pool } from '../runtime/pool/pool.js';
 import { stepsPerEpoch, type TrainingState } from '../training/loop.js';
 import { representative } from '../training/weight-average.js';
+import { certificateFiles, writeCertificate } from '../verification/certification/certificate.js';
+import type { CertificationReport } from '../verification/certification/verdict.js';
 import { type Judge, type Judgement, judge } from './judge.js';
 
 /** What is to be done. Plain data. */
@@ -163,7 +167,22 @@ async function judged(
   const { network, parameters } = await networkOfRun(run, experiment);
   const split = how.on === 'test' ? await testImages(settings) : experiment.validation;
   if (split === undefined) throw new Error('judge: expected validation images, the run holds none out');
-  const judgement = await judge({ network, parameters, settings, split }, how, pool, signal);
+  // Verdicts on test images are those of the run, where `compare` and `report` look for them.
+  const keep = (report: CertificationReport): Promise<void> =>
+    writeCertificate(
+      certificateFiles(join(run.path, 'certificate.jsonl')),
+      report,
+      featuresOf(network.input),
+      {
+        dataset: settings.dataset,
+        network: network.name,
+        'clip-box': String(settings.clipBox),
+      },
+    );
+  const judgement = await judge({ network, parameters, settings, split }, how, pool, {
+    signal,
+    ...(how.on === 'test' && { keep }),
+  });
   const saved = (await loadLast(paths.checkpoints))?.value as unknown as { seconds: number };
   const theta = flatten(parameters, parameterLayout(network));
   return {

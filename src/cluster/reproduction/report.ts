@@ -2,10 +2,11 @@
  * The evidence as text: a page in Markdown, and CSV with one line for each run. Means are over seeds;
  * differences are paired by seed, with 95 % t-intervals.
  */
+import { csvText } from '../../insight/figure/csv.js';
+import { markdownTable } from '../../insight/runs/comparison.js';
 import { commandOf, givenSettings } from '../definition.js';
 import { hypervolume } from '../search/pareto.js';
 import type { SweepState } from '../sweep-state.js';
-import { csvOf, markdownTable } from '../sweep-table.js';
 import type { Comparison, Experiment } from './claims.js';
 import { type Interval, meanInterval, pairedInterval } from './statistics.js';
 import { type RowTrial, rowTrials } from './sweeps.js';
@@ -148,7 +149,9 @@ export function reportPage(evidence: readonly Evidence[], command: string): stri
     '# Reproduction of the claims',
     [`\`${command}\`, computed by ${[...commits].join(', ')}.`, '', ...verdictLines(findings)].join('\n'),
     ...sections,
-  ].join('\n\n')}\n`;
+  ]
+    .map((section) => section.trimEnd())
+    .join('\n\n')}\n`;
 }
 
 /** One line for each run, tuning included. */
@@ -173,12 +176,23 @@ export function reportCsv(evidence: readonly Evidence[]): string {
       ] as const
     ).flatMap(([phase, state]) =>
       rowTrials(state).map(({ row, point, result }) => [
-        ...[experiment.name, phase, row, point.seed, result.natural, result.certified, result.adversarial],
+        ...[
+          experiment.name,
+          phase,
+          row,
+          Number(point.seed),
+          result.natural,
+          result.certified,
+          result.adversarial,
+        ],
         ...[result.images, result.minutes.toFixed(3)],
         ...losses.map((name) => result.losses[name]),
         ...[commandOf(givenSettings(state.definition, point)), result.commit, result.digest],
       ]),
     ),
   );
-  return csvOf([[...head, ...losses.map((name) => `loss ${name}`), 'command', 'commit', 'sha256'], ...rows]);
+  return csvText([
+    [...head, ...losses.map((name) => `loss ${name}`), 'command', 'commit', 'sha256'],
+    ...rows,
+  ]);
 }

@@ -35,6 +35,7 @@ export interface Range {
   readonly when?: Condition;
 }
 
+/** What a search may vary: a choice or a range. */
 export type Parameter = Choice | Range;
 
 export const isRange = (parameter: Parameter): parameter is Range => 'from' in parameter;
