@@ -38,6 +38,7 @@ export default defineConfig({
       group('Reference', 'reference', [
         ['settings', 'Settings'],
         ['versions', 'Versions'],
+        ['certified-sets', 'Certified sets'],
         ['project', 'What the owner decides'],
       ]),
       group('Results', 'results', [
