@@ -25,6 +25,7 @@ export default defineConfig({
         ['data', 'Data'],
         ['devices', 'Devices'],
         ['library', 'The library'],
+        ['sweep', 'Sweeps'],
       ]),
       group('Concepts', 'concepts', [
         ['smoothing', 'Smoothing'],
@@ -43,6 +44,7 @@ export default defineConfig({
       ]),
       group('Results', 'results', [
         ['mnist', 'MNIST'],
+        ['claims', 'Claims of the paper'],
         ['pgpe-exact', 'PGPE with exact bounds'],
         ['speed', 'Speed and memory'],
       ]),
