@@ -25,6 +25,7 @@ export default defineConfig({
         ['data', 'Data'],
         ['devices', 'Devices'],
         ['library', 'The library'],
+        ['sweep', 'Sweeps'],
       ]),
       group('Concepts', 'concepts', [
         ['smoothing', 'Smoothing'],
@@ -38,10 +39,12 @@ export default defineConfig({
       group('Reference', 'reference', [
         ['settings', 'Settings'],
         ['versions', 'Versions'],
+        ['certified-sets', 'Certified sets'],
         ['project', 'What the owner decides'],
       ]),
       group('Results', 'results', [
         ['mnist', 'MNIST'],
+        ['claims', 'Claims of the paper'],
         ['pgpe-exact', 'PGPE with exact bounds'],
         ['speed', 'Speed and memory'],
       ]),
