@@ -36,6 +36,7 @@ import {
 import { backSubstitute, boundNode, concretize } from './back-substitution.js';
 import { isNonlinear, slopesOf } from './nonlinear.js';
 import { rowStages } from './row-bounds.js';
+import { crownRule } from './row-rule.js';
 
 export interface CrownOptions {
   /** Back-substitute every neuron, also those that intervals prove stable. */
@@ -120,14 +121,15 @@ export function crownBounds(
       });
     else if (rowsApply(net, k))
       stages.push(
-        ...rowStages(
+        ...rowStages({
           problem,
-          k,
+          node: k,
+          rule: crownRule,
           at,
           cheap,
-          { lower: boundName(k, 'lower'), upper: boundName(k, 'upper') },
-          options.all ?? false,
-        ),
+          refined: { lower: boundName(k, 'lower'), upper: boundName(k, 'upper') },
+          all: options.all ?? false,
+        }),
       );
     else {
       const tight = boundNode(net, parameters, k, box, (node) =>
