@@ -1,5 +1,8 @@
 /** What relaxations by rows differ in: how a row passes ReLUs, and what counts as its bounds. */
-import { constant, type FloatType, greater, mul, where } from '../../graph/index.js';
+import { add, constant, type FloatType, greater, mul, sub, where } from '../../graph/index.js';
+import type { ActivationName } from '../../network/activations/index.js';
+import type { Network, NetworkNode } from '../../network/network.js';
+import { activationLines, activationStrip } from '../activation-lines.js';
 import type { Bounds } from '../relaxation.js';
 import { reluSlopes, type Slopes } from '../slopes.js';
 
@@ -8,6 +11,8 @@ export interface RowRule {
   readonly name: string;
   /** Lines of a ReLU whose input has these bounds. */
   slopes(bounds: Bounds): Slopes;
+  /** Lines of a smooth activation. */
+  activation(name: ActivationName, bounds: Bounds): Slopes;
   /** Both lines have the same slope, so that both bounds of a row have the same coefficients. */
   readonly straight?: boolean;
   /** Slopes without a derivative: those of the line below, or all and the intercepts too. */
@@ -19,7 +24,12 @@ export interface RowRule {
 }
 
 /** CROWN's bounds (Zhang et al. 2018, arXiv 1811.00866): two lines, bounds at the input alone. */
-export const crownRule: RowRule = { name: 'crown', slopes: reluSlopes, constant: 'below' };
+export const crownRule: RowRule = {
+  name: 'crown',
+  slopes: reluSlopes,
+  activation: activationLines,
+  constant: 'below',
+};
 
 /**
  * DeepPoly as its authors compute it: a row is bounded by every layer that it passes. The bounds of a ReLU's
@@ -37,6 +47,15 @@ export const deepZRule: RowRule = {
     const { upper, intercept } = reluSlopes(bounds);
     return { lower: upper, upper, intercept };
   },
+  activation(name, bounds) {
+    const { slope, centre, radius } = activationStrip(name, bounds);
+    return {
+      lower: slope,
+      lowerIntercept: sub(centre, radius),
+      upper: slope,
+      intercept: add(centre, radius),
+    };
+  },
   straight: true,
 };
 
@@ -48,7 +67,17 @@ export const hybridRule: RowRule = {
     const active = where(greater(lower, 0), constant(1, [], dtype), constant(0, [], dtype));
     return { lower: active, upper: active, intercept: mul(lower, 0) };
   },
+  activation(name, bounds) {
+    const { slope } = activationStrip(name, bounds);
+    return { lower: slope, upper: slope, intercept: mul(bounds.lower, 0) };
+  },
   straight: true,
   constant: 'all',
   reach: true,
 };
+
+/** The lines of node `node`, a ReLU or a smooth activation, on bounds of its input. */
+export function linesOf({ nodes }: Network, node: number, bounds: Bounds, rule: RowRule): Slopes {
+  const { layer } = nodes[node] as NetworkNode;
+  return layer.kind === 'activation' ? rule.activation(layer.function, bounds) : rule.slopes(bounds);
+}
