@@ -2,6 +2,9 @@
 #pragma once
 #include "vector.h"
 
+// Whole, so that sums are registers: compilers leave loops of more than sixteen turns as they are.
+#define TAUTNET_UNROLL _Pragma("GCC unroll 32")
+
 namespace tautnet {
 namespace TAUTNET_SET {
 namespace {
@@ -13,8 +16,10 @@ void spread(const V<T>* a, const int32_t* list, int64_t count, const T* weight, 
   for (int64_t i = 0; i < count; i++) {
     const V<T> x = a[list[i]];
     const T* row = weight + list[i] * taps;
+    TAUTNET_UNROLL
     for (int n = 0; n < N; n++) s[n] += x * row[n];
   }
+  TAUTNET_UNROLL
   for (int n = 0; n < N; n++) sums[n] = s[n];
 }
 
@@ -23,12 +28,15 @@ template <class T, int N>
 void correlate(const V<T>* a, int64_t stride, const int32_t* list, int64_t count, const V<T>* patches,
                int64_t taps, V<T>* sums) {
   V<T> s[N];
+  TAUTNET_UNROLL
   for (int n = 0; n < N; n++) s[n] = sums[n];
   for (int64_t i = 0; i < count; i++) {
     const V<T> x = a[list[i] * stride];
     const V<T>* patch = patches + list[i] * taps;
+    TAUTNET_UNROLL
     for (int n = 0; n < N; n++) s[n] += x * patch[n];
   }
+  TAUTNET_UNROLL
   for (int n = 0; n < N; n++) sums[n] = s[n];
 }
 
@@ -36,12 +44,15 @@ void correlate(const V<T>* a, int64_t stride, const int32_t* list, int64_t count
 template <class T, int N>
 void collect(const V<T>* patch, const T* weight, int64_t taps, const int32_t* list, V<T>* into) {
   const T* rows[N];
+  TAUTNET_UNROLL
   for (int n = 0; n < N; n++) rows[n] = weight + list[n] * taps;
   V<T> s[N] = {};
   for (int64_t t = 0; t < taps; t++) {
     const V<T> x = patch[t];
+    TAUTNET_UNROLL
     for (int n = 0; n < N; n++) s[n] += x * rows[n][t];
   }
+  TAUTNET_UNROLL
   for (int n = 0; n < N; n++) into[list[n]] = s[n];
 }
 

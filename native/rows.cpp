@@ -171,9 +171,10 @@ class Rows {
         for (int ky = 0; ky < s.kernelY; ky++)
           for (int kx = 0; kx < s.kernelX; kx++)
             stage.offsets.push_back((int64_t(ky) * s.behind.width + kx) * s.behind.channels + c);
+    stage.all.reserve(s.region.size());
     for (int64_t pixel = 0; pixel < areaOf(s.region); pixel++) {
-      for (int32_t c = 0; c < s.region.channels; c++) stage.all.channels.push_back(c);
-      stage.all.ends.push_back(int64_t(stage.all.channels.size()));
+      for (int32_t c = 0; c < s.region.channels; c++) stage.all.add(pixel * s.region.channels + c, c, true);
+      stage.all.endPixel();
     }
     mostTaps = std::max(mostTaps, taps);
     if (!reverse()) return;
@@ -226,7 +227,7 @@ class Rows {
       stages[k].split = split;
       if (chain.steps[k].kind != RELU) continue;
       stages[k].relu.template meet<Same>(chain.steps[k], g, work.arrays);
-      split |= !stages[k].relu.bent.channels.empty();
+      split |= stages[k].relu.bent.size > 0;
     }
     splitAtInput = split;
     inputCentre.read(chain.input, g, Same, array(centre()));
@@ -304,33 +305,32 @@ class Rows {
       std::memset(to.m.get(), 0, size_t(r.size()) * sizeof(V<T>));
       std::memset(to.s.get(), 0, size_t(r.size()) * sizeof(V<T>));
     }
-    V<T> low[2] = {}, up[2] = {};
+    V<T> low = lower, up = upper;
     if (stage.split) {
-      x.passing.each(r.channels, [&](int64_t e, int32_t, int64_t) {
+      x.passing.each([&](int64_t e, int32_t, int64_t) {
         const V<T> S = x.middle.template at<Same>(e), D = x.half.template at<Same>(e) * T(0.5);
         const V<T> l = magnitude<T>(m[e] + s[e]), u = magnitude<T>(m[e] - s[e]);
         to.m[e] = S * m[e] + D * (l - u);
         to.s[e] = S * s[e] + D * (l + u);
       });
-      x.crossing.each(r.channels, [&](int64_t e, int32_t, int64_t i) {
+      x.crossing.each([&](int64_t e, int32_t, int64_t) {
         const V<T> mu = x.intercept.template at<Same>(e), l = m[e] + s[e];
-        low[i & 1] += (l - positive<T>(l)) * mu;
-        up[i & 1] += positive<T>(m[e] - s[e]) * mu;
+        low += (l - positive<T>(l)) * mu;
+        up += positive<T>(m[e] - s[e]) * mu;
       });
     } else {
-      x.passing.each(r.channels,
-                     [&](int64_t e, int32_t, int64_t) { to.m[e] = m[e] * x.middle.template at<Same>(e); });
-      x.bent.each(r.channels, [&](int64_t e, int32_t, int64_t) {
+      x.passing.each([&](int64_t e, int32_t, int64_t) { to.m[e] = m[e] * x.middle.template at<Same>(e); });
+      x.bent.each([&](int64_t e, int32_t, int64_t) {
         to.s[e] = magnitude<T>(m[e]) * x.half.template at<Same>(e);
       });
-      x.crossing.each(r.channels, [&](int64_t e, int32_t, int64_t i) {
+      x.crossing.each([&](int64_t e, int32_t, int64_t) {
         const V<T> mu = x.intercept.template at<Same>(e), p = positive<T>(m[e]);
-        low[i & 1] += (m[e] - p) * mu;
-        up[i & 1] += p * mu;
+        low += (m[e] - p) * mu;
+        up += p * mu;
       });
     }
-    lower += low[0] + low[1];
-    upper += up[0] + up[1];
+    lower = low;
+    upper = up;
   }
 
   // First entry behind a pixel, and which of its taps lie in the region behind.
@@ -373,14 +373,12 @@ class Rows {
   // Adds the bias of a layer to the constants.
   void count(int k, const T* bias) {
     const Stage<T>& stage = stages[k];
-    const int64_t channels = stage.step->region.channels;
-    V<T> m[4] = {}, s[4] = {};
-    passing(k).each(channels, [&](int64_t e, int32_t o, int64_t i) { m[i & 3] += stage.before.m[e] * bias[o]; });
+    V<T> m{}, s{};
+    passing(k).each([&](int64_t e, int32_t o, int64_t) { m += stage.before.m[e] * bias[o]; });
     if (stage.split)
-      bent(k).each(channels, [&](int64_t e, int32_t o, int64_t i) { s[i & 3] += stage.before.s[e] * bias[o]; });
-    const V<T> middle = (m[0] + m[1]) + (m[2] + m[3]), half = (s[0] + s[1]) + (s[2] + s[3]);
-    lower += middle + half;
-    upper += middle - half;
+      bent(k).each([&](int64_t e, int32_t o, int64_t) { s += stage.before.s[e] * bias[o]; });
+    lower += m + s;
+    upper += m - s;
   }
 
   void spreadPixel(int k, int64_t pixel, const V<T>* a, const int32_t* list, int64_t count, V<T>* to) {

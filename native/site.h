@@ -26,11 +26,12 @@ void inLayer(const Region& r, int32_t y, int32_t x, Body body) {
   const int x0 = std::max(0, -left), x1 = std::min(r.width, r.layerWidth - left);
   const int y0 = std::max(0, -top), y1 = std::min(r.height, r.layerHeight - top);
   const int64_t area = int64_t(r.layerHeight) * r.layerWidth;
+  const int64_t channels = r.channels;
   for (int i = y0; i < y1; i++)
     for (int j = x0; j < x1; j++) {
-      const int64_t e = (int64_t(i) * r.width + j) * r.channels;
+      const int64_t e = (int64_t(i) * r.width + j) * channels;
       const int64_t feature = int64_t(top + i) * r.layerWidth + left + j;
-      for (int64_t c = 0; c < r.channels; c++) body(e + c, feature + c * area);
+      for (int64_t c = 0; c < channels; c++) body(e + c, feature + c * area);
     }
 }
 
@@ -48,41 +49,52 @@ class Values {
     std::memset(numbers.get(), 0, size_t(r.size()) * sizeof(T) * (same ? 1 : L));
     if (same) {
       const T* from = table + g.image[0] * r.features();
-      inLayer(r, g.y[0], g.x[0], [&](int64_t e, int64_t feature) { numbers[e] = from[feature]; });
+      T* to = numbers.get();
+      inLayer(r, g.y[0], g.x[0], [=](int64_t e, int64_t feature) { to[e] = from[feature]; });
       return;
     }
     for (int l = 0; l < L; l++) {
       const T* from = table + g.image[l] * r.features();
-      inLayer(r, g.y[l], g.x[l], [&](int64_t e, int64_t feature) { numbers[e * L + l] = from[feature]; });
+      T* to = numbers.get() + l;
+      inLayer(r, g.y[l], g.x[l], [=](int64_t e, int64_t feature) { to[e * L] = from[feature]; });
     }
   }
   template <bool Same>
   V<T> at(int64_t e) const {
     return Same ? V<T>{} + numbers[e] : load<T>(numbers.get() + e * Vector<T>::lanes);
   }
-  template <bool Same>
-  void set(int64_t e, V<T> v) {
-    if (Same) numbers[e] = v[0];
-    else store<T>(numbers.get() + e * Vector<T>::lanes, v);
-  }
+  // Of rows of one site.
+  T& number(int64_t e) { return numbers[e]; }
+  // Of rows of several.
+  void set(int64_t e, V<T> v) { store<T>(numbers.get() + e * Vector<T>::lanes, v); }
 };
 
-// Entries of a region that count, by pixel: channel numbers, and where those of each pixel end.
+// Entries of a region that count, pixel by pixel: their places e, their channels, and where those of each
+// pixel end. Entries are written first and counted if they are meant, so that nothing branches.
 struct List {
-  std::vector<int32_t> channels;
+  Array<int32_t> entries, channels;
   std::vector<int64_t> ends;
-  void clear() {
-    channels.clear();
-    ends.clear();
+  int64_t size = 0;
+  void reserve(int64_t most) {
+    entries = allocate<int32_t>(most + 1);
+    channels = allocate<int32_t>(most + 1);
   }
-  const int32_t* of(int64_t pixel) const { return channels.data() + (pixel ? ends[pixel - 1] : 0); }
+  void clear() {
+    ends.clear();
+    size = 0;
+  }
+  void add(int64_t e, int32_t channel, bool counts) {
+    entries[size] = int32_t(e);
+    channels[size] = channel;
+    size += counts;
+  }
+  void endPixel() { ends.push_back(size); }
+  const int32_t* of(int64_t pixel) const { return channels.get() + (pixel ? ends[pixel - 1] : 0); }
   int64_t count(int64_t pixel) const { return ends[pixel] - (pixel ? ends[pixel - 1] : 0); }
   // Calls body(e, channel, index in the list).
   template <class Body>
-  void each(int64_t perPixel, Body body) const {
-    int64_t i = 0;
-    for (size_t pixel = 0; pixel < ends.size(); pixel++)
-      for (; i < ends[pixel]; i++) body(int64_t(pixel) * perPixel + channels[i], channels[i], i);
+  void each(Body body) const {
+    for (int64_t i = 0; i < size; i++) body(int64_t(entries[i]), channels[i], i);
   }
 };
 
@@ -97,6 +109,7 @@ struct Relu {
 
   void reserve(const Step& s) {
     for (auto* v : {&middle, &half, &intercept}) v->reserve(s.region);
+    for (List* list : {&passing, &bent, &crossing}) list->reserve(s.region.size());
     bounds = s.arrays[3] >= 0;
     if (bounds) centre.reserve(s.region), radius.reserve(s.region);
   }
@@ -115,31 +128,32 @@ struct Relu {
     const int64_t area = int64_t(r.height) * r.width;
     for (int64_t pixel = 0; pixel < area; pixel++) {
       for (int32_t c = 0; c < r.channels; c++) classify<Same>(pixel * r.channels + c, c);
-      for (List* list : {&passing, &bent, &crossing}) list->ends.push_back(int64_t(list->channels.size()));
+      for (List* list : {&passing, &bent, &crossing}) list->endPixel();
     }
   }
 
  private:
   template <bool Same>
   void classify(int64_t e, int32_t c) {
-    const V<T> alpha = middle.template at<Same>(e), lambda = half.template at<Same>(e);
-    const V<T> mu = intercept.template at<Same>(e);
     bool passes, bends, crosses;
     if (Same) {
-      passes = !(alpha[0] == T(0) && lambda[0] == T(0));
-      bends = !(alpha[0] == lambda[0]);
-      crosses = bends || !(mu[0] == T(0));
+      const T alpha = middle.number(e), lambda = half.number(e);
+      bends = !(alpha == lambda);
+      crosses = bends | !(intercept.number(e) == T(0));
+      passes = !(alpha == T(0)) | !(lambda == T(0)) | crosses;
+      middle.number(e) = (alpha + lambda) * T(0.5);
+      half.number(e) = (alpha - lambda) * T(0.5);
     } else {
+      const V<T> alpha = middle.template at<false>(e), lambda = half.template at<false>(e);
       bends = any<T>(alpha - lambda);
-      crosses = bends || any<T>(mu);
-      passes = any<T>(alpha) || any<T>(lambda);
+      crosses = bends || any<T>(intercept.template at<false>(e));
+      passes = crosses || any<T>(alpha) || any<T>(lambda);
+      middle.set(e, (alpha + lambda) * T(0.5));
+      half.set(e, (alpha - lambda) * T(0.5));
     }
-    if (!passes && !crosses) return;
-    passing.channels.push_back(c);
-    if (bends) bent.channels.push_back(c);
-    if (crosses) crossing.channels.push_back(c);
-    middle.template set<Same>(e, (alpha + lambda) * T(0.5));
-    half.template set<Same>(e, (alpha - lambda) * T(0.5));
+    passing.add(e, c, passes);
+    bent.add(e, c, bends);
+    crossing.add(e, c, crosses);
   }
 };
 
