@@ -20,7 +20,7 @@ const compilers = process.env.CXX ? [process.env.CXX] : ['g++', 'c++', 'clang++'
 
 const COMMON = ['-std=c++17', '-fPIC', '-fvisibility=hidden', '-fno-math-errno', '-fno-trapping-math'];
 const SPEED = ['-O3', '-ffp-contract=fast'];
-const SANITIZERS = ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'];
+const SANITIZERS = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'];
 const AVX512 = ['-mavx512f', '-mavx512vl', '-mavx512dq', '-mfma', '-mprefer-vector-width=512'];
 const SETS = [
   { name: 'baseline', bytes: 16, flags: [] },

@@ -61,6 +61,8 @@ const MORE_ON_DEVICES = 8;
  * large as.
  */
 const ALIVE = 8;
+/** Arrays of α and of its search, for each of the margins' rows. */
+const ALPHAS = 4;
 /** CROWN's squares for each byte of its footprint, at least. */
 const SQUARES_PER_BYTE = 8;
 
@@ -99,8 +101,10 @@ export function largestBatch(net: Network, stage: BatchStage, budget?: DeviceMem
   const rows = floats / (widest * (net.classes - 1));
   if (stage === 'crown-ibp' || stage === 'nested-crown-ibp') return within(rows);
   const dense = (isChain(net) ? squares : floats / 2) / (widest * widest);
-  // Many images of a small network: on a device the margins' rows are what counts.
-  if (boundsLayers(stage)) return within(budget === undefined ? dense : Math.min(dense, rows));
+  // Many images of a small network: on a device the margins' rows are what counts; α-CROWN has several arrays
+  // of them.
+  const most = Math.min(dense, stage === 'alpha-crown' ? rows / ALPHAS : rows);
+  if (boundsLayers(stage)) return within(budget === undefined ? dense : most);
   return within(floats / widest);
 }
 
