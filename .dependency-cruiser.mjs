@@ -10,7 +10,7 @@ const ROOMS = [
 
 /** Folders inside a room that have an order of their own; an `index.ts` beside them stands below all. */
 const SUB_ROOMS = {
-  runtime: ['random', 'device', 'plan', 'execution', 'kernels', 'pool', 'survey'],
+  runtime: ['random', 'device', 'kernels', 'plan', 'execution', 'pool', 'survey'],
   verification: ['property', 'proof', 'branch-and-bound', 'search', 'certification', 'certificate'],
 };
 

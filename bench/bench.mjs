@@ -2,9 +2,10 @@
  * `npm run bench [-- SECTION …] [--json] [--only NAME,…] [--device NAME] [--pairs N] [--batch N] [--memory
  * MB]`, the sections being
  *
- *   workloads  the default, with `--device` besides pgpe: the workloads of workloads.mjs in one process and
- *              on one thread, each as a multiple of u, the median time of a 1024³ float32 matrix product
- *              through the same runtime; then peak memory, each in a process of its own (a minute or two)
+ *   workloads  the default, with `--device` besides pgpe: the workloads of workloads.mjs in one process,
+ *              each in one thread of its own, in ms and as a multiple of u, the median time of a 1024³
+ *              float32 matrix product through the same runtime; then peak memory, each in a process of its
+ *              own, PGPE's scaling and a training step with CROWN (a minute or two)
  *   methods    training steps per second of every method, on CNN3 and CNN5 (tens of minutes)
  *   pgpe       PGPE evaluations per second with every relaxation (tens of minutes); with `--device`, cpu
  *              among them, on that device with 256 pairs and batch 512 (`--pairs`, `--batch`; on a device in
@@ -17,16 +18,19 @@
  * `--memory` is what programs of the section pgpe may take of it.
  */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
 import { chooseDevice, DEVICE_CHOICES } from 'tautnet/runtime';
-import { median, medianTime } from './measure.mjs';
+import { crownStep } from './crown-step.mjs';
+import { median } from './measure.mjs';
 import { memory } from './memory.mjs';
 import { methods } from './methods.mjs';
 import { pgpe } from './pgpe.mjs';
 import { pgpeOnDevice } from './pgpe-device.mjs';
 import { pgpeRelaxations } from './pgpe-relaxations.mjs';
-import { unit, workloads } from './workloads.mjs';
+import { workloads } from './workloads.mjs';
 
 const RUNS = 11;
 const SECTIONS = ['workloads', 'methods', 'pgpe', 'memory'];
@@ -109,24 +113,22 @@ function rounded(value) {
 
 async function workloadTimes() {
   const names = only ?? Object.keys(workloads);
-  const reference = unit();
   const unitTimes = [];
   const times = {};
+  const milliseconds = {};
   for (const name of names) {
-    const prepared = await workloads[name].prepare(device);
-    if (prepared === undefined) {
-      times[name] = null;
-      continue;
-    }
-    // The unit is measured around every workload, because the machine's speed drifts.
-    const before = await medianTime(reference.run, RUNS);
-    const time = await medianTime(prepared.run, RUNS);
-    const after = await medianTime(reference.run, RUNS);
+    const worker = new Worker(new URL('./workload-thread.mjs', import.meta.url), {
+      workerData: { name, device, runs: RUNS },
+    });
+    const [found] = await once(worker, 'message');
+    await worker.terminate();
+    times[name] = null;
+    if (found === null) continue;
+    const [before, after] = found.units;
     unitTimes.push(before, after);
-    times[name] = time / ((before + after) / 2);
-    await prepared.close();
+    milliseconds[name] = found.time;
+    times[name] = found.time / ((before + after) / 2);
   }
-  await reference.close();
   const u = median(unitTimes);
   const memory = Object.fromEntries(
     names.map((name) => {
@@ -141,6 +143,7 @@ async function workloadTimes() {
     }),
   );
   const smoothing = only || device !== 'cpu' ? undefined : await pgpe();
+  const crown = only || device !== 'cpu' ? undefined : await crownStep();
 
   console.log(
     `u = ${u.toFixed(1)} ms (1024³ float32 matrix product, one ` +
@@ -151,7 +154,7 @@ async function workloadTimes() {
     const measured =
       times[name] === null
         ? '   – (run `npm run quickstart` first)'
-        : `${times[name].toFixed(2).padStart(6)} u`;
+        : `${times[name].toFixed(2).padStart(6)} u ${milliseconds[name].toFixed(1).padStart(7)} ms`;
     console.log(
       `${name.padEnd(4)} ${measured}  target ${target} u  ${String(memory[name]).padStart(5)} MB  ${what}`,
     );
@@ -165,10 +168,17 @@ async function workloadTimes() {
       `drawing normals takes ${(100 * smoothing.normals).toFixed(1)} % of such a step (target below 10 %)`,
     );
   }
+  if (crown)
+    console.log(
+      `CROWN training step, CNN3, batch 256, initialisation: ${crown.seconds.toFixed(2)} s on ` +
+        `${crown.threads} threads (target 0.35 on two)`,
+    );
   console.log();
   return {
     u_ms: rounded(u),
     ...rounded(times),
+    ms: rounded(milliseconds),
+    ...(crown && { crown_step_s: rounded(crown.seconds) }),
     ...(smoothing && { pgpe_scaling: rounded(smoothing.scaling) }),
   };
 }

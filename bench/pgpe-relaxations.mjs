@@ -19,7 +19,8 @@ import { linearLayer } from '../dist/network/layers/linear.js';
 import { batchSeconds, digits, RECIPES, trainingOf } from './training.mjs';
 
 const SOLVED = ['lp', 'exact'];
-const NAMES = ['ibp', 'hbox', 'deepz', 'crown-ibp', 'crown', 'alpha-crown', ...SOLVED];
+const ROWS = ['hbox', 'deepz', 'crown', 'crown-all', 'deeppoly', 'alpha-crown'];
+const NAMES = ['ibp', 'crown-ibp', 'nested-crown-ibp', ...ROWS, ...SOLVED];
 const SIGMA = 1e-3;
 
 /** [10, 10] on two inputs. */

@@ -54,6 +54,7 @@ step('build', process.execPath, [
   'tsconfig.build.json',
 ]);
 step('build figures', process.execPath, [join('scripts', 'bundle-figures.mjs')]);
+step('row kernel', process.execPath, [join('scripts', 'build-native.mjs')]);
 const run = freshRun();
 const recipe = '--architecture cnn3 --epsilon 0.1 --relaxation ibp --smoothing rgs --samples 1 --epochs 15'
   .concat(' --learning-rate 0.002')

@@ -49,6 +49,27 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describe('tautnet certify', () => {
+  test('proves with one relaxation alone where it is named, and says which there are', async () => {
+    const of = async (...more: string[]) => {
+      const found = await certify([finished, '--limit', '12', '--json', '--threads', '1', ...more]);
+      return found.code === 0 ? JSON.parse(found.stdout) : found;
+    };
+    const cascade = await of();
+    for (const name of ['hbox', 'deepz', 'nested-crown-ibp', 'crown-all', 'deeppoly']) {
+      const alone = await of('--relaxation', name);
+      expect(Object.keys(alone.stages)).toEqual(['natural', name, 'attack']);
+      expect(alone.natural).toBe(cascade.natural);
+      expect(alone.certified).toBeLessThanOrEqual(alone.adversarial);
+    }
+    const { certified } = await of('--relaxation', 'deeppoly');
+    expect(certified).toBeGreaterThanOrEqual((await of('--relaxation', 'ibp')).certified);
+    const wrong = await of('--relaxation', 'lp');
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toMatch(
+      /^tautnet: --relaxation: expected one of ibp, .*, got "lp"; check the name\n$/,
+    );
+  });
+
   test('prints one JSON object on stdout and keeps the verdicts and counterexamples in the run', async () => {
     const { code, stdout, stderr } = await certify([
       finished,

@@ -26,6 +26,7 @@ import {
 } from '../verification/certification/certificate.js';
 import { IMAGE_SECONDS } from '../verification/certification/complete-stage.js';
 import { fingerprintOf, type JournalIdentity, openJournal } from '../verification/certification/journal.js';
+import { type BoundStage, boundStages, provingRelaxations } from '../verification/proof/batch-size.js';
 import { MEMORY } from '../verification/search/complete-search.js';
 import { writeImageCertificate } from './certificate.js';
 import { certificationTable } from './certification-table.js';
@@ -47,6 +48,7 @@ interface CertifyFlags {
   readonly json?: boolean;
   readonly threads?: string;
   readonly device?: string;
+  readonly relaxation?: string;
   readonly dataDir?: string;
   readonly out?: string;
   readonly junit?: string;
@@ -72,6 +74,11 @@ export const makeCertifyCommand: MakeCommand = (io) => {
       '--complete',
       'decide what is left by branch and bound, one image after the other; goes on where an earlier ' +
         'certification stopped',
+    )
+    .option(
+      '--relaxation <name>',
+      `the only relaxation that proves (${provingRelaxations.join('|')}; default: ` +
+        `${boundStages.join(', ')} one after the other)`,
     );
   const options = [
     shared('dataset', 'default: that of the run'),
@@ -102,6 +109,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     threads: setting('threads', flags.threads, '--threads'),
     seed: setting('seed', flags.seed, '--seed'),
   };
+  const relaxation = provingRelaxation(flags.relaxation);
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   const limits = searchLimits(flags, wanted);
   const range = imageRange(flags.images, flags.limit);
@@ -141,6 +149,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     attack: { steps, restarts },
     device,
     indices,
+    relaxation,
     ...rest,
   };
   const certified = { network, parameters: trained.parameters, split: dataset.test };
@@ -202,6 +211,15 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   // What is undecided may be gone on with, given more time.
   journal?.end(verdicts);
   io.stderr.write(`verdicts in ${files.verdicts}, counterexamples in ${files.counterexamples}\n`);
+}
+
+/** @throws UsageError for a name that is none */
+function provingRelaxation(name: string | undefined): BoundStage | undefined {
+  const found = provingRelaxations.find((each) => each === name);
+  if (name === undefined || found !== undefined) return found;
+  throw new UsageError(
+    `--relaxation: expected one of ${provingRelaxations.join(', ')}, got "${name}"; check the name`,
+  );
 }
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { devicesTable } from './devices.js';
+import { devicesTable, rowsLine } from './devices.js';
 
 describe('tautnet devices', () => {
   test('shows what is usable with its speed, and below what would make the others so', () => {
@@ -17,5 +17,12 @@ describe('tautnet devices', () => {
     expect(lines).toContain('cuda not usable');
     expect(lines).toContain('auto: webgpu');
     expect(lines).toContain('cuda: no library; to use it, install it');
+  });
+
+  test('says what computes rows, and what would make it faster', () => {
+    expect(rowsLine('native, AVX-512')).toBe(
+      'rows of tight relaxations on the cpu: the row kernel (native, AVX-512)',
+    );
+    expect(rowsLine('ort')).toMatch(/ONNX Runtime \(ort\).*slower; for the row kernel, run `npm run build`/);
   });
 });

@@ -2,6 +2,7 @@
  * `tautnet devices`: where programs can run on this machine, why not elsewhere, and what would change that.
  */
 import { Command } from 'commander';
+import { rowsComputedBy } from '../runtime/kernels/row-kernel.js';
 import { type DeviceReport, fastest, surveyDevices } from '../runtime/survey/devices.js';
 import { aligned } from './aligned.js';
 import type { MakeCommand } from './command.js';
@@ -12,8 +13,20 @@ export const makeDevicesCommand: MakeCommand = (io) =>
     .action(async ({ json }: { json?: boolean }) => {
       const devices = await surveyDevices();
       const auto = fastest(devices);
-      io.stdout.write(json ? `${JSON.stringify({ devices, auto })}\n` : devicesTable(devices, auto));
+      const rows = rowsComputedBy();
+      io.stdout.write(
+        json
+          ? `${JSON.stringify({ devices, auto, rows })}\n`
+          : `${devicesTable(devices, auto)}${rowsLine(rows)}\n`,
+      );
     });
+
+/** What computes bounds of single neurons on the CPU. */
+export const rowsLine = (rows: string): string =>
+  rows === 'ort'
+    ? 'rows of tight relaxations on the cpu: ONNX Runtime (ort), several times slower; for the row kernel, ' +
+      'run `npm run build` with g++ installed and leave TAUTNET_ROWS unset'
+    : `rows of tight relaxations on the cpu: the row kernel (${rows})`;
 
 /**
  * Speeds are of matrix products; a device that is not usable is followed by the reason and the step that

@@ -6,6 +6,7 @@ import { writeFileAtomic } from '../formats/atomic-file.js';
 import { exportOnnx } from '../network/onnx/export.js';
 import { encodeParameters, views } from '../network/parameters.js';
 import { type Device, DeviceError } from '../runtime/device/device.js';
+import { rowsComputedBy } from '../runtime/kernels/row-kernel.js';
 import { createPool } from '../runtime/pool/pool.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import {
@@ -86,7 +87,7 @@ export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: Abo
       images,
       epoch: state.step / perEpoch,
       device,
-      warnings: loaded?.warnings ?? [],
+      warnings: [...(loaded?.warnings ?? []), ...otherRows(run, device)],
     });
     const theta = await keepTraining(run, experiment, state, saved, watch, signal);
     await finish(run, experiment, theta);
@@ -97,6 +98,16 @@ export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: Abo
   } finally {
     await pool.close();
   }
+}
+
+/** Says of a run that goes on with another way to compute rows that its last bits may change. */
+function otherRows({ path, rows, settings: { relaxation } }: Run, device: Device): string[] {
+  const now = rowsComputedBy();
+  if (device !== 'cpu' || relaxation === 'ibp' || rows === undefined || rows === now) return [];
+  return [
+    `${path}: expected rows of ${relaxation} computed by ${rows} as before, they are by ${now}: last bits ` +
+      'may differ; see TAUTNET_ROWS and npm run build',
+  ];
 }
 
 /**

@@ -3,8 +3,9 @@
 import { intersection } from './intersection.js';
 import { interval } from './interval.js';
 import { alphaCrown } from './linear/alpha-crown.js';
-import { crown } from './linear/crown.js';
+import { crown, crownAll } from './linear/crown.js';
 import { crownIbp } from './linear/crown-ibp.js';
+import { deepPoly, nestedCrownIbp } from './linear/nested.js';
 import type { Relaxation } from './relaxation.js';
 import { exact } from './solver/exact.js';
 import { linearProgram } from './solver/linear-program.js';
@@ -18,6 +19,9 @@ export const relaxations = {
   deepz: zonotope,
   'crown-ibp': crownIbp,
   crown,
+  'crown-all': crownAll,
+  'nested-crown-ibp': nestedCrownIbp,
+  deeppoly: deepPoly,
   'alpha-crown': alphaCrown,
   lp: linearProgram,
   exact,

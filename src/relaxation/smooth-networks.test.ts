@@ -12,6 +12,7 @@ import { compareDerivatives } from '../testing/directional-derivatives.js';
 import { distance } from '../testing/operator-check.js';
 import { randomParameters, smoothNetworks } from '../testing/random-networks.js';
 import { sampleActivations } from '../testing/sampled-activations.js';
+import { hybridZonotopeBounds } from '../testing/zonotopes/by-generators.js';
 import { withoutNormalization } from './front.js';
 import { interval, intervalBounds } from './interval.js';
 import { alphaCrownWith } from './linear/alpha-crown.js';
@@ -20,7 +21,7 @@ import { crownIbp } from './linear/crown-ibp.js';
 import { isNonlinear } from './linear/nonlinear.js';
 import { exact } from './solver/exact.js';
 import { linearProgram } from './solver/linear-program.js';
-import { hybridZonotope, hybridZonotopeBounds } from './zonotope/hybrid-zonotope.js';
+import { hybridZonotope } from './zonotope/hybrid-zonotope.js';
 import { zonotope } from './zonotope/zonotope.js';
 
 const alphaCrown = alphaCrownWith({ iterations: 5 });

@@ -52,9 +52,11 @@ export async function runPlan(plan: Plan, feeds: readonly Feeds[]): Promise<Plan
   }
 }
 
-/** The same stages, their rows cut into programs of other sizes. */
-export const withCapacities = (stages: readonly Stage[], capacities: readonly number[]): Stage[] =>
-  stages.map((stage) => (stage.kind === 'rows' ? { ...stage, capacities } : stage));
+/** The same stages, their rows in programs, of other sizes if asked for. */
+export const withCapacities = (stages: readonly Stage[], capacities?: readonly number[]): Stage[] =>
+  stages
+    .flatMap((stage): readonly Stage[] => (stage.kind === 'row-kernel' ? stage.programs : [stage]))
+    .map((stage) => (stage.kind === 'rows' && capacities ? { ...stage, capacities } : stage));
 
 /** A box around pixels in [0, 1], [features, batch]; its radii lie between 0 and ε, some pixels are fixed. */
 export function randomBox(

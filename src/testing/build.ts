@@ -1,4 +1,4 @@
-/** Compiles `src/` once before the tests: worker threads and end-to-end tests run `dist/`. */
+/** Compiles `src/`, and `native/` where it can be, once before the tests: worker threads and end-to-end tests run `dist/`. */
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -21,4 +21,5 @@ export default function build(): void {
     if (status !== 0)
       throw new Error(`expected src/ to compile, fix what tsc says first:\n${stdout}${stderr}`);
   }
+  spawnSync(process.execPath, [join('scripts', 'build-native.mjs')], { cwd: root, stdio: 'ignore' });
 }

@@ -13,10 +13,8 @@ import { reluSlopes } from '../relaxation/slopes.js';
  * Bounds of each node that a ReLU reads, by number. Neurons that an interval step proves stable keep its
  * bounds unless `all`.
  */
-export function denseCrownBounds(
-  { network: net, parameters, box }: BoundProblem,
-  all: boolean,
-): Map<number, Bounds> {
+export function denseCrownBounds(problem: BoundProblem, all: boolean): Map<number, Bounds> {
+  const { network: net, parameters, box } = problem;
   const known = new Map<number, Bounds>([[INPUT, box]]);
   const at = (node: number) => known.get(node) as Bounds;
   const read = new Map<number, Bounds>();
@@ -27,7 +25,7 @@ export function denseCrownBounds(
     if (layer.kind === 'relu') sawRelu = true;
     if (!net.nodes.some((other) => other.layer.kind === 'relu' && other.inputs.includes(k))) return;
     if (sawRelu) {
-      const tight = boundNode(net, parameters, k, box, (relu) =>
+      const tight = boundNode(problem, k, (relu) =>
         reluSlopes(at((net.nodes[relu] as NetworkNode).inputs[0] as number)),
       );
       const zero = constant(0, [], box.lower.dtype as FloatType);

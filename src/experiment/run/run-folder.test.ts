@@ -4,6 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { rowsComputedBy } from '../../runtime/kernels/row-kernel.js';
 import { Failure, UsageError } from '../errors.js';
 import { resolveSettings } from '../settings/resolve-settings.js';
 import { VERSION } from '../version.js';
@@ -39,7 +40,7 @@ describe('a run folder', () => {
     await created.release();
     const opened = await openRun(path);
     expect(opened.settings).toEqual(settings);
-    expect(opened).toMatchObject({ version: VERSION, finished: false, path });
+    expect(opened).toMatchObject({ version: VERSION, rows: rowsComputedBy(), finished: false, path });
     await opened.release();
     expect((await readdir(path)).sort()).toEqual(['checkpoints', 'config.yaml']);
   });

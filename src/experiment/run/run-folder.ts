@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.js';
 import { FileError, toFileError } from '../../formats/file-error.js';
 import { makeFolder } from '../../formats/folder.js';
+import { rowsComputedBy } from '../../runtime/kernels/row-kernel.js';
 import { Failure, UsageError } from '../errors.js';
 import { configText, type Origin, readConfigFile } from '../settings/config-file.js';
 import { resolveSettings } from '../settings/resolve-settings.js';
@@ -52,6 +53,8 @@ export interface RunRecord {
   readonly settings: Settings;
   /** The tautnet that created it. */
   readonly version: string;
+  /** What computed rows of tight relaxations when it was created; undefined where it does not say. */
+  readonly rows: string | undefined;
   readonly finished: boolean;
 }
 
@@ -94,13 +97,14 @@ export function freeFolder(name: string): string {
 export async function createRun(path: string, settings: Settings, options: LockOptions = {}): Promise<Run> {
   await refuseOccupied(path);
   const paths = runPaths(path);
+  const rows = rowsComputedBy();
   const isNew = await makeFolder(path);
   const held = await lockRun(path, options);
   try {
     // Between the first look and the lock another process may have made a run here.
     await refuseOccupied(path);
     await makeFolder(paths.checkpoints);
-    await writeFileAtomic(paths.config, configText(settings, { format: RUN_FORMAT, version: VERSION }));
+    await writeFileAtomic(paths.config, configText(settings, { format: RUN_FORMAT, version: VERSION, rows }));
   } catch (error) {
     await held.release();
     throw error;
@@ -112,7 +116,7 @@ export async function createRun(path: string, settings: Settings, options: LockO
     // What the user has put there meanwhile stays.
     if (isNew) await rmdir(path).catch(() => undefined);
   };
-  return { path, paths, settings, version: VERSION, finished: false, ...held, discard };
+  return { path, paths, settings, version: VERSION, rows, finished: false, ...held, discard };
 }
 
 /**
@@ -145,18 +149,19 @@ export async function readRun(path: string): Promise<RunRecord> {
     if (error instanceof FileError) throw new UsageError(error.message, { cause: error });
     throw error instanceof UsageError ? unreadable(paths.config, error) : error;
   });
-  const { version } = checkOrigin(paths.config, origin);
+  const { version, rows } = checkOrigin(paths.config, origin);
   return {
     path,
     paths,
     settings: resolveSettings(given, whereabouts),
     version,
+    rows,
     finished: existsSync(paths.summary),
   };
 }
 
 function checkOrigin(config: string, origin: unknown): Origin {
-  const { format, version } = (
+  const { format, version, rows } = (
     typeof origin === 'object' && origin !== null ? origin : {}
   ) as Partial<Origin>;
   if (typeof format !== 'number' || typeof version !== 'string') {
@@ -171,7 +176,7 @@ function checkOrigin(config: string, origin: unknown): Origin {
         `is ${VERSION}; use version ${version}, or start a new run`,
     );
   }
-  return { format, version };
+  return { format, version, rows: typeof rows === 'string' ? rows : undefined };
 }
 
 /** A run's own configuration names a setting this version has not: most often, another version wrote it. */

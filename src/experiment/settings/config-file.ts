@@ -15,6 +15,8 @@ export interface Origin {
   /** Version of the layout of a run folder. */
   readonly format: number;
   readonly version: string;
+  /** What computed rows of tight relaxations (`rowsComputedBy`); runs of older versions do not say. */
+  readonly rows?: string;
 }
 
 /** Comments on settings, by their names. */

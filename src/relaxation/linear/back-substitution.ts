@@ -14,6 +14,7 @@ import {
   constant,
   type FloatType,
   gemm,
+  maximum,
   mul,
   neg,
   relu,
@@ -25,7 +26,7 @@ import {
 } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from '../../network/network.js';
-import type { Bounds } from '../relaxation.js';
+import type { BoundProblem, Bounds } from '../relaxation.js';
 import type { Slopes } from '../slopes.js';
 
 /** Linear lower bound of rows: coefficients over the input and a constant [1, rows·batch]. */
@@ -85,10 +86,13 @@ export function throughLines(
   };
 }
 
+/** What rows are at a moment: coefficients [features, rows · batch] of the outputs of some nodes, summed. */
+export type Front = ReadonlyMap<number, Tensor>;
+
 /**
  * The same with any rule for ReLUs and smooth activations. `visit` sees the coefficients [features, rows ·
  * batch] that arrive at each node's output, each summand by itself where several branches send some, and in
- * the end those at the input.
+ * the end those at the input. `meet` sees, before each activation is passed, all that the rows then are.
  */
 export function backSubstituteBy(
   net: Network,
@@ -97,6 +101,7 @@ export function backSubstituteBy(
   rows: Tensor,
   through: NonlinearStep,
   visit: (node: number, a: Tensor) => void = () => {},
+  meet: (front: Front, constant: Tensor | undefined) => void = () => {},
 ): LinearBound {
   const [, count, batch] = rows.shape as [number, number, number];
   const columns = count * batch;
@@ -118,6 +123,8 @@ export function backSubstituteBy(
       send(from, layer.adjoint(weights, a));
     } else if (layer.kind === 'join') for (const to of inputs) send(to, a);
     else {
+      const others = [...pending].filter(([to]) => to < k);
+      meet(new Map([[k, a], ...others.map(([to, some]) => [to, addAll(some)] as const)]), offset);
       const passed = through(k, a);
       offset = plus(offset, passed.constant);
       send(from, passed.coefficients);
@@ -142,15 +149,41 @@ export function concretize({ coefficients, constant }: LinearBound, { lower, upp
 }
 
 /**
+ * Lower bounds of rows of a node's output, [rows, batch]: at the input, and with `at`, bounds of every node's
+ * output, the best of those at the output of each activation on the way and at the input.
+ */
+export function boundBelow(
+  { network: net, parameters, box }: Pick<BoundProblem, 'network' | 'parameters' | 'box'>,
+  node: number,
+  rows: Tensor,
+  slopes: (node: number) => Slopes,
+  at?: (node: number) => Bounds,
+): Tensor {
+  const [, count, batch] = rows.shape as [number, number, number];
+  const through: NonlinearStep = (k, a) => throughLines(slopes(k), a, count, batch);
+  const found: Tensor[] = [];
+  const meet = (front: Front, constant: Tensor | undefined) => {
+    if (at === undefined) return;
+    const parts = [...front].map(([k, coefficients], i) =>
+      concretize({ coefficients, constant: i === 0 ? constant : undefined }, at(k)),
+    );
+    found.push(addAll(parts));
+  };
+  const bound = backSubstituteBy(net, parameters, node, rows, through, undefined, meet);
+  return [...found, concretize(bound, box)].reduce((a, b) => maximum(a, b));
+}
+
+/**
  * Both bounds of every feature of a node by dense back-substitution: rows are the identity and its negative.
+ * With `at`, as for `boundBelow`.
  */
 export function boundNode(
-  net: Network,
-  parameters: Parameters,
+  problem: Pick<BoundProblem, 'network' | 'parameters' | 'box'>,
   node: number,
-  box: Bounds,
   slopes: (node: number) => Slopes,
+  at?: (node: number) => Bounds,
 ): Bounds {
+  const { network: net, box } = problem;
   const features = featuresOf((net.nodes[node] as NetworkNode).layer.output);
   const batch = box.lower.shape[1] as number;
   const dtype = box.lower.dtype as FloatType;
@@ -164,6 +197,6 @@ export function boundNode(
     2 * features,
     batch,
   ]);
-  const bounds = concretize(backSubstitute(net, parameters, node, rows, slopes), box);
+  const bounds = boundBelow(problem, node, rows, slopes, at);
   return { lower: slice(bounds, 0, 0, features), upper: neg(slice(bounds, 0, features, 2 * features)) };
 }

@@ -45,7 +45,7 @@ async function compare(
     ),
   );
   const [result] = await runStages(
-    [...(capacities ? withCapacities(stages, capacities) : stages), { kind: 'whole', outputs }],
+    [...withCapacities(stages, capacities), { kind: 'whole', outputs }],
     [feeds],
   );
   const made = result?.outputs as Record<string, Float64Array>;
@@ -54,7 +54,9 @@ async function compare(
       distance(made[`rows ${side} ${k}`] as Float64Array, made[`dense ${side} ${k}`] as Float64Array),
     ),
   );
-  const shapes = stages.flatMap((stage) => (stage.kind === 'rows' ? [stage.shape[0] * stage.shape[1]] : []));
+  const shapes = withCapacities(stages).flatMap((stage) =>
+    stage.kind === 'rows' ? [stage.shape[0] * stage.shape[1]] : [],
+  );
   return {
     difference: Math.max(0, ...differences),
     stages: shapes.length,

@@ -17,15 +17,12 @@ import {
   relu,
   reshape,
   sub,
-  sum,
   type Tensor,
   takeRows,
 } from '../../graph/index.js';
 import { type AffineLayer, featuresOf, type Weights } from '../../network/layers/layer.js';
 import { type NetworkNode, weightsOf } from '../../network/network.js';
-import type { RowBounds, RowIndices, Stage } from '../../runtime/plan/plan.js';
-import type { BoundProblem, Bounds } from '../relaxation.js';
-import { reluSlopes } from '../slopes.js';
+import type { RowBounds, RowIndices, RowsStage, Stage, WholeStage } from '../../runtime/plan/plan.js';
 import {
   adjointMatrix,
   hasAdjointMatrix,
@@ -39,6 +36,18 @@ import {
   startRegion,
   startRows,
 } from './region.js';
+import { kernelRows } from './row-chain.js';
+import {
+  boundRows,
+  ends,
+  passFirstRelu,
+  passRelu,
+  type ReluTables,
+  type RowState,
+  rowSum,
+  withConstants,
+} from './row-state.js';
+import { cheapNames, type RowTarget } from './row-target.js';
 
 /**
  * Numbers of floats that one program's widest array may hold: small enough to stay in the processor's cache.
@@ -46,16 +55,11 @@ import {
 const ROW_FLOATS = 1 << 19;
 const MAX_ROWS = 4096;
 
-/** Stages that refine `cheap` bounds of node `target` and leave them under the names in `refined`. */
-export function rowStages(
-  problem: BoundProblem,
-  target: number,
-  at: (node: number) => Bounds,
-  cheap: Bounds,
-  refined: { lower: string; upper: string },
-  all: boolean,
-): Stage[] {
-  return new RowProgram(problem, target, at).stages(cheap, refined, all);
+/** Stages that refine the cheap bounds of a node: by the row kernel where it was built, else by programs. */
+export function rowStages(target: RowTarget): Stage[] {
+  const programs = new RowProgram(target).stages();
+  const kernel = kernelRows(target, cheapNames(target));
+  return kernel === undefined ? programs : [{ kind: 'row-kernel', ...kernel, programs }];
 }
 
 /** Adds b to a sum that may have no term yet. */
@@ -75,38 +79,36 @@ class RowProgram {
   #baseLower: Tensor | undefined;
   #baseUpper: Tensor | undefined;
 
-  constructor(
-    readonly problem: BoundProblem,
-    readonly target: number,
-    readonly at: (node: number) => Bounds,
-  ) {
+  constructor(readonly target: RowTarget) {
+    const { problem, node, rule } = target;
     const { network: net, parameters, box } = problem;
-    this.#layer = net.nodes[target]?.layer as AffineLayer;
-    this.#weights = weightsOf(net, target, parameters);
+    this.#layer = net.nodes[node]?.layer as AffineLayer;
+    this.#weights = weightsOf(net, node, parameters);
     this.#firstRelu = net.nodes.findIndex(({ layer }) => layer.kind === 'relu');
     this.#region = startRegion(this.#layer);
     this.#widest = regionSize(this.#region);
-    const bias = this.#layer.bias(this.#weights, box.lower.dtype as FloatType);
+    const bias = rule.reach ? undefined : this.#layer.bias(this.#weights, box.lower.dtype as FloatType);
     this.#baseLower = bias;
     this.#baseUpper = bias;
-    for (let k = target - 1; k >= 0; k--) this.#pass(k);
+    for (let k = node - 1; k >= 0; k--) this.#pass(k);
     this.#widest = Math.max(this.#widest, regionSize(this.#region));
   }
 
-  stages(cheap: Bounds, refined: { lower: string; upper: string }, all: boolean): Stage[] {
-    const { box } = this.problem;
-    const build = this.#build(cheap);
-    const cheapNames = { lower: this.#name('cheap lower'), upper: this.#name('cheap upper') };
+  stages(): [WholeStage, RowsStage] {
+    const { problem, cheap, refined, all } = this.target;
+    const { box } = problem;
+    const build = this.#build();
+    const names = cheapNames(this.target);
     const fitting = 2 ** Math.floor(Math.log2(ROW_FLOATS / this.#widest));
     const largest = Math.max(64, Math.min(MAX_ROWS, fitting));
     return [
       {
         kind: 'whole',
-        outputs: { ...this.#prepared, [cheapNames.lower]: cheap.lower, [cheapNames.upper]: cheap.upper },
+        outputs: { ...this.#prepared, [names.lower]: cheap.lower, [names.upper]: cheap.upper },
       },
       {
         kind: 'rows',
-        cheap: cheapNames,
+        cheap: names,
         refined,
         shape: [featuresOf(this.#layer.output), box.lower.shape[1] as number],
         places: places(startRegion(this.#layer)),
@@ -119,7 +121,7 @@ class RowProgram {
   }
 
   #name(what: string, node: number | string = ''): string {
-    return `rows:${this.target}:${what}:${node}`;
+    return `${this.target.rule.name} rows:${this.target.node}:${what}:${node}`;
   }
 
   #share(key: string, value: Tensor): Tensor {
@@ -129,7 +131,7 @@ class RowProgram {
 
   /** Carries rows over node k. */
   #pass(k: number): void {
-    const { layer } = this.problem.network.nodes[k] as NetworkNode;
+    const { layer } = this.target.problem.network.nodes[k] as NetworkNode;
     this.#widest = Math.max(this.#widest, regionSize(this.#region));
     if (layer.kind === 'relu') this.#passReluNode(k);
     else if (layer.kind === 'affine') this.#passAffine(k, layer);
@@ -137,29 +139,54 @@ class RowProgram {
 
   #passReluNode(k: number): void {
     const region = this.#region;
-    const before = this.at(k - 1);
-    const slopes = reluSlopes(before);
-    const middle = mul(add(slopes.lower, slopes.upper), 0.5);
-    const half = mul(sub(slopes.lower, slopes.upper), 0.5);
-    const middles = this.#share(this.#name('S', k), regionTable(middle, region));
-    const halves = this.#share(this.#name('D', k), regionTable(half, region));
-    const centre = k === this.#firstRelu ? mul(add(before.lower, before.upper), 0.5) : undefined;
-    if (k === this.target - 1) {
-      this.#countFirstRelu(slopes.intercept, middle, half, centre);
-      this.#steps.push((rows, row) => passFirstRelu(rows, row.place, middles, halves));
+    const { node, rule, at } = this.target;
+    const before = at(k - 1);
+    const slopes = rule.slopes(before);
+    const middle = rule.straight ? slopes.upper : mul(add(slopes.lower, slopes.upper), 0.5);
+    const half = rule.straight ? undefined : mul(sub(slopes.lower, slopes.upper), 0.5);
+    const share = (what: string, value: Tensor) =>
+      this.#share(this.#name(what, k), regionTable(value, region));
+    const tables: ReluTables = {
+      middles: share('S', middle),
+      halves: half && share('D', half),
+      intercepts: undefined,
+    };
+    const centre =
+      k === this.#firstRelu && !rule.reach ? mul(add(before.lower, before.upper), 0.5) : undefined;
+    if (k === node - 1) {
+      if (!rule.reach) this.#countFirstRelu(slopes.intercept, middle, half, centre);
+      this.#steps.push((rows, row) => passFirstRelu(rows, row.place, tables));
       return;
     }
-    const intercept = mul(regionTable(slopes.intercept, region), 0.5);
-    const intercepts = this.#share(this.#name('intercept', k), intercept);
-    const centres = centre && this.#share(this.#name('centre', k), regionTable(centre, region));
+    if (rule.nested) this.#boundAt(k);
+    const intercepts = rule.reach ? undefined : share('intercept', mul(slopes.intercept, 0.5));
+    const centres = centre && share('centre', centre);
     this.#steps.push((rows, row) => {
-      const next = passRelu(rows, row.place, middles, halves, intercepts);
+      const next = passRelu(rows, row.place, { ...tables, intercepts });
       return centres ? withConstants(next, (a) => rowSum(mul(a, takeRows(centres, row.place)))) : next;
     });
   }
 
+  /** Bounds rows at the output of ReLU k, too. */
+  #boundAt(k: number): void {
+    const { lower, upper } = this.target.at(k);
+    const table = (what: string, value: Tensor) =>
+      this.#share(this.#name(what, k), regionTable(mul(value, 0.5), this.#region));
+    const centres = table('output centre', add(lower, upper));
+    const radii = table('output radius', sub(upper, lower));
+    this.#steps.push((rows, { place }) => ({
+      ...rows,
+      best: boundRows(rows, takeRows(centres, place), takeRows(radii, place)),
+    }));
+  }
+
   /** Constants of the ReLU just before the target, for all rows at once. */
-  #countFirstRelu(intercept: Tensor, middle: Tensor, half: Tensor, centre: Tensor | undefined): void {
+  #countFirstRelu(
+    intercept: Tensor,
+    middle: Tensor,
+    half: Tensor | undefined,
+    centre: Tensor | undefined,
+  ): void {
     const layer = this.#layer;
     const weights = this.#weights;
     const weight = weights.weight as Tensor;
@@ -169,13 +196,14 @@ class RowProgram {
     this.#baseUpper = plus(this.#baseUpper, layer.linear(positive, intercept));
     if (centre === undefined) return;
     const straight = layer.linear(weights, mul(middle, centre));
-    const bent = layer.linear(layer.absolute(weights), mul(half, centre));
-    this.#baseLower = plus(this.#baseLower, add(straight, bent));
-    this.#baseUpper = plus(this.#baseUpper, sub(straight, bent));
+    const bent = half && layer.linear(layer.absolute(weights), mul(half, centre));
+    this.#baseLower = plus(this.#baseLower, bent ? add(straight, bent) : straight);
+    this.#baseUpper = plus(this.#baseUpper, bent ? sub(straight, bent) : straight);
   }
 
   #passAffine(k: number, passed: AffineLayer): void {
-    const { network: net, parameters } = this.problem;
+    const { problem, rule } = this.target;
+    const { network: net, parameters } = problem;
     const here = this.#region;
     const weights = weightsOf(net, k, parameters);
     const matrix = hasAdjointMatrix(here, passed)
@@ -183,7 +211,7 @@ class RowProgram {
       : undefined;
     // Behind the first ReLU everything is affine in the input, and its value at the centre is already
     // counted.
-    const bias = k > this.#firstRelu ? weights.bias : undefined;
+    const bias = k > this.#firstRelu && !rule.reach ? weights.bias : undefined;
     const back = (a: Tensor) => (matrix ? gemm(a, matrix) : regionAdjoint(a, here, passed, weights));
     this.#steps.push((rows) => {
       const counted = bias ? withConstants(rows, (a) => gemm(a, regionBias(bias, here))) : rows;
@@ -198,8 +226,9 @@ class RowProgram {
   }
 
   /** The graph over some rows. */
-  #build(cheap: Bounds): (row: RowIndices) => RowBounds {
-    const { box } = this.problem;
+  #build(): (row: RowIndices) => RowBounds {
+    const { problem, cheap } = this.target;
+    const { box } = problem;
     const size = featuresOf(this.#layer.output) * (box.lower.shape[1] as number);
     const half = mul(sub(box.upper, box.lower), 0.5);
     const radius = this.#share(this.#name('radius'), regionTable(half, this.#region));
@@ -219,91 +248,14 @@ class RowProgram {
         upperOffset: takeRows(upperBase, row.position),
       };
       const state = this.#steps.reduce((rows, step) => step(rows, row), initial);
-      const { lower, upper } = ends(state);
-      const radii = takeRows(radius, row.place);
+      const { lower, upper } = boundRows(state, undefined, takeRows(radius, row.place));
+      const coefficients = ends(state);
       const rows = row.channel.shape[0] as number;
       return {
-        lower: reshape(sub(state.lowerOffset, rowSum(mul(abs(lower), radii))), [rows]),
-        upper: reshape(add(state.upperOffset, rowSum(mul(abs(upper), radii))), [rows]),
-        residuals: [lower, upper],
+        lower: reshape(lower, [rows]),
+        upper: reshape(upper, [rows]),
+        residuals: state.spread ? [coefficients.lower, coefficients.upper] : [coefficients.lower],
       };
     };
   }
-}
-
-/**
- * Coefficients of each row, [rows, region size]: middle + spread of its lower bound, middle − spread of its
- * upper bound (affine layers carry both alike), and the constants of the two bounds, [rows, 1].
- */
-interface RowState {
-  readonly middle: Tensor;
-  /** Undefined for zero: before the first ReLU both bounds have the same coefficients. */
-  readonly spread: Tensor | undefined;
-  /** |middle| where it is at hand. */
-  readonly magnitude: Tensor | undefined;
-  readonly lowerOffset: Tensor;
-  readonly upperOffset: Tensor;
-}
-
-const rowSum = (x: Tensor): Tensor => sum(x, [1]);
-
-const ends = ({ middle, spread }: RowState): { lower: Tensor; upper: Tensor } =>
-  spread === undefined
-    ? { lower: middle, upper: middle }
-    : { lower: add(middle, spread), upper: sub(middle, spread) };
-
-/** Adds a linear function of the coefficients to both constants. */
-function withConstants(rows: RowState, value: (coefficients: Tensor) => Tensor): RowState {
-  const middle = value(rows.middle);
-  if (rows.spread === undefined)
-    return {
-      ...rows,
-      lowerOffset: add(rows.lowerOffset, middle),
-      upperOffset: add(rows.upperOffset, middle),
-    };
-  const spread = value(rows.spread);
-  return {
-    ...rows,
-    lowerOffset: add(rows.lowerOffset, add(middle, spread)),
-    upperOffset: add(rows.upperOffset, sub(middle, spread)),
-  };
-}
-
-/** A ReLU where both bounds have the coefficients a: S∘a ± D∘|a|. */
-function passFirstRelu(rows: RowState, place: Tensor, middles: Tensor, halves: Tensor): RowState {
-  const middle = mul(rows.middle, takeRows(middles, place));
-  const spread = mul(rows.magnitude ?? abs(rows.middle), takeRows(halves, place));
-  return { ...rows, middle, spread, magnitude: undefined };
-}
-
-/**
- * A ReLU further on: lower ← S∘l + D∘|l|, upper ← S∘u − D∘|u|; l⁻·μ and u⁺·μ join the constants (`intercepts`
- * is μ/2).
- */
-function passRelu(
-  rows: RowState,
-  place: Tensor,
-  middles: Tensor,
-  halves: Tensor,
-  intercepts: Tensor,
-): RowState {
-  if (rows.spread === undefined) {
-    const intercept = takeRows(intercepts, place);
-    const magnitude = rows.magnitude ?? abs(rows.middle);
-    const lowerOffset = add(rows.lowerOffset, rowSum(mul(sub(rows.middle, magnitude), intercept)));
-    const upperOffset = add(rows.upperOffset, rowSum(mul(add(rows.middle, magnitude), intercept)));
-    return passFirstRelu({ ...rows, magnitude, lowerOffset, upperOffset }, place, middles, halves);
-  }
-  const { lower, upper } = ends(rows);
-  const [low, high] = [abs(lower), abs(upper)];
-  const intercept = takeRows(intercepts, place);
-  const scale = takeRows(middles, place);
-  const half = mul(takeRows(halves, place), 0.5);
-  return {
-    middle: add(mul(scale, rows.middle), mul(half, sub(low, high))),
-    spread: add(mul(scale, rows.spread), mul(half, add(low, high))),
-    magnitude: undefined,
-    lowerOffset: add(rows.lowerOffset, rowSum(mul(sub(lower, low), intercept))),
-    upperOffset: add(rows.upperOffset, rowSum(mul(add(upper, high), intercept))),
-  };
 }

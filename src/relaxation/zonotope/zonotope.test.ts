@@ -12,15 +12,22 @@ import {
   denseNetworks,
   randomParameters,
   residualNetworks,
+  smoothNetworks,
 } from '../../testing/random-networks.js';
 import { sampleActivations } from '../../testing/sampled-activations.js';
+import {
+  hybridZonotopeBounds,
+  hybridZonotopeByGenerators,
+  zonotopeBounds,
+  zonotopeByGenerators,
+} from '../../testing/zonotopes/by-generators.js';
 import { interval, intervalBounds } from '../interval.js';
 import { backSubstitute, concretize } from '../linear/back-substitution.js';
 import { crownIbp } from '../linear/crown-ibp.js';
 import { type BoundProblem, type Bounds, type Relaxation, specificationMargins } from '../relaxation.js';
 import { reluSlopes } from '../slopes.js';
-import { hybridZonotope, hybridZonotopeBounds } from './hybrid-zonotope.js';
-import { zonotope, zonotopeBounds } from './zonotope.js';
+import { hybridZonotope } from './hybrid-zonotope.js';
+import { zonotope } from './zonotope.js';
 
 const SAMPLES = 300;
 const STEPS = 3;
@@ -54,7 +61,8 @@ async function everything(
       ],
     ]),
   ]);
-  const [result] = await runStages([{ kind: 'whole', outputs }], [feeds]);
+  const stages = relaxations.flatMap((relaxation) => relaxation.bound(problem).stages);
+  const [result] = await runStages([...stages, { kind: 'whole', outputs }], [feeds]);
   const made = result?.outputs as Record<string, Float64Array>;
   return {
     nodes: (name: string): NodeBounds[] =>
@@ -69,12 +77,39 @@ async function everything(
 
 const negated = (values: Float64Array): Float64Array => values.map((v) => -v);
 const zonotopes = [
-  [hybridZonotope, hybridZonotopeBounds],
-  [zonotope, zonotopeBounds],
+  [hybridZonotope, hybridZonotopeBounds, hybridZonotopeByGenerators],
+  [zonotope, zonotopeBounds, zonotopeByGenerators],
 ] as const;
 const epsilons = fc.constantFrom(0.01, 0.1, 0.5);
 
-describe.each(zonotopes)('bounds of $name', (relaxation, boundsOf) => {
+describe.each(zonotopes)('bounds of $name', (relaxation, boundsOf, oracle) => {
+  it('are those of generators, with their gradient', async () => {
+    const lossOf = ({ bound }: Relaxation, net: Network) => {
+      const { stages, margins } = bound(boundProblem(net, BATCH));
+      const loss = total(marginCrossEntropy(margins));
+      return [...stages, { kind: 'whole', outputs: { margins, loss } } as const];
+    };
+    await fc.assert(
+      fc.asyncProperty(
+        fc.oneof(anyNetworks, convolutionalNetworks({ min: 2, max: 3 }), smoothNetworks),
+        fc.nat(),
+        epsilons,
+        async (net, seed, epsilon) => {
+          const feeds = [caseFeeds(net, seed, epsilon)];
+          const wrt = Object.keys(randomParameters(net, seed));
+          const [[rows], [generators]] = [
+            await runStages(lossOf(relaxation, net), feeds, wrt),
+            await runStages(lossOf(oracle, net), feeds, wrt),
+          ];
+          const of = (result: typeof rows) => [result?.outputs.margins, ...(result?.gradients ?? [])];
+          for (const [i, value] of of(rows).entries())
+            expect(distance(value as Float64Array, of(generators)[i] as Float64Array)).toBeLessThan(1e-10);
+        },
+      ),
+      { numRuns: 12 },
+    );
+  });
+
   it.each([
     ['dense', denseNetworks],
     ['convolutional', convolutionalNetworks()],
@@ -143,8 +178,9 @@ describe.each(zonotopes)('bounds of $name', (relaxation, boundsOf) => {
     let [compared, kinks] = [0, 0];
     await fc.assert(
       fc.asyncProperty(anyNetworks, fc.nat(), fc.constantFrom(0.05, 0.3), async (net, seed, epsilon) => {
-        const { margins } = relaxation.bound(boundProblem(net, BATCH));
-        const stages = [{ kind: 'whole', outputs: { loss: total(marginCrossEntropy(margins)) } } as const];
+        const { stages: before, margins } = relaxation.bound(boundProblem(net, BATCH));
+        const loss = total(marginCrossEntropy(margins));
+        const stages = [...before, { kind: 'whole', outputs: { loss } } as const];
         const found = await compareDerivatives(
           stages,
           randomParameters(net, seed),
@@ -213,8 +249,10 @@ describe('zonotopes', () => {
     await fc.assert(
       fc.asyncProperty(anyNetworks, fc.nat(), epsilons, async (net, seed, epsilon) => {
         const problem = boundProblem(net, BATCH);
-        const outputs = { margins: zonotope.bound(problem).margins, dual: dualMargins(problem) };
-        const [result] = await runStages([{ kind: 'whole', outputs }], [caseFeeds(net, seed, epsilon)]);
+        const { stages, margins } = zonotope.bound(problem);
+        const outputs = { margins, dual: dualMargins(problem) };
+        const feeds = caseFeeds(net, seed, epsilon);
+        const [result] = await runStages([...stages, { kind: 'whole', outputs }], [feeds]);
         expect(
           distance(result?.outputs.margins as Float64Array, result?.outputs.dual as Float64Array),
         ).toBeLessThan(1e-12);

@@ -1,6 +1,7 @@
 /** Runs plans in the calling thread; their programs stay open from one run to the next. */
 import type { HostData } from '../../graph/tensor.js';
 import { DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from '../device/array.js';
+import { hasRowKernel } from '../kernels/row-kernel.js';
 import { planResidence } from '../plan/memory.js';
 import type { Feeds, Floats, ProgramArrays } from '../plan/run.js';
 import type { Plan } from '../plan/step.js';
@@ -140,6 +141,7 @@ class PlanExecutor implements Executor {
     const run = new PlanRun(plan, feeds, {
       open: this.#open(plan),
       device: this.arrays,
+      way: (this.#options.device ?? 'cpu') === 'cpu' && hasRowKernel() ? 'kernel' : 'programs',
       holdsArrays: this.#holdsArrays,
       gradientsStay,
       compute: this.write,

@@ -4,7 +4,7 @@ import type { DeviceArray, DeviceArrays } from '../device/array.js';
 import { type PlanResidence, planResidence } from '../plan/memory.js';
 import type { Feeds, Floats, ProgramArrays, Run } from '../plan/run.js';
 import { kindOf } from '../plan/stages/index.js';
-import { gradientName, type Plan, sumName } from '../plan/step.js';
+import { gradientName, type Plan, stepsOf, sumName, type Way } from '../plan/step.js';
 import { GradientSums, zeroName } from './gradient-sums.js';
 import type { OpenPlan } from './open-plan.js';
 
@@ -12,6 +12,8 @@ import type { OpenPlan } from './open-plan.js';
 export interface RunContext {
   readonly open: OpenPlan;
   readonly device: () => DeviceArrays;
+  /** Which of two ways the run takes. */
+  readonly way: Way;
   /** Whether the device holds arrays. */
   readonly holdsArrays: boolean;
   /** Whether gradients stay on a device that holds arrays, also where the host could add them. */
@@ -48,7 +50,7 @@ export class PlanRun implements Run {
   }
 
   async steps(): Promise<void> {
-    for (const step of this.plan.steps) {
+    for (const step of stepsOf(this.plan.steps, this.#context.way)) {
       const kind = kindOf(step);
       const onDevice = this.#residence?.onDevice.has(step) ? kind.runOnDevice : undefined;
       await (onDevice ?? kind.run)(this, step);

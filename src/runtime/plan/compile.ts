@@ -11,7 +11,7 @@ import { inSharedBytes, newPlanId, wholeStep } from './single-program.js';
 import { kindOf, type Stage } from './stages/index.js';
 import type { Compiler } from './stages/kind.js';
 import { ROW_INDICES } from './stages/rows/stage.js';
-import { gradientName, isResidual, type Plan, type Step, sumName } from './step.js';
+import { gradientName, isResidual, type Plan, type Step, sumName, type Way } from './step.js';
 
 export { programPlan } from './single-program.js';
 
@@ -40,6 +40,7 @@ class PlanCompiler implements Compiler {
   /** Inputs of all graphs. */
   readonly #inputs = new Map<string, Tensor>();
   readonly #wrt: readonly string[];
+  #way: Way | undefined;
   readonly axis: MemberAxis;
   readonly members: number | undefined;
 
@@ -85,12 +86,22 @@ class PlanCompiler implements Compiler {
     for (const name of names) this.#active.add(name);
   }
 
+  way(way: Way, compile: () => void): void {
+    this.#way = way;
+    compile();
+    this.#way = undefined;
+  }
+
   forward(step: Step): void {
-    this.#forward.push(step);
+    this.#forward.push(this.#onWay(step));
   }
 
   backward(step: Step): void {
-    this.#backward.unshift(step);
+    this.#backward.unshift(this.#onWay(step));
+  }
+
+  #onWay(step: Step): Step {
+    return this.#way === undefined ? step : { ...step, way: this.#way };
   }
 
   #gradient(name: string): Plan['wrt'][number] {

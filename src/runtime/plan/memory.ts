@@ -3,7 +3,7 @@ import type { Footprint } from '../../graph/footprint.js';
 import { sizeOf } from '../../graph/tensor.js';
 import { kindOf } from './stages/index.js';
 import type { Residence } from './stages/kind.js';
-import type { Plan, Step } from './step.js';
+import { type Plan, type Step, stepsOf } from './step.js';
 
 export interface PlanResidence {
   /** Whether a device may hold arrays of the plan. */
@@ -27,7 +27,8 @@ const NOWHERE: PlanResidence = {
  * Arrays of a plan, float32 or int32, that a device may hold from one program to the next. The host wants
  * results alone. Plans with float64, or with a step that does not fit a device, run through the host.
  */
-export function planResidence({ programs, steps, results }: Plan): PlanResidence {
+export function planResidence({ programs, steps: all, results }: Plan): PlanResidence {
+  const steps = stepsOf(all, 'programs');
   const hasDouble = programs.some(({ inputs, outputs }) =>
     [...inputs, ...outputs].some(({ dtype }) => dtype === 'float64'),
   );
@@ -68,8 +69,9 @@ const SUMS = 3;
 export function planFootprint(plan: Plan, perProgram = false): Footprint {
   const { computed, onDevice } = planResidence(plan);
   const handedOn = plan.programs.flatMap(({ outputs }) => outputs.filter(({ name }) => computed.has(name)));
-  const ofSteps = plan.steps.map((step) => kindOf(step).deviceNumbers?.(step, plan, onDevice.has(step)) ?? 0);
-  const adding = plan.steps.filter((step) => kindOf(step).adds?.(step) !== undefined).length;
+  const steps = stepsOf(plan.steps, 'programs');
+  const ofSteps = steps.map((step) => kindOf(step).deviceNumbers?.(step, plan, onDevice.has(step)) ?? 0);
+  const adding = steps.filter((step) => kindOf(step).adds?.(step) !== undefined).length;
   const summed = adding > 1 ? plan.wrt.map(({ shape }) => SUMS * sizeOf(shape)) : [];
   const numbers = [...handedOn.map(({ shape }) => sizeOf(shape)), ...ofSteps, ...summed];
   const held = numbers.reduce((sum, count) => sum + 4 * count, 0);

@@ -7,6 +7,7 @@
  *
  * - `whole`: a graph;
  * - `rows`: bounds of the neurons that earlier bounds leave unstable, as many rows of a graph as there are;
+ * - `row-kernel`: the same bounds by native code where it was built, by its `rows` stage elsewhere;
  * - `iterate`: a graph run a fixed number of times, what it computes fed back to it;
  * - `host`: a function of this process, such as a solver of linear programs.
  *
@@ -21,6 +22,7 @@
 export type { HostSolver, HostStage } from './stages/host.js';
 export type { Stage } from './stages/index.js';
 export type { IterateStage } from './stages/iterate.js';
+export type { RowKernelStage } from './stages/row-kernel.js';
 export type { RowBounds, RowIndices, RowsData, RowsStage } from './stages/rows/stage.js';
 export type { WholeStage } from './stages/whole.js';
 export { gradientName, type Plan, type Step } from './step.js';

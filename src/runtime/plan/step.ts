@@ -5,7 +5,18 @@ import type { FloatType, Shape } from '../../graph/tensor.js';
 /** One step of a plan; the kind of stage that it comes from (`stages/`) says how it is run. */
 export interface Step {
   readonly kind: string;
+  readonly way?: Way;
 }
+
+/**
+ * The way of a step to arrays that a plan can compute in two: by the row kernel, or by programs. Steps
+ * without are of both.
+ */
+export type Way = 'kernel' | 'programs';
+
+/** The steps of one way. */
+export const stepsOf = (steps: readonly Step[], way: Way): readonly Step[] =>
+  steps.filter((step) => step.way === undefined || step.way === way);
 
 /**
  * A compiled computation: programs and the steps that run them. Plain data, so that workers can be sent it.

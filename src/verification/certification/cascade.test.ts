@@ -219,7 +219,7 @@ describe('the cascade', () => {
     const split = { ...set.split, labels: new Uint8Array(COUNT) };
     const { stages, certified, natural, adversarial } = await certifySet({ parameters, split });
     expect([natural, certified, adversarial]).toEqual([1, 1, 1]);
-    expect(stages.ibp.certified).toBe(COUNT);
+    expect(stages.ibp?.certified).toBe(COUNT);
     expect(stages.attack.images).toBe(0);
   });
 
@@ -251,7 +251,7 @@ describe('the cascade', () => {
     const last = new Map(progress.map((state) => [state.stage, state]));
     for (const { done, total } of last.values()) expect(done).toBeLessThanOrEqual(total);
     for (const stage of ['natural', 'ibp', 'crown-ibp', 'crown'] as const)
-      expect(last.get(stage)?.done).toBe(report.stages[stage].images);
+      expect(last.get(stage)?.done).toBe(report.stages[stage]?.images);
     progress.slice(1).forEach(({ certified, falsified }, i) => {
       expect(certified).toBeGreaterThanOrEqual((progress[i] as CertificationProgress).certified);
       expect(falsified).toBeGreaterThanOrEqual((progress[i] as CertificationProgress).falsified);

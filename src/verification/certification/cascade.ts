@@ -23,7 +23,12 @@ import { naturalStage } from './natural-stage.js';
 import { type CertificationOptions, checkOptions } from './options.js';
 import { accuraciesOf, type CertificationReport, type StageName, type StageReport } from './verdict.js';
 
-const stages: readonly ImageStage[] = [naturalStage, ...boundStages.map(boundStage), attackStage];
+/** The stages of a certification, in order. */
+function stagesOf({ relaxation, complete }: CertificationOptions): readonly ImageStage[] {
+  const bounds = relaxation === undefined ? boundStages : [relaxation];
+  const stages = [naturalStage, ...bounds.map(boundStage), attackStage];
+  return complete ? [...stages, completeStage] : stages;
+}
 
 /**
  * Certifies images of a split.
@@ -40,7 +45,7 @@ export async function certify(options: CertificationOptions): Promise<Certificat
     const onDevice = pool.device === 'cpu' ? undefined : await pool.memory();
     const certification = new Certification(evaluation, options, onDevice);
     const climbed = await climb({
-      stages: options.complete ? [...stages, completeStage] : stages,
+      stages: stagesOf(options),
       context: certification,
       items: certification.images,
       decided: (image, verdict) => certification.decided(image, verdict),

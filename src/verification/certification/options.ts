@@ -5,7 +5,7 @@ import type { Network } from '../../network/network.js';
 import type { ParameterArrays } from '../../network/parameters.js';
 import type { Device } from '../../runtime/device/device.js';
 import type { Pool } from '../../runtime/pool/pool.js';
-import type { BatchStage } from '../proof/batch-size.js';
+import { type BatchStage, type BoundStage, provingRelaxations } from '../proof/batch-size.js';
 import type { StageName, Verdict } from './verdict.js';
 
 /** Progress of the search for one image. */
@@ -84,6 +84,8 @@ export interface CertificationOptions {
   readonly pool?: Pool;
   /** Largest batches, where they should differ from what suits the network. */
   readonly batchSizes?: Readonly<Partial<Record<BatchStage, number>>>;
+  /** The only relaxation that proves (default: IBP, CROWN-IBP and CROWN, one after the other). */
+  readonly relaxation?: BoundStage;
   /** Decides what is left by branch and bound (default: not). */
   readonly complete?: CompleteOptions;
   readonly progress?: (progress: CertificationProgress) => void;
@@ -105,6 +107,9 @@ export function checkOptions(options: CertificationOptions): void {
     throw new RangeError(`certify: expected ${expected}, got ${got}`);
   };
   if (!(epsilon > 0 && epsilon <= 1)) refuse('ε in (0, 1], in pixels', epsilon);
+  const { relaxation } = options;
+  if (relaxation !== undefined && !provingRelaxations.includes(relaxation))
+    refuse(`a relaxation of ${provingRelaxations.join(', ')}`, relaxation);
   if (network.classes < 2) refuse('a network with at least 2 classes', network.classes);
   if (split.count < 1) refuse('at least one image', split.count);
   const features = split.images.length / split.count;

@@ -4,7 +4,7 @@
  * Every image ends as exactly one of certified, falsified and undecided; the three accuracies are counts of
  * these verdicts.
  */
-import { type BatchStage, type BoundStage, batchStages } from '../proof/batch-size.js';
+import { type BoundStage, batchStages } from '../proof/batch-size.js';
 
 /** Stages in the order in which images pass them; the last, image by image, where it is asked for. */
 export const stageNames = [...batchStages, 'branch-and-bound'] as const;
@@ -76,7 +76,7 @@ export interface CertificationReport extends Accuracies {
   /** Radius of the ball in pixels of [0, 1]. */
   readonly epsilon: number;
   readonly stages: Readonly<
-    Record<BatchStage, StageReport> & Partial<Record<'branch-and-bound', StageReport>>
+    Record<'natural' | 'attack', StageReport> & Partial<Record<StageName, StageReport>>
   >;
   /** Wall clock of everything. */
   readonly seconds: number;

@@ -6,14 +6,21 @@
  */
 import { featuresOf } from '../../network/layers/layer.js';
 import { isChain, type Network } from '../../network/network.js';
+import type { RelaxationName } from '../../relaxation/index.js';
 import type { MemoryBudget } from '../../runtime/device/memory.js';
 
 /** Relaxations of the cascade, cheapest first. */
 export const boundStages = ['ibp', 'crown-ibp', 'crown'] as const;
-export type BoundStage = (typeof boundStages)[number];
+
+/** Relaxations that can be the only one of a certification; those of solvers have tolerances of their own. */
+export const provingRelaxations = [
+  ...['ibp', 'hbox', 'deepz', 'crown-ibp', 'nested-crown-ibp', 'crown', 'crown-all'],
+  ...['deeppoly', 'alpha-crown'],
+] as readonly BoundStage[];
+export type BoundStage = Exclude<RelaxationName, 'lp' | 'exact'>;
 
 /** Stages that take images in batches. */
-export const batchStages = ['natural', ...boundStages, 'attack'] as const;
+export const batchStages = ['natural', ...provingRelaxations, 'attack'] as const;
 export type BatchStage = (typeof batchStages)[number];
 
 /** Floats of an array over the widest layer that one program call may make. */
@@ -32,10 +39,20 @@ const DENSE_FLOATS = 2 ** 27;
 const LARGEST: Readonly<Record<BatchStage, number>> = {
   natural: 256,
   ibp: 256,
+  hbox: 32,
+  deepz: 32,
   'crown-ibp': 64,
+  'nested-crown-ibp': 64,
   crown: 32,
+  'crown-all': 32,
+  deeppoly: 32,
+  'alpha-crown': 8,
   attack: 128,
 };
+
+/** Stages that bound the neurons of every layer by rows. */
+const boundsLayers = (stage: BatchStage): boolean =>
+  ['hbox', 'deepz', 'crown', 'crown-all', 'deeppoly', 'alpha-crown'].includes(stage);
 
 /** So many times as many images fit into a call on a device, where its memory allows it. */
 const MORE_ON_DEVICES = 8;
@@ -44,6 +61,8 @@ const MORE_ON_DEVICES = 8;
  * large as.
  */
 const ALIVE = 8;
+/** Arrays of α and of its search, for each of the margins' rows. */
+const ALPHAS = 4;
 /** CROWN's squares for each byte of its footprint, at least. */
 const SQUARES_PER_BYTE = 8;
 
@@ -80,10 +99,12 @@ export function largestBatch(net: Network, stage: BatchStage, budget?: DeviceMem
   const { floats, squares, images } = limitsOf(stage, budget);
   const within = (most: number): number => Math.min(images, powerBelow(most));
   const rows = floats / (widest * (net.classes - 1));
-  if (stage === 'crown-ibp') return within(rows);
+  if (stage === 'crown-ibp' || stage === 'nested-crown-ibp') return within(rows);
   const dense = (isChain(net) ? squares : floats / 2) / (widest * widest);
-  // Many images of a small network: on a device the margins' rows are what counts.
-  if (stage === 'crown') return within(budget === undefined ? dense : Math.min(dense, rows));
+  // Many images of a small network: on a device the margins' rows are what counts; α-CROWN has several arrays
+  // of them.
+  const most = Math.min(dense, stage === 'alpha-crown' ? rows / ALPHAS : rows);
+  if (boundsLayers(stage)) return within(budget === undefined ? dense : most);
   return within(floats / widest);
 }
 
@@ -97,6 +118,6 @@ export const batchFor = (largest: number, count: number, parts = 4): number =>
 /** Reason for which a stage cannot be run on a network; undefined if it can. */
 export function whySkipped(net: Network, stage: BatchStage): string | undefined {
   const dense = 2 * widestLayer(net) ** 2;
-  if (stage !== 'crown' || isChain(net) || dense <= DENSE_FLOATS) return undefined;
+  if (!boundsLayers(stage) || isChain(net) || dense <= DENSE_FLOATS) return undefined;
   return `dense back-substitution of ${widestLayer(net)} neurons needs too much memory`;
 }

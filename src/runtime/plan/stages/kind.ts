@@ -6,7 +6,7 @@ import type { EncodedProgram } from '../../../graph/encode.js';
 import type { Tensor } from '../../../graph/tensor.js';
 import type { MemberAxis } from '../member-axis.js';
 import type { Run } from '../run.js';
-import type { Plan, Step } from '../step.js';
+import type { Plan, Step, Way } from '../step.js';
 
 /** A plan while it is compiled. */
 export interface Compiler {
@@ -28,6 +28,8 @@ export interface Compiler {
   isActive(name: string): boolean;
   /** Says of arrays that they depend on what is differentiated. */
   activate(names: readonly string[]): void;
+  /** Adds what `compile` adds as one of two ways to the same arrays. */
+  way(way: Way, compile: () => void): void;
   /** Adds a step to the forward run. */
   forward(step: Step): void;
   /** Adds a step to the backward run, before those that are there. */

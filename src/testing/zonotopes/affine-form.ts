@@ -8,9 +8,9 @@
  */
 import { abs, add, addAll, type FloatType, mul, reshape, sub, sum, type Tensor } from '../../graph/index.js';
 import { INPUT, type NetworkNode, weightsOf } from '../../network/network.js';
-import { marginsFromLogits } from '../interval.js';
-import { isNonlinear, type NonlinearLayer } from '../linear/nonlinear.js';
-import { type BoundProblem, type Bounds, specificationMargins } from '../relaxation.js';
+import { marginsFromLogits } from '../../relaxation/interval.js';
+import { isNonlinear, type NonlinearLayer } from '../../relaxation/linear/nonlinear.js';
+import { type BoundProblem, type Bounds, specificationMargins } from '../../relaxation/relaxation.js';
 import {
   addGenerators,
   affineGenerators,

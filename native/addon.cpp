@@ -1,0 +1,156 @@
+// The door of the row kernel for Node: `rows(ints, arrays, rows, lower, upper, gradients)` fills in bounds,
+// or gradients where they are passed; `instructionSet` names the one in use.
+//
+// Callers check shapes (`src/runtime/kernels/row-kernel.ts`); here only types and lengths are.
+#include <node_api.h>
+
+#include <cstring>
+#include <new>
+#include <vector>
+
+#include "chain.h"
+
+namespace {
+using namespace tautnet;
+
+struct View {
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+};
+
+bool view(napi_env env, napi_value value, View& out) {
+  bool is = false;
+  return napi_is_typedarray(env, value, &is) == napi_ok && is &&
+         napi_get_typedarray_info(env, value, &out.type, &out.length, &out.data, nullptr, nullptr) == napi_ok;
+}
+
+// Typed arrays of a list; an entry that is none is an array of length 0.
+std::vector<View> views(napi_env env, napi_value list) {
+  uint32_t count = 0;
+  bool is = false;
+  if (napi_is_array(env, list, &is) != napi_ok || !is) return {};
+  napi_get_array_length(env, list, &count);
+  std::vector<View> all(count);
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value entry;
+    if (napi_get_element(env, list, i, &entry) != napi_ok || !view(env, entry, all[i])) all[i] = View();
+  }
+  return all;
+}
+
+Region region(const int32_t*& at) {
+  Region r;
+  std::memcpy(&r, at, sizeof r);
+  at += REGION_INTS;
+  return r;
+}
+
+const char* const SETS[] = {"baseline", "AVX2", "AVX-512"};
+int chosenSet() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq"))
+    return 2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+#endif
+  return 0;
+}
+int currentSet = chosenSet();
+
+template <class T>
+void run(const Chain& chain, const std::vector<View>& arrays, const std::vector<View>& gradients,
+         const View& rows, const View& lower, const View& upper) {
+  std::vector<const T*> from;
+  std::vector<T*> into;
+  std::vector<int64_t> sizes;
+  for (const View& a : arrays) {
+    from.push_back(static_cast<const T*>(a.data));
+    sizes.push_back(int64_t(a.length));
+  }
+  for (const View& g : gradients) into.push_back(g.length ? static_cast<T*>(g.data) : nullptr);
+  const Work<T> work{chain,
+                     from.data(),
+                     gradients.empty() ? nullptr : into.data(),
+                     sizes.data(),
+                     int32_t(arrays.size()),
+                     static_cast<const int32_t*>(rows.data),
+                     int64_t(rows.length),
+                     static_cast<T*>(lower.data),
+                     static_cast<T*>(upper.data)};
+#if defined(__x86_64__)
+  if (currentSet == 2) return avx512::run(work);
+  if (currentSet == 1) return avx2::run(work);
+#endif
+  baseline::run(work);
+}
+
+napi_value refuse(napi_env env, const char* what) {
+  napi_throw_type_error(env, nullptr, what);
+  return nullptr;
+}
+
+napi_value rows(napi_env env, napi_callback_info info) {
+  size_t count = 6;
+  napi_value args[6];
+  napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
+  View ints, chosen, lower, upper;
+  if (count < 6 || !view(env, args[0], ints) || ints.type != napi_int32_array ||
+      !view(env, args[2], chosen) || chosen.type != napi_int32_array || !view(env, args[3], lower) || !view(env, args[4], upper))
+    return refuse(env, "row kernel: expected (Int32Array, arrays, Int32Array, lower, upper, gradients)");
+  const std::vector<View> arrays = views(env, args[1]), gradients = views(env, args[5]);
+  if (lower.length != chosen.length || upper.length != chosen.length || ints.length < HEAD_INTS ||
+      (ints.length - HEAD_INTS) % STEP_INTS != 0 || arrays.size() < 3 ||
+      (!gradients.empty() && gradients.size() != arrays.size()))
+    return refuse(env, "row kernel: lengths of chain, rows or arrays do not go together");
+  for (size_t i = 0; i < arrays.size(); i++)
+    if (arrays[i].type != lower.type || arrays[i].data == nullptr ||
+        (!gradients.empty() && gradients[i].length != 0 &&
+         (gradients[i].length != arrays[i].length || gradients[i].type != lower.type)))
+      return refuse(env, "row kernel: expected arrays and gradients of one type and of the same lengths");
+  const int32_t* at = static_cast<const int32_t*>(ints.data);
+  Chain chain;
+  std::memcpy(&chain, at, 6 * sizeof(int32_t));
+  at += 6;
+  chain.input = region(at);
+  std::vector<Step> steps((ints.length - HEAD_INTS) / STEP_INTS);
+  for (Step& s : steps) {
+    std::memcpy(&s, at, sizeof s);
+    at += STEP_INTS;
+  }
+  chain.count = int32_t(steps.size());
+  chain.steps = steps.data();
+  try {
+    if (lower.type == napi_float32_array) run<float>(chain, arrays, gradients, chosen, lower, upper);
+    else if (lower.type == napi_float64_array) run<double>(chain, arrays, gradients, chosen, lower, upper);
+    else return refuse(env, "row kernel: expected Float32Array or Float64Array");
+  } catch (const std::bad_alloc&) {
+    napi_throw_error(env, nullptr, "row kernel: not enough memory; use smaller batches");
+  }
+  return nullptr;
+}
+
+// The instruction set in use; a name selects one of those that this machine has (for tests).
+napi_value instructionSet(napi_env env, napi_callback_info info) {
+  size_t count = 1, length = 0;
+  napi_value wanted, result;
+  char name[16] = "";
+  napi_get_cb_info(env, info, &count, &wanted, nullptr, nullptr);
+  if (count > 0 && napi_get_value_string_utf8(env, wanted, name, sizeof name, &length) == napi_ok)
+    for (int i = 0; i <= chosenSet(); i++)
+      if (std::strcmp(name, SETS[i]) == 0) currentSet = i;
+  napi_create_string_utf8(env, SETS[currentSet], NAPI_AUTO_LENGTH, &result);
+  return result;
+}
+
+napi_value init(napi_env env, napi_value exports) {
+  napi_value function;
+  napi_create_function(env, "rows", NAPI_AUTO_LENGTH, rows, nullptr, &function);
+  napi_set_named_property(env, exports, "rows", function);
+  napi_create_function(env, "instructionSet", NAPI_AUTO_LENGTH, instructionSet, nullptr, &function);
+  napi_set_named_property(env, exports, "instructionSet", function);
+  return exports;
+}
+}  // namespace
+
+NAPI_MODULE(tautnet, init)

@@ -1,0 +1,84 @@
+/**
+ * Builds the row kernel (`native/`) into dist/native/rows.node where a C++ compiler is at hand; else says in
+ * one line what is slower without it, and ONNX Runtime does the same work. Headers of Node's interface come
+ * with the package node-api-headers, so that nothing is downloaded.
+ *
+ * `-- --sanitize FILE` builds it there with the address and undefined-behaviour sanitizers, for tests.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const source = join(root, 'native');
+const { values } = parseArgs({ options: { sanitize: { type: 'string' } } });
+const addon = values.sanitize ?? join(root, 'dist', 'native', 'rows.node');
+const compilers = process.env.CXX ? [process.env.CXX] : ['g++', 'c++', 'clang++'];
+
+const COMMON = ['-std=c++17', '-fPIC', '-fvisibility=hidden', '-fno-math-errno', '-fno-trapping-math'];
+const SPEED = ['-O3', '-ffp-contract=fast'];
+const SANITIZERS = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'];
+const AVX512 = ['-mavx512f', '-mavx512vl', '-mavx512dq', '-mfma', '-mprefer-vector-width=512'];
+const SETS = [
+  { name: 'baseline', bytes: 16, flags: [] },
+  { name: 'avx2', bytes: 32, flags: ['-mavx2', '-mfma'] },
+  { name: 'avx512', bytes: 64, flags: AVX512 },
+];
+
+/** Ends without a kernel: the package works without it. */
+function skip(reason) {
+  console.log(
+    `build: without the row kernel (${reason}); bounds of CROWN, DeepPoly, DeepZ and HBox take several ` +
+      'times as long. Install g++ 12 or later and run npm run build again',
+  );
+  process.exit(0);
+}
+
+function headers() {
+  try {
+    return createRequire(import.meta.url)('node-api-headers').include_dir;
+  } catch {
+    return skip('node-api-headers is not installed');
+  }
+}
+
+const isCompiler = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
+
+/** Runs the compiler; a line of its own words when it fails. */
+function compile(compiler, args) {
+  const { status, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
+  if (status !== 0)
+    skip(`${compiler} failed: ${stderr.split('\n').find((line) => line.includes('error')) ?? status}`);
+}
+
+function isFresh() {
+  if (!existsSync(addon)) return false;
+  const files = [...readdirSync(source).map((file) => join(source, file)), fileURLToPath(import.meta.url)];
+  return files.every((file) => statSync(file).mtimeMs < statSync(addon).mtimeMs);
+}
+
+if (process.platform !== 'linux') skip(`it is built on Linux only, this is ${process.platform}`);
+if (isFresh()) process.exit(0);
+const include = headers();
+const compiler = compilers.find(isCompiler) ?? skip(`no ${compilers.join(' or ')}`);
+const flags = [...COMMON, ...(values.sanitize === undefined ? SPEED : SANITIZERS)];
+const sets = process.arch === 'x64' ? SETS : SETS.slice(0, 1);
+mkdirSync(dirname(addon), { recursive: true });
+// A folder of its own for the objects: two builds do not meet, and the add-on is there whole or not at all.
+const folder = mkdtempSync(join(dirname(addon), 'build-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+const objects = sets.map(({ name, bytes, flags: set }) => {
+  const object = join(folder, `${name}.o`);
+  const defines = [`-DTAUTNET_SET=${name}`, `-DTAUTNET_BYTES=${bytes}`];
+  const files = ['-c', join(source, 'rows.cpp'), '-o', object];
+  compile(compiler, [...flags, ...set, ...defines, ...files]);
+  return object;
+});
+const linked = join(folder, 'rows.node');
+const door = ['-shared', `-I${include}`, join(source, 'addon.cpp')];
+compile(compiler, [...flags, ...door, ...objects, '-o', linked]);
+renameSync(linked, addon);
+console.log(`build: the row kernel for ${sets.map(({ name }) => name).join(', ')}`);

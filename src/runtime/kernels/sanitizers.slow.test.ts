@@ -1,0 +1,95 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { ROOT } from '../../testing/tautnet-process.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'tautnet-sanitized-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const output = (command: string, ...args: string[]): string => {
+  const { stdout, status } = spawnSync(command, args, { encoding: 'utf8', cwd: ROOT });
+  return status === 0 ? stdout.trim() : '';
+};
+
+/** The sanitizer's library, that a process without it loads first; undefined without the compiler. */
+const library = output('g++', '-print-file-name=libasan.so') || undefined;
+if (library === undefined) console.log('row kernel: not run with sanitizers, there is no g++');
+
+/**
+ * Random chains, rows and cotangents through the add-on with every instruction set, in both float
+ * types; every array ends where its memory ends.
+ */
+const PROGRAM = `
+import { createRequire } from 'node:module';
+import { encodeChain } from ${JSON.stringify(join(ROOT, 'dist/runtime/kernels/row-chain.js'))};
+const addon = createRequire(import.meta.url)(process.argv[2]);
+let state = 1;
+const random = (n) => (state = (state * 48271) % 2147483647) % n;
+const exact = (Type, size) => {
+  const array = new Type(new ArrayBuffer(size * Type.BYTES_PER_ELEMENT));
+  return array.map(() => random(2001) / 1000 - 1);
+};
+const conv = (channels, window, layer, stride, padding) => ({ channels, window, layer, stride, padding });
+for (let run = 0; run < 60; run++) {
+  const [batch, c0, c1, c2] = [1 + random(3), 1 + random(3), 1 + random(5), 1 + random(40)];
+  const kernel = [1 + random(3), 1 + random(4)];
+  const [grid, stride] = [[1 + random(3), 1 + random(3)], [1 + random(2), 1 + random(2)]];
+  const hidden = [grid[0] + 1, grid[1] + 1];
+  const behind = [1 + 2 * kernel[0], 1 + 2 * kernel[1]];
+  const region = conv(c1, [2, 2], hidden, [1, 1], [1, 0]);
+  const seen = [stride[0] + kernel[0], stride[1] + kernel[1]];
+  const input = conv(c0, seen, behind, stride, [stride[0] + 1, 1]);
+  const bounds = random(2) === 1;
+  const relu = { kind: 'relu', region };
+  const affine = { kind: 'affine', region, behind: input, kernel, stride, padding: [0, 0] };
+  const encoded = encodeChain({
+    batch, channels: c2, grid, weight: 0, bias: 1, input,
+    steps: [
+      { step: relu, arrays: bounds ? [2, 3, 4, 7, 8] : [2, 3, 4] },
+      { step: affine, arrays: [5, 6] },
+    ],
+  });
+  for (const Type of [Float32Array, Float64Array])
+    for (const set of ['baseline', 'AVX2', 'AVX-512']) {
+      addon.instructionSet(set);
+      const arrays = encoded.sizes.map((size) => exact(Type, size));
+      for (const table of [2, 3]) arrays[table].forEach((_, i) => { arrays[table][i] = random(3) / 2; });
+      const all = batch * c2 * grid[0] * grid[1];
+      const rows = Int32Array.from({ length: all }, (_, i) => i).filter(() => random(4) > 0);
+      const [lower, upper] = [exact(Type, rows.length), exact(Type, rows.length)];
+      if (rows.length === 0) continue;
+      addon.rows(encoded.ints, arrays, rows, lower, upper, []);
+      const wanted = arrays.map((array) => (random(4) > 0 ? new Type(array.length) : undefined));
+      addon.rows(encoded.ints, arrays, rows, lower, upper, wanted);
+    }
+}
+console.log('clean');
+`;
+
+it.skipIf(library === undefined)(
+  'the row kernel touches no memory but its arrays and does nothing that C++ leaves undefined',
+  () => {
+    const addon = join(folder, 'rows.node');
+    const args = [join('scripts', 'build-native.mjs'), '--sanitize', addon];
+    const built = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
+    expect(built.stdout).toMatch(/build: the row kernel for/);
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--input-type=module', '-e', PROGRAM.replace('process.argv[2]', JSON.stringify(addon))],
+      {
+        cwd: ROOT,
+        encoding: 'utf8',
+        env: {
+          ...process.env,
+          LD_PRELOAD: library,
+          ASAN_OPTIONS: 'detect_leaks=0',
+          UBSAN_OPTIONS: 'print_stacktrace=1',
+        },
+      },
+    );
+    expect(stderr).toBe('');
+    expect(stdout.trim()).toBe('clean');
+  },
+);
