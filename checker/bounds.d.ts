@@ -26,7 +26,7 @@ export declare function forward(
   centre: Float64Array,
   radius: Float64Array,
 ): { middle: Float64Array; spread: Float64Array };
-export declare function adjoint(node: AffineNode, a: Float64Array, out: Float64Array): void;
+export declare function adjoint(node: AffineNode, a: Float64Array, inputs: number): Float64Array;
 export declare function boundNodes(
   nodes: readonly Node[],
   box: Box,

@@ -23,106 +23,101 @@ export const up = (x) => -down(-x);
 
 /** W c + b and Σ|w| r for each output, four channels at once, of inputs that are not zero. */
 export function forward({ size, weight, bias, positions, taps, first, runs }, centre, radius) {
-  const [middle, spread] = [new Float64Array(size), new Float64Array(size)];
+  const [middle, spread] = [bias.slice(), new Float64Array(size)];
   const [inputs, at] = [new Int32Array(taps), new Int32Array(taps)];
   for (let p = 0; p < positions; p++) {
     let count = 0;
     for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3)
-      for (let t = 0; t < runs[run + 2]; t++) {
-        const i = runs[run] + t;
+      for (let i = runs[run], k = runs[run + 1]; i < runs[run] + runs[run + 2]; i++, k++) {
         if (centre[i] === 0 && radius[i] === 0) continue;
         inputs[count] = i;
-        at[count++] = runs[run + 1] + t;
+        at[count++] = k;
       }
-    // Of channels behind the last one nothing is kept: typed arrays have no such places.
-    for (let c = 0; c * positions < size; c += 4) {
+    for (let j = p, k = 0; j < size; j += 4 * positions, k += 4 * taps) {
       let [m0, m1, m2, m3] = [0, 0, 0, 0];
       let [s0, s1, s2, s3] = [0, 0, 0, 0];
       for (let t = 0; t < count; t++) {
-        const k = c * taps + at[t];
         const x = centre[inputs[t]];
         const r = radius[inputs[t]];
-        m0 += weight[k] * x;
-        m1 += weight[k + taps] * x;
-        m2 += weight[k + 2 * taps] * x;
-        m3 += weight[k + 3 * taps] * x;
-        s0 += Math.abs(weight[k]) * r;
-        s1 += Math.abs(weight[k + taps]) * r;
-        s2 += Math.abs(weight[k + 2 * taps]) * r;
-        s3 += Math.abs(weight[k + 3 * taps]) * r;
+        const w = k + at[t];
+        // biome-ignore-start format: a line for each channel
+        m0 += weight[w] * x;
+        s0 += Math.abs(weight[w]) * r;
+        m1 += weight[w + taps] * x;
+        s1 += Math.abs(weight[w + taps]) * r;
+        m2 += weight[w + 2 * taps] * x;
+        s2 += Math.abs(weight[w + 2 * taps]) * r;
+        m3 += weight[w + 3 * taps] * x;
+        s3 += Math.abs(weight[w + 3 * taps]) * r;
       }
-      const [middles, spreads] = [
-        [m0, m1, m2, m3],
-        [s0, s1, s2, s3],
-      ];
-      for (let j = c * positions + p, q = 0; q < 4; j += positions, q++) {
-        middle[j] = bias[j] + middles[q];
-        spread[j] = spreads[q];
-      }
+      // Of channels behind the last one nothing is kept: typed arrays have no such places.
+      middle[j] += m0;
+      spread[j] = s0;
+      middle[j + positions] += m1;
+      spread[j + positions] = s1;
+      middle[j + 2 * positions] += m2;
+      spread[j + 2 * positions] = s2;
+      middle[j + 3 * positions] += m3;
+      spread[j + 3 * positions] = s3;
+      // biome-ignore-end format: a line for each channel
     }
   }
   return { middle, spread };
 }
 
-/** out ← out + Wᵀ a, four channels at once. */
-export function adjoint({ size, weight, positions, taps, first, runs }, a, out) {
-  for (let c = 0; c * positions < size; c += 4)
-    for (let p = 0; p < positions; p++) {
-      const at = c * positions + p;
-      const a0 = a[at];
-      const a1 = a[at + positions] ?? 0;
-      const a2 = a[at + 2 * positions] ?? 0;
-      const a3 = a[at + 3 * positions] ?? 0;
+/** Wᵀ a for so many inputs, four channels at once. */
+export function adjoint({ size, weight, positions, taps, first, runs }, a, inputs) {
+  const out = new Float64Array(inputs);
+  for (let p = 0; p < positions; p++)
+    for (let j = p, from = 0; j < size; j += 4 * positions, from += 4 * taps) {
+      const a0 = a[j];
+      const a1 = a[j + positions] ?? 0;
+      const a2 = a[j + 2 * positions] ?? 0;
+      const a3 = a[j + 3 * positions] ?? 0;
       if (a0 === 0 && a1 === 0 && a2 === 0 && a3 === 0) continue;
-      for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3) {
-        const end = runs[run] + runs[run + 2];
-        for (let i = runs[run], k = c * taps + runs[run + 1]; i < end; i++, k++) {
+      for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3)
+        for (let i = runs[run], k = from + runs[run + 1], end = i + runs[run + 2]; i < end; i++, k++) {
           const both = a0 * weight[k] + a1 * weight[k + taps];
           out[i] += both + a2 * weight[k + 2 * taps] + a3 * weight[k + 3 * taps];
         }
-      }
     }
+  return out;
 }
 
 /** Σ|w_ji| size_i + |b_j| for each output j, or more. */
 const reachOf = (node, size) =>
   forward(node, size, size).spread.map((sum, j) => (sum + Math.abs(node.bias[j])) * (1 + 2 ** -20) + TINY);
 
+/** Ends of an affine node's values from those of what it reads. */
+function affineEnds(node, low, high, size, error) {
+  const [centre, radius] = [new Float64Array(low.length), new Float64Array(low.length)];
+  // Rounding moves the middle by at most γ (Σ|w| |c| + |b|), and takes the share γ of the spread.
+  for (let i = 0; i < low.length; i++) {
+    centre[i] = low[i] / 2 + high[i] / 2;
+    radius[i] = size[i] && up(Math.max(high[i] - centre[i], centre[i] - low[i]) + error * size[i]);
+  }
+  const { middle, spread } = forward(node, centre, radius);
+  for (let j = 0; j < node.size; j++) {
+    const r = up(spread[j] * (1 + 2 * error) + error * Math.abs(node.bias[j]) + TINY);
+    [spread[j], middle[j]] = [up(middle[j] + r), down(middle[j] - r)];
+  }
+  return [middle, spread];
+}
+
 /** Ends of a node's values from those of what it reads. */
-function step(node, k, bounds) {
-  const { lower, upper, size, error } = bounds;
-  const [p, q] = node.inputs;
+function step(/** @type {any} */ node, { lower, upper, size, error }) {
+  const [op, by, [p, q]] = [node.op, node.by, node.inputs];
+  if (op === 'affine') return affineEnds(node, lower[p], upper[p], size[p], error);
   const [l, h] = [new Float64Array(node.size), new Float64Array(node.size)];
-  if (node.op === 'affine') {
-    const [centre, radius] = [new Float64Array(size[p].length), new Float64Array(size[p].length)];
-    // Rounding moves the middle by at most γ (Σ|w| |c| + |b|), and takes the share γ of the spread.
-    for (let i = 0; i < centre.length; i++) {
-      centre[i] = lower[p][i] / 2 + upper[p][i] / 2;
-      const r = up(Math.max(upper[p][i] - centre[i], centre[i] - lower[p][i]) + error * size[p][i]);
-      radius[i] = size[p][i] === 0 ? 0 : r;
-    }
-    const { middle, spread } = forward(node, centre, radius);
-    for (let j = 0; j < node.size; j++) {
-      const r = up(spread[j] * (1 + 2 * error) + error * Math.abs(node.bias[j]) + TINY);
-      l[j] = down(middle[j] - r);
-      h[j] = up(middle[j] + r);
-    }
-  } else
-    for (let i = 0; i < node.size; i++) {
-      const [low, high, by] = [lower[p][i], upper[p][i], node.by?.[i]];
-      if (node.op === 'relu') {
-        l[i] = Math.max(low, 0);
-        h[i] = Math.max(high, 0);
-      } else if (node.op === 'add') {
-        l[i] = down(low + lower[q][i]);
-        h[i] = up(high + upper[q][i]);
-      } else {
-        const of = (x) => (node.op === 'shift' ? x + by : node.op === 'scale' ? x * by : x / by);
-        l[i] = down(Math.min(of(low), of(high)));
-        h[i] = up(Math.max(of(low), of(high)));
-      }
-    }
-  [lower[k], upper[k]] = [l, h];
+  const of = (x, i) => (op === 'shift' ? x + by[i] : op === 'scale' ? x * by[i] : x / by[i]);
+  for (let i = 0; i < node.size; i++) {
+    let [low, high] = [lower[p][i], upper[p][i]];
+    if (op === 'add') [low, high] = [low + lower[q][i], high + upper[q][i]];
+    else if (op !== 'relu') [low, high] = [of(low, i), of(high, i)];
+    l[i] = op === 'relu' ? Math.max(low, 0) : down(Math.min(low, high));
+    h[i] = op === 'relu' ? Math.max(high, 0) : up(Math.max(low, high));
+  }
+  return [l, h];
 }
 
 /**
@@ -160,7 +155,7 @@ export function boundNodes(nodes, box, slopes) {
       for (let i = 0; i < node.size; i++) if (lower[p][i] < 0 && upper[p][i] > 0) unstable[k][i] = count++;
     }
     if (node.op === 'input') [lower[k], upper[k]] = [box.lower.slice(), box.upper.slice()];
-    else step(node, k, bounds);
+    else [lower[k], upper[k]] = step(node, bounds);
     measure(k);
   });
   return bounds;
@@ -171,12 +166,13 @@ function refine(nodes, bounds, p, alpha) {
   const [lower, upper] = [bounds.lower[p], bounds.upper[p]];
   for (let i = 0; i < lower.length; i++)
     if (lower[i] < 0 && upper[i] > 0)
-      for (const sign of [1, -1]) {
-        /** @type {import('./vnnlib.js').Row} */
-        const row = { outputs: [[i, sign]], inputs: [], bound: 0 };
+      for (const [sign, end] of [
+        [1, lower],
+        [-1, upper],
+      ]) {
+        const row = /** @type {any} */ ({ outputs: [[i, sign]], inputs: [], bound: 0 });
         const found = lowerBound(nodes, bounds, p, row, { alpha }, false);
-        if (sign > 0 && found > lower[i]) lower[i] = found;
-        else if (sign < 0 && -found < upper[i]) upper[i] = -found;
+        if (found > sign * end[i]) end[i] = sign * found;
       }
 }
 
@@ -209,18 +205,16 @@ export function lowerBound(nodes, bounds, start, row, hints, early) {
         known[i] += a[i];
       }
   };
-  for (const [k, factors] of /** @type {const} */ ([
-    [start, row.outputs],
-    [0, row.inputs],
-  ])) {
-    if (factors.length === 0) continue;
+  const begin = (k, factors) => {
     const a = new Float64Array(nodes[k].size);
     for (const [i, factor] of factors) {
       a[i] += factor;
       total += 2 * Math.abs(factor) * size[k][i];
     }
     hand(k, a);
-  }
+  };
+  begin(start, row.outputs);
+  if (row.inputs.length > 0) begin(0, row.inputs);
   for (let k = start; k >= 0; k--) {
     const [node, a] = [nodes[k], open[k]];
     if (a === undefined) continue;
@@ -243,9 +237,7 @@ export function lowerBound(nodes, bounds, start, row, hints, early) {
         sum += a[j] * node.bias[j];
         total += Math.abs(a[j]) * reach[k][j];
       }
-      const back = new Float64Array(nodes[p].size);
-      adjoint(node, a, back);
-      hand(p, back);
+      hand(p, adjoint(node, a, nodes[p].size));
     } else if (node.op === 'relu') {
       for (let i = 0; i < a.length; i++) {
         const [t, least] = line(a[i], k, i, lower[p][i], upper[p][i], bounds, hints);
@@ -259,11 +251,9 @@ export function lowerBound(nodes, bounds, start, row, hints, early) {
       hand(q, a.slice());
     } else if (node.op !== 'input') {
       for (let i = 0; i < a.length; i++) {
-        const by = node.by[i];
-        if (node.op === 'shift') sum += a[i] * by;
-        total += Math.abs(a[i]) * (size[k][i] + size[p][i] + (node.op === 'shift' ? Math.abs(by) : 0));
-        if (node.op !== 'shift') a[i] = node.op === 'scale' ? a[i] * by : a[i] / by;
-        total += Math.abs(a[i]) * size[p][i];
+        if (node.op === 'shift') sum += a[i] * node.by[i];
+        else a[i] = node.op === 'scale' ? a[i] * node.by[i] : a[i] / node.by[i];
+        total += Math.abs(a[i]) * (size[p][i] + Math.abs(node.by[i]));
       }
       hand(p, a);
     }

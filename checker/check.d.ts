@@ -8,7 +8,7 @@ export interface Images {
   readonly labels: ArrayLike<number>;
   readonly count: number;
 }
-export interface Outcome {
+export interface CheckOutcome {
   /** What is proved, in words. */
   readonly what: string;
   readonly proved: number;
@@ -38,4 +38,4 @@ export declare function prove(
   tree: unknown,
   open: readonly Polytope[],
 ): void;
-export declare function check(given: Given): Promise<Outcome>;
+export declare function check(given: Given): Promise<CheckOutcome>;

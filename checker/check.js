@@ -7,7 +7,7 @@
  * @typedef {import('./vnnlib.js').Row} Row
  * @typedef {import('./vnnlib.js').Polytope} Polytope
  * @typedef {{ images: Uint8Array, labels: ArrayLike<number>, count: number }} Images pixels in 255ths
- * @typedef {{ what: string, proved: number, of: number }} Outcome
+ * @typedef {{ what: string, proved: number, of: number }} CheckOutcome
  */
 import { boundNodes, down, lowerBound, up } from './bounds.js';
 import { readOnnx, refuse } from './onnx.js';
@@ -131,7 +131,7 @@ async function expect(what, named, ...bytes) {
  * Checks a certificate.
  * @param {any} given bytes of the files, plain or compressed by gzip; `share` [k, n] proves every n-th proof
  *  from the k-th alone: all n must be asked for
- * @returns {Promise<Outcome>} what is proved
+ * @returns {Promise<CheckOutcome>} what is proved
  * @throws Error with one line that says what is not
  */
 export async function check({ certificate: file, model, property, images, share = [0, 1], progress }) {

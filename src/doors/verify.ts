@@ -11,7 +11,7 @@ export type { BoundsOptions, InputBox, OutputBounds } from '../library/bounds.js
 export { bounds } from '../library/bounds.js';
 export type { CertifyOptions } from '../library/certify.js';
 export { certify } from '../library/certify.js';
-export type { CheckOptions } from '../library/check.js';
+export type { CheckOptions, CheckOutcome } from '../library/check.js';
 export { checkCertificate } from '../library/check.js';
 export type { Model } from '../library/read-network.js';
 export { readNetwork, readProperty } from '../library/read-network.js';

@@ -1,9 +1,11 @@
 /** Certificates checked as one call: a certificate and what it is about in, what is proved out. */
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
-import { check, type Given, type Outcome } from '../../checker/check.js';
+import { type CheckOutcome, check, type Given } from '../../checker/check.js';
 import type { Split } from '../data/dataset.js';
 import { Failure } from '../experiment/errors.js';
+
+export type { CheckOutcome } from '../../checker/check.js';
 
 /** What a certificate is about, and how it is checked. */
 export interface CheckOptions {
@@ -45,15 +47,15 @@ export async function checkCertificate(
   certificate: Uint8Array,
   model: Uint8Array,
   options: CheckOptions,
-): Promise<Outcome> {
+): Promise<CheckOutcome> {
   const { property, images, threads = availableParallelism(), signal } = options;
   const given: Given = { certificate, model, ...(property && { property }), ...(images && { images }) };
   const pool = new Piscina({ filename: CHECKER.href, minThreads: threads, maxThreads: threads });
   try {
     const shares = Array.from({ length: threads }, (_, k): Given => ({ ...given, share: [k, threads] }));
     const outcomes = await Promise.all(shares.map((share) => pool.run(share, { name: check.name, signal })));
-    const proved = (outcomes as Outcome[]).reduce((sum, one) => sum + one.proved, 0);
-    const [first] = outcomes as [Outcome];
+    const proved = (outcomes as CheckOutcome[]).reduce((sum, one) => sum + one.proved, 0);
+    const [first] = outcomes as [CheckOutcome];
     return { what: first.what, proved, of: images ? images.count : proved };
   } catch (error) {
     signal?.throwIfAborted();

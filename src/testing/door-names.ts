@@ -46,7 +46,7 @@ export const DOORS = {
     `,
     types: `
       Accuracies AttackLoss AttackProgram AttackResult BoundsOptions Box Certificate
-      CertifiedProofs CheckOptions Claim HiddenMethod ImageCertificateOptions Leaf Proof
+      CertifiedProofs CheckOptions CheckOutcome Claim HiddenMethod ImageCertificateOptions Leaf Proof
       PropertyCertificateOptions Tree CertificateFiles CertificationProgress
       CertificationReport Certified CertifyOptions CompleteOptions Counterexample Evaluate
       Evaluation Evaluator Executor Falsified Inequality InputBox Model Network OutputBounds

@@ -95,10 +95,8 @@ function backward(
     if (a === undefined) continue;
     const [p = 0, q = 0] = node.inputs;
     if (node.op === 'affine') {
-      const out = new Float64Array((nodes[p] as Node).size);
-      adjoint(node, a, out);
       value += a.reduce((sum, v, j) => sum + v * (node.bias[j] as number), 0);
-      hand(p, out);
+      hand(p, adjoint(node, a, (nodes[p] as Node).size));
     } else if (node.op === 'relu') {
       const through = new Float64Array(a.length);
       for (let i = 0; i < a.length; i++) {

@@ -1,13 +1,12 @@
 /**
- * A tree of halved boxes that the checker accepts, for polytopes that share a box. It follows the search's
- * where there is a guide; elsewhere the input is halved whose width moves the linear bounds most.
+ * A tree of halved boxes that the checker accepts, for polytopes that share a box: the input is halved whose
+ * width moves the linear bounds most.
  */
 import { type Bounds, type Box, boundNodes, lowerBound } from '../../../checker/bounds.js';
 import type { Node } from '../../../checker/onnx.js';
 import type { Polytope } from '../../../checker/vnnlib.js';
 import { crownAlpha, dualAt } from './dual.js';
 import type { Tree } from './format.js';
-import type { InputGuide } from './guide.js';
 
 /** Share of the whole width that counts as much as influence: no input is left out for ever. */
 const FLOOR = 0.01;
@@ -16,12 +15,10 @@ export function inputTree(
   nodes: readonly Node[],
   polytopes: readonly Polytope[],
   over: () => boolean,
-  guide?: InputGuide,
 ): Tree | undefined {
   const last = nodes.length - 1;
-  const grow = (box: Box, open: readonly Polytope[], way: InputGuide | undefined): Tree | undefined => {
+  const grow = (box: Box, open: readonly Polytope[]): Tree | undefined => {
     if (over()) return undefined;
-    if (way !== undefined) return divide(box, open, way.input, way);
     const bounds = boundNodes(nodes, box, []);
     const left = open.filter(
       ({ rows }) => !rows.some((row) => lowerBound(nodes, bounds, last, row, {}, true) > 0),
@@ -29,15 +26,15 @@ export function inputTree(
     // The checker proves all polytopes at a leaf: what is proved here may not be so in a half.
     return left.length === 0 ? 0 : divide(box, open, widest(nodes, bounds, box, left));
   };
-  const divide = (box: Box, open: readonly Polytope[], i: number, way?: InputGuide): Tree | undefined => {
+  const divide = (box: Box, open: readonly Polytope[], i: number): Tree | undefined => {
     const middle = (box.lower[i] as number) / 2 + (box.upper[i] as number) / 2;
     if (!((box.lower[i] as number) < middle && middle < (box.upper[i] as number))) return undefined;
-    const below = grow({ lower: box.lower, upper: box.upper.with(i, middle) }, open, way?.below);
+    const below = grow({ lower: box.lower, upper: box.upper.with(i, middle) }, open);
     if (below === undefined) return undefined;
-    const above = grow({ lower: box.lower.with(i, middle), upper: box.upper }, open, way?.above);
+    const above = grow({ lower: box.lower.with(i, middle), upper: box.upper }, open);
     return above === undefined ? undefined : ['x', i, below, above];
   };
-  return grow(polytopes[0] as Box, polytopes, guide);
+  return grow(polytopes[0] as Box, polytopes);
 }
 
 /** The input of most influence, max over rows of |a_i| (u_i − l_i). */

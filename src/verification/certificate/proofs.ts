@@ -9,7 +9,6 @@ import { prove } from '../../../checker/check.js';
 import type { Node } from '../../../checker/onnx.js';
 import type { Polytope } from '../../../checker/vnnlib.js';
 import type { HiddenMethod, Tree } from './format.js';
-import type { InputGuide, ReluGuide } from './guide.js';
 import { inputTree } from './input-tree.js';
 import { ReluTree } from './relu-tree.js';
 
@@ -21,9 +20,6 @@ export interface ProofOptions {
   readonly from?: HiddenMethod;
   /** Whether it is to give up. */
   readonly over: () => boolean;
-  readonly inputs?: InputGuide;
-  /** By polytope, in the order of `polytopes`. */
-  readonly relus?: readonly (ReluGuide | undefined)[];
 }
 
 export interface FoundProof {
@@ -38,19 +34,14 @@ export function proofOf(
   options: ProofOptions,
 ): FoundProof | undefined {
   const box = polytopes[0] as Box;
-  const divided = options.inputs !== undefined || options.relus !== undefined;
-  for (const bounds of divided
-    ? []
-    : options.from === 'crown'
-      ? (['crown'] as const)
-      : (['ibp', 'crown'] as const))
-    if (proves(nodes, box, bounds, polytopes)) return { bounds, tree: 0 };
+  const methods = options.from === 'crown' ? (['crown'] as const) : (['ibp', 'crown'] as const);
+  for (const bounds of methods) if (proves(nodes, box, bounds, polytopes)) return { bounds, tree: 0 };
   if (options.over()) return undefined;
   const varying = box.lower.reduce((count, low, i) => count + (low < (box.upper[i] as number) ? 1 : 0), 0);
   const tree =
-    varying <= FEW_INPUTS && options.relus === undefined
-      ? inputTree(nodes, polytopes, options.over, options.inputs)
-      : reluTrees(nodes, polytopes, options);
+    varying <= FEW_INPUTS
+      ? inputTree(nodes, polytopes, options.over)
+      : reluTrees(nodes, polytopes, options.over);
   return tree === undefined ? undefined : { bounds: 'crown', tree };
 }
 
@@ -71,12 +62,12 @@ function proves(
 function reluTrees(
   nodes: readonly Node[],
   polytopes: readonly Polytope[],
-  { over, relus }: ProofOptions,
+  over: () => boolean,
 ): Tree | undefined {
   const bounds = boundNodes(nodes, polytopes[0] as Box, []);
   const trees: Tree[] = [];
-  for (const [index, polytope] of polytopes.entries()) {
-    const tree = new ReluTree(nodes, bounds, polytope, over).grow(relus?.[index]);
+  for (const polytope of polytopes) {
+    const tree = new ReluTree(nodes, bounds, polytope, over).grow();
     if (tree === undefined) return undefined;
     trees.push(tree);
   }

@@ -3,31 +3,23 @@ import { digest, plain } from '../../../checker/check.js';
 import { readOnnx } from '../../../checker/onnx.js';
 import { type Polytope, readVnnlib } from '../../../checker/vnnlib.js';
 import type { CertifiedProofs, Proof } from './format.js';
-import type { InputGuide, ReluGuide } from './guide.js';
 import { proofOf } from './proofs.js';
 
 export interface PropertyCertificateOptions {
   /** Bytes of the ONNX and the VNN-LIB file that the certificate is about. */
   readonly model: Uint8Array;
   readonly property: Uint8Array;
-  /** How the search divided what it proved, by polytope in the order of the file. */
-  readonly guides?: Guides;
   /** Seconds that it may take (default 60). */
   readonly seconds?: number;
   readonly progress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
-export interface Guides {
-  readonly inputs: ReadonlyMap<number, InputGuide>;
-  readonly relus: ReadonlyMap<number, ReluGuide>;
-}
-
 const SECONDS = 60;
 
 /** @throws Error where the checker does not read the model or the property; the reason of `signal` */
 export async function propertyCertificate(options: PropertyCertificateOptions): Promise<CertifiedProofs> {
-  const { seconds = SECONDS, guides, signal, progress } = options;
+  const { seconds = SECONDS, signal, progress } = options;
   const [model, property] = await Promise.all([plain(options.model), plain(options.property)]);
   const nodes = readOnnx(model);
   const [inputs, outputs] = [nodes[0]?.size as number, nodes.at(-1)?.size as number];
@@ -39,13 +31,7 @@ export async function propertyCertificate(options: PropertyCertificateOptions): 
   for (const of of sharingBoxes(polytopes)) {
     progress?.(proofs.length, polytopes.length);
     const some = of.map((index) => polytopes[index] as Polytope);
-    const [input, relus] = [guides?.inputs.get(of[0] as number), of.map((index) => guides?.relus.get(index))];
-    const divided = relus.some((guide) => guide !== undefined);
-    const found = proofOf(nodes, some, {
-      over,
-      ...(input && { inputs: input }),
-      ...(divided && { relus }),
-    });
+    const found = proofOf(nodes, some, { over });
     if (found !== undefined) proofs.push({ of, ...found });
     else {
       const reason = `the checker's bounds did not prove them within ${seconds} s`;

@@ -1,7 +1,7 @@
 /**
  * A tree of ReLU signs that the checker accepts, for one polytope over one box: each leaf is proved by the
- * checker's own bound, with hints where it needs them. Decisions follow the search's where there is a guide;
- * elsewhere the ReLU is decided whose line is farthest from its value at the bound's least point.
+ * checker's own bound, with hints where it needs them. The ReLU is decided whose line is farthest from its value
+ * at the bound's least point.
  */
 import { type Bounds, lowerBound } from '../../../checker/bounds.js';
 import type { Node } from '../../../checker/onnx.js';
@@ -9,7 +9,6 @@ import type { Polytope, Row } from '../../../checker/vnnlib.js';
 import { type Ascended, ascend } from './ascent.js';
 import { crownAlpha, dualAt, type Multipliers } from './dual.js';
 import type { Leaf, Tree } from './format.js';
-import type { ReluGuide } from './guide.js';
 
 /** Steps of ascent at the root, and at the parts below it, which begin where their parent's ended. */
 const STEPS = { root: 40, part: 12 };
@@ -34,12 +33,12 @@ export class ReluTree {
   }
 
   /** The tree, or undefined where it was given up. */
-  grow(guide?: ReluGuide): Tree | undefined {
+  grow(): Tree | undefined {
     if (this.polytope.rows.some((row) => this.#bound(row, {}) > 0)) return 0;
     const alpha = crownAlpha(this.nodes, this.bounds);
     const beta = new Map([...this.#signs].map(([k, { length }]) => [k, new Float64Array(length)]));
     this.#row = this.#nearest({ alpha, beta });
-    return this.#part({ alpha, beta }, STEPS.root, guide);
+    return this.#part({ alpha, beta }, STEPS.root);
   }
 
   /** The row of the polytope that is nearest to a proof. */
@@ -49,10 +48,8 @@ export class ReluTree {
     return all.reduce((best, one) => (one.value > best.value ? one : best)).row;
   }
 
-  #part(from: Multipliers, steps: number, guide: ReluGuide | undefined): Tree | undefined {
+  #part(from: Multipliers, steps: number): Tree | undefined {
     if (this.over()) return undefined;
-    // What the search has divided is divided without asking.
-    if (guide?.r !== undefined && this.#mayDecide(guide)) return this.#divide(from, guide.r, guide.i, guide);
     let leaf: Leaf | undefined;
     const enough = (found: Ascended) => {
       if (!(found.dual.value > 0)) return false;
@@ -66,19 +63,16 @@ export class ReluTree {
     return split && this.#divide(best, split[0], split[1]);
   }
 
-  #mayDecide({ r, i }: ReluGuide): boolean {
-    return this.#signs.get(this.#relus[r] as number)?.[i] === 0;
-  }
-
-  #divide(from: Multipliers, r: number, i: number, guide?: ReluGuide): Tree | undefined {
+  #divide(from: Multipliers, r: number, i: number): Tree | undefined {
     const k = this.#relus[r] as number;
     const signs = this.#signs.get(k) as Int8Array;
     this.#path.push([k, i]);
     const branches: Tree[] = [];
-    for (const [sign, next] of [[1, guide?.active] as const, [-1, guide?.inactive] as const]) {
+    for (const sign of [1, -1]) {
       signs[i] = sign;
-      const branch = branches.length === (sign > 0 ? 0 : 1) ? this.#part(from, STEPS.part, next) : undefined;
-      if (branch !== undefined) branches.push(branch);
+      const branch = this.#part(from, STEPS.part);
+      if (branch === undefined) break;
+      branches.push(branch);
     }
     signs[i] = 0;
     this.#path.pop();
