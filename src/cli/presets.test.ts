@@ -90,7 +90,7 @@ describe('tautnet presets', () => {
         '0.2',
       );
       expect(settings).toMatchObject({ pool: '2 max', architecture: layers, epsilon: 0.2 });
-      expect(settings?.out).toBe('runs/mnist-2max-conv4@5s2p2_conv8@4s2p1_linear-ibp-none');
+      expect(settings?.out).toBe('runs/mnist-2max-conv4@5s2p2_conv8@4s2p1_linear-ibp-none-eps0.2-seed0');
     }
     expect((await tautnet('train', '--train-epsilon', '1.5x')).settings).toMatchObject({
       trainEpsilon: '1.5x',
