@@ -1,6 +1,6 @@
 /**
- * Objectives whose batch normalisation has the statistics of the whole batch: where a point of θ is evaluated,
- * its statistics are found first and stand behind θ, as parameters of the programs that are not perturbed.
+ * Objectives whose batch normalisation has the statistics of the whole batch: where a point of θ is
+ * evaluated, its statistics are found first and stand behind θ, as parameters of the programs that are not perturbed.
  */
 import { combinedStatistics } from '../network/batch-statistics.js';
 import { parameterCount } from '../network/parameters.js';
@@ -84,8 +84,8 @@ export class WholeBatch {
   }
 
   /**
-   * The derivative in θ from that in θ and in the statistics, each taken as independent: what reaches a layer's
-   * statistics goes on to all that they depend on.
+   * The derivative in θ from that in θ and in the statistics, each taken as independent: what reaches a
+   * layer's statistics goes on to all that they depend on.
    */
   async through(point: Point, gradient: Float32Array, coordinates: number): Promise<Float32Array> {
     const sum = gradient;

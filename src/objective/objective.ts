@@ -68,8 +68,8 @@ export interface ObjectiveOptions {
   readonly natural?: 'loss' | 'accuracy' | 'none';
   readonly dtype?: FloatType;
   /**
-   * What batch normalisation takes its statistics from: each micro-batch (default), within its program, or the
-   * whole batch, in passes of their own.
+   * What batch normalisation takes its statistics from: each micro-batch (default), within its program, or
+   * the whole batch, in passes of their own.
    */
   readonly statistics?: 'micro-batch' | 'batch';
 }

@@ -2,10 +2,11 @@
  * A network as it is evaluated and exported: batch normalisation folded away with the statistics of all
  * training images.
  *
- * Training uses the statistics of each micro-batch, so those of all images are a function of θ alone and
+ * Training uses the statistics of each batch, so those of all images are a function of θ alone and
  * no part of its state: they are found where a network is wanted, at the end of an epoch or of the run. They
  * are exact: layer by layer, each in a pass over the images without augmentation, the layers before it
- * normalised as they will be. Those of micro-batches are put together in float64, so that neither the order of images nor where they are cut matters beyond rounding.
+ * normalised as they will be. Those of micro-batches are put together in float64, so that
+ * neither the order of images nor where they are cut matters beyond rounding.
  */
 import { allocateBatch, assembleBatch } from '../data/batches.js';
 import type { Split } from '../data/dataset.js';

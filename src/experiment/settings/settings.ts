@@ -107,8 +107,8 @@ export const settingsSchema = z.strictObject({
   ),
   batchStatistics: setting(
     z.enum(BATCH_STATISTICS),
-    'images that batch normalisation takes its statistics from: all of a batch, in passes of their own where ' +
-      'it is cut into micro-batches, or those of each micro-batch',
+    'images that batch normalisation takes its statistics from: all of a batch, in passes of their own ' +
+      'where it is cut into micro-batches, or those of each micro-batch',
   ),
   initialization: setting(z.enum(INITIALIZATIONS), 'how weights are drawn'),
   normalize: setting(z.boolean(), 'make (x − mean) / std of the data set the first layer'),
