@@ -1,6 +1,6 @@
 /**
- * `npm run figures`: makes the figures of the documentation again, from the run of `npm run quickstart`, which
- * is trained and certified first where it is not there. Takes some minutes.
+ * `npm run figures`: makes the figures of the documentation again, from the run of `npm run quickstart`,
+ * which is trained and certified first where it is not there. Takes some minutes.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, statSync } from 'node:fs';

@@ -121,7 +121,8 @@ export async function readVerificationTask(
     const query = await readVnnlib(propertyPath);
     if (name !== undefined && query.network !== undefined && query.network !== name)
       throw new UsageError(
-        `--network: expected a model of ${query.network}, the network of ${propertyPath}, got one of ${name}; ` +
+        `--network: expected a model of ${query.network}, the network of ${propertyPath}, ` +
+          `got one of ${name}; ` +
           `write --network ${query.network}=${modelPath}`,
       );
     const property = propertyFor(query, sizes);

@@ -20,10 +20,13 @@ interface MessageType {
 const protobuf = createRequire(import.meta.url)('protobufjs') as Reflection;
 const { root } = protobuf.parse(`
   syntax = "proto3";
-  message Event { double wall_time = 1; int64 step = 2; oneof what { string file_version = 3; Summary summary = 5; } }
+  message Event {
+    double wall_time = 1; int64 step = 2; oneof what { string file_version = 3; Summary summary = 5; }
+  }
   message Summary { repeated Value value = 1; }
   message Value {
-    string tag = 1; SummaryMetadata metadata = 9; oneof value { float simple_value = 2; TensorProto tensor = 8; }
+    string tag = 1; SummaryMetadata metadata = 9;
+    oneof value { float simple_value = 2; TensorProto tensor = 8; }
   }
   message TensorProto { int32 dtype = 1; TensorShapeProto tensor_shape = 2; repeated float float_val = 5; }
   message TensorShapeProto { bool unknown_rank = 3; }

@@ -1,10 +1,10 @@
 /**
  * TensorBoard event files: scalars by step, and the hyperparameters of a run.
  *
- * A file is a sequence of records (TFRecord): the length of the data (uint64), a masked CRC-32C of it, the data,
- * and a masked CRC-32C of them; all little-endian. The data of a record is one `Event` message:
- * github.com/tensorflow/tensorflow, core/util/event.proto and core/framework/summary.proto; hyperparameters are
- * those of tensorboard/plugins/hparams/plugin_data.proto.
+ * A file is a sequence of records (TFRecord): the length of the data (uint64), a masked CRC-32C of it, the
+ * data, and a masked CRC-32C of them; all little-endian. The data of a record is one `Event` message:
+ * github.com/tensorflow/tensorflow, core/util/event.proto and core/framework/summary.proto; hyperparameters
+ * are those of tensorboard/plugins/hparams/plugin_data.proto.
  */
 import { createRequire } from 'node:module';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
@@ -14,7 +14,9 @@ const crc32c = createRequire(import.meta.url)('crc-32/crc32c.js') as { buf(data:
 
 const MASK = 0xa282ead8;
 
-/** CRC-32C (Castagnoli), rotated by 15 bits and shifted, so that data that holds checksums keeps them apart. */
+/**
+ * CRC-32C (Castagnoli), rotated by 15 bits and shifted, so that data that holds checksums keeps them apart.
+ */
 export function maskedCrc(bytes: Uint8Array): number {
   const crc = crc32c.buf(bytes) >>> 0;
   return (((crc >>> 15) | (crc << 17)) + MASK) >>> 0;

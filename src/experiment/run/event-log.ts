@@ -1,8 +1,8 @@
 /**
  * A run's metrics for TensorBoard, beside `metrics.jsonl` and made from it: `tensorboard --logdir runs`.
  *
- * When a run goes on, the file is written anew from the metrics that are kept, so that no step is there twice.
- * Wall times are the run's beginning plus its seconds of work.
+ * When a run goes on, the file is written anew from the metrics that are kept, so that no step is there
+ * twice. Wall times are the run's beginning plus its seconds of work.
  */
 import { closeSync, openSync, statSync, writeSync } from 'node:fs';
 import {

@@ -1,6 +1,6 @@
 /**
- * What a path is, told from its content and not from its name: the folder of a run, an ONNX network, a VNN-LIB
- * property, tensors, verdicts, a result of `verify`.
+ * What a path is, told from its content and not from its name: the folder of a run, an ONNX network, a
+ * VNN-LIB property, tensors, verdicts, a result of `verify`.
  */
 import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';

@@ -46,7 +46,8 @@ export function describeOnnx(path: string, bytes: Uint8Array): Omit<Description,
       bounds: boundsOf(network),
       next: [
         `tautnet verify ${quoted(path)} <property.vnnlib>`,
-        `tautnet certify ${quoted(path)} --dataset ${metadata.dataset ?? '<name>'} --epsilon ${metadata.epsilon ?? '<number>'}`,
+        `tautnet certify ${quoted(path)} --dataset ${metadata.dataset ?? '<name>'} ` +
+          `--epsilon ${metadata.epsilon ?? '<number>'}`,
       ],
     };
   } catch (error) {

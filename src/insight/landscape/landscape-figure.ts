@@ -68,7 +68,9 @@ export function landscapeFigure(found: Landscape, detrended = false): Figure {
     panels,
     caption:
       `Mean over ${images} images along one direction in parameter space, from its value at t = 0.` +
-      `${smoothed ? ` Smoothed: ${samples} antithetic pairs, bands of ± 1.96 standard errors of the change.` : ''}`,
+      (smoothed
+        ? ` Smoothed: ${samples} antithetic pairs, bands of ± 1.96 standard errors of the change.`
+        : ''),
   };
 }
 
