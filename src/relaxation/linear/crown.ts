@@ -38,8 +38,8 @@ export const crownIsAffordable = (net: Network): boolean =>
   );
 
 /**
- * Stages for CROWN's bounds of what every ReLU and smooth activation reads, and those bounds in the graph that
- * follows them.
+ * Stages for CROWN's bounds of what every ReLU and smooth activation reads, and those bounds in the graph
+ * that follows them.
  */
 export const crownBounds = (problem: BoundProblem, { all = false }: CrownOptions = {}): LayerBounds =>
   layerBounds(problem, all ? { ...crownRule, name: 'crown-all' } : crownRule, all);
