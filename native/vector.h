@@ -20,8 +20,12 @@ struct Vector {
 template <class T>
 using V = typename Vector<T>::type;
 
-// Sums that stay in registers: 32 of them with AVX-512, 16 otherwise.
+// Sums that stay in registers: of 32 with AVX-512, of 16 otherwise.
+#ifdef TAUTNET_WIDEST
+constexpr int WIDEST = TAUTNET_WIDEST;
+#else
 constexpr int WIDEST = TAUTNET_BYTES == 64 ? 26 : 12;
+#endif
 
 template <class T>
 inline V<T> load(const T* from) {
