@@ -1,17 +1,17 @@
 /**
  * Bounds of a network over a box in float64, rounding taken off. Let u = 2⁻⁵³. An IEEE sum or product is the
- * exact one times 1 + δ, |δ| ≤ u, up to 2⁻¹⁰⁷⁵ where a product underflows. So a computed sum of n terms, each of
- * at most three such operations, is off by at most γ Σ|terms|, γ = (n + 3)u / (1 − (n + 3)u) (Higham 2002, 3.1),
- * in any order of summation. No sum here has more than 2N + 8 terms, N the values of all nodes, N < 2²⁸, so
- * ERROR = 8(N + 8)u > γ with room for the rounding of Σ|terms| itself; what underflows in fewer than 2⁶⁰
- * products adds less than TINY(1 + max|x|). Where something overflows, sizes become infinite or NaN, and no
- * comparison with them holds: nothing is proved then.
+ * exact one times 1 + δ, |δ| ≤ u, up to 2⁻¹⁰⁷⁵ where a product underflows. So a computed sum of n terms, each
+ * of at most three such operations, is off by at most γ Σ|terms|, γ = (n + 3)u / (1 − (n + 3)u) (Higham 2002,
+ * 3.1), in any order of summation. No sum here has more than 2N + 8 terms, N the values of all nodes, N <
+ * 2²⁸, so ERROR = 8(N + 8)u > γ with room for the rounding of Σ|terms| itself; what underflows in fewer than
+ * 2⁶⁰ products adds less than TINY(1 + max|x|). Where something overflows, sizes become infinite or NaN, and
+ * no comparison with them holds: nothing is proved then.
  *
  * @typedef {import('./onnx.js').Node} Node
  * @typedef {{ lower: Float64Array[], upper: Float64Array[], size: Float64Array[], reach: Float64Array[],
  *   unstable: Int32Array[], error: number, tiny: number }} Bounds
- *   Of each node: ends of its values, size ≥ |value|; of affine ones reach_j ≥ Σ|w_ji| size_i + |b_j|; of ReLUs
- *   the number of each value among all unstable ReLUs.
+ *   Of each node: ends of its values, size ≥ |value|; of affine ones reach_j ≥ Σ|w_ji| size_i + |b_j|; of
+ *   ReLUs the number of each value among all unstable ReLUs.
  * @typedef {{ alpha?: Uint8Array, signs?: Map<number, Int8Array>, beta?: Map<number, Float64Array> }} Hints
  *   α in 255ths of the unstable ReLUs, in their order; by ReLU node: decided signs and their β.
  */
@@ -124,7 +124,7 @@ function step(/** @type {any} */ node, { lower, upper, size, error }) {
  * Bounds of all nodes over a box: intervals and, unless `slopes` is undefined, back-substitution of the ReLU
  * inputs that these leave unstable.
  * @param {Node[]} nodes @param {{ lower: Float64Array, upper: Float64Array }} box
- * @param {(Uint8Array | undefined)[] | undefined} slopes for each ReLU node in order: α of the ReLUs before it
+ * @param {(Uint8Array | undefined)[] | undefined} slopes of each ReLU node: α of the ReLUs before it
  * @returns {Bounds}
  */
 export function boundNodes(nodes, box, slopes) {
@@ -181,14 +181,14 @@ function refine(nodes, bounds, p, alpha) {
  * decided signs; NaN or −∞ where there is none.
  *
  * Invariant: c·y + d·x − b ≥ sum + Σ a·v over the values v of the nodes that are open, but for rounding. An
- * affine node hands Wᵀa on; computed and exact Wᵀa, times v, differ by at most γ Σ|a_j| reach_j. A ReLU of input
- * z ∈ [l, h] hands on any number t with the least of a·relu(z) − t·z, which is piecewise linear in z: it is at
- * l, at h or at 0. So no hint can make a bound wrong: α and β only choose t. `total` adds up the sizes of all
- * terms, of which rounding takes at most the share `error`.
+ * affine node hands Wᵀa on; computed and exact Wᵀa, times v, differ by at most γ Σ|a_j| reach_j. A ReLU of
+ * input z ∈ [l, h] hands on any number t with the least of a·relu(z) − t·z, which is piecewise linear in z:
+ * it is at l, at h or at 0. So no hint can make a bound wrong: α and β only choose t. `total` adds up the
+ * sizes of all terms, of which rounding takes at most the share `error`.
  *
  * @param {any[]} nodes @param {Bounds} bounds @param {number} start
  * @param {import('./vnnlib.js').Row} row @param {Hints} hints
- * @param {boolean} early whether the bound may be taken at any node that all depends on, once that is positive
+ * @param {boolean} early whether the bound may be taken at any node that all depends on, if positive
  */
 export function lowerBound(nodes, bounds, start, row, hints, early) {
   const { lower, upper, size, reach, error, tiny } = bounds;

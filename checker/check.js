@@ -1,7 +1,7 @@
 /**
- * The checker of certificates: proves again, by its own bounds, what a certificate claims. A certificate names
- * model and data by their digests and says how to prove: bounds, splits, slopes, multipliers. None of it is
- * believed, so a wrong one makes the check fail. The format: docs/reference/certificates.md.
+ * The checker of certificates: proves again, by its own bounds, what a certificate claims. A certificate
+ * names model and data by their digests and says how to prove: bounds, splits, slopes, multipliers. None of
+ * it is believed, so a wrong one makes the check fail. The format: docs/reference/certificates.md.
  *
  * @typedef {import('./onnx.js').Node} Node
  * @typedef {import('./vnnlib.js').Row} Row

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * `node checker/main.js CERTIFICATE MODEL.onnx PROPERTY.vnnlib`, or `… IMAGES LABELS` (two IDX files, plain or
- * gzip): the checker alone, without the rest of the package. Exit code 0 if all is proved, 1 if not.
+ * `node checker/main.js CERTIFICATE MODEL.onnx PROPERTY.vnnlib`, or `… IMAGES LABELS` (two IDX files, plain
+ * or gzip): the checker alone, without the rest of the package. Exit code 0 if all is proved, 1 if not.
  */
 import { readFile } from 'node:fs/promises';
 import { check, plain } from './check.js';

@@ -2,8 +2,8 @@
  * Reader of the ONNX subset that proofs are checked for: what one image (a batch of 1) goes through, as nodes
  * over flat float64 arrays in row-major order. What it does not know it refuses by name.
  *
- * @typedef {{ op: string, inputs: number[], size: number, by?: any, weight?: any, bias?: any, positions?: any,
- *   taps?: any, first?: any, runs?: any }} Node
+ * @typedef {{ op: string, inputs: number[], size: number, by?: any, weight?: any, bias?: any, positions?:
+ *   any, taps?: any, first?: any, runs?: any }} Node
  *   input, relu; add: sum of two nodes; shift, scale, divide: x_i + by_i, x_i · by_i, x_i / by_i;
  *   affine: output (c, p) is number c · positions + p. It is bias plus, for each run (from, at, length) with
  *   number first[p] to first[p + 1], x[from + t] · weight[c · taps + at + t] for t < length. Weights of three
@@ -222,7 +222,7 @@ class Builder {
   }
 }
 
-/** The network of an ONNX file: nodes in order, the input first, the output last. @param {Uint8Array} bytes */
+/** The network of an ONNX file: nodes in order, the input first, the output last. */
 export function readOnnx(bytes) {
   const [model, builder] = [new Message(bytes), new Builder()];
   const graph = model.message(7);

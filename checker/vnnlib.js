@@ -1,7 +1,7 @@
 /**
  * Reader of VNN-LIB 1.0: boxes of inputs with polytopes c·y + d·x ≤ b of unsafe outputs, in the order of the
- * file. Ends of boxes and b are moved outwards, as decimals are rounded when they are read; c and d may be off
- * by 2⁻⁵² of their size, which the bounds allow for. Strict inequalities count as ≤: more is unsafe then.
+ * file. Ends of boxes and b are moved outwards, as decimals are rounded when they are read; c and d may be
+ * off by 2⁻⁵² of their size, which the bounds allow for. Strict inequalities count as ≤: more is unsafe then.
  *
  * @typedef {{ outputs: [number, number][], inputs: [number, number][], bound: number }} Row
  *   pairs of an output's or input's number and its factor, which add up

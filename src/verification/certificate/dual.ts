@@ -1,7 +1,7 @@
 /**
  * The bound that the checker computes, as a function of its hints, with its derivative: α-CROWN and β-CROWN
- * (Xu et al. 2021, Wang et al. 2021) in plain float64 over the checker's own network. What comes out are hints,
- * so rounding needs no care here.
+ * (Xu et al. 2021, Wang et al. 2021) in plain float64 over the checker's own network. What comes out are
+ * hints, so rounding needs no care here.
  *
  * Back-substitution gives the linear bound and where it is least; going forward from there through the lines
  * gives z of each ReLU, and ∂bound/∂α = a⁺ z, ∂bound/∂β = −s z.

@@ -1,7 +1,7 @@
 /**
  * A tree of ReLU signs that the checker accepts, for one polytope over one box: each leaf is proved by the
- * checker's own bound, with hints where it needs them. The ReLU is decided whose line is farthest from its value
- * at the bound's least point.
+ * checker's own bound, with hints where it needs them. The ReLU is decided whose line is farthest from its
+ * value at the bound's least point.
  */
 import { type Bounds, lowerBound } from '../../../checker/bounds.js';
 import type { Node } from '../../../checker/onnx.js';
@@ -103,7 +103,7 @@ export class ReluTree {
     );
   }
 
-  /** The undecided ReLU whose line is farthest from it at the least point; undefined where all are decided. */
+  /** The undecided ReLU whose line is farthest from it at the least point; undefined without any. */
   #widest({ alpha, dual }: Ascended): [r: number, i: number] | undefined {
     let best: [number, number] | undefined;
     let most = -1;
