@@ -124,8 +124,7 @@ function step(/** @type {any} */ node, { lower, upper, size, error }) {
  * Bounds of all nodes over a box: intervals and, unless `slopes` is undefined, back-substitution of the ReLU
  * inputs that these leave unstable.
  * @param {Node[]} nodes @param {{ lower: Float64Array, upper: Float64Array }} box
- * @param {(Uint8Array | undefined)[] | undefined} slopes for each ReLU node in order: α of the ReLUs before
- *   it
+ * @param {(Uint8Array | undefined)[] | undefined} slopes of each ReLU node: α of the ReLUs before it
  * @returns {Bounds}
  */
 export function boundNodes(nodes, box, slopes) {
@@ -189,8 +188,7 @@ function refine(nodes, bounds, p, alpha) {
  *
  * @param {any[]} nodes @param {Bounds} bounds @param {number} start
  * @param {import('./vnnlib.js').Row} row @param {Hints} hints
- * @param {boolean} early whether the bound may be taken at any node that all depends on, once that is
- *   positive
+ * @param {boolean} early whether the bound may be taken at any node that all depends on, if positive
  */
 export function lowerBound(nodes, bounds, start, row, hints, early) {
   const { lower, upper, size, reach, error, tiny } = bounds;

@@ -222,9 +222,7 @@ class Builder {
   }
 }
 
-/**
- * The network of an ONNX file: nodes in order, the input first, the output last. @param {Uint8Array} bytes
- */
+/** The network of an ONNX file: nodes in order, the input first, the output last. */
 export function readOnnx(bytes) {
   const [model, builder] = [new Message(bytes), new Builder()];
   const graph = model.message(7);

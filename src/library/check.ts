@@ -40,8 +40,8 @@ const CHECKER = new URL('../../checker/check.js', import.meta.url);
  * const verdicts = [{ image: 0, label: 1, verdict: 'certified', stage: 'ibp', margin: 1 }];
  * const ball = { epsilon: 1e-6, clip: true };
  * const { certificate, without } = await imageCertificate({ model, split, ball, verdicts });
- * const file = encodeCertificate(certificate);
- * console.log(without.size === 0 && (await checkCertificate(file, model, { images: split })));
+ * if (without.size === 0)
+ *   console.log(await checkCertificate(encodeCertificate(certificate), model, { images: split }));
  * ```
  */
 export async function checkCertificate(

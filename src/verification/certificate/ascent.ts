@@ -1,7 +1,4 @@
-/**
- * Ascent in the hints of one leaf: Adam on α and β, kept in their ranges, until the checker's bound is
- * positive.
- */
+/** Ascent in the hints of one leaf: Adam on α and β, kept in their ranges, until the bound is positive. */
 import type { Bounds } from '../../../checker/bounds.js';
 import type { Node } from '../../../checker/onnx.js';
 import type { Row } from '../../../checker/vnnlib.js';

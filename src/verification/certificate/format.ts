@@ -1,6 +1,6 @@
 /**
- * What a certificate is (docs/guide/certificates.md): what it is about, by digests, and for each proof how
- * the checker is to find it again. Nothing in it is believed, so nothing in it needs to be exact.
+ * What a certificate is (docs/reference/certificates.md): what it is about, by digests, and for each proof
+ * how the checker is to find it again. Nothing in it is believed, so nothing in it needs to be exact.
  */
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';

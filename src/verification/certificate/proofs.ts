@@ -2,8 +2,7 @@
  * Proofs for certificates: what the search has proved is proved again by the checker's bounds, the cheapest
  * first, until they accept it; that is what a certificate then says.
  *
- *   intervals → back-substitution → trees of halved boxes (few inputs) or of ReLU signs, with ascent at
- *   leaves
+ *   intervals → back-substitution → trees of halved boxes (few inputs) or of ReLU signs, ascent at leaves
  */
 import { type Box, boundNodes } from '../../../checker/bounds.js';
 import { prove } from '../../../checker/check.js';
@@ -28,9 +27,7 @@ export interface FoundProof {
   readonly tree: Tree;
 }
 
-/**
- * A proof that the polytopes, which share a box, are out of reach; undefined where none was found in time.
- */
+/** A proof that polytopes of one box are out of reach; undefined where none was found in time. */
 export function proofOf(
   nodes: readonly Node[],
   polytopes: readonly Polytope[],

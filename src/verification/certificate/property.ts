@@ -1,6 +1,4 @@
-/**
- * The certificate of a property: each of its polytopes proved again by the checker, those of a box together.
- */
+/** The certificate of a property: its polytopes proved again by the checker, those of a box together. */
 import { digest, plain } from '../../../checker/check.js';
 import { readOnnx } from '../../../checker/onnx.js';
 import { type Polytope, readVnnlib } from '../../../checker/vnnlib.js';

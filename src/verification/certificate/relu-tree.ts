@@ -103,9 +103,7 @@ export class ReluTree {
     );
   }
 
-  /**
-   * The undecided ReLU whose line is farthest from it at the least point; undefined where all are decided.
-   */
+  /** The undecided ReLU whose line is farthest from it at the least point; undefined without any. */
   #widest({ alpha, dual }: Ascended): [r: number, i: number] | undefined {
     let best: [number, number] | undefined;
     let most = -1;
