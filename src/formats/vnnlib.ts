@@ -1,6 +1,6 @@
 /**
- * VNN-LIB 1.0 and 2.0, the format of the verification competition's properties: a subset of SMT-LIB that bounds
- * inputs X and says which outputs Y are unsafe.
+ * VNN-LIB 1.0 and 2.0, the format of the verification competition's properties: a subset of SMT-LIB that
+ * bounds inputs X and says which outputs Y are unsafe.
  *
  * ```
  * (declare-const X_0 Real)

@@ -1,5 +1,5 @@
 /**
- * `declare-network` of VNN-LIB 2.0: a network's name and its tensors, whose elements assertions name as X[0,1].
+ * `declare-network` of VNN-LIB 2.0: a network's name and its tensors, of which X[0,1] is an element.
  *
  * ```
  * (declare-network f
@@ -59,7 +59,8 @@ function tensorOf(
   if (!NAME.test(name)) fail(`expected a name after ${kind}, got ${quoted(name) || 'nothing'}`);
   if (!(ELEMENT_TYPES as readonly string[]).includes(type.toLowerCase()))
     fail(
-      `expected ${name} of type ${ELEMENT_TYPES.join(', ')}, got ${quoted(type) || 'nothing'}; it is not decided`,
+      `expected ${name} of type ${ELEMENT_TYPES.join(', ')}, got ${quoted(type) || 'nothing'}; ` +
+        'it is not decided',
     );
   if (!SHAPE.test(shape))
     fail(`expected the extents of ${name}, such as [1,3], got ${quoted(shape) || 'nothing'}`);
@@ -86,7 +87,8 @@ export function networkDeclaration(words: readonly string[], fail: Fail): Networ
   for (const [kind = 'nothing', first = ''] of inner)
     if (kind !== 'declare-input' && kind !== 'declare-output')
       fail(
-        `expected declare-input or declare-output in network ${name}, got ${quoted(`${kind} ${first}`)}; it is not decided`,
+        `expected declare-input or declare-output in network ${name}, got ` +
+          `${quoted(`${kind} ${first}`)}; it is not decided`,
       );
   const [input, output] = [of('declare-input'), of('declare-output')];
   if (input.name === output.name) fail(`expected two names in network ${name}, got ${input.name} twice`);

@@ -12,8 +12,8 @@
  * in the open set. Comparisons of more than two terms hold for each neighbouring pair, as in
  * SMT-LIB. `not`, `=>`, `ite`, `let` and definitions are refused.
  *
- * Version 2.0 declares a network instead (`network-declaration.ts`), names elements X[0,1] and has == for = as
- * well as !=, which is < or >.
+ * Version 2.0 declares a network instead (`network-declaration.ts`), names elements X[0,1] and has == for =
+ * as well as !=, which is < or >.
  */
 
 import { FormatError } from '../format-error.js';

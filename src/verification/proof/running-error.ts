@@ -14,7 +14,8 @@
  * are about √j/n · s, which gives 0.4 u s; of one sign j/n · s, which gives √n/3 · u s, below u s up to nine
  * terms and twice that for runs of 32, which kernels add up before they go on. So e_j is the deviation of
  * output j: a shared error, as of the normalisation, reaches it by all ways at once, which J knows and
- * squares of weights, layer by layer, would not. `rounding.ts` says how many deviations proofs leave room for.
+ * squares of weights, layer by layer, would not. `rounding.ts` says how many deviations proofs leave room
+ * for.
  *
  * It is an estimate and no bound: worst cases, added as absolute values, would be larger than any margin of a
  * deep network. A proof for every case is what `sound` is for.
