@@ -1,5 +1,5 @@
 /**
- * `npm run bench:vnncomp -- DIR [--timeout S] [--only REGEX] [--threads N] [--json] [--junit FILE]`:
+ * `npm run bench:vnncomp -- DIR [--timeout S] [--only REGEX] [--threads N] [--sound] [--json] [--junit FILE]`:
  * instances of the verification competition, one after another, as `tautnet verify` decides them.
  *
  * DIR/instances.csv has the columns benchmark, onnx, vnnlib, timeout_s and expected under a header, or, as
@@ -12,7 +12,7 @@
  * JUnit report a wrong verdict and an error are failures, timeout and unknown are skipped.
  */
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeJunit } from '../dist/cli/junit.js';
@@ -26,6 +26,7 @@ const { values: flags, positionals } = parseArgs({
     timeout: { type: 'string' },
     only: { type: 'string' },
     threads: { type: 'string' },
+    sound: { type: 'boolean' },
     json: { type: 'boolean' },
     junit: { type: 'string' },
   },
@@ -76,13 +77,19 @@ function readInstances(folder) {
   });
 }
 
+/** A file of the folder, or its compressed form where that alone is there. */
+function fileOf(folder, name) {
+  const path = join(folder, name);
+  return !existsSync(path) && existsSync(`${path}.gz`) ? `${path}.gz` : path;
+}
+
 /** The verdict on an instance, never an exception. */
 async function decide({ onnx, vnnlib, limit }, folder, options) {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   let model;
   try {
-    const task = await readVerificationTask(join(folder, onnx), join(folder, vnnlib));
+    const task = await readVerificationTask(fileOf(folder, onnx), fileOf(folder, vnnlib));
     model = task.model;
     const timeoutSeconds = Math.max(1e-3, limit - seconds());
     const result = await verify({ ...options, ...task, timeoutSeconds, evaluate: (x) => model.run(x) });
@@ -146,7 +153,7 @@ const width = Math.max(...instances.map(({ onnx, vnnlib }) => `${short(onnx)} ${
 const results = [];
 for (const instance of instances) {
   const limit = timeout ?? instance.limit;
-  const result = await decide({ ...instance, limit }, folder, { threads });
+  const result = await decide({ ...instance, limit }, folder, { threads, sound: flags.sound });
   const wrong = instance.expected !== undefined && OPPOSITE[result.verdict] === instance.expected;
   results.push({ ...instance, ...result, wrong });
   const name = `${short(instance.onnx)} ${short(instance.vnnlib)}`.padEnd(width);

@@ -23,10 +23,12 @@ export function wholeNumber(name: string, text: string | undefined): number | un
   throw new UsageError(`--${name}: expected a whole number of at least 1, got "${text}"`);
 }
 
-/** @throws UsageError unless the text, if any, is a number above 0 */
+const DECIMAL = /^\+?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
+
+/** @throws UsageError unless the text, if any, is a decimal number above 0 */
 export function positiveNumber(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (text.trim() !== '' && Number.isFinite(value) && value > 0) return value;
+  if (DECIMAL.test(text) && Number.isFinite(value) && value > 0) return value;
   throw new UsageError(`--${name}: expected a number above 0, got "${text}"`);
 }

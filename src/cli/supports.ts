@@ -32,8 +32,8 @@ export const makeSupportsCommand: MakeCommand = (io) =>
       const known: Readonly<Record<string, readonly string[]>> = SUPPORTED;
       if (feature !== undefined && !Object.hasOwn(known, feature))
         throw new UsageError(
-          `supports: expected one of ${Object.keys(SUPPORTED).join(', ')}, got ${feature}; ` +
-            'leave it out for all',
+          `supports: expected one of ${Object.keys(SUPPORTED).join(', ')}, got ${feature}; leave it out ` +
+            'for all',
         );
       const shown = feature === undefined ? known : { [feature]: known[feature] as readonly string[] };
       const lines = aligned(Object.entries(shown).map(([name, values]) => [name, values.join(' ')]));

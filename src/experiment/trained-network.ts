@@ -1,10 +1,11 @@
 /** A trained network from where it was left: a run folder, or an ONNX file of ours or anybody else's. */
 import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { poolingFrom } from '../data/pooled.js';
 import { toFileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
+import { readLimited } from '../formats/read-limited.js';
 import { foldedNetwork } from '../network/folding.js';
 import type { Network } from '../network/network.js';
 import { importOnnx } from '../network/onnx/import.js';
@@ -124,6 +125,6 @@ function refusing<T>(advice: string, decode: () => T): T {
 
 /** The file itself, or that of the run: named by the user, so that a mistake is the user's. */
 const contentOf = (path: string): Promise<Buffer> =>
-  readFile(path).catch((error: unknown) => {
-    throw new UsageError(toFileError(path, 'read', error).message, { cause: error });
+  readLimited(path).catch((error: unknown) => {
+    throw new UsageError((error as Error).message, { cause: error });
   });

@@ -2,12 +2,12 @@
  * What `verify` is given, read and checked: a network, the model that it was read from, and a property over
  * them.
  */
-import { readFile } from 'node:fs/promises';
 import type { Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
 import { pooledDescription, poolingFrom } from '../data/pooled.js';
-import { FileError, toFileError } from '../formats/file-error.js';
+import { FileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
+import { readLimited } from '../formats/read-limited.js';
 import { readVnnlib } from '../formats/vnnlib.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
@@ -121,9 +121,8 @@ export async function readVerificationTask(
     const query = await readVnnlib(propertyPath);
     if (name !== undefined && query.network !== undefined && query.network !== name)
       throw new UsageError(
-        `--network: expected a model of ${query.network}, the network of ${propertyPath}, ` +
-          `got one of ${name}; ` +
-          `write --network ${query.network}=${modelPath}`,
+        `--network: expected a model of ${query.network}, the network of ${propertyPath}, got one of ` +
+          `${name}; write --network ${query.network}=${modelPath}`,
       );
     const property = propertyFor(query, sizes);
     const model = await openModelFile(file, network);
@@ -133,9 +132,7 @@ export async function readVerificationTask(
 
 /** The model of a network's own file, which judges counterexamples; to be closed. @throws FileError */
 export async function openModelFile(file: string, network: Network): Promise<Model> {
-  const bytes = await readFile(file).catch((error: unknown) => {
-    throw toFileError(file, 'read', error);
-  });
+  const bytes = await readLimited(file);
   return openModel(bytes, { inputs: featuresOf(network.input), outputs: network.classes }, file);
 }
 

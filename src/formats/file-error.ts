@@ -41,6 +41,11 @@ export function toFileError(path: string, action: string, error: unknown): FileE
   if (error instanceof FileError) return error;
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-  const said = code === undefined ? reason : `${REMEDIES[code] ?? reason} (${code})`;
+  // Bytes of an argument that are no UTF-8 have become U+FFFD on their way here.
+  const lost = code === 'ENOENT' && path.includes('\ufffd');
+  const remedy = lost
+    ? 'its name is not UTF-8 and cannot be given; rename it'
+    : (REMEDIES[code ?? ''] ?? reason);
+  const said = code === undefined ? reason : `${remedy} (${code})`;
   return new FileError(path, `cannot ${action} ${path}: ${said}`, code, error);
 }

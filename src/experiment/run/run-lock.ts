@@ -2,7 +2,7 @@
  * One process at a time works on a run. The lock is a folder whose time stamp its holder keeps fresh; after
  * `kill -9` it goes stale and the next process takes the run over.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -90,7 +90,9 @@ export async function lockRun(folder: string, options: LockOptions = {}): Promis
     }
     const path = resolve(folder, LOCK_NAMES.holder);
     const holder = readHolder(path);
-    if (isAlive(holder, path) || Date.now() > deadline) throw inUse(folder, holder);
+    if (isAlive(holder, path)) throw inUse(folder, holder);
+    refuseFuture(join(folder, LOCK_NAMES.lock));
+    if (Date.now() > deadline) throw inUse(folder, holder);
     if (attempt === 0)
       options.onWait?.(
         `${folder}: its last process${holder === undefined ? '' : ` (${holder.pid})`} did not end ` +
@@ -98,6 +100,19 @@ export async function lockRun(folder: string, options: LockOptions = {}): Promis
       );
     await sleep(Math.min(LONGEST_POLL, stale / 4));
   }
+}
+
+/** Clocks of two machines may differ by this much. */
+const CLOCKS = 60_000;
+
+/** A lock dated in the future would never become stale. */
+function refuseFuture(lockFolder: string): void {
+  const dated = statSync(lockFolder, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (dated > Date.now() + CLOCKS)
+    throw new Failure(
+      `${lockFolder}: expected a lock dated until now, got one of ${new Date(dated).toISOString()}; set the ` +
+        'clock right, or remove it if nobody works on the run',
+    );
 }
 
 function inUse(folder: string, holder: Holder | undefined): RunInUse {

@@ -76,8 +76,7 @@ export function parseConfig(text: string, source: string): ConfigFile {
   for (const { key, value } of contents.items) {
     const place = at(isScalar(key) ? key.range?.[0] : undefined);
     const written = isScalar(key) ? String(key.value) : '?';
-    const plain: unknown =
-      (value as { toJS?: (document: Document) => unknown } | null)?.toJS?.(document) ?? null;
+    const plain = plainOf(value, document, place);
     const name = settingNamed(written);
     if (written === ORIGIN) {
       origin = plain;
@@ -92,6 +91,15 @@ export function parseConfig(text: string, source: string): ConfigFile {
   }
   const whereabouts: Whereabouts = (name) => places.get(name) ?? kebab(name);
   return { given: given as GivenSettings, whereabouts, comments, origin };
+}
+
+/** A value without YAML's nodes. @throws UsageError for an alias without anchor, or too many aliases */
+function plainOf(value: unknown, document: Document, place: string): unknown {
+  try {
+    return (value as { toJS?: (document: Document) => unknown } | null)?.toJS?.(document) ?? null;
+  } catch (error) {
+    throw new UsageError(`${place}expected YAML; ${(error as Error).message.split('\n')[0]}`);
+  }
 }
 
 /**

@@ -1,6 +1,5 @@
 /**
- * `declare-network` of VNN-LIB 2.0: a network's name and its tensors, whose elements assertions name as
- * X[0,1].
+ * `declare-network` of VNN-LIB 2.0: a network's name and its tensors, of which X[0,1] is an element.
  *
  * ```
  * (declare-network f
@@ -88,8 +87,8 @@ export function networkDeclaration(words: readonly string[], fail: Fail): Networ
   for (const [kind = 'nothing', first = ''] of inner)
     if (kind !== 'declare-input' && kind !== 'declare-output')
       fail(
-        `expected declare-input or declare-output in network ${name}, got ${quoted(`${kind} ${first}`)}; ` +
-          'it is not decided',
+        `expected declare-input or declare-output in network ${name}, got ` +
+          `${quoted(`${kind} ${first}`)}; it is not decided`,
       );
   const [input, output] = [of('declare-input'), of('declare-output')];
   if (input.name === output.name) fail(`expected two names in network ${name}, got ${input.name} twice`);
