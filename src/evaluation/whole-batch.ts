@@ -1,6 +1,7 @@
 /**
  * Objectives whose batch normalisation has the statistics of the whole batch: where a point of θ is
- * evaluated, its statistics are found first and stand behind θ, as parameters of the programs that are not perturbed.
+ * evaluated, its statistics are found first and stand behind θ, as parameters of the programs that are not
+ * perturbed.
  */
 import { combinedStatistics } from '../network/batch-statistics.js';
 import { parameterCount } from '../network/parameters.js';

@@ -3,8 +3,8 @@
  * its passes.
  *
  * Forward, layer by layer: mean and variance of each micro-batch (`value`), put together to those of the
- * batch, which the next layers read. Backward, in the opposite order: with ∂L/∂μ and ∂L/∂v of a layer known, the
- * derivative of
+ * batch, which the next layers read. Backward, in the opposite order: with ∂L/∂μ and ∂L/∂v of a layer known,
+ * the derivative of
  *
  *   Σ_c ∂L/∂μ_c · Σ_i w_i ȳ_ic + ∂L/∂v_c · Σ_i w_i mean_p (y_icp − μ_c)²
  *
