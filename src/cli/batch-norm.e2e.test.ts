@@ -105,7 +105,8 @@ describe('a network with batch normalisation', () => {
   });
 
   test('goes on bit for bit after it was killed', async () => {
-    const flags = ['--validation', '50', '--checkpoint-seconds', '0.02'];
+    const statistics = ['--batch-statistics', 'micro-batch'];
+    const flags = ['--validation', '50', '--checkpoint-seconds', '0.02', ...statistics];
     const whole = await train('unbroken', ...flags);
     const started = startTautnet(argv('killed', ...flags));
     const checkpoint = join(folder, 'killed', 'checkpoints', 'last.safetensors');
@@ -123,11 +124,12 @@ describe('a network with batch normalisation', () => {
     expect(await resultOf(join(folder, 'killed'))).toEqual(await resultOf(whole));
   });
 
-  test('refuses micro-batches of one image, which have no deviation', async () => {
-    const ended = await tautnet(argv('single', '--train-limit', '401'));
-    expect([ended.code, failureOf(ended)]).toEqual([
-      2,
-      expect.stringContaining('expected at least 2 images in each micro-batch'),
-    ]);
+  test.each([
+    ['batch', 'expected at least 2 images in each batch'],
+    ['micro-batch', 'expected at least 2 images in each micro-batch'],
+  ])('refuses a %s of one image, which has no deviation', async (statistics, line) => {
+    const flags = ['--train-limit', '401', '--batch-statistics', statistics];
+    const ended = await tautnet(argv(`single-${statistics}`, ...flags));
+    expect([ended.code, failureOf(ended)]).toEqual([2, expect.stringContaining(line)]);
   });
 });
