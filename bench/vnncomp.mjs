@@ -1,6 +1,6 @@
 /**
- * `npm run bench:vnncomp -- DIR [--timeout S] [--only REGEX] [--threads N] [--sound] [--json] [--junit FILE]`:
- * instances of the verification competition, one after another, as `tautnet verify` decides them.
+ * `npm run bench:vnncomp -- DIR [--timeout S] [--only REGEX] [--threads N] [--sound] [--json] [--junit
+ * FILE]`: instances of the verification competition, one after another, as `tautnet verify` decides them.
  *
  * DIR/instances.csv has the columns benchmark, onnx, vnnlib, timeout_s and expected under a header, or, as
  * the competition's own files do, onnx, vnnlib and timeout without one; paths are relative to DIR. The limit
