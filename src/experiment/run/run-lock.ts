@@ -110,8 +110,8 @@ function refuseFuture(lockFolder: string): void {
   const dated = statSync(lockFolder, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   if (dated > Date.now() + CLOCKS)
     throw new Failure(
-      `${lockFolder}: expected a lock dated until now, got one of ${new Date(dated).toISOString()}; set the ` +
-        'clock right, or remove it if nobody works on the run',
+      `${lockFolder}: expected a lock dated until now, got one of ${new Date(dated).toISOString()}; ` +
+        'set the clock right, or remove it if nobody works on the run',
     );
 }
 
