@@ -39,7 +39,7 @@ describe('a mistake on the command line is one line and code 2, and no folder is
     [['--epsilon', 'nan'], '--epsilon: expected a number in (0, 1], got "nan";'],
     [
       ['--relaxation', 'polytope'],
-      '--relaxation: expected one of ibp, hbox, deepz, crown-ibp, crown, alpha-crown, lp, exact, none, or several joined by +, got "polytope"; it is: bound',
+      '--relaxation: expected one of ibp, hbox, deepz, crown-ibp, crown, crown-all, nested-crown-ibp, deeppoly, alpha-crown, lp, exact, none, or several joined by +, got "polytope"; it is: bound',
     ],
     [
       ['--batch-size', '201'],

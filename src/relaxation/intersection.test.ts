@@ -47,8 +47,11 @@ describe('an intersection of relaxations', () => {
     let [compared, kinks] = [0, 0];
     await fc.assert(
       fc.asyncProperty(anyNetworks, fc.nat(), async (net, seed) => {
-        const { margins } = relaxationNamed('ibp+crown-ibp+deepz').bound(boundProblem(net, BATCH));
-        const stages = [{ kind: 'whole', outputs: { loss: total(marginCrossEntropy(margins)) } } as const];
+        const { stages: before, margins } = relaxationNamed('ibp+crown-ibp+deepz').bound(
+          boundProblem(net, BATCH),
+        );
+        const loss = total(marginCrossEntropy(margins));
+        const stages = [...before, { kind: 'whole', outputs: { loss } } as const];
         const found = await compareDerivatives(
           stages,
           randomParameters(net, seed),
@@ -106,7 +109,7 @@ describe('relaxations by name', () => {
   it.each([
     [
       'crwn',
-      'expected one of ibp, hbox, deepz, crown-ibp, crown, alpha-crown, lp, exact, or several joined by +, got "crwn"',
+      'expected one of ibp, hbox, deepz, crown-ibp, crown, crown-all, nested-crown-ibp, deeppoly, alpha-crown, lp, exact, or several joined by +, got "crwn"',
     ],
     ['', 'got ""'],
     ['ibp+', 'got ""'],

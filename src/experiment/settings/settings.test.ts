@@ -193,7 +193,7 @@ describe('settings', () => {
     [{ architecture: 'cn3' }, 'got "cn3"; did you mean cnn3?'],
     [
       { relaxation: 'polytope' },
-      'expected one of ibp, hbox, deepz, crown-ibp, crown, alpha-crown, lp, exact, none, or several joined by +, got "polytope"; it is: bound of',
+      'expected one of ibp, hbox, deepz, crown-ibp, crown, crown-all, nested-crown-ibp, deeppoly, alpha-crown, lp, exact, none, or several joined by +, got "polytope"; it is: bound of',
     ],
     [{ relaxation: 'ibp+crwn-ibp' }, 'got "ibp+crwn-ibp"; did you mean ibp+crown-ibp?'],
     [{ relaxation: 'ibp+ibp' }, 'got "ibp+ibp"; did you mean ibp?'],
