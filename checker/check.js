@@ -46,7 +46,7 @@ export function ballPolytopes(image, label, classes, { epsilon, clip }) {
 
 /** Σ m_k (c_k·y + d_k·x − b_k), which is ≤ 0 wherever all of a polytope's rows are, as m ≥ 0. */
 function combination(rows, m) {
-  if (!Array.isArray(m) || m.length !== rows.length || !m.every((v) => v >= 0 && v < Infinity))
+  if (!Array.isArray(m) || m.length !== rows.length || !m.every((v) => Number.isFinite(v) && v >= 0))
     refuse(`certificate: expected ${rows.length} multipliers of at least 0 for the rows of a polytope`);
   const sum = (part) => rows.flatMap((row, k) => row[part].map(([i, factor]) => [i, factor * m[k]]));
   const bound = rows.reduce((total, row, k) => up(total + up(row.bound * m[k])), 0);
@@ -168,11 +168,11 @@ export async function check({ certificate: file, model, property, images, share 
 async function aboutImages(nodes, claim, all, { images, labels, count }) {
   await expect('set of images', claim.images, images, Uint8Array.from(labels));
   const [inputs, classes] = [nodes[0].size, nodes.at(-1).size];
-  const ball = claim.epsilon > 0 && claim.epsilon < Infinity && typeof claim.clip === 'boolean';
+  const ball = Number.isFinite(claim.epsilon) && claim.epsilon > 0 && typeof claim.clip === 'boolean';
   if (!ball || images.length !== count * inputs || labels.length !== count)
     refuse('certificate: expected an epsilon, clip, and images of the size that the model reads');
   const polytopesOf = ([i]) =>
-    labels[i] < classes
+    Number.isInteger(i) && labels[i] < classes
       ? ballPolytopes(images.subarray(i * inputs, (i + 1) * inputs), labels[i], classes, claim)
       : refuse(`certificate: image ${i} is none of the ${count}, or its label is no class`);
   return { proofs: all.flatMap(({ of, ...how }) => of.map((i) => ({ of: [i], ...how }))), polytopesOf };
