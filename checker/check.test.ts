@@ -256,8 +256,8 @@ test('text that looks like a number is none: neither a radius nor the number of 
   expect(await check(given(1e-9, [0]))).toMatchObject({ proved: 1, of: 1 });
   // v + "1" is the text of v with a digit more.
   await expect(check(given('1', [0]))).rejects.toThrow(/expected an epsilon/);
-  for (const of of [[0, '0'], ['length'], [1], [-1], [0.5], [null]])
-    await expect(check(given(1e-9, of))).rejects.toThrow(/is none of the 1/);
+  for (const numbers of [[0, '0'], ['length'], [1], [-1], [0.5], [null]])
+    await expect(check(given(1e-9, numbers))).rejects.toThrow(/is none of the 1/);
 });
 
 test('images: what is certified keeps its label at sampled points, and other images are refused', async () => {

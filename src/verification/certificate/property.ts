@@ -32,14 +32,14 @@ export async function propertyCertificate(options: PropertyCertificateOptions): 
   const over = () => performance.now() > deadline || signal?.aborted === true;
   const without = new Map<string, number>();
   const proofs: Proof[] = [];
-  for (const of of sharingBoxes(polytopes)) {
+  for (const group of sharingBoxes(polytopes)) {
     progress?.(proofs.length, polytopes.length);
-    const some = of.map((index) => polytopes[index] as Polytope);
+    const some = group.map((index) => polytopes[index] as Polytope);
     const found = proofOf(nodes, some, { over });
-    if (found !== undefined) proofs.push({ of, ...found });
+    if (found !== undefined) proofs.push({ of: group, ...found });
     else {
       const reason = `the checker's bounds did not prove them within ${seconds} s`;
-      without.set(reason, (without.get(reason) ?? 0) + of.length);
+      without.set(reason, (without.get(reason) ?? 0) + group.length);
     }
   }
   signal?.throwIfAborted();
