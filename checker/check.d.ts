@@ -8,6 +8,7 @@ export interface Images {
   readonly labels: ArrayLike<number>;
   readonly count: number;
 }
+/** What a certificate that holds proves. */
 export interface CheckOutcome {
   /** What is proved, in words. */
   readonly what: string;

@@ -10,7 +10,7 @@
  * @typedef {{ what: string, proved: number, of: number }} CheckOutcome
  */
 import { boundNodes, down, lowerBound, up } from './bounds.js';
-import { readOnnx, refuse } from './onnx.js';
+import { demand, readOnnx, refuse } from './onnx.js';
 import { readVnnlib } from './vnnlib.js';
 
 /** The bytes of a file, taken out of gzip where they are in it. */
@@ -46,8 +46,8 @@ export function ballPolytopes(image, label, classes, { epsilon, clip }) {
 
 /** Σ m_k (c_k·y + d_k·x − b_k), which is ≤ 0 wherever all of a polytope's rows are, as m ≥ 0. */
 function combination(rows, m) {
-  if (!Array.isArray(m) || m.length !== rows.length || !m.every((v) => v >= 0 && v < Infinity))
-    refuse(`certificate: expected ${rows.length} multipliers of at least 0 for the rows of a polytope`);
+  const fits = Array.isArray(m) && m.length === rows.length && m.every((v) => Number.isFinite(v) && v >= 0);
+  demand(fits, `certificate: expected ${rows.length} multipliers of at least 0 for the rows of a polytope`);
   const sum = (part) => rows.flatMap((row, k) => row[part].map(([i, factor]) => [i, factor * m[k]]));
   const bound = rows.reduce((total, row, k) => up(total + up(row.bound * m[k])), 0);
   return { outputs: sum('outputs'), inputs: sum('inputs'), bound };
@@ -58,16 +58,16 @@ function combination(rows, m) {
  * @param {any} how hidden bounds: ibp, crown, or by ReLU layer base64 of the α of those before it
  */
 export function prove(nodes, box, how, tree, open) {
-  const [kind, i, below, above] = Array.isArray(tree) ? tree : [];
+  const [kind, i, below, above, more] = Array.isArray(tree) ? tree : [];
   if (kind === 'x') {
-    if (tree.length !== 4 || !(box.lower[i] <= box.upper[i]))
-      refuse('certificate: a wrong or unfinished split');
+    const fits = above !== undefined && more === undefined && box.lower[i] <= box.upper[i];
+    demand(fits, 'certificate: a wrong or unfinished split');
     const middle = box.lower[i] / 2 + box.upper[i] / 2;
-    prove(nodes, { lower: box.lower, upper: box.upper.with(i, middle) }, how, below, open);
-    return prove(nodes, { lower: box.lower.with(i, middle), upper: box.upper }, how, above, open);
+    prove(nodes, { ...box, upper: box.upper.with(i, middle) }, how, below, open);
+    return prove(nodes, { ...box, lower: box.lower.with(i, middle) }, how, above, open);
   }
-  if (how !== 'ibp' && how !== 'crown' && !Array.isArray(how))
-    refuse('certificate: bounds are ibp, crown or a list');
+  const known = how === 'ibp' || how === 'crown' || Array.isArray(how);
+  demand(known, 'certificate: bounds are ibp, crown or a list');
   const slopes = how === 'ibp' ? undefined : how === 'crown' ? [] : how.map((text) => text && bytesOf(text));
   const relus = nodes.flatMap(({ op }, k) => (op === 'relu' ? [k] : []));
   const signs = new Map(relus.map((k) => [k, new Int8Array(nodes[k].size)]));
@@ -83,8 +83,8 @@ function proveSigns(part, tree, open) {
   else {
     const k = part.relus[r];
     const signs = part.signs.get(k);
-    if (kind !== 'relu' || branches.length !== 2 || signs?.[i] !== 0)
-      refuse('certificate: a wrong or unfinished split');
+    const fits = kind === 'relu' && branches.length === 2 && signs?.[i] === 0;
+    demand(fits, 'certificate: a wrong or unfinished split');
     part.path.push([k, i]);
     for (const [at, sign] of [1, -1].entries()) {
       signs[i] = sign;
@@ -104,27 +104,29 @@ function exclude({ nodes, bounds, signs, path }, { rows }, { a, b = [], m }) {
   });
   const hints = { ...(a !== undefined && { alpha: bytesOf(a) }), signs, beta };
   const some = m === undefined ? rows : [combination(rows, m)];
-  if (!some.some((row) => lowerBound(nodes, bounds, nodes.length - 1, row, hints, true) > 0))
-    refuse('a leaf is not proved by its hints');
+  const holds = some.some((row) => lowerBound(nodes, bounds, nodes.length - 1, row, hints, true) > 0);
+  demand(holds, 'a leaf is not proved by its hints');
 }
 
 /** The certificate of a file: JSON, and on the next line its own digest. */
 async function readCertificate(bytes) {
   const file = await plain(bytes).catch(() => refuse('certificate: the file is damaged'));
   const [text, seal] = new TextDecoder().decode(file).split('\n');
-  if (seal !== (await digest(text)))
-    refuse('certificate: the file is damaged or was changed: its digest differs');
+  demand(
+    seal === (await digest(text)),
+    'certificate: the file is damaged or was changed: its digest differs',
+  );
   const { certificate, model, claim, proofs } = JSON.parse(text) ?? {};
   const whole = typeof claim === 'object' && claim !== null && Array.isArray(proofs);
-  if (certificate !== 1 || !whole || !proofs.every((proof) => Array.isArray(proof?.of)))
-    refuse('certificate: expected version 1 with a claim and a list of proofs');
+  const known = certificate === 1 && whole && proofs.every((proof) => Array.isArray(proof?.of));
+  demand(known, 'certificate: expected version 1 with a claim and a list of proofs');
   return { model, claim, proofs };
 }
 
 /** Refuses a certificate about other bytes. */
 async function expect(what, named, ...bytes) {
   const found = await digest(...bytes);
-  if (named !== found) refuse(`certificate: it is about another ${what}, of SHA-256 ${named}, not ${found}`);
+  demand(named === found, `certificate: it is about another ${what}, of SHA-256 ${named}, not ${found}`);
 }
 
 /**
@@ -139,12 +141,8 @@ export async function check({ certificate: file, model, property, images, share 
   const bytes = await plain(model);
   await expect('model', named, bytes);
   const nodes = readOnnx(bytes);
-  const { proofs, polytopesOf } = await (images ? aboutImages : aboutProperty)(
-    nodes,
-    claim,
-    all,
-    images ?? property,
-  );
+  const read = images ? aboutImages : aboutProperty;
+  const { proofs, polytopesOf } = await read(nodes, claim, all, images ?? property);
   const proved = new Set();
   for (let k = share[0]; k < proofs.length; k += share[1]) {
     const { of, bounds, tree } = proofs[k];
@@ -157,22 +155,21 @@ export async function check({ certificate: file, model, property, images, share 
     for (const index of of) proved.add(index);
     progress?.(k + 1, proofs.length);
   }
-  const radius = `ε = ${claim.epsilon}${claim.clip ? ', cut to [0, 1]' : ''}`;
-  const what = images
-    ? `images keep their label within ${radius}`
-    : 'sets of unsafe outputs are out of reach';
-  return { what, proved: proved.size, of: images ? images.count : proved.size };
+  const ball = `ε = ${claim.epsilon}${claim.clip ? ', cut to [0, 1]' : ''}`;
+  return images
+    ? { what: `images keep their label within ${ball}`, proved: proved.size, of: images.count }
+    : { what: 'sets of unsafe outputs are out of reach', proved: proved.size, of: proved.size };
 }
 
 /** Proofs of one image each, and what is to be excluded for it. */
 async function aboutImages(nodes, claim, all, { images, labels, count }) {
   await expect('set of images', claim.images, images, Uint8Array.from(labels));
   const [inputs, classes] = [nodes[0].size, nodes.at(-1).size];
-  const ball = claim.epsilon > 0 && claim.epsilon < Infinity && typeof claim.clip === 'boolean';
-  if (!ball || images.length !== count * inputs || labels.length !== count)
-    refuse('certificate: expected an epsilon, clip, and images of the size that the model reads');
+  const ball = Number.isFinite(claim.epsilon) && claim.epsilon > 0 && typeof claim.clip === 'boolean';
+  const fits = images.length === count * inputs && labels.length === count;
+  demand(ball && fits, 'certificate: expected an epsilon, clip, and images of the size that the model reads');
   const polytopesOf = ([i]) =>
-    labels[i] < classes
+    Number.isInteger(i) && labels[i] < classes
       ? ballPolytopes(images.subarray(i * inputs, (i + 1) * inputs), labels[i], classes, claim)
       : refuse(`certificate: image ${i} is none of the ${count}, or its label is no class`);
   return { proofs: all.flatMap(({ of, ...how }) => of.map((i) => ({ of: [i], ...how }))), polytopesOf };
@@ -184,17 +181,13 @@ async function aboutProperty(nodes, claim, proofs, property) {
   await expect('property', claim.property, text);
   const all = readVnnlib(new TextDecoder().decode(text), nodes[0].size, nodes.at(-1).size);
   const left = all.findIndex((_, index) => !proofs.some(({ of }) => of.includes(index)));
-  if (left >= 0) refuse(`certificate: polytope ${left} of the property has no proof`);
+  demand(left < 0, `certificate: polytope ${left} of the property has no proof`);
   const polytopesOf = (group) => {
-    const some = group.map(
-      (index) => all[index] ?? refuse(`certificate: polytope ${index} is none of the property`),
-    );
-    const same = ['lower', 'upper'].every((end) =>
-      some.every((one) => one[end].every((v, i) => v === some[0][end][i])),
-    );
-    return same && some.length > 0
-      ? some
-      : refuse('certificate: a proof is about polytopes of different boxes');
+    const some = group.map((index) => all[index] ?? refuse(`certificate: polytope ${index} is none`));
+    const { lower, upper } = some[0] ?? refuse('certificate: a proof of nothing');
+    const equal = (one, other) => one.every((v, i) => v === other[i]);
+    const same = some.every((one) => equal(one.lower, lower) && equal(one.upper, upper));
+    return same ? some : refuse('certificate: a proof is about polytopes of different boxes');
   };
   return { proofs, polytopesOf };
 }

@@ -228,6 +228,38 @@ test('every changed bit is refused, or changes nothing of the content; so are ot
   ).rejects.toThrow(/polytope 0 of the property has no proof/);
 });
 
+test('text that looks like a number is none: neither a radius nor the number of an image', async () => {
+  const [net] = fc.sample(denseNetworks, { numRuns: 1, seed: 7 }) as [Parameters<typeof exportOnnx>[0]];
+  const model = exportOnnx(net, singleParameters(net, 7));
+  const features = (readOnnx(model)[0] as Node).size;
+  const images = Uint8Array.from({ length: features }, (_, i) => 10 * i);
+  const y = outputsAt(
+    readOnnx(model),
+    Float64Array.from(images, (v) => v / 255),
+  );
+  const split = { images, labels: Uint8Array.of(y.indexOf(Math.max(...y))), count: 1 };
+  const sha256 = (...parts: Uint8Array[]) => {
+    const hash = createHash('sha256');
+    for (const part of parts) hash.update(part);
+    return hash.digest('hex');
+  };
+  const given = (epsilon: unknown, of: unknown): Given => ({
+    certificate: sealed({
+      certificate: 1,
+      model: sha256(model),
+      claim: { images: sha256(images, split.labels), epsilon, clip: false },
+      proofs: [{ of, bounds: 'crown', tree: 0 }],
+    }),
+    model,
+    images: split,
+  });
+  expect(await check(given(1e-9, [0]))).toMatchObject({ proved: 1, of: 1 });
+  // v + "1" is the text of v with a digit more.
+  await expect(check(given('1', [0]))).rejects.toThrow(/expected an epsilon/);
+  for (const numbers of [[0, '0'], ['length'], [1], [-1], [0.5], [null]])
+    await expect(check(given(1e-9, numbers))).rejects.toThrow(/is none of the 1/);
+});
+
 test('images: what is certified keeps its label at sampled points, and other images are refused', async () => {
   let certified = 0;
   await fc.assert(

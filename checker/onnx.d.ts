@@ -20,4 +20,5 @@ export interface AffineNode extends Common {
 }
 export type Node = PlainNode | EachNode | AffineNode;
 export declare const refuse: (message: string) => never;
+export declare const demand: (holds: unknown, message: string) => unknown;
 export declare function readOnnx(bytes: Uint8Array): Node[];

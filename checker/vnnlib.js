@@ -8,7 +8,7 @@
  * @typedef {{ lower: Float64Array, upper: Float64Array, rows: Row[] }} Polytope
  */
 import { down, up } from './bounds.js';
-import { refuse } from './onnx.js';
+import { demand, refuse } from './onnx.js';
 
 /** Nested lists of words. */
 function parse(text) {
@@ -25,9 +25,8 @@ function parse(text) {
 
 function numberOf(text) {
   const fits = typeof text === 'string' && /^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/.test(text);
-  return fits && Number.isFinite(Number(text))
-    ? Number(text)
-    : refuse(`property: expected a number, got ${text}`);
+  demand(fits && Number.isFinite(Number(text)), `property: expected a number, got ${text}`);
+  return Number(text);
 }
 
 /** Adds factor · expression to factors by variable, '' for the constant; nothing may add up that rounds. */
@@ -43,8 +42,7 @@ function collect(expression, factor, factors) {
     return;
   }
   const name = /^[XY]_\d+$/.test(expression) ? expression : '';
-  if (factors.get(name))
-    refuse(`property: ${name || 'a number'} stands twice in a constraint; write it once`);
+  demand(!factors.get(name), `property: ${name || 'a number'} stands twice in a constraint; write it once`);
   factors.set(name, name ? factor : factor * numberOf(expression));
 }
 
@@ -77,11 +75,12 @@ export function readVnnlib(text, inputs, outputs) {
     else refuse(`property: expected declare-const or assert, got ${command}`);
   }
   const known = (name) => Number(name.slice(2)) < (name[0] === 'X' ? inputs : outputs);
-  if (
-    declared.size !== inputs + outputs ||
-    ![...declared].every((name) => /^[XY]_\d+$/.test(name) && known(name))
-  )
-    refuse(`property: expected X_0 to X_${inputs - 1} and Y_0 to Y_${outputs - 1}, as the model has them`);
+  const each = [...declared].every((name) => /^[XY]_\d+$/.test(name) && known(name));
+  const variables = `X_0 to X_${inputs - 1} and Y_0 to Y_${outputs - 1}`;
+  demand(
+    each && declared.size === inputs + outputs,
+    `property: expected ${variables}, as the model has them`,
+  );
   return all.map((terms) => polytopeOf(terms, inputs, known));
 }
 
@@ -92,15 +91,13 @@ function polytopeOf(terms, inputs, known) {
     const [constant, names] = [factors.get('') ?? 0, [...factors.keys()].filter((name) => name !== '')];
     if (!names.every(known)) refuse('property: a variable is not one of the model');
     const [i, factor] = [Number(names[0]?.slice(2)), factors.get(names[0])];
-    const part = (kind) =>
-      names
-        .filter((name) => name[0] === kind)
-        .map((name) => /** @type {[number, number]} */ ([Number(name.slice(2)), factors.get(name)]));
+    const pair = (name) => /** @type {[number, number]} */ ([Number(name.slice(2)), factors.get(name)]);
+    const part = (kind) => names.filter((name) => name[0] === kind).map(pair);
     if (names.length !== 1 || names[0][0] !== 'X' || Math.abs(factor) !== 1)
       rows.push({ outputs: part('Y'), inputs: part('X'), bound: up(-constant) });
     else if (factor > 0) upper[i] = Math.min(upper[i], up(-constant));
     else lower[i] = Math.max(lower[i], down(constant));
   }
-  if (![...lower, ...upper].every(Number.isFinite)) refuse('property: an input has no bound');
+  demand([...lower, ...upper].every(Number.isFinite), 'property: an input has no bound');
   return { lower, upper, rows };
 }

@@ -33,6 +33,7 @@ export default defineConfig({
         ['training-methods', 'Training methods'],
         ['how-to-choose', 'How to choose'],
         ['verification', 'What a verdict guarantees'],
+        ['certificates', 'What a certificate guarantees'],
         ['words', 'Words'],
       ]),
       group('Extending', 'extend', [['index', 'Parts of your own']]),
@@ -40,6 +41,7 @@ export default defineConfig({
         ['settings', 'Settings'],
         ['versions', 'Versions'],
         ['certified-sets', 'Certified sets'],
+        ['certificates', 'The format of certificates'],
         ['project', 'What the owner decides'],
       ]),
       group('Results', 'results', [

@@ -30,18 +30,17 @@ const CHECKER = new URL('../../checker/check.js', import.meta.url);
  * @throws Failure, one line, for what is not proved; the reason of `signal`
  * @example
  * ```js
- * import { readFile } from 'node:fs/promises';
  * import { architecture, exportOnnx, initialize, keyOf } from 'tautnet';
  * import { checkCertificate, encodeCertificate, imageCertificate } from 'tautnet/verify';
  *
  * const network = architecture('fc-small', [1, 2, 2], 3);
  * const model = exportOnnx(network, initialize(network, 'kaiming', keyOf(0)));
- * const split = { images: Uint8Array.of(10, 200, 30, 90), labels: Uint8Array.of(1), count: 1 };
- * const verdicts = [{ image: 0, label: 1, verdict: 'certified', stage: 'ibp', margin: 1 }];
- * const ball = { epsilon: 1e-6, clip: true };
- * const { certificate, without } = await imageCertificate({ model, split, ball, verdicts });
- * if (without.size === 0)
- *   console.log(await checkCertificate(encodeCertificate(certificate), model, { images: split }));
+ * const split = { images: Uint8Array.of(10, 200, 30, 90), labels: Uint8Array.of(0), count: 1 };
+ * const verdicts = [{ image: 0, label: 0, verdict: 'certified', stage: 'ibp', margin: 1 }];
+ * const ball = { epsilon: 0.01, clip: true };
+ * const { certificate } = await imageCertificate({ model, split, ball, verdicts });
+ * const { proved } = await checkCertificate(encodeCertificate(certificate), model, { images: split });
+ * console.log(proved); // 1
  * ```
  */
 export async function checkCertificate(

@@ -29,6 +29,7 @@ export type Tree =
 /** How hidden bounds are found: by intervals, or by back-substitution where those leave a ReLU unstable. */
 export type HiddenMethod = 'ibp' | 'crown';
 
+/** How something is proved. */
 export interface Proof {
   /** Numbers of polytopes that share a box and are proved together, or of images, each proved by itself. */
   readonly of: readonly number[];
@@ -36,12 +37,14 @@ export interface Proof {
   readonly tree: Tree;
 }
 
+/** What is proved. */
 export type Claim =
   /** SHA-256 of the property's text. */
   | { readonly property: string }
   /** SHA-256 of the pixels followed by the labels, one byte each; the ball around each image. */
   | { readonly images: string; readonly epsilon: number; readonly clip: boolean };
 
+/** What a certificate's file holds. */
 export interface Certificate {
   /** SHA-256 of the ONNX file. */
   readonly model: string;

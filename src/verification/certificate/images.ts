@@ -7,6 +7,7 @@ import type { Ball } from '../property/robustness.js';
 import type { CertifiedProofs, HiddenMethod, Proof, Tree } from './format.js';
 import { proofOf } from './proofs.js';
 
+/** What was certified, and how long its proofs may be looked for. */
 export interface ImageCertificateOptions {
   /** The bytes of the ONNX file that the certificate is about. */
   readonly model: Uint8Array;
@@ -21,7 +22,10 @@ export interface ImageCertificateOptions {
 
 const SECONDS = 30;
 
-/** @throws the reason of `signal`; Error where the checker does not read the model */
+/**
+ * The certificate of the verdicts that are `certified`, each proved again by the checker's bounds.
+ * @throws the reason of `signal`; Error where the checker does not read the model
+ */
 export async function imageCertificate(options: ImageCertificateOptions): Promise<CertifiedProofs> {
   const { split, ball, verdicts, progress, signal, secondsPerImage = SECONDS } = options;
   const bytes = await plain(options.model);

@@ -5,6 +5,7 @@ import { type Polytope, readVnnlib } from '../../../checker/vnnlib.js';
 import type { CertifiedProofs, Proof } from './format.js';
 import { proofOf } from './proofs.js';
 
+/** What was verified, and how long its proofs may be looked for. */
 export interface PropertyCertificateOptions {
   /** Bytes of the ONNX and the VNN-LIB file that the certificate is about. */
   readonly model: Uint8Array;
@@ -17,7 +18,10 @@ export interface PropertyCertificateOptions {
 
 const SECONDS = 60;
 
-/** @throws Error where the checker does not read the model or the property; the reason of `signal` */
+/**
+ * The certificate of a property: each polytope proved again by the checker's bounds.
+ * @throws Error where the checker does not read the model or the property; the reason of `signal`
+ */
 export async function propertyCertificate(options: PropertyCertificateOptions): Promise<CertifiedProofs> {
   const { seconds = SECONDS, signal, progress } = options;
   const [model, property] = await Promise.all([plain(options.model), plain(options.property)]);
@@ -28,14 +32,14 @@ export async function propertyCertificate(options: PropertyCertificateOptions): 
   const over = () => performance.now() > deadline || signal?.aborted === true;
   const without = new Map<string, number>();
   const proofs: Proof[] = [];
-  for (const of of sharingBoxes(polytopes)) {
+  for (const group of sharingBoxes(polytopes)) {
     progress?.(proofs.length, polytopes.length);
-    const some = of.map((index) => polytopes[index] as Polytope);
+    const some = group.map((index) => polytopes[index] as Polytope);
     const found = proofOf(nodes, some, { over });
-    if (found !== undefined) proofs.push({ of, ...found });
+    if (found !== undefined) proofs.push({ of: group, ...found });
     else {
       const reason = `the checker's bounds did not prove them within ${seconds} s`;
-      without.set(reason, (without.get(reason) ?? 0) + of.length);
+      without.set(reason, (without.get(reason) ?? 0) + group.length);
     }
   }
   signal?.throwIfAborted();
