@@ -12,9 +12,6 @@ import { informationOf, SETTING_NAMES, schemaOf } from '../dist/experiment/setti
 /** "2/255": numbers of files may be fractions. */
 const FRACTION = { type: 'string', pattern: '^[0-9.eE+-]+ */ *[0-9.eE+-]+$' };
 
-/** "conv 4@5 s2 p2, linear": layers, of which the program says more. */
-const DESCRIPTION = '^(conv|linear)\\b';
-
 /** Names, or several of them joined, as enumerations that an editor completes. */
 const joined = (choices, joinedBy) => {
   const parts = choices.filter((name) => name !== 'none').join('|');
@@ -26,10 +23,10 @@ const joined = (choices, joinedBy) => {
 /** The values of a setting; an intersection has the limits of all its parts. */
 function valuesOf(name) {
   const { $schema: _, allOf = [], ...own } = z.toJSONSchema(schemaOf(name));
-  const { choices, joinedBy, form, ...limits } = Object.assign({}, own, ...allOf);
+  const { choices, joinedBy, form: _form, factorOf, ...limits } = Object.assign({}, own, ...allOf);
   if (joinedBy !== undefined) return joined(choices, joinedBy);
-  if (form !== undefined && choices !== undefined)
-    return { anyOf: [{ enum: choices }, { type: 'string', pattern: DESCRIPTION }] };
+  if (choices !== undefined) return { anyOf: [{ enum: choices }, limits] };
+  if (factorOf !== undefined) return { anyOf: [...limits.anyOf, FRACTION] };
   return limits.type === 'number' ? { anyOf: [limits, FRACTION] } : limits;
 }
 

@@ -93,19 +93,23 @@ describe('the schema of configuration files', () => {
   test.each([
     'epsilon: 2/255',
     'relaxation: crown+deepz',
+    'architecture: conv 4@5 s2 p2, linear',
+    'pool: 2 max',
+    'train-epsilon: 1.5x',
+    'train-epsilon: 3/255',
     'learning-rate-decay-epochs: [3, 5]',
     'tautnet: { format: 1, version: 0.1.0 }',
   ])('takes %s', (line) => {
     expect(schema.safeParse(parse(line))).toMatchObject({ success: true });
   });
 
-  test.each(['epsilon: 2', 'epsilno: 0.1', 'relaxation: crwn', 'epochs: 1.5', 'method: crown', 'seed: x'])(
-    'marks %s, as the program does',
-    (line) => {
-      expect(schema.safeParse(parse(line)).success).toBe(false);
-      expect(() => parseConfig(line, 'a.yaml')).toThrow('a.yaml, line 1');
-    },
-  );
+  test.each([
+    ...['epsilon: 2', 'epsilno: 0.1', 'relaxation: crwn', 'epochs: 1.5', 'method: crown', 'seed: x'],
+    ...['architecture: cn3', 'pool: 2', 'train-epsilon: 2y'],
+  ])('marks %s, as the program does', (line) => {
+    expect(schema.safeParse(parse(line)).success).toBe(false);
+    expect(() => parseConfig(line, 'a.yaml')).toThrow('a.yaml, line 1');
+  });
 });
 
 describe('the documentation', () => {

@@ -36,7 +36,11 @@ import {
 } from './estimator-settings.js';
 import type { SettingInfo } from './setting-info.js';
 
-const ARCHITECTURE_FORM = 'layers like "conv 4@5 s2 p2, linear 100, linear"';
+/** What a description of layers looks like, for people and, roughly, for editors. */
+const ARCHITECTURE_TEXT = {
+  form: 'layers like "conv 4@5 s2 p2, linear 100, linear"',
+  pattern: '^((conv|linear) [^,]+, *)*linear$',
+};
 
 const information = z.registry<Omit<SettingInfo, 'only'>>();
 
@@ -65,7 +69,10 @@ const radiusOrFactor = () =>
   z
     .union([
       z.number().gt(0).max(1),
-      z.string().refine((text) => /^(\d+\.?\d*|\.\d+)x$/.test(text) && Number.parseFloat(text) > 0),
+      z
+        .string()
+        .regex(/^(\d+\.?\d*|\.\d+)x$/)
+        .refine((text) => Number.parseFloat(text) > 0),
     ])
     .meta({ factorOf: 'epsilon' });
 const setting = <S extends z.ZodType>(
@@ -87,7 +94,10 @@ export const settingsSchema = z.strictObject({
     z
       .string()
       .refine((text) => text === 'none' || poolingFrom(text) !== undefined)
-      .meta({ form: 'none, or a number and max or mean, like "2 max"' }),
+      .meta({
+        form: 'none, or a number and max or mean, like "2 max"',
+        pattern: '^(none|[1-9][0-9]? +(max|mean))$',
+      }),
     'make images smaller: squares of so many pixels a side become their largest or their mean; ε is a ' +
       'radius around what results',
     { words: true },
@@ -101,7 +111,10 @@ export const settingsSchema = z.strictObject({
 
   // Network
   architecture: setting(
-    z.string().refine(isArchitecture).meta({ choices: ARCHITECTURES, form: ARCHITECTURE_FORM }),
+    z
+      .string()
+      .refine(isArchitecture)
+      .meta({ choices: ARCHITECTURES, ...ARCHITECTURE_TEXT }),
     'network by name, or by its layers like "conv 4@5 s2 p2, linear"; -bn: batch normalisation, folded ' +
       'away in what is exported',
   ),
