@@ -22,7 +22,7 @@ function node(...args) {
 if (!existsSync(join(ROOT, RUN, 'summary.md'))) node(join('scripts', 'quickstart.mjs'));
 mkdirSync(join(ROOT, FIGURES), { recursive: true });
 
-const landscape = '--points 41 --sigmas 0,0.002 --samples 12 --batch-size 2 --seed 1 --detrend'.split(' ');
+const landscape = '--points 41 --sigmas 0,0.002 --samples 40 --batch-size 2 --seed 1 --detrend'.split(' ');
 const figures = [['landscape', RUN, ...landscape, '--out', join(FIGURES, 'landscape.svg')]];
 for (const words of figures) {
   node(join('dist', 'cli', 'main.js'), ...words);

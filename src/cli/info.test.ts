@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeCheckpoint } from '../experiment/run/checkpoint.js';
-import { createRun } from '../experiment/run/run-folder.js';
+import { createRun, RUN_FORMAT } from '../experiment/run/run-folder.js';
 import { resolveSettings } from '../experiment/settings/resolve-settings.js';
 import { architecture } from '../network/architectures.js';
 import { initialize } from '../network/initialization.js';
@@ -107,7 +107,10 @@ describe('tautnet export-metrics, compare and report', () => {
     await writeFile(at('newer/config.yaml'), 'tautnet: {format: 99, version: 9.9.9}\n');
     for (const command of ['report', 'compare', 'export-metrics', 'info', 'landscape']) {
       const { code, stderr } = await tautnet(command, at('newer'));
-      expect([code, stderr]).toEqual([1, expect.stringContaining('expected run format 1, got 99')]);
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringContaining(`expected run format ${RUN_FORMAT}, got 99`),
+      ]);
     }
     await rm(at('newer'), { recursive: true });
   });

@@ -22,7 +22,7 @@ describe('tautnet landscape', () => {
     '--random',
     '--architecture',
     'fc-small',
-    '--images',
+    '--batch-size',
     '2',
     '--points',
     '3',
@@ -32,8 +32,8 @@ describe('tautnet landscape', () => {
 
   test('draws a network at random and prints its measures', async () => {
     const out = join(folder, 'a.svg');
-    const { code, stdout } = await tautnet(...small, '--relaxations', 'ibp,crown-ibp', '--out', out);
-    expect(code).toBe(0);
+    const { code, stdout, stderr } = await tautnet(...small, '--relaxations', 'ibp,crown-ibp', '--out', out);
+    expect([code, stderr]).toEqual([0, `drawn in ${out}\n`]);
     expect(stdout).toMatch(/at initialisation, crown-ibp +0\.001 /);
     expect(await readFile(out, 'utf8')).toContain('at initialisation: smoothed, σ = 0.001');
   });
