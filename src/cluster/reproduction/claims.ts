@@ -57,13 +57,18 @@ export interface Experiment {
   readonly lossImages: number;
 }
 
-/** The relaxations that claims are about, loose to tight. */
-const TIGHT = ['crown-ibp', 'crown'] as const;
+/** Two relaxations tighter than IBP, the looser first. */
+type Tight = readonly [string, string];
+/** By plain back-substitution, which is cheap; on single networks it may be looser than IBP. */
+const PLAIN: Tight = ['crown-ibp', 'crown'];
+/** Never looser than what stands before: IBP ≤ nested CROWN-IBP ≤ DeepPoly for every network. */
+const NESTED: Tight = ['nested-crown-ibp', 'deeppoly'];
 
 const rate = (from: number, to: number): Space => ({ learningRate: { from, to, scale: 'log' } });
 const sigmas = (from: number, to: number): Space => ({ sigma: { from, to, scale: 'log' } });
 
 interface Tuning {
+  readonly tight: Tight;
   readonly rates: readonly [number, number];
   readonly start: number;
   readonly sigma: readonly [number, number];
@@ -71,8 +76,8 @@ interface Tuning {
 }
 
 /** Plain gradients under IBP and the tight relaxations. */
-function plainRows({ rates, start }: Tuning, claims: readonly ClaimName[]): Row[] {
-  return ['ibp', ...TIGHT].map((relaxation) => ({
+function plainRows({ rates, start, tight }: Tuning, claims: readonly ClaimName[]): Row[] {
+  return ['ibp', ...tight].map((relaxation) => ({
     name: relaxation,
     claims,
     settings: { relaxation },
@@ -84,11 +89,11 @@ function plainRows({ rates, start }: Tuning, claims: readonly ClaimName[]): Row[
 function smoothedRows(
   smoothing: 'rgs' | 'pgpe',
   samples: number,
-  { rates, start, sigma, startSigma }: Tuning,
+  { rates, start, sigma, startSigma, tight }: Tuning,
 ): Row[] {
-  return ['ibp', ...TIGHT].map((relaxation) => ({
+  return ['ibp', ...tight].map((relaxation) => ({
     name: `${relaxation}-${smoothing}`,
-    claims: relaxation === 'crown' ? [smoothing, 'beyond'] : [smoothing],
+    claims: relaxation === tight[1] ? [smoothing, 'beyond'] : [smoothing],
     settings: { relaxation, smoothing, samples },
     tune: { ...rate(...rates), ...sigmas(...sigma) },
     start: { learningRate: start, sigma: startSigma },
@@ -110,20 +115,24 @@ function methodRows({ rates, start }: Tuning): Row[] {
   }));
 }
 
-/** Changes of crown-rgs by name; σ relative to the weights has a range of its own. */
-function beyondRows({ rates, start, sigma, startSigma }: Tuning): Row[] {
-  const changes: readonly (readonly [string, GivenSettings])[] = [
-    ['crown-rgs-antithetic', { antithetic: true }],
-    ['crown-rgs-unbiased', { unbiased: true }],
-    ['crown-rgs-relative', { sigmaMode: 'relative' }],
-    ['sabr-crown-rgs', { method: 'sabr', lambda: 0.7 }],
-  ];
-  return changes.map(([name, settings]) => {
-    const isRelative = settings.sigmaMode === 'relative';
+/** What beyondRows change of RGS with the tighter relaxation, by what is put to its name. */
+const CHANGES = ['antithetic', 'unbiased', 'relative', 'sabr'] as const;
+
+/** Changes of RGS with the tighter relaxation; σ relative to the weights has a range of its own. */
+function beyondRows({ rates, start, sigma, startSigma, tight }: Tuning): Row[] {
+  const changes: Readonly<Record<(typeof CHANGES)[number], GivenSettings>> = {
+    antithetic: { antithetic: true },
+    unbiased: { unbiased: true },
+    relative: { sigmaMode: 'relative' },
+    sabr: { method: 'sabr', lambda: 0.7 },
+  };
+  return CHANGES.map((change) => {
+    const settings = changes[change];
+    const isRelative = change === 'relative';
     return {
-      name,
+      name: `${tight[1]}-rgs-${change}`,
       claims: ['beyond'],
-      settings: { relaxation: 'crown', smoothing: 'rgs', samples: 2, ...settings },
+      settings: { relaxation: tight[1], smoothing: 'rgs', samples: 2, ...settings },
       tune: { ...rate(...rates), ...(isRelative ? sigmas(0.03, 1) : sigmas(...sigma)) },
       start: { learningRate: start, sigma: isRelative ? 0.3 : startSigma },
     };
@@ -131,34 +140,36 @@ function beyondRows({ rates, start, sigma, startSigma }: Tuning): Row[] {
 }
 
 /** PGPE about the gradient at θ instead of about nothing. */
-const controlRow = (samples: number, { rates, start, sigma, startSigma }: Tuning): Row => ({
-  name: 'crown-pgpe-control',
+const controlRow = (samples: number, { rates, start, sigma, startSigma, tight }: Tuning): Row => ({
+  name: `${tight[1]}-pgpe-control`,
   claims: ['beyond'],
-  settings: { relaxation: 'crown', smoothing: 'pgpe', samples, controlVariate: 'gradient' },
+  settings: { relaxation: tight[1], smoothing: 'pgpe', samples, controlVariate: 'gradient' },
   tune: { ...rate(...rates), ...sigmas(...sigma) },
   start: { learningRate: start, sigma: startSigma },
 });
 
-const BEYOND: readonly Comparison[] = [
-  ...['crown-rgs-antithetic', 'crown-rgs-unbiased', 'crown-rgs-relative', 'sabr-crown-rgs'],
-].map((better) => ({ claim: 'beyond', better, worse: 'crown-rgs' }));
-const CONTROL: Comparison = { claim: 'beyond', better: 'crown-pgpe-control', worse: 'crown-pgpe' };
-
-const PARADOX: readonly Comparison[] = TIGHT.map((worse) => ({ claim: 'paradox', better: 'ibp', worse }));
-const RGS: readonly Comparison[] = TIGHT.flatMap((relaxation) =>
-  ['ibp', 'sabr', 'mtl-ibp', relaxation].map((worse) => ({
-    claim: 'rgs',
-    better: `${relaxation}-rgs`,
-    worse,
-  })),
-);
-const PGPE: readonly Comparison[] = [
-  { claim: 'pgpe', better: 'crown-ibp-pgpe', worse: 'ibp-pgpe' },
-  { claim: 'pgpe', better: 'crown-pgpe', worse: 'ibp-pgpe' },
-  { claim: 'pgpe', better: 'crown-pgpe', worse: 'crown-ibp-pgpe' },
+const paradox = (tight: Tight): Comparison[] =>
+  tight.map((worse) => ({ claim: 'paradox', better: 'ibp', worse }));
+const rgs = (tight: Tight): Comparison[] =>
+  tight.flatMap((relaxation) =>
+    ['ibp', 'sabr', 'mtl-ibp', relaxation].map(
+      (worse): Comparison => ({ claim: 'rgs', better: `${relaxation}-rgs`, worse }),
+    ),
+  );
+const pgpe = ([loose, tight]: Tight): Comparison[] => [
+  { claim: 'pgpe', better: `${loose}-pgpe`, worse: 'ibp-pgpe' },
+  { claim: 'pgpe', better: `${tight}-pgpe`, worse: 'ibp-pgpe' },
+  { claim: 'pgpe', better: `${tight}-pgpe`, worse: `${loose}-pgpe` },
 ];
+const beyondRgs = ([, tight]: Tight): Comparison[] =>
+  CHANGES.map((change) => ({ claim: 'beyond', better: `${tight}-rgs-${change}`, worse: `${tight}-rgs` }));
+const beyondPgpe = ([, tight]: Tight): Comparison => ({
+  claim: 'beyond',
+  better: `${tight}-pgpe-control`,
+  worse: `${tight}-pgpe`,
+});
 
-const LOSSES = ['ibp', 'hbox', 'deepz', 'crown-ibp', 'crown'] as const;
+const LOSSES = ['ibp', 'hbox', 'deepz', ...PLAIN, ...NESTED] as const;
 
 /** Convolutions on MNIST, max-pooled 2×2 to 14×14, at ε 0.2: small enough for many seeds. */
 const POOLED: GivenSettings = {
@@ -170,7 +181,9 @@ const POOLED: GivenSettings = {
   batchSize: 128,
   select: 'last',
 };
-const POOLED_TUNING: Tuning = { rates: [0.002, 0.05], start: 0.015, sigma: [0.02, 0.2], startSigma: 0.1 };
+const POOLED_TUNING: Tuning = {
+  ...{ tight: PLAIN, rates: [0.002, 0.05], start: 0.015, sigma: [0.02, 0.2], startSigma: 0.1 },
+};
 
 const pooled = (more: Partial<Experiment> & { settings: GivenSettings }): Experiment => ({
   name: 'S2',
@@ -181,7 +194,7 @@ const pooled = (more: Partial<Experiment> & { settings: GivenSettings }): Experi
     ...methodRows(POOLED_TUNING),
     ...beyondRows(POOLED_TUNING),
   ],
-  comparisons: [...PARADOX, ...RGS, ...BEYOND],
+  comparisons: [...paradox(PLAIN), ...rgs(PLAIN), ...beyondRgs(PLAIN)],
   trials: 6,
   seeds: 5,
   losses: LOSSES,
@@ -192,12 +205,18 @@ const pooled = (more: Partial<Experiment> & { settings: GivenSettings }): Experi
 
 /** A network of 520 parameters, for which PGPE can afford to converge. */
 const tiny = (more: Partial<Experiment> & { settings: GivenSettings }): Experiment => {
-  const tuning: Tuning = { rates: [0.001, 0.05], start: 0.01, sigma: [0.005, 0.1], startSigma: 0.02 };
+  const tuning: Tuning = {
+    tight: PLAIN,
+    rates: [0.001, 0.05],
+    start: 0.01,
+    sigma: [0.005, 0.1],
+    startSigma: 0.02,
+  };
   return {
     name: 'T',
     title: 'MNIST max-pooled to 7×7, ε 0.1, conv 3@3 s2 p1, linear (520 parameters)',
     rows: [...plainRows(tuning, ['pgpe']), ...smoothedRows('pgpe', 32, tuning), controlRow(32, tuning)],
-    comparisons: [...PGPE, CONTROL],
+    comparisons: [...pgpe(PLAIN), beyondPgpe(PLAIN)],
     trials: 4,
     seeds: 5,
     losses: LOSSES,
@@ -217,7 +236,7 @@ const SMOKE: readonly Experiment[] = [
   pooled({
     settings: { trainLimit: 600, validation: 100, epochs: 2, batchSize: 100 },
     rows: [...plainRows(POOLED_TUNING, ['paradox', 'rgs']), ...smoothedRows('rgs', 1, POOLED_TUNING)],
-    comparisons: [...PARADOX, { claim: 'rgs', better: 'crown-rgs', worse: 'crown' }],
+    comparisons: [...paradox(PLAIN), { claim: 'rgs', better: 'crown-rgs', worse: 'crown' }],
     ...{ trials: 1, seeds: 2, images: 100, lossImages: 32 },
   }),
   tiny({
@@ -241,9 +260,9 @@ const SMALL: readonly Experiment[] = [
 const published = (
   name: string,
   settings: GivenSettings,
-  { rates, ...rest }: Omit<Tuning, 'sigma' | 'startSigma'>,
+  { rates, start }: Pick<Tuning, 'rates' | 'start'>,
 ): Experiment => {
-  const tuning: Tuning = { rates, ...rest, sigma: [1e-3, 0.03], startSigma: 0.01 };
+  const tuning: Tuning = { tight: NESTED, rates, start, sigma: [1e-3, 0.03], startSigma: 0.01 };
   return {
     name,
     title: `${settings.architecture} on ${settings.dataset}, published recipe`,
@@ -256,11 +275,14 @@ const published = (
       ...beyondRows(tuning),
       controlRow(32, tuning),
     ],
-    comparisons: [...PARADOX, ...RGS, ...PGPE, ...BEYOND, CONTROL],
+    comparisons: [
+      ...[...paradox(NESTED), ...rgs(NESTED), ...pgpe(NESTED)],
+      ...[...beyondRgs(NESTED), beyondPgpe(NESTED)],
+    ],
     trials: 8,
     seeds: 5,
     complete: 60,
-    losses: ['ibp', 'crown-ibp', 'crown'],
+    losses: ['ibp', 'crown-ibp', 'crown', ...NESTED],
     lossImages: 256,
   };
 };
