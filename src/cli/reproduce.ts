@@ -18,6 +18,7 @@ import { type Io, type MakeCommand, written } from './command.js';
 import { wholeNumber } from './flag-values.js';
 import { sweepProgress } from './progress/sweep.js';
 import { duration } from './progress/training.js';
+import { shared } from './shared-options.js';
 import { sharingOf } from './sweep.js';
 
 interface ReproduceFlags {
@@ -36,8 +37,8 @@ export const makeReproduceCommand: MakeCommand = (io) =>
     .argument('<claim>', `one of ${CLAIMS.join(', ')}, or all`)
     .option('--scale <name>', `how large (${SCALES.join('|')})`, 'small')
     .option('--seeds <count>', 'seeds of each row (default: 5, smoke: 2)')
-    .option('--out <folder>', 'folder of all runs and results (default: runs/reproduce/<scale>-<claim>)')
-    .option('--threads <count>', 'worker threads of all runs together (default: available cores)')
+    .addOption(shared('out', 'folder of all runs; default: runs/reproduce/<scale>-<claim>'))
+    .addOption(shared('threads', 'of all runs together; default: available cores'))
     .option('--parallel <count>', 'runs at a time (default: one for each thread)')
     .option('--dry-run', 'say what will be run and what it will cost, and stop')
     .addHelpText('after', '\nThe same command goes on where it was stopped.')

@@ -15,6 +15,7 @@ import { type Io, type MakeCommand, written } from './command.js';
 import { setting, wholeNumber } from './flag-values.js';
 import { sweepProgress } from './progress/sweep.js';
 import { duration } from './progress/training.js';
+import { shared } from './shared-options.js';
 
 interface SweepFlags {
   readonly out?: string;
@@ -29,12 +30,9 @@ export const makeSweepCommand: MakeCommand = (io) =>
   new Command('sweep')
     .description('train many networks and search settings: grid, random or successive halving')
     .argument('[file]', 'YAML file that says what is searched')
-    .option(
-      '--out <folder>',
-      'folder of the sweep to create (default: runs/sweeps/ and the name of the file)',
-    )
-    .option('--resume <folder>', 'go on with the sweep in this folder')
-    .option('--threads <count>', 'worker threads of all trials together (default: available cores)')
+    .addOption(shared('out', 'a folder to create; default: runs/sweeps/ and the name of the file'))
+    .option('--resume <path>', 'go on with the sweep in this folder')
+    .addOption(shared('threads', 'of all trials together; default: available cores'))
     .option('--parallel <count>', 'trials at a time (default: one for each thread)')
     .option('--dry-run', 'check every trial and say what all will cost, by one step of each kind')
     .action(async (file: string | undefined, flags: SweepFlags) => sweep(file, flags, io));

@@ -16,7 +16,7 @@ import { type Progress, trainingProgress } from './progress/training.js';
 export const makeTrainCommand: MakeCommand = (io) =>
   addSettingOptions(new Command('train'))
     .description('train a network whose robustness can be proved')
-    .option('--resume <run>', 'go on with the run in this folder, bit for bit')
+    .option('--resume <path>', 'go on with the run in this folder, bit for bit')
     .addHelpText('after', '\n`tautnet train --help-all` lists every setting.')
     .action(async (options: { resume?: string; json?: boolean }, command: Command) => {
       const run =
