@@ -9,11 +9,11 @@ test.each([
   ['crown-ibp', 32, 32],
   ['crown', 16, 1],
   ['alpha-crown', 16, 1],
-  ['hbox', 4, 4],
-  ['deepz', 4, 4],
+  ['hbox', 32, 32],
+  ['deepz', 16, 1],
   ['ibp+crown-ibp', 32, 32],
   ['crown-ibp+crown', 16, 1],
-  ['deepz+hbox+crown', 4, 4],
+  ['deepz+hbox+crown', 16, 1],
 ])('%s runs %i images at once on CNN5 and %i on CNN7, as its programs grow', (relaxation, narrow, wide) => {
   const microBatch = (architecture: 'cnn5' | 'cnn7') =>
     resolveSettings({ relaxation, architecture }).microBatch;
