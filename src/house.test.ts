@@ -9,15 +9,18 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const bin = (name: string) => join(ROOT, 'node_modules', '.bin', name);
 const FUNCTIONS = ['lint', '--diagnostic-level=error', '--only=complexity/noExcessiveLinesPerFunction'];
 
+/** One room that all may import, and a checker. */
+const PACKAGE = { 'src/formats/onnx.ts': 'export type A = 1;', 'checker/check.js': 'export const c = 1;' };
+
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'tautnet-house-'));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Writes a package of these files, by path, and one room that all may import. */
+/** Writes a package of these files, by path, and of `PACKAGE`. */
 function write(files: Readonly<Record<string, string>>): void {
-  for (const [path, text] of Object.entries({ 'src/formats/onnx.ts': 'export type A = 1;', ...files })) {
+  for (const [path, text] of Object.entries({ ...PACKAGE, ...files })) {
     mkdirSync(join(folder, dirname(path)), { recursive: true });
     writeFileSync(join(folder, path), text);
   }
@@ -29,7 +32,9 @@ const outcome = ({ status, stdout, stderr }: ReturnType<typeof spawnSync>) => ({
 });
 const imports = () =>
   outcome(
-    spawnSync(bin('depcruise'), ['src', '--config', join(ROOT, '.dependency-cruiser.mjs')], { cwd: folder }),
+    spawnSync(bin('depcruise'), ['src', 'checker', '--config', join(ROOT, '.dependency-cruiser.mjs')], {
+      cwd: folder,
+    }),
   );
 const lines = () =>
   outcome(spawnSync(process.execPath, [join(ROOT, 'scripts', 'lines.mjs'), 'src'], { cwd: folder }));
@@ -58,6 +63,8 @@ describe('the house check', () => {
       'src/network/layers/linear.ts': from('../network.js'),
       'src/cli/main.ts': `${from('commander')}console.log('done');\n`,
       'src/index.ts': "export * from './network/network.js';\n",
+      'src/library/check.ts': from('../../checker/check.js'),
+      'checker/main.js': from('node:fs') + from('./check.js'),
       'src/graph/tensor.test.ts': from('../index.js') + from('../testing/tensors.js'),
       'src/testing/tensors.ts': from('../network/network.js'),
     });
@@ -70,6 +77,13 @@ describe('the house check', () => {
       'gravity: src/relaxation',
       { 'src/relaxation/crown.ts': from('../objective/losses.js'), 'src/objective/losses.ts': a },
     ],
+    [
+      'a checker that imports a room',
+      'checker',
+      { 'checker/bounds.js': from('../src/graph/tensor.js'), 'src/graph/tensor.ts': a },
+    ],
+    ['a checker that imports a package', 'checker', { 'checker/bounds.js': from('commander') }],
+    ['a checker that needs Node', 'checker: browser', { 'checker/bounds.js': from('node:fs') }],
     [
       'a type that is imported from below',
       'gravity: src/graph',
