@@ -22,6 +22,7 @@ export default defineConfig({
         ['train', 'Train'],
         ['certify', 'Certify'],
         ['verify', 'Verify'],
+        ['look', 'Look at runs'],
         ['data', 'Data'],
         ['devices', 'Devices'],
         ['library', 'The library'],

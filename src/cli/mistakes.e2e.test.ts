@@ -7,6 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeCheckpoint } from '../experiment/run/checkpoint.js';
 import { failureOf, ROOT, resultOf, SHORT_TRAINING, tautnet } from '../testing/tautnet-process.js';
 
+/** Metrics for TensorBoard. */
+const EVENTS = 'events.out.tfevents.0.tautnet';
+
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tautnet-mistakes-'));
@@ -189,7 +192,7 @@ describe('what fails on the way is one line and code 1', () => {
       await readFile(join(late, 'checkpoints', 'last.safetensors')),
     ) as unknown as { training: { theta: Float32Array } };
     expect(saved.training.theta.every(Number.isFinite)).toBe(true);
-    expect(await readdir(late)).toEqual(['checkpoints', 'config.yaml', 'metrics.jsonl']);
+    expect(await readdir(late)).toEqual(['checkpoints', 'config.yaml', EVENTS, 'metrics.jsonl']);
   });
 
   test('a last step beyond all numbers: no network is written', async () => {
@@ -199,14 +202,14 @@ describe('what fails on the way is one line and code 1', () => {
       1,
     );
     expect(line).toContain('training diverged at step 0: parameters are not finite after the update; ');
-    expect(await readdir(run)).toEqual(['checkpoints', 'config.yaml', 'metrics.jsonl']);
+    expect(await readdir(run)).toEqual(['checkpoints', 'config.yaml', EVENTS, 'metrics.jsonl']);
     expect(await readdir(join(run, 'checkpoints'))).toEqual([]);
   });
 });
 
 /** Whole files only: every JSON line ends, every checkpoint has its digest, nothing has a temporary name. */
 async function expectWholeFiles(run: string): Promise<void> {
-  const allowed = ['checkpoints', 'config.yaml', 'metrics.jsonl', 'parameters.safetensors'];
+  const allowed = ['checkpoints', 'config.yaml', EVENTS, 'metrics.jsonl', 'parameters.safetensors'];
   expect((await readdir(run)).filter((name) => !allowed.includes(name))).toEqual([]);
   expect(await readFile(join(run, 'metrics.jsonl'), 'utf8')).toMatch(/^(\{.*\}\n)*$/);
   for (const name of await readdir(join(run, 'checkpoints'))) {
