@@ -62,13 +62,14 @@ describe('the package', () => {
     expect(
       files.filter(
         (path) =>
-          !/^(dist\/.*\.(js|d\.ts|js\.map)|dist\/insight\/figure\/(LICENSES\.txt|fonts\/.*\.ttf)|presets\/.*\.yaml|checker\/\w+\.(js|d\.ts)|docs\/.*\.(md|svg)|LICENSE|CITATION\.cff|(README|CHANGELOG)\.md|package\.json|tautnet\.schema\.json)$/.test(
+          !/^(dist\/.*\.(js|d\.ts|js\.map)|dist\/insight\/figure\/(LICENSES\.txt|fonts\/.*\.ttf)|dist\/native\/rows\.node|presets\/.*\.yaml|checker\/\w+\.(js|d\.ts)|docs\/.*\.(md|svg)|LICENSE|CITATION\.cff|(README|CHANGELOG)\.md|package\.json|tautnet\.schema\.json)$/.test(
             path,
           ),
       ),
     ).toEqual([]);
     expect(files.filter((path) => /\.(test|slow)\.|^dist\/testing\//.test(path))).toEqual([]);
-    expect(pack.size).toBeLessThan(1_350_000);
+    // With the row kernel of this platform, 0.2 MB, where it was built.
+    expect(pack.size).toBeLessThan(1_600_000);
   });
 
   test('names only files that it has', async () => {
