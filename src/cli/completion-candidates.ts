@@ -15,7 +15,7 @@ export interface Candidate {
 export type Completion = readonly Candidate[] | 'files';
 
 /** Names of arguments that are paths. */
-const PATHS: readonly string[] = ['path', 'file', 'run', 'network', 'property'];
+const PATHS: readonly string[] = ['path', 'file', 'run', 'network', 'property', 'certificate'];
 
 /**
  * Completions of the last word.

@@ -35,7 +35,7 @@ describe('completion', () => {
     expect(await complete('train', '--relaxation', 'crown+')).toEqual(
       RELAXATIONS.map((name) => `crown+${name}`),
     );
-    expect(await complete('train', '--relaxation', 'IBP+de')).toEqual(['ibp+deepz']);
+    expect(await complete('train', '--relaxation', 'IBP+de')).toEqual(['ibp+deepz', 'ibp+deeppoly']);
     expect(await complete('certify', 'run', '--device', 'c')).toEqual(['cpu', 'cuda']);
     expect(await complete('train', '--preset', 'mn')).toEqual(['mnist-0.1/', 'mnist-0.3/']);
     expect(await complete('presets', 'mnist-0.1/cnn3/ib')).toEqual(
