@@ -382,6 +382,20 @@ describe('files without end, and instances that fail', () => {
       const again = setInterval(() => started.child.kill('SIGTERM'), 200);
       await started.ended;
       clearInterval(again);
+      expect(started.child.signalCode).toBe('SIGTERM');
+    });
+
+    test('a second TERM ends a search at once, whatever its workers do, and says nothing', async () => {
+      const started = startTautnet(['verify', at('small.onnx'), at('tight.vnnlib'), '--threads', '2']);
+      await new Promise<void>((resolve) => started.child.stderr?.once('data', () => resolve()));
+      started.child.kill('SIGTERM');
+      started.child.kill('SIGTERM');
+      const again = setInterval(() => started.child.kill('SIGTERM'), 5);
+      const { stderr } = await started.ended;
+      clearInterval(again);
+      expect([null, 130]).toContain(started.child.exitCode);
+      expect([null, 'SIGTERM']).toContain(started.child.signalCode);
+      expect(stderr).not.toMatch(/abort|terminate|libc/i);
     });
 
     // Arguments of a program are text to Node, bytes to a shell.
