@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { architecture } from './network/architectures.js';
 import { initialize } from './network/initialization.js';
@@ -44,6 +45,17 @@ describe('npm run bench:vnncomp', () => {
     expect(text).toMatch(/tests="3" failures="2" errors="0" skipped="0"/);
     expect(text).toContain('message="expected unsat, got sat"');
     expect(text).toMatch(/message="error: [^"]*missing\.vnnlib/);
+  });
+
+  test('takes .gz files where instances.csv names plain ones', async () => {
+    const packed = join(folder, 'packed');
+    await mkdir(packed);
+    for (const name of ['net.onnx', 'never.vnnlib'])
+      await writeFile(join(packed, `${name}.gz`), gzipSync(await readFile(join(folder, name))));
+    await writeFile(join(packed, 'instances.csv'), 'net.onnx,never.vnnlib,60\n');
+    const argv = [join(ROOT, 'bench', 'vnncomp.mjs'), packed, '--threads', '1', '--json'];
+    const { stdout } = await execute(process.execPath, argv);
+    expect(JSON.parse(stdout.trimEnd().split('\n').at(-1) as string)).toMatchObject({ total: 1, solved: 1 });
   });
 
   test('skips what was not decided, with its reason', async () => {

@@ -13,6 +13,7 @@ import { keepCertification } from '../experiment/run/certification-record.js';
 import type { Settings } from '../experiment/settings/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
 import { VERSION } from '../experiment/version.js';
+import type { ReadLimits } from '../formats/read-limited.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
@@ -116,7 +117,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   // What can be refused without reading the network is refused before it.
   setting('dataset', flags.dataset, '--dataset');
   setting('epsilon', flags.epsilon, '--epsilon');
-  const trained = await trainedNetwork(path);
+  const trained = await trainedNetwork(path, readLimits(flags, io));
   const { trainedFor, network } = trained;
   const name = needed('dataset', flags.dataset, trainedFor.dataset, path);
   const epsilon = needed('epsilon', flags.epsilon, trainedFor.epsilon, path);
@@ -211,6 +212,12 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   // What is undecided may be gone on with, given more time.
   journal?.end(verdicts);
   io.stderr.write(`verdicts in ${files.verdicts}, counterexamples in ${files.counterexamples}\n`);
+}
+
+/** How much `--memory` lets be read. */
+function readLimits({ memory }: CertifyFlags, { signal }: Io): ReadLimits {
+  const megabytes = wholeNumber('memory', memory);
+  return { signal, ...(megabytes !== undefined && { most: megabytes * 2 ** 20 }) };
 }
 
 /** @throws UsageError for a name that is none */

@@ -1,10 +1,12 @@
 /** `tautnet check`: proves again what a certificate says is proved, by the checker alone (`checker/`). */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
 import { readDataset } from '../experiment/read-dataset.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
-import { toFileError } from '../formats/file-error.js';
+import { FileError } from '../formats/file-error.js';
+import { FormatError } from '../formats/format-error.js';
+import { readLimited } from '../formats/read-limited.js';
 import { type CheckOptions, checkCertificate } from '../library/check.js';
 import { type Io, type MakeCommand, written } from './command.js';
 import { setting } from './flag-values.js';
@@ -50,13 +52,13 @@ async function checkFiles(
   const dataset = setting('dataset', flags.dataset, '--dataset');
   if (propertyPath !== undefined && dataset !== undefined)
     throw new UsageError('--dataset: expected no property beside it, got one; leave out one of them');
-  const certificate = await contentOf(path);
+  const certificate = await contentOf(path, io);
   const { file, trainedFor } = await modelOf(networkPath);
   const about = propertyPath === undefined ? { ...trainedFor, ...(dataset && { dataset }) } : propertyPath;
   const given =
-    typeof about === 'string' ? { property: await contentOf(about) } : await imagesOf(about, flags, io);
+    typeof about === 'string' ? { property: await contentOf(about, io) } : await imagesOf(about, flags, io);
   const options: CheckOptions = { ...given, ...(threads !== undefined && { threads }), signal: io.signal };
-  const outcome = await checkCertificate(certificate, await contentOf(file), options);
+  const outcome = await checkCertificate(certificate, await contentOf(file, io), options);
   const seconds = (performance.now() - started) / 1000;
   const { proved, of, what } = outcome;
   await written(
@@ -87,7 +89,8 @@ async function imagesOf({ dataset, dataDir, pool }: About, flags: CheckFlags, io
   return { images: test };
 }
 
-const contentOf = (path: string): Promise<Buffer> =>
-  readFile(path).catch((error: unknown) => {
-    throw new UsageError(toFileError(path, 'read', error).message, { cause: error });
+const contentOf = (path: string, { signal }: Io): Promise<Buffer> =>
+  readLimited(path, { signal }).catch((error: unknown) => {
+    if (!(error instanceof FormatError || error instanceof FileError)) throw error;
+    throw new UsageError(error.message, { cause: error });
   });

@@ -7,16 +7,18 @@ import { Interrupted } from './command.js';
 
 /**
  * A signal aborted with `Interrupted` by the first SIGINT, SIGTERM or SIGHUP that `source` (the process)
- * emits;
- * `exit` is called at the second.
+ * emits; `exit` is called with its code and name at the second.
  */
-export function interruption(source: EventEmitter, exit: (code: number) => void): AbortSignal {
+export function interruption(
+  source: EventEmitter,
+  exit: (code: number, name: NodeJS.Signals) => void,
+): AbortSignal {
   const controller = new AbortController();
-  const stop = (name: string): void => {
+  const stop = (name: NodeJS.Signals): void => {
     const interrupted = new Interrupted(`interrupted by ${name}`);
-    if (controller.signal.aborted) exit(interrupted.exitCode);
+    if (controller.signal.aborted) exit(interrupted.exitCode, name);
     controller.abort(interrupted);
   };
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) source.on(name, () => stop(name));
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) source.on(name, () => stop(name));
   return controller.signal;
 }

@@ -25,14 +25,18 @@ process.on('uncaughtException', (error) => {
   }
 });
 
-/** Ends at once; where a file operation, such as opening a pipe, would be waited for, by a signal. */
-function end(code: number): void {
-  if (
-    process.platform !== 'win32' &&
-    process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))
-  )
-    process.kill(process.pid, 'SIGKILL');
-  process.exit(code);
+/**
+ * Ends at once, as the signal does by itself: `process.exit` would wait for a file operation, such as opening
+ * a pipe, and abort where a worker thread is in ONNX Runtime. Whoever tidies up at the exit does so before.
+ */
+function end(code: number, name: NodeJS.Signals): void {
+  if (process.platform === 'win32') process.exit(code);
+  try {
+    process.emit('exit', code);
+  } finally {
+    process.removeAllListeners(name);
+    process.kill(process.pid, name);
+  }
 }
 
 tolerateBrokenPipes(process.stdout, process.stderr);

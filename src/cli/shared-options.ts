@@ -10,7 +10,7 @@ const SHARED = {
   timeout: ['--timeout <seconds>', 'longest time for one question, a property or an image'],
   memory: [
     '--memory <megabytes>',
-    'memory that programs on a device may take, and open subproblems of a search',
+    'memory that programs on a device may take, open subproblems of a search and files that are read',
   ],
   sound: [
     '--sound',

@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { spawn, spawnSync } from 'node:child_process';
+import { cp, mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -317,5 +317,104 @@ describe('the command line of VNN-LIB 2.0', () => {
       reason: expect.stringContaining('Nonsense'),
     });
     expect(await readFile(at('refused.txt'), 'utf8')).toBe('unknown\n');
+  });
+});
+
+describe('files without end, and instances that fail', () => {
+  const posix = describe.skipIf(process.platform === 'win32');
+
+  test.each([
+    ['bomb.onnx.gz', 'never.vnnlib'],
+    ['small.onnx', 'bomb.vnnlib.gz'],
+  ])('%s and %s: --memory limits what is read', async (network, of) => {
+    await writeFile(at('bomb.onnx.gz'), gzipSync(Buffer.alloc(2 ** 20 + 1)));
+    await writeFile(at('bomb.vnnlib.gz'), gzipSync(' '.repeat(2 ** 20 + 1)));
+    const { code, stderr } = await verify(at(network), at(of), '--memory', '1');
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringMatching(/at most 1048576 bytes, got a larger one; allow more with --memory\n$/),
+    ]);
+  });
+
+  test('a failed instance leaves error, once, in the results and in JSON', async () => {
+    await cp(at('run'), at('unfinished'), { recursive: true });
+    await rm(join(at('unfinished'), 'parameters.safetensors'));
+    const files = [at('unfinished'), at('run.vnnlib')];
+    const { code, stdout } = await verify(...files, '--json', '--out', at('failed.txt'));
+    expect([code, stdout.trimEnd().split('\n').length]).toEqual([5, 1]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      verdict: 'error',
+      reason: expect.stringContaining('expected a finished run'),
+    });
+    expect(await readFile(at('failed.txt'), 'utf8')).toBe('error\n');
+  });
+
+  test('a refused property leaves unknown in the results and in JSON', async () => {
+    const files = [at('small.onnx'), at('broken.vnnlib')];
+    const { code, stdout } = await verify(...files, '--json', '--out', at('broken.txt'));
+    expect([code, JSON.parse(stdout).verdict]).toEqual([2, 'unknown']);
+    expect(await readFile(at('broken.txt'), 'utf8')).toBe('unknown\n');
+  });
+
+  posix('on POSIX systems', () => {
+    test.each(['model', 'property'])('a first TERM ends the wait for a named pipe: %s', async (which) => {
+      const pipe = at(`pipe-${which}`);
+      spawnSync('mkfifo', [pipe]);
+      const files = which === 'model' ? [pipe, at('never.vnnlib')] : [at('small.onnx'), pipe];
+      const started = startTautnet(['verify', ...files, '--json', '--out', at('piped.txt')]);
+      // Opened for writing as soon as it is read.
+      const writer = await open(pipe, 'w');
+      started.child.kill('SIGTERM');
+      const ended = await started.ended;
+      await writer.close();
+      expect([ended.code, ended.stdout, failureOf(ended)]).toEqual([
+        130,
+        '',
+        'tautnet: interrupted by SIGTERM',
+      ]);
+      await expect(readFile(at('piped.txt'))).rejects.toThrow('ENOENT');
+    });
+
+    test('a second TERM ends what waits for a pipe that is opened', async () => {
+      spawnSync('mkfifo', [at('pipe.yaml')]);
+      const started = startTautnet(['train', '--config', at('pipe.yaml'), '--out', at('piped')]);
+      await sleep(3000);
+      const again = setInterval(() => started.child.kill('SIGTERM'), 200);
+      await started.ended;
+      clearInterval(again);
+      expect(started.child.signalCode).toBe('SIGTERM');
+    });
+
+    test('a second TERM ends a search at once, whatever its workers do, and says nothing', async () => {
+      const started = startTautnet(['verify', at('small.onnx'), at('tight.vnnlib'), '--threads', '2']);
+      await new Promise<void>((resolve) => started.child.stderr?.once('data', () => resolve()));
+      started.child.kill('SIGTERM');
+      started.child.kill('SIGTERM');
+      const again = setInterval(() => started.child.kill('SIGTERM'), 5);
+      const { stderr } = await started.ended;
+      clearInterval(again);
+      expect([null, 130]).toContain(started.child.exitCode);
+      expect([null, 'SIGTERM']).toContain(started.child.signalCode);
+      expect(stderr).not.toMatch(/abort|terminate|libc/i);
+    });
+
+    // Arguments of a program are text to Node, bytes to a shell.
+    test.each(['"$0" "$1"', '"$1" "$0"'])('a name that is not UTF-8 is told so: %s', (files) => {
+      const shell = files.replace('"$0"', '"$bad"');
+      const { status, stderr } = spawnSync(
+        'sh',
+        [
+          '-c',
+          `bad="$(printf '%s\\377' "$0")"; exec "$2" "$3" verify ${shell}`,
+          at('no'),
+          at('small.onnx'),
+        ].concat([process.execPath, fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))]),
+        { encoding: 'utf8' },
+      );
+      expect([status, stderr]).toEqual([
+        2,
+        expect.stringContaining('its name is not UTF-8 and cannot be given; rename it'),
+      ]);
+    });
   });
 });

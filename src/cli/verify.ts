@@ -8,6 +8,7 @@ import {
 } from '../experiment/verification-task.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { encodeCounterexample } from '../formats/counterexample.js';
+import type { ReadLimits } from '../formats/read-limited.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import { type Verification, verify } from '../verification/search/verify.js';
 import { writePropertyCertificate } from './certificate.js';
@@ -152,7 +153,8 @@ async function answerOf(
     ...(megabytes !== undefined && { memoryBytes: megabytes * 2 ** 20, deviceMegabytes: megabytes }),
   };
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
-  const task = taskOf(networkPath, propertyPath, name, flags, io);
+  const limits = { most: options.memoryBytes, signal: io.signal };
+  const task = taskOf({ networkPath, propertyPath, name }, flags, limits);
   const inputs = propertyPath === undefined ? [networkPath] : [networkPath, propertyPath];
   for (const flag of ['out', 'junit', 'certificate'] as const) {
     const file = flags[flag];
@@ -160,7 +162,7 @@ async function answerOf(
   }
   const { network, parameters, exact, double, property, file, image, model } = await task().catch(
     async (error) => {
-      await leave('unknown', error, flags, io);
+      if (error instanceof UsageError) await leave('unknown', error, flags, io);
       throw error;
     },
   );
@@ -210,16 +212,21 @@ async function answerOf(
   }
 }
 
+/** Files of the command line, whatever their order. */
+interface TaskFiles {
+  readonly networkPath: string;
+  readonly propertyPath: string | undefined;
+  readonly name: string | undefined;
+}
+
 /**
  * What is to be read: a property's file, or one image's ball. @throws UsageError for neither or both, before
  * anything is read
  */
 function taskOf(
-  networkPath: string,
-  propertyPath: string | undefined,
-  name: string | undefined,
+  { networkPath, propertyPath, name }: TaskFiles,
   flags: VerifyFlags,
-  io: Io,
+  limits: ReadLimits,
 ): () => Promise<VerificationTask> {
   const { index, dataset, epsilon, dataDir, clipBox } = flags;
   if (index === undefined) {
@@ -232,7 +239,7 @@ function taskOf(
       throw new UsageError(
         'verify: expected a VNN-LIB file, or --index with the number of a test image, got neither',
       );
-    return () => readVerificationTask(networkPath, propertyPath, name);
+    return () => readVerificationTask(networkPath, propertyPath, { ...limits, name });
   }
   if (propertyPath !== undefined)
     throw new UsageError(
@@ -246,7 +253,7 @@ function taskOf(
     epsilon: setting('epsilon', epsilon, '--epsilon'),
     dataDir: setting('dataDir', dataDir, '--data-dir'),
     clipBox,
-    signal: io.signal,
+    ...limits,
   };
   return () => readRobustnessTask(networkPath, choice);
 }

@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { poolingFrom } from '../data/pooled.js';
-import { toFileError } from '../formats/file-error.js';
+import { FileError, toFileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
-import { readLimited } from '../formats/read-limited.js';
+import { type ReadLimits, readUnpacked } from '../formats/read-limited.js';
 import { foldedNetwork } from '../network/folding.js';
 import type { Network } from '../network/network.js';
 import { importOnnx } from '../network/onnx/import.js';
@@ -43,17 +43,18 @@ export interface TrainedNetwork {
 /**
  * Reads the network of a finished run (a folder) or of a model (a file).
  * @throws UsageError if nothing is there, or something that is neither or cannot be read; Failure for a run
- *  that is not finished
+ *  that is not finished; the reason of the limits' signal
  */
-export async function trainedNetwork(path: string): Promise<TrainedNetwork> {
+export async function trainedNetwork(path: string, limits: ReadLimits = {}): Promise<TrainedNetwork> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+    // Names that are no UTF-8 have a line of their own.
+    if ((error.code === 'ENOENT' && !path.includes('\ufffd')) || error.code === 'ENOTDIR')
       throw new UsageError(
         `${path}: expected the folder of a run or an ONNX file, there is nothing; check the path`,
       );
     throw new UsageError(toFileError(path, 'read', error).message, { cause: error });
   });
-  const trained = found.isDirectory() ? await ofRun(path) : await ofModel(path);
+  const trained = found.isDirectory() ? await ofRun(path, limits) : await ofModel(path, limits);
   for (const [name, array] of Object.entries(trained.parameters))
     if (!array.every(Number.isFinite))
       throw new Failure(
@@ -62,12 +63,12 @@ export async function trainedNetwork(path: string): Promise<TrainedNetwork> {
   return trained;
 }
 
-async function ofRun(path: string): Promise<TrainedNetwork> {
+async function ofRun(path: string, limits: ReadLimits): Promise<TrainedNetwork> {
   const { settings, paths } = await readRun(path);
   // What a run leaves has its batch normalisation folded away.
   const network = foldedNetwork(networkOf(settings, imagesOf(settings)));
   if (!existsSync(paths.parameters)) throw await unfinished(path, paths.checkpoints);
-  const bytes = await contentOf(paths.parameters);
+  const bytes = await contentOf(paths.parameters, limits);
   const { dataset, epsilon, clipBox, dataDir } = settings;
   const pooled = settings.pool === 'none' ? {} : { pool: settings.pool };
   return {
@@ -92,8 +93,8 @@ async function unfinished(path: string, checkpoints: string): Promise<Failure> {
   );
 }
 
-async function ofModel(path: string): Promise<TrainedNetwork> {
-  const bytes = await contentOf(path);
+async function ofModel(path: string, limits: ReadLimits): Promise<TrainedNetwork> {
+  const bytes = await contentOf(path, limits);
   const { network, parameters, exact, double, metadata } = refusing(
     'expected the folder of a run or an ONNX file',
     () => importOnnx(bytes, path),
@@ -124,7 +125,8 @@ function refusing<T>(advice: string, decode: () => T): T {
 }
 
 /** The file itself, or that of the run: named by the user, so that a mistake is the user's. */
-const contentOf = (path: string): Promise<Buffer> =>
-  readLimited(path).catch((error: unknown) => {
-    throw new UsageError((error as Error).message, { cause: error });
+const contentOf = (path: string, limits: ReadLimits): Promise<Buffer> =>
+  readUnpacked(path, limits).catch((error: unknown) => {
+    if (!(error instanceof FormatError || error instanceof FileError)) throw error;
+    throw new UsageError(error.message, { cause: error });
   });

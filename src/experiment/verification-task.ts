@@ -7,7 +7,7 @@ import { datasetNamed } from '../data/datasets.js';
 import { pooledDescription, poolingFrom } from '../data/pooled.js';
 import { FileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
-import { readLimited } from '../formats/read-limited.js';
+import { type ReadLimits, readUnpacked } from '../formats/read-limited.js';
 import { readVnnlib } from '../formats/vnnlib.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
@@ -45,7 +45,7 @@ export interface ImageTask {
 }
 
 /** One image of a data set's test split, and the ball around it. */
-export interface ImageChoice {
+export interface ImageChoice extends ReadLimits {
   /** Default: that of the run. */
   readonly dataset?: string;
   /** Radius ε in pixels (default: that of the run). */
@@ -53,7 +53,6 @@ export interface ImageChoice {
   readonly index: number;
   readonly clipBox?: boolean;
   readonly dataDir?: string;
-  readonly signal?: AbortSignal;
 }
 
 /**
@@ -63,7 +62,7 @@ export interface ImageChoice {
  */
 export async function readRobustnessTask(modelPath: string, choice: ImageChoice): Promise<VerificationTask> {
   return reading(async () => {
-    const { network, parameters, exact, double, file, trainedFor } = await trainedNetwork(modelPath);
+    const { network, parameters, exact, double, file, trainedFor } = await trainedNetwork(modelPath, choice);
     const { dataset = trainedFor.dataset, index } = choice;
     const epsilon =
       choice.epsilon ?? (trainedFor.epsilon === undefined ? undefined : Number(trainedFor.epsilon));
@@ -99,40 +98,50 @@ export async function readRobustnessTask(modelPath: string, choice: ImageChoice)
     const { images, labels } = paddedBatch({ split: test, network }, [index], 1);
     const around = { epsilon, clip: choice.clipBox ?? trainedFor.clipBox ?? true };
     const property = robustnessProperty(images, labels[0] as number, around, network.classes);
-    const model = await openModelFile(file, network);
+    const model = await openModelFile(file, network, choice);
     const image = { split: test, index, ball: around };
     return { network, parameters, exact, double, property, file, image, model };
   });
 }
 
+/** How a property's files are read. */
+export interface PropertyChoice extends ReadLimits {
+  /** Name of the network in the property's file, where VNN-LIB 2.0 gives it one. */
+  readonly name?: string;
+}
+
 /**
  * Reads a model, an ONNX file or the folder of a finished run, and a VNN-LIB file.
- * @param name of the network in the file, where VNN-LIB 2.0 gives it one
- * @throws UsageError, one line, for files that are missing, not what they should be, or do not fit each other
+ * @throws UsageError, one line, for files that are missing, not what they should be, or do not fit each
+ *  other; the reason of `signal`
  */
 export async function readVerificationTask(
   modelPath: string,
   propertyPath: string,
-  name?: string,
+  { name, ...limits }: PropertyChoice = {},
 ): Promise<VerificationTask> {
   return reading(async () => {
-    const { network, parameters, exact, double, file } = await trainedNetwork(modelPath);
+    const { network, parameters, exact, double, file } = await trainedNetwork(modelPath, limits);
     const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
-    const query = await readVnnlib(propertyPath);
+    const query = await readVnnlib(propertyPath, limits);
     if (name !== undefined && query.network !== undefined && query.network !== name)
       throw new UsageError(
         `--network: expected a model of ${query.network}, the network of ${propertyPath}, got one of ` +
           `${name}; write --network ${query.network}=${modelPath}`,
       );
     const property = propertyFor(query, sizes);
-    const model = await openModelFile(file, network);
+    const model = await openModelFile(file, network, limits);
     return { network, parameters, exact, double, property, file, model };
   });
 }
 
-/** The model of a network's own file, which judges counterexamples; to be closed. @throws FileError */
-export async function openModelFile(file: string, network: Network): Promise<Model> {
-  const bytes = await readLimited(file);
+/**
+ * The model of a network's own file, which judges counterexamples; to be closed.
+ * @throws FileError; the reason of the limits' signal
+ */
+export async function openModelFile(file: string, network: Network, limits: ReadLimits = {}): Promise<Model> {
+  const bytes = await readUnpacked(file, limits);
+  limits.signal?.throwIfAborted();
   return openModel(bytes, { inputs: featuresOf(network.input), outputs: network.classes }, file);
 }
 

@@ -9,7 +9,7 @@ import { FormatError } from './format-error.js';
  * Most bytes that a compressed file may unpack to: MNIST needs 47 MB, EMNIST 550 MB; beyond is a mistake or a
  * bomb.
  */
-const LARGEST_UNPACKED = 2 ** 30;
+export const LARGEST_UNPACKED = 2 ** 30;
 
 /** Whether bytes begin as gzip's do. */
 export const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;

@@ -1,7 +1,9 @@
 /** Verification as one call: a network and a property in, a proof or a counterexample out. */
-import type { TrainedNetwork } from '../experiment/trained-network.js';
+import { type TrainedNetwork, trainedNetwork } from '../experiment/trained-network.js';
 import { openModelFile } from '../experiment/verification-task.js';
+import { readVnnlib } from '../formats/vnnlib.js';
 import { featuresOf } from '../network/layers/layer.js';
+import { propertyOf } from '../verification/property/from-vnnlib.js';
 import type { Property } from '../verification/property/property.js';
 import { robustnessProperty } from '../verification/property/robustness.js';
 import {
@@ -9,7 +11,7 @@ import {
   verify as search,
   type Verification,
 } from '../verification/search/verify.js';
-import { type Model, readNetwork, readProperty } from './read-network.js';
+import type { Model } from './read-network.js';
 
 /** What may be said of a verification; all of it has a default. */
 export type VerifyOptions = Omit<SearchOptions, 'network' | 'parameters' | 'property'>;
@@ -40,13 +42,14 @@ export async function verify(
   property: Property | string,
   options: VerifyOptions = {},
 ): Promise<Verification> {
+  const limits = { most: options.memoryBytes, signal: options.signal };
   const model: Model & Partial<TrainedNetwork> =
-    typeof network === 'string' ? await readNetwork(network) : network;
-  const wanted = typeof property === 'string' ? await readProperty(property) : property;
+    typeof network === 'string' ? await trainedNetwork(network, limits) : network;
+  const wanted = typeof property === 'string' ? propertyOf(await readVnnlib(property, limits)) : property;
   const { parameters, exact, double } = model;
   const problem = { exact, double, ...options, network: model.network, parameters, property: wanted };
   if (options.evaluate !== undefined || model.file === undefined) return search(problem);
-  const file = await openModelFile(model.file, model.network);
+  const file = await openModelFile(model.file, model.network, limits);
   try {
     return await search({ ...problem, evaluate: (x) => file.run(x) });
   } finally {

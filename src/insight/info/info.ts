@@ -3,7 +3,7 @@
  * VNN-LIB property, tensors, verdicts, a result of `verify`.
  */
 import { existsSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure, UsageError } from '../../experiment/errors.js';
 import { readMetrics } from '../../experiment/run/metrics.js';
@@ -13,7 +13,7 @@ import { trainedNetwork } from '../../experiment/trained-network.js';
 import { methodTitle } from '../../experiment/training-method.js';
 import { toFileError } from '../../formats/file-error.js';
 import { FormatError } from '../../formats/format-error.js';
-import { gunzipped, isGzip } from '../../formats/gzip.js';
+import { readUnpacked } from '../../formats/read-limited.js';
 import { readCertificateLines } from '../../verification/certification/certificate-lines.js';
 import { readResults } from '../runs/run-results.js';
 import type { Description } from './description.js';
@@ -104,8 +104,7 @@ const isText = (bytes: Uint8Array): boolean =>
   bytes.length > 0 && bytes.subarray(0, 512).every((byte) => byte >= 0x20 || (byte >= 9 && byte <= 13));
 
 async function describeFile(path: string): Promise<Described> {
-  const raw = await readFile(path);
-  const bytes = isGzip(raw) ? gunzipped(raw, path) : raw;
+  const bytes = await readUnpacked(path);
   const unknown = () =>
     new UsageError(
       `${path}: expected a run, an ONNX network, a VNN-LIB property, safetensors, verdicts or metrics, got ` +

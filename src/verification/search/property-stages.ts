@@ -2,7 +2,10 @@
 import { crownIsAffordable } from '../../relaxation/linear/crown.js';
 import { splitsInputs } from '../branch-and-bound/search.js';
 import type { Counterexample } from '../proof/counterexample.js';
+import type { Polytope } from '../property/property.js';
 import { createCompleteSearch } from './complete-search.js';
+import { modelAttack } from './model-attack.js';
+import { outOfRange } from './output-range.js';
 import type { PropertyClimb, PropertyStage } from './property-climb.js';
 import { type RootProblem, type RootStage, rootBounds } from './root-bounds.js';
 
@@ -12,12 +15,24 @@ const ofProperty = (open: readonly number[], counterexample: Counterexample): Co
   polytope: open[counterexample.polytope] as number,
 });
 
+/** What the last layer alone excludes, before anybody attacks it. */
+const rangeStage: PropertyStage = {
+  name: 'ibp',
+  async run(open, { context, polytopes }, decide) {
+    for (const index of open)
+      if (outOfRange(context.network, polytopes[index] as Polytope)) decide(index, { stage: 'ibp' });
+  },
+};
+
 const attackStage: PropertyStage = {
   name: 'attack',
   async run(open, climb, decide) {
     climb.tell('attack');
     const { deadline } = climb.limits;
-    const found = await climb.attack.next(climb.openPolytopes(open), { deadline });
+    const polytopes = climb.openPolytopes(open);
+    const found =
+      (await climb.attack.next(polytopes, { deadline })) ??
+      (await modelAttack(climb.context, polytopes, deadline));
     if (found === undefined) return;
     const counterexample = ofProperty(open, found);
     decide(counterexample.polytope, { stage: 'attack', counterexample });
@@ -94,4 +109,10 @@ const searchStage: PropertyStage = {
 };
 
 /** Cheapest first. */
-export const propertyStages = [attackStage, boundStage('ibp'), boundStage('crown'), searchStage] as const;
+export const propertyStages = [
+  rangeStage,
+  attackStage,
+  boundStage('ibp'),
+  boundStage('crown'),
+  searchStage,
+] as const;

@@ -140,6 +140,12 @@ describe.each(MODES)('with sound %s', (sound) => {
     expect(await verdictOf(bytes, unit('(< Y_0 0.5)'), sound, PATIENT)).toBe('sat');
     expect(await verdictOf(bytes, unit('(< Y_0 -0.5)'), sound, PATIENT)).toBe('unsat');
   });
+
+  test('a strict inequality at the least output of a ReLU is proved, the closed one is reached', async () => {
+    const bytes = encodeOnnx(model({ input: ['batch', 1], nodes: [op('Relu', ['x'], 'y')] }));
+    expect(await verdictOf(bytes, unit('(< Y_0 0.0)'), sound, PATIENT)).toBe('unsat');
+    expect(await verdictOf(bytes, unit('(<= Y_0 0.0)'), sound, PATIENT)).toBe('sat');
+  });
 });
 
 const shared = fileURLToPath(new URL('../../../../shared/soundness/', import.meta.url));
@@ -166,5 +172,13 @@ describe.skipIf(!existsSync(shared))('on the files of found cases', () => {
     ['relu.onnx', () => text('strict.vnnlib'), 'sat'],
   ])('%s: neither mode says %3$s', async (network, property, wrong) => {
     for (const sound of MODES) expect(await verdictOf(file(network), property(), sound, 1.5)).not.toBe(wrong);
+  });
+
+  test.each([
+    ['tab.onnx', 'tab.vnnlib', 'sat'],
+    ['relu.onnx', 'strict.vnnlib', 'unsat'],
+  ])('%s, %s: both modes say %s', async (network, property, right) => {
+    for (const sound of MODES)
+      expect(await verdictOf(file(network), text(property), sound, PATIENT)).toBe(right);
   });
 });

@@ -31,6 +31,7 @@ export interface VerifyOptions {
   readonly property: Property;
   /** Wall clock (default: no limit). */
   readonly timeoutSeconds?: number;
+  /** Bytes that open subproblems may take, and each file that is read, unpacked. */
   readonly memoryBytes?: number;
   /** Worker threads (default: as many as the processor runs at once). */
   readonly threads?: number;
