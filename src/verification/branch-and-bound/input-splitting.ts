@@ -111,7 +111,7 @@ class InputSplitting {
     const { polytopes } = options;
     this.#groups = groupsOf(polytopes);
     const rows = this.#groups.reduce((most, group) => Math.max(most, group.rows), 1);
-    this.#programs = new InputPrograms(engine, polytopes, rows);
+    this.#programs = new InputPrograms(engine, polytopes, rows, options.memoryBytes);
     this.#frontier = worstFirst(engine);
   }
 
