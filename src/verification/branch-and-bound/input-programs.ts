@@ -8,7 +8,8 @@ import { forward, type Network, parameterInputs } from '../../network/network.js
 import { withoutNormalization } from '../../relaxation/front.js';
 import { backSubstitute, concretize } from '../../relaxation/linear/back-substitution.js';
 import { crownBounds } from '../../relaxation/linear/crown.js';
-import { slopesOf } from '../../relaxation/linear/nonlinear.js';
+import { rowsApply } from '../../relaxation/linear/layer-bounds.js';
+import { isNonlinear, slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { BoundProblem, Bounds } from '../../relaxation/relaxation.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan } from '../../runtime/plan/plan.js';
@@ -94,15 +95,36 @@ function crownOf(problem: BoundProblem, rows: Tensor, overInputs: Tensor | undef
   return { stages, coefficients, margins: concretize({ ...bound, coefficients }, box) };
 }
 
-/** Floats that the widest array of a sound program may hold. */
-const SOUND_FLOATS = 2 ** 22;
-/** Boxes of a sound program, which bounds all neurons of all of them densely. */
-function soundColumns(net: Network): number {
-  const widest = net.nodes.reduce(
-    (most, { layer }) => Math.max(most, featuresOf(layer.output)),
-    featuresOf(net.input),
-  );
-  return 2 ** Math.max(3, Math.min(8, Math.floor(Math.log2(SOUND_FLOATS / (2 * widest * widest)))));
+/** Floats that the widest array of a sound program may hold, and of one in float32. */
+const MOST_FLOATS = { float64: 2 ** 22, float32: 2 ** 26 } as const;
+/** Such arrays that a program has at once. */
+const ALIVE = 8;
+const BYTES = { float64: 8, float32: 4 } as const;
+
+/** Rows of the layer that is bounded densely, times the widest that they pass: floats of one part. */
+function denseFloats(net: Network, dtype: FloatType): number {
+  const widest = Math.max(featuresOf(net.input), ...net.nodes.map(({ layer }) => featuresOf(layer.output)));
+  const bounded = net.nodes.filter(({ layer }) => isNonlinear(layer));
+  if (dtype === 'float64') return 2 * widest * widest;
+  const dense = bounded.filter(({ inputs }) => !rowsApply(net, inputs[0] as number));
+  return dense.reduce((most, { layer }) => Math.max(most, 2 * featuresOf(layer.input) * widest), 0);
+}
+
+/**
+ * Parts of a call: a power of two, as many as the CPU's cache is worth and as the dense bounds of all neurons
+ * of all of them leave within the memory.
+ */
+export function partsOfCall(
+  engine: Pick<Engine, 'network' | 'dtype' | 'columns' | 'threads'>,
+  memoryBytes: number,
+): number {
+  const { network, dtype, threads } = engine;
+  const each = denseFloats(network, dtype);
+  const most = dtype === 'float64' ? 256 : Math.max(8, columnsOf(engine) / 2);
+  if (each === 0) return most;
+  const room = Math.min(MOST_FLOATS[dtype], memoryBytes / (BYTES[dtype] * ALIVE * threads));
+  const fit = 2 ** Math.floor(Math.log2(room / each));
+  return Math.max(dtype === 'float64' ? 8 : 2, Math.min(most, fit));
 }
 
 /** Parts of boxes as the programs take them. */
@@ -124,16 +146,17 @@ export class InputPrograms {
     readonly engine: Engine,
     readonly polytopes: readonly Polytope[],
     readonly rows: number,
+    memoryBytes: number,
   ) {
-    const { network, dtype } = engine;
-    this.inputs = featuresOf(network.input);
-    this.most = dtype === 'float64' ? soundColumns(network) : Math.max(8, columnsOf(engine) / 2);
+    this.inputs = featuresOf(engine.network.input);
+    this.most = partsOfCall(engine, memoryBytes);
     this.#mixed = polytopes.some(({ unsafe }) => unsafe.some(({ inputs }) => inputs !== undefined));
   }
 
   async bound(parts: readonly Bounded[]): Promise<PartBounds[]> {
     const { engine, rows, most } = this;
-    const columns = parts.length <= most / 8 ? most / 8 : most;
+    const few = Math.max(1, most / 8);
+    const columns = parts.length <= few ? few : most;
     const outputs = await engine.run(this.#planOf(columns), this.#feedsOf(columns, parts));
     const of = (name: string, at: number) => (outputs[name] as Floats)[at] as number;
     return parts.map((_, j) => ({

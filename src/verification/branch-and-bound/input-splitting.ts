@@ -3,19 +3,28 @@
  * of few inputs, and the only complete one for activations that are not piecewise linear.
  *
  * Bounds of every layer are computed anew for each part, a batch of parts at once. The input that is halved
- * is the one whose width moves the linear bounds most, max over rows of |a_i| (u_i − l_i) (Wang et al. 2018,
- * ReluVal; "smear"). Worst bounds first.
+ * is the one of which that gains most (`input-choice.ts`). Worst bounds first.
  */
 import { proofThreshold } from '../proof/rounding.js';
-import { type Box, centreOf, type Polytope, sizeOfTerms, violation } from '../property/property.js';
+import {
+  type Box,
+  centreOf,
+  linearValue,
+  type Polytope,
+  sizeOfTerms,
+  violation,
+} from '../property/property.js';
 import { allowance } from './allowance.js';
 import type { Engine } from './engine.js';
+import { inputToHalve, raiseScores, sharesOfWidth } from './input-choice.js';
 import { InputPrograms, type PartBounds } from './input-programs.js';
 import { type Frontier, worstFirst } from './worst-first.js';
 
 /** A part of a box with the polytopes, by number, that are open on it. */
 interface Part {
   readonly box: Box;
+  /** The box that it is part of. */
+  readonly whole: Box;
   readonly open: readonly number[];
   /** The least over open polytopes of the best bound of its inequalities. */
   readonly bound: number;
@@ -102,14 +111,14 @@ class InputSplitting {
     const { polytopes } = options;
     this.#groups = groupsOf(polytopes);
     const rows = this.#groups.reduce((most, group) => Math.max(most, group.rows), 1);
-    this.#programs = new InputPrograms(engine, polytopes, rows);
+    this.#programs = new InputPrograms(engine, polytopes, rows, options.memoryBytes);
     this.#frontier = worstFirst(engine);
   }
 
   async run(): Promise<SplittingResult> {
     const { most } = this.#programs;
     const wholes = this.#groups.map(
-      ({ box, open }): Part => ({ box, open, bound: Number.NEGATIVE_INFINITY, next: -1 }),
+      ({ box, open }): Part => ({ box, whole: box, open, bound: Number.NEGATIVE_INFINITY, next: -1 }),
     );
     while (this.#begun < wholes.length && !this.#found && !this.engine.expired()) {
       const some = wholes.slice(this.#begun, this.#begun + most);
@@ -173,10 +182,11 @@ class InputSplitting {
   }
 
   /** The part with the polytopes that its bounds leave open; undefined where there are none. */
-  async #openOn({ box, open }: Part, bounds: PartBounds): Promise<Part | undefined | 'found'> {
+  async #openOn({ box, whole, open }: Part, bounds: PartBounds): Promise<Part | undefined | 'found'> {
     const centre = centreOf(box);
     const stay: number[] = [];
-    const influence = new Float64Array(this.#programs.inputs);
+    const scores = new Float64Array(this.#programs.inputs);
+    const shares = sharesOfWidth(box, whole);
     let least = Number.POSITIVE_INFINITY;
     let row = 0;
     for (const index of open) {
@@ -189,17 +199,27 @@ class InputSplitting {
       if (best > 0 && best <= value + proofThreshold(Math.abs(value)) && Number.isFinite(best)) continue;
       stay.push(index);
       least = Math.min(least, best);
-      for (let r = first; r < row; r++)
-        for (let i = 0; i < influence.length; i++)
-          influence[i] = Math.max(influence[i] as number, bounds.influence(i, r));
+      polytope.unsafe.forEach((inequality, r) => {
+        raiseScores(scores, shares, {
+          margin: bounds.margin(first + r),
+          atCentre: linearValue(inequality, centre, bounds.atCentre),
+          influence: (i) => bounds.influence(i, first + r),
+        });
+      });
       if (
         value <= NEARLY * (1 + Math.abs(value)) &&
         (await this.options.found(Float32Array.from(centre), index))
       )
         return 'found';
     }
-    const next = () => widest(box, influence, NARROW[this.engine.dtype]);
-    return stay.length > 0 ? { box, open: stay, bound: least, next: next() } : undefined;
+    if (stay.length === 0) return undefined;
+    return {
+      box,
+      whole,
+      open: stay,
+      bound: least,
+      next: inputToHalve(box, scores, NARROW[this.engine.dtype]),
+    };
   }
 }
 
@@ -218,18 +238,6 @@ function bestMargin(
       inequality.bound -
       allowance(engine, sizeOfTerms(inequality, centre, atCentre), inequality, rounding);
     if (value > best) best = value;
-  });
-  return best;
-}
-
-/** The input of most influence; −1 if none is wide enough to be halved. */
-function widest({ lower, upper }: Box, influence: Float64Array, narrow: number): number {
-  let best = -1;
-  let most = -1;
-  influence.forEach((a, i) => {
-    const [low, high] = [lower[i] as number, upper[i] as number];
-    if (!(high - low > narrow * Math.max(Math.abs(low), Math.abs(high), 1e-30))) return;
-    if (a > most) [best, most] = [i, a];
   });
   return best;
 }

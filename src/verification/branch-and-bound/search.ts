@@ -1,8 +1,10 @@
 /**
  * Complete verification of polytopes that cheap bounds leave open: on the inputs where they are few or
- * activations are smooth, else on the signs of ReLUs, one box after the other, α-CROWN first.
+ * activations are smooth, else on the signs of ReLUs, one box after the other, α-CROWN first. Between few
+ * inputs and many, a trial on the inputs goes on as long as it gains.
  */
 import type { Network } from '../../network/network.js';
+import { crownIsAffordable } from '../../relaxation/linear/crown.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
 import { hiddenSizePlan } from '../proof/hidden-size.js';
 import {
@@ -20,6 +22,7 @@ import { columnsOf, createHiddenBounding, regionFeeds } from './hidden-bounds.js
 import { type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';
 import { splitRelus } from './relu-splitting.js';
+import { trialOf } from './trial.js';
 import { unstableRelus } from './unstable.js';
 
 export interface SearchOptions {
@@ -44,8 +47,10 @@ export interface SearchResult extends SplittingResult {
   readonly stage: SearchStage;
 }
 
-/** Networks of at most so many inputs that vary are split there. */
+/** Networks of at most so many inputs that vary are split there, whatever it gains. */
 const FEW_INPUTS = 12;
+/** And of so many where a trial gains enough. */
+const SOME_INPUTS = 20;
 /** Steps of α for rows at the root. */
 const ROOT_ITERATIONS = 20;
 /** And for bounds of hidden neurons: as many as the time is worth. */
@@ -59,6 +64,13 @@ const ROOT_SHARE = 0.12;
 export const splitsInputs = ({ nodes }: Network, polytopes: readonly Polytope[]): boolean =>
   nodes.some(({ layer }) => layer.kind === 'activation') ||
   polytopes.every(({ box }) => varying(box) <= FEW_INPUTS);
+
+/**
+ * Whether halving inputs is worth a trial before ReLUs are split: the inputs are not many, and bounds of all
+ * neurons are affordable for each part anew.
+ */
+const triesInputs = (network: Network, polytopes: readonly Polytope[]): boolean =>
+  crownIsAffordable(network) && polytopes.every(({ box }) => varying(box) <= SOME_INPUTS);
 
 const varying = ({ lower, upper }: Box): number =>
   lower.reduce((count, low, i) => count + (low < (upper[i] as number) ? 1 : 0), 0);
@@ -74,18 +86,43 @@ export async function search(
     throw new RangeError(
       'search: expected at least one inequality in each polytope, got one that is all of its box',
     );
-  if (splitsInputs(engine.network, polytopes)) {
-    const stage = 'branch-and-bound';
-    return {
-      stage,
-      ...(await splitInputs(engine, {
-        ...options,
-        polytopes,
-        progress: (state) => options.progress?.({ stage, ...state }),
-      })),
-    };
-  }
+  const stage: SearchStage = 'branch-and-bound';
+  const onInputs = async (by: Engine, watch: (lowerBound: number) => void = () => {}) => ({
+    stage,
+    ...(await splitInputs(by, {
+      ...options,
+      polytopes,
+      progress: (state) => {
+        watch(state.lowerBound);
+        options.progress?.({ stage, ...state });
+      },
+    })),
+  });
+  if (splitsInputs(engine.network, polytopes)) return onInputs(engine);
+  if (!triesInputs(engine.network, polytopes)) return searchRelus(engine, polytopes, options);
+  const trial = trialOf(engine, options.secondsLeft());
+  const tried = await onInputs(trial.engine, trial.watch);
+  if (tried.verdict !== 'open' || engine.expired()) return tried;
+  const { subproblems: before, lowerBound } = tried;
+  const found = await searchRelus(engine, polytopes, {
+    ...options,
+    progress: (state) => options.progress?.(since(state)),
+  });
+  return since(found);
 
+  /** With what the trial came to. */
+  function since<T extends { readonly subproblems: number; readonly lowerBound: number }>(state: T): T {
+    const subproblems = before + state.subproblems;
+    return { ...state, subproblems, lowerBound: Math.max(lowerBound, state.lowerBound) };
+  }
+}
+
+/** Searches polytopes on the signs of ReLUs, one box after the other, α-CROWN first. */
+async function searchRelus(
+  engine: Engine,
+  polytopes: readonly Polytope[],
+  options: SearchOptions,
+): Promise<SearchResult> {
   const boxes = grouped(polytopes);
   let [begun, subproblems, lowerBound] = [0, 0, Number.POSITIVE_INFINITY];
   let stage: SearchStage = 'alpha-crown';

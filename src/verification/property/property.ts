@@ -73,6 +73,22 @@ export function sizeOfTerms(
   return Math.abs(bound) + sizeOf(outputs, y) + sizeOf(inputs, x);
 }
 
+/** c·y + d·x. */
+export function linearValue(
+  { outputs, inputs }: Inequality,
+  x: ArrayLike<number>,
+  y: ArrayLike<number>,
+): number {
+  let value = 0;
+  outputs.forEach((c, i) => {
+    if (c !== 0) value += c * (y[i] as number);
+  });
+  inputs?.forEach((d, i) => {
+    if (d !== 0) value += d * (x[i] as number);
+  });
+  return value;
+}
+
 /**
  * How far x with outputs y is from a polytope's inequalities: max over them of c·y + d·x − b; unsafe where it
  * is ≤ 0.

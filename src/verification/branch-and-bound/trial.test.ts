@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import type { Engine } from './engine.js';
+import { trialOf } from './trial.js';
+
+const lasting = { expired: () => false } as Engine;
+/** A trial without time: each question whether it is over is its end, or the beginning of another. */
+const ended = (...bounds: readonly number[]) => {
+  const { engine, watch } = trialOf(lasting, 0);
+  for (const bound of bounds) watch(bound);
+  return engine;
+};
+
+describe('a trial', () => {
+  it('goes on where its bounds came half of the way to a proof, and not twice for the same gain', () => {
+    const engine = ended(-4, -1.9);
+    expect(engine.expired()).toBe(false);
+    expect(engine.expired()).toBe(true);
+  });
+
+  it('ends for good where they gain less, or where some box was never bounded', () => {
+    for (const bounds of [[], [-4, -2.1], [-4, -4], [Number.NEGATIVE_INFINITY]]) {
+      const { engine, watch } = trialOf(lasting, 0);
+      for (const bound of bounds) watch(bound);
+      expect(engine.expired()).toBe(true);
+      watch(-1e-9);
+      expect(engine.expired()).toBe(true);
+    }
+  });
+
+  it('is not over while it has time, unless the search is', () => {
+    expect(trialOf(lasting, 1e4).engine.expired()).toBe(false);
+    expect(trialOf({ expired: () => true } as Engine, 1e4).engine.expired()).toBe(true);
+  });
+});

@@ -1,0 +1,49 @@
+/**
+ * The trial of a search that may not be the best one: it goes on as long as its bounds gain.
+ *
+ * When its time is over, the least bound of what is open must have come half of the way from where it began
+ * to a proof. Then it has as much time again as it took so far, for half of what is still missing.
+ */
+import type { Engine } from './engine.js';
+
+/** Share of the time left that a trial takes at first, and its most seconds. */
+const FIRST = { share: 0.15, seconds: 20 };
+/** Share of what is missing that must be gained. */
+const ENOUGH = 0.5;
+
+export interface Trial {
+  /** Expires with the trial. */
+  readonly engine: Engine;
+  /** Told the least bound of what is open, beside 0, which proves it; −∞ where nothing is known. */
+  readonly watch: (lowerBound: number) => void;
+}
+
+export function trialOf(engine: Engine, secondsLeft: number): Trial {
+  const began = performance.now();
+  let ends = began + 1000 * Math.min(FIRST.seconds, FIRST.share * secondsLeft);
+  /** The bound that the trial is held against. */
+  let mark = Number.NEGATIVE_INFINITY;
+  let latest = Number.NEGATIVE_INFINITY;
+  let over = false;
+  const failed = (): boolean => {
+    if (performance.now() < ends) return false;
+    if (!(latest > (1 - ENOUGH) * mark)) return true;
+    mark = latest;
+    ends = began + 2 * (ends - began);
+    return false;
+  };
+  return {
+    watch(lowerBound) {
+      latest = lowerBound;
+      if (!Number.isFinite(mark)) mark = lowerBound;
+    },
+    engine: {
+      ...engine,
+      expired() {
+        // Once over, a trial stays so: its lanes end one after another.
+        over ||= engine.expired() || failed();
+        return over;
+      },
+    },
+  };
+}
