@@ -1,8 +1,9 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { DeviceError } from '../runtime/device/device.js';
+import { hasRowKernel, rowsComputedBy } from '../runtime/kernels/row-kernel.js';
 import type { Pool } from '../runtime/pool/pool.js';
 import { createRun, openRun, type Run } from './run/run-folder.js';
 import { resolveSettings } from './settings/resolve-settings.js';
@@ -27,7 +28,7 @@ vi.mock('../runtime/pool/pool.js', async (original) => {
 const folder = await mkdtemp(join(tmpdir(), 'tautnet-device-'));
 afterAll(() => rm(folder, { recursive: true }));
 
-const settings = resolveSettings({
+const given = {
   architecture: 'fc-small',
   trainLimit: 200,
   validation: 50,
@@ -38,7 +39,8 @@ const settings = resolveSettings({
   warmupStart: 0,
   learningRateDecayEpochs: [],
   threads: 1,
-});
+};
+const settings = resolveSettings(given);
 async function trained(run: Run): Promise<void> {
   try {
     await trainRun(run);
@@ -85,5 +87,39 @@ describe('a training whose device is lost', () => {
       else process.env.VK_ICD_FILENAMES = loader;
     }
     await expect(openRun(path)).rejects.toThrow('expected the folder of a run');
+  });
+});
+
+describe.skipIf(!hasRowKernel())('a run whose rows the kernel computed', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  /** Warnings of a run of one relaxation that is created with the kernel and goes on as `rows` says. */
+  async function warnings(name: string, relaxation: 'crown' | 'ibp', rows: string): Promise<string[]> {
+    const path = join(folder, name);
+    const short = { trainLimit: 50, validation: 25, epochs: 1, warmupEpochs: 0 };
+    const created = await createRun(path, resolveSettings({ ...given, ...short, relaxation }));
+    await created.release();
+    vi.stubEnv('TAUTNET_ROWS', rows);
+    const run = await openRun(path);
+    const said: string[] = [];
+    try {
+      await trainRun(run, { begin: (start) => said.push(...start.warnings) });
+    } finally {
+      await run.release();
+    }
+    return said;
+  }
+
+  test('says in one line that it goes on without it, and that last bits may differ', async () => {
+    const by = rowsComputedBy();
+    expect(await warnings('other-rows', 'crown', 'ort')).toEqual([
+      `${join(folder, 'other-rows')}: expected rows of crown computed by ${by} as before, they are by ort: ` +
+        'last bits may differ; see TAUTNET_ROWS and npm run build',
+    ]);
+  });
+
+  test('says nothing where it goes on with it, or where no rows are computed', async () => {
+    expect(await warnings('same-rows', 'crown', '')).toEqual([]);
+    expect(await warnings('no-rows', 'ibp', 'ort')).toEqual([]);
   });
 });
