@@ -27,16 +27,11 @@ export declare function forward(
   radius: Float64Array,
 ): { middle: Float64Array; spread: Float64Array };
 export declare function adjoint(node: AffineNode, a: Float64Array, inputs: number): Float64Array;
-export declare function boundNodes(
-  nodes: readonly Node[],
-  box: Box,
-  slopes: readonly (Uint8Array | undefined)[] | undefined,
-): Bounds;
+export declare function boundNodes(nodes: readonly Node[], box: Box, crown: boolean): Bounds;
 export declare function lowerBound(
   nodes: readonly Node[],
   bounds: Bounds,
   start: number,
   row: Row,
   hints: Hints,
-  early: boolean,
 ): number;

@@ -1,85 +1,59 @@
 /**
- * Bounds of a network over a box in float64, rounding taken off. Let u = 2⁻⁵³. An IEEE sum or product is the
- * exact one times 1 + δ, |δ| ≤ u, up to 2⁻¹⁰⁷⁵ where a product underflows. So a computed sum of n terms, each
- * of at most three such operations, is off by at most γ Σ|terms|, γ = (n + 3)u / (1 − (n + 3)u) (Higham 2002,
- * 3.1), in any order of summation. No sum here has more than 2N + 8 terms, N the values of all nodes, N <
- * 2²⁸, so ERROR = 8(N + 8)u > γ with room for the rounding of Σ|terms| itself; what underflows in fewer than
- * 2⁶⁰ products adds less than TINY(1 + max|x|). Where something overflows, sizes become infinite or NaN, and
- * no comparison with them holds: nothing is proved then.
+ * Bounds of a network over a box in float64, rounding taken off. Let u = 2⁻⁵³. An IEEE operation is exact
+ * but for a factor 1 + δ, |δ| ≤ u, and 2⁻¹⁰⁷⁵ where a product underflows. A computed sum of n terms, each of
+ * at most four operations, is off by at most γ Σ|terms|, γ = (n + 4)u / (1 − (n + 4)u), in any order (Higham
+ * 2002, 3.1). No sum here has more than 2N + 8 terms, N < 2²⁸ the values of all nodes: ERROR = 8(N + 8)u > γ
+ * has room for the rounding of Σ|terms|. Of fewer than 2⁶⁰ products, underflow takes less than TINY(1 +
+ * max|x|). Where something overflows, sizes become infinite or NaN, and no comparison with them holds:
+ * nothing is proved.
  *
- * @typedef {import('./onnx.js').Node} Node
- * @typedef {{ lower: Float64Array[], upper: Float64Array[], size: Float64Array[], reach: Float64Array[],
- *   unstable: Int32Array[], error: number, tiny: number }} Bounds
- *   Of each node: ends of its values, size ≥ |value|; of affine ones reach_j ≥ Σ|w_ji| size_i + |b_j|; of
- *   ReLUs the number of each value among all unstable ReLUs.
- * @typedef {{ alpha?: Uint8Array, signs?: Map<number, Int8Array>, beta?: Map<number, Float64Array> }} Hints
- *   α in 255ths of the unstable ReLUs, in their order; by ReLU node: decided signs and their β.
+ * Of each node: ends of its values, size ≥ |value|, of affine ones reach_j ≥ Σ|w_ji| size_i + |b_j|, of
+ * ReLUs the number among all unstable ones, or −1. Hints: α in 255ths in that order; by ReLU node decided
+ * signs and their β.
  */
+import { demand } from './onnx.js';
 
 const TINY = 2 ** -1000;
 /** A number below x, by more than two operations that led to x can have rounded. */
 export const down = (x) => x - Math.abs(x) * 2 ** -50 - TINY;
 export const up = (x) => -down(-x);
 
-/** W c + b and Σ|w| r for each output, four channels at once, of inputs that are not zero. */
+/** W c + b and Σ|w| r for each output, two channels at once, of inputs that are not zero. */
 export function forward({ size, weight, bias, positions, taps, first, runs }, centre, radius) {
-  const [middle, spread] = [bias.slice(), new Float64Array(size)];
-  const [inputs, at] = [new Int32Array(taps), new Int32Array(taps)];
+  const [middle, spread, at] = [bias.slice(), new Float64Array(size), new Int32Array(taps)];
+  const [c, r] = [new Float64Array(taps), new Float64Array(taps)];
   for (let p = 0; p < positions; p++) {
     let count = 0;
     for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3)
-      for (let i = runs[run], k = runs[run + 1]; i < runs[run] + runs[run + 2]; i++, k++) {
-        if (centre[i] === 0 && radius[i] === 0) continue;
-        inputs[count] = i;
-        at[count++] = k;
-      }
-    for (let j = p, k = 0; j < size; j += 4 * positions, k += 4 * taps) {
-      let [m0, m1, m2, m3] = [0, 0, 0, 0];
-      let [s0, s1, s2, s3] = [0, 0, 0, 0];
+      for (let i = runs[run], k = runs[run + 1]; i < runs[run] + runs[run + 2]; i++, k++)
+        if (centre[i] !== 0 || radius[i] !== 0) [c[count], r[count], at[count++]] = [centre[i], radius[i], k];
+    for (let j = p, k = 0; j < size; j += 2 * positions, k += 2 * taps) {
+      let [m0, m1, s0, s1] = [0, 0, 0, 0];
       for (let t = 0; t < count; t++) {
-        const x = centre[inputs[t]];
-        const r = radius[inputs[t]];
-        const w = k + at[t];
-        // biome-ignore-start format: a line for each channel
-        m0 += weight[w] * x;
-        s0 += Math.abs(weight[w]) * r;
-        m1 += weight[w + taps] * x;
-        s1 += Math.abs(weight[w + taps]) * r;
-        m2 += weight[w + 2 * taps] * x;
-        s2 += Math.abs(weight[w + 2 * taps]) * r;
-        m3 += weight[w + 3 * taps] * x;
-        s3 += Math.abs(weight[w + 3 * taps]) * r;
+        const [w0, w1] = [weight[k + at[t]], weight[k + taps + at[t]]];
+        m0 += w0 * c[t];
+        m1 += w1 * c[t];
+        s0 += Math.abs(w0) * r[t];
+        s1 += Math.abs(w1) * r[t];
       }
-      // Of channels behind the last one nothing is kept: typed arrays have no such places.
-      middle[j] += m0;
-      spread[j] = s0;
-      middle[j + positions] += m1;
-      spread[j + positions] = s1;
-      middle[j + 2 * positions] += m2;
-      spread[j + 2 * positions] = s2;
-      middle[j + 3 * positions] += m3;
-      spread[j + 3 * positions] = s3;
-      // biome-ignore-end format: a line for each channel
+      // Behind the last channel nothing is kept: typed arrays have no such places.
+      [middle[j], spread[j]] = [middle[j] + m0, s0];
+      [middle[j + positions], spread[j + positions]] = [middle[j + positions] + m1, s1];
     }
   }
   return { middle, spread };
 }
 
-/** Wᵀ a for so many inputs, four channels at once. */
+/** Wᵀ a for so many inputs, two channels at once. */
 export function adjoint({ size, weight, positions, taps, first, runs }, a, inputs) {
   const out = new Float64Array(inputs);
   for (let p = 0; p < positions; p++)
-    for (let j = p, from = 0; j < size; j += 4 * positions, from += 4 * taps) {
-      const a0 = a[j];
-      const a1 = a[j + positions] ?? 0;
-      const a2 = a[j + 2 * positions] ?? 0;
-      const a3 = a[j + 3 * positions] ?? 0;
-      if (a0 === 0 && a1 === 0 && a2 === 0 && a3 === 0) continue;
+    for (let j = p, from = 0; j < size; j += 2 * positions, from += 2 * taps) {
+      const [a0, a1] = [a[j], a[j + positions] ?? 0];
+      if (a0 === 0 && a1 === 0) continue;
       for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3)
-        for (let i = runs[run], k = from + runs[run + 1], end = i + runs[run + 2]; i < end; i++, k++) {
-          const both = a0 * weight[k] + a1 * weight[k + taps];
-          out[i] += both + a2 * weight[k + 2 * taps] + a3 * weight[k + 3 * taps];
-        }
+        for (let i = runs[run], k = from + runs[run + 1], end = i + runs[run + 2]; i < end; i++, k++)
+          out[i] += a0 * weight[k] + a1 * weight[k + taps];
     }
   return out;
 }
@@ -88,13 +62,18 @@ export function adjoint({ size, weight, positions, taps, first, runs }, a, input
 const reachOf = (node, size) =>
   forward(node, size, size).spread.map((sum, j) => (sum + Math.abs(node.bias[j])) * (1 + 2 ** -20) + TINY);
 
-/** Ends of an affine node's values from those of what it reads. */
-function affineEnds(node, low, high, size, error) {
+/** Ends of a node's values from those of what it reads. */
+function ends(node, { lower, upper, size, error }) {
+  const [p, q] = node.inputs;
+  const [low, high] = [lower[p], upper[p]];
+  if (node.op === 'relu') return [low, high].map((end) => end.map((v) => Math.max(v, 0)));
+  if (node.op === 'add')
+    return [low.map((v, i) => down(v + lower[q][i])), high.map((v, i) => up(v + upper[q][i]))];
   const [centre, radius] = [new Float64Array(low.length), new Float64Array(low.length)];
   // Rounding moves the middle by at most γ (Σ|w| |c| + |b|), and takes the share γ of the spread.
   for (let i = 0; i < low.length; i++) {
     centre[i] = low[i] / 2 + high[i] / 2;
-    radius[i] = size[i] && up(Math.max(high[i] - centre[i], centre[i] - low[i]) + error * size[i]);
+    radius[i] = size[p][i] && up(Math.max(high[i] - centre[i], centre[i] - low[i]) + error * size[p][i]);
   }
   const { middle, spread } = forward(node, centre, radius);
   for (let j = 0; j < node.size; j++) {
@@ -104,123 +83,84 @@ function affineEnds(node, low, high, size, error) {
   return [middle, spread];
 }
 
-/** Ends of a node's values from those of what it reads. */
-function step(/** @type {any} */ node, { lower, upper, size, error }) {
-  const [op, by, [p, q]] = [node.op, node.by, node.inputs];
-  if (op === 'affine') return affineEnds(node, lower[p], upper[p], size[p], error);
-  const [l, h] = [new Float64Array(node.size), new Float64Array(node.size)];
-  const of = (x, i) => (op === 'shift' ? x + by[i] : op === 'scale' ? x * by[i] : x / by[i]);
-  for (let i = 0; i < node.size; i++) {
-    let [low, high] = [lower[p][i], upper[p][i]];
-    if (op === 'add') [low, high] = [low + lower[q][i], high + upper[q][i]];
-    else if (op !== 'relu') [low, high] = [of(low, i), of(high, i)];
-    l[i] = op === 'relu' ? Math.max(low, 0) : down(Math.min(low, high));
-    h[i] = op === 'relu' ? Math.max(high, 0) : up(Math.max(low, high));
-  }
-  return [l, h];
-}
-
-/**
- * Bounds of all nodes over a box: intervals and, unless `slopes` is undefined, back-substitution of the ReLU
- * inputs that these leave unstable.
- * @param {Node[]} nodes @param {{ lower: Float64Array, upper: Float64Array }} box
- * @param {(Uint8Array | undefined)[] | undefined} slopes of each ReLU node: α of the ReLUs before it
- * @returns {Bounds}
- */
-export function boundNodes(nodes, box, slopes) {
+/** Bounds of all nodes over a box, by intervals and perhaps by back-substitution of unstable ReLU inputs. */
+export function boundNodes(nodes, box, crown) {
   const values = nodes.reduce((sum, { size }) => sum + size, 0);
-  if (!(values < 2 ** 28)) throw new Error('model: too large to be checked');
-  const lists = { lower: [], upper: [], size: [], reach: [], unstable: [] };
-  /** @type {Bounds} */
-  const bounds = { ...lists, error: (values + 8) * 2 ** -50, tiny: TINY };
-  const { lower, upper, size, unstable } = bounds;
+  demand(values < 2 ** 28, 'model: too large to be checked');
+  const [lower, upper, size, unstable] = [[], [], [], []];
+  const bounds = { lower, upper, size, unstable, reach: [], error: (values + 8) * 2 ** -50, tiny: TINY };
   const measure = (k) => {
-    const [low, high, own] = [lower[k], upper[k], new Float64Array(nodes[k].size)];
-    let most = 1;
-    for (let i = 0; i < own.length; i++) {
-      own[i] = Math.max(Math.abs(low[i]), Math.abs(high[i]));
-      most = Math.max(most, own[i]);
-    }
-    size[k] = own;
-    bounds.tiny = Math.max(bounds.tiny, TINY * (1 + most));
+    size[k] = lower[k].map((low, i) => Math.max(Math.abs(low), Math.abs(upper[k][i])));
+    bounds.tiny = size[k].reduce((most, v) => Math.max(most, TINY * (1 + v)), bounds.tiny);
   };
-  let [relus, count] = [0, 0];
-  nodes.forEach((node, k) => {
+  let count = 0;
+  for (const [k, node] of nodes.entries()) {
     const [p] = node.inputs;
     if (node.op === 'relu') {
-      if (slopes !== undefined && relus > 0) refine(nodes, bounds, p, slopes[relus]);
-      relus++;
+      if (crown) refine(nodes, bounds, p);
       measure(p);
-      unstable[k] = new Int32Array(node.size).fill(-1);
-      for (let i = 0; i < node.size; i++) if (lower[p][i] < 0 && upper[p][i] > 0) unstable[k][i] = count++;
+      unstable[k] = Int32Array.from(lower[p], (low, i) => (low < 0 && upper[p][i] > 0 ? count++ : -1));
     }
-    if (node.op === 'input') [lower[k], upper[k]] = [box.lower.slice(), box.upper.slice()];
-    else [lower[k], upper[k]] = step(node, bounds);
+    [lower[k], upper[k]] = node.op === 'input' ? [box.lower.slice(), box.upper.slice()] : ends(node, bounds);
     measure(k);
-  });
+  }
   return bounds;
 }
 
-/** Back-substitution of the unstable values of node p, both ends. */
-function refine(nodes, bounds, p, alpha) {
+/** Back-substitution of the unstable values of node p: first the end that is nearer to 0, then the other. */
+function refine(nodes, bounds, p) {
   const [lower, upper] = [bounds.lower[p], bounds.upper[p]];
   for (let i = 0; i < lower.length; i++)
-    if (lower[i] < 0 && upper[i] > 0)
-      for (const [sign, end] of [
-        [1, lower],
-        [-1, upper],
-      ]) {
-        const row = /** @type {any} */ ({ outputs: [[i, sign]], inputs: [], bound: 0 });
-        const found = lowerBound(nodes, bounds, p, row, { alpha }, false);
-        if (found > sign * end[i]) end[i] = sign * found;
-      }
+    for (const sign of -lower[i] < upper[i] ? [1, -1] : [-1, 1]) {
+      if (!(lower[i] < 0 && upper[i] > 0)) break;
+      const found = lowerBound(nodes, bounds, p, { outputs: [[i, sign]], inputs: [], bound: 0 }, {});
+      const end = sign > 0 ? lower : upper;
+      if (found > sign * end[i]) end[i] = sign * found;
+    }
 }
 
 /**
- * Lower bound of c·y + d·x − b, y the values of node `start`, over the inputs of the box whose ReLUs have the
- * decided signs; NaN or −∞ where there is none.
+ * Lower bound of c·y + d·x − b, y the values of node `start`, over the inputs of the box whose ReLUs have
+ * the decided signs; NaN or −∞ where there is none.
  *
  * Invariant: c·y + d·x − b ≥ sum + Σ a·v over the values v of the nodes that are open, but for rounding. An
  * affine node hands Wᵀa on; computed and exact Wᵀa, times v, differ by at most γ Σ|a_j| reach_j. A ReLU of
  * input z ∈ [l, h] hands on any number t with the least of a·relu(z) − t·z, which is piecewise linear in z:
  * it is at l, at h or at 0. So no hint can make a bound wrong: α and β only choose t. `total` adds up the
- * sizes of all terms, of which rounding takes at most the share `error`.
- *
- * @param {any[]} nodes @param {Bounds} bounds @param {number} start
- * @param {import('./vnnlib.js').Row} row @param {Hints} hints
- * @param {boolean} early whether the bound may be taken at any node that all depends on, if positive
+ * sizes of all terms, of which rounding takes at most the share `error`. The bound may be taken at any node
+ * that all depends on: the best counts, and the first that is positive suffices.
  */
-export function lowerBound(nodes, bounds, start, row, hints, early) {
+export function lowerBound(nodes, bounds, start, row, hints) {
   const { lower, upper, size, reach, error, tiny } = bounds;
-  /** @type {(Float64Array | undefined)[]} */
   const open = [];
   let [waiting, best, sum, total] = [0, Number.NEGATIVE_INFINITY, -row.bound, Math.abs(row.bound)];
   /** Hands coefficients on to node p, added to what it has. */
   const hand = (p, a) => {
     const known = open[p];
-    if (known === undefined) [open[p], waiting] = [a, waiting + 1];
-    else
-      for (let i = 0; i < a.length; i++) {
-        total += (Math.abs(known[i]) + Math.abs(a[i])) * size[p][i];
-        known[i] += a[i];
-      }
+    for (let i = 0; known && i < a.length; i++) {
+      total += (Math.abs(known[i]) + Math.abs(a[i])) * size[p][i];
+      a[i] += known[i];
+    }
+    if (!known) waiting++;
+    open[p] = a;
   };
-  const begin = (k, factors) => {
+  for (const [k, factors] of [
+    [start, row.outputs],
+    [0, row.inputs],
+  ]) {
     const a = new Float64Array(nodes[k].size);
     for (const [i, factor] of factors) {
       a[i] += factor;
       total += 2 * Math.abs(factor) * size[k][i];
     }
-    hand(k, a);
-  };
-  begin(start, row.outputs);
-  if (row.inputs.length > 0) begin(0, row.inputs);
+    if (factors.length > 0) hand(k, a);
+  }
   for (let k = start; k >= 0; k--) {
     const [node, a] = [nodes[k], open[k]];
     if (a === undefined) continue;
-    [open[k], waiting] = [undefined, waiting - 1];
+    waiting--;
     const [p, q] = node.inputs;
-    if (waiting === 0 && (early || k === 0)) {
+    if (waiting === 0) {
       let [value, terms] = [sum, total];
       for (let i = 0; i < a.length; i++) {
         if (a[i] === 0) continue;
@@ -228,7 +168,7 @@ export function lowerBound(nodes, bounds, start, row, hints, early) {
         terms += Math.abs(a[i]) * size[k][i];
       }
       best = Math.max(best, down(value - (error * terms * (1 + 2 ** -20) + tiny)));
-      if (best > 0 && early) return best;
+      if (best > 0) return best;
     }
     if (node.op === 'affine') {
       reach[k] ??= reachOf(node, size[p]);
@@ -247,24 +187,14 @@ export function lowerBound(nodes, bounds, start, row, hints, early) {
       }
       hand(p, a);
     } else if (node.op === 'add') {
-      hand(p, a);
       hand(q, a.slice());
-    } else if (node.op !== 'input') {
-      for (let i = 0; i < a.length; i++) {
-        if (node.op === 'shift') sum += a[i] * node.by[i];
-        else a[i] = node.op === 'scale' ? a[i] * node.by[i] : a[i] / node.by[i];
-        total += Math.abs(a[i]) * (size[p][i] + Math.abs(node.by[i]));
-      }
       hand(p, a);
     }
   }
   return best;
 }
 
-/**
- * What a ReLU hands on of a·relu(z): a factor t of z, and the least of a·relu(z) − t·z over [low, high].
- * @returns {[number, number]}
- */
+/** What a ReLU hands on of a·relu(z): a factor t of z, and the least of a·relu(z) − t·z over [low, high]. */
 function line(a, k, i, low, high, bounds, hints) {
   const sign = hints.signs?.get(k)?.[i] ?? 0;
   let [l, h, t] = [low, high, 0];

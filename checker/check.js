@@ -2,16 +2,12 @@
  * The checker of certificates: proves again, by its own bounds, what a certificate claims. A certificate
  * names model and data by their digests and says how to prove: bounds, splits, slopes, multipliers. None of
  * it is believed, so a wrong one makes the check fail. The format: docs/reference/certificates.md.
- *
- * @typedef {import('./onnx.js').Node} Node
- * @typedef {import('./vnnlib.js').Row} Row
- * @typedef {import('./vnnlib.js').Polytope} Polytope
- * @typedef {{ images: Uint8Array, labels: ArrayLike<number>, count: number }} Images pixels in 255ths
- * @typedef {{ what: string, proved: number, of: number }} CheckOutcome
  */
 import { boundNodes, down, lowerBound, up } from './bounds.js';
 import { demand, readOnnx, refuse } from './onnx.js';
 import { readVnnlib } from './vnnlib.js';
+
+const WRONG = 'certificate: a wrong or unfinished split';
 
 /** The bytes of a file, taken out of gzip where they are in it. */
 export async function plain(bytes) {
@@ -26,85 +22,66 @@ export async function digest(...parts) {
   return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-const bytesOf = (text) =>
-  typeof text === 'string' && /^[A-Za-z0-9+/]*=*$/.test(text)
-    ? Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
-    : refuse('certificate: expected bytes in base64');
+function bytesOf(text) {
+  const fits = typeof text === 'string' && /^[A-Za-z0-9+/]*=*$/.test(text);
+  demand(fits, 'certificate: expected bytes in base64');
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
 
 /** f_y − f_j ≤ 0 for j ≠ y over the ball around an image, its pixels v/255 or float32 of that. */
 export function ballPolytopes(image, label, classes, { epsilon, clip }) {
   const cut = (v) => (clip ? Math.min(1, Math.max(0, v)) : v);
-  const ends = (of) => Float64Array.from({ length: 256 }, (_, v) => of(v / 255, Math.fround(v / 255)));
-  const lows = ends((exact, near) => cut(down(down(Math.min(exact, near)) - epsilon)));
-  const highs = ends((exact, near) => cut(up(up(Math.max(exact, near)) + epsilon)));
-  const lower = new Float64Array(image.length).map((_, i) => lows[image[i]]);
-  const upper = new Float64Array(image.length).map((_, i) => highs[image[i]]);
-  const pairs = (j) => Object.entries({ [label]: 1, [j]: -1 }).map(([k, factor]) => [Number(k), factor]);
+  const ends = (of) => Float64Array.from({ length: 256 }, (_, v) => cut(of(v / 255, Math.fround(v / 255))));
+  const lows = ends((exact, near) => down(down(Math.min(exact, near)) - epsilon));
+  const highs = ends((exact, near) => up(up(Math.max(exact, near)) + epsilon));
+  const [lower, upper] = [lows, highs].map((of) => Float64Array.from(image, (v) => of[v]));
   const others = Array.from({ length: classes }, (_, j) => j).filter((j) => j !== label);
-  return others.map((j) => ({ lower, upper, rows: [{ outputs: pairs(j), inputs: [], bound: 0 }] }));
-}
-
-/** Σ m_k (c_k·y + d_k·x − b_k), which is ≤ 0 wherever all of a polytope's rows are, as m ≥ 0. */
-function combination(rows, m) {
-  const fits = Array.isArray(m) && m.length === rows.length && m.every((v) => Number.isFinite(v) && v >= 0);
-  demand(fits, `certificate: expected ${rows.length} multipliers of at least 0 for the rows of a polytope`);
-  const sum = (part) => rows.flatMap((row, k) => row[part].map(([i, factor]) => [i, factor * m[k]]));
-  const bound = rows.reduce((total, row, k) => up(total + up(row.bound * m[k])), 0);
-  return { outputs: sum('outputs'), inputs: sum('inputs'), bound };
-}
-
-/**
- * Proves that polytopes of one box are out of reach, by a tree of halves of the box, then of ReLU signs.
- * @param {any} how hidden bounds: ibp, crown, or by ReLU layer base64 of the α of those before it
- */
-export function prove(nodes, box, how, tree, open) {
-  const [kind, i, below, above, more] = Array.isArray(tree) ? tree : [];
-  if (kind === 'x') {
-    const fits = above !== undefined && more === undefined && box.lower[i] <= box.upper[i];
-    demand(fits, 'certificate: a wrong or unfinished split');
-    const middle = box.lower[i] / 2 + box.upper[i] / 2;
-    prove(nodes, { ...box, upper: box.upper.with(i, middle) }, how, below, open);
-    return prove(nodes, { ...box, lower: box.lower.with(i, middle) }, how, above, open);
-  }
-  const known = how === 'ibp' || how === 'crown' || Array.isArray(how);
-  demand(known, 'certificate: bounds are ibp, crown or a list');
-  const slopes = how === 'ibp' ? undefined : how === 'crown' ? [] : how.map((text) => text && bytesOf(text));
-  const relus = nodes.flatMap(({ op }, k) => (op === 'relu' ? [k] : []));
-  const signs = new Map(relus.map((k) => [k, new Int8Array(nodes[k].size)]));
-  proveSigns({ nodes, relus, signs, path: [], bounds: boundNodes(nodes, box, slopes) }, tree, open);
-}
-
-/** The same for the part of a box whose ReLUs have the signs that are decided. */
-function proveSigns(part, tree, open) {
-  const [kind, r, i, ...branches] = Array.isArray(tree) ? tree : ['leaf'];
-  if (kind === 'leaf') for (const polytope of open) exclude(part, polytope, tree || {});
-  else if (kind === 'each' && tree.length === open.length + 1)
-    for (const [k, polytope] of open.entries()) proveSigns(part, tree[k + 1], [polytope]);
-  else {
-    const k = part.relus[r];
-    const signs = part.signs.get(k);
-    const fits = kind === 'relu' && branches.length === 2 && signs?.[i] === 0;
-    demand(fits, 'certificate: a wrong or unfinished split');
-    part.path.push([k, i]);
-    for (const [at, sign] of [1, -1].entries()) {
-      signs[i] = sign;
-      proveSigns(part, branches[at], open);
-    }
-    signs[i] = 0;
-    part.path.pop();
-  }
-}
-
-/** Proves a leaf: that a polytope is out of reach. Its hints are α, β of the path and multipliers of rows. */
-function exclude({ nodes, bounds, signs, path }, { rows }, { a, b = [], m }) {
-  const beta = new Map();
-  path.forEach(([k, i], at) => {
-    if (!beta.has(k)) beta.set(k, new Float64Array(nodes[k].size));
-    beta.get(k)[i] = Number(b?.[at] ?? 0);
+  const row = (j) => ({
+    outputs: [
+      [label, 1],
+      [j, -1],
+    ],
+    inputs: [],
+    bound: 0,
   });
-  const hints = { ...(a !== undefined && { alpha: bytesOf(a) }), signs, beta };
-  const some = m === undefined ? rows : [combination(rows, m)];
-  const holds = some.some((row) => lowerBound(nodes, bounds, nodes.length - 1, row, hints, true) > 0);
+  return others.map((j) => ({ lower, upper, rows: [row(j)] }));
+}
+
+/** Proves polytopes out of reach of a box whose ReLUs have the signs of a path, by a tree of halves, signs. */
+export function prove(nodes, box, how, tree, open, path = [], bounds = undefined) {
+  const [kind, ...of] = Array.isArray(tree) ? tree : ['leaf'];
+  if (kind === 'x') {
+    const [i, below, above] = of;
+    demand(of.length === 3 && box.lower[i] <= box.upper[i], WRONG);
+    const middle = box.lower[i] / 2 + box.upper[i] / 2;
+    prove(nodes, { ...box, upper: box.upper.with(i, middle) }, how, below, open, path);
+    return prove(nodes, { ...box, lower: box.lower.with(i, middle) }, how, above, open, path);
+  }
+  demand(how === 'ibp' || how === 'crown', 'certificate: bounds are ibp or crown');
+  bounds ??= boundNodes(nodes, box, how === 'crown');
+  if (kind === 'leaf') for (const polytope of open) exclude(nodes, bounds, path, polytope, tree || {});
+  else if (kind === 'each' && of.length === open.length)
+    for (const [k, part] of of.entries()) prove(nodes, box, how, part, [open[k]], path, bounds);
+  else {
+    const [r, i, ...branches] = of;
+    const k = nodes.flatMap(({ op }, at) => (op === 'relu' ? [at] : []))[r];
+    demand(kind === 'relu' && branches.length === 2 && bounds.unstable[k]?.[i] !== undefined, WRONG);
+    for (const [at, sign] of [1, -1].entries())
+      prove(nodes, box, how, branches[at], open, [...path, [k, i, sign]], bounds);
+  }
+}
+
+/** Proves a leaf: that a polytope is out of reach. Its hints are α and β of the path. */
+function exclude(nodes, bounds, path, { rows }, { a, b }) {
+  const [signs, beta] = [new Map(), new Map()];
+  for (const [at, [k, i, sign]] of path.entries()) {
+    if (!signs.has(k)) signs.set(k, new Int8Array(nodes[k].size));
+    if (!beta.has(k)) beta.set(k, new Float64Array(nodes[k].size));
+    signs.get(k)[i] = sign;
+    beta.get(k)[i] = Number(b?.[at] ?? 0);
+  }
+  const hints = { alpha: a === undefined ? a : bytesOf(a), signs, beta };
+  const holds = rows.some((row) => lowerBound(nodes, bounds, nodes.length - 1, row, hints) > 0);
   demand(holds, 'a leaf is not proved by its hints');
 }
 
@@ -112,15 +89,13 @@ function exclude({ nodes, bounds, signs, path }, { rows }, { a, b = [], m }) {
 async function readCertificate(bytes) {
   const file = await plain(bytes).catch(() => refuse('certificate: the file is damaged'));
   const [text, seal] = new TextDecoder().decode(file).split('\n');
-  demand(
-    seal === (await digest(text)),
-    'certificate: the file is damaged or was changed: its digest differs',
-  );
-  const { certificate, model, claim, proofs } = JSON.parse(text) ?? {};
-  const whole = typeof claim === 'object' && claim !== null && Array.isArray(proofs);
-  const known = certificate === 1 && whole && proofs.every((proof) => Array.isArray(proof?.of));
-  demand(known, 'certificate: expected version 1 with a claim and a list of proofs');
-  return { model, claim, proofs };
+  const whole = seal === (await digest(text));
+  demand(whole, 'certificate: the file is damaged or was changed: its digest differs');
+  const found = JSON.parse(text);
+  const known = found?.certificate === 1 && found.claim && Array.isArray(found.proofs);
+  const fits = known && found.proofs.every((proof) => Array.isArray(proof?.of));
+  demand(fits, 'certificate: expected version 1 with a claim and a list of proofs');
+  return found;
 }
 
 /** Refuses a certificate about other bytes. */
@@ -130,18 +105,14 @@ async function expect(what, named, ...bytes) {
 }
 
 /**
- * Checks a certificate.
- * @param {any} given bytes of the files, plain or compressed by gzip; `share` [k, n] proves every n-th proof
- *  from the k-th alone: all n must be asked for
- * @returns {Promise<CheckOutcome>} what is proved
- * @throws Error with one line that says what is not
+ * Checks a certificate by the bytes of the files, plain or compressed by gzip; `share` [k, n] proves every
+ * n-th proof from the k-th alone: all n must be asked for. Gives what is proved, or throws one line on what
+ * is not.
  */
 export async function check({ certificate: file, model, property, images, share = [0, 1], progress }) {
-  const { model: named, claim, proofs: all } = await readCertificate(file);
-  const bytes = await plain(model);
+  const [{ model: named, claim, proofs: all }, bytes] = [await readCertificate(file), await plain(model)];
   await expect('model', named, bytes);
-  const nodes = readOnnx(bytes);
-  const read = images ? aboutImages : aboutProperty;
+  const [nodes, read] = [readOnnx(bytes), images ? aboutImages : aboutProperty];
   const { proofs, polytopesOf } = await read(nodes, claim, all, images ?? property);
   const proved = new Set();
   for (let k = share[0]; k < proofs.length; k += share[1]) {
@@ -150,15 +121,14 @@ export async function check({ certificate: file, model, property, images, share 
     try {
       prove(nodes, open[0], bounds, tree, open);
     } catch (error) {
-      refuse(`${images ? 'image' : 'polytope'} ${of.join(', ')}: ${/** @type {Error} */ (error).message}`);
+      refuse(`${images ? 'image' : 'polytope'} ${of.join(', ')}: ${error.message}`);
     }
     for (const index of of) proved.add(index);
     progress?.(k + 1, proofs.length);
   }
   const ball = `ε = ${claim.epsilon}${claim.clip ? ', cut to [0, 1]' : ''}`;
-  return images
-    ? { what: `images keep their label within ${ball}`, proved: proved.size, of: images.count }
-    : { what: 'sets of unsafe outputs are out of reach', proved: proved.size, of: proved.size };
+  const what = images ? `images keep their label within ${ball}` : 'sets of unsafe outputs are out of reach';
+  return { what, proved: proved.size, of: images?.count ?? proved.size };
 }
 
 /** Proofs of one image each, and what is to be excluded for it. */
@@ -166,12 +136,13 @@ async function aboutImages(nodes, claim, all, { images, labels, count }) {
   await expect('set of images', claim.images, images, Uint8Array.from(labels));
   const [inputs, classes] = [nodes[0].size, nodes.at(-1).size];
   const ball = Number.isFinite(claim.epsilon) && claim.epsilon > 0 && typeof claim.clip === 'boolean';
-  const fits = images.length === count * inputs && labels.length === count;
-  demand(ball && fits, 'certificate: expected an epsilon, clip, and images of the size that the model reads');
-  const polytopesOf = ([i]) =>
-    Number.isInteger(i) && labels[i] < classes
-      ? ballPolytopes(images.subarray(i * inputs, (i + 1) * inputs), labels[i], classes, claim)
-      : refuse(`certificate: image ${i} is none of the ${count}, or its label is no class`);
+  const fits = ball && images.length === count * inputs && labels.length === count;
+  demand(fits, 'certificate: expected an epsilon, clip, and images of the size that the model reads');
+  const polytopesOf = ([i]) => {
+    const known = Number.isInteger(i) && labels[i] < classes;
+    demand(known, `certificate: image ${i} is none of the ${count}, or its label is no class`);
+    return ballPolytopes(images.subarray(i * inputs, (i + 1) * inputs), labels[i], classes, claim);
+  };
   return { proofs: all.flatMap(({ of, ...how }) => of.map((i) => ({ of: [i], ...how }))), polytopesOf };
 }
 
@@ -184,10 +155,11 @@ async function aboutProperty(nodes, claim, proofs, property) {
   demand(left < 0, `certificate: polytope ${left} of the property has no proof`);
   const polytopesOf = (group) => {
     const some = group.map((index) => all[index] ?? refuse(`certificate: polytope ${index} is none`));
-    const { lower, upper } = some[0] ?? refuse('certificate: a proof of nothing');
+    demand(some.length > 0, 'certificate: a proof of nothing');
     const equal = (one, other) => one.every((v, i) => v === other[i]);
-    const same = some.every((one) => equal(one.lower, lower) && equal(one.upper, upper));
-    return same ? some : refuse('certificate: a proof is about polytopes of different boxes');
+    const same = some.every((one) => equal(one.lower, some[0].lower) && equal(one.upper, some[0].upper));
+    demand(same, 'certificate: a proof is about polytopes of different boxes');
+    return some;
   };
   return { proofs, polytopesOf };
 }

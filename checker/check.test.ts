@@ -1,4 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -15,9 +20,11 @@ import { boundNodes } from './bounds.js';
 import { check, type Given } from './check.js';
 import { type Node, readOnnx } from './onnx.js';
 
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+
 /** What the model gives at x, but for rounding. */
 function outputsAt(nodes: readonly Node[], x: Float64Array): Float64Array {
-  const bounds = boundNodes(nodes, { lower: x, upper: x }, undefined);
+  const bounds = boundNodes(nodes, { lower: x, upper: x }, false);
   const [lower, upper] = [bounds.lower.at(-1), bounds.upper.at(-1)] as [Float64Array, Float64Array];
   return lower.map((l, j) => (l + (upper[j] as number)) / 2);
 }
@@ -151,19 +158,6 @@ test.each([
   const answer = check({ ...about, certificate: certificateOf(about, ['relu', 0, 0, 0, 0], 'crown') });
   if (holds.every(Boolean)) expect((await answer).proved).toBe(1);
   else await expect(answer).rejects.toThrow(/polytope 0: a leaf is not proved/);
-});
-
-test('multipliers of rows add them up, and negative ones are refused', async () => {
-  // y = x: neither row alone excludes that y ≥ 0.5 and x ≤ 0.4.
-  const about = kink(0, 1, '(assert (>= Y_0 0.5)) (assert (<= (+ X_0 (* 0 Y_0)) 0.4))');
-  const given = (tree: unknown): Given => ({ ...about, certificate: certificateOf(about, tree, 'ibp') });
-  const rows = kink(0, 1, '(assert (>= (+ Y_0 (* 0 X_0)) 0.5)) (assert (<= (- X_0 (* 0 Y_0)) 0.4))');
-  await expect(check(given({ m: [-1, 1] }))).rejects.toThrow(/multipliers of at least 0/);
-  await expect(check(given({ m: [1] }))).rejects.toThrow(/expected 2 multipliers/);
-  await expect(check(given(0))).rejects.toThrow(/is not proved/);
-  expect((await check(given({ m: [1, 1] }))).proved).toBe(1);
-  const tree = { m: [1, 1] };
-  expect((await check({ ...rows, certificate: certificateOf(rows, tree, 'crown') })).proved).toBe(1);
 });
 
 /** A property whose proof has splits of inputs and another whose proof has splits of ReLUs. */
@@ -324,4 +318,50 @@ test('images: what is certified keeps its label at sampled points, and other ima
     { numRuns: 40 },
   );
   expect(certified).toBeGreaterThan(40);
+});
+
+test('the checker is short enough to be read: at most 600 lines of code', () => {
+  const lines = readdirSync(HERE)
+    .filter((name) => name.endsWith('.js'))
+    .flatMap((name) => readFileSync(join(HERE, name), 'utf8').split('\n'))
+    .map((line) => line.trim());
+  expect(
+    lines.filter((line) => line !== '' && !/^(\/\*\*|\*|\/\/|#!)/.test(line)).length,
+  ).toBeLessThanOrEqual(600);
+});
+
+/** Loads the checker in a context of its own, which has of Node only what browsers have too. */
+const BROWSER = `
+import { readFile } from 'node:fs/promises';
+import vm from 'node:vm';
+const [folder, certificate, model, property] = process.argv.slice(2);
+const globals = { Blob, Response, DecompressionStream, TextDecoder, atob, crypto };
+const context = vm.createContext(globals);
+const modules = new Map();
+const load = async (path) => {
+  const text = await readFile(path, 'utf8');
+  const known = modules.get(path) ?? new vm.SourceTextModule(text, { context, identifier: path });
+  modules.set(path, known);
+  return known;
+};
+const module = await load(folder + '/check.js');
+await module.link((name) => load(folder + name.replace(/^[.]/, '')));
+await module.evaluate();
+const [a, b, c] = await Promise.all([certificate, model, property].map((path) => readFile(path)));
+const { proved } = await module.namespace.check({ certificate: a, model: b, property: c });
+console.log(proved, vm.runInContext('typeof process + typeof require + typeof Buffer', context));
+`;
+
+test('it runs without Node: in a context that has only what browsers have', async () => {
+  const { model, property } = await splitProofs();
+  const { certificate } = await propertyCertificate({ model, property, seconds: 20 });
+  const folder = mkdtempSync(join(tmpdir(), 'tautnet-checker-'));
+  const files = { c: encodeCertificate(certificate), m: model, p: property, 'main.mjs': BROWSER };
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+  const [main, ...paths] = ['main.mjs', 'c', 'm', 'p'].map((name) => join(folder, name));
+  const args = ['--experimental-vm-modules', '--no-warnings', main as string, HERE, ...paths];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  rmSync(folder, { recursive: true });
+  expect(stderr).toBe('');
+  expect(stdout.trim()).toBe('1 undefinedundefinedundefined');
 });

@@ -5,23 +5,19 @@
  */
 import { readFile } from 'node:fs/promises';
 import { check, plain } from './check.js';
+import { demand } from './onnx.js';
 
-const [certificate, model, first, second] = process.argv.slice(2);
+/** Of an IDX file: a type, the number of dimensions, each as four bytes, then the values, here bytes. */
+const values = (bytes) => bytes.subarray(4 + 4 * bytes[3]);
 try {
-  if (first === undefined)
-    throw new Error('expected CERTIFICATE MODEL PROPERTY, or CERTIFICATE MODEL IMAGES LABELS');
-  const files = [certificate, model, first].map((path) => readFile(path));
-  const [proof, network, data] = await Promise.all(files);
-  const given = { certificate: proof, model: network };
-  if (second !== undefined) {
-    // IDX: a type, the number of dimensions, each as four bytes, then the values, here bytes.
-    const values = (bytes) => bytes.subarray(4 + 4 * bytes[3]);
-    const labels = values(await plain(await readFile(second)));
-    given.images = { images: values(await plain(data)), labels, count: labels.length };
-  } else given.property = data;
-  const { what, proved, of } = await check(given);
+  const files = await Promise.all(process.argv.slice(2).map(async (path) => plain(await readFile(path))));
+  demand([3, 4].includes(files.length), 'expected CERTIFICATE MODEL, then PROPERTY or IMAGES LABELS');
+  const [certificate, model, data, labels] = files;
+  const split = labels && { images: values(data), labels: values(labels), count: values(labels).length };
+  const about = split ? { images: split } : { property: data };
+  const { what, proved, of } = await check({ certificate, model, ...about });
   console.log(`proved: ${proved} of ${of} ${what}`);
 } catch (error) {
-  console.error(`not proved: ${/** @type {Error} */ (error).message}`);
+  console.error(`not proved: ${error.message}`);
   process.exitCode = 1;
 }

@@ -5,10 +5,6 @@ interface Common {
 export interface PlainNode extends Common {
   readonly op: 'input' | 'relu' | 'add';
 }
-export interface EachNode extends Common {
-  readonly op: 'shift' | 'scale' | 'divide';
-  readonly by: Float64Array;
-}
 export interface AffineNode extends Common {
   readonly op: 'affine';
   readonly weight: Float64Array;
@@ -18,7 +14,7 @@ export interface AffineNode extends Common {
   readonly first: Int32Array;
   readonly runs: Int32Array;
 }
-export type Node = PlainNode | EachNode | AffineNode;
+export type Node = PlainNode | AffineNode;
 export declare const refuse: (message: string) => never;
 export declare const demand: (holds: unknown, message: string) => unknown;
 export declare function readOnnx(bytes: Uint8Array): Node[];

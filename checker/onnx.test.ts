@@ -18,7 +18,7 @@ async function difference(bytes: Uint8Array, extents: readonly number[]): Promis
     ),
   );
   const box = { lower: Float64Array.from(x), upper: Float64Array.from(x) };
-  const bounds = boundNodes(nodes, box, undefined);
+  const bounds = boundNodes(nodes, box, false);
   const [lower, upper] = [bounds.lower.at(-1), bounds.upper.at(-1)] as [Float64Array, Float64Array];
   const expected = await runOnnx(bytes, x, 1, [...extents]);
   return relativeDifference(

@@ -108,15 +108,6 @@ function backward(
     } else if (node.op === 'add') {
       hand(p, a.slice());
       hand(q, a.slice());
-    } else if ('by' in node) {
-      const { op, by } = node;
-      if (op === 'shift') value += a.reduce((sum, v, i) => sum + v * (by[i] as number), 0);
-      hand(
-        p,
-        op === 'shift'
-          ? a.slice()
-          : a.map((v, i) => (op === 'scale' ? v * (by[i] as number) : v / (by[i] as number))),
-      );
     }
   }
   const coefficients = arrived[0] ?? new Float64Array((nodes[0] as Node).size);
@@ -163,10 +154,5 @@ function forwardNode(
       const { slope, intercept } = lineOf(node, k, i, arrived?.[i] ?? 0, bounds, signs, multipliers);
       return slope * z + intercept;
     });
-  if (!('by' in node)) return x;
-  const { op, by } = node;
-  return x.map((v, i) => {
-    const b = by[i] as number;
-    return op === 'shift' ? v + b : op === 'scale' ? v * b : v / b;
-  });
+  return x;
 }

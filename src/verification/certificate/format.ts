@@ -11,8 +11,6 @@ export interface Leaf {
   readonly a?: string;
   /** β of the ReLUs decided on the way to the leaf, in their order. */
   readonly b?: readonly number[];
-  /** Multipliers of the rows of a polytope (default: one row alone). */
-  readonly m?: readonly number[];
 }
 
 /**

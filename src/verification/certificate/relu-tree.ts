@@ -93,14 +93,7 @@ export class ReluTree {
   }
 
   #bound(row: Row, hints: { alpha?: Uint8Array; beta?: ReadonlyMap<number, Float64Array> }): number {
-    return lowerBound(
-      this.nodes,
-      this.bounds,
-      this.nodes.length - 1,
-      row,
-      { ...hints, signs: this.#signs },
-      true,
-    );
+    return lowerBound(this.nodes, this.bounds, this.nodes.length - 1, row, { ...hints, signs: this.#signs });
   }
 
   /** The undecided ReLU whose line is farthest from it at the least point; undefined without any. */
