@@ -2,7 +2,8 @@
  * What may be read: a run is a folder directly in the folder of runs, and neither it nor one of its files
  * may be a link that leads out of there. Names come from a listing of the folder, never from a request.
  */
-import { lstat, realpath } from 'node:fs/promises';
+import { lstatSync } from 'node:fs';
+import { realpath } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { UsageError } from '../../experiment/errors.js';
 
@@ -24,7 +25,7 @@ const isBelow = (root: string, path: string): boolean => {
  */
 export async function refuseLinksOut(root: string, name: string): Promise<void> {
   for (const path of [name, ...RUN_FILES.map((file) => join(name, file))]) {
-    const found = await lstat(join(root, path)).catch(() => undefined);
+    const found = lstatSync(join(root, path), { throwIfNoEntry: false });
     if (!found?.isSymbolicLink()) continue;
     const target = await realpath(join(root, path)).catch(() => root);
     if (!isBelow(root, target))

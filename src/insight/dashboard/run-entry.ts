@@ -2,17 +2,18 @@
 import { join } from 'node:path';
 import { readCertificationRecord } from '../../experiment/run/certification-record.js';
 import { type MetricsRecord, readMetrics } from '../../experiment/run/metrics.js';
-import { type RunRecord, readRun } from '../../experiment/run/run-folder.js';
+import { readRun } from '../../experiment/run/run-folder.js';
 import { readCertificateLines } from '../../verification/certification/certificate-lines.js';
 import { accuraciesOf } from '../../verification/certification/verdict.js';
+import { settingTexts } from '../runs/comparison.js';
 import type { CardAccuracies, RunCard } from './answers.js';
 
 /** Points of a spark line. */
 const POINTS = 40;
 
 export interface Entry extends Omit<RunCard, 'settings'> {
-  /** Missing where the run cannot be read. */
-  readonly run?: RunRecord;
+  /** Settings by their names in files; missing where the run cannot be read. */
+  readonly texts?: Readonly<Record<string, string>>;
 }
 
 const NONE: CardAccuracies = { natural: null, certified: null, adversarial: null };
@@ -71,7 +72,7 @@ export async function readEntry(path: string, found: Found): Promise<Entry> {
     const losses = metrics.flatMap(({ loss }) => (typeof loss === 'number' ? [loss] : []));
     return {
       ...entry,
-      run,
+      texts: settingTexts(run),
       state: run.finished ? 'finished' : found.running ? 'running' : 'unfinished',
       accuracies: { natural, certified: proved, adversarial },
       images: certified?.images ?? 0,

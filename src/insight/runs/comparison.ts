@@ -51,10 +51,6 @@ const COMPARED: readonly SettingName[] = SETTING_NAMES.filter(
 const textOf = (name: SettingName, { settings }: Pick<RunResults, 'settings'>): string =>
   isIdle(name, settings) || settings[name] === undefined ? '' : textFromValue(settings[name]);
 
-/** The settings in which runs differ. */
-export const differingSettings = (runs: readonly Pick<RunResults, 'settings'>[]): SettingName[] =>
-  COMPARED.filter((name) => new Set(runs.map((run) => textOf(name, run))).size > 1);
-
 /** Texts of some settings of a run, by their names in files; '' for what its other settings leave unused. */
 export const settingTexts = (
   run: Pick<RunResults, 'settings'>,
@@ -81,7 +77,7 @@ export function onParetoFront(points: readonly Point[]): boolean[] {
 
 /** @param results at least one run */
 export function compareRuns(results: readonly RunResults[]): Comparison {
-  const differing = differingSettings(results);
+  const differing = COMPARED.filter((name) => new Set(results.map((run) => textOf(name, run))).size > 1);
   const front = onParetoFront(
     results.map(({ accuracies }) => ({
       natural: accuracies?.natural ?? null,
