@@ -47,7 +47,9 @@ export function ballPolytopes(image, label, classes, { epsilon, clip }) {
   return others.map((j) => ({ lower, upper, rows: [row(j)] }));
 }
 
-/** Proves polytopes out of reach of a box whose ReLUs have the signs of a path, by a tree of halves, signs. */
+/**
+ * Proves polytopes out of reach of a box whose ReLUs have the signs of a path, by a tree of halves, signs.
+ */
 export function prove(nodes, box, how, tree, open, path = [], bounds = undefined) {
   const [kind, ...of] = Array.isArray(tree) ? tree : ['leaf'];
   if (kind === 'x') {

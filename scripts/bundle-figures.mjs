@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inflateSync } from 'node:zlib';
 import { rolldown } from 'rolldown';
+import { licencesOf, packagesIn } from './licence-texts.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FIGURES = join(ROOT, 'dist', 'insight', 'figure');
@@ -26,24 +27,7 @@ async function bundled(entry, output) {
     external: ['canvas'],
   });
   const { output: chunks } = await bundle.write({ file: output, format: 'esm', minify: true });
-  const modules = chunks.flatMap((chunk) => chunk.moduleIds ?? []);
-  const folder = /^.*node_modules\/(@[^/]+\/)?[^/]+/;
-  return [...new Set(modules.map((id) => id.replace(/^\0/, '').match(folder)?.[0]).filter(Boolean))].sort();
-}
-
-/** Name, version, licence and its text for each package. */
-async function licencesOf(folders) {
-  const texts = await Promise.all(
-    folders.map(async (folder) => {
-      const { name, version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
-      const names = ['LICENSE', 'LICENSE.md', 'LICENSE.txt', 'license'];
-      const found = await Promise.all(
-        names.map((file) => readFile(join(folder, file), 'utf8').catch(() => '')),
-      );
-      return `${name} ${version} (${license})\n\n${found.find((text) => text !== '') ?? ''}`.trim();
-    }),
-  );
-  return `${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`;
+  return packagesIn(chunks);
 }
 
 /** An OpenType font from its WOFF 1.0 file: the same tables, inflated. https://www.w3.org/TR/WOFF/ */

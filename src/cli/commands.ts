@@ -4,6 +4,7 @@ import { makeCheckCommand } from './check.js';
 import type { MakeCommand } from './command.js';
 import { makeCompareCommand } from './compare.js';
 import { makeCompletionCommand } from './completion.js';
+import { makeDashboardCommand } from './dashboard.js';
 import { makeDataCommand } from './data.js';
 import { makeDevicesCommand } from './devices.js';
 import { makeExportMetricsCommand } from './export-metrics.js';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeCertifyCommand,
   makeVerifyCommand,
   makeReportCommand,
+  makeDashboardCommand,
   makeCompareCommand,
   makeLandscapeCommand,
   makeSweepCommand,

@@ -16,6 +16,7 @@ export default function build(): void {
   for (const step of [
     [compiler, '-p', 'tsconfig.build.json'],
     [join(root, 'scripts', 'bundle-figures.mjs')],
+    [join(root, 'scripts', 'bundle-dashboard.mjs')],
   ]) {
     const { status, stdout, stderr } = spawnSync(process.execPath, step, { cwd: root, encoding: 'utf8' });
     if (status !== 0)

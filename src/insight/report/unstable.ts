@@ -2,7 +2,7 @@
  * Unstable neurons: ReLUs whose sign interval bounds leave open over the ball, l < 0 < u. Only they are
  * relaxed, so a bound is as tight as they are few.
  */
-import { input, type Tensor, transpose } from '../../graph/index.js';
+import { type HostData, input, type Tensor, transpose } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type Network, parameterInputs } from '../../network/network.js';
 import type { ParameterArrays } from '../../network/parameters.js';
@@ -44,6 +44,30 @@ export function activityOf(
   };
 }
 
+/** Interval bounds before each ReLU layer over a box, as outputs of a plan for `activitiesOf`. */
+export function reluBounds(network: Network, box: Bounds): Record<string, Tensor> {
+  const bounds = intervalBounds(network, parameterInputs(network), box);
+  const before = network.nodes.flatMap(({ layer, inputs: [first = INPUT] }): Bounds[] => {
+    if (layer.kind !== 'relu') return [];
+    return [first === INPUT ? box : (bounds[first] as Bounds)];
+  });
+  return Object.fromEntries(
+    before.flatMap(({ lower, upper }, k) => [
+      [`lower ${k}`, lower],
+      [`upper ${k}`, upper],
+    ]),
+  );
+}
+
+/** Activity of each ReLU layer from the numbers of `reluBounds` over balls around `images` images. */
+export function activitiesOf(found: Readonly<Record<string, HostData>>, images: number): LayerActivity[] {
+  const numbers = (name: string) => found[name] as Float32Array;
+  const layers = Object.keys(found).filter((name) => name.startsWith('lower ')).length;
+  return Array.from({ length: layers }, (_, k) =>
+    activityOf(numbers(`lower ${k}`), numbers(`upper ${k}`), images),
+  );
+}
+
 /**
  * Activity of each ReLU layer over B(x, ε), by IBP, averaged over images.
  * @param images [count, features], pixels in [0, 1]
@@ -57,20 +81,12 @@ export async function reluActivity(
   const features = featuresOf(network.input);
   const count = images.length / features;
   const box = inputBox(transpose(input('images', [count, features])), input('epsilon', []), clip);
-  const bounds = intervalBounds(network, parameterInputs(network), box);
-  const before = network.nodes.flatMap(({ layer, inputs: [first = INPUT] }): Bounds[] => {
-    if (layer.kind !== 'relu') return [];
-    return [first === INPUT ? box : (bounds[first] as Bounds)];
-  });
-  const outputs: Record<string, Tensor> = {};
-  for (const [k, { lower, upper }] of before.entries())
-    Object.assign(outputs, { [`lower ${k}`]: lower, [`upper ${k}`]: upper });
+  const outputs = reluBounds(network, box);
   const executor = createExecutor();
   try {
     const feeds = { ...parameters, images, epsilon: Float32Array.of(epsilon) };
     const found = (await executor.run(createPlan([{ kind: 'whole', outputs }]), feeds)).outputs;
-    const numbers = (name: string) => found[name] as Float32Array;
-    return before.map((_, k) => activityOf(numbers(`lower ${k}`), numbers(`upper ${k}`), count));
+    return activitiesOf(found, count);
   } finally {
     await executor.close();
   }

@@ -48,8 +48,14 @@ const COMPARED: readonly SettingName[] = SETTING_NAMES.filter(
   (name) => name !== 'out' && informationOf(name).changeable !== true,
 );
 
-const textOf = (name: SettingName, { settings }: RunResults): string =>
+const textOf = (name: SettingName, { settings }: Pick<RunResults, 'settings'>): string =>
   isIdle(name, settings) || settings[name] === undefined ? '' : textFromValue(settings[name]);
+
+/** Texts of some settings of a run, by their names in files; '' for what its other settings leave unused. */
+export const settingTexts = (
+  run: Pick<RunResults, 'settings'>,
+  names: readonly SettingName[] = COMPARED,
+): Record<string, string> => Object.fromEntries(names.map((name) => [kebab(name), textOf(name, run)]));
 
 interface Point {
   readonly natural: number | null;
@@ -82,7 +88,7 @@ export function compareRuns(results: readonly RunResults[]): Comparison {
     const { accuracies, verdicts, trainingSeconds, finished, path } = run;
     return {
       run: path,
-      settings: Object.fromEntries(differing.map((name) => [kebab(name), textOf(name, run)])),
+      settings: settingTexts(run, differing),
       natural: accuracies?.natural ?? null,
       certified: accuracies?.certified ?? null,
       adversarial: accuracies?.adversarial ?? null,

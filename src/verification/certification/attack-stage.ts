@@ -14,7 +14,7 @@ import { type Evaluation, paddedBatch } from './evaluation.js';
 import { ATTACK_GRADIENT } from './programs.js';
 
 /** An image of the ball that the network gives another label. */
-interface Misclassified {
+export interface Misclassified {
   readonly image: number;
   /** [features], inside the ball. */
   readonly example: Float32Array;
@@ -32,7 +32,7 @@ function pooledEvaluator({ run, programs }: Evaluation, batch: number): Evaluato
 }
 
 /** One restart of PGD for at most `batch` images: the counterexamples found. */
-async function attackOnce(
+export async function attackOnce(
   evaluation: Evaluation,
   images: readonly number[],
   batch: number,

@@ -5,14 +5,14 @@ import type { ImageStage } from './certification.js';
 import { type Evaluation, paddedBatch } from './evaluation.js';
 
 /** Lower bounds of one image's margins. */
-interface MarginBounds {
+export interface MarginBounds {
   /** f_y − f_j for the classes j ≠ y in ascending order; −∞ where there is no number. */
   readonly margins: Float32Array;
   readonly smallest: number;
 }
 
 /** Lower bounds for images, as many as fit a batch. */
-async function lowerBounds(
+export async function lowerBounds(
   evaluation: Evaluation,
   stage: BoundStage,
   images: readonly number[],

@@ -1,0 +1,157 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createRun } from '../experiment/run/run-folder.js';
+import { resolveSettings } from '../experiment/settings/resolve-settings.js';
+import { chromiumPath, openChromium } from '../testing/chromium.js';
+import { SHORT_TRAINING, type Started, startTautnet, tautnet } from '../testing/tautnet-process.js';
+
+const browserPath = chromiumPath();
+if (browserPath === undefined)
+  console.log('skipped: no chromium on the PATH; install it, or name one in TAUTNET_CHROMIUM');
+
+const HOSTILE = '<img src=x onerror=alert(1)>';
+let folder: string;
+let started: Started;
+let url: string;
+
+/** The address that the command prints once it listens. */
+const addressOf = ({ child, ended }: Started): Promise<string> =>
+  new Promise((done, failed) => {
+    child.stdout?.on('data', (text: string) => done(text.trim()));
+    ended.then(({ stderr }) => failed(new Error(stderr)));
+  });
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tautnet-dashboard-'));
+  started = startTautnet(['dashboard', folder, '--port', '0']);
+  url = await addressOf(started);
+});
+afterAll(async () => {
+  started.child.kill('SIGTERM');
+  await started.ended;
+  await rm(folder, { recursive: true });
+});
+
+describe('tautnet dashboard', () => {
+  test('prints its address, listens on this machine only, and ends well by Ctrl-C', async () => {
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/$/);
+    const page = await fetch(url);
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+    const again = startTautnet(['dashboard', folder, '--port', '0', '--json']);
+    expect(JSON.parse(await addressOf(again))).toEqual({ url: expect.stringMatching(/^http/) });
+    again.child.kill('SIGINT');
+    expect((await again.ended).code).toBe(0);
+  });
+
+  test.each([
+    [['--port', '70000'], 2, '--port: expected a number from 0 to 65535, got "70000"'],
+    [['--port', 'x'], 2, '--port: expected a number from 0 to 65535, got "x"'],
+    [['--host', 'no.such.host.invalid'], 1, 'check --host'],
+  ])('%j is refused in one line', async (argv, code, line) => {
+    const ended = await tautnet(['dashboard', folder, ...argv]);
+    expect(ended.code).toBe(code);
+    expect(ended.stderr).toContain(line);
+    expect(ended.stderr.trimEnd().split('\n')).toHaveLength(1);
+  });
+
+  test('a port in use and a folder that is missing are one line', async () => {
+    const used = await tautnet(['dashboard', folder, '--port', new URL(url).port]);
+    expect([used.code, used.stderr]).toEqual([
+      1,
+      expect.stringContaining('it is in use; choose another with --port'),
+    ]);
+    const missing = await tautnet(['dashboard', join(folder, 'none')]);
+    expect([missing.code, missing.stderr]).toEqual([2, expect.stringContaining('expected a folder of runs')]);
+  });
+});
+
+describe.skipIf(browserPath === undefined)('the page in a browser', () => {
+  let browser: Browser;
+  let page: Page;
+  const complaints: string[] = [];
+  beforeAll(async () => {
+    browser = await openChromium(browserPath as string);
+    page = await browser.newPage({ reducedMotion: 'reduce' });
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('dialog', (dialog) => {
+      complaints.push(`dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+  });
+  afterAll(() => browser.close());
+
+  test('says that there is no run, lists one when it comes, follows its training, and looks inside', async () => {
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(new URL(request.url()).origin));
+    await page.goto(url);
+    await page.getByText('No run in').waitFor();
+    const training = tautnet([
+      ...SHORT_TRAINING,
+      '--epochs',
+      '12',
+      '--train-limit',
+      '3000',
+      '--out',
+      join(folder, 'first'),
+    ]);
+    await page.locator('[data-run="first"]').waitFor();
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'first' }).waitFor();
+    const epoch = page.locator('[data-epoch]');
+    const seen = new Set<string>();
+    for (let ended = false; !ended; ) {
+      if (await epoch.isVisible())
+        seen.add((await epoch.textContent({ timeout: 200 }).catch(() => '')) ?? '');
+      ended = await page.getByText('finished').isVisible();
+      await page.waitForTimeout(50);
+    }
+    expect((await training).code).toBe(0);
+    expect(seen.size).toBeGreaterThan(1);
+    await page.locator('.curve').first().waitFor();
+    await page.keyboard.press('l');
+    await page.getByText(/CERTIFIED|NOT PROVED|BROKEN|WRONG AS IT IS/).waitFor();
+    expect(await page.locator('.margin').count()).toBe(9);
+    await page.getByText('unstable', { exact: false }).first().waitFor();
+    await page.keyboard.press('4');
+    await page.locator('output', { hasText: '0.3' }).waitFor();
+    await page.locator('.strip button').nth(3).click();
+    await page.getByText('image 3, label 0').waitFor();
+    expect([...new Set(asked)]).toEqual([new URL(url).origin]);
+    expect(complaints).toEqual([]);
+  });
+
+  test('shows hostile names as text, what is broken as a card, and compares by keyboard', async () => {
+    const path = join(folder, HOSTILE);
+    await (await createRun(path, resolveSettings({ seed: 3, out: path }))).release();
+    await mkdir(join(folder, 'empty'));
+    await page.goto(url);
+    await page.getByRole('link', { name: HOSTILE }).waitFor();
+    expect(await page.locator('main img').count()).toBe(0);
+    await page.keyboard.press('x');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('x');
+    await page.keyboard.press('c');
+    await page.getByRole('heading', { name: 'Compare' }).waitFor();
+    await page.getByRole('columnheader', { name: 'seed' }).waitFor();
+    await page.goto(`${url}#/run/none`);
+    await page.getByRole('alert').waitFor();
+    expect(complaints.filter((text) => !text.includes('404'))).toEqual([]);
+  });
+
+  test('fits a phone, in light and dark', async () => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const phone = await browser.newPage({ viewport: { width: 375, height: 720 }, colorScheme });
+      for (const hash of ['', '#/run/first', '#/look/first']) {
+        await phone.goto(`${url}${hash}`);
+        await phone.locator('h1').first().waitFor();
+        const wide = await phone.evaluate('document.documentElement.scrollWidth');
+        expect([hash, Number(wide) <= 375]).toEqual([hash, true]);
+      }
+      await phone.close();
+    }
+  });
+});

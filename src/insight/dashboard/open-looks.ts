@@ -1,0 +1,63 @@
+/** Networks that are looked into: the last two stay open with their workers, and data sets in memory. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Dataset } from '../../data/dataset.js';
+import { UsageError } from '../../experiment/errors.js';
+import { misfitOf, readDataset } from '../../experiment/read-dataset.js';
+import { trainedNetwork } from '../../experiment/trained-network.js';
+import { ImageLook } from './look.js';
+
+const OPEN = 2;
+
+export class OpenLooks {
+  readonly #dataDir: string | undefined;
+  readonly #looks = new Map<string, Promise<ImageLook>>();
+  readonly #datasets = new Map<string, Promise<Dataset>>();
+
+  constructor(dataDir?: string) {
+    this.#dataDir = dataDir;
+  }
+
+  /**
+   * The network of a finished run, opened anew where its parameters have changed. Nothing is downloaded.
+   * @throws UsageError, Failure, DataError: one line for what cannot be read
+   */
+  async of(path: string): Promise<ImageLook> {
+    const { mtimeMs = 0, size = 0 } =
+      (await stat(join(path, 'parameters.safetensors')).catch(() => null)) ?? {};
+    const key = `${path} ${mtimeMs} ${size}`;
+    const known = this.#looks.get(key) ?? this.#open(path);
+    this.#looks.delete(key);
+    this.#looks.set(key, known);
+    known.catch(() => this.#looks.delete(key));
+    for (const [old, look] of [...this.#looks].slice(0, -OPEN)) {
+      this.#looks.delete(old);
+      void look.then((one) => one.close()).catch(() => undefined);
+    }
+    return known;
+  }
+
+  async #open(path: string): Promise<ImageLook> {
+    const { network, parameters, trainedFor } = await trainedNetwork(path);
+    const { dataset: name = 'mnist', pool = 'none', clipBox = true } = trainedFor;
+    const dataset = await this.#dataset(name, pool, this.#dataDir ?? trainedFor.dataDir);
+    const misfit = misfitOf(network, dataset);
+    if (misfit !== undefined) throw new UsageError(`${path}: ${misfit}`);
+    const look = new ImageLook({ network, parameters, dataset, clip: clipBox });
+    await look.warm();
+    return look;
+  }
+
+  #dataset(name: string, pool: string, dataDir: string | undefined): Promise<Dataset> {
+    const key = JSON.stringify([name, pool, dataDir]);
+    const known = this.#datasets.get(key) ?? readDataset(name, { pool, dataDir, offline: true });
+    this.#datasets.set(key, known);
+    known.catch(() => this.#datasets.delete(key));
+    return known;
+  }
+
+  async close(): Promise<void> {
+    const looks = await Promise.allSettled(this.#looks.values());
+    await Promise.all(looks.map((look) => (look.status === 'fulfilled' ? look.value.close() : undefined)));
+  }
+}
