@@ -13,8 +13,6 @@ export type {
   ParameterValue,
   Range,
 } from './cluster/search/parameter.js';
-export type { Direction, Objectives } from './cluster/search/pareto.js';
-export { hypervolume, paretoFront } from './cluster/search/pareto.js';
 export type { FinishedTrial, Halving, Search, SearchOptions, Told, Trial } from './cluster/search/search.js';
 export { createSearch } from './cluster/search/search.js';
 export type { Space } from './cluster/search/space.js';
@@ -50,6 +48,8 @@ export type { TrainedNetwork } from './experiment/trained-network.js';
 export { FileError } from './formats/file-error.js';
 export { FormatError } from './formats/format-error.js';
 export type { Lifting } from './graph/lift.js';
+export type { Direction, Objectives } from './insight/runs/pareto.js';
+export { hypervolume, paretoFront } from './insight/runs/pareto.js';
 export type { BoundsOptions, InputBox, OutputBounds } from './library/bounds.js';
 export { bounds } from './library/bounds.js';
 export type { CertifyOptions } from './library/certify.js';

@@ -11,9 +11,9 @@ import { checkSetting, unknownSetting } from '../experiment/settings/resolve-set
 import { kindOf, settingNamed } from '../experiment/settings/setting-text.js';
 import type { GivenSettings, SettingName } from '../experiment/settings/settings.js';
 import { toFileError } from '../formats/file-error.js';
+import type { Direction } from '../insight/runs/pareto.js';
 import type { SweepDefinition } from './definition.js';
 import type { Parameter, ParameterValue } from './search/parameter.js';
-import type { Direction } from './search/pareto.js';
 
 /** What trials can be judged by, and which way is better. */
 export const OBJECTIVES = {

@@ -4,8 +4,8 @@
  */
 import { csvText } from '../../insight/figure/csv.js';
 import { markdownTable } from '../../insight/runs/comparison.js';
+import { hypervolume } from '../../insight/runs/pareto.js';
 import { commandOf, givenSettings } from '../definition.js';
-import { hypervolume } from '../search/pareto.js';
 import type { SweepState } from '../sweep-state.js';
 import type { Comparison, Experiment } from './claims.js';
 import { type Interval, meanInterval, pairedInterval } from './statistics.js';

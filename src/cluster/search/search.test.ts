@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { hypervolume, paretoFront, ranked } from '../../insight/runs/pareto.js';
 import { gridValues, type Parameter, type Range, valueAt } from './parameter.js';
-import { hypervolume, paretoFront, ranked } from './pareto.js';
 import { budgetsOf, createSearch, type SearchOptions, type Trial } from './search.js';
 import { gridPoints, randomPoint, type Space } from './space.js';
 

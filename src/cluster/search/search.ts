@@ -10,8 +10,9 @@
  *   for the others. Only if nobody can be promoted a new trial begins. Several objectives are ranked by
  *   nondominated sorting (Schmucker et al. 2021, arXiv 2106.12639).
  */
+
+import { type Objectives, oriented, paretoFront, ranked } from '../../insight/runs/pareto.js';
 import type { Assignment } from './parameter.js';
-import { type Objectives, oriented, paretoFront, ranked } from './pareto.js';
 import { checkSpace, gridPoints, randomPoint, type Space } from './space.js';
 
 /** Budgets of successive halving: first, first·factor, first·factor², … up to last, which is always one. */

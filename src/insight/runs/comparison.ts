@@ -11,6 +11,7 @@ import {
 } from '../../experiment/settings/settings.js';
 import { csvText } from '../figure/csv.js';
 import type { Dots, Figure } from '../figure/figure.js';
+import { paretoFront } from './pareto.js';
 import type { RunResults } from './run-results.js';
 
 export interface ComparedRun {
@@ -64,15 +65,11 @@ interface Point {
 
 /** Whether each point is on the Pareto front of natural and certified accuracy. */
 export function onParetoFront(points: readonly Point[]): boolean[] {
-  const known = (point: Point): point is { natural: number; certified: number } =>
-    point.natural !== null && point.certified !== null;
-  const beats = (a: Point, b: Point): boolean =>
-    known(a) &&
-    known(b) &&
-    a.natural >= b.natural &&
-    a.certified >= b.certified &&
-    (a.natural > b.natural || a.certified > b.certified);
-  return points.map((point) => known(point) && !points.some((other) => beats(other, point)));
+  const known = points.flatMap(({ natural, certified }, i) =>
+    natural === null || certified === null ? [] : [{ i, point: [natural, certified] }],
+  );
+  const front = new Set(paretoFront(known.map(({ point }) => point)).map((k) => known[k]?.i));
+  return points.map((_, i) => front.has(i));
 }
 
 /** @param results at least one run */
