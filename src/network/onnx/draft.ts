@@ -53,6 +53,12 @@ export interface View {
 
 export type Value = Constant | Activation;
 
+/** Numbers values[i] · 2^−shift. */
+export interface Integers {
+  readonly values: readonly bigint[];
+  readonly shift: number;
+}
+
 /**
  * Weights of an affine draft node: row-major, `rows` outputs (channels, outputs or features) with one bias
  * each.
@@ -65,6 +71,10 @@ export interface DraftWeights {
   readonly biasLow?: Float64Array;
   /** How often the weights were multiplied by constants; 0 if left out. */
   readonly foldings?: number;
+  /** The weights exactly, where they are products of several layers'. */
+  readonly factors?: Integers;
+  /** Whether bias + biasLow is exactly what the file says. */
+  readonly exactBias?: boolean;
 }
 
 export type DraftNode = { readonly inputs: readonly number[]; readonly output: Extents } & (

@@ -10,6 +10,7 @@ import { batchAxisOf, transposed } from './arrangement.js';
 import { type DoubleDouble, type Doubles, doubles, plus, product } from './double-double.js';
 import { type Activation, append, type DraftNode, sizeOf, type View } from './draft.js';
 import { constantPerFeature } from './elementwise.js';
+import { mergedWith } from './merged.js';
 import {
   anyActivation,
   type Call,
@@ -31,13 +32,15 @@ interface Matrix {
   readonly rows: number;
   readonly columns: number;
   readonly values: Float64Array;
+  /** 1 where a factor rounded the values; 0 if left out. */
+  readonly foldings?: number;
 }
 
-function turned({ rows, columns, values }: Matrix): Matrix {
+function turned({ rows, columns, values, foldings }: Matrix): Matrix {
   const out = new Float64Array(values.length);
   for (let i = 0; i < rows; i++)
     for (let j = 0; j < columns; j++) out[j * rows + i] = values[i * columns + j] as number;
-  return { rows: columns, columns: rows, values: out };
+  return { rows: columns, columns: rows, values: out, foldings };
 }
 
 /**
@@ -58,11 +61,12 @@ function repeats({ from, table }: View): boolean {
 }
 
 /** W x for one vector an image: views become columns of W. */
-function linear(call: Call, x: Activation, { rows, columns, values }: Matrix): Activation {
+function linear(call: Call, x: Activation, matrix: Matrix): Activation {
+  const { rows, columns, values, foldings = 0 } = matrix;
   const { view } = x;
   // A feature that is seen twice would need the sum of two columns, rounded.
   if (view && (view.table.length < SEEN_SHARE * view.from || repeats(view)))
-    return linear(call, materialized(call.draft, x), { rows, columns, values });
+    return linear(call, materialized(call.draft, x), matrix);
   let weight = values;
   let biases: Doubles = { high: new Float64Array(rows) };
   if (view) {
@@ -79,6 +83,14 @@ function linear(call: Call, x: Activation, { rows, columns, values }: Matrix): A
     });
   }
   const { high: bias, low: biasLow } = biases;
+  const before = x.node === INPUT ? undefined : call.draft[x.node];
+  if (x.exclusive && before?.kind === 'linear' && foldings === 0 && biases.high.every((b) => b === 0)) {
+    const merged = mergedWith(before, weight, rows);
+    if (merged) {
+      call.draft[x.node] = merged;
+      return { kind: 'activation', node: x.node, shape: [rows], exclusive: true };
+    }
+  }
   // The extents before any flattening: linear layers read an image's features in their order.
   const input = view
     ? nodeExtents(call.draft, x)
@@ -87,7 +99,14 @@ function linear(call: Call, x: Activation, { rows, columns, values }: Matrix): A
       : (call.draft[x.node] as DraftNode).output;
   return append(
     call.draft,
-    { kind: 'linear', inputs: [x.node], input, output: [rows, 1, 1], weight, bias, biasLow },
+    {
+      kind: 'linear',
+      inputs: [x.node],
+      input,
+      output: [rows, 1, 1],
+      ...{ weight, foldings, bias, biasLow },
+      exactBias: view?.constants === undefined,
+    },
     [rows],
   );
 }
@@ -233,6 +252,7 @@ const gemm: OperatorReader = {
       rows: shape[0] as number,
       columns: shape[1] as number,
       values: alpha === 1 ? values : values.map((w) => alpha * w),
+      foldings: values.some((w) => product([alpha, 0], [w, 0])[1] !== 0) ? 1 : 0,
     };
     const matrix = left === turnMatrix ? turned(stored) : stored;
     const y = left ? timesLeft(call, x, matrix, true) : timesRight(call, x, matrix, true);

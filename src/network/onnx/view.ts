@@ -4,7 +4,15 @@
  */
 import { type Extents, featuresOf } from '../layers/layer.js';
 import { INPUT } from '../network.js';
-import { bothHalves, type Doubles, doubles, entry, plus, product } from './double-double.js';
+import {
+  bothHalves,
+  type DoubleDouble,
+  type Doubles,
+  doubles,
+  entry,
+  plus,
+  product,
+} from './double-double.js';
 import {
   type Activation,
   append,
@@ -16,6 +24,7 @@ import {
   sizeOf,
   type View,
 } from './draft.js';
+import { integersOf } from './merged.js';
 
 /** A look at x through one more table: entry i is x's feature table[i], or constants[i] where that is −1. */
 export function through(x: Activation, table: Int32Array, constants?: Float64Array): View | undefined {
@@ -87,6 +96,8 @@ function selectedRows(
   return {
     weight: selected,
     foldings,
+    factors: undefined,
+    exactBias: undefined,
     biasLow: biasLow && Float64Array.from(table, (row) => (row < 0 ? 0 : (biasLow[row] as number))),
     bias: Float64Array.from(table, (row, i) => (row < 0 ? (constants?.[i] ?? 0) : (bias[row] as number))),
   };
@@ -121,7 +132,7 @@ function scaledRows(
   scale: Doubles,
   shift: Doubles,
 ): DraftWeights | undefined {
-  const { weight, bias, biasLow, foldings = 0 } = node;
+  const { weight, bias, biasLow, foldings = 0, factors } = node;
   const row = weight.length / bias.length;
   let outputOf = (i: number): number => Math.floor(i / row);
   if (node.kind === 'transposed') {
@@ -131,9 +142,11 @@ function scaledRows(
     const inputsEach = node.input[0] / groups;
     outputOf = (i) => Math.floor(i / (taps * each * inputsEach)) * each + (Math.floor(i / taps) % each);
   }
-  const scales = !scale.high.every((s) => Math.abs(s) === 1 || s === 0);
+  const scales = scale.low !== undefined || !scale.high.every((s) => Math.abs(s) === 1 || s === 0);
+  const identity = !scales && scale.high.every((s) => s === 1);
   if (scales && foldings === MOST_FOLDINGS) return undefined;
   let loses = false;
+  let exactBias = node.exactBias === true;
   const scaled = scales
     ? weight.map((w, i) => {
         const s = scale.high[outputOf(i)] as number;
@@ -147,13 +160,27 @@ function scaledRows(
     const multiple = product(b, s);
     const sum = plus(multiple, t);
     const exact = b[1] === 0 && s[1] === 0 && t[1] === 0 && multiple[1] === 0;
+    exactBias &&= exact || (identity && isSum(sum, b, t));
     const terms = Math.abs(multiple[0]) + Math.abs(t[0]);
     loses ||= b[0] !== 0 && s[0] !== 0 && !(Math.abs(multiple[0]) >= SMALLEST);
     loses ||= !exact && !(Math.abs(sum[0]) >= CANCELLED * terms);
     return sum;
   });
   if (loses) return undefined;
-  return { weight: scaled, bias: sums.high, biasLow: sums.low, foldings: foldings + (scales ? 1 : 0) };
+  return {
+    weight: scaled,
+    bias: sums.high,
+    biasLow: sums.low,
+    foldings: foldings + (scales ? 1 : 0),
+    factors: identity ? factors : undefined,
+    exactBias,
+  };
+}
+
+/** Whether sum = b + t exactly, of numbers of any digits. */
+function isSum(sum: DoubleDouble, b: DoubleDouble, t: DoubleDouble): boolean {
+  const rest = integersOf([sum[0]], [sum[1]], [-b[0]], [-b[1]], [-t[0]], [-t[1]]);
+  return rest?.values[0] === 0n;
 }
 
 const ofFloats = (values: Float64Array | Doubles): Doubles =>

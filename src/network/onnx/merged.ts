@@ -1,0 +1,141 @@
+/**
+ * Two linear layers in a row as one, W₂(W₁x + b₁) + b₂ = (W₂W₁)x + (W₂b₁ + b₂), computed exactly.
+ *
+ * Sums of products cancel, so that rounding them as they grow could leave a weight that is nothing but error.
+ * Weights are integers in units of a power of two here, and products and sums are those of integers. Only the
+ * weights of the layer that is left in the end are rounded, once, to float64. The integers stay with the
+ * draft node for the next layer of a row.
+ */
+import type { DraftNode, DraftWeights, Integers } from './draft.js';
+
+export type LinearNode = Extract<DraftNode, { readonly kind: 'linear' }>;
+
+/** Products that one merge may take, a fraction of a second, and weights that it may leave. */
+const MOST_PRODUCTS = 2 ** 22;
+const MOST_WEIGHTS = 2 ** 20;
+/** Powers of two that numbers may have: wider integers would take time, and rounding them could underflow. */
+const LARGEST_SHIFT = 300;
+const LARGEST = 2 ** 200;
+
+/** Sizes of merged numbers that are not zero, which float32 holds too. */
+const SMALLEST_MERGED = 2 ** -100;
+const LARGEST_MERGED = 2 ** 100;
+/**
+ * A row's terms may be so many times the largest sum. Where layers cancel more, a runtime that computes one
+ * after the other in float32 makes errors that the merged layer would not show.
+ */
+const MOST_CANCELLED = 16;
+
+/** Digits of a float64 behind the binary point. */
+function digitsBehind(value: number): number {
+  let shift = 0;
+  for (let rest = value; !Number.isInteger(rest) && shift <= LARGEST_SHIFT; shift += 24) rest *= 2 ** 24;
+  return shift;
+}
+
+/** Float64 numbers exactly; undefined where some are too small, too large or no numbers. */
+export function integersOf(...parts: readonly (ArrayLike<number> | undefined)[]): Integers | undefined {
+  const [first, ...others] = parts as readonly [ArrayLike<number>, ...(ArrayLike<number> | undefined)[]];
+  let shift = 0;
+  for (const part of parts)
+    for (let i = 0; i < (part?.length ?? 0); i++) {
+      const value = part?.[i] as number;
+      if (!(Math.abs(value) <= LARGEST)) return undefined;
+      shift = Math.max(shift, digitsBehind(value));
+    }
+  if (shift > LARGEST_SHIFT) return undefined;
+  const integer = (value: number) => BigInt(value * 2 ** shift);
+  return {
+    shift,
+    values: Array.from(first, (value, i) =>
+      others.reduce((sum, part) => sum + integer(part?.[i] ?? 0), integer(value)),
+    ),
+  };
+}
+
+/** The nearest float64 numbers, and what they leave of each; undefined where float32 would not hold one. */
+function rounded({ values, shift }: Integers) {
+  const unit = 2 ** -shift;
+  const high = Float64Array.from(values, (value) => Number(value) * unit);
+  const held = (value: number) =>
+    value === 0 || (Math.abs(value) >= SMALLEST_MERGED && Math.abs(value) <= LARGEST_MERGED);
+  if (!high.every(held)) return undefined;
+  const rest = values.map((value, i) => value - BigInt((high[i] as number) / unit));
+  const low = Float64Array.from(rest, (value) => Number(value) * unit);
+  const exact = rest.every((value, i) => value === BigInt((low[i] as number) / unit));
+  return { high, low, exact };
+}
+
+/** a · b of matrices [rows, inner] and [inner, columns]; undefined where that takes too long. */
+function productOf(a: Integers, b: Integers, rows: number, columns: number): Integers | undefined {
+  const inner = a.values.length / rows;
+  const values = new Array<bigint>(rows * columns).fill(0n);
+  const used = a.values.reduce((count, value) => count + (value === 0n ? 0 : 1), 0);
+  if (used * columns > MOST_PRODUCTS || a.shift + b.shift > 2 * LARGEST_SHIFT) return undefined;
+  a.values.forEach((value, at) => {
+    if (value === 0n) return;
+    const [to, from] = [Math.floor(at / inner) * columns, (at % inner) * columns];
+    for (let j = 0; j < columns; j++)
+      values[to + j] = (values[to + j] as bigint) + value * (b.values[from + j] as bigint);
+  });
+  return { values, shift: a.shift + b.shift };
+}
+
+/** The largest Σ_j |v_ij| of rows i, for matrices [rows, columns]. */
+function largestRow(values: ArrayLike<number>, rows: number): number {
+  const columns = values.length / rows;
+  let most = 0;
+  for (let i = 0; i < rows; i++) {
+    let sum = 0;
+    for (let j = 0; j < columns; j++) sum += Math.abs(values[i * columns + j] as number);
+    most = Math.max(most, sum);
+  }
+  return most;
+}
+
+/** Whether sums are far below their terms, |outer| · |inner|. */
+function cancels(outer: Float64Array, inner: Float64Array, sums: Float64Array, rows: number): boolean {
+  const [width, columns] = [outer.length / rows, inner.length / (outer.length / rows)];
+  const reach = Array.from({ length: width }, (_, k) =>
+    inner.subarray(k * columns, (k + 1) * columns).reduce((sum, value) => sum + Math.abs(value), 0),
+  );
+  const terms = outer.map((value, at) => value * (reach[at % width] as number));
+  return largestRow(terms, rows) > MOST_CANCELLED * largestRow(sums, rows);
+}
+
+/** A layer's weights as the file has them; undefined where they were rounded. */
+const exactWeights = ({ weight, factors, foldings = 0 }: DraftWeights): Integers | undefined =>
+  factors ?? (foldings === 0 ? integersOf(weight) : undefined);
+
+/**
+ * The layer that follows `before`, [rows, features of `before`] without a bias, merged with it: undefined
+ * where weights are not exactly known, or where the merged layer would be larger than the two.
+ */
+export function mergedWith(before: LinearNode, weight: Float64Array, rows: number): LinearNode | undefined {
+  const inner = before.bias.length;
+  const columns = before.weight.length / inner;
+  if (rows * columns > Math.min(MOST_WEIGHTS, inner * (rows + columns)) || !before.exactBias)
+    return undefined;
+  const [outer, own] = [integersOf(weight), exactWeights(before)];
+  const biases = integersOf(before.bias, before.biasLow);
+  if (outer === undefined || own === undefined || biases === undefined) return undefined;
+  const factors = productOf(outer, own, rows, columns);
+  const sums = factors && productOf(outer, biases, rows, 1);
+  if (factors === undefined || sums === undefined || factors.shift > LARGEST_SHIFT) return undefined;
+  const [merged, bias] = [rounded(factors), rounded(sums)];
+  // What a bias leaves beyond two float64 could be all of a later sum.
+  if (merged === undefined || !bias?.exact) return undefined;
+  if (cancels(weight, before.weight, merged.high, rows) || cancels(weight, before.bias, bias.high, rows))
+    return undefined;
+  const low = bias.low.every((value) => value === 0) ? undefined : bias.low;
+  return {
+    ...before,
+    output: [rows, 1, 1],
+    weight: merged.high,
+    foldings: 1,
+    factors,
+    bias: bias.high,
+    biasLow: low,
+    exactBias: true,
+  };
+}
