@@ -179,8 +179,11 @@ export function lowerBound(nodes, bounds, start, row, hints) {
       }
       hand(p, adjoint(node, a, nodes[p].size));
     } else if (node.op === 'relu') {
+      const signs = hints.signs?.get(k);
       for (let i = 0; i < a.length; i++) {
-        const [t, least] = line(a[i], k, i, lower[p][i], upper[p][i], bounds, hints);
+        const [l, h] = [lower[p][i], upper[p][i]];
+        const stable = !signs?.[i] && (l >= 0 || h <= 0) && Number.isFinite(h - l);
+        const [t, least] = stable ? [l >= 0 ? a[i] : 0, 0] : line(a[i], k, i, l, h, bounds, hints);
         a[i] = t;
         sum += least;
         total += Math.abs(least);
@@ -200,8 +203,6 @@ function line(a, k, i, low, high, bounds, hints) {
   let [l, h, t] = [low, high, 0];
   if (sign > 0) [l, t] = [Math.max(low, 0), a - (hints.beta?.get(k)?.[i] ?? 0)];
   else if (sign < 0) [h, t] = [Math.min(high, 0), hints.beta?.get(k)?.[i] ?? 0];
-  else if (a === 0 || high <= 0) t = 0;
-  else if (low >= 0) t = a;
   else if (a < 0) t = a * (high / (high - low));
   else {
     const hint = hints.alpha?.[bounds.unstable[k][i]];

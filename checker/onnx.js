@@ -195,6 +195,8 @@ function apply(op, names, given, known) {
   const [one, zero] = [by.map(() => 1), by.map(() => 0)];
   const factors = { Mul: by, Div: by.map((v) => 1 / v) };
   const summands = { Add: by, Sub: by.map((v) => -v) };
+  // A sum behind a product without bias is that product's bias, exactly.
+  if (summands[op] && x.bias?.every((v) => v === 0)) return { ...x, node: undefined, bias: summands[op] };
   return each(x, factors[op] ?? one, summands[op] ?? zero);
 }
 
@@ -207,7 +209,7 @@ export function readOnnx(bytes) {
   const define = (name, what) => {
     demand(!known.has(name), `model: "${name}" stands for two things`);
     const { node, from, shape, op, data, ...rest } = what;
-    known.set(name, data ? what : { op, shape, node: node ?? nodes.length });
+    known.set(name, data ? what : { ...what, node: node ?? nodes.length });
     if (data || node !== undefined) return;
     demand(Math.min(...shape) > 0, `model: ${op} with extents ${shape.join('×')}`);
     nodes.push({ op, inputs: from.map((x) => x.node), size: product(shape), ...rest });

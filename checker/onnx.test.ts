@@ -37,6 +37,25 @@ const shapes: readonly (readonly [string, Built])[] = [
     },
   ],
   [
+    'Gemm with a bias, then Add and Sub',
+    {
+      input: [1, 4],
+      nodes: [
+        op('Gemm', ['x', 'w', 'b'], 'h'),
+        op('Add', ['h', 'c'], 'i'),
+        op('MatMul', ['i', 'v'], 'j'),
+        op('Sub', ['j', 'd'], 'y'),
+      ],
+      constants: [
+        random('w', [4, 3]),
+        random('b', [3]),
+        random('c', [3]),
+        random('v', [3, 2]),
+        random('d', [2]),
+      ],
+    },
+  ],
+  [
     'Gemm, its matrix either way',
     {
       input: [1, 4],
