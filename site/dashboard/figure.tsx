@@ -58,7 +58,7 @@ function Drawn({ mark, place, colour }: { mark: Mark; place: Place; colour: (ser
     return (
       <path
         class={`curve ${colour(mark.series)}`}
-        data-dashed={mark.dashed}
+        data-dashed={mark.dashed || undefined}
         d={path(mark.x, mark.y, place)}
       />
     );
@@ -73,7 +73,7 @@ function Drawn({ mark, place, colour }: { mark: Mark; place: Place; colour: (ser
   }
   if (mark.kind !== 'dots') return null;
   return (
-    <g class={`points ${colour(mark.series)}`} data-hollow={mark.hollow}>
+    <g class={`points ${colour(mark.series)}`} data-hollow={mark.hollow || undefined}>
       {mark.x.map((x, i) => (
         <circle key={`${i}:${x}`} cx={px(x)} cy={py(mark.y[i] as number)} r="5">
           <title>{`${mark.labels?.[i] ?? mark.series}: ${short(x)}, ${short(mark.y[i] as number)}`}</title>
@@ -92,7 +92,7 @@ function Axes({
   const text = ({ percent }: Axis, value: number) => short(percent ? 100 * value : value);
   return (
     <g class="axes">
-      {ticks(ends.y, 4).map((y) => (
+      {ticks(ends.y, 5).map((y) => (
         <g key={y}>
           <line x1={LEFT} x2={width - RIGHT} y1={place.py(y)} y2={place.py(y)} />
           <text x={LEFT - 6} y={place.py(y) + 4} text-anchor="end">
@@ -100,7 +100,7 @@ function Axes({
           </text>
         </g>
       ))}
-      {ticks(ends.x, 6).map((x) => (
+      {ticks(ends.x, 7).map((x) => (
         <text key={x} x={place.px(x)} y={height - BOTTOM + 16} text-anchor="middle">
           {text(panel.x, x)}
         </text>
