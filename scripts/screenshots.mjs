@@ -1,7 +1,6 @@
 /**
- * `node scripts/screenshots.mjs FOLDER`, after `npm run build`: pictures of the dashboard for
- * `docs/figures/`, of a folder of certified runs. It needs Chromium, on the PATH or named by
- * TAUTNET_CHROMIUM.
+ * `node scripts/screenshots.mjs FOLDER`, after `npm run build`: pictures of the dashboard for `docs/figures/`
+ * from a folder of certified runs. It needs Chromium, at /usr/bin/chromium or where TAUTNET_CHROMIUM says.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -34,7 +33,7 @@ try {
     await page.locator('[data-run]').first().waitFor();
     names = await page.locator('[data-run]').evaluateAll((rows) => rows.map((row) => row.dataset.run));
   });
-  const [first] = names;
+  const first = names.find((name) => name.startsWith('ibp')) ?? names[0];
   await picture('dashboard-run', `#/run/${encodeURIComponent(first)}`, 'light', (page) =>
     page.locator('.curve').first().waitFor(),
   );

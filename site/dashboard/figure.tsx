@@ -92,7 +92,7 @@ function Axes({
   const text = ({ percent }: Axis, value: number) => short(percent ? 100 * value : value);
   return (
     <g class="axes">
-      {ticks(ends.y, 4).map((y) => (
+      {ticks(ends.y, 5).map((y) => (
         <g key={y}>
           <line x1={LEFT} x2={width - RIGHT} y1={place.py(y)} y2={place.py(y)} />
           <text x={LEFT - 6} y={place.py(y) + 4} text-anchor="end">
@@ -100,7 +100,7 @@ function Axes({
           </text>
         </g>
       ))}
-      {ticks(ends.x, 6).map((x) => (
+      {ticks(ends.x, 7).map((x) => (
         <text key={x} x={place.px(x)} y={height - BOTTOM + 16} text-anchor="middle">
           {text(panel.x, x)}
         </text>
