@@ -58,7 +58,7 @@ function Drawn({ mark, place, colour }: { mark: Mark; place: Place; colour: (ser
     return (
       <path
         class={`curve ${colour(mark.series)}`}
-        data-dashed={mark.dashed}
+        data-dashed={mark.dashed || undefined}
         d={path(mark.x, mark.y, place)}
       />
     );
@@ -73,7 +73,7 @@ function Drawn({ mark, place, colour }: { mark: Mark; place: Place; colour: (ser
   }
   if (mark.kind !== 'dots') return null;
   return (
-    <g class={`points ${colour(mark.series)}`} data-hollow={mark.hollow}>
+    <g class={`points ${colour(mark.series)}`} data-hollow={mark.hollow || undefined}>
       {mark.x.map((x, i) => (
         <circle key={`${i}:${x}`} cx={px(x)} cy={py(mark.y[i] as number)} r="5">
           <title>{`${mark.labels?.[i] ?? mark.series}: ${short(x)}, ${short(mark.y[i] as number)}`}</title>

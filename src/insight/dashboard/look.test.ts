@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Dataset } from '../../data/dataset.js';
 import { loadDataset } from '../../data/index.js';
-import { evaluate, input } from '../../graph/index.js';
+import { evaluate, gradient, input, mul, total } from '../../graph/index.js';
 import { certify } from '../../library/certify.js';
 import { architecture } from '../../network/architectures.js';
 import { initialize } from '../../network/initialization.js';
@@ -14,7 +14,15 @@ import { ImageLook } from './look.js';
 const IMAGES = 12;
 const network = architecture('cnn3', [1, 28, 28], 10);
 const parameters = initialize(network, 'ibp', keyOf(1));
-const output = logits(network, parameterInputs(network, 'float64'), input('x', [784, 1], 'float64'));
+const x = input('x', [784, 1], 'float64');
+const output = logits(network, parameterInputs(network, 'float64'), x);
+const rows = input('rows', [10, 1], 'float64');
+const slope = gradient(total(mul(output, rows)), [x]);
+/** ∂(f_y − f_j)/∂x there. */
+const slopeOf = (x: ArrayLike<number>, label: number, wrong: number): Float64Array => {
+  const rows = Array.from({ length: 10 }, (_, k) => (k === label ? 1 : k === wrong ? -1 : 0));
+  return evaluate(slope, { ...parameters, x, rows })[0] as Float64Array;
+};
 /** The network at a point, by the plain evaluator in float64. */
 const outputs = (x: ArrayLike<number>): number[] =>
   Array.from(evaluate([output], { ...parameters, x })[0] ?? []);
@@ -50,10 +58,12 @@ describe('inside an image', () => {
       fc.asyncProperty(cases, async ({ image, epsilon, place }) => {
         const { relaxations, label, classes } = await look.step(image, epsilon, stages);
         const draws = uniformNumbers(`look ${place}`, 784);
-        const corner = place % 2 === 0;
+        const wrong = classes[place % classes.length] as number;
+        const slopes = slopeOf(pixelsOf(image), label, wrong);
+        // Where the margin against one class falls fastest, or anywhere.
         const x = pixelsOf(image).map((value, i) => {
-          const share = corner ? Math.round(draws[i] as number) : (draws[i] as number);
-          return Math.min(1, Math.max(0, value + (2 * share - 1) * epsilon));
+          const step = place % 4 === 0 ? 2 * (draws[i] as number) - 1 : -Math.sign(slopes[i] as number);
+          return Math.min(1, Math.max(0, value + step * epsilon));
         });
         const values = outputs(x);
         for (const { margins, proves } of relaxations)
