@@ -9,6 +9,7 @@ export { decodeIdx } from '../formats/idx.js';
 export type { OnnxAttribute, OnnxModel, OnnxNode, OnnxValue } from '../formats/onnx.js';
 export { decodeOnnx, encodeOnnx } from '../formats/onnx.js';
 export type { OnnxTensor } from '../formats/onnx-tensor.js';
+export type { ReadLimits } from '../formats/read-limited.js';
 export type { Safetensors, SafetensorsArray, SafetensorsDType } from '../formats/safetensors.js';
 export { decodeSafetensors, encodeSafetensors } from '../formats/safetensors.js';
 export type { Constraint, LinearConstraint, VnnlibProperty } from '../formats/vnnlib/constraint.js';

@@ -90,7 +90,7 @@ export const DOORS = {
     `,
     types: `
       Constraint Counterexample IdxArray LinearConstraint OnnxAttribute OnnxModel OnnxNode
-      OnnxTensor OnnxValue Safetensors SafetensorsArray SafetensorsDType VnnlibProperty
+      OnnxTensor OnnxValue ReadLimits Safetensors SafetensorsArray SafetensorsDType VnnlibProperty
     `,
   },
 } as const;

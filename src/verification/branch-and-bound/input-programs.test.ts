@@ -34,4 +34,13 @@ describe('parts of one call', () => {
     const engine = { network: denseNetwork(5, 50, 50, 5), dtype: 'float32', threads: 2 } as const;
     expect(partsOfCall(engine, 1)).toBe(256);
   });
+
+  it('need no array for an activation of the inputs, whose bounds are the box', () => {
+    const extents = [3, 1, 1] as const;
+    const first = network('relu first', extents, [
+      { layer: reluLayer(extents), inputs: [INPUT] },
+      { layer: linearLayer(extents, 2), inputs: [0] },
+    ]);
+    expect(partsOfCall({ network: first, dtype: 'float32', threads: 2 }, 1)).toBe(256);
+  });
 });

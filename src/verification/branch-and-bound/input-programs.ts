@@ -4,7 +4,7 @@
  */
 import { abs, add, type FloatType, input, mul, reshape, sub, type Tensor } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
-import { forward, type Network, parameterInputs } from '../../network/network.js';
+import { forward, INPUT, type Network, parameterInputs } from '../../network/network.js';
 import { withoutNormalization } from '../../relaxation/front.js';
 import { backSubstitute, concretize } from '../../relaxation/linear/back-substitution.js';
 import { crownBounds } from '../../relaxation/linear/crown.js';
@@ -106,7 +106,7 @@ function denseFloats(net: Network, dtype: FloatType): number {
   const widest = Math.max(featuresOf(net.input), ...net.nodes.map(({ layer }) => featuresOf(layer.output)));
   const bounded = net.nodes.filter(({ layer }) => isNonlinear(layer));
   if (dtype === 'float64') return 2 * widest * widest;
-  const dense = bounded.filter(({ inputs }) => !rowsApply(net, inputs[0] as number));
+  const dense = bounded.filter(({ inputs: [from] }) => from !== INPUT && !rowsApply(net, from as number));
   return dense.reduce((most, { layer }) => Math.max(most, 2 * featuresOf(layer.input) * widest), 0);
 }
 
