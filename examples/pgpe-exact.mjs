@@ -93,9 +93,13 @@ async function train(relaxation, seed) {
     regularization: schedules.constant(0),
     key: deriveKey(key, 1, 0),
   };
-  let state = initialState(options, flatten(initialize(network, 'kaiming', deriveKey(key, 2, 0)), layout));
-  for await (const report of training(options, state)) state = report.state;
-  return state.theta;
+  let { theta } = initialState(
+    options,
+    flatten(initialize(network, 'kaiming', deriveKey(key, 2, 0)), layout),
+  );
+  for await (const { epochEnded, state } of training(options, initialState(options, theta)))
+    if (epochEnded) ({ theta } = await state());
+  return theta;
 }
 
 const judges = ['ibp', 'lp', 'exact'].map((name) => [

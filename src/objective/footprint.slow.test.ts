@@ -17,8 +17,9 @@ function measured(
 ): { grown: number; footprint: number } {
   const script = `
     const { readFileSync } = await import('node:fs');
-    const { architecture, createExecutor, createObjective, initialize, keyOf, relaxations } =
+    const { architecture, createObjective, initialize, keyOf, relaxations } =
       await import(${module('index.js')});
+    const { createExecutor } = await import(${module('doors/runtime.js')});
     const shape = '${architecture}' === 'cnn3' ? [1, 28, 28] : [3, 32, 32];
     const network = architecture('${architecture}', shape, 10);
     const relaxation = relaxations['${relaxation}'];
