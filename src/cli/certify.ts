@@ -8,7 +8,7 @@ import type { Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
 import { pooledDescription, poolingFrom } from '../data/pooled.js';
 import { UsageError } from '../experiment/errors.js';
-import { misfitOf, readDataset } from '../experiment/read-dataset.js';
+import { misfitOf } from '../experiment/read-dataset.js';
 import { keepCertification } from '../experiment/run/certification-record.js';
 import type { Settings } from '../experiment/settings/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
@@ -32,11 +32,11 @@ import { MEMORY } from '../verification/search/complete-search.js';
 import { writeImageCertificate } from './certificate.js';
 import { certificationTable } from './certification-table.js';
 import { Interrupted, type Io, type MakeCommand } from './command.js';
+import { fetchedDataset } from './fetched-dataset.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
 import { fileOfRange, type ImageRange, imageRange, withinSplit } from './image-range.js';
 import { writeJunit } from './junit.js';
 import { certificationProgress } from './progress/certification.js';
-import { fetchProgress } from './progress/download.js';
 import { checkResultFiles } from './result-files.js';
 import { clipOptions, shared } from './shared-options.js';
 
@@ -131,14 +131,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
       await checkResultFiles([flags[name]], [path, ...Object.values(files)], `--${name}`);
   const dataDir = setting('dataDir', flags.dataDir, '--data-dir') ?? trainedFor.dataDir;
   const device = await chooseDevice(wanted);
-  const fetched = fetchProgress(io.stderr);
-  const loading = readDataset(name, {
-    dataDir,
-    pool: trainedFor.pool,
-    progress: (state) => fetched.update(state),
-    signal: io.signal,
-  });
-  const dataset = await loading.finally(() => fetched.stop());
+  const dataset = await fetchedDataset(name, { dataDir, pool: trainedFor.pool }, io);
   const { steps, restarts, ...rest } = numbers;
   const { indices, notice } = range ? withinSplit(range, dataset.test.count, name) : {};
   if (notice !== undefined) io.stderr.write(`${notice}\n`);

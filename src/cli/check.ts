@@ -2,13 +2,13 @@
 import { stat } from 'node:fs/promises';
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
-import { readDataset } from '../experiment/read-dataset.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
 import { FileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
 import { readLimited } from '../formats/read-limited.js';
 import { type CheckOptions, checkCertificate } from '../library/check.js';
 import { type Io, type MakeCommand, written } from './command.js';
+import { fetchedDataset } from './fetched-dataset.js';
 import { setting } from './flag-values.js';
 import { shared } from './shared-options.js';
 
@@ -84,8 +84,7 @@ async function modelOf(path: string): Promise<{ file: string; trainedFor: About 
 async function imagesOf({ dataset, dataDir, pool }: About, flags: CheckFlags, io: Io): Promise<CheckOptions> {
   if (dataset === undefined)
     throw new UsageError('check: expected a property, or --dataset with the images, got neither; give one');
-  const where = { dataDir: flags.dataDir ?? dataDir, signal: io.signal };
-  const { test } = await readDataset(dataset, { ...where, pool });
+  const { test } = await fetchedDataset(dataset, { dataDir: flags.dataDir ?? dataDir, pool }, io);
   return { images: test };
 }
 

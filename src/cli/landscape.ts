@@ -1,11 +1,10 @@
 /** `tautnet landscape`: how the loss of each relaxation looks around a network's parameters. */
 import { Command } from 'commander';
 import { allocateBatch, assembleBatch } from '../data/batches.js';
-import { datasetNamed } from '../data/datasets.js';
 import { UsageError } from '../experiment/errors.js';
 import { initialParameters, networkOf } from '../experiment/prepare-training.js';
-import { readDataset } from '../experiment/read-dataset.js';
 import { readRun } from '../experiment/run/run-folder.js';
+import { imagesOf } from '../experiment/settings/images.js';
 import { resolveSettings } from '../experiment/settings/resolve-settings.js';
 import type { GivenSettings, Settings } from '../experiment/settings/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
@@ -22,8 +21,8 @@ import { featuresOf } from '../network/layers/layer.js';
 import { relaxationNamed } from '../relaxation/index.js';
 import { aligned } from './aligned.js';
 import type { Io, MakeCommand } from './command.js';
+import { fetchedDataset } from './fetched-dataset.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
-import { fetchProgress } from './progress/download.js';
 import { stepsProgress } from './progress/steps.js';
 import { checkResultFiles } from './result-files.js';
 import { shared } from './shared-options.js';
@@ -160,7 +159,7 @@ async function subjectsOf(
   { initial }: LandscapeFlags,
   io: Io,
 ): Promise<Subject[]> {
-  const network = networkOf(settings, datasetNamed(settings.dataset));
+  const network = networkOf(settings, imagesOf(settings));
   const first = { name: 'at initialisation', network, parameters: initialParameters(settings, network) };
   const withStatistics = batchNormNodes(network).length > 0;
   if (run === undefined) {
@@ -184,12 +183,8 @@ const directionOf = async (name: string): Promise<DirectionChoice> =>
   name === 'random' || name === 'gradient' ? name : (await trainedNetwork(name)).parameters;
 
 async function batchOf(settings: Settings, images: number, flags: LandscapeFlags, io: Io) {
-  const fetched = fetchProgress(io.stderr);
-  const dataset = await readDataset(settings.dataset, {
-    dataDir: setting('dataDir', flags.dataDir, '--data-dir') ?? settings.dataDir,
-    progress: (state) => fetched.update(state),
-    signal: io.signal,
-  }).finally(() => fetched.stop());
+  const dataDir = setting('dataDir', flags.dataDir, '--data-dir') ?? settings.dataDir;
+  const dataset = await fetchedDataset(settings.dataset, { dataDir, pool: settings.pool }, io);
   if (images > dataset.train.count)
     throw new UsageError(
       `--batch-size: expected at most ${dataset.train.count} training images, got ${images}`,

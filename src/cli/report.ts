@@ -1,13 +1,12 @@
 /** `tautnet report`: one page about a run, readable without scripts. */
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { readDataset } from '../experiment/read-dataset.js';
 import { readRun } from '../experiment/run/run-folder.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import { reportOn } from '../insight/report/report.js';
 import type { Io, MakeCommand } from './command.js';
+import { fetchedDataset } from './fetched-dataset.js';
 import { setting } from './flag-values.js';
-import { fetchProgress } from './progress/download.js';
 import { checkResultFiles } from './result-files.js';
 import { shared } from './shared-options.js';
 
@@ -29,19 +28,14 @@ async function report(path: string, flags: ReportFlags, io: Io): Promise<void> {
   const { settings } = await readRun(path);
   const out = flags.out ?? join(path, 'report.html');
   await checkResultFiles([out], [path], '--out');
-  const fetched = fetchProgress(io.stderr);
-  const dataset = await readDataset(settings.dataset, {
-    dataDir: setting('dataDir', flags.dataDir, '--data-dir') ?? settings.dataDir,
-    progress: (state) => fetched.update(state),
-    signal: io.signal,
-  })
-    .catch((error: unknown) => {
-      // The page does without images rather than not being written.
-      if (io.signal.aborted || flags.dataDir !== undefined) throw error;
-      io.stderr.write(`no images on the page: ${error instanceof Error ? error.message : String(error)}\n`);
-      return undefined;
-    })
-    .finally(() => fetched.stop());
+  const dataDir = setting('dataDir', flags.dataDir, '--data-dir') ?? settings.dataDir;
+  const loading = fetchedDataset(settings.dataset, { dataDir, pool: settings.pool }, io);
+  const dataset = await loading.catch((error: unknown) => {
+    // The page does without images rather than not being written.
+    if (io.signal.aborted || flags.dataDir !== undefined) throw error;
+    io.stderr.write(`no images on the page: ${error instanceof Error ? error.message : String(error)}\n`);
+    return undefined;
+  });
   await writeFileAtomic(out, await reportOn(path, dataset));
   io.stdout.write(flags.json ? `${JSON.stringify({ run: path, report: out })}\n` : `${out}\n`);
 }

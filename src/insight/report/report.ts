@@ -1,6 +1,8 @@
 /** A report on a run: everything that its folder says, and what its data set adds, as one HTML page. */
 import { allocateBatch, assembleBatch } from '../../data/batches.js';
 import type { Dataset } from '../../data/dataset.js';
+import { UsageError } from '../../experiment/errors.js';
+import { misfitOf } from '../../experiment/read-dataset.js';
 import { quoted } from '../../experiment/run/summary.js';
 import { kebab, textFromValue } from '../../experiment/settings/setting-text.js';
 import { isIdle, SETTING_NAMES } from '../../experiment/settings/settings.js';
@@ -49,6 +51,8 @@ function timesOf({ trainingSeconds, certification }: RunResults): string[][] {
 async function seen(run: RunResults, dataset: Dataset): Promise<{ figures: Figure[]; hardest: HardImage[] }> {
   const { settings, path, verdicts, certification } = run;
   const { network, parameters, certificate } = await trainedNetwork(path);
+  const misfit = misfitOf(network, dataset);
+  if (misfit !== undefined) throw new UsageError(`${path}: ${misfit}`);
   const count = Math.min(IMAGES, dataset.test.count);
   const batch = allocateBatch(count, featuresOf(dataset.shape));
   assembleBatch(
