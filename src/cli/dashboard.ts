@@ -1,7 +1,6 @@
 /** `tautnet dashboard`: the runs of a folder in a browser, live. */
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
-import { serveDashboard } from '../insight/dashboard/serve.js';
 import { type Io, type MakeCommand, written } from './command.js';
 import { setting } from './flag-values.js';
 import { shared } from './shared-options.js';
@@ -36,6 +35,8 @@ async function dashboard(
   const number = Number(port);
   if (!/^\d+$/.test(port) || number > 65535)
     throw new UsageError(`--port: expected a number from 0 to 65535, got "${port}"`);
+  // Loaded here, as servers and what draws take longer than the start of any other command.
+  const { serveDashboard } = await import('../insight/dashboard/serve.js');
   const served = await serveDashboard({
     folder,
     host,

@@ -33,7 +33,7 @@ async function exportMetrics(paths: readonly string[], { out, json }: ExportFlag
   const runs = results.map(({ path, metrics }) => ({ run: path, metrics }));
   const records = runs.reduce((sum, { metrics }) => sum + metrics.length, 0);
   if (out !== undefined)
-    await writeFileAtomic(out, extname(out) === '.csv' ? metricsCsv(runs) : metricsParquet(runs));
+    await writeFileAtomic(out, extname(out) === '.csv' ? metricsCsv(runs) : await metricsParquet(runs));
   if (json) io.stdout.write(`${JSON.stringify({ runs, ...(out !== undefined && { out }) })}\n`);
   else if (out === undefined) io.stdout.write(metricsCsv(runs));
   io.stderr.write(`${records} records of ${runs.length} ${runs.length === 1 ? 'run' : 'runs'}\n`);

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { readRun } from '../experiment/run/run-folder.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
-import { reportOn } from '../insight/report/report.js';
 import type { Io, MakeCommand } from './command.js';
 import { fetchedDataset } from './fetched-dataset.js';
 import { setting } from './flag-values.js';
@@ -36,6 +35,8 @@ async function report(path: string, flags: ReportFlags, io: Io): Promise<void> {
     io.stderr.write(`no images on the page: ${error instanceof Error ? error.message : String(error)}\n`);
     return undefined;
   });
+  // Loaded here, as what draws takes longer than the start of any other command.
+  const { reportOn } = await import('../insight/report/report.js');
   await writeFileAtomic(out, await reportOn(path, dataset));
   io.stdout.write(flags.json ? `${JSON.stringify({ run: path, report: out })}\n` : `${out}\n`);
 }

@@ -4,12 +4,13 @@ import { UsageError } from '../../experiment/errors.js';
 import { writeFileAtomic } from '../../formats/atomic-file.js';
 import { figureCsv } from './csv.js';
 import type { Figure } from './figure.js';
-import { pngOf } from './png.js';
-import { figureSvg } from './svg.js';
 
-const WRITERS: Readonly<Record<string, (figure: Figure) => string | Promise<Uint8Array>>> = {
-  '.svg': figureSvg,
-  '.png': (figure) => pngOf(figureSvg(figure)),
+/** What draws is loaded when something is drawn, as it takes longer than all else of a command's start. */
+const svgOf = async (figure: Figure): Promise<string> => (await import('./svg.js')).figureSvg(figure);
+
+const WRITERS: Readonly<Record<string, (figure: Figure) => string | Promise<string | Uint8Array>>> = {
+  '.svg': svgOf,
+  '.png': async (figure) => (await import('./png.js')).pngOf(await svgOf(figure)),
   '.csv': figureCsv,
 };
 

@@ -25,7 +25,7 @@ describe('a table of metrics', () => {
   });
 
   test('as Parquet is read back value by value by another reader', async () => {
-    const file = metricsParquet(runs);
+    const file = await metricsParquet(runs);
     const rows = await parquetReadObjects({ file: file.buffer as ArrayBuffer });
     const columns = metricsColumns(runs);
     expect(rows).toHaveLength(3);

@@ -1,5 +1,4 @@
 /** Metrics of runs as one table, a row for each record: CSV, and Parquet for data frames. */
-import { parquetWriteBuffer } from 'hyparquet-writer';
 import type { MetricsRecord } from '../../experiment/run/metrics.js';
 import { csvText } from '../figure/csv.js';
 
@@ -41,7 +40,9 @@ function typeOf({ name, values }: Column): 'STRING' | 'DOUBLE' | 'BOOLEAN' | 'IN
   return known.every((value) => typeof value === 'boolean') ? 'BOOLEAN' : 'STRING';
 }
 
-export function metricsParquet(runs: readonly NamedMetrics[]): Uint8Array {
+export async function metricsParquet(runs: readonly NamedMetrics[]): Promise<Uint8Array> {
+  // Loaded here: no other command writes Parquet.
+  const { parquetWriteBuffer } = await import('hyparquet-writer');
   const columnData = metricsColumns(runs).map((column) => {
     const type = typeOf(column);
     const data = column.values.map((value) => (type === 'STRING' && value !== null ? String(value) : value));
