@@ -55,6 +55,7 @@ function confirmation(engine: Engine, polytopes: readonly Polytope[]) {
 
 /** Bytes for open parts: far more than small networks need. */
 const MEMORY = 2 ** 26;
+const MINUTE = 60;
 
 export async function decideOnInputs(
   engine: Engine,
@@ -96,8 +97,10 @@ export async function decide(engine: Engine, polytopes: readonly Polytope[], cal
       return engine.run(plan, feeds);
     },
   };
+  // All calls are the minute that the search is told to have.
+  const [secondsLeft, clock] = [() => MINUTE, () => (MINUTE * made) / calls];
   return complete(
-    await search(limited, polytopes, { memoryBytes: MEMORY, secondsLeft: () => 60, evaluate, found }),
+    await search(limited, polytopes, { memoryBytes: MEMORY, secondsLeft, clock, evaluate, found }),
   );
 }
 

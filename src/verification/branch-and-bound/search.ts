@@ -30,6 +30,8 @@ export interface SearchOptions {
   readonly memoryBytes: number;
   /** Seconds left, for what is worth its time. */
   readonly secondsLeft: () => number;
+  /** Seconds as they pass for the search (default: the wall clock). */
+  readonly clock?: () => number;
   /** Outputs of the model at an input. */
   readonly evaluate: (x: Float32Array) => Promise<ArrayLike<number>>;
   /** Called with inputs that may be counterexamples. True ends the search. */
@@ -100,7 +102,8 @@ export async function search(
   });
   if (splitsInputs(engine.network, polytopes)) return onInputs(engine);
   if (!triesInputs(engine.network, polytopes)) return searchRelus(engine, polytopes, options);
-  const trial = trialOf(engine, options.secondsLeft());
+  const { clock = () => performance.now() / 1000 } = options;
+  const trial = trialOf(engine, options.secondsLeft(), clock);
   const tried = await onInputs(trial.engine, trial.watch);
   if (tried.verdict !== 'open' || engine.expired()) return tried;
   const { subproblems: before, lowerBound } = tried;

@@ -18,15 +18,16 @@ export interface Trial {
   readonly watch: (lowerBound: number) => void;
 }
 
-export function trialOf(engine: Engine, secondsLeft: number): Trial {
-  const began = performance.now();
-  let ends = began + 1000 * Math.min(FIRST.seconds, FIRST.share * secondsLeft);
+/** @param clock seconds, as they pass for the search */
+export function trialOf(engine: Engine, secondsLeft: number, clock: () => number): Trial {
+  const began = clock();
+  let ends = began + Math.min(FIRST.seconds, FIRST.share * secondsLeft);
   /** The bound that the trial is held against. */
   let mark = Number.NEGATIVE_INFINITY;
   let latest = Number.NEGATIVE_INFINITY;
   let over = false;
   const failed = (): boolean => {
-    if (performance.now() < ends) return false;
+    if (clock() < ends) return false;
     if (!(latest > (1 - ENOUGH) * mark)) return true;
     mark = latest;
     ends = began + 2 * (ends - began);
