@@ -1,11 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { neg, total } from '../../graph/index.js';
-import { marginCrossEntropy } from '../../objective/losses.js';
+import { neg } from '../../graph/index.js';
 import { anyNetworks, BATCH, caseFeeds, excess, marginsOf } from '../../testing/bound-cases.js';
 import { boundProblem, runStages } from '../../testing/bound-programs.js';
-import { compareDerivatives } from '../../testing/directional-derivatives.js';
-import { convolutionalNetworks, randomParameters, smoothNetworks } from '../../testing/random-networks.js';
+import { expectGradients, robustLossStages } from '../../testing/gradient-property.js';
+import { convolutionalNetworks, smoothNetworks } from '../../testing/random-networks.js';
 import { sampleActivations } from '../../testing/sampled-activations.js';
 import { withoutNormalization } from '../front.js';
 import { interval, intervalBounds } from '../interval.js';
@@ -87,26 +86,7 @@ describe('nested relaxations', () => {
     );
   });
 
-  it.each([nestedCrownIbp, deepPoly])(
-    'have the gradient that their values show: $name',
-    async (relaxation) => {
-      let [compared, kinks] = [0, 0];
-      await fc.assert(
-        fc.asyncProperty(networks, fc.nat(), fc.constantFrom(0.05, 0.3), async (net, seed, epsilon) => {
-          const { stages, margins } = relaxation.bound(boundProblem(net, BATCH));
-          const loss = { kind: 'whole', outputs: { loss: total(marginCrossEntropy(margins)) } } as const;
-          const found = await compareDerivatives(
-            [...stages, loss],
-            randomParameters(net, seed),
-            caseFeeds(net, seed, epsilon),
-            seed,
-          );
-          compared += found.compared;
-          kinks += found.kinks;
-        }),
-        { numRuns: 8 },
-      );
-      expect(compared).toBeGreaterThan(2 * kinks);
-    },
+  it.each([nestedCrownIbp, deepPoly])('have the gradient that their values show: $name', (relaxation) =>
+    expectGradients(networks, (net) => robustLossStages(relaxation, net), { numRuns: 8 }),
   );
 });

@@ -5,7 +5,7 @@ import { INPUT, type Network, type NetworkNode } from '../../network/network.js'
 import { marginCrossEntropy } from '../../objective/losses.js';
 import { anyNetworks, BATCH, caseFeeds, excess, marginsOf } from '../../testing/bound-cases.js';
 import { boundProblem, type Feeds, runStages } from '../../testing/bound-programs.js';
-import { compareDerivatives } from '../../testing/directional-derivatives.js';
+import { expectGradients, robustLossStages } from '../../testing/gradient-property.js';
 import { distance } from '../../testing/operator-check.js';
 import {
   convolutionalNetworks,
@@ -174,26 +174,8 @@ describe.each(zonotopes)('bounds of $name', (relaxation, boundsOf, oracle) => {
     expect(tighter).toBeGreaterThan(0);
   });
 
-  it('have the gradient that their values show', async () => {
-    let [compared, kinks] = [0, 0];
-    await fc.assert(
-      fc.asyncProperty(anyNetworks, fc.nat(), fc.constantFrom(0.05, 0.3), async (net, seed, epsilon) => {
-        const { stages: before, margins } = relaxation.bound(boundProblem(net, BATCH));
-        const loss = total(marginCrossEntropy(margins));
-        const stages = [...before, { kind: 'whole', outputs: { loss } } as const];
-        const found = await compareDerivatives(
-          stages,
-          randomParameters(net, seed),
-          caseFeeds(net, seed, epsilon),
-          seed,
-        );
-        compared += found.compared;
-        kinks += found.kinks;
-      }),
-      { numRuns: 8 },
-    );
-    expect(compared).toBeGreaterThan(2 * kinks);
-  });
+  it('have the gradient that their values show', () =>
+    expectGradients(anyNetworks, (net) => robustLossStages(relaxation, net), { numRuns: 8 }));
 });
 
 describe('hybrid zonotopes', () => {
