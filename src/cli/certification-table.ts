@@ -1,6 +1,7 @@
 /**
  * The result of a certification for people: the three accuracies, and what each stage decided in what time.
  */
+import { percent } from '../experiment/percent.js';
 import {
   type CertificationReport,
   type StageReport,
@@ -48,5 +49,4 @@ export function certificationTable(report: Omit<CertificationReport, 'verdicts'>
   ].join('\n');
 }
 
-const percent = (accuracy: number): string => `${(100 * accuracy).toFixed(2)} %`;
 const duration = (seconds: number): string => `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;

@@ -1,15 +1,16 @@
 /** `tautnet compare`: runs side by side. */
+
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { UsageError } from '../experiment/errors.js';
 import { toFileError } from '../formats/file-error.js';
+import { markdownTable } from '../formats/markdown.js';
 import { checkFigureName, writeFigure } from '../insight/figure/write-figure.js';
 import {
   compareRuns,
   comparisonCsv,
   comparisonFigure,
   comparisonRows,
-  markdownTable,
   type PublishedPoint,
 } from '../insight/runs/comparison.js';
 import { readResults, runsIn } from '../insight/runs/run-results.js';

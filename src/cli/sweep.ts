@@ -1,4 +1,5 @@
 /** `tautnet sweep`: many trainings, searched over settings; stopped at any moment it goes on. */
+
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { Command } from 'commander';
@@ -10,6 +11,7 @@ import { createSweepFolder, readSweepFolder } from '../cluster/sweep-folder.js';
 import { isOnFront, type SweepState } from '../cluster/sweep-state.js';
 import { trialName } from '../cluster/sweep-table.js';
 import { Failure, UsageError } from '../experiment/errors.js';
+import { percent } from '../experiment/percent.js';
 import { aligned } from './aligned.js';
 import { type Io, type MakeCommand, written } from './command.js';
 import { setting, wholeNumber } from './flag-values.js';
@@ -85,8 +87,6 @@ export const stateObject = ({ states, front, definition }: SweepState) => ({
   trials: states.map(({ trial, end }) => ({ ...trial, ...end })),
   front,
 });
-
-const percent = (value: number): string => `${(100 * value).toFixed(2)} %`;
 
 /** Results, * on the front. */
 export function resultTable(state: SweepState): string {

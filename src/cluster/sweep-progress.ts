@@ -1,11 +1,10 @@
 /** A sweep under way in words: one line about all of it, one about a trial, and a table of what runs. */
+import { percent } from '../experiment/percent.js';
 import { isOnFront, type SweepState, type TrialState } from './sweep-state.js';
 import { trialName } from './sweep-table.js';
 
 /** Rows of the table; more would not stay on a screen. */
 const ROWS = 16;
-
-const percent = (value: number): string => `${(100 * value).toFixed(2)} %`;
 
 /** "7 of 20 trials done, 1 failed, 2 running, on the front: 3, 5". */
 export function sweepLine({ states, trials, front }: SweepState): string {

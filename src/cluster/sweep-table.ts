@@ -1,6 +1,7 @@
 /** Results of a sweep as text: CSV for other tools, a page in Markdown for people. */
+
+import { markdownTable } from '../formats/markdown.js';
 import { csvText } from '../insight/figure/csv.js';
-import { markdownTable } from '../insight/runs/comparison.js';
 import { commandOf, givenSettings, pointText } from './definition.js';
 import { trialFolder } from './sweep-folder.js';
 import { isOnFront, type SweepState, type TrialState } from './sweep-state.js';

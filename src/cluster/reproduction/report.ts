@@ -2,8 +2,9 @@
  * The evidence as text: a page in Markdown, and CSV with one line for each run. Means are over seeds;
  * differences are paired by seed, with 95 % t-intervals.
  */
+
+import { markdownTable } from '../../formats/markdown.js';
 import { csvText } from '../../insight/figure/csv.js';
-import { markdownTable } from '../../insight/runs/comparison.js';
 import { hypervolume } from '../../insight/runs/pareto.js';
 import { commandOf, givenSettings } from '../definition.js';
 import type { SweepState } from '../sweep-state.js';

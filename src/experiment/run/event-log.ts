@@ -13,7 +13,7 @@ import {
 } from '../../formats/event-file.js';
 import { toFileError } from '../../formats/file-error.js';
 import { kebab, textFromValue } from '../settings/setting-text.js';
-import { informationOf, isIdle, SETTING_NAMES, type Settings } from '../settings/settings.js';
+import { EXPERIMENT_SETTINGS, type Settings, settingsInUse } from '../settings/settings.js';
 import type { MetricsRecord } from './metrics.js';
 import type { RunPaths } from './run-folder.js';
 
@@ -36,13 +36,7 @@ const plain = (value: unknown): HyperparameterValue =>
 
 /** Settings that say what a run computes, by their names in files. */
 export function hyperparametersOf(settings: Settings): Record<string, HyperparameterValue> {
-  const names = SETTING_NAMES.filter(
-    (name) =>
-      name !== 'out' &&
-      settings[name] !== undefined &&
-      !isIdle(name, settings) &&
-      informationOf(name).changeable !== true,
-  );
+  const names = settingsInUse(settings).filter((name) => EXPERIMENT_SETTINGS.includes(name));
   return Object.fromEntries(names.map((name) => [kebab(name), plain(settings[name])]));
 }
 

@@ -1,9 +1,11 @@
 /** One page about a run, in Markdown: what was trained, how it went, what to do with it. */
 
+import { markdownTable } from '../../formats/markdown.js';
 import type { Accuracies, CertificationReport } from '../../verification/certification/verdict.js';
+import { percent } from '../percent.js';
 import { imagesOf } from '../settings/images.js';
 import { kebab, textFromValue } from '../settings/setting-text.js';
-import { isIdle, SETTING_NAMES } from '../settings/settings.js';
+import { type Settings, settingsInUse } from '../settings/settings.js';
 import { methodTitle } from '../training-method.js';
 import type { MetricsRecord } from './metrics.js';
 import type { RunRecord } from './run-folder.js';
@@ -30,6 +32,10 @@ const COLUMNS: readonly { readonly key: string; readonly title: string; readonly
 /** Rows of the table: enough to see the course, few enough for a page. */
 const ROWS = 12;
 
+/** "cnn3 on mnist, ε = 0.1". */
+export const titleOf = (settings: Pick<Settings, 'architecture' | 'dataset' | 'pool' | 'epsilon'>): string =>
+  `${settings.architecture} on ${imagesOf(settings).name}, ε = ${settings.epsilon}`;
+
 /** The text of `summary.md`. `metrics` are those of `metrics.jsonl`, in order. */
 export function summarize(
   run: Pick<RunRecord, 'path' | 'settings' | 'version'>,
@@ -43,7 +49,7 @@ export function summarize(
       ? ''
       : `, ${settings.smoothing} smoothing (σ = ${settings.sigma}, ${settings.samples} samples)`;
   const sections = [
-    `# ${settings.architecture} on ${imagesOf(settings).name}, ε = ${settings.epsilon}`,
+    `# ${titleOf(settings)}`,
     `${capitalized(method)}${smoothing}; seed ${settings.seed}, tautnet ${run.version}.`,
     ...finalSection(path, metrics, results),
     ...courseSection(metrics),
@@ -56,12 +62,10 @@ export function summarize(
       '```',
     ].join('\n'),
     '## Settings',
-    table([
+    markdownTable([
       ['setting', 'value'],
-      ...SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings)).map(
-        (name) => [kebab(name), textFromValue(settings[name])],
-      ),
-    ]),
+      ...settingsInUse(settings).map((name) => [kebab(name), textFromValue(settings[name])]),
+    ]).trimEnd(),
   ];
   return `${sections.join('\n\n')}\n`;
 }
@@ -89,7 +93,7 @@ function finalSection(
   ]);
   return [
     `## Result on ${results.images} test images, ε = ${results.epsilon}`,
-    table([['accuracy', 'value'], ...accuracies]),
+    markdownTable([['accuracy', 'value'], ...accuracies]).trimEnd(),
     ...time,
   ];
 }
@@ -102,10 +106,10 @@ function courseSection(metrics: readonly MetricsRecord[]): string[] {
     typeof value !== 'number' ? '–' : isPercent ? percent(value) : short(value);
   return [
     '## Course',
-    table([
+    markdownTable([
       columns.map(({ title }) => title),
       ...rows.map((row) => columns.map(({ key, percent: isPercent }) => cell(row[key], isPercent === true))),
-    ]),
+    ]).trimEnd(),
   ];
 }
 
@@ -131,16 +135,8 @@ function sampled<T>(items: readonly T[], count: number): T[] {
   );
 }
 
-const table = (rows: readonly (readonly string[])[]): string =>
-  rows
-    .flatMap((row, i) => [
-      `| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`,
-      ...(i === 0 ? [`|${' --- |'.repeat(row.length)}`] : []),
-    ])
-    .join('\n');
 const inMinutes = (seconds: number): string =>
   seconds < 90 ? `${seconds.toFixed(0)} seconds` : `${(seconds / 60).toFixed(1)} minutes`;
-const percent = (accuracy: number): string => `${(100 * accuracy).toFixed(2)} %`;
 const short = (value: number): string =>
   Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
 const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -8,7 +8,7 @@ import { toFileError } from '../../formats/file-error.js';
 import { UsageError } from '../errors.js';
 import { checkSetting, unknownSetting, type Whereabouts } from './resolve-settings.js';
 import { kebab, settingNamed } from './setting-text.js';
-import { type GivenSettings, isIdle, SETTING_NAMES, type SettingName, type Settings } from './settings.js';
+import { type GivenSettings, type SettingName, type Settings, settingsInUse } from './settings.js';
 
 /** Who wrote a run's configuration. */
 export interface Origin {
@@ -107,7 +107,7 @@ function plainOf(value: unknown, document: Document, place: string): unknown {
  * says after a value; those without effect are left out.
  */
 export function configText(settings: GivenSettings, origin?: Origin, comments: Comments = {}): string {
-  const effective = SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings));
+  const effective = settingsInUse(settings);
   const entries = effective.map((name) => [kebab(name), settings[name as keyof Settings]]);
   const head = origin === undefined ? '' : stringify({ [ORIGIN]: origin });
   const document = new Document(Object.fromEntries(entries));

@@ -276,6 +276,11 @@ export function schemaOf(name: SettingName): z.ZodType {
   return schema instanceof z.ZodOptional ? (schema.unwrap() as z.ZodType) : schema;
 }
 
+/** Settings that say what a run computes, not where its files lie and how fast it computes. */
+export const EXPERIMENT_SETTINGS: readonly SettingName[] = SETTING_NAMES.filter(
+  (name) => name !== 'out' && information.get(settingsSchema.shape[name])?.changeable !== true,
+);
+
 /** Methods that use a setting; undefined for a setting that is no option of a method. */
 function methodsUsing(name: SettingName): readonly Method[] | undefined {
   const users = METHODS.filter((method) => (methods[method].uses as readonly string[]).includes(name));
@@ -309,3 +314,7 @@ export function isIdle(
   const choice = condition && chosen[condition];
   return choice !== undefined && !(informationOf(name).only as readonly string[]).includes(choice);
 }
+
+/** Names of the settings that are given and have an effect, in the schema's order. */
+export const settingsInUse = (settings: GivenSettings): readonly SettingName[] =>
+  SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings));

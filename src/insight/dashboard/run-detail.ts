@@ -1,7 +1,7 @@
 /** One run in full: its figures as data, its settings, and what to type next. */
-import { quoted } from '../../experiment/run/summary.js';
+import { quoted, titleOf } from '../../experiment/run/summary.js';
 import { kebab, textFromValue } from '../../experiment/settings/setting-text.js';
-import { isIdle, SETTING_NAMES } from '../../experiment/settings/settings.js';
+import { settingsInUse } from '../../experiment/settings/settings.js';
 import { methodTitle } from '../../experiment/training-method.js';
 import type { Figure } from '../figure/figure.js';
 import { classFigure, courseFigure, scheduleFigure } from '../report/report-figures.js';
@@ -14,7 +14,7 @@ import type { Entry } from './run-entry.js';
 export async function runDetail(path: string, entry: Entry): Promise<RunDetail> {
   const run = await readResults(path);
   const { settings, version, verdicts, metrics } = run;
-  const { architecture, epsilon, seed } = settings;
+  const { epsilon, seed } = settings;
   const course = courseFigure(metrics);
   const train = `tautnet train --config ${quoted(run.paths.config)} --out <folder>`;
   const figures: Figure[] = [
@@ -25,7 +25,7 @@ export async function runDetail(path: string, entry: Entry): Promise<RunDetail> 
   return {
     name: run.name,
     state: entry.state,
-    title: `${architecture} on ${settings.dataset}, ε = ${epsilon}`,
+    title: titleOf(settings),
     subtitle: `${methodTitle(settings)}; seed ${seed}, tautnet ${version}`,
     commands: run.finished
       ? [`tautnet certify ${quoted(path)}`, `tautnet report ${quoted(path)}`, train]
@@ -43,9 +43,7 @@ export async function runDetail(path: string, entry: Entry): Promise<RunDetail> 
     epochs: settings.epochs,
     epsilon,
     figures,
-    settings: SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings)).map(
-      (name) => [kebab(name), textFromValue(settings[name])] as const,
-    ),
+    settings: settingsInUse(settings).map((name) => [kebab(name), textFromValue(settings[name])] as const),
   };
 }
 

@@ -1,4 +1,5 @@
 /** What the files of tautnet are: properties, tensors, checkpoints, verdicts, metrics. */
+import { percent } from '../../experiment/percent.js';
 import { quoted } from '../../experiment/run/summary.js';
 import type { SafetensorsArray } from '../../formats/safetensors.js';
 import { decodeSafetensors } from '../../formats/safetensors.js';
@@ -60,7 +61,6 @@ export function describeSafetensors(path: string, bytes: Uint8Array): Described 
 
 export function describeVerdicts(lines: readonly CertificateLine[]): Described {
   const { natural, certified, adversarial } = accuraciesOf(lines);
-  const percent = (value: number): string => `${(100 * value).toFixed(2)} %`;
   const count = (of: CertificateLine['verdict']) =>
     counted(lines.filter(({ verdict }) => verdict === of).length);
   return {

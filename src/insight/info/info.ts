@@ -2,10 +2,12 @@
  * What a path is, told from its content and not from its name: the folder of a run, an ONNX network, a
  * VNN-LIB property, tensors, verdicts, a result of `verify`.
  */
+
 import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure, UsageError } from '../../experiment/errors.js';
+import { percent } from '../../experiment/percent.js';
 import { readMetrics } from '../../experiment/run/metrics.js';
 import { runPaths } from '../../experiment/run/run-folder.js';
 import { quoted } from '../../experiment/run/summary.js';
@@ -24,7 +26,6 @@ type Described = Omit<Description, 'path' | 'bytes'>;
 
 async function describeRun(path: string): Promise<Described> {
   const { settings, finished, metrics, accuracies, verdicts, version } = await readResults(path);
-  const percent = (value: number): string => `${(100 * value).toFixed(2)} %`;
   const trained = finished ? await trainedNetwork(path) : undefined;
   const { dataset, epsilon, architecture, epochs } = settings;
   return {

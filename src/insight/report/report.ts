@@ -1,11 +1,13 @@
 /** A report on a run: everything that its folder says, and what its data set adds, as one HTML page. */
+
 import { allocateBatch, assembleBatch } from '../../data/batches.js';
 import type { Dataset } from '../../data/dataset.js';
 import { UsageError } from '../../experiment/errors.js';
+import { percent } from '../../experiment/percent.js';
 import { misfitOf } from '../../experiment/read-dataset.js';
-import { quoted } from '../../experiment/run/summary.js';
+import { quoted, titleOf } from '../../experiment/run/summary.js';
 import { kebab, textFromValue } from '../../experiment/settings/setting-text.js';
-import { isIdle, SETTING_NAMES } from '../../experiment/settings/settings.js';
+import { settingsInUse } from '../../experiment/settings/settings.js';
 import { trainedNetwork } from '../../experiment/trained-network.js';
 import { methodTitle } from '../../experiment/training-method.js';
 import { featuresOf } from '../../network/layers/layer.js';
@@ -20,7 +22,6 @@ import { reluActivity } from './unstable.js';
 /** Test images whose neurons are counted. */
 const IMAGES = 64;
 
-const percent = (value: number): string => `${(100 * value).toFixed(2)} %`;
 const seconds = (value: number): string => `${value.toFixed(value < 10 ? 2 : 0)} s`;
 
 function resultsOf({ accuracies, verdicts }: RunResults): [string, string, string][] {
@@ -77,9 +78,9 @@ export async function reportOn(path: string, dataset?: Dataset): Promise<string>
   const { settings, version, finished, verdicts, metrics } = run;
   const found = dataset && finished ? await seen(run, dataset) : { figures: [], hardest: [] };
   const training = courseFigure(metrics);
-  const { architecture, epsilon, seed } = settings;
+  const { seed } = settings;
   return reportPage({
-    title: `${architecture} on ${settings.dataset}, ε = ${epsilon}`,
+    title: titleOf(settings),
     subtitle: `${run.name}: ${methodTitle(settings)}; seed ${seed}, tautnet ${version}.`,
     commands: [
       `tautnet certify ${quoted(path)}`,
@@ -102,9 +103,7 @@ export async function reportOn(path: string, dataset?: Dataset): Promise<string>
     times: timesOf(run),
     settings: [
       ['setting', 'value'],
-      ...SETTING_NAMES.filter((name) => settings[name] !== undefined && !isIdle(name, settings)).map(
-        (name) => [kebab(name), textFromValue(settings[name])],
-      ),
+      ...settingsInUse(settings).map((name) => [kebab(name), textFromValue(settings[name])]),
     ],
   });
 }

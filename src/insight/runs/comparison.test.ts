@@ -6,14 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRun } from '../../experiment/run/run-folder.js';
 import { resolveSettings } from '../../experiment/settings/resolve-settings.js';
 import type { GivenSettings } from '../../experiment/settings/settings.js';
-import {
-  compareRuns,
-  comparisonCsv,
-  comparisonFigure,
-  comparisonRows,
-  markdownTable,
-  onParetoFront,
-} from './comparison.js';
+import { markdownTable } from '../../formats/markdown.js';
+import { compareRuns, comparisonCsv, comparisonFigure, comparisonRows, onParetoFront } from './comparison.js';
 import { readResults, runsIn } from './run-results.js';
 
 let folder: string;

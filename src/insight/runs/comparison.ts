@@ -2,13 +2,9 @@
  * Runs side by side: the settings that differ, the three accuracies, and which runs no other run beats in
  * both natural and certified accuracy.
  */
+import { percent } from '../../experiment/percent.js';
 import { kebab, textFromValue } from '../../experiment/settings/setting-text.js';
-import {
-  informationOf,
-  isIdle,
-  SETTING_NAMES,
-  type SettingName,
-} from '../../experiment/settings/settings.js';
+import { EXPERIMENT_SETTINGS, isIdle, type SettingName } from '../../experiment/settings/settings.js';
 import { csvText } from '../figure/csv.js';
 import type { Dots, Figure } from '../figure/figure.js';
 import { paretoFront } from './pareto.js';
@@ -44,18 +40,13 @@ export interface PublishedPoint {
   readonly certified: number;
 }
 
-/** Settings of which a run consists; those that say where and how fast it computes are left out. */
-const COMPARED: readonly SettingName[] = SETTING_NAMES.filter(
-  (name) => name !== 'out' && informationOf(name).changeable !== true,
-);
-
 const textOf = (name: SettingName, { settings }: Pick<RunResults, 'settings'>): string =>
   isIdle(name, settings) || settings[name] === undefined ? '' : textFromValue(settings[name]);
 
 /** Texts of some settings of a run, by their names in files; '' for what its other settings leave unused. */
 export const settingTexts = (
   run: Pick<RunResults, 'settings'>,
-  names: readonly SettingName[] = COMPARED,
+  names: readonly SettingName[] = EXPERIMENT_SETTINGS,
 ): Record<string, string> => Object.fromEntries(names.map((name) => [kebab(name), textOf(name, run)]));
 
 interface Point {
@@ -74,7 +65,9 @@ export function onParetoFront(points: readonly Point[]): boolean[] {
 
 /** @param results at least one run */
 export function compareRuns(results: readonly RunResults[]): Comparison {
-  const differing = COMPARED.filter((name) => new Set(results.map((run) => textOf(name, run))).size > 1);
+  const differing = EXPERIMENT_SETTINGS.filter(
+    (name) => new Set(results.map((run) => textOf(name, run))).size > 1,
+  );
   const front = onParetoFront(
     results.map(({ accuracies }) => ({
       natural: accuracies?.natural ?? null,
@@ -102,29 +95,20 @@ export function compareRuns(results: readonly RunResults[]): Comparison {
 
 /** The header and a row for each run, as text. */
 export function comparisonRows({ differing, runs }: Comparison): string[][] {
-  const percent = (value: number | null): string => (value === null ? '–' : `${(100 * value).toFixed(2)} %`);
+  const accuracy = (value: number | null): string => (value === null ? '–' : percent(value));
   const seconds = (value: number | null): string => (value === null ? '–' : `${Math.round(value)} s`);
   return [
     ['run', ...differing, 'natural', 'certified', 'adversarial', 'images', 'training', 'front'],
     ...runs.map((run) => [
       run.run,
       ...differing.map((name) => run.settings[name] || '–'),
-      ...[run.natural, run.certified, run.adversarial].map(percent),
+      ...[run.natural, run.certified, run.adversarial].map(accuracy),
       run.images === 0 ? '–' : String(run.images),
       seconds(run.trainingSeconds),
       run.onFront ? '*' : '',
     ]),
   ];
 }
-
-/** A table of Markdown; what would end a cell or a line is escaped. */
-export const markdownTable = (rows: readonly (readonly string[])[]): string =>
-  rows
-    .flatMap((row, i) => [
-      `| ${row.map((cell) => cell.replaceAll('|', '\\|').replace(/[\r\n]+/g, ' ')).join(' | ')} |\n`,
-      ...(i === 0 ? [`|${' --- |'.repeat(row.length)}\n`] : []),
-    ])
-    .join('');
 
 /** The comparison with accuracies as numbers in [0, 1]. */
 export function comparisonCsv({ differing, runs }: Comparison): string {

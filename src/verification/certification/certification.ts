@@ -4,7 +4,7 @@
  */
 import { withSmallerChunk } from '../../runtime/device/halving.js';
 import { type BatchStage, batchFor, type DeviceMemory, largestBatch } from '../proof/batch-size.js';
-import type { Decide, Stage } from '../proof/ladder.js';
+import type { Stage } from '../proof/ladder.js';
 import { marginThreshold } from '../proof/rounding.js';
 import { type Answer, errorsOf } from './answers.js';
 import type { Evaluation } from './evaluation.js';
@@ -15,7 +15,6 @@ import type { Certified, Falsified, StageName, Undecided } from './verdict.js';
 export type Decided = Certified | Falsified;
 /** One way to decide images. */
 export type ImageStage = Stage<Certification, Decided, StageName>;
-export type DecideImage = Decide<Decided>;
 
 /** Images done in earlier passes of a stage, and images of all its passes. */
 export interface Passes {
