@@ -52,6 +52,11 @@ describe('a sweep file', () => {
     ['no search', 'parameters: {seed: [1]}', /^sweep.yaml, line 1, column 1: search: |expected one of/],
     ['an unknown word', `${FILE}\nserach: grid`, /expected one of search, trials, .*got serach/],
     [
+      'an alias without its anchor',
+      'search: grid\nparameters: {seed: *a}',
+      /^sweep.yaml, line 1, column 1: expected YAML; Unresolved alias/,
+    ],
+    [
       'an unknown setting',
       'search: grid\nparameters: {sedd: [1]}',
       /line 2, column 20: parameters.sedd: expected the name of a setting, got "sedd"; did you mean seed\?$/,

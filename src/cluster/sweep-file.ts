@@ -3,13 +3,14 @@
  * as a setting of `tautnet train` is; errors name file, line and column.
  */
 import { readFile } from 'node:fs/promises';
-import { isNode, LineCounter, parseDocument } from 'yaml';
+import { isNode } from 'yaml';
 import { z } from 'zod';
 import { UsageError } from '../experiment/errors.js';
 import { readPreset } from '../experiment/settings/presets.js';
 import { checkSetting, unknownSetting } from '../experiment/settings/resolve-settings.js';
 import { kindOf, settingNamed } from '../experiment/settings/setting-text.js';
 import type { GivenSettings, SettingName } from '../experiment/settings/settings.js';
+import { yamlText } from '../experiment/settings/yaml-text.js';
 import { toFileError } from '../formats/file-error.js';
 import type { Direction } from '../insight/runs/pareto.js';
 import type { SweepDefinition } from './definition.js';
@@ -120,20 +121,12 @@ export async function parseSweep(text: string, source: string): Promise<SweepDef
 }
 
 function parsed(text: string, source: string): { written: Written; place: Place } {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const at = (offset: number | undefined): string => {
-    const { line, col } = lines.linePos(offset ?? 0);
-    return `${source}, line ${Math.max(line, 1)}, column ${Math.max(col, 1)}: `;
-  };
+  const { document, at, plain } = yamlText(text, source);
   const place: Place = (path) => {
     const node = path.length > 0 ? document.getIn(path.map(String), true) : document.contents;
     return `${at(isNode(node) ? node.range?.[0] : undefined)}${path.map(String).join('.')}`;
   };
-  const problem = document.errors[0] ?? document.warnings[0];
-  if (problem !== undefined)
-    throw new UsageError(`${at(problem.pos[0])}expected YAML; ${problem.message.split('\n')[0]}`);
-  const result = schema.safeParse(document.toJS() ?? {});
+  const result = schema.safeParse(plain(document.contents, at(undefined)) ?? {});
   if (result.success) return { written: result.data, place };
   const issue = result.error.issues[0] as z.core.$ZodIssue;
   const said =

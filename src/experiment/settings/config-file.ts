@@ -3,12 +3,13 @@
  * with a `tautnet` entry that says who wrote it; so any run can be repeated with `--config`.
  */
 import { readFile } from 'node:fs/promises';
-import { Document, isMap, isNode, isScalar, LineCounter, parseDocument, stringify } from 'yaml';
+import { Document, isMap, isNode, isScalar, stringify } from 'yaml';
 import { toFileError } from '../../formats/file-error.js';
 import { UsageError } from '../errors.js';
 import { checkSetting, unknownSetting, type Whereabouts } from './resolve-settings.js';
 import { kebab, settingNamed } from './setting-text.js';
 import { type GivenSettings, type SettingName, type Settings, settingsInUse } from './settings.js';
+import { yamlText } from './yaml-text.js';
 
 /** Who wrote a run's configuration. */
 export interface Origin {
@@ -52,15 +53,7 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
  * @throws UsageError
  */
 export function parseConfig(text: string, source: string): ConfigFile {
-  const lines = new LineCounter();
-  const at = (offset: number | undefined): string => {
-    const { line, col } = lines.linePos(offset ?? 0);
-    return `${source}, line ${Math.max(line, 1)}, column ${Math.max(col, 1)}: `;
-  };
-  const document: Document.Parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const problem = document.errors[0] ?? document.warnings[0];
-  if (problem !== undefined)
-    throw new UsageError(`${at(problem.pos[0])}expected YAML; ${problem.message.split('\n')[0]}`);
+  const { document, at, plain: plainOf } = yamlText(text, source);
   const { contents } = document;
   if (contents === null || (isScalar(contents) && contents.value === null))
     return { given: {}, whereabouts: kebab, comments: {}, origin: undefined };
@@ -76,7 +69,7 @@ export function parseConfig(text: string, source: string): ConfigFile {
   for (const { key, value } of contents.items) {
     const place = at(isScalar(key) ? key.range?.[0] : undefined);
     const written = isScalar(key) ? String(key.value) : '?';
-    const plain = plainOf(value, document, place);
+    const plain = plainOf(value, place);
     const name = settingNamed(written);
     if (written === ORIGIN) {
       origin = plain;
@@ -91,15 +84,6 @@ export function parseConfig(text: string, source: string): ConfigFile {
   }
   const whereabouts: Whereabouts = (name) => places.get(name) ?? kebab(name);
   return { given: given as GivenSettings, whereabouts, comments, origin };
-}
-
-/** A value without YAML's nodes. @throws UsageError for an alias without anchor, or too many aliases */
-function plainOf(value: unknown, document: Document, place: string): unknown {
-  try {
-    return (value as { toJS?: (document: Document) => unknown } | null)?.toJS?.(document) ?? null;
-  } catch (error) {
-    throw new UsageError(`${place}expected YAML; ${(error as Error).message.split('\n')[0]}`);
-  }
 }
 
 /**
