@@ -34,23 +34,30 @@ interface ReproduceFlags {
 export const makeReproduceCommand: MakeCommand = (io) =>
   new Command('reproduce')
     .description("test the paper's claims: tune, train with several seeds, certify, compare")
-    .argument('<claim>', `one of ${CLAIMS.join(', ')}, or all`)
+    .argument('<claims...>', `some of ${CLAIMS.join(', ')}, or all`)
     .option('--scale <name>', `how large (${SCALES.join('|')})`, 'small')
     .option('--seeds <count>', 'seeds of each row (default: 5, smoke: 2)')
-    .addOption(shared('out', 'folder of all runs; default: runs/reproduce/<scale>-<claim>'))
+    .addOption(shared('out', 'folder of all runs; default: runs/reproduce/<scale>-<claims>'))
     .addOption(shared('threads', 'of all runs together; default: available cores'))
     .option('--parallel <count>', 'runs at a time (default: one for each thread)')
     .option('--dry-run', 'say what will be run and what it will cost, and stop')
     .addHelpText('after', '\nThe same command goes on where it was stopped.')
-    .action((claim: string, flags: ReproduceFlags) => reproduceClaims(claim, flags, io));
+    .action((names: string[], flags: ReproduceFlags) => reproduceClaims(names, flags, io));
 
-async function reproduceClaims(claim: string, flags: ReproduceFlags, io: Io): Promise<void> {
-  const claims = claim === 'all' ? CLAIMS : [oneOf(CLAIMS, claim, 'claim', ' or all') as ClaimName];
+/** The claims of the command line in their own order, each once. */
+function claimsOf(names: readonly string[]): readonly ClaimName[] {
+  for (const name of names) if (name !== 'all') oneOf(CLAIMS, name, 'claim', ' or all');
+  return CLAIMS.filter((claim) => names.includes('all') || names.includes(claim));
+}
+
+async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, io: Io): Promise<void> {
+  const claims = claimsOf(names);
+  const wanted = claims.length === CLAIMS.length ? ['all'] : claims;
   const scale = oneOf(SCALES, flags.scale, '--scale') as Scale;
   const seeds = wholeNumber('seeds', flags.seeds);
   const sharing = sharingOf(flags);
   const experiments = experimentsFor(claims, scale);
-  const out = flags.out ?? join('runs', 'reproduce', `${scale}-${claim}`);
+  const out = flags.out ?? join('runs', 'reproduce', `${scale}-${wanted.join('-')}`);
   // What goes on has said what it costs.
   if (flags.dryRun || !existsSync(out)) {
     const costs = await reproductionCost({ experiments, seeds, sharing, signal: io.signal });
@@ -64,7 +71,7 @@ async function reproduceClaims(claim: string, flags: ReproduceFlags, io: Io): Pr
     seeds,
     out,
     sharing,
-    command: `tautnet reproduce ${claim} --scale ${scale}${seeds === undefined ? '' : ` --seeds ${seeds}`}`,
+    command: `tautnet reproduce ${wanted.join(' ')} --scale ${scale}${seeds === undefined ? '' : ` --seeds ${seeds}`}`,
     signal: io.signal,
     phase: (name) => void io.stderr.write(`${name}\n`),
     update: (state) => progress.update(state),
