@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { UsageError } from '../experiment/errors.js';
+import { trainedNetwork } from '../experiment/trained-network.js';
 import { toFileError } from '../formats/file-error.js';
 import { markdownTable } from '../formats/markdown.js';
 import { checkFigureName, writeFigure } from '../insight/figure/write-figure.js';
@@ -11,17 +12,25 @@ import {
   comparisonCsv,
   comparisonFigure,
   comparisonRows,
+  type LossesOfRuns,
   type PublishedPoint,
 } from '../insight/runs/comparison.js';
-import { readResults, runsIn } from '../insight/runs/run-results.js';
+import { firstOf, LOSS_IMAGES, relaxationLosses } from '../insight/runs/relaxation-losses.js';
+import { type RunResults, readResults, runsIn } from '../insight/runs/run-results.js';
+import { createPool } from '../runtime/pool/pool.js';
 import { aligned } from './aligned.js';
 import type { Io, MakeCommand } from './command.js';
+import { fetchedDataset } from './fetched-dataset.js';
+import { relaxationList, setting } from './flag-values.js';
 import { checkResultFiles } from './result-files.js';
 import { shared } from './shared-options.js';
 
 interface CompareFlags {
   readonly format: 'table' | 'csv' | 'markdown';
   readonly published?: string;
+  readonly losses?: string;
+  readonly threads?: string;
+  readonly dataDir?: string;
   readonly out?: string;
   readonly json?: boolean;
 }
@@ -39,6 +48,9 @@ export const makeCompareCommand: MakeCommand = (io) =>
       '--published <file>',
       'CSV of published results to draw hollow: label,natural,certified in [0, 1]',
     )
+    .option('--losses <list>', 'relaxations under which the loss of each run is computed, on test images')
+    .addOption(shared('threads', 'of --losses; default: available cores'))
+    .addOption(shared('dataDir', 'of --losses'))
     .addOption(shared('out', 'the figure: .svg, .png, or .csv for its numbers; default: none'))
     .action((runs: readonly string[], flags: CompareFlags) => compare(runs, flags, io));
 
@@ -49,8 +61,11 @@ async function compare(paths: readonly string[], flags: CompareFlags, io: Io): P
     await checkResultFiles([out], paths, '--out');
   }
   const published = flags.published === undefined ? [] : await publishedIn(flags.published);
+  const names = flags.losses === undefined ? [] : relaxationList('losses', flags.losses);
+  const threads = setting('threads', flags.threads, '--threads');
   const results = await Promise.all((await runsIn(paths)).map(readResults));
-  const comparison = compareRuns(results);
+  const losses = names.length === 0 ? {} : await lossesOf(results, names, { ...flags, threads }, io);
+  const comparison = compareRuns(results, losses);
   const rows = comparisonRows(comparison);
   const text = { table: () => `${aligned(rows).join('\n')}\n`, csv: () => comparisonCsv(comparison) };
   if (json) io.stdout.write(`${JSON.stringify(comparison)}\n`);
@@ -63,6 +78,33 @@ async function compare(paths: readonly string[], flags: CompareFlags, io: Io): P
     throw new UsageError(`--out: expected a run with verdicts, got none of ${results.length}; certify one`);
   await writeFigure(out, figure);
   io.stderr.write(`drawn in ${out}\n`);
+}
+
+/** Loss of each finished run under relaxations. @throws as reading a run, its data set */
+async function lossesOf(
+  results: readonly RunResults[],
+  names: readonly string[],
+  { dataDir, threads }: { readonly dataDir?: string; readonly threads?: number },
+  io: Io,
+): Promise<LossesOfRuns> {
+  const pool = createPool(threads);
+  const losses: Record<string, Record<string, number>> = {};
+  try {
+    for (const { path, settings } of results.filter(({ finished }) => finished)) {
+      const { network, parameters } = await trainedNetwork(path, { signal: io.signal });
+      const { dataset, pool: pooling } = settings;
+      const { test } = await fetchedDataset(
+        dataset,
+        { dataDir: dataDir ?? settings.dataDir, pool: pooling },
+        io,
+      );
+      const judged = { network, parameters, settings, split: firstOf(test, LOSS_IMAGES) };
+      losses[path] = await relaxationLosses(judged, names, pool);
+    }
+  } finally {
+    await pool.close();
+  }
+  return losses;
 }
 
 /** @throws UsageError naming the line that is no point */

@@ -6,6 +6,7 @@ import { UsageError } from '../experiment/errors.js';
 import { checkSetting } from '../experiment/settings/resolve-settings.js';
 import { valueFromText } from '../experiment/settings/setting-text.js';
 import type { SettingName, Settings } from '../experiment/settings/settings.js';
+import { relaxationNamed } from '../relaxation/index.js';
 
 /** A flag that means what a training setting means, checked as one. @throws UsageError */
 export const setting = <Name extends SettingName>(
@@ -31,4 +32,16 @@ export function positiveNumber(name: string, text: string | undefined): number |
   const value = Number(text);
   if (DECIMAL.test(text) && Number.isFinite(value) && value > 0) return value;
   throw new UsageError(`--${name}: expected a number above 0, got "${text}"`);
+}
+
+/** Relaxations of a list with commas, each once. @throws UsageError naming the one that is none */
+export function relaxationList(flag: string, text: string): string[] {
+  const names = [...new Set(text.split(','))];
+  for (const name of names)
+    try {
+      relaxationNamed(name);
+    } catch (error) {
+      throw new UsageError(`--${flag}: ${(error as Error).message}`, { cause: error });
+    }
+  return names;
 }

@@ -18,11 +18,10 @@ import {
 import { landscapeFigure, planeFigure } from '../insight/landscape/landscape-figure.js';
 import { batchNormNodes } from '../network/folding.js';
 import { featuresOf } from '../network/layers/layer.js';
-import { relaxationNamed } from '../relaxation/index.js';
 import { aligned } from './aligned.js';
 import type { Io, MakeCommand } from './command.js';
 import { fetchedDataset } from './fetched-dataset.js';
-import { positiveNumber, setting, wholeNumber } from './flag-values.js';
+import { positiveNumber, relaxationList, setting, wholeNumber } from './flag-values.js';
 import { stepsProgress } from './progress/steps.js';
 import { checkResultFiles } from './result-files.js';
 import { shared } from './shared-options.js';
@@ -110,17 +109,10 @@ function numbersOf(flags: LandscapeFlags) {
   const plane = wholeNumber('plane', flags.plane);
   if (plane !== undefined && plane < 3)
     throw new UsageError(`--plane: expected at least 3 points, got ${plane}`);
-  const relaxations = [...new Set(flags.relaxations.split(','))];
-  for (const name of relaxations)
-    try {
-      relaxationNamed(name);
-    } catch (error) {
-      throw new UsageError(`--relaxations: ${(error as Error).message}`, { cause: error });
-    }
   return {
     points,
     plane,
-    relaxations,
+    relaxations: relaxationList('relaxations', flags.relaxations),
     sigmas: [...new Set(flags.sigmas.split(',').map((text) => sigmaOf(text)))],
     span: positiveNumber('span', flags.span) ?? 0.01,
     samples: wholeNumber('samples', flags.samples) ?? 8,

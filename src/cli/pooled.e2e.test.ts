@@ -32,6 +32,18 @@ describe('a run on pooled images is looked at on them', () => {
     expect(await readFile(join(path, 'report.html'), 'utf8')).toContain('on mnist');
   });
 
+  test('compare computes its loss: no tighter relaxation has a higher one', async () => {
+    const losses = ['--losses', 'ibp,nested-crown-ibp,deeppoly', '--json', '--quiet'];
+    const { code, stdout, stderr } = await tautnet(['compare', path, ...losses]);
+    expect([code, stderr]).toEqual([0, '']);
+    const [run] = JSON.parse(stdout).runs;
+    expect(run.losses.deeppoly).toBeGreaterThan(0);
+    expect(run.losses.deeppoly).toBeLessThan(run.losses['nested-crown-ibp'] + 1e-6);
+    expect(run.losses['nested-crown-ibp']).toBeLessThan(run.losses.ibp);
+    const wrong = await tautnet(['compare', path, '--losses', 'crwn']);
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('--losses: ')]);
+  });
+
   test('landscape, at its initialisation as well', async () => {
     const out = join(folder, 'landscape.csv');
     const few = ['--points', '3', '--samples', '2', '--relaxations', 'ibp', '--json', '--quiet'];

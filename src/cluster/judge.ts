@@ -5,16 +5,8 @@
  * Certified means: by the best of IBP, CROWN-IBP and CROWN, and branch and bound where it is asked for,
  * whatever the network was trained with. So networks of different relaxations are compared by one measure.
  */
-import type { Split } from '../data/dataset.js';
-import { defaultMicroBatch } from '../experiment/settings/micro-batch.js';
-import type { Settings } from '../experiment/settings/settings.js';
-import type { Network } from '../network/network.js';
-import { flatten, type ParameterArrays, parameterLayout } from '../network/parameters.js';
-import { certified } from '../objective/certified.js';
-import { createObjective } from '../objective/objective.js';
-import { relaxationNamed } from '../relaxation/index.js';
+import { firstOf, LOSS_IMAGES, type Measured, relaxationLosses } from '../insight/runs/relaxation-losses.js';
 import type { Pool } from '../runtime/pool/pool.js';
-import { evaluateSplit } from '../training/validation.js';
 import { certify } from '../verification/certification/cascade.js';
 import type { CertificationReport } from '../verification/certification/verdict.js';
 
@@ -45,61 +37,12 @@ export interface Judgement {
   readonly judgingSeconds: number;
 }
 
-const LOSS_IMAGES = 256;
-
-const firstOf = ({ images, labels, count }: Split, limit = count): Split => {
-  const kept = Math.min(limit, count);
-  return {
-    images: images.subarray(0, (images.length / count) * kept),
-    labels: labels.subarray(0, kept),
-    count: kept,
-  };
-};
-
-/** One network with its parameters and what it was trained for. */
-export interface Judged {
-  readonly network: Network;
-  readonly parameters: ParameterArrays;
-  readonly settings: Settings;
-  readonly split: Split;
-}
-
-/**
- * L(θ) = 1/n Σ CE(worst-case logits of image i under a relaxation, yᵢ) at the full ε for each relaxation.
- *
- * @param names names of relaxations, or several joined by +
- */
-export async function relaxationLosses(
-  { network, parameters, settings, split }: Judged,
-  names: readonly string[],
-  pool: Pool,
-): Promise<Record<string, number>> {
-  const layout = parameterLayout(network);
-  const theta = flatten(parameters, layout);
-  const scalars = { epsilon: settings.epsilon, kappa: 1, regularization: 0 };
-  const losses: Record<string, number> = {};
-  for (const name of names) {
-    const relaxation = relaxationNamed(name);
-    const objective = createObjective({
-      network,
-      robust: certified(relaxation),
-      clipBox: settings.clipBox,
-      microBatch: Math.min(
-        split.count,
-        defaultMicroBatch({ ...settings, method: 'certified', relaxation: name }),
-      ),
-    });
-    losses[name] = (await evaluateSplit(pool, objective, layout, theta, split, scalars)).loss as number;
-  }
-  return losses;
-}
-
 /** Takes the report before it is summed up. */
 type Keep = (report: CertificationReport) => Promise<void>;
 
 /** @throws the reason of `signal` */
 export async function judge(
-  judged: Judged,
+  judged: Measured,
   { images, attack = { steps: 10, restarts: 1 }, complete, losses = [], lossImages = LOSS_IMAGES }: Judge,
   pool: Pool,
   { signal, keep }: { readonly signal?: AbortSignal; readonly keep?: Keep } = {},

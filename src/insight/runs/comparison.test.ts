@@ -64,6 +64,22 @@ describe('runs side by side', () => {
     expect(comparisonCsv(comparison)).toContain('run,relaxation,seed,natural,certified,adversarial,images');
   });
 
+  test('show losses under relaxations where they are computed', async () => {
+    const results = await Promise.all(['a', 'c'].map((name) => readResults(join(folder, name))));
+    const [a] = results;
+    const comparison = compareRuns(results, { [a?.path as string]: { ibp: 1.23456, crown: 0.5 } });
+    expect(comparison.losses).toEqual(['ibp', 'crown']);
+    const [head, ...rows] = comparisonRows(comparison).map((row) => row.slice(-3, -1));
+    expect(head).toEqual(['loss ibp', 'loss crown']);
+    expect(rows).toEqual([
+      ['1.235', '0.5000'],
+      ['–', '–'],
+    ]);
+    expect(comparisonCsv(comparison)).toMatch(
+      /,trainingSeconds,loss ibp,loss crown\n.*,1\.23456,0\.5\n.*,,\n/,
+    );
+  });
+
   test('are drawn as a cloud of seeds for each choice of settings, published points hollow', async () => {
     const results = await Promise.all((await runsIn([folder])).map(readResults));
     const figure = comparisonFigure(compareRuns(results), [{ label: 'paper', natural: 0.9, certified: 0.8 }]);
@@ -75,7 +91,7 @@ describe('runs side by side', () => {
       ['published', 'dots'],
     ]);
     expect(marks.at(-1)).toMatchObject({ hollow: true, labels: ['paper'] });
-    expect(comparisonFigure({ differing: [], runs: [] })).toBeUndefined();
+    expect(comparisonFigure({ differing: [], losses: [], runs: [] })).toBeUndefined();
   });
 
   test('without a run, or with a verdict that is none, are refused in one line', async () => {

@@ -21,6 +21,8 @@ export interface ComparedRun {
   /** Test images that were certified. */
   readonly images: number;
   readonly trainingSeconds: number | null;
+  /** Mean loss of test images under relaxations that were asked for, by their names. */
+  readonly losses: Readonly<Record<string, number>>;
   readonly finished: boolean;
   /** No other run is at least as good in both natural and certified accuracy and better in one. */
   readonly onFront: boolean;
@@ -29,6 +31,8 @@ export interface ComparedRun {
 export interface Comparison {
   /** Names of the settings that differ. */
   readonly differing: readonly string[];
+  /** Names of the relaxations whose losses were computed. */
+  readonly losses: readonly string[];
   /** Best certified accuracy first; runs without one last. */
   readonly runs: readonly ComparedRun[];
 }
@@ -63,8 +67,14 @@ export function onParetoFront(points: readonly Point[]): boolean[] {
   return points.map((_, i) => front.has(i));
 }
 
-/** @param results at least one run */
-export function compareRuns(results: readonly RunResults[]): Comparison {
+/** Losses of each run under relaxations, by its path. */
+export type LossesOfRuns = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+/**
+ * @param results at least one run
+ * @param losses of these runs under relaxations, all under the same; none unless given
+ */
+export function compareRuns(results: readonly RunResults[], losses: LossesOfRuns = {}): Comparison {
   const differing = EXPERIMENT_SETTINGS.filter(
     (name) => new Set(results.map((run) => textOf(name, run))).size > 1,
   );
@@ -84,41 +94,58 @@ export function compareRuns(results: readonly RunResults[]): Comparison {
       adversarial: accuracies?.adversarial ?? null,
       images: verdicts?.length ?? 0,
       trainingSeconds: trainingSeconds ?? null,
+      losses: losses[path] ?? {},
       finished,
       onFront: front[i] as boolean,
     };
   });
   const order = (a: ComparedRun, b: ComparedRun) =>
     (b.certified ?? -1) - (a.certified ?? -1) || (b.natural ?? -1) - (a.natural ?? -1);
-  return { differing: differing.map(kebab), runs: runs.toSorted(order) };
+  const measured = Object.keys(Object.values(losses)[0] ?? {});
+  return { differing: differing.map(kebab), losses: measured, runs: runs.toSorted(order) };
 }
 
+const lossColumn = (relaxation: string): string => `loss ${relaxation}`;
+
 /** The header and a row for each run, as text. */
-export function comparisonRows({ differing, runs }: Comparison): string[][] {
+export function comparisonRows({ differing, losses, runs }: Comparison): string[][] {
   const accuracy = (value: number | null): string => (value === null ? '–' : percent(value));
   const seconds = (value: number | null): string => (value === null ? '–' : `${Math.round(value)} s`);
   return [
-    ['run', ...differing, 'natural', 'certified', 'adversarial', 'images', 'training', 'front'],
+    [
+      'run',
+      ...differing,
+      'natural',
+      'certified',
+      'adversarial',
+      'images',
+      'training',
+      ...losses.map(lossColumn),
+      'front',
+    ],
     ...runs.map((run) => [
       run.run,
       ...differing.map((name) => run.settings[name] || '–'),
       ...[run.natural, run.certified, run.adversarial].map(accuracy),
       run.images === 0 ? '–' : String(run.images),
       seconds(run.trainingSeconds),
+      ...losses.map((name) => run.losses[name]?.toPrecision(4) ?? '–'),
       run.onFront ? '*' : '',
     ]),
   ];
 }
 
 /** The comparison with accuracies as numbers in [0, 1]. */
-export function comparisonCsv({ differing, runs }: Comparison): string {
-  const head = [...['run', ...differing, 'natural', 'certified', 'adversarial'], 'images', 'trainingSeconds'];
+export function comparisonCsv({ differing, losses, runs }: Comparison): string {
+  const accuracies = ['natural', 'certified', 'adversarial', 'images', 'trainingSeconds'];
+  const head = ['run', ...differing, ...accuracies, ...losses.map(lossColumn)];
   return csvText([
     head,
     ...runs.map((run) => [
       run.run,
       ...differing.map((name) => run.settings[name]),
       ...[run.natural, run.certified, run.adversarial, run.images, run.trainingSeconds],
+      ...losses.map((name) => run.losses[name]),
     ]),
   ]);
 }
