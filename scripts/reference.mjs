@@ -1,8 +1,8 @@
 /**
  * `npm run reference [-- FOLDER …]`: holds this software against others'. Margins, losses and gradients
  * against the reference values beside the repository (`../shared/reference`), and verdicts against certified
- * sets: folders with a `certified-set.json` (docs/reference/certified-sets.md), those given and those beside
- * the values. Exit code 1 where anything differs.
+ * sets: folders with a `certified-set.json` (docs/reference/certified-sets.md), those given, or the
+ * repository's own and those beside the values. Exit code 1 where anything differs.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,13 +13,16 @@ import { checkValues } from './reference/values.mjs';
 const FOLDER = fileURLToPath(new URL('../../shared/reference/', import.meta.url));
 const SET = 'certified-set.json';
 
-/** Folders with a certified set: those given, or those beside the values. */
+const OWN = fileURLToPath(new URL('reference/', import.meta.url));
+
+/** Folders with a certified set: those given, or the repository's own and those beside the values. */
 function setsIn(given) {
   if (given.length > 0) return given.map((folder) => join(folder, SET));
-  const beside = existsSync(FOLDER) ? readdirSync(FOLDER, { withFileTypes: true }) : [];
-  return beside
-    .filter((entry) => entry.isDirectory() && existsSync(join(FOLDER, entry.name, SET)))
-    .map((entry) => join(FOLDER, entry.name, SET));
+  return [OWN, FOLDER].filter(existsSync).flatMap((folder) =>
+    readdirSync(folder)
+      .map((name) => join(folder, name, SET))
+      .filter(existsSync),
+  );
 }
 
 const table = (rows) => {
@@ -51,7 +54,7 @@ try {
   if (sets.length === 0)
     console.log('\nno certified sets; docs/reference/certified-sets.md says how to add one');
   for (const path of sets) {
-    const { line, holds } = await checkSet(path);
+    const { line, holds } = await checkSet(path, given.length === 0);
     console.log(`\n${line}`);
     if (!holds) failures++;
   }
