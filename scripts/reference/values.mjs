@@ -12,6 +12,7 @@ import { crossEntropy, marginCrossEntropy } from '../../dist/objective/losses.js
 import { relaxations } from '../../dist/relaxation/index.js';
 import { createExecutor } from '../../dist/runtime/execution/executor.js';
 import { createPlan } from '../../dist/runtime/plan/compile.js';
+import { convolution, linear, nestedMargins } from './plain-nested.mjs';
 
 const EPSILON = 0.1;
 /** Rounding of float64, and of what is stored in float32. */
@@ -137,6 +138,36 @@ async function againstTheory(reference, name, run) {
   ];
 }
 
+/** CNN3's layers for the plain bounds. */
+function plainLayers({ names, keyOf, array }) {
+  const values = (i) => array(`parameters/${keyOf(names[i], i)}`);
+  const at = (layer) => ({ weight: values(2 * layer), bias: values(2 * layer + 1) });
+  return [
+    convolution({ ...at(0), inChannels: 1, size: 28, kernel: 5, stride: 2, padding: 2 }),
+    convolution({ ...at(1), inChannels: 16, size: 14, kernel: 4, stride: 2, padding: 1 }),
+    linear(at(2)),
+  ];
+}
+
+/** Of a nested relaxation: the same margins by plain loops, image by image. */
+async function againstPlain(reference, name, run) {
+  const own = { 'nested-crown-ibp': 'nestedCrownIbp', deeppoly: 'deepPoly' }[name];
+  if (own === undefined) return [];
+  const feeds = feedsOf(reference, FEW);
+  const plan = plansOf(reference, relaxations[name], FEW, { natural: 0, elision: true }).value;
+  const margins = (await run(plan, feeds)).outputs.margins;
+  const layers = plainLayers(reference);
+  const column = (values, k) => values.filter((_, i) => i % FEW === k);
+  const expected = Array.from({ length: FEW }, (_, k) => {
+    const input = { lower: column(feeds.lower, k), upper: column(feeds.upper, k) };
+    return [...nestedMargins(layers, input, feeds.labels[k])[own]];
+  });
+  const row = rowOf(reference, name);
+  return [
+    row('margins by plain loops', difference(margins, transposed(expected.flat(), FEW)), ALLOWED.bounds),
+  ];
+}
+
 /** Every relaxation with a derivative on CNN3; those with stored values on CNN5, too. */
 export async function checkValues(folder) {
   const executor = createExecutor();
@@ -151,7 +182,10 @@ export async function checkValues(folder) {
         const reference = load(folder, network);
         if (name in STORED) rows.push(...(await againstStored(reference, name, run)));
         else if (differentiable && network === 'cnn3')
-          rows.push(...(await againstTheory(reference, name, run)));
+          rows.push(
+            ...(await againstPlain(reference, name, run)),
+            ...(await againstTheory(reference, name, run)),
+          );
       }
   } finally {
     await executor.close();
