@@ -9,7 +9,7 @@ import {
   SCALES,
   type Scale,
 } from '../cluster/reproduction/claims.js';
-import { findingsOf } from '../cluster/reproduction/report.js';
+import { findingsOf } from '../cluster/reproduction/findings.js';
 import { type ExperimentCost, reproduce, reproductionCost } from '../cluster/reproduction/reproduce.js';
 import { sharesOf } from '../cluster/run-locally.js';
 import { UsageError } from '../experiment/errors.js';
@@ -27,6 +27,7 @@ interface ReproduceFlags {
   readonly out?: string;
   readonly threads?: string;
   readonly parallel?: string;
+  readonly equalTime?: boolean;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
@@ -40,6 +41,7 @@ export const makeReproduceCommand: MakeCommand = (io) =>
     .addOption(shared('out', 'folder of all runs; default: runs/reproduce/<scale>-<claims>'))
     .addOption(shared('threads', 'of all runs together; default: available cores'))
     .option('--parallel <count>', 'runs at a time (default: one for each thread)')
+    .option('--equal-time', "then train each row once more for the slowest row's time, and compare again")
     .option('--dry-run', 'say what will be run and what it will cost, and stop')
     .addHelpText('after', '\nThe same command goes on where it was stopped.')
     .action((names: string[], flags: ReproduceFlags) => reproduceClaims(names, flags, io));
@@ -66,26 +68,30 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
     if (!flags.json) io.stderr.write(text);
   }
   const progress = sweepProgress(io.stderr);
+  const more = [...(seeds ? ['--seeds', seeds] : []), ...(flags.equalTime ? ['--equal-time'] : [])];
   const evidence = await reproduce({
     experiments,
     seeds,
+    equalTime: flags.equalTime,
     out,
     sharing,
-    command: ['tautnet reproduce', ...wanted, '--scale', scale, ...(seeds ? ['--seeds', seeds] : [])].join(
-      ' ',
-    ),
+    command: ['tautnet reproduce', ...wanted, '--scale', scale, ...more].join(' '),
     signal: io.signal,
     phase: (name) => void io.stderr.write(`${name}\n`),
     update: (state) => progress.update(state),
     onWait: (line) => void io.stderr.write(`${line}\n`),
   }).finally(() => progress.stop());
   const findings = evidence.flatMap(findingsOf);
-  const files = { page: join(out, 'results.md'), table: join(out, 'results.csv') };
+  const files = {
+    page: join(out, 'results.md'),
+    table: join(out, 'results.csv'),
+    figure: join(out, 'results.svg'),
+  };
   await written(
     io.stdout,
     flags.json ? `${JSON.stringify({ findings, ...files })}\n` : `${findingsTable(findings)}\n`,
   );
-  io.stderr.write(`results in ${files.page} and ${files.table}\n`);
+  io.stderr.write(`results in ${files.page}, ${files.table} and ${files.figure}\n`);
 }
 
 /** @throws UsageError unless the text is one of the names */
@@ -121,8 +127,8 @@ const points = (value: number): string => (Number.isFinite(value) ? (100 * value
 function findingsTable(findings: ReturnType<typeof findingsOf>): string {
   return aligned([
     ['difference of certified accuracy, points', 'mean', 'low', 'high', 'seeds', ''],
-    ...findings.map(({ claim, better, worse, certified, answer, experiment }) => [
-      `${claim}, ${experiment}: ${better} − ${worse}`,
+    ...findings.map(({ claim, better, worse, certified, answer, experiment, equal }) => [
+      `${claim}, ${experiment}, equal ${equal}: ${better} − ${worse}`,
       ...[certified.mean, certified.low, certified.high].map(points),
       String(certified.count),
       answer,

@@ -7,47 +7,18 @@ import { markdownTable } from '../../formats/markdown.js';
 import { csvText } from '../../insight/figure/csv.js';
 import { hypervolume } from '../../insight/runs/pareto.js';
 import { commandOf, givenSettings } from '../definition.js';
-import type { SweepState } from '../sweep-state.js';
-import type { Comparison, Experiment } from './claims.js';
-import { type Interval, meanInterval, pairedInterval } from './statistics.js';
+import {
+  type Answer,
+  type Evidence,
+  type Finding,
+  findingsOf,
+  ofRow,
+  type Panel,
+  panelsOf,
+  trialsOf,
+} from './findings.js';
+import { type Interval, meanInterval } from './statistics.js';
 import { type RowTrial, rowTrials } from './sweeps.js';
-
-/** One experiment that was run. */
-export interface Evidence {
-  readonly experiment: Experiment;
-  readonly tuning: SweepState;
-  readonly final: SweepState;
-}
-
-export type Answer = 'shown' | 'refuted' | 'open';
-
-/** What the runs say of a comparison. Differences of accuracies in [0, 1]. */
-export interface Finding extends Comparison {
-  readonly experiment: string;
-  readonly certified: Interval;
-  readonly natural: Interval;
-  /** Shown: the whole interval of the certified difference is above 0; refuted: below. */
-  readonly answer: Answer;
-}
-
-const ofRow = (trials: readonly RowTrial[], name: string): RowTrial[] =>
-  trials.filter(({ row }) => row === name);
-
-const bySeed = (trials: readonly RowTrial[], measure: 'natural' | 'certified'): Map<number, number> =>
-  new Map(trials.map(({ point, result }) => [point.seed as number, result[measure]]));
-
-/** Every comparison of an experiment with what its runs say. */
-export function findingsOf({ experiment, final }: Evidence): Finding[] {
-  const trials = rowTrials(final);
-  return experiment.comparisons.flatMap((comparison) => {
-    const [a, b] = [ofRow(trials, comparison.better), ofRow(trials, comparison.worse)];
-    if (a.length === 0 || b.length === 0) return [];
-    const certified = pairedInterval(bySeed(a, 'certified'), bySeed(b, 'certified'));
-    const natural = pairedInterval(bySeed(a, 'natural'), bySeed(b, 'natural'));
-    const answer: Answer = certified.low > 0 ? 'shown' : certified.high < 0 ? 'refuted' : 'open';
-    return [{ ...comparison, experiment: experiment.name, certified, natural, answer }];
-  });
-}
 
 const percent = (value: number): string => (100 * value).toFixed(2);
 const plusMinus = ({ mean, high, count }: Interval): string =>
@@ -56,18 +27,29 @@ const points = (value: number): string =>
   Number.isFinite(value) ? `${value >= 0 ? '+' : '−'}${Math.abs(100 * value).toFixed(2)}` : '?';
 const range = ({ mean, low, high }: Interval): string => `${points(mean)} [${points(low)}, ${points(high)}]`;
 
-function resultsTable({ experiment, tuning, final }: Evidence): string {
-  const [trials, tuned] = [rowTrials(final), rowTrials(tuning)];
-  const head = ['row', 'seeds', 'natural %', 'certified %', 'adversarial %', 'hypervolume', 'minutes a run'];
+function resultsTable(evidence: Evidence, panel: Panel): string {
+  const { experiment, tuning } = evidence;
+  const [trials, tuned] = [trialsOf(evidence, panel), rowTrials(tuning)];
+  const head = [
+    'row',
+    'seeds',
+    'epochs',
+    'natural %',
+    'certified %',
+    'adversarial %',
+    'hypervolume',
+    'minutes a run',
+  ];
   const rows = experiment.rows.map(({ name, tune }) => {
     const own = ofRow(trials, name);
     const mean = (pick: (trial: RowTrial) => number): Interval => meanInterval(own.map(pick));
     const front = ofRow(tuned, name).map(({ result }) => [result.natural, result.certified]);
     const chosen = Object.keys(tune).map((setting) => `${setting} ${own[0]?.point[setting] ?? '–'}`);
-    if (own.length === 0) return [name, '0', '–', '–', '–', '–', '–', ''];
+    if (own.length === 0) return [name, '0', '–', '–', '–', '–', '–', '–', ''];
     return [
       name,
       String(own.length),
+      String(own[0]?.result.epochs),
       plusMinus(mean(({ result }) => result.natural)),
       plusMinus(mean(({ result }) => result.certified)),
       plusMinus(mean(({ result }) => result.adversarial)),
@@ -94,9 +76,10 @@ function lossTable({ experiment, final }: Evidence): string {
 
 const findingsTable = (findings: readonly Finding[]): string =>
   markdownTable([
-    ['claim', 'difference', 'certified, points', 'natural, points', 'seeds', ''],
-    ...findings.map(({ claim, better, worse, certified, natural, answer }) => [
+    ['claim', 'equal', 'difference', 'certified, points', 'natural, points', 'seeds', ''],
+    ...findings.map(({ claim, equal, better, worse, certified, natural, answer }) => [
       claim,
+      equal,
       `${better} − ${worse}`,
       range(certified),
       range(natural),
@@ -112,7 +95,10 @@ function verdictLines(findings: readonly Finding[]): string[] {
     const own = findings.filter((finding) => finding.claim === claim);
     const named = (answer: Answer): string => {
       const some = own.filter((finding) => finding.answer === answer);
-      const list = some.map(({ better, worse, experiment }) => `${better} over ${worse} in ${experiment}`);
+      const list = some.map(
+        ({ better, worse, experiment, equal }) =>
+          `${better} over ${worse} in ${experiment}${equal === 'time' ? ' at equal time' : ''}`,
+      );
       return `${some.length} ${answer}${list.length > 0 ? ` (${list.join(', ')})` : ''}`;
     };
     const answers = (['shown', 'refuted', 'open'] as const).map(named).join('; ');
@@ -120,35 +106,41 @@ function verdictLines(findings: readonly Finding[]): string[] {
   });
 }
 
-/** The page. */
+/** The section of one experiment. */
+function sectionsOf(evidence: Evidence, findings: readonly Finding[]): string[] {
+  const { experiment } = evidence;
+  const { images } = experiment;
+  const on = images === undefined ? 'all test images' : `the first ${images} test images`;
+  const complete =
+    experiment.complete === undefined
+      ? 'IBP, CROWN-IBP and CROWN'
+      : `IBP, CROWN-IBP, CROWN, and branch and bound with ${experiment.complete} s an image`;
+  const inTime = 'In equal time: as many epochs as fit into the training time of the slowest row.';
+  return [
+    `## ${experiment.name}: ${experiment.title}`,
+    `${experiment.settings.epochs ?? 'Published'} epochs; ${experiment.trials} tuning trials a row on ` +
+      `held-out images; ${on}, certified by ${complete}. Hypervolume: of (natural, certified) of the ` +
+      'tuning trials above (0, 0).',
+    resultsTable(evidence, 'steps'),
+    ...(panelsOf(evidence).includes('time') ? [inTime, resultsTable(evidence, 'time')] : []),
+    `Mean loss under each relaxation at the full ε in equal steps, ${experiment.lossImages} test images:`,
+    lossTable(evidence),
+    'Differences, paired by seed, 95 % t-intervals:',
+    findingsTable(findings.filter((finding) => finding.experiment === experiment.name)),
+  ];
+}
+
+/** The page; its figure is `results.svg` beside it. */
 export function reportPage(evidence: readonly Evidence[], command: string): string {
   const commits = new Set(
     evidence.flatMap(({ final }) => rowTrials(final)).map(({ result }) => result.commit),
   );
   const findings = evidence.flatMap(findingsOf);
-  const sections = evidence.flatMap((each) => {
-    const { experiment } = each;
-    const { images } = experiment;
-    const on = images === undefined ? 'all test images' : `the first ${images} test images`;
-    const complete =
-      experiment.complete === undefined
-        ? 'IBP, CROWN-IBP and CROWN'
-        : `IBP, CROWN-IBP, CROWN, and branch and bound with ${experiment.complete} s an image`;
-    return [
-      `## ${experiment.name}: ${experiment.title}`,
-      `${experiment.settings.epochs ?? 'Published'} epochs; ${experiment.trials} tuning trials a row on ` +
-        `held-out images; ${on}, certified by ${complete}. Hypervolume: of (natural, certified) of the ` +
-        'tuning trials above (0, 0).',
-      resultsTable(each),
-      `Mean loss under each relaxation at the full ε, ${experiment.lossImages} test images:`,
-      lossTable(each),
-      'Differences, paired by seed, 95 % t-intervals:',
-      findingsTable(findings.filter((finding) => finding.experiment === experiment.name)),
-    ];
-  });
+  const sections = evidence.flatMap((each) => sectionsOf(each, findings));
   return `${[
     '# Reproduction of the claims',
     [`\`${command}\`, computed by ${[...commits].join(', ')}.`, '', ...verdictLines(findings)].join('\n'),
+    '![natural against certified accuracy, and certified accuracy against time](results.svg)',
     ...sections,
   ]
     .map((section) => section.trimEnd())
@@ -169,13 +161,12 @@ export function reportCsv(evidence: readonly Evidence[]): string {
     'images',
     'minutes',
   ];
-  const rows = evidence.flatMap(({ experiment, tuning, final }) =>
-    (
-      [
-        ['tuning', tuning],
-        ['final', final],
-      ] as const
-    ).flatMap(([phase, state]) =>
+  const rows = evidence.flatMap(({ experiment, tuning, final, equalTime }) =>
+    [
+      ['tuning', tuning] as const,
+      ['final', final] as const,
+      ...(equalTime ? [['equal time', equalTime] as const] : []),
+    ].flatMap(([phase, state]) =>
       rowTrials(state).map(({ row, point, result }) => [
         ...[
           experiment.name,

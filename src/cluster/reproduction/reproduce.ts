@@ -1,25 +1,30 @@
 /**
- * Runs the experiments of some claims: tunes, trains with all seeds, judges, writes page and table. Each part
- * is a sweep, so what was stopped goes on with the same call.
+ * Runs the experiments of some claims: tunes, trains with all seeds, judges, writes page, table and figure.
+ * Each part is a sweep, so what was stopped goes on with the same call.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../../experiment/errors.js';
 import { writeFileAtomic } from '../../formats/atomic-file.js';
 import { makeFolder } from '../../formats/folder.js';
+import { writeFigure } from '../../insight/figure/write-figure.js';
 import { type SweepCost, sweepCost } from '../cost.js';
 import type { SweepDefinition } from '../definition.js';
 import { runLocally, type Sharing, sharesOf } from '../run-locally.js';
 import { createSweepFolder, readSweepFolder } from '../sweep-folder.js';
 import type { SweepState } from '../sweep-state.js';
 import type { Experiment } from './claims.js';
-import { type Evidence, reportCsv, reportPage } from './report.js';
-import { bestPoints, finalSweep, rowTrials, tuningSweep } from './sweeps.js';
+import { evidenceFigure } from './figures.js';
+import type { Evidence } from './findings.js';
+import { reportCsv, reportPage } from './report.js';
+import { bestPoints, equalTimeSweep, finalSweep, rowTrials, tuningSweep } from './sweeps.js';
 
 export interface ReproductionOptions {
   readonly experiments: readonly Experiment[];
   /** Seeds 0, 1, … of each row (default: the experiment's). */
   readonly seeds?: number;
+  /** Whether every row is trained once more in the slowest row's time. */
+  readonly equalTime?: boolean;
   /** Folder of all sweeps and results. */
   readonly out: string;
   readonly sharing: Sharing;
@@ -73,7 +78,10 @@ export async function reproduce(options: ReproductionOptions): Promise<readonly 
       finalSweep(experiment, best, seeds),
       options,
     );
-    evidence.push({ experiment, tuning, final });
+    const longer = options.equalTime ? equalTimeSweep(experiment, best, seeds, rowTrials(final)) : undefined;
+    if (longer) phase?.(`${experiment.name}, all seeds in equal time`);
+    const equalTime = longer && (await part(join(out, experiment.name, 'equal-time'), longer, options));
+    evidence.push({ experiment, tuning, final, ...(equalTime && { equalTime }) });
     await writeResults(out, evidence, command);
   }
   return evidence;
@@ -82,6 +90,7 @@ export async function reproduce(options: ReproductionOptions): Promise<readonly 
 async function writeResults(out: string, evidence: readonly Evidence[], command: string): Promise<void> {
   await writeFileAtomic(join(out, 'results.md'), reportPage(evidence, command));
   await writeFileAtomic(join(out, 'results.csv'), reportCsv(evidence));
+  await writeFigure(join(out, 'results.svg'), evidenceFigure(evidence));
 }
 
 /** A sweep begun, gone on with, or read if it is finished. */

@@ -4,8 +4,10 @@ import { plannedTrials } from '../definition.js';
 import type { SweepState } from '../sweep-state.js';
 import type { TrialResult } from '../trial.js';
 import { CLAIMS, type Experiment, experimentsFor, SCALES } from './claims.js';
-import { findingsOf, reportCsv, reportPage } from './report.js';
-import { bestPoints, finalSweep, type RowTrial, rowTrials, tuningSweep } from './sweeps.js';
+import { evidenceFigure } from './figures.js';
+import { type Evidence, findingsOf } from './findings.js';
+import { reportCsv, reportPage } from './report.js';
+import { bestPoints, equalTimeSweep, finalSweep, type RowTrial, rowTrials, tuningSweep } from './sweeps.js';
 
 const all = SCALES.flatMap((scale) =>
   experimentsFor(CLAIMS, scale).map((experiment) => ({ scale, experiment })),
@@ -121,5 +123,36 @@ describe('a comparison', () => {
     const lines = reportCsv([some]).trimEnd().split('\n');
     expect(lines.length).toBe(1 + 3 * small.trials + 3 * 5);
     for (const line of lines.slice(1)) expect(line).toMatch(/"?tautnet train .*--seed |--epochs/);
+  });
+
+  test('at equal time gives each row the epochs that fit into the time of the slowest', () => {
+    const minutes: Readonly<Record<string, number>> = { ibp: 0.1, 'crown-ibp': 0.5, crown: 1 };
+    const took = (row: string, certified: number): TrialResult => ({
+      ...result(0.9, certified),
+      ...{ epochs: 40, minutes: minutes[row] as number },
+    });
+    const inSteps = evidence((row) => took(row, 0.5));
+    const longer = equalTimeSweep(small, starts, 5, rowTrials(inSteps.final)) as SweepState['definition'];
+    expect([...new Set(longer.labels)]).toEqual(['ibp', 'crown-ibp']);
+    const [first, last] = [longer.search.points?.[0], longer.search.points?.at(-1)];
+    expect([first?.epochs, first?.warmupEpochs, last?.epochs, last?.seed]).toEqual([400, 200, 80, 4]);
+    expect(plannedTrials(longer)).toHaveLength(10);
+
+    // IBP is worse than CROWN in equal steps and better in equal time.
+    const both: Evidence = {
+      ...evidence((row, seed) => took(row, (row === 'crown' ? 0.6 : 0.5) + (noise[seed] ?? 0))),
+      equalTime: ended(longer, (row, seed) => took(row, 0.7 - (noise[seed] ?? 0))),
+    };
+    const answers = findingsOf(both).filter(({ worse }) => worse === 'crown');
+    expect(answers.map(({ equal, answer }) => [equal, answer])).toEqual([
+      ['steps', 'refuted'],
+      ['time', 'shown'],
+    ]);
+    expect(reportPage([both], '')).toContain('ibp over crown in S2 at equal time');
+    expect(reportCsv([both]).match(/^S2,equal time,/gm)).toHaveLength(10);
+    expect(evidenceFigure([both]).panels).toHaveLength(4);
+    expect(
+      equalTimeSweep(small, starts, 5, rowTrials(evidence(() => result(0.9, 0.5)).final)),
+    ).toBeUndefined();
   });
 });

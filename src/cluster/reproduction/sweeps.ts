@@ -100,3 +100,41 @@ export function finalSweep(
     labels: rows.flatMap(({ name }) => Array<string>(seeds).fill(name)),
   };
 }
+
+/** Minutes of training of each row, the mean over its seeds. */
+function minutesOf(trials: readonly RowTrial[]): ReadonlyMap<string, number> {
+  const names = [...new Set(trials.map(({ row }) => row))];
+  return new Map(
+    names.map((name) => {
+      const own = trials.filter(({ row }) => row === name);
+      return [name, own.reduce((sum, { result }) => sum + result.minutes, 0) / own.length];
+    }),
+  );
+}
+
+/**
+ * The final sweep once more with every row but the slowest, each in as many epochs as fit into the slowest's
+ * training time, its warm-up stretched alike; undefined where none fits more.
+ */
+export function equalTimeSweep(
+  experiment: Experiment,
+  best: ReadonlyMap<string, Assignment>,
+  seeds: number,
+  final: readonly RowTrial[],
+): SweepDefinition | undefined {
+  const minutes = minutesOf(final);
+  const slowest = Math.max(...minutes.values());
+  const stretched = experiment.rows.flatMap((row) => {
+    const own = final.find((trial) => trial.row === row.name);
+    if (own === undefined) return [];
+    const { epochs } = own.result;
+    const more = Math.round((epochs * slowest) / (minutes.get(row.name) as number));
+    if (more <= epochs) return [];
+    const { warmupEpochs } = experiment.settings;
+    const warm = warmupEpochs === undefined ? {} : { warmupEpochs: (warmupEpochs * more) / epochs };
+    return [{ row, point: { ...best.get(row.name), epochs: more, ...warm } as Assignment }];
+  });
+  if (stretched.length === 0) return undefined;
+  const points = new Map(stretched.map(({ row, point }) => [row.name, point]));
+  return finalSweep({ ...experiment, rows: stretched.map(({ row }) => row) }, points, seeds);
+}
