@@ -83,6 +83,11 @@ export function makeProgram(commands: readonly MakeCommand[], io: Io): Command {
   const program = new Command('tautnet')
     .description('Certified training of neural networks with Gaussian loss smoothing')
     .version(VERSION, '--version', 'print the version')
+    .option('--name', "print the solver's name")
+    .on('option:name', () => {
+      io.stdout.write('tautnet\n');
+      throw new CommanderError(0, 'tautnet.name', 'tautnet');
+    })
     .helpOption('-h, --help', 'print help')
     .showSuggestionAfterError()
     .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })

@@ -60,11 +60,6 @@ beforeAll(async () => {
   // max (y₀ + y₁) is 2 exactly: no attack reaches 2 + 1e-6, and no bound computed in float32 proves that none
   // can.
   await writeFile(at('tight.vnnlib'), property('(>= (+ Y_0 Y_1) 2.000001)'));
-  await writeFile(
-    at('query.vnnlib'),
-    '(vnnlib-version <2.0>)(declare-network f (declare-input X float32 [1,2]) (declare-output Y float32 [1,2]))' +
-      '(assert (and (<= -1 X[0,0]) (<= X[0,0] 1) (<= -1 X[0,1]) (<= X[0,1] 1)))(assert (>= Y[0,0] 1.5))',
-  );
   await writeFile(at('three.vnnlib'), property('(>= Y_0 1)', 3));
   await writeFile(at('broken.vnnlib'), '(assert (>= X_0 1)');
   await writeFile(
@@ -286,38 +281,6 @@ test('a result that cannot be written is code 5, told apart from sat, and nothin
   );
   expect([ended.code, ended.stdout]).toEqual([5, '']);
   expect(failureOf(ended)).toContain(`cannot write ${at('large.txt')}: `);
-});
-
-describe('the command line of VNN-LIB 2.0', () => {
-  const networkFlag = (name: string, file = 'small.onnx') => ['--network', `${name}=${at(file)}`];
-
-  test('decides a query with the model of its network', async () => {
-    const { code, stdout } = await verify(at('query.vnnlib'), ...networkFlag('f'), '--timeout', '20');
-    expect([code, stdout]).toEqual([1, expect.stringMatching(/^sat\n\(\(X_0 /)]);
-    // Without the flag, in the order of the other commands.
-    expect((await verify(at('small.onnx'), at('query.vnnlib'))).code).toBe(1);
-  });
-
-  test.each([
-    [['g'], 'expected a model of f'],
-    [['f', 'g'], 'expected one network'],
-  ])('refuses models of %j', async (names, message) => {
-    const flags = names.flatMap((name) => networkFlag(name));
-    const { code, stderr } = await verify(at('query.vnnlib'), ...flags);
-    expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
-  });
-
-  test('an instance that cannot be read leaves unknown in the results and in JSON', async () => {
-    const { code, stdout } = await verify(
-      ...[at('query.vnnlib'), ...networkFlag('f', 'unknown.onnx'), '--json', '--out', at('refused.txt')],
-    );
-    expect(code).toBe(2);
-    expect(JSON.parse(stdout)).toMatchObject({
-      verdict: 'unknown',
-      reason: expect.stringContaining('Nonsense'),
-    });
-    expect(await readFile(at('refused.txt'), 'utf8')).toBe('unknown\n');
-  });
 });
 
 describe('files without end, and instances that fail', () => {

@@ -1,13 +1,13 @@
 /** `tautnet verify`: whether a network fulfils a property, with a proof's verdict or a counterexample. */
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
+import type { NamedModel } from '../experiment/query-task.js';
 import {
   readRobustnessTask,
   readVerificationTask,
   type VerificationTask,
 } from '../experiment/verification-task.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
-import { encodeCounterexample } from '../formats/counterexample.js';
 import type { ReadLimits } from '../formats/read-limited.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import { type Verification, verify } from '../verification/search/verify.js';
@@ -18,10 +18,12 @@ import { writeJunit } from './junit.js';
 import { verificationProgress } from './progress/verification.js';
 import { checkResultFiles } from './result-files.js';
 import { clipOptions, shared } from './shared-options.js';
+import { caveatOf, resultJson, resultText, serialiseAssignments } from './verdict.js';
 
 /** As Commander gives them: text where an option takes a value. */
 interface VerifyFlags {
   readonly network?: readonly string[];
+  readonly serialiseAssignments?: string;
   readonly timeout?: string;
   readonly memory?: string;
   readonly threads?: string;
@@ -53,7 +55,8 @@ const FAILED = 5;
 
 const AFTER_HELP = `
 The first line on stdout is the verdict: unsat (proved: no input of the property leads to an unsafe
-output), sat (a counterexample follows, confirmed by running the file itself), timeout or unknown.
+output), sat (a counterexample follows, confirmed by running the file itself), timeout (with --network
+timed-out, as VNN-LIB 2.0 has it) or unknown.
 
 Exit codes: 0 unsat, 1 sat, 2 bad input, 3 timeout, 4 unknown, 5 could not be done, 130 interrupted.
 `;
@@ -70,8 +73,12 @@ export const makeVerifyCommand: MakeCommand = (io) => {
     .argument('[property]', 'a VNN-LIB file (.vnnlib, .vnnlib.gz); left out with --index and --network')
     .option(
       '--network <name=model>',
-      "the model of a property's network, as the VNN-LIB standard 2.0 has it",
+      'the model of a network in a query of VNN-LIB 2.0, once for each that is not equal to another',
       (one: string, others: readonly string[] = []) => [...others, one],
+    )
+    .option(
+      '--serialise-assignments <folder>',
+      "leave a counterexample's tensors there as NAME.pb instead of printing them (VNN-LIB 2.0)",
     )
     .option(
       '--index <number>',
@@ -123,18 +130,25 @@ async function leave(verdict: 'unknown' | 'error', error: unknown, flags: Verify
   if (flags.json) await written(io.stdout, `${JSON.stringify({ verdict, reason })}\n`).catch(() => undefined);
 }
 
-/** The model and the property, in whatever order the command line has them. */
-function filesOf(first: string, second: string | undefined, { network = [] }: VerifyFlags) {
-  const [one, ...others] = network;
-  if (one === undefined) return { model: first, property: second };
-  const [, name = '', model = ''] = /^([^=]+)=(.+)$/.exec(one) ?? [];
-  if (name === '' || model === '')
-    throw new UsageError(`--network: expected a name and a model such as f=model.onnx, got ${one}`);
-  if (others.length > 0)
-    throw new UsageError(`--network: expected one network, got ${others[0]} too; several are not decided`);
+/** What the command line names: models, of the networks of a query where it says so, and a property. */
+interface Files {
+  readonly models: readonly NamedModel[];
+  readonly propertyPath: string | undefined;
+  /** Whether it is the standard's command line. */
+  readonly standard: boolean;
+}
+
+function filesOf(first: string, second: string | undefined, { network = [] }: VerifyFlags): Files {
+  if (network.length === 0) return { models: [{ path: first }], propertyPath: second, standard: false };
+  const models = network.map((one): NamedModel => {
+    const [, name = '', path = ''] = /^([^=]+)=(.+)$/.exec(one) ?? [];
+    if (name === '' || path === '')
+      throw new UsageError(`--network: expected a name and a model such as f=model.onnx, got ${one}`);
+    return { name, path };
+  });
   if (second !== undefined)
     throw new UsageError(`--network: expected the property alone beside it, got ${second} too; leave it out`);
-  return { model, property: first, name };
+  return { models, propertyPath: first, standard: true };
 }
 
 async function answerOf(
@@ -143,7 +157,8 @@ async function answerOf(
   flags: VerifyFlags,
   io: Io,
 ): Promise<Verification> {
-  const { model: networkPath, property: propertyPath, name } = filesOf(first, second, flags);
+  const files = filesOf(first, second, flags);
+  const { models, propertyPath, standard } = files;
   const started = performance.now();
   const megabytes = wholeNumber('memory', flags.memory);
   const timeout = positiveNumber('timeout', flags.timeout);
@@ -154,18 +169,18 @@ async function answerOf(
   };
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   const limits = { most: options.memoryBytes, signal: io.signal };
-  const task = taskOf({ networkPath, propertyPath, name }, flags, limits);
-  const inputs = propertyPath === undefined ? [networkPath] : [networkPath, propertyPath];
+  const task = taskOf(files, flags, limits);
+  const paths = models.map(({ path }) => path);
+  const inputs = propertyPath === undefined ? paths : [...paths, propertyPath];
   for (const flag of ['out', 'junit', 'certificate'] as const) {
     const file = flags[flag];
     if (file !== undefined) await checkResultFiles([file], inputs, `--${flag}`);
   }
-  const { network, parameters, exact, double, property, file, image, model } = await task().catch(
-    async (error) => {
-      if (error instanceof UsageError) await leave('unknown', error, flags, io);
-      throw error;
-    },
-  );
+  const asked = await task().catch(async (error) => {
+    if (error instanceof UsageError) await leave('unknown', error, flags, io);
+    throw error;
+  });
+  const { network, parameters, exact, double, property, file, image, model } = asked;
   const progress = verificationProgress(io.stderr);
   try {
     const device = await chooseDevice(wanted);
@@ -186,11 +201,15 @@ async function answerOf(
       signal: io.signal,
       progress: (state) => progress.update(state),
     }).finally(() => progress.stop());
-    const text = resultText(verification);
+    const folder = flags.serialiseAssignments;
+    if (folder !== undefined) await serialiseAssignments(folder, asked, verification);
+    const known =
+      folder !== undefined && asked.query ? { ...verification, counterexample: undefined } : verification;
+    const text = resultText(asked, known, standard);
     if (flags.out !== undefined) await writeFileAtomic(flags.out, text);
     if (flags.junit !== undefined) {
       const { verdict, reason } = verification;
-      await writeJunit(flags.junit, `tautnet verify ${networkPath}`, [
+      await writeJunit(flags.junit, `tautnet verify ${paths.join(' ')}`, [
         {
           name: propertyPath ?? `image ${flags.index}`,
           seconds: (performance.now() - started) / 1000,
@@ -199,7 +218,10 @@ async function answerOf(
         },
       ]);
     }
-    await written(io.stdout, flags.json ? `${JSON.stringify(jsonOf(verification))}\n` : text);
+    const json = () => `${JSON.stringify(resultJson(asked, verification, standard))}\n`;
+    await written(io.stdout, flags.json ? json() : text);
+    const caveat = caveatOf(asked, verification);
+    if (caveat !== undefined) io.stderr.write(`${caveat}\n`);
     if (verification.reason !== undefined) io.stderr.write(`${verification.reason}\n`);
     if (flags.certificate !== undefined && verification.verdict === 'unsat') {
       const seconds = Math.max(CERTIFICATE_SECONDS, CERTIFICATE_SHARE * verification.seconds);
@@ -212,19 +234,12 @@ async function answerOf(
   }
 }
 
-/** Files of the command line, whatever their order. */
-interface TaskFiles {
-  readonly networkPath: string;
-  readonly propertyPath: string | undefined;
-  readonly name: string | undefined;
-}
-
 /**
  * What is to be read: a property's file, or one image's ball. @throws UsageError for neither or both, before
  * anything is read
  */
 function taskOf(
-  { networkPath, propertyPath, name }: TaskFiles,
+  { models, propertyPath }: Files,
   flags: VerifyFlags,
   limits: ReadLimits,
 ): () => Promise<VerificationTask> {
@@ -239,7 +254,7 @@ function taskOf(
       throw new UsageError(
         'verify: expected a VNN-LIB file, or --index with the number of a test image, got neither',
       );
-    return () => readVerificationTask(networkPath, propertyPath, { ...limits, name });
+    return () => readVerificationTask(models, propertyPath, limits);
   }
   if (propertyPath !== undefined)
     throw new UsageError(
@@ -255,23 +270,5 @@ function taskOf(
     clipBox,
     ...limits,
   };
-  return () => readRobustnessTask(networkPath, choice);
+  return () => readRobustnessTask((models[0] as NamedModel).path, choice);
 }
-
-/** The competition's form: the verdict, and below `sat` the counterexample. */
-const resultText = ({ verdict, counterexample }: Verification): string =>
-  counterexample === undefined
-    ? `${verdict}\n`
-    : `${verdict}\n${encodeCounterexample({ inputs: counterexample.input, outputs: counterexample.output })}`;
-
-/** A verification with plain arrays. */
-const jsonOf = ({ counterexample, ...rest }: Verification) => ({
-  ...rest,
-  ...(counterexample && {
-    counterexample: {
-      input: Array.from(counterexample.input),
-      output: Array.from(counterexample.output),
-      polytope: counterexample.polytope,
-    },
-  }),
-});

@@ -13,4 +13,10 @@ export type { ReadLimits } from '../formats/read-limited.js';
 export type { Safetensors, SafetensorsArray, SafetensorsDType } from '../formats/safetensors.js';
 export { decodeSafetensors, encodeSafetensors } from '../formats/safetensors.js';
 export type { Constraint, LinearConstraint, VnnlibProperty } from '../formats/vnnlib/constraint.js';
-export { parseVnnlib, readVnnlib } from '../formats/vnnlib.js';
+export type {
+  ElementType,
+  NetworkDeclaration,
+  TensorDeclaration,
+  TensorKind,
+} from '../formats/vnnlib/tensor.js';
+export { encodeVnnlib, parseVnnlib, readVnnlib } from '../formats/vnnlib.js';

@@ -7,34 +7,25 @@ import { datasetNamed } from '../data/datasets.js';
 import { pooledDescription, poolingFrom } from '../data/pooled.js';
 import { FileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
+import { decodeOnnx } from '../formats/onnx.js';
 import { type ReadLimits, readUnpacked } from '../formats/read-limited.js';
 import { readVnnlib } from '../formats/vnnlib.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
-import type { ParameterArrays } from '../network/parameters.js';
+import { interfaceOf } from '../network/onnx/interface.js';
 import { type Model, openModel } from '../runtime/execution/model.js';
 import { paddedBatch } from '../verification/certification/evaluation.js';
 import { propertyFor } from '../verification/property/from-vnnlib.js';
-import type { Property } from '../verification/property/property.js';
+import { plainLinks } from '../verification/property/links.js';
 import { type Ball, robustnessProperty } from '../verification/property/robustness.js';
 import { UsageError } from './errors.js';
+import { isPlain, type ModelTask, type NamedModel, pathsOf, readQueryTask } from './query-task.js';
 import { readDataset } from './read-dataset.js';
 import { trainedNetwork } from './trained-network.js';
 
-export interface VerificationTask {
-  readonly network: Network;
-  readonly parameters: ParameterArrays;
-  /** Parameters of the file that float32 does not hold. */
-  readonly exact?: Readonly<Record<string, Float64Array>>;
-  /** Whether the file computes in float64, so that proofs have to. */
-  readonly double?: boolean;
-  readonly property: Property;
-  /** The ONNX file. */
-  readonly file: string;
+export interface VerificationTask extends ModelTask {
   /** The test image whose ball the property is about, where it is one. */
   readonly image?: ImageTask;
-  /** The file itself in ONNX Runtime; to be closed. */
-  readonly model: Model;
 }
 
 /** A test image and its ball. */
@@ -104,34 +95,37 @@ export async function readRobustnessTask(modelPath: string, choice: ImageChoice)
   });
 }
 
-/** How a property's files are read. */
-export interface PropertyChoice extends ReadLimits {
-  /** Name of the network in the property's file, where VNN-LIB 2.0 gives it one. */
-  readonly name?: string;
-}
-
 /**
- * Reads a model, an ONNX file or the folder of a finished run, and a VNN-LIB file.
+ * Reads models, ONNX files or the folders of finished runs, and a VNN-LIB file.
+ * @param models one, or those of the networks of a query
  * @throws UsageError, one line, for files that are missing, not what they should be, or do not fit each
  *  other; the reason of `signal`
  */
 export async function readVerificationTask(
-  modelPath: string,
+  models: string | readonly NamedModel[],
   propertyPath: string,
-  { name, ...limits }: PropertyChoice = {},
+  limits: ReadLimits = {},
 ): Promise<VerificationTask> {
   return reading(async () => {
-    const { network, parameters, exact, double, file } = await trainedNetwork(modelPath, limits);
-    const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
     const query = await readVnnlib(propertyPath, limits);
-    if (name !== undefined && query.network !== undefined && query.network !== name)
-      throw new UsageError(
-        `--network: expected a model of ${query.network}, the network of ${propertyPath}, got one of ` +
-          `${name}; write --network ${query.network}=${modelPath}`,
-      );
+    const given = typeof models === 'string' ? [{ path: models }] : models;
+    if (!isPlain(query)) return readQueryTask(query, given, limits);
+    const [modelPath, other] =
+      query.networks === undefined ? given.map(({ path }) => path) : pathsOf(query, given).values();
+    if (other !== undefined) throw new UsageError(`--network: expected one model, got ${other} too`);
+    const { network, parameters, exact, double, file } = await trainedNetwork(modelPath as string, limits);
+    const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
     const property = propertyFor(query, sizes);
-    const model = await openModelFile(file, network, limits);
-    return { network, parameters, exact, double, property, file, model };
+    const bytes = await readUnpacked(file, limits);
+    limits.signal?.throwIfAborted();
+    const declared = query.networks?.[0];
+    if (declared !== undefined) interfaceOf(declared, decodeOnnx(bytes, file), file);
+    const model = await openModel(bytes, sizes, file);
+    const { links } = declared === undefined ? {} : { links: plainLinks(sizes.inputs) };
+    return {
+      ...{ network, parameters, exact, double, property, file, model },
+      ...(links && { query, links }),
+    };
   });
 }
 

@@ -1,5 +1,5 @@
 /** Constant arrays of ONNX models: TensorProto to and from typed arrays, raw or in typed fields. */
-import { type BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { FormatError } from './format-error.js';
 import { ELEMENT_TYPES, EXTERNAL, TENSOR } from './onnx-schema.js';
 import {
@@ -147,7 +147,7 @@ function elementTypeOf(data: Data): (typeof ELEMENT_TYPES)[number] {
 }
 
 /** Writes the fields of a constant; bytes become booleans. */
-export function encodeTensor(writer: BinaryWriter, { name, shape, data }: OnnxTensor): void {
+export function writeTensor(writer: BinaryWriter, { name, shape, data }: OnnxTensor): void {
   writer.tag(TENSOR.dims, WireType.LengthDelimited).fork();
   for (const extent of shape) writer.int64(extent);
   writer.join();
@@ -156,4 +156,11 @@ export function encodeTensor(writer: BinaryWriter, { name, shape, data }: OnnxTe
   writer
     .tag(TENSOR.rawData, WireType.LengthDelimited)
     .bytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+}
+
+/** A tensor as bytes of its own, a TensorProto; `decodeTensor` reads them. */
+export function encodeTensor(tensor: OnnxTensor): Uint8Array {
+  const writer = new BinaryWriter();
+  writeTensor(writer, tensor);
+  return writer.finish();
 }

@@ -10,7 +10,7 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { FormatError } from './format-error.js';
 import { gunzipped } from './gzip.js';
 import * as schema from './onnx-schema.js';
-import { decodeTensor, encodeTensor, type OnnxTensor } from './onnx-tensor.js';
+import { decodeTensor, type OnnxTensor, writeTensor } from './onnx-tensor.js';
 import {
   type Budget,
   bytesField,
@@ -319,7 +319,7 @@ function writeAttribute(writer: BinaryWriter, name: string, value: OnnxAttribute
     writeMessage(writer, ATTRIBUTE.floats, () => value.floats.map((entry) => writer.float(entry)));
   } else if ('tensor' in value) {
     type('TENSOR');
-    writeMessage(writer, ATTRIBUTE.t, () => encodeTensor(writer, value.tensor));
+    writeMessage(writer, ATTRIBUTE.t, () => writeTensor(writer, value.tensor));
   } else
     throw new FormatError(
       `ONNX attribute ${name}: expected a number, text, list or tensor, got ${value.other}`,
@@ -373,7 +373,7 @@ export function encodeOnnx(model: OnnxModel): Uint8Array {
     for (const node of model.nodes) writeMessage(writer, GRAPH.node, () => writeNode(writer, node));
     writeText(writer, GRAPH.name, model.name);
     for (const tensor of model.initializers)
-      writeMessage(writer, GRAPH.initializer, () => encodeTensor(writer, tensor));
+      writeMessage(writer, GRAPH.initializer, () => writeTensor(writer, tensor));
     for (const value of model.inputs) writeMessage(writer, GRAPH.input, () => writeValue(writer, value));
     for (const value of model.outputs) writeMessage(writer, GRAPH.output, () => writeValue(writer, value));
   });
@@ -387,4 +387,20 @@ export function encodeOnnx(model: OnnxModel): Uint8Array {
       writeText(writer, ENTRY.value, value);
     });
   return writer.finish();
+}
+
+/**
+ * The bytes of a model, gzip-compressed or not, with further values as outputs: those of its own bytes with a
+ * message behind them, as parts of a protobuf message that come later are added to its lists.
+ */
+export function withOutputs(bytes: Uint8Array, names: readonly string[], source = 'ONNX model'): Uint8Array {
+  const whole = gunzipped(bytes, source);
+  if (names.length === 0) return whole;
+  const writer = new BinaryWriter();
+  const { MODEL, GRAPH, VALUE } = schema;
+  writeMessage(writer, MODEL.graph, () => {
+    for (const name of names)
+      writeMessage(writer, GRAPH.output, () => void writeText(writer, VALUE.name, name));
+  });
+  return Buffer.concat([whole, writer.finish()]);
 }

@@ -9,27 +9,46 @@
  * (assert (<= X_0 0.5))
  * (assert (or (<= Y_0 -1.0) (>= Y_0 (* 2 X_0))))
  * ```
+ * Version 2.0 declares networks, whose tensors it names by their indices:
+ *
+ * ```
+ * (vnnlib-version <2.0>)
+ * (declare-network f (declare-input X float32 [1,3]) (declare-output Y float32 [1,2]))
+ * (assert (>= X[0,2] -0.5))
+ * ```
  * Files are read as a stream, plain or gzip-compressed; decimals are rounded to the nearest float64. What is
  * accepted beyond the competition's own files, and what is refused, is said in `vnnlib/parser.ts`. Sources:
  * Demarchi, Guidotti, Pulina, Tacchella, *Supporting Standardization of Neural Networks Verification with
- * VNN-LIB and CoCoNet*, 2023; the benchmarks of VNN-COMP 2021–2023.
+ * VNN-LIB and CoCoNet*, 2023; the benchmarks of VNN-COMP 2021–2023; the standard's document and grammar of
+ * version 2.0, github.com/VNNLIB/VNNLIB-Standard; Antony, Gimelli, Roy, Daggitt, *VNN-LIB 2.0: Rigorous
+ * Foundations for Neural Network Verification*, 2026.
  */
 import { plainPieces, type ReadLimits } from './read-limited.js';
 import type { VnnlibProperty } from './vnnlib/constraint.js';
 import { createParser } from './vnnlib/parser.js';
 
+export { encodeAssignment, encodeTensorFile, type TensorAssignment } from './vnnlib/assignment.js';
 export {
   type Constraint,
   type LinearConstraint,
   type VnnlibProperty,
   variableName,
 } from './vnnlib/constraint.js';
-export { ELEMENT_TYPES } from './vnnlib/network-declaration.js';
+export { encodeVnnlib } from './vnnlib/print.js';
+export {
+  ELEMENT_TYPES,
+  elementsOf,
+  type NetworkDeclaration,
+  shapeText,
+  type TensorDeclaration,
+  type TensorKind,
+  tensorsOf,
+} from './vnnlib/tensor.js';
 
 /**
  * The property that text or bytes (not compressed) say.
  * @param source what errors call them
- * @throws FormatError "source:line:column: …" when they are not VNN-LIB 1.0 as far as it is read here
+ * @throws FormatError "source:line:column: …" when they are not VNN-LIB 1.0 or 2.0 as far as it is read here
  */
 export function parseVnnlib(text: string | Uint8Array, source = 'VNN-LIB text'): VnnlibProperty {
   const parser = createParser(source);

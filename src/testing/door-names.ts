@@ -86,11 +86,13 @@ export const DOORS = {
     file: 'doors/formats',
     values: `
       FileError FormatError decodeCounterexample decodeIdx decodeOnnx decodeSafetensors
-      encodeCounterexample encodeOnnx encodeSafetensors parseVnnlib readVnnlib writeFileAtomic
+      encodeCounterexample encodeOnnx encodeSafetensors encodeVnnlib parseVnnlib readVnnlib
+      writeFileAtomic
     `,
     types: `
-      Constraint Counterexample IdxArray LinearConstraint OnnxAttribute OnnxModel OnnxNode
-      OnnxTensor OnnxValue ReadLimits Safetensors SafetensorsArray SafetensorsDType VnnlibProperty
+      Constraint Counterexample ElementType IdxArray LinearConstraint NetworkDeclaration
+      OnnxAttribute OnnxModel OnnxNode OnnxTensor OnnxValue ReadLimits Safetensors
+      SafetensorsArray SafetensorsDType TensorDeclaration TensorKind VnnlibProperty
     `,
   },
 } as const;

@@ -5,6 +5,7 @@
  * A file holds up to millions of constraints, nearly all of one or two variables, so a constraint is a small
  * object whose lists are shared where they are equal, and no node keeps its place in the file.
  */
+import { elementsOf, type NetworkDeclaration, type TensorDeclaration, tensorsOf } from './tensor.js';
 
 /** Σ coefficients_k · variables_k ≤ bound. */
 export interface LinearConstraint {
@@ -36,13 +37,31 @@ export interface VnnlibProperty {
   readonly inputs: number;
   readonly outputs: number;
   readonly constraint: Constraint;
-  /** The name of its network, where version 2.0 gives one. */
-  readonly network?: string;
+  /**
+   * The networks of version 2.0: inputs are numbered through all of them, and so are hidden tensors together
+   * with outputs, in the order of the file.
+   */
+  readonly networks?: readonly NetworkDeclaration[];
 }
 
 /** The variable that stands for Y_j. */
 export const outputVariable = (j: number): number => -1 - j;
 
-/** X_i or Y_j, as the file names it. */
-export const variableName = (variable: number): string =>
-  variable >= 0 ? `X_${variable}` : `Y_${-1 - variable}`;
+/** X_i or Y_j of version 1.0, X[0,1] of version 2.0, as the file names it. */
+export function variableName(variable: number, networks?: readonly NetworkDeclaration[]): string {
+  if (networks === undefined) return variable >= 0 ? `X_${variable}` : `Y_${-1 - variable}`;
+  const place = ({ first }: TensorDeclaration): number =>
+    variable >= 0 ? variable - first : first - variable;
+  const tensor = tensorsOf(networks).find(
+    (one) => (one.kind === 'input') === variable >= 0 && place(one) >= 0 && place(one) < elementsOf(one),
+  );
+  if (tensor === undefined) throw new RangeError(`expected a variable of the query, got ${variable}`);
+  const { name, shape } = tensor;
+  let rest = place(tensor);
+  const indices = [...shape].reverse().map((extent) => {
+    const index = rest % extent;
+    rest = Math.floor(rest / extent);
+    return index;
+  });
+  return shape.length === 0 ? name : `${name}[${indices.reverse().join(',')}]`;
+}

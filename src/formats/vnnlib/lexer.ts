@@ -2,8 +2,9 @@
  * S-expressions of SMT-LIB as a stream of tokens: parentheses and words, with their places.
  *
  * Bytes come in pieces of any size, cut anywhere; a token is handed on as soon as its end is seen, so that a
- * file is never in memory as a whole. Comments run from `;` to the end of the line; |quoted symbols| and
- * "strings" occur only in commands that say nothing about the property and are handed on as the word `|…|`.
+ * file is never in memory as a whole. Comments run from `;` to the end of the line. "Strings", names of ONNX
+ * values in version 2.0, are words with their quotation marks; |quoted symbols| occur only in commands that
+ * say nothing about the property and are handed on as the word `|…|`.
  * Source: Barrett, Fontaine, Tinelli, *The SMT-LIB Standard 2.6*, section 3.1.
  */
 import { FormatError } from '../format-error.js';
@@ -51,6 +52,7 @@ for (const [characters, kind] of [
 }
 
 const [LINE_FEED, CARRIAGE_RETURN] = [0x0a, 0x0d];
+const STRING = 0x22;
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 export function createLexer(source: string, sink: TokenSink): Lexer {
@@ -76,6 +78,14 @@ export function createLexer(source: string, sink: TokenSink): Lexer {
     sink.word(text, beginLine, beginColumn);
   };
 
+  const finishQuote = (): void => {
+    const isText = quote === STRING && begun.length <= LONGEST_WORD;
+    const text = isText ? Buffer.from(begun, 'latin1').toString('utf8') : '|…|';
+    begun = '';
+    state = 'between';
+    sink.word(text, beginLine, beginColumn);
+  };
+
   const push = (bytes: Uint8Array): void => {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const { length } = bytes;
@@ -91,12 +101,13 @@ export function createLexer(source: string, sink: TokenSink): Lexer {
         while (i < length && bytes[i] !== LINE_FEED && bytes[i] !== CARRIAGE_RETURN) i++;
         if (i < length) state = 'between';
       } else if (state === 'quote') {
-        const byte = bytes[i++];
+        const from = i;
+        while (i < length && bytes[i] !== quote && bytes[i] !== LINE_FEED) i++;
+        if (begun.length <= LONGEST_WORD)
+          begun += text.toString('latin1', from, Math.min(i + 1, length, from + LONGEST_WORD + 1));
+        const byte = i < length ? bytes[i++] : undefined;
         if (byte === LINE_FEED) [line, lineStart] = [line + 1, before + i];
-        if (byte === quote) {
-          state = 'between';
-          sink.word('|…|', beginLine, beginColumn);
-        }
+        if (byte === quote) finishQuote();
       } else {
         const byte = bytes[i] as number;
         const kind = KIND[byte];
@@ -117,6 +128,7 @@ export function createLexer(source: string, sink: TokenSink): Lexer {
         else if (kind === QUOTE) {
           state = 'quote';
           quote = byte;
+          begun = '"';
           beginLine = line;
           beginColumn = column;
         } else if (kind === INVALID && BYTE_ORDER_MARK[before + i - 1] !== byte) {

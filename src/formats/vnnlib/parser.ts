@@ -12,8 +12,15 @@
  * in the open set. Comparisons of more than two terms hold for each neighbouring pair, as in
  * SMT-LIB. `not`, `=>`, `ite`, `let` and definitions are refused.
  *
- * Version 2.0 declares a network instead (`network-declaration.ts`), names elements X[0,1] and has == for =
- * as well as !=, which is < or >.
+ * Version 2.0 says so first, then declares networks (`network-declaration.ts`), then asserts:
+ *
+ * ```
+ * query      = (vnnlib-version <2.0>) network … (assert constraint) …
+ * constraint = as above, and (== term term), (!= term term); comparisons are of two terms of one type
+ * variable   = X | X[n, n, …]
+ * ```
+ * An x != y is x < y or x > y. Beyond the standard a query may leave out its version, write = for ==, divide
+ * by constants and give numbers an exponent.
  */
 
 import { FormatError } from '../format-error.js';
@@ -21,8 +28,9 @@ import type { Constraint, VnnlibProperty } from './constraint.js';
 import { createDeclarations } from './declarations.js';
 import { exactOf } from './exact.js';
 import { createLexer, errorAt, type Lexer, quoted, type TokenSink } from './lexer.js';
-import { elementOf, elementsOf, type NetworkDeclaration, networkDeclaration } from './network-declaration.js';
+import { createNetworkDeclarations } from './network-declaration.js';
 import { parseNumber } from './number.js';
+import type { TensorDeclaration } from './tensor.js';
 import { ARITHMETIC, createLessOrEqual, type Linear, type Operator, type Term } from './term.js';
 
 const COMPARISONS = new Set(['<=', '>=', '<', '>', '=']);
@@ -130,11 +138,15 @@ type Fail = (message: string) => never;
 /** Tokens in, a property out: the parentheses that are open are a stack of frames. */
 class PropertyReader implements TokenSink {
   readonly #declarations = createDeclarations();
-  /** Of version 2.0. */
-  #network: NetworkDeclaration | undefined;
-  /** Parentheses open within declare-network, and the beginning of a word that spaces cut, as in X[0, 1]. */
+  readonly #networks = createNetworkDeclarations();
+  /** Which version the file is of, once it is known. */
+  #version: 1 | 2 | undefined;
+  /** Parentheses open within declare-network. */
   #depth = 0;
-  #begun = '';
+  /** In version 2.0 a word that brackets may follow, or one whose bracket is open, as in X [0, 1]. */
+  #begun = { text: '', line: 0, column: 0 };
+  /** The first variable of the comparison at hand, whose type the others have. */
+  #typed: TensorDeclaration | undefined;
   readonly #lessOrEqual = createLessOrEqual();
   readonly #frames: Frame[] = [];
   readonly #asserted: Constraint[] = [];
@@ -144,10 +156,11 @@ class PropertyReader implements TokenSink {
   constructor(readonly source: string) {}
 
   readonly open = (line: number, column: number): void => {
+    this.#finishBegun();
     const top = this.#top;
     if (top?.kind === 'declaration' || top?.kind === 'network') {
       if (top.kind === 'network') this.#depth++;
-      this.word('(', line, column);
+      this.#whole('(', line, column);
       return;
     }
     const kind = top === undefined ? 'new-command' : WITHIN[top.kind];
@@ -164,14 +177,32 @@ class PropertyReader implements TokenSink {
   };
 
   readonly word = (part: string, line: number, column: number): void => {
-    const text = this.#begun + part;
-    if (text.includes('[') && !text.includes(']') && this.#top?.kind !== 'ignored') {
-      this.#begun = text;
+    if (this.#version !== 2) {
+      this.#whole(part, line, column);
       return;
     }
-    this.#begun = '';
-    this.#whole(text, line, column);
+    const { text } = this.#begun;
+    const isOpen = text.includes('[');
+    if (isOpen || (text !== '' && part.startsWith('['))) {
+      this.#begun.text = isOpen ? `${text} ${part}` : `${text}${part}`;
+      if (part.includes(']')) this.#finishBegun();
+      return;
+    }
+    this.#finishBegun();
+    const waits = part.includes('[') ? !part.includes(']') : /^[A-Za-z]/.test(part);
+    if (waits) this.#begun = { text: part, line, column };
+    else this.#whole(part, line, column);
   };
+
+  /** The word that waited for brackets, now that it is whole. */
+  #finishBegun(): void {
+    const { text, line, column } = this.#begun;
+    if (text === '') return;
+    if (text.includes('[') && !text.includes(']'))
+      this.#failAt(line, column, `expected ] after ${quoted(text)}, got none`);
+    this.#begun = { text: '', line, column };
+    this.#whole(text, line, column);
+  }
 
   /** A word with its brackets. */
   #whole(text: string, line: number, column: number): void {
@@ -189,17 +220,17 @@ class PropertyReader implements TokenSink {
   }
 
   readonly close = (line: number, column: number): void => {
+    this.#finishBegun();
     const frame = this.#top;
     if (frame === undefined)
       throw errorAt(this.source, line, column, 'expected ( and a command, got ) that closes nothing');
-    if (this.#begun !== '') this.#failAt(line, column, `expected ] after ${quoted(this.#begun)}, got )`);
     if (frame.kind === 'network' && this.#depth > 0) {
       this.#depth--;
-      this.word(')', line, column);
+      this.#whole(')', line, column);
       return;
     }
     if (frame.kind === 'declaration' && frame.words?.at(-1) === '(') {
-      this.word(')', line, column);
+      this.#whole(')', line, column);
       return;
     }
     if (frame.kind.startsWith('new-'))
@@ -210,7 +241,7 @@ class PropertyReader implements TokenSink {
     // What a sum holds stays until the comparison around it is complete.
     if (frame.kind !== 'arithmetic') this.#held--;
     if (frame.kind === 'declaration') this.#declare(frame, fail);
-    else if (frame.kind === 'network') this.#network = networkDeclaration(frame.words as string[], fail);
+    else if (frame.kind === 'network') this.#networks.declare(frame.words as string[], fail);
     else if (frame.kind === 'arithmetic') this.#closeSum(frame, fail, line, column);
     else if (frame.kind !== 'ignored') this.#closeConstraint(frame, fail, line, column);
   };
@@ -224,16 +255,17 @@ class PropertyReader implements TokenSink {
         `expected ) for the ( here, got the end of the file (${open} ` +
           `${open === 1 ? 'is' : 'are'} open); the file may be cut short`,
       );
-    const { inputs, outputs } = this.#network
-      ? { inputs: elementsOf(this.#network.input), outputs: elementsOf(this.#network.output) }
-      : this.#declarations.sizes(source);
+    const { networks } = this.#networks;
+    if (this.#version === 2 && networks.length === 0)
+      throw new FormatError(`${source}: expected a declare-network in a query of VNN-LIB 2.0, got none`);
+    const { inputs, outputs } = this.#version === 2 ? this.#networks : this.#declarations.sizes(source);
     if (this.#asserted.length === 0)
       throw new FormatError(
         `${source}: expected at least one assert, got none; a property bounds the inputs and says which ` +
           'outputs are unsafe',
       );
     const constraint = { and: this.#asserted };
-    return { source, inputs, outputs, constraint, ...(this.#network && { network: this.#network.name }) };
+    return { source, inputs, outputs, constraint, ...(this.#version === 2 && { networks }) };
   }
 
   #failAt(line: number, column: number, message: string): never {
@@ -268,9 +300,10 @@ class PropertyReader implements TokenSink {
       const shared = parent?.operator === text || (text === 'and' && parent?.kind === 'assert');
       frame.kind = 'junction';
       frame.constraints = shared ? parent?.constraints : [];
-    } else if (COMPARISONS.has(text) || (this.#network !== undefined && COMPARISONS_2.has(text))) {
+    } else if (COMPARISONS.has(text) || (this.#version === 2 && COMPARISONS_2.has(text))) {
       frame.kind = 'comparison';
       frame.terms = [];
+      this.#typed = undefined;
     } else {
       fail(
         `expected ${expected}, got ${quoted(text)}${text === 'not' ? '; write the opposite comparison' : ''}`,
@@ -283,16 +316,19 @@ class PropertyReader implements TokenSink {
       frame.kind = 'assert';
       frame.constraints = this.#asserted;
     } else if (text === 'declare-const' || text === 'declare-fun') {
+      if (this.#version === 2) fail(`expected declare-network or assert in version 2.0, got ${text}`);
+      this.#version = 1;
       frame.kind = 'declaration';
       frame.words = [];
     } else if (text === 'declare-network') {
-      if (this.#network !== undefined)
-        fail(`expected one network, got another after ${this.#network.name}; several are not decided`);
+      if (this.#version === 1) fail('expected variables of version 1.0 alone, got declare-network');
+      if (this.#asserted.length > 0) fail('expected all networks before the first assert, got one after it');
+      this.#version = 2;
       frame.kind = 'network';
       frame.words = [];
     } else if (text === 'vnnlib-version') {
+      if (this.#version !== undefined) fail('expected vnnlib-version once, before all else, got it later');
       frame.kind = 'declaration';
-      frame.operator = text;
       frame.words = [];
     } else if (IGNORED.has(text)) frame.kind = 'ignored';
     else fail(`expected ${FIRST_WORD['new-command']}, got ${quoted(text)}`);
@@ -300,33 +336,46 @@ class PropertyReader implements TokenSink {
 
   /** Variables of version 1.0, or the version itself. */
   #declare({ operator, words = [] }: Frame, fail: Fail): void {
-    if (operator === 'vnnlib-version') {
-      const version = words.join(' ');
-      if (!/^<?[12]\.0>?$/.test(version)) fail(`expected VNN-LIB <1.0> or <2.0>, got ${quoted(version)}`);
-    } else if (this.#network !== undefined)
-      fail(`expected variables of network ${this.#network.name} alone, got ${operator}`);
-    else this.#declarations.declare(words, fail);
+    if (operator !== 'vnnlib-version') {
+      this.#declarations.declare(words, fail);
+      return;
+    }
+    const text = words.join(' ');
+    const [, version] = /^<?(1|2)\.\d{1,9}>?$/.exec(text) ?? [];
+    if (version === undefined) fail(`expected VNN-LIB <1.0> or <2.0>, got ${quoted(text)}`);
+    this.#version = version === '2' ? 2 : 1;
   }
 
   #termOf(text: string, line: number, column: number): Term {
     const fail: Fail = (message) => this.#failAt(line, column, message);
-    const variable = (): Linear | undefined =>
-      this.#network ? elementOf(text, this.#network, fail) : this.#declarations.find(text);
-    const value = parseNumber(text) ?? variable();
+    const value =
+      parseNumber(text) ??
+      (this.#version === 2 ? this.#elementOf(text, fail) : this.#declarations.find(text));
     if (value === undefined)
-      return this.#failAt(
-        line,
-        column,
-        `expected a number or a variable that is declared above, got ${quoted(text)}`,
-      );
+      return fail(`expected a number or a variable that is declared above, got ${quoted(text)}`);
     if (typeof value === 'object') return value;
     return Number.isFinite(value)
       ? exactOf(text, value)
-      : this.#failAt(line, column, `expected a finite number within float64, got ${quoted(text)}`);
+      : fail(`expected a finite number within float64, got ${quoted(text)}`);
+  }
+
+  /** An element of a tensor, of the type that the comparison around it has. */
+  #elementOf(text: string, fail: Fail): Linear | undefined {
+    const found = this.#networks.elementOf(text, fail);
+    if (found === undefined) return undefined;
+    const { tensor, variable } = found;
+    this.#typed ??= tensor;
+    if (this.#typed.type !== tensor.type)
+      fail(
+        `expected one type in a comparison, got ${this.#typed.type} of ${this.#typed.name} and ` +
+          `${tensor.type} of ${tensor.name}`,
+      );
+    return { factor: 1, variable };
   }
 
   #compare({ terms = [], operator }: Frame, fail: Fail): Constraint {
-    if (terms.length < 2) fail(`expected two operands of ${operator}, got ${terms.length}`);
+    if (terms.length < 2 || (terms.length > 2 && this.#version === 2))
+      fail(`expected two operands of ${operator}, got ${terms.length}`);
     const parts: Constraint[] = [];
     const strict = operator === '<' || operator === '>' || operator === '!=';
     for (let k = 1; k < terms.length; k++) {

@@ -80,7 +80,11 @@ export interface ImportedNetwork {
  *  is not supported
  */
 export function importOnnx(bytes: Uint8Array, source = 'ONNX model'): ImportedNetwork {
-  const model = decodeOnnx(bytes, source);
+  return importModel(decodeOnnx(bytes, source), source);
+}
+
+/** The same of a model that is read already. */
+export function importModel(model: OnnxModel, source: string): ImportedNetwork {
   if (model.opset < OPSETS[0] || model.opset > OPSETS[1])
     throw new FormatError(`${source}: expected opset ${OPSETS.join(' to ')}, got ${model.opset}`);
   const input = inputOf(model, source);

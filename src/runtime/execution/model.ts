@@ -38,7 +38,7 @@ export async function openModel(
   { inputs, outputs }: ModelSizes,
   source = 'ONNX model',
 ): Promise<Model> {
-  const session = await create(gunzipped(bytes, source), source);
+  const session = await openSession(gunzipped(bytes, source), source);
   try {
     const { name, type, shape, rows } = inputOf(session, inputs, source);
     const output = onlyOne('output', session.outputNames, source);
@@ -73,14 +73,16 @@ export async function openModel(
   }
 }
 
-const notRun = (error: unknown, source: string): FormatError =>
+/** What ONNX Runtime says against a model. */
+export const notRun = (error: unknown, source: string): FormatError =>
   new FormatError(
     `${source}: expected a model that ONNX Runtime can run, it says: ` +
       `${(error as Error).message.split('\n')[0]}`,
     { cause: error },
   );
 
-async function create(bytes: Uint8Array, source: string): Promise<ort.InferenceSession> {
+/** A session of one thread. @throws FormatError if ONNX Runtime does not take the model */
+export async function openSession(bytes: Uint8Array, source: string): Promise<ort.InferenceSession> {
   try {
     return await ort.InferenceSession.create(bytes, {
       intraOpNumThreads: 1,

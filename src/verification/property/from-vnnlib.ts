@@ -6,9 +6,11 @@
  * The bound of c·x ≤ b is b/c rounded to nearest, as decimals are.
  */
 import { FormatError } from '../../formats/format-error.js';
-import { type LinearConstraint, type VnnlibProperty, variableName } from '../../formats/vnnlib.js';
+import { type LinearConstraint, tensorsOf, type VnnlibProperty, variableName } from '../../formats/vnnlib.js';
 import { createBoxSearch } from './box-search.js';
 import { forEachDisjunct } from './disjuncts.js';
+import { tightenByInequalities } from './implied-bounds.js';
+import { type Links, linked, plainLinks } from './links.js';
 import type { Inequality, Polytope, Property, StrictInput } from './property.js';
 
 /** The competition's largest files have 20,000. */
@@ -38,14 +40,35 @@ export function propertyFor(
 
 /**
  * The unsafe polytopes, in the order of the file.
- * @throws FormatError when an input is unbounded, no box has lower ≤ upper, no output is constrained, or the
- *  polytopes are more than
- *   `MOST_POLYTOPES` or too large altogether
+ * @throws FormatError when an input is unbounded, no box has lower ≤ upper, no output is constrained, the
+ *  polytopes are more than `MOST_POLYTOPES` or too large altogether, or it is a query of several networks or
+ *  tensors, which `linkedPropertyOf` is for
  */
-export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProperty): Property {
+export function propertyOf(vnnlib: VnnlibProperty): Property {
+  const { source, inputs, networks = [] } = vnnlib;
+  if (tensorsOf(networks).length > 2)
+    throw new FormatError(
+      `${source}: expected one network with one input and one output, got ` +
+        `${tensorsOf(networks)
+          .slice(0, 5)
+          .map(({ name }) => name)
+          .join(', ')}; give its models with --network`,
+    );
+  return linkedPropertyOf(vnnlib, plainLinks(inputs));
+}
+
+/**
+ * The same over the free inputs and the outputs, hidden tensors among them, of a query of several tensors.
+ * @throws FormatError as above, or where float64 does not hold a sum of coefficients
+ */
+export function linkedPropertyOf(vnnlib: VnnlibProperty, links: Links): Property {
+  const { source, outputs, constraint, networks } = vnnlib;
+  const inputs = links.free.length;
+  const nameOf = (input: number): string => variableName(links.free[input] as number, networks);
   const fail = (message: string): never => {
     throw new FormatError(`${source}: ${message}`);
   };
+  const isLinked = links.of.some((variable, i) => variable !== i);
   const search = createBoxSearch(inputs);
   const rowOf = createRows(inputs, outputs);
   const unsafe: Inequality[] = [];
@@ -61,7 +84,11 @@ export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProper
         'or, got more; split the property into several files',
     );
 
-  const assume = (added: LinearConstraint): boolean => {
+  const assume = (said: LinearConstraint): boolean => {
+    const added = isLinked
+      ? (linked(links, said) ??
+        fail('expected coefficients whose sum float64 holds, got others of equal inputs'))
+      : said;
     const { variables, coefficients, bound, strict } = added;
     const [variable, coefficient] = [variables[0], coefficients[0] as number];
     if (variable === undefined) {
@@ -75,7 +102,7 @@ export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProper
       if (strict) strictInputs.push({ input: variable, sign: coefficient > 0 ? 1 : -1, bound: limit });
       if (coefficient > 0 ? search.below(variable, limit) : search.above(variable, limit)) return true;
       const [low, high] = coefficient > 0 ? [lower, limit] : [limit, upper];
-      contradiction ??= `${low} ≤ ${variableName(variable)} ≤ ${high}`;
+      contradiction ??= `${low} ≤ ${nameOf(variable)} ≤ ${high}`;
       return false;
     }
     const row = rowOf(added);
@@ -85,10 +112,10 @@ export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProper
     return true;
   };
 
-  const found = (): number => {
+  const finish = (): number => {
     const open = search.unbounded();
     if (open !== undefined) {
-      const name = variableName(open.input);
+      const name = nameOf(open.input);
       fail(
         `expected finite bounds of every input, got no ${open.side} bound of ${name}; add (assert ` +
           `(${open.side === 'lower' ? '>=' : '<='} ${name} …))`,
@@ -103,6 +130,15 @@ export function propertyOf({ source, inputs, outputs, constraint }: VnnlibProper
     constrainsOutputs ||= unsafe.some(({ outputs: c }) => c.some((value) => value !== 0));
     if (polytopes.length > MOST_POLYTOPES || numbers + 2 * inputs * search.boxes > MOST_NUMBERS) tooLarge();
     return steps + unsafe.length;
+  };
+  const found = (): number => {
+    if (search.unbounded() === undefined) return finish();
+    const mark = search.mark();
+    const possible = tightenByInequalities(search, unsafe);
+    if (!possible) contradiction ??= 'inequalities of inputs that exclude each other';
+    const steps = possible ? finish() : unsafe.length;
+    search.restore(mark);
+    return steps;
   };
 
   const conjunction = {
