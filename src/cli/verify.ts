@@ -7,17 +7,16 @@ import {
   type VerificationTask,
 } from '../experiment/verification-task.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
-import { encodeCounterexample } from '../formats/counterexample.js';
 import type { ReadLimits } from '../formats/read-limited.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
-import { type Verification, verify } from '../verification/search/verify.js';
+import { verify } from '../verification/search/verify.js';
 import { writePropertyCertificate } from './certificate.js';
 import { ExitWith, Interrupted, type Io, type MakeCommand, written } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
-import { writeJunit } from './junit.js';
 import { verificationProgress } from './progress/verification.js';
 import { checkResultFiles } from './result-files.js';
 import { clipOptions, shared } from './shared-options.js';
+import { FAILED, outcomeOf, outcomesWithoutAnswer } from './verification-results.js';
 
 /** As Commander gives them: text where an option takes a value. */
 interface VerifyFlags {
@@ -39,17 +38,9 @@ interface VerifyFlags {
   readonly dataDir?: string;
 }
 
-const EXIT_CODES: Readonly<Record<Verification['verdict'], number>> = {
-  unsat: 0,
-  sat: 1,
-  timeout: 3,
-  unknown: 4,
-};
 /** A certificate may take so long, or so many times the search. */
 const CERTIFICATE_SECONDS = 60;
 const CERTIFICATE_SHARE = 3;
-/** Could not be done: `sat` has taken the program's usual 1. */
-const FAILED = 5;
 
 const AFTER_HELP = `
 The first line on stdout is the verdict: unsat (proved: no input of the property leads to an unsafe
@@ -107,8 +98,7 @@ async function verifyProperty(
   io: Io,
 ): Promise<never> {
   try {
-    const answer = await answerOf(networkPath, propertyPath, flags, io);
-    throw new ExitWith(EXIT_CODES[answer.verdict]);
+    throw new ExitWith(await answerOf(networkPath, propertyPath, flags, io));
   } catch (error) {
     if (error instanceof ExitWith || error instanceof UsageError || error instanceof Interrupted) throw error;
     await leave('error', error, flags, io);
@@ -119,6 +109,7 @@ async function verifyProperty(
 /** The verdict on an instance that was refused or failed, where somebody looks for one. */
 async function leave(verdict: 'unknown' | 'error', error: unknown, flags: VerifyFlags, io: Io) {
   const reason = (error instanceof Error ? error.message : `${error}`).split('\n')[0];
+  io.watchdog?.answering();
   if (flags.out !== undefined) await writeFileAtomic(flags.out, `${verdict}\n`).catch(() => undefined);
   if (flags.json) await written(io.stdout, `${JSON.stringify({ verdict, reason })}\n`).catch(() => undefined);
 }
@@ -137,14 +128,15 @@ function filesOf(first: string, second: string | undefined, { network = [] }: Ve
   return { model, property: first, name };
 }
 
+/** The exit code of the answer, once it is told. */
 async function answerOf(
   first: string,
   second: string | undefined,
   flags: VerifyFlags,
   io: Io,
-): Promise<Verification> {
+): Promise<number> {
   const { model: networkPath, property: propertyPath, name } = filesOf(first, second, flags);
-  const started = performance.now();
+  const started = performance.now() - 1000 * (io.watchdog?.secondsSoFar() ?? 0);
   const megabytes = wholeNumber('memory', flags.memory);
   const timeout = positiveNumber('timeout', flags.timeout);
   const options = {
@@ -160,6 +152,8 @@ async function answerOf(
     const file = flags[flag];
     if (file !== undefined) await checkResultFiles([file], inputs, `--${flag}`);
   }
+  const subject = { network: networkPath, property: propertyPath ?? `image ${flags.index}` };
+  if (timeout !== undefined) io.watchdog?.promise(timeout, outcomesWithoutAnswer(subject, timeout, flags));
   const { network, parameters, exact, double, property, file, image, model } = await task().catch(
     async (error) => {
       if (error instanceof UsageError) await leave('unknown', error, flags, io);
@@ -171,7 +165,7 @@ async function answerOf(
     const device = await chooseDevice(wanted);
     // Reading counts, too; what is left of the limit may be nothing, and then that is the answer.
     const timeoutSeconds =
-      timeout === undefined ? undefined : Math.max(1e-3, timeout - (performance.now() - started) / 1000);
+      timeout === undefined ? undefined : Math.max(1e-3, timeout - secondsSince(started));
     const verification = await verify({
       ...options,
       device,
@@ -186,31 +180,23 @@ async function answerOf(
       signal: io.signal,
       progress: (state) => progress.update(state),
     }).finally(() => progress.stop());
-    const text = resultText(verification);
-    if (flags.out !== undefined) await writeFileAtomic(flags.out, text);
-    if (flags.junit !== undefined) {
-      const { verdict, reason } = verification;
-      await writeJunit(flags.junit, `tautnet verify ${networkPath}`, [
-        {
-          name: propertyPath ?? `image ${flags.index}`,
-          seconds: (performance.now() - started) / 1000,
-          ...(verdict === 'sat' && { failure: text }),
-          ...((verdict === 'timeout' || verdict === 'unknown') && { skipped: reason ?? verdict }),
-        },
-      ]);
-    }
-    await written(io.stdout, flags.json ? `${JSON.stringify(jsonOf(verification))}\n` : text);
+    io.watchdog?.answering();
+    const { code, stdout, files } = outcomeOf(verification, subject, secondsSince(started), flags);
+    for (const [name, text] of Object.entries(files)) await writeFileAtomic(name, text);
+    await written(io.stdout, stdout);
     if (verification.reason !== undefined) io.stderr.write(`${verification.reason}\n`);
     if (flags.certificate !== undefined && verification.verdict === 'unsat') {
       const seconds = Math.max(CERTIFICATE_SECONDS, CERTIFICATE_SHARE * verification.seconds);
       const about = { file, seconds, ...(image ? { image } : { propertyPath: propertyPath as string }) };
       await writePropertyCertificate(flags.certificate, about, io);
     }
-    return verification;
+    return code;
   } finally {
     await model.close();
   }
 }
+
+const secondsSince = (started: number): number => (performance.now() - started) / 1000;
 
 /** Files of the command line, whatever their order. */
 interface TaskFiles {
@@ -257,21 +243,3 @@ function taskOf(
   };
   return () => readRobustnessTask(networkPath, choice);
 }
-
-/** The competition's form: the verdict, and below `sat` the counterexample. */
-const resultText = ({ verdict, counterexample }: Verification): string =>
-  counterexample === undefined
-    ? `${verdict}\n`
-    : `${verdict}\n${encodeCounterexample({ inputs: counterexample.input, outputs: counterexample.output })}`;
-
-/** A verification with plain arrays. */
-const jsonOf = ({ counterexample, ...rest }: Verification) => ({
-  ...rest,
-  ...(counterexample && {
-    counterexample: {
-      input: Array.from(counterexample.input),
-      output: Array.from(counterexample.output),
-      polytope: counterexample.polytope,
-    },
-  }),
-});
