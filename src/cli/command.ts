@@ -4,6 +4,7 @@
  * maps errors to exit codes.
  */
 import type { Command } from 'commander';
+import type { Watchdog } from './watched.js';
 
 /** Where a command writes: results to stdout, progress and errors to stderr. */
 export type Output = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
@@ -16,6 +17,8 @@ export interface Io {
    * Aborted by the first Ctrl-C or SIGTERM: finish the step, write a checkpoint, then throw `signal.reason`.
    */
   readonly signal: AbortSignal;
+  /** The clock that ends this process, where it is watched. */
+  readonly watchdog?: Watchdog;
 }
 
 /** Builds a command, e.g. `makeTrainCommand`; called once for each program. */

@@ -14,7 +14,11 @@ export interface JunitCase {
 }
 
 /** Writes a report with one suite. @throws FileError */
-export async function writeJunit(path: string, suite: string, cases: readonly JunitCase[]): Promise<void> {
+export const writeJunit = (path: string, suite: string, cases: readonly JunitCase[]): Promise<void> =>
+  writeFileAtomic(path, junitReport(suite, cases));
+
+/** A report with one suite, in XML. */
+export function junitReport(suite: string, cases: readonly JunitCase[]): string {
   // A CommonJS package whose types describe another form of its exports.
   const loaded = createRequire(import.meta.url)('junit-report-builder') as Builder | { default: Builder };
   const builder = ('default' in loaded ? loaded.default : loaded).newBuilder();
@@ -25,5 +29,5 @@ export async function writeJunit(path: string, suite: string, cases: readonly Ju
     if (failure !== undefined) entry.failure(failure);
     if (skipped !== undefined) entry.skipped().standardOutput(skipped);
   }
-  await writeFileAtomic(path, `${builder.build()}\n`);
+  return `${builder.build()}\n`;
 }

@@ -10,15 +10,15 @@ import {
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import type { ReadLimits } from '../formats/read-limited.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
-import { type Verification, verify } from '../verification/search/verify.js';
+import { verify } from '../verification/search/verify.js';
 import { writePropertyCertificate } from './certificate.js';
 import { ExitWith, Interrupted, type Io, type MakeCommand, written } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
-import { writeJunit } from './junit.js';
 import { verificationProgress } from './progress/verification.js';
 import { checkResultFiles } from './result-files.js';
 import { clipOptions, shared } from './shared-options.js';
 import { caveatOf, resultJson, resultText, serialiseAssignments } from './verdict.js';
+import { FAILED, outcomeOf, outcomesWithoutAnswer } from './verification-results.js';
 
 /** As Commander gives them: text where an option takes a value. */
 interface VerifyFlags {
@@ -41,17 +41,9 @@ interface VerifyFlags {
   readonly dataDir?: string;
 }
 
-const EXIT_CODES: Readonly<Record<Verification['verdict'], number>> = {
-  unsat: 0,
-  sat: 1,
-  timeout: 3,
-  unknown: 4,
-};
 /** A certificate may take so long, or so many times the search. */
 const CERTIFICATE_SECONDS = 60;
 const CERTIFICATE_SHARE = 3;
-/** Could not be done: `sat` has taken the program's usual 1. */
-const FAILED = 5;
 
 const AFTER_HELP = `
 The first line on stdout is the verdict: unsat (proved: no input of the property leads to an unsafe
@@ -114,8 +106,7 @@ async function verifyProperty(
   io: Io,
 ): Promise<never> {
   try {
-    const answer = await answerOf(networkPath, propertyPath, flags, io);
-    throw new ExitWith(EXIT_CODES[answer.verdict]);
+    throw new ExitWith(await answerOf(networkPath, propertyPath, flags, io));
   } catch (error) {
     if (error instanceof ExitWith || error instanceof UsageError || error instanceof Interrupted) throw error;
     await leave('error', error, flags, io);
@@ -126,6 +117,7 @@ async function verifyProperty(
 /** The verdict on an instance that was refused or failed, where somebody looks for one. */
 async function leave(verdict: 'unknown' | 'error', error: unknown, flags: VerifyFlags, io: Io) {
   const reason = (error instanceof Error ? error.message : `${error}`).split('\n')[0];
+  io.watchdog?.answering();
   if (flags.out !== undefined) await writeFileAtomic(flags.out, `${verdict}\n`).catch(() => undefined);
   if (flags.json) await written(io.stdout, `${JSON.stringify({ verdict, reason })}\n`).catch(() => undefined);
 }
@@ -151,15 +143,16 @@ function filesOf(first: string, second: string | undefined, { network = [] }: Ve
   return { models, propertyPath: first, standard: true };
 }
 
+/** The exit code of the answer, once it is told. */
 async function answerOf(
   first: string,
   second: string | undefined,
   flags: VerifyFlags,
   io: Io,
-): Promise<Verification> {
+): Promise<number> {
   const files = filesOf(first, second, flags);
   const { models, propertyPath, standard } = files;
-  const started = performance.now();
+  const started = performance.now() - 1000 * (io.watchdog?.secondsSoFar() ?? 0);
   const megabytes = wholeNumber('memory', flags.memory);
   const timeout = positiveNumber('timeout', flags.timeout);
   const options = {
@@ -176,6 +169,9 @@ async function answerOf(
     const file = flags[flag];
     if (file !== undefined) await checkResultFiles([file], inputs, `--${flag}`);
   }
+  const subject = { network: paths.join(' '), property: propertyPath ?? `image ${flags.index}` };
+  if (timeout !== undefined)
+    io.watchdog?.promise(timeout, outcomesWithoutAnswer(subject, timeout, flags, standard));
   const asked = await task().catch(async (error) => {
     if (error instanceof UsageError) await leave('unknown', error, flags, io);
     throw error;
@@ -186,7 +182,7 @@ async function answerOf(
     const device = await chooseDevice(wanted);
     // Reading counts, too; what is left of the limit may be nothing, and then that is the answer.
     const timeoutSeconds =
-      timeout === undefined ? undefined : Math.max(1e-3, timeout - (performance.now() - started) / 1000);
+      timeout === undefined ? undefined : Math.max(1e-3, timeout - secondsSince(started));
     const verification = await verify({
       ...options,
       device,
@@ -201,25 +197,19 @@ async function answerOf(
       signal: io.signal,
       progress: (state) => progress.update(state),
     }).finally(() => progress.stop());
+    io.watchdog?.answering();
     const folder = flags.serialiseAssignments;
     if (folder !== undefined) await serialiseAssignments(folder, asked, verification);
     const known =
       folder !== undefined && asked.query ? { ...verification, counterexample: undefined } : verification;
-    const text = resultText(asked, known, standard);
-    if (flags.out !== undefined) await writeFileAtomic(flags.out, text);
-    if (flags.junit !== undefined) {
-      const { verdict, reason } = verification;
-      await writeJunit(flags.junit, `tautnet verify ${paths.join(' ')}`, [
-        {
-          name: propertyPath ?? `image ${flags.index}`,
-          seconds: (performance.now() - started) / 1000,
-          ...(verdict === 'sat' && { failure: text }),
-          ...((verdict === 'timeout' || verdict === 'unknown') && { skipped: reason ?? verdict }),
-        },
-      ]);
-    }
-    const json = () => `${JSON.stringify(resultJson(asked, verification, standard))}\n`;
-    await written(io.stdout, flags.json ? json() : text);
+    const shown = {
+      ...verification,
+      text: resultText(asked, known, standard),
+      json: resultJson(asked, verification, standard),
+    };
+    const { code, stdout, files: results } = outcomeOf(shown, subject, secondsSince(started), flags);
+    for (const [name, text] of Object.entries(results)) await writeFileAtomic(name, text);
+    await written(io.stdout, stdout);
     const caveat = caveatOf(asked, verification);
     if (caveat !== undefined) io.stderr.write(`${caveat}\n`);
     if (verification.reason !== undefined) io.stderr.write(`${verification.reason}\n`);
@@ -228,11 +218,13 @@ async function answerOf(
       const about = { file, seconds, ...(image ? { image } : { propertyPath: propertyPath as string }) };
       await writePropertyCertificate(flags.certificate, about, io);
     }
-    return verification;
+    return code;
   } finally {
     await model.close();
   }
 }
+
+const secondsSince = (started: number): number => (performance.now() - started) / 1000;
 
 /**
  * What is to be read: a property's file, or one image's ball. @throws UsageError for neither or both, before

@@ -128,6 +128,36 @@ describe('linear layers in a row', () => {
     expect(importedLayers(built(1))).toHaveLength(1);
   });
 
+  it('stay apart where the first bias is more than two float64 hold: all that is left may cancel', () => {
+    const doubles = (name: string, shape: readonly number[], values: readonly number[]): OnnxTensor => ({
+      name,
+      shape,
+      data: Float64Array.from(values),
+    });
+    // h = x·(1, 1) + (1 + 2⁻⁶⁰ + last, 1 + 2⁻⁶⁰), y = (h₀ − h₁, h₀ + h₁): y₀ = last.
+    const built = (last: number): Built => ({
+      double: true,
+      input: ['N', 1],
+      nodes: [
+        op('Gemm', ['x', 'w', 'b'], 'h'),
+        op('Add', ['h', 'c'], 'i'),
+        op('Add', ['i', 'd'], 'j'),
+        op('MatMul', ['j', 'v'], 'y'),
+      ],
+      constants: [
+        doubles('w', [1, 2], [1, 1]),
+        doubles('b', [2], [1, 1]),
+        doubles('c', [2], [2 ** -60, 2 ** -60]),
+        doubles('d', [2], [last, 0]),
+        doubles('v', [2, 2], [1, 1, -1, 1]),
+      ],
+    });
+    const exactly = importedLayers(built(2 ** -62));
+    expect(exactly).toHaveLength(1);
+    expect(exactly[0]?.[1][0]).toEqual(ofFloat(2 ** -62));
+    expect(importedLayers(built(2 ** -120))).toHaveLength(2);
+  });
+
   it('stay apart where the first is read twice', async () => {
     const [w, b] = [
       tensor('w', [

@@ -171,3 +171,46 @@ describe('a task that cannot run', () => {
     ]);
   });
 });
+
+describe('a call that takes long', () => {
+  // Some seconds of one core.
+  const size = 1500;
+  const power = (times: number) => {
+    const a = input('a', [size, size]);
+    let product = a;
+    for (let i = 0; i < times; i++) product = gemm(product, a);
+    return createPlan([{ kind: 'whole', outputs: { sums: sum(product, [0]) } }]);
+  };
+  const long: RunTask = {
+    plan: power(25),
+    feeds: { a: new Float32Array(size * size) },
+    theta: new Float32Array(0),
+    layout: [],
+  };
+
+  it('is left to itself by a pool that goes on with new workers, and still ends', async () => {
+    const open = createPool(1);
+    await open.run(task);
+    let ended = false;
+    const left = open.run(long).finally(() => {
+      ended = true;
+    });
+    const bits = await pool.run(task);
+    open.renew();
+    expect([await open.run(task), ended]).toEqual([bits, false]);
+    expect((await left).outputs.sums).toEqual(new Float32Array(size));
+    await open.close();
+  }, 60_000);
+
+  it('is not waited for where the pool is told so', async () => {
+    const open = createPool(1);
+    await open.run(task);
+    let ended = false;
+    const left = open.run(long).finally(() => {
+      ended = true;
+    });
+    await open.close({ waits: false });
+    expect(ended).toBe(false);
+    expect((await left).outputs.sums).toEqual(new Float32Array(size));
+  }, 60_000);
+});

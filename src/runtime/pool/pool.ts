@@ -6,6 +6,7 @@
 import '../device/telemetry.js';
 
 import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { compiledUrl } from '../compiled-file.js';
@@ -84,7 +85,16 @@ export interface Pool {
   normals(task: Omit<NormalsTask, 'start' | 'count'>, coordinates: number): Promise<WeightedSums>;
   /** The product of a vector, best in shared memory, with the normals of a key; workers share the keys. */
   project(task: ProjectionTask): Promise<number>;
-  close(): Promise<void>;
+  /**
+   * Leaves calls under way on the CPU to themselves and goes on with new workers: nobody can end a call of
+   * ONNX Runtime. The old workers end after their calls. Does nothing where no call is under way.
+   */
+  renew(): void;
+  /**
+   * Ends the workers after the calls under way, whose end it awaits.
+   * @param options `waits: false` leaves the calls to themselves and returns at once
+   */
+  close(options?: { readonly waits?: boolean }): Promise<void>;
 }
 
 const workerFile = fileURLToPath(compiledUrl('runtime/pool/worker.js'));
@@ -97,12 +107,17 @@ export function inSharedMemory<T extends Float32Array | Float64Array | Int32Arra
   return shared;
 }
 
+const LONGEST_TIMER = 2 ** 31 - 1;
+/** Milliseconds that `close` waits for a call: a solver may take as long as it likes. */
+const CLOSE_WAITS = 30_000;
+
 function workers(threads: number, options: SessionOptions): Piscina {
   const piscina = new Piscina({
     filename: workerFile,
     minThreads: threads,
     maxThreads: threads,
     idleTimeout: Number.POSITIVE_INFINITY,
+    closeTimeout: LONGEST_TIMER,
     workerData: options,
   });
   // Only that tasks still run when the pool is closed: what closed it is the error to be told.
@@ -129,9 +144,11 @@ class WorkerPool implements Pool {
   /** Nanoseconds inside ONNX Runtime, and bytes moved each way: workers add to them. */
   readonly #busy = new BigInt64Array(new SharedArrayBuffer(8));
   readonly #moved = new BigInt64Array(new SharedArrayBuffer(16));
-  readonly #workers: Piscina;
+  #workers: Piscina;
   /** Workers that run programs: those of the CPU, or the one of the device. */
-  readonly #owner: Piscina;
+  #owner: Piscina;
+  /** Calls under way or waiting. */
+  #calls = 0;
   #budget: Promise<MemoryBudget> | undefined;
   #isOpen = true;
 
@@ -176,18 +193,34 @@ class WorkerPool implements Pool {
 
   readonly project: Pool['project'] = (task) => this.#workers.run(task, { name: 'project' });
 
-  // Running tasks are waited for, for half a minute: a thread that is ended inside ONNX Runtime takes the
-  // process with it, but a solver may take as long as it likes.
-  readonly close = async (): Promise<void> => {
+  readonly renew = (): void => {
+    if (this.device !== 'cpu' || this.#calls === 0) return;
+    const old = this.#workers;
+    this.#workers = workers(this.threads, { device: 'cpu', busy: this.#busy });
+    this.#owner = this.#workers;
+    this.#calls = 0;
+    void old.close({ force: true });
+  };
+
+  // Running tasks are waited for: a thread that is ended inside ONNX Runtime takes the process with it.
+  readonly close: Pool['close'] = async ({ waits = true } = {}) => {
     this.#isOpen = false;
-    await Promise.all([...new Set([this.#workers, this.#owner])].map((each) => each.close({ force: true })));
+    const all = [...new Set([this.#workers, this.#owner])];
+    const closed = Promise.all(all.map((each) => each.close({ force: true })));
+    if (!waits) return;
+    const late = sleep(CLOSE_WAITS, undefined, { ref: false });
+    await Promise.race([closed, late.then(() => Promise.all(all.map((each) => each.destroy())))]);
   };
 
   async #onDevice<Result>(name: string, task: object): Promise<Result> {
+    const owner = this.#owner;
+    this.#calls++;
     try {
-      return await this.#owner.run(task, { name });
+      return await owner.run(task, { name });
     } catch (error) {
       throw this.device !== 'cpu' && this.#isOpen ? new DeviceError(this.device, error) : error;
+    } finally {
+      if (owner === this.#owner) this.#calls--;
     }
   }
 }

@@ -35,6 +35,8 @@ export interface LeafSolver {
 
 /** Entries of a network's matrices, all together, up to which they are written out. */
 const MOST_ENTRIES = 2 ** 24;
+/** Products of one leaf's affine maps, which the calling thread computes: about a second. */
+const MOST_PRODUCTS = 2 ** 30;
 /** Entries of a linear program. */
 const MOST_NONZEROS = 2 ** 21;
 const SECONDS = 10;
@@ -52,6 +54,7 @@ export async function createLeafSolver(
   engine: Engine,
   box: Box,
   hidden: HiddenBounds,
+  secondsLeft: () => number = () => SECONDS,
 ): Promise<LeafSolver | undefined> {
   const { network: net } = engine;
   const inputs = featuresOf(net.input);
@@ -63,6 +66,7 @@ export async function createLeafSolver(
   const widest = net.nodes.reduce((most, { layer }) => Math.max(most, featuresOf(layer.output)), inputs);
   if (
     entries > MOST_ENTRIES ||
+    entries * inputs > MOST_PRODUCTS ||
     widest * inputs > MOST_ENTRIES ||
     net.nodes.some(({ layer }) => layer.kind === 'activation')
   )
@@ -133,7 +137,7 @@ export async function createLeafSolver(
       const { program, scale } = leafProgram(box, outputs, constraints, rows, inputs);
       const cost = new Float64Array(inputs + 1);
       cost[inputs] = 1;
-      const open = await openLinearProgram(program, SECONDS);
+      const open = await openLinearProgram(program, Math.max(1e-3, Math.min(SECONDS, secondsLeft())));
       try {
         const found = open.minimum(cost);
         return found === undefined

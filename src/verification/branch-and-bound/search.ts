@@ -146,7 +146,10 @@ async function searchRelus(
     }
     stage = 'branch-and-bound';
     // The solver's own affine maps carry no error bound.
-    const leaves = engine.dtype === 'float32' ? await createLeafSolver(engine, box, root.hidden) : undefined;
+    const leaves =
+      engine.dtype === 'float32'
+        ? await createLeafSolver(engine, box, root.hidden, options.secondsLeft)
+        : undefined;
     const before = subproblems;
     const rowsOf = (goal: number) =>
       root.rows.filter(({ polytope }) => polytope === root.goals[goal]?.polytope);

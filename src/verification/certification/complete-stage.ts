@@ -7,6 +7,7 @@
  * another label. Programs are compiled once for all images.
  */
 import { ball } from '../../attack/box.js';
+import { inTime, TooLate } from '../proof/deadline.js';
 import { enclosingRadius, isInside, isProof, proofThreshold } from '../proof/rounding.js';
 import { ballAround, overtakingPolytopes } from '../property/robustness.js';
 import { createCompleteSearch } from '../search/complete-search.js';
@@ -45,7 +46,11 @@ function createImageSearch(
     const deadline = performance.now() + 1000 * secondsPerImage;
     const { images: x, labels } = paddedBatch(evaluation, [image], 1);
     const label = labels[0] as number;
-    const y = await evaluate(x);
+    const y = await inTime(evaluate(x), deadline).catch((error: unknown) => {
+      if (error instanceof TooLate) return undefined;
+      throw error;
+    });
+    if (y === undefined) return undecided(Number.NEGATIVE_INFINITY);
     const scale = Array.from(y).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const others = Array.from(y.keys()).filter((j) => j !== label);
     const open = others.flatMap((j, index) =>
@@ -95,16 +100,14 @@ function createImageSearch(
         };
     }
     // What is not open is proved to be positive.
-    const before =
-      known?.margins.reduce((least, bound) => Math.min(least, bound), Number.POSITIVE_INFINITY) ??
-      Number.NEGATIVE_INFINITY;
-    return {
-      image,
-      label,
-      verdict: 'undecided',
-      stage: null,
-      margin: Math.max(before, Math.min(lowerBound, 0)),
-    };
+    return undecided(Math.min(lowerBound, 0));
+
+    function undecided(bound: number): Verdict {
+      const before =
+        known?.margins.reduce((least, margin) => Math.min(least, margin), Number.POSITIVE_INFINITY) ??
+        Number.NEGATIVE_INFINITY;
+      return { image, label, verdict: 'undecided', stage: null, margin: Math.max(before, bound) };
+    }
   };
 }
 
@@ -134,6 +137,8 @@ export const completeStage: ImageStage = {
       const verdict =
         known ?? (await search(image, await knownOf(certification, image), (now) => tell(index, now)));
       if (known === undefined) store?.append(verdict);
+      // Calls that outlasted the image's time are none of the next one's.
+      if (verdict.verdict === 'undecided') certification.evaluation.context.pool.renew();
       if (verdict.verdict !== 'undecided') decide(image, verdict);
       else {
         undecided++;

@@ -9,6 +9,7 @@ import { columnsFor } from '../branch-and-bound/hidden-bounds.js';
 import { search as branchAndBound, type SearchStage } from '../branch-and-bound/search.js';
 import { doublesOf, type VerificationContext } from '../proof/context.js';
 import { type Counterexample, confirm } from '../proof/counterexample.js';
+import { TooLate, untilDeadline } from '../proof/deadline.js';
 import type { Polytope } from '../property/property.js';
 import { PropertyAttack } from './property-attack.js';
 
@@ -58,15 +59,15 @@ export const MEMORY = 2 ** 31;
 const NOTHING = new Float32Array(0);
 
 /** The search over one network; `sound` takes rounding into account, in float64. */
-export function createCompleteSearch(context: VerificationContext, sound = false): CompleteSearch {
-  const { network, pool, evaluate, signal } = context;
+export function createCompleteSearch(unlimited: VerificationContext, sound = false): CompleteSearch {
+  const { network, signal } = unlimited;
   const dtype = sound ? 'float64' : 'float32';
   // Proofs in float64 run on the CPU, whatever the device.
   const columns = async () =>
-    sound || pool.device === 'cpu' ? undefined : columnsFor(network, await pool.memory());
+    sound || unlimited.pool.device === 'cpu' ? undefined : columnsFor(network, await unlimited.pool.memory());
   // Copied by the worker with each call: the engine's programs want float64, and the pool's layout is of
   // float32.
-  const doubles = sound ? doublesOf(context) : {};
+  const doubles = sound ? doublesOf(unlimited) : {};
   /** Columns that a device's memory did hold, where it did not hold those that were planned. */
   let fewer: number | undefined;
   return async (polytopes, options) => {
@@ -86,8 +87,15 @@ export function createCompleteSearch(context: VerificationContext, sound = false
     polytopes: readonly Polytope[],
     { targets = polytopes, deadline, memoryBytes = MEMORY, attack, progress }: CompleteSearchOptions,
   ): Promise<CompleteSearchResult> {
+    const context = untilDeadline(unlimited, deadline);
+    const { pool, evaluate } = context;
     let counterexample: Counterexample | undefined;
     let stage: CompleteSearchResult['stage'] | undefined;
+    let last: { readonly stage: SearchStage; readonly subproblems: number; readonly lowerBound: number } = {
+      stage: 'alpha-crown',
+      subproblems: 0,
+      lowerBound: Number.NEGATIVE_INFINITY,
+    };
     let searching = true;
     const over = (): boolean =>
       counterexample !== undefined || performance.now() > deadline || signal?.aborted === true;
@@ -123,14 +131,19 @@ export function createCompleteSearch(context: VerificationContext, sound = false
         counterexample ??= await confirm(targets[index] as Polytope, index, point, evaluate);
         return counterexample !== undefined;
       },
-      progress,
+      progress(state) {
+        last = state;
+        progress?.(state);
+      },
     }).finally(() => {
       searching = false;
     });
     const [result, attacked] = await Promise.allSettled([searched, attacks]);
     signal?.throwIfAborted();
-    for (const ended of [result, attacked]) if (ended.status === 'rejected') throw ended.reason;
-    const { verdict, ...rest } = (result as PromiseFulfilledResult<Awaited<typeof searched>>).value;
+    for (const ended of [result, attacked])
+      if (ended.status === 'rejected' && !(ended.reason instanceof TooLate)) throw ended.reason;
+    const { verdict, ...rest } =
+      result.status === 'fulfilled' ? result.value : { verdict: 'open', ...last, reason: 'time' as const };
     if (counterexample) return { ...rest, verdict: 'found', stage: stage ?? rest.stage, counterexample };
     // The search says `found` of confirmed counterexamples alone.
     return { ...rest, verdict: verdict === 'proved' ? 'proved' : 'open' };

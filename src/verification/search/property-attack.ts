@@ -15,6 +15,7 @@ import { deriveKey } from '../../runtime/random/keys.js';
 import { widestLayer } from '../proof/batch-size.js';
 import type { VerificationContext } from '../proof/context.js';
 import { type Counterexample, confirm } from '../proof/counterexample.js';
+import { TooLate } from '../proof/deadline.js';
 import type { Polytope } from '../property/property.js';
 import { feedsFor, type Start } from './attack-starts.js';
 
@@ -173,6 +174,8 @@ export async function attackPolytopes(
       () => over(first),
     );
     if (counterexample && !(found !== undefined && found.first < first)) found = { first, counterexample };
+  }).catch((error: unknown) => {
+    if (!(error instanceof TooLate) || found === undefined) throw error;
   });
   context.signal?.throwIfAborted();
   return found?.counterexample;

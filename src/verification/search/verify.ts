@@ -14,6 +14,7 @@ import type { Device } from '../../runtime/device/device.js';
 import { createPool, type Pool } from '../../runtime/pool/pool.js';
 import { createContext } from '../proof/context.js';
 import type { Counterexample, Evaluate } from '../proof/counterexample.js';
+import { TooLate, untilDeadline } from '../proof/deadline.js';
 import { climb } from '../proof/ladder.js';
 import type { Property } from '../property/property.js';
 import { PropertyClimb, type VerificationStage, type VerifyProgress } from './property-climb.js';
@@ -29,7 +30,10 @@ export interface VerifyOptions {
   /** Whether the model computes in float64: then every proof is `sound`, of `exact`. */
   readonly double?: boolean;
   readonly property: Property;
-  /** Wall clock (default: no limit). */
+  /**
+   * Wall clock (default: no limit). The answer comes at most a second later; a call of ONNX Runtime that
+   * outlasts it goes on behind it, and with it the process.
+   */
   readonly timeoutSeconds?: number;
   /** Bytes that open subproblems may take, and each file that is read, unpacked. */
   readonly memoryBytes?: number;
@@ -85,14 +89,15 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   if (!(timeoutSeconds > 0))
     throw new RangeError(`verify: expected a timeout above 0 seconds, got ${timeoutSeconds}`);
   const started = performance.now();
+  const deadline = started + 1000 * timeoutSeconds;
   const seconds = () => (performance.now() - started) / 1000;
   const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
     const { exact, evaluate, seed, signal, memoryBytes, progress } = options;
     const context = createContext({ network, parameters, exact, pool, evaluate, seed, signal });
-    const found = await answer(
-      new PropertyClimb(context, property.polytopes, {
-        deadline: started + 1000 * timeoutSeconds,
+    const found = await answerInTime(
+      new PropertyClimb(untilDeadline(context, deadline), property.polytopes, {
+        deadline,
         memoryBytes,
         sound: options.sound || options.double,
         progress: progress && ((state) => progress({ ...state, seconds: seconds() })),
@@ -100,12 +105,26 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
     );
     return { ...found, seconds: seconds() };
   } finally {
-    if (options.pool === undefined) await pool.close();
+    // A call that outlasts the limit is not waited for.
+    if (options.pool === undefined) await pool.close({ waits: performance.now() < deadline });
+  }
+}
+
+type Answer = Omit<Verification, 'seconds'>;
+
+/** The answer, or that a call of a stage came too late for one. */
+async function answerInTime(context: PropertyClimb): Promise<Answer> {
+  try {
+    return await answer(context);
+  } catch (error) {
+    if (!(error instanceof TooLate)) throw error;
+    const { subproblems } = context;
+    return { verdict: 'timeout', stage: null, subproblems, ...context.lowerBound() };
   }
 }
 
 /** The answer of the stages, one after another. */
-async function answer(context: PropertyClimb): Promise<Omit<Verification, 'seconds'>> {
+async function answer(context: PropertyClimb): Promise<Answer> {
   const { verdicts, rungs } = await climb({
     stages: propertyStages,
     context,
