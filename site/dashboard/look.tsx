@@ -8,7 +8,7 @@ import type {
   RelaxationRow,
 } from '../../src/insight/dashboard/answers.js';
 import { useKeys } from './keys.js';
-import { Card, Keys, short } from './parts.js';
+import { Card, Keys, Refused, short } from './parts.js';
 import { go } from './route.js';
 import { useAnswer } from './server.js';
 
@@ -221,13 +221,7 @@ export function Look({ name }: { name: string }) {
     4: () => setEpsilon(0.3),
   });
   const problem = fast.problem ?? strip.problem;
-  if (problem)
-    return (
-      <>
-        <h1>{name}</h1>
-        <Card bad>{problem}</Card>
-      </>
-    );
+  if (problem) return <Refused title={name}>{problem}</Refused>;
   const answer = fast.answer ?? (last?.image === image ? last : undefined);
   const rows = [
     ...(answer?.relaxations ?? []),

@@ -57,6 +57,14 @@ export const Card = ({ children, bad = false }: { children: ComponentChildren; b
   </div>
 );
 
+/** A screen that cannot be shown: what it is of, and why in one line. */
+export const Refused = ({ title, children }: { title: string; children: ComponentChildren }) => (
+  <>
+    <h1>{title}</h1>
+    <Card bad>{children}</Card>
+  </>
+);
+
 /** A command and a button that copies it. */
 export function Command({ text }: { text: string }) {
   const [copied, setCopied] = useState(false);

@@ -2,7 +2,7 @@
 import type { RunDetail } from '../../src/insight/dashboard/answers.js';
 import { FigureView } from './figure.js';
 import { useKeys } from './keys.js';
-import { ACCURACIES, Card, Command, Keys, percent, Scale } from './parts.js';
+import { ACCURACIES, Card, Command, Keys, percent, Refused, Scale } from './parts.js';
 import { go, hashOf } from './route.js';
 import { revisionOf, useAnswer } from './server.js';
 
@@ -16,13 +16,7 @@ export function Run({ name }: { name: string }) {
     l: () => go('look', name),
     y: () => void navigator.clipboard?.writeText(answer?.commands[0] ?? ''),
   });
-  if (problem)
-    return (
-      <>
-        <h1>{name}</h1>
-        <Card bad>{problem}</Card>
-      </>
-    );
+  if (problem) return <Refused title={name}>{problem}</Refused>;
   if (answer === undefined) return <Card>Reading {name} …</Card>;
   const { accuracies, images, state, epoch, epochs } = answer;
   return (
