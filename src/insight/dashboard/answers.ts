@@ -1,6 +1,7 @@
 /** What the dashboard's server answers, as plain data that its page reads, too. */
+
+import type { LayerActivity } from '../../evaluation/neuron-activity.js';
 import type { Figure } from '../figure/figure.js';
-import type { LayerActivity } from '../report/unstable.js';
 import type { ComparedRun } from '../runs/comparison.js';
 
 /** Accuracies in [0, 1]; null where nobody has measured it. */

@@ -7,6 +7,7 @@
  * exactly where it does there.
  */
 import type { Dataset, Split } from '../../data/dataset.js';
+import { activitiesOf, type LayerActivity, reluBounds } from '../../evaluation/neuron-activity.js';
 import { input, transpose } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import type { Network } from '../../network/network.js';
@@ -28,7 +29,6 @@ import { type BoundStage, boundStages, whySkipped } from '../../verification/pro
 import { createContext } from '../../verification/proof/context.js';
 import { enclosingRadius, isProof, marginThreshold } from '../../verification/proof/rounding.js';
 import { differenceOf, pictureOf } from '../report/picture.js';
-import { activitiesOf, type LayerActivity, reluBounds } from '../report/unstable.js';
 import type { AttackAnswer, ImagesAnswer, LookAnswer, RadiusAnswer, RelaxationRow } from './answers.js';
 
 /** Workers of one network: while one is busy with CROWN, the other answers. */
