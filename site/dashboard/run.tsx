@@ -14,7 +14,8 @@ export function Run({ name }: { name: string }) {
   useKeys({
     Escape: () => go('runs'),
     l: () => go('look', name),
-    y: () => void navigator.clipboard?.writeText(answer?.commands[0] ?? ''),
+    s: () => go('landscape', name),
+    y: () => document.querySelector<HTMLButtonElement>('.command button')?.click(),
   });
   if (problem) return <Refused title={name}>{problem}</Refused>;
   if (answer === undefined) return <Card>Reading {name} …</Card>;
@@ -54,6 +55,9 @@ export function Run({ name }: { name: string }) {
         <p>
           <a class="main" href={hashOf('look', name)}>
             Look inside an image
+          </a>{' '}
+          <a class="main" href={hashOf('landscape', name)}>
+            Landscape
           </a>
         </p>
       )}
@@ -80,6 +84,7 @@ export function Run({ name }: { name: string }) {
         keys={[
           ['Esc', 'runs'],
           ['l', 'look inside'],
+          ['s', 'landscape'],
           ['y', 'copy the command'],
         ]}
       />

@@ -80,7 +80,7 @@ export function microBatches(
   return feeds;
 }
 
-/** Averages over a batch: the loss, its parts, and metrics such as natural and certified accuracy in [0, 1]. */
+/** Averages over a batch: the loss, its parts, and metrics such as certified accuracy in [0, 1]. */
 export interface BatchValues {
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
@@ -90,8 +90,8 @@ export interface BatchValues {
 const metricsOf = ({ counts, parts }: Objective): readonly string[] => [...counts, ...parts];
 
 /**
- * Loss, parts and counts of a batch: micro-batches summed in their order, so that the bits do not depend on who
- * finished first.
+ * Loss, parts and counts of a batch: micro-batches summed in their order, so that the bits do not depend on
+ * who finished first.
  */
 export function batchValues(objective: Objective, parts: readonly Outputs[], images: number): BatchValues {
   const sum = (name: string) => parts.reduce((total, outputs) => total + Number(outputs[name]?.[0]), 0);

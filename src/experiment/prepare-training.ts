@@ -162,8 +162,8 @@ export interface Experiment {
   readonly options: TrainingOptions;
   readonly validation: Split | undefined;
   /**
-   * Evaluates θ at the full ε, batch normalisation with the statistics of the training images: the objective on
-   * the held-out images, and the shares of unstable neurons.
+   * Evaluates θ at the full ε, batch normalisation with the statistics of the training images: the objective
+   * on the held-out images, and the shares of unstable neurons.
    */
   readonly validate: (theta: Float32Array) => Promise<Validated>;
   readonly first: TrainingState;

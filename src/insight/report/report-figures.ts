@@ -80,7 +80,8 @@ export function neuronFigure(metrics: readonly MetricsRecord[], epsilon: number)
 }
 
 /**
- * ε, κ, σ and the learning rate over epochs, each as a part of its largest value; dashed from epoch `done` on.
+ * ε, κ, σ and the learning rate over epochs, each as a part of its largest value; dashed from epoch `done`
+ * on.
  */
 export function scheduleFigure(settings: Settings, done: number = settings.epochs): Figure {
   const { epsilon, kappa, learningRate } = trainingObjectiveSchedules(settings);
