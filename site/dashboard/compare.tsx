@@ -2,7 +2,7 @@
 import type { CompareAnswer } from '../../src/insight/dashboard/answers.js';
 import { FigureView } from './figure.js';
 import { useKeys } from './keys.js';
-import { Card, Keys, percent } from './parts.js';
+import { Card, Keys, percent, Refused } from './parts.js';
 import { go, hashOf } from './route.js';
 import { revisionOf, useAnswer } from './server.js';
 
@@ -11,13 +11,7 @@ export function Compare({ names }: { names: readonly string[] }) {
   const revision = names.reduce((sum, name) => sum + revisionOf(name).value, 0);
   const { answer, problem } = useAnswer<CompareAnswer>(`/api/compare?${query}`, revision);
   useKeys({ Escape: () => go('runs') });
-  if (problem)
-    return (
-      <>
-        <h1>Compare</h1>
-        <Card bad>{problem}</Card>
-      </>
-    );
+  if (problem) return <Refused title="Compare">{problem}</Refused>;
   if (answer === undefined) return <Card>Reading {names.length} runs …</Card>;
   const { differing, runs, figure } = answer;
   return (

@@ -1,6 +1,7 @@
 /** The dashboard's page. */
 import { render } from 'preact';
 import { Compare } from './compare.js';
+import { Landscape } from './landscape.js';
 import { Look } from './look.js';
 import { hashOf, route } from './route.js';
 import { Run } from './run.js';
@@ -12,6 +13,7 @@ function Shown() {
   const [name = ''] = names;
   if (screen === 'run') return <Run key={name} name={name} />;
   if (screen === 'look') return <Look key={name} name={name} />;
+  if (screen === 'landscape') return <Landscape key={name} name={name} />;
   if (screen === 'compare') return <Compare names={names} />;
   return <Runs />;
 }

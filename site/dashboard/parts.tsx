@@ -1,6 +1,6 @@
 /** Small parts that several screens show. */
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { CardAccuracies } from '../../src/insight/dashboard/answers.js';
 
 export const percent = (value: number | null | undefined): string =>
@@ -57,20 +57,44 @@ export const Card = ({ children, bad = false }: { children: ComponentChildren; b
   </div>
 );
 
-/** A command and a button that copies it. */
+/** A screen that cannot be shown: what it is of, and why in one line. */
+export const Refused = ({ title, children }: { title: string; children: ComponentChildren }) => (
+  <>
+    <h1>{title}</h1>
+    <Card bad>{children}</Card>
+  </>
+);
+
+/** A value that has not changed for a while. */
+export function useSettled<T>(value: T, milliseconds: number): T | undefined {
+  const [settled, setSettled] = useState<T>();
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), milliseconds);
+    return () => clearTimeout(timer);
+  }, [value, milliseconds]);
+  return settled === value ? settled : undefined;
+}
+
+/**
+ * A command and a button that copies it; where the browser forbids that, on pages from other machines say,
+ * the command is selected.
+ */
 export function Command({ text }: { text: string }) {
-  const [copied, setCopied] = useState(false);
+  const [said, setSaid] = useState('copy');
+  const code = useRef<HTMLElement>(null);
+  const select = () => {
+    if (code.current) getSelection()?.selectAllChildren(code.current);
+    setSaid('selected');
+  };
   const copy = async () => {
-    await navigator.clipboard?.writeText(text).then(
-      () => setCopied(true),
-      () => undefined,
-    );
+    if (navigator.clipboard === undefined) return select();
+    await navigator.clipboard.writeText(text).then(() => setSaid('copied'), select);
   };
   return (
     <div class="command">
-      <code>{text}</code>
+      <code ref={code}>{text}</code>
       <button type="button" onClick={copy} aria-live="polite">
-        {copied ? 'copied' : 'copy'}
+        {said}
       </button>
     </div>
   );

@@ -1,14 +1,14 @@
 /** Which screen is shown: the part of the address after #. */
 import { signal } from '@preact/signals';
 
-export type Screen = 'runs' | 'run' | 'compare' | 'look';
+export type Screen = 'runs' | 'run' | 'compare' | 'look' | 'landscape';
 
 export interface Route {
   readonly screen: Screen;
   readonly names: readonly string[];
 }
 
-const SCREENS: readonly string[] = ['run', 'compare', 'look'];
+const SCREENS: readonly string[] = ['run', 'compare', 'look', 'landscape'];
 
 function current(): Route {
   const [, screen = '', ...names] = location.hash.split('/');

@@ -2,7 +2,7 @@
 import type { RunDetail } from '../../src/insight/dashboard/answers.js';
 import { FigureView } from './figure.js';
 import { useKeys } from './keys.js';
-import { ACCURACIES, Card, Command, Keys, percent, Scale } from './parts.js';
+import { ACCURACIES, Card, Command, Keys, percent, Refused, Scale } from './parts.js';
 import { go, hashOf } from './route.js';
 import { revisionOf, useAnswer } from './server.js';
 
@@ -14,15 +14,10 @@ export function Run({ name }: { name: string }) {
   useKeys({
     Escape: () => go('runs'),
     l: () => go('look', name),
-    y: () => void navigator.clipboard?.writeText(answer?.commands[0] ?? ''),
+    s: () => go('landscape', name),
+    y: () => document.querySelector<HTMLButtonElement>('.command button')?.click(),
   });
-  if (problem)
-    return (
-      <>
-        <h1>{name}</h1>
-        <Card bad>{problem}</Card>
-      </>
-    );
+  if (problem) return <Refused title={name}>{problem}</Refused>;
   if (answer === undefined) return <Card>Reading {name} …</Card>;
   const { accuracies, images, state, epoch, epochs } = answer;
   return (
@@ -60,6 +55,9 @@ export function Run({ name }: { name: string }) {
         <p>
           <a class="main" href={hashOf('look', name)}>
             Look inside an image
+          </a>{' '}
+          <a class="main" href={hashOf('landscape', name)}>
+            Landscape
           </a>
         </p>
       )}
@@ -86,6 +84,7 @@ export function Run({ name }: { name: string }) {
         keys={[
           ['Esc', 'runs'],
           ['l', 'look inside'],
+          ['s', 'landscape'],
           ['y', 'copy the command'],
         ]}
       />

@@ -1,10 +1,7 @@
 /** `tautnet landscape`: how the loss of each relaxation looks around a network's parameters. */
 import { Command } from 'commander';
-import { allocateBatch, assembleBatch } from '../data/batches.js';
 import { UsageError } from '../experiment/errors.js';
-import { initialParameters, networkOf } from '../experiment/prepare-training.js';
 import { readRun } from '../experiment/run/run-folder.js';
-import { imagesOf } from '../experiment/settings/images.js';
 import { resolveSettings } from '../experiment/settings/resolve-settings.js';
 import type { GivenSettings, Settings } from '../experiment/settings/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
@@ -16,8 +13,8 @@ import {
   type Subject,
 } from '../insight/landscape/landscape.js';
 import { landscapeFigure, planeFigure } from '../insight/landscape/landscape-figure.js';
-import { batchNormNodes } from '../network/folding.js';
-import { featuresOf } from '../network/layers/layer.js';
+import { MEASURES, measureCells } from '../insight/landscape/measure-cells.js';
+import { firstTrainingImages, initialSubject, trainedSubject } from '../insight/landscape/run-subjects.js';
 import { aligned } from './aligned.js';
 import type { Io, MakeCommand } from './command.js';
 import { fetchedDataset } from './fetched-dataset.js';
@@ -151,24 +148,21 @@ async function subjectsOf(
   { initial }: LandscapeFlags,
   io: Io,
 ): Promise<Subject[]> {
-  const network = networkOf(settings, imagesOf(settings));
-  const first = { name: 'at initialisation', network, parameters: initialParameters(settings, network) };
-  const withStatistics = batchNormNodes(network).length > 0;
+  const first = initialSubject(settings);
   if (run === undefined) {
-    if (withStatistics)
+    if (first === undefined)
       throw new UsageError(
         `--architecture: expected a network without batch normalisation, ${settings.architecture} has no ` +
           'statistics before training; give a run',
       );
     return [first];
   }
-  const { network: folded, parameters } = await trainedNetwork(run);
-  const trained = { name: 'after training', network: folded, parameters };
-  if (initial && withStatistics)
+  const trained = await trainedSubject(run);
+  if (initial && first === undefined)
     io.stderr.write(
       'batch normalisation has no statistics before training: its initialisation is left out\n',
     );
-  return initial && !withStatistics ? [first, trained] : [trained];
+  return initial && first ? [first, trained] : [trained];
 }
 
 const directionOf = async (name: string): Promise<DirectionChoice> =>
@@ -181,13 +175,7 @@ async function batchOf(settings: Settings, images: number, flags: LandscapeFlags
     throw new UsageError(
       `--batch-size: expected at most ${dataset.train.count} training images, got ${images}`,
     );
-  const room = allocateBatch(images, featuresOf(dataset.shape));
-  assembleBatch(
-    dataset.train,
-    Array.from({ length: images }, (_, i) => i),
-    room,
-  );
-  return room;
+  return firstTrainingImages(dataset, images);
 }
 
 /** Writes the lines, and the planes beside them: `a.svg` → `a.plane-1.svg`. */
@@ -203,19 +191,9 @@ async function draw(found: Landscape, { out, detrend }: LandscapeFlags): Promise
 
 /** The measures for people. */
 export function landscapeTable({ subjects, network, images, epsilon }: Landscape): string {
-  const short = (value: number): string => String(Number(value.toPrecision(3)));
   const rows = subjects.flatMap(({ name, line }) =>
-    line.curves.map(({ relaxation, sigma, values, tightness, jumps, sensitivity, roughness }) => [
-      `${name}, ${relaxation}`,
-      String(sigma),
-      short(values[(values.length - 1) / 2] as number),
-      short(tightness),
-      `${jumps.count} of ${jumps.searched}`,
-      short(jumps.largest),
-      short(sensitivity),
-      short(roughness),
-    ]),
+    line.curves.map((curve) => [`${name}, ${curve.relaxation}`, String(curve.sigma), ...measureCells(curve)]),
   );
-  const head = ['', 'σ', 'loss', 'above the tightest', 'jumps', 'largest', 'sensitivity', 'roughness'];
+  const head = ['', 'σ', ...MEASURES];
   return [`${network}, ε = ${epsilon}, ${images} images`, '', ...aligned([head, ...rows]), ''].join('\n');
 }

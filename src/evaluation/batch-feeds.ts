@@ -80,33 +80,39 @@ export function microBatches(
   return feeds;
 }
 
-/** Averages over a batch: the loss, and metrics such as natural and certified accuracy in [0, 1]. */
+/** Averages over a batch: the loss, its parts, and metrics such as certified accuracy in [0, 1]. */
 export interface BatchValues {
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** Outputs that are sums over images. */
+const metricsOf = ({ counts, parts }: Objective): readonly string[] => [...counts, ...parts];
+
 /**
- * Loss and counts of a batch: micro-batches summed in their order, so that the bits do not depend on who
- * finished first.
+ * Loss, parts and counts of a batch: micro-batches summed in their order, so that the bits do not depend on
+ * who finished first.
  */
 export function batchValues(objective: Objective, parts: readonly Outputs[], images: number): BatchValues {
   const sum = (name: string) => parts.reduce((total, outputs) => total + Number(outputs[name]?.[0]), 0);
   return {
     loss: sum('loss'),
-    metrics: Object.fromEntries(objective.counts.map((name) => [name, sum(name) / images])),
+    metrics: Object.fromEntries(metricsOf(objective).map((name) => [name, sum(name) / images])),
   };
 }
 
 /** Losses of pairs, and the metrics averaged over all their points. */
 export function pairValues(
-  { counts }: Objective,
+  objective: Objective,
   plus: readonly BatchValues[],
   minus: readonly BatchValues[],
 ) {
   const all = [...plus, ...minus];
   const metrics = Object.fromEntries(
-    counts.map((name) => [name, all.reduce((s, { metrics: m }) => s + (m[name] as number), 0) / all.length]),
+    metricsOf(objective).map((name) => [
+      name,
+      all.reduce((s, { metrics: m }) => s + (m[name] as number), 0) / all.length,
+    ]),
   );
   return {
     plus: Float64Array.from(plus, ({ loss }) => loss),

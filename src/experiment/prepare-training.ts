@@ -8,7 +8,7 @@ import type { DownloadProgress } from '../data/fetch/download.js';
 import { splitValidation } from '../data/validation.js';
 import { microBatchStarts } from '../evaluation/batch-feeds.js';
 import { architecture } from '../network/architectures.js';
-import { foldedNetwork } from '../network/folding.js';
+import { batchNormNodes, foldedNetwork } from '../network/folding.js';
 import { initialize } from '../network/initialization.js';
 import type { Network } from '../network/network.js';
 import { flatten, type ParameterArrays, parameterLayout } from '../network/parameters.js';
@@ -24,7 +24,7 @@ import { createDeployedNetwork, type DeployedNetwork } from '../training/deploye
 import { initialState, type TrainingOptions, type TrainingState } from '../training/loop.js';
 import { rules } from '../training/rules/index.js';
 import { constant, linear, type Schedule, smoothWarmup, stepDecay } from '../training/schedules.js';
-import { evaluateSplit } from '../training/validation.js';
+import { evaluateSplit, type UnstableShares, unstableShares } from '../training/validation.js';
 import { UsageError } from './errors.js';
 import { readDataset } from './read-dataset.js';
 import { estimatorOptions } from './settings/estimator-settings.js';
@@ -147,6 +147,14 @@ export function guidingObjective(settings: Settings, network: Network): Objectiv
   return trainingObjective({ ...settings, relaxation: GUIDE.name }, network);
 }
 
+/** What an epoch's network is like. */
+export interface Validated {
+  /** Loss and metrics on the held-out images; empty without any. */
+  readonly held: Readonly<Record<string, number>>;
+  /** Share of unstable neurons of each ReLU layer, in [0, 1], on a few images. */
+  readonly unstable: readonly number[];
+}
+
 /** What a settings object amounts to before any step is taken. */
 export interface Experiment {
   /** The network that is evaluated and exported, and its parameters at θ. */
@@ -154,10 +162,10 @@ export interface Experiment {
   readonly options: TrainingOptions;
   readonly validation: Split | undefined;
   /**
-   * Evaluates θ on the held-out images at the full ε, batch normalisation with the statistics of the training
-   * images.
+   * Evaluates θ at the full ε, batch normalisation with the statistics of the training images: the objective
+   * on the held-out images, and the shares of unstable neurons.
    */
-  readonly validate: (theta: Float32Array) => Promise<Record<string, number>>;
+  readonly validate: (theta: Float32Array) => Promise<Validated>;
   readonly first: TrainingState;
 }
 
@@ -169,6 +177,24 @@ function watchedObjectives(common: ObjectiveOptions, robust: RobustLoss | undefi
   const own = createObjective({ ...common, robust });
   const certifies = common.relaxation === undefined || own.counts.includes('certified');
   return certifies ? [own] : [createObjective(common), own];
+}
+
+/** Images at most whose neurons are watched. */
+const NEURON_IMAGES = 32;
+
+/**
+ * What counts unstable neurons after each epoch: on held-out images, else on training images. Left out where
+ * that alone would ask for statistics of all training images.
+ */
+function watchedNeurons(
+  { epsilon, clipBox, microBatch }: Settings,
+  network: Network,
+  { train, validation }: { readonly train: Split; readonly validation: Split | undefined },
+  pool: Pool,
+): UnstableShares | undefined {
+  const split = validation ?? train;
+  const count = Math.min(NEURON_IMAGES, microBatch, split.count);
+  return unstableShares(pool, network, firstImages(split, count), { epsilon, clip: clipBox });
 }
 
 /**
@@ -235,6 +261,8 @@ export async function prepare(
     pool,
   });
   const theta = flatten(initialParameters(settings, network), layout);
+  const isFree = split.validation !== undefined || batchNormNodes(network).length === 0;
+  const neurons = isFree ? watchedNeurons(settings, deployed.network, split, pool) : undefined;
   return {
     deployed,
     options,
@@ -243,7 +271,7 @@ export async function prepare(
     async validate(point) {
       const held: Record<string, number> = {};
       const scalars = { epsilon: settings.epsilon, kappa: settings.kappa, regularization: 0 };
-      if (split.validation === undefined) return held;
+      if (neurons === undefined && split.validation === undefined) return { held, unstable: [] };
       const parameters = await deployed.folded(point);
       for (const each of watched ?? [])
         Object.assign(
@@ -258,7 +286,7 @@ export async function prepare(
             deriveKey(key, STREAMS.validationAttacks, 0),
           ),
         );
-      return held;
+      return { held, unstable: (await neurons?.(parameters, deployed.layout)) ?? [] };
     },
   };
 }

@@ -22,7 +22,7 @@ import { Failure } from './errors.js';
 import { type Experiment, prepare } from './prepare-training.js';
 import { loadBest, loadLast, saveBest, saveLast } from './run/checkpoint-folder.js';
 import { openEventLog } from './run/event-log.js';
-import { type MetricsRecord, openMetrics, readMetrics } from './run/metrics.js';
+import { type MetricsRecord, openMetrics, readMetrics, unstableMetric } from './run/metrics.js';
 import type { Run } from './run/run-folder.js';
 import { summarize } from './run/summary.js';
 import { sigmaAt } from './sigma-at.js';
@@ -152,10 +152,14 @@ async function keepTraining(
       if (report.epochEnded) {
         last = await report.state();
         const theta = representative(last);
-        const held = await experiment.validate(theta);
+        const { held, unstable } = await experiment.validate(theta);
         const score = validationScore(settings.method, held);
         const sigma = sigmaAt(settings, report.epoch / settings.epochs, last.estimator);
-        const line = { ...record(report, loss, counts, held, samplesPerSecond, elapsed()), sigma };
+        const line = {
+          ...record(report, loss, counts, held, samplesPerSecond, elapsed()),
+          ...Object.fromEntries(unstable.map((share, k) => [unstableMetric(k), share])),
+          sigma,
+        };
         metrics.write(line);
         events.write(line);
         if (score !== undefined && (best === null || score >= best)) {
@@ -207,6 +211,9 @@ function record(
     beta: scalars.beta,
     learningRate,
     loss,
+    naturalLoss: counts.naturalLoss,
+    robustLoss: counts.robustLoss,
+    regularizationLoss: counts.regularizationLoss,
     naturalAccuracy: counts.natural,
     certifiedAccuracy: counts.certified,
     adversarialAccuracy: counts.adversarial,

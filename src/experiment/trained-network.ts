@@ -83,7 +83,9 @@ async function ofRun(path: string, limits: ReadLimits): Promise<TrainedNetwork> 
 }
 
 async function unfinished(path: string, checkpoints: string): Promise<Failure> {
-  const last = await loadLast(checkpoints).catch(() => undefined);
+  const last = await loadLast(checkpoints).catch((error: Error) => error);
+  if (last instanceof Error)
+    return new Failure(`${path}: expected a finished run, it cannot go on either: ${last.message}`);
   const got =
     last === undefined
       ? 'it is unfinished and has no whole checkpoint yet'

@@ -123,21 +123,22 @@ async function plainObjective(
   const made = result?.outputs as Record<string, Float64Array>;
   const kappa = relaxation ? scalars.kappa : 0;
   let [loss, natural, certified] = [0, 0, 0];
+  const parts = { naturalLoss: 0, robustLoss: 0, regularizationLoss: 0 };
   labels.forEach((label, i) => {
     const outputs = rowOf(made.logits as Float64Array, present, i);
     const bounds = rowOf(made.margins as Float64Array, present, i);
-    loss +=
-      (weight[i] as number) *
-      ((1 - kappa) * crossEntropy(outputs, label) + kappa * crossEntropy([0, ...bounds.map((m) => -m)], 0));
+    const own = (1 - kappa) * crossEntropy(outputs, label);
+    const robust = kappa * crossEntropy([0, ...bounds.map((m) => -m)], 0);
+    loss += (weight[i] as number) * (own + robust);
+    parts.naturalLoss += own;
+    parts.robustLoss += robust;
     if (outputs.every((v, j) => j === label || v < (outputs[label] as number))) natural++;
     if (bounds.every((m) => m > 0)) certified++;
   });
   const share = weight.reduce((a, b) => a + b, 0);
   const weights = Object.entries(feeds).filter(([name]) => name.endsWith('.weight'));
-  loss +=
-    share *
-    L1 *
-    weights.reduce((sum, [, w]) => (w as Float64Array).reduce((part, v) => part + Math.abs(v), sum), 0);
+  let regularizer =
+    L1 * weights.reduce((sum, [, w]) => (w as Float64Array).reduce((part, v) => part + Math.abs(v), sum), 0);
   const layers = read.map(
     (_, k): PlainBounds => ({
       lower: made[`below ${k}`] as Float64Array,
@@ -145,8 +146,9 @@ async function plainObjective(
     }),
   );
   const normalized = normalizedInput(net, { lower, upper }, present);
-  if (regularized) loss += share * scalars.regularization * plainRegularizer(normalized, layers);
-  return { loss, natural, certified };
+  if (regularized) regularizer += scalars.regularization * plainRegularizer(normalized, layers);
+  parts.regularizationLoss = present * regularizer;
+  return { loss: loss + share * regularizer, natural, certified, parts };
 }
 
 const objectives: [string, Partial<ObjectiveOptions>][] = [
@@ -191,7 +193,15 @@ describe('the objective of a micro-batch', () => {
             );
             expect(result?.outputs.natural?.[0]).toBe(expected.natural);
             if (options.relaxation) expect(result?.outputs.certified?.[0]).toBe(expected.certified);
+            for (const name of objective.parts) {
+              const part = expected.parts[name as keyof typeof expected.parts];
+              expect(Math.abs((result?.outputs[name]?.[0] as number) - part)).toBeLessThan(
+                1e-11 * (1 + Math.abs(part)),
+              );
+            }
           }
+          const robust = options.relaxation ? ['robustLoss'] : [];
+          expect(objective.parts).toEqual(['naturalLoss', ...robust, 'regularizationLoss']);
           expect(objective.counts).toEqual(options.relaxation ? ['natural', 'certified'] : ['natural']);
         }),
         { numRuns: 5 },
@@ -260,6 +270,8 @@ describe('the objective of a micro-batch', () => {
           natural,
         });
         expect(objective.counts).toEqual(natural === 'none' ? ['certified'] : ['natural', 'certified']);
+        // One part is the loss itself.
+        expect(objective.parts).toEqual(natural === 'loss' ? ['naturalLoss', 'robustLoss'] : []);
         return (await runPlan(objective.gradient as Plan, [feeds]))[0] as PlanResult;
       }),
     );

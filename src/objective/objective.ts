@@ -98,6 +98,11 @@ export interface Objective {
   /** Names that the program's outputs beside `loss` have: sums over images of 0/1. */
   readonly counts: readonly string[];
   /**
+   * Outputs that are parts of the loss: sums over images, weights of the parts included, so that their
+   * averages add up to it. None where the loss is one part.
+   */
+  readonly parts: readonly string[];
+  /**
    * Inputs that take numbers uniform on [0, 1), [microBatch, n]: where attacks start. Their names, and n for
    * one image.
    */
@@ -147,24 +152,32 @@ export function createObjective(options: ObjectiveOptions): Objective {
 
   const assemble = (clean: CleanBatch) => {
     const outputs: Record<string, Tensor> = {};
+    const parts: Record<string, Tensor> = {};
     const losses: Tensor[] = [];
+    const summed = (perImage: Tensor) => total(mul(perImage, present));
     let stages: readonly Stage[] = [];
     let noise: Objective['noise'] = {};
     if (natural !== 'none' || method === undefined) {
       const values = clean.logits();
-      if (method === undefined) losses.push(weighted(crossEntropy(values, labels)));
-      else if (natural === 'loss')
-        losses.push(mul(weighted(crossEntropy(values, labels)), sub(1, scalar('kappa'))));
+      if (method === undefined || natural === 'loss') {
+        const share = (part: Tensor) => (method === undefined ? part : mul(part, sub(1, scalar('kappa'))));
+        const perImage = crossEntropy(values, labels);
+        losses.push(share(weighted(perImage)));
+        parts.naturalLoss = share(summed(perImage));
+      }
       outputs.natural = count(naturalMargin(values, labels));
     }
     const seen = { network: clean.network, parameters: clean.parameters };
     if (method !== undefined) {
       const made = method.build({ ...seen, x, labels, weight, epsilon, clip, batch: microBatch, dtype });
       ({ stages, noise } = made);
-      losses.push(natural === 'loss' ? mul(weighted(made.loss), scalar('kappa')) : weighted(made.loss));
+      const share = (part: Tensor) => (natural === 'loss' ? mul(part, scalar('kappa')) : part);
+      losses.push(share(weighted(made.loss)));
+      parts.robustLoss = share(summed(made.loss));
       for (const [name, margin] of Object.entries(made.counts)) outputs[name] = count(margin);
     }
-    if (options.l1) losses.push(mul(mul(weightNorm(net, parameters), options.l1), total(weight)));
+    const regularizers: Tensor[] = [];
+    if (options.l1) regularizers.push(mul(weightNorm(net, parameters), options.l1));
     if (options.warmupRegularizer) {
       const regularizer = warmupRegularizer(
         seen.network,
@@ -172,14 +185,18 @@ export function createObjective(options: ObjectiveOptions): Objective {
         inputBox(x, epsilon, clip),
         present,
       );
-      losses.push(mul(mul(regularizer, scalar('regularization')), total(weight)));
+      regularizers.push(mul(regularizer, scalar('regularization')));
     }
+    for (const regularizer of regularizers) losses.push(mul(regularizer, total(weight)));
+    if (regularizers.length > 0) parts.regularizationLoss = mul(addAll(regularizers), total(present));
     const loss = losses.reduce((a, b) => add(a, b));
-    const last: Stage = { kind: 'whole', outputs: { loss, ...outputs } };
+    const several = Object.keys(parts).length > 1 ? parts : {};
+    const last: Stage = { kind: 'whole', outputs: { loss, ...outputs, ...several } };
     return {
       stages: clean.complete([...stages, last]),
       single: stages.length === 0,
       counts: Object.keys(outputs),
+      parts: Object.keys(several),
       noise,
     };
   };
@@ -187,7 +204,7 @@ export function createObjective(options: ObjectiveOptions): Objective {
   const ofBatch = hasStatistics && options.statistics === 'batch';
   const statistics = ofBatch ? givenStatistics : undefined;
   const inOne = assemble(cleanBatch(net, parameters, x, present, { statistics }));
-  const { stages, counts, noise } =
+  const { stages, counts, parts, noise } =
     inOne.single || !hasStatistics
       ? inOne
       : assemble(cleanBatch(net, parameters, x, present, { staged: true, statistics }));
@@ -200,6 +217,7 @@ export function createObjective(options: ObjectiveOptions): Objective {
     batchStatistics: hasStatistics && !ofBatch,
     ...(ofBatch && { statistics: statisticsLayers(net, parameters, x, present, weight) }),
     counts,
+    parts,
     noise,
     value: createPlan(stages),
     gradient: differentiable ? createPlan(stages, names) : undefined,

@@ -10,8 +10,11 @@ import { linearLayer } from '../network/layers/linear.js';
 import { normalizeLayer } from '../network/layers/normalize.js';
 import { chain, logits, type Network, parameterInputs } from '../network/network.js';
 import type { ParameterArrays } from '../network/parameters.js';
+import { exact } from '../relaxation/solver/exact.js';
 import { createExecutor } from '../runtime/execution/executor.js';
 import { createPlan } from '../runtime/plan/compile.js';
+import { ballAround } from '../verification/property/robustness.js';
+import { boundProblem, runStages } from './bound-programs.js';
 import { uniformNumbers } from './numbers.js';
 import { randomParameters } from './random-networks.js';
 
@@ -104,4 +107,26 @@ export async function certifiedSet(seed: number, count: number): Promise<Certifi
     return (column.indexOf(Math.max(...column)) + (i % 8 === 7 ? 1 : 0)) % 3;
   });
   return { network, parameters, split: { images, labels, count } };
+}
+
+/** Pixels of one image in [0, 1]. */
+export function imageOf({ network, split }: CertifiedSet, index: number): Float32Array {
+  const features = featuresOf(network.input);
+  return Float32Array.from(
+    split.images.subarray(index * features, (index + 1) * features),
+    (byte) => byte / 255,
+  );
+}
+
+/** The exact least margin of an image over its ball, in float64, by mixed-integer programming. */
+export async function exactMargin(set: CertifiedSet, image: number, epsilon: number): Promise<number> {
+  const { network, parameters, split } = set;
+  const { stages, margins } = exact.bound(boundProblem(network, 1));
+  const weights = Object.fromEntries(
+    Object.entries(parameters).map(([name, array]) => [name, Float64Array.from(array)]),
+  );
+  const { lower, upper } = ballAround(imageOf(set, image), { epsilon, clip: true });
+  const feeds = { ...weights, lower, upper, labels: Int32Array.of(split.labels[image] as number) };
+  const results = await runStages([...stages, { kind: 'whole', outputs: { margins } }], [feeds]);
+  return Math.min(...results.flatMap(({ outputs }) => Array.from(outputs.margins as Float64Array)));
 }

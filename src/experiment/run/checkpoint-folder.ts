@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.js';
 import { toFileError } from '../../formats/file-error.js';
 import { Failure } from '../errors.js';
-import { type CheckpointValue, decodeCheckpoint, encodeCheckpoint } from './checkpoint.js';
+import { type CheckpointValue, decodeCheckpoint, encodeCheckpoint, ForeignCheckpoint } from './checkpoint.js';
 
 const NEWEST_FIRST = ['next', 'last', 'previous'] as const;
 
@@ -40,7 +40,7 @@ export interface LoadedCheckpoint {
 
 /**
  * The newest whole checkpoint, or undefined if none was ever saved.
- * @throws Failure if there are checkpoints but every one is damaged
+ * @throws Failure if there are checkpoints but every one is damaged, or the newest is of another version
  */
 export async function loadLast(folder: string): Promise<LoadedCheckpoint | undefined> {
   const warnings: string[] = [];
@@ -51,7 +51,7 @@ export async function loadLast(folder: string): Promise<LoadedCheckpoint | undef
     try {
       return { value: decodeCheckpoint(bytes, path), path, warnings };
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
+      if (!(error instanceof Failure) || error instanceof ForeignCheckpoint) throw error;
       warnings.push(`${error.message}; an older one is used`);
     }
   }

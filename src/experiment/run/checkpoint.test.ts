@@ -120,6 +120,14 @@ describe('the checkpoints of a run', () => {
     expect((await loadLast(folder))?.value).toEqual({ step: 2 });
   });
 
+  test('one of another version is an error, whatever older ones there are', async () => {
+    await saveLast(folder, { step: 1 });
+    await saveLast(folder, { step: 2 });
+    const text = (await readFile(file('last'))).toString('latin1');
+    await writeFile(file('last'), text.replace(/"checkpoint":"./, '"checkpoint":"9'), 'latin1');
+    await expect(loadLast(folder)).rejects.toThrow('got 9; read it with the version that wrote it');
+  });
+
   test('only damaged checkpoints are an error, not a fresh start', async () => {
     await saveLast(folder, { step: 1 });
     await truncate(file('last'), 10);

@@ -39,6 +39,9 @@ export function encodeCheckpoint(value: unknown): Uint8Array {
   return encodeSafetensors(tensors, { checkpoint: ENCODING, state, sha256: digest(state, tensors) });
 }
 
+/** A whole checkpoint that another version wrote: no older one stands in for it. */
+export class ForeignCheckpoint extends Failure {}
+
 /**
  * The value of a checkpoint's bytes.
  * @param source what errors call the bytes, normally the path
@@ -57,7 +60,7 @@ export function decodeCheckpoint(bytes: Uint8Array, source = 'checkpoint'): Chec
   if (checkpoint === undefined || state === undefined)
     throw new Failure(`${source}: expected a checkpoint of a run, got other tensors; check the path`);
   if (checkpoint !== ENCODING)
-    throw new Failure(
+    throw new ForeignCheckpoint(
       `${source}: expected checkpoint encoding ${ENCODING}, got ${checkpoint}; read it with the version ` +
         'that wrote it',
     );

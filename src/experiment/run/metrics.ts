@@ -19,6 +19,9 @@ export interface MetricsRecord {
   readonly [name: string]: number | string | boolean | null | undefined;
 }
 
+/** Name of the share of unstable neurons of the ReLU layer with this index: `unstable1` for the first. */
+export const unstableMetric = (layer: number): string => `unstable${layer + 1}`;
+
 export interface MetricsWriter {
   /** Appends one line; it is with the operating system when this returns. @throws FileError */
   write(record: MetricsRecord): void;

@@ -1,6 +1,8 @@
 /** What the dashboard's server answers, as plain data that its page reads, too. */
+
+import type { LayerActivity } from '../../evaluation/neuron-activity.js';
+import type { RadiusBracket } from '../../verification/certification/exact-radius.js';
 import type { Figure } from '../figure/figure.js';
-import type { LayerActivity } from '../report/unstable.js';
 import type { ComparedRun } from '../runs/comparison.js';
 
 /** Accuracies in [0, 1]; null where nobody has measured it. */
@@ -116,9 +118,28 @@ export interface AttackAnswer {
   readonly difference?: string;
 }
 
-/** The largest ε at which a relaxation was seen to prove an image. */
+/** The largest ε at which a relaxation was seen to prove an image; event `radius`. */
 export interface RadiusAnswer {
-  readonly radii: readonly { readonly relaxation: string; readonly epsilon: number }[];
+  readonly relaxation: string;
+  readonly epsilon: number;
+}
+
+/** What attacks and branch and bound know so far of the largest ε of a robust image; event `exact`. */
+export interface ExactAnswer extends RadiusBracket {
+  /** Whether the search has ended. */
+  readonly done: boolean;
+  /** Seconds that it may take. */
+  readonly seconds: number;
+}
+
+/** Relaxations whose landscapes can be looked at, the fast ones first. */
+export const LANDSCAPE_RELAXATIONS = ['ibp', 'crown-ibp', 'crown', 'hbox', 'deepz', 'alpha-crown'] as const;
+export const LANDSCAPE_DIRECTIONS = ['random', 'gradient'] as const;
+
+/** Curves computed, and all; event `progress`. Event `landscape` has the landscape itself. */
+export interface LandscapeProgress {
+  readonly done: number;
+  readonly total: number;
 }
 
 /** What went wrong, in one line. */

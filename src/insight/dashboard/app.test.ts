@@ -1,10 +1,12 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { saveLast } from '../../experiment/run/checkpoint-folder.js';
 import { createRun } from '../../experiment/run/run-folder.js';
 import { resolveSettings } from '../../experiment/settings/resolve-settings.js';
 import { train } from '../../library/train.js';
+import type { RunCard } from './answers.js';
 import { createDashboard, type Dashboard } from './app.js';
 import { RunIndex } from './run-index.js';
 import { serveDashboard } from './serve.js';
@@ -26,7 +28,7 @@ beforeAll(async () => {
   await symlink(outside, join(folder, 'link'));
   const files = { 'index.html': { type: 'text/html', body: new Uint8Array([1]) } };
   const index = await RunIndex.open(folder);
-  dashboard = createDashboard({ index, files, hosts: ['localhost'] });
+  dashboard = createDashboard({ index, files, hosts: ['localhost'], cache: outside, exactSeconds: 0.5 });
 });
 afterAll(async () => {
   await dashboard.close();
@@ -55,6 +57,8 @@ describe("the dashboard's server", () => {
       '/api/runs/a%00',
       '/api/runs/link',
       '/api/runs/link/look?image=0&epsilon=0.1',
+      '/api/runs/link/landscape',
+      '/api/runs/%2e%2e/radii?image=0',
     ],
     ...['/api/runs/%ff', '/api/compare?run=..', '/api/compare?run=/etc/passwd', '/api/compare?run=../secret'],
     ...['/config.yaml', '/a/config.yaml', '/__proto__', '/constructor', '/file:///etc/passwd'],
@@ -107,11 +111,50 @@ describe("the dashboard's server", () => {
   test.each([
     ['/api/runs/none', 'expected the name of a run in the folder, there is none'],
     ['/api/runs/a/look?image=0&epsilon=0.1', 'expected a finished run, it is unfinished'],
+    ['/api/runs/a/radii?image=0', 'expected a finished run, it is unfinished'],
+    ['/api/runs/a/landscape?direction=up', 'direction: expected some of random, gradient, got "up"'],
+    ['/api/runs/a/landscape?relaxations=ibp,lp', 'relaxations: expected some of ibp, crown-ibp, crown, hbox'],
     ['/api/compare', 'expected the names of runs, got none'],
   ])('%s is one line: %s', async (path, line) => {
     const { problem } = JSON.parse((await get(path)).text);
     expect(problem).toContain(line);
     expect(problem.split('\n')).toHaveLength(1);
+  });
+
+  test('runs that cannot be read, and networks that cannot, are one line each, the others stay', async () => {
+    const broken = async (name: string) => {
+      const path = join(folder, name);
+      await (await createRun(path, resolveSettings({ out: path }))).release();
+      return path;
+    };
+    const old = await broken('old');
+    const text = await readFile(join(old, 'config.yaml'), 'utf8');
+    await writeFile(join(old, 'config.yaml'), text.replace(/format: \d+/, 'format: 1'));
+    await writeFile(join(await broken('torn'), 'metrics.jsonl'), 'nonsense\n{"step":1,"epoch":1}\n');
+    await writeFile(join(await broken('cut'), 'parameters.safetensors'), 'x');
+    const foreign = join(await broken('foreign'), 'checkpoints');
+    await mkdir(foreign, { recursive: true });
+    await saveLast(foreign, { step: 1 });
+    const last = join(foreign, 'last.safetensors');
+    const bytes = (await readFile(last)).toString('latin1');
+    await writeFile(last, bytes.replace(/"checkpoint":"./, '"checkpoint":"9'), 'latin1');
+    for (const [path, line] of [
+      ['old', 'expected run format 2, got 1'],
+      ['torn', 'line 1: expected a JSON object with a step'],
+      ['cut/look?image=0&epsilon=0.1', 'it is damaged'],
+      ['cut/landscape', 'it is damaged'],
+      ['foreign/look?image=0&epsilon=0.1', 'got 9; read it with the version that wrote it'],
+      ['foreign/landscape', 'got 9; read it with the version that wrote it'],
+    ] as const) {
+      const said = (await get(`/api/runs/${path}`)).text;
+      const { problem } = JSON.parse(said.split('data: ').at(-1) ?? '');
+      expect([path, problem]).toEqual([path, expect.stringContaining(line)]);
+      expect(problem.split('\n')).toHaveLength(1);
+    }
+    const { runs } = JSON.parse((await get('/api/runs')).text);
+    const states = Object.fromEntries(runs.map((run: RunCard) => [run.name, run.state]));
+    expect(states).toMatchObject({ old: 'broken', torn: 'broken', a: 'unfinished', foreign: 'unfinished' });
+    for (const name of ['old', 'torn', 'cut', 'foreign']) await rm(join(folder, name), { recursive: true });
   });
 
   test('tells changes as they happen, by events', async () => {
@@ -162,5 +205,18 @@ describe('inside an image, over the server', () => {
       ['image=1&epsilon=0.1&relaxations=lp', 'relaxations: expected some of ibp, crown-ibp, crown, got "lp"'],
     ])
       expect(JSON.parse((await get(`${at}/look?${query}`)).text).problem).toContain(line);
+    const radii = await get(`${at}/radii?image=3`);
+    expect(radii.headers.get('content-type')).toContain('text/event-stream');
+    expect(radii.text.match(/^event: radius$/gm)).toHaveLength(3);
+    const seen = await get(`${at}/landscape?relaxations=ibp`);
+    expect(seen.text).toContain('event: progress\ndata: {"done":0,"total":12}');
+    const last = seen.text.trimEnd().split('\n').at(-1) ?? '';
+    expect(JSON.parse(last.slice('data: '.length))).toMatchObject({ network: 'fc-small', images: 2 });
+  });
+
+  test('an unfinished run has no landscape: one line, as an event', async () => {
+    expect((await get('/api/runs/a/landscape')).text).toMatch(
+      /^event: problem\ndata: .*expected a finished run, it is unfinished.*\n\n$/,
+    );
   });
 });

@@ -1,17 +1,21 @@
 /**
- * The dashboard's routes. Everything is a GET; nothing is written, and no request leaves the machine.
+ * The dashboard's routes. Everything is a GET, nothing is written but the cache of landscapes, and no request
+ * leaves the machine.
  *
  * A browser may show pages of strangers beside this one: a page is answered only where it was asked for by
  * the name that the server listens to, and never to another site.
  */
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { UsageError } from '../../experiment/errors.js';
-import { type BoundStage, boundStages } from '../../verification/proof/batch-size.js';
 import type { Problem, RunList } from './answers.js';
 import { Changes } from './changes.js';
-import { refuseLinksOut } from './inside.js';
+import { landscapeRoute } from './landscape-route.js';
+import { Landscapes } from './landscapes.js';
+import { lookRoutes } from './look-routes.js';
+import { OpenDatasets } from './open-datasets.js';
 import { OpenLooks } from './open-looks.js';
+import { FIRST_LOOK, NotFound, runAt } from './queries.js';
 import { compareAnswer, runDetail } from './run-detail.js';
 import { oneLine } from './run-entry.js';
 import type { RunIndex } from './run-index.js';
@@ -30,10 +34,6 @@ const HEADERS = {
   'cache-control': 'no-store',
 } as const;
 
-/** Time that the first answer may spend on reading runs; the rest follows by events. */
-const FIRST_LOOK = 300;
-const THUMBNAILS = 24;
-
 /** Files of the page: name in the address, its bytes and type. */
 export type PageFiles = Readonly<
   Record<string, { readonly type: string; readonly body: Uint8Array<ArrayBuffer> }>
@@ -43,6 +43,10 @@ export interface DashboardOptions {
   readonly index: RunIndex;
   readonly files: PageFiles;
   readonly dataDir?: string;
+  /** Folder where landscapes are kept (default: the user's cache). */
+  readonly cache?: string;
+  /** Seconds for the exact radius of an image (default 20). */
+  readonly exactSeconds?: number;
   /** Names by which the server may be asked; any where it listens to other machines. */
   readonly hosts?: readonly string[];
 }
@@ -54,59 +58,6 @@ export interface Dashboard {
 
 /** "127.0.0.1:80", "[::1]:80", "localhost" without their port. */
 const hostOf = (header: string): string => header.replace(/:\d+$/, '').toLowerCase();
-
-class NotFound extends Error {}
-
-/** A run that was listed. @throws NotFound; UsageError for links out of the folder */
-async function runAt(index: RunIndex, name: string): Promise<string> {
-  if (index.pathOf(name) === undefined) await index.refresh(FIRST_LOOK);
-  const path = index.pathOf(name);
-  if (path === undefined)
-    throw new NotFound('expected the name of a run in the folder, there is none; check it');
-  await refuseLinksOut(index.folder, name);
-  return path;
-}
-
-/** @throws UsageError unless the text is a number from `least` to `most` */
-function numberFrom(context: Context, name: string, least: number, most: number, whole = false): number {
-  const text = context.req.query(name) ?? '';
-  const value = Number(text);
-  const fits = text.trim() !== '' && value >= least && value <= most && (!whole || Number.isInteger(value));
-  if (fits) return value;
-  throw new UsageError(`${name}: expected a number from ${least} to ${most}, got "${text.slice(0, 40)}"`);
-}
-
-function stagesFrom(context: Context): BoundStage[] {
-  const names = (context.req.query('relaxations') ?? boundStages.join()).split(',');
-  const known: readonly string[] = boundStages;
-  const wrong = names.find((name) => !known.includes(name));
-  if (wrong === undefined) return names as BoundStage[];
-  throw new UsageError(`relaxations: expected some of ${known.join(', ')}, got "${wrong.slice(0, 40)}"`);
-}
-
-function lookRoutes(app: Hono, index: RunIndex, looks: OpenLooks): void {
-  const lookAt = async (context: Context<object, '/api/runs/:name/look'>) => {
-    const path = await runAt(index, context.req.param('name'));
-    const look = await looks.of(path);
-    return { look, image: numberFrom(context, 'image', 0, look.count - 1, true) };
-  };
-  app.get('/api/runs/:name/look', async (context) => {
-    const { look, image } = await lookAt(context);
-    return context.json(await look.step(image, numberFrom(context, 'epsilon', 0, 1), stagesFrom(context)));
-  });
-  app.get('/api/runs/:name/attack', async (context) => {
-    const { look, image } = await lookAt(context);
-    return context.json(await look.attack(image, numberFrom(context, 'epsilon', 0, 1)));
-  });
-  app.get('/api/runs/:name/radii', async (context) => {
-    const { look, image } = await lookAt(context);
-    return context.json(await look.radii(image));
-  });
-  app.get('/api/runs/:name/images', async (context) => {
-    const look = await looks.of(await runAt(index, context.req.param('name')));
-    return context.json(look.images(numberFrom(context, 'from', 0, look.count - 1, true), THUMBNAILS));
-  });
-}
 
 function runRoutes(app: Hono, index: RunIndex): void {
   app.get('/api/runs', async (context) => {
@@ -146,9 +97,12 @@ function eventRoute(app: Hono, changes: Changes): void {
 }
 
 /** The dashboard of an index; close it after use. */
-export function createDashboard({ index, files, dataDir, hosts }: DashboardOptions): Dashboard {
+export function createDashboard(options: DashboardOptions): Dashboard {
+  const { index, files, dataDir, cache, exactSeconds, hosts } = options;
   const app = new Hono();
-  const looks = new OpenLooks(dataDir);
+  const datasets = new OpenDatasets(dataDir);
+  const looks = new OpenLooks(datasets, exactSeconds);
+  const landscapes = new Landscapes({ datasets, cache });
   const changes = new Changes(index);
   app.use(async (context, next) => {
     const stranger = hosts !== undefined && !hosts.includes(hostOf(context.req.header('host') ?? ''));
@@ -159,6 +113,7 @@ export function createDashboard({ index, files, dataDir, hosts }: DashboardOptio
   });
   runRoutes(app, index);
   lookRoutes(app, index, looks);
+  landscapeRoute(app, index, landscapes);
   eventRoute(app, changes);
   app.get('*', (context) => {
     const name = context.req.path === '/' ? 'index.html' : context.req.path.slice(1);
@@ -174,7 +129,7 @@ export function createDashboard({ index, files, dataDir, hosts }: DashboardOptio
     app,
     async close() {
       changes.close();
-      await looks.close();
+      await Promise.all([looks.close(), landscapes.close()]);
     },
   };
 }

@@ -9,6 +9,7 @@ import { initialize } from '../../network/initialization.js';
 import { logits, parameterInputs } from '../../network/network.js';
 import { keyOf } from '../../runtime/random/keys.js';
 import { uniformNumbers } from '../../testing/numbers.js';
+import type { ExactAnswer, RadiusAnswer } from './answers.js';
 import { ImageLook } from './look.js';
 
 const IMAGES = 12;
@@ -38,13 +39,24 @@ beforeAll(async () => {
     return i === 5 ? found.indexOf(Math.min(...found)) : found.indexOf(Math.max(...found));
   });
   dataset = { ...mnist, test: { images, labels, count: IMAGES } };
-  look = new ImageLook({ network, parameters, dataset, clip: true });
+  look = new ImageLook({ network, parameters, dataset, clip: true, exactSeconds: 4 });
   await look.warm();
 });
 afterAll(() => look.close());
 
 const pixelsOf = (image: number) =>
   Float64Array.from(dataset.test.images.subarray(image * 784, (image + 1) * 784), (byte) => byte / 255);
+
+/** What is told of an image's radii. */
+async function radiiOf(image: number, signal = new AbortController().signal) {
+  const [radii, exact]: [RadiusAnswer[], ExactAnswer[]] = [[], []];
+  await look.radii(
+    image,
+    (...[event, value]) => (event === 'radius' ? radii.push(value) : exact.push(value)),
+    signal,
+  );
+  return { radii, exact };
+}
 
 describe('inside an image', () => {
   test('no bound is above a margin anywhere in the box, by the plain evaluator', async () => {
@@ -97,14 +109,16 @@ describe('inside an image', () => {
     const { margin, relaxations } = await look.step(5, 0, ['ibp', 'crown']);
     expect(margin).toBeLessThan(0);
     expect(relaxations.some(({ proves }) => proves)).toBe(false);
-    expect((await look.radii(5)).radii.every(({ epsilon }) => epsilon === 0)).toBe(true);
+    const { radii, exact } = await radiiOf(5);
+    expect(radii.map(({ epsilon }) => epsilon)).toEqual([0, 0, 0]);
+    expect(exact).toEqual([]);
     expect(await look.attack(5, 0)).toMatchObject({ found: true, margin });
   });
 
   test('a radius is one at which its relaxation proves the image, a little above it does not', async () => {
     let largest = 0;
     for (const image of [0, 1, 2]) {
-      const { radii } = await look.radii(image);
+      const { radii } = await radiiOf(image);
       for (const { relaxation, epsilon } of radii) {
         const proves = async (radius: number) =>
           (await look.step(image, radius, [relaxation as 'ibp'])).relaxations[0]?.proves;
@@ -114,6 +128,38 @@ describe('inside an image', () => {
       }
     }
     expect(largest).toBeGreaterThan(0);
+  });
+
+  test('the exact radius lies between what is proved and what is broken, above every relaxation', async () => {
+    const { radii, exact } = await radiiOf(2);
+    const last = exact.at(-1) as ExactAnswer;
+    expect(exact.map(({ done }) => done)).toEqual([...exact.slice(1).map(() => false), true]);
+    for (const { epsilon } of radii) expect(last.proved).toBeGreaterThanOrEqual(epsilon);
+    for (const [i, { proved, broken }] of exact.entries()) {
+      expect(proved).toBeGreaterThanOrEqual(exact[i - 1]?.proved ?? 0);
+      if (broken === null) continue;
+      expect(broken).toBeGreaterThan(proved);
+      const { verdicts } = await certify(
+        { network, parameters },
+        {
+          images: dataset.test,
+          indices: [2],
+          epsilon: proved,
+          threads: 1,
+          complete: { secondsPerImage: 30 },
+        },
+      );
+      if (i === exact.length - 1) expect(verdicts[0]?.verdict).toBe('certified');
+    }
+  });
+
+  test('nobody waits for a radius of an image that was left', async () => {
+    const gone = new AbortController();
+    const started = performance.now();
+    const left = radiiOf(1, gone.signal);
+    setTimeout(() => gone.abort(new Error('gone')), 300);
+    await expect(left).rejects.toThrow('gone');
+    expect(performance.now() - started).toBeLessThan(10_000);
   });
 
   test('a step of ε under IBP and CROWN-IBP answers within 200 ms for CNN3', async () => {

@@ -7,6 +7,7 @@
  * exactly where it does there.
  */
 import type { Dataset, Split } from '../../data/dataset.js';
+import { activitiesOf, type LayerActivity, reluBounds } from '../../evaluation/neuron-activity.js';
 import { input, transpose } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import type { Network } from '../../network/network.js';
@@ -24,12 +25,20 @@ import {
   type Evaluation,
   paddedBatch,
 } from '../../verification/certification/evaluation.js';
+import { exactRadius, type RadiusBracket } from '../../verification/certification/exact-radius.js';
+import { createPrograms, type Programs } from '../../verification/certification/programs.js';
 import { type BoundStage, boundStages, whySkipped } from '../../verification/proof/batch-size.js';
-import { createContext } from '../../verification/proof/context.js';
+import { createContext, type VerificationContext } from '../../verification/proof/context.js';
 import { enclosingRadius, isProof, marginThreshold } from '../../verification/proof/rounding.js';
 import { differenceOf, pictureOf } from '../report/picture.js';
-import { activitiesOf, type LayerActivity, reluBounds } from '../report/unstable.js';
-import type { AttackAnswer, ImagesAnswer, LookAnswer, RadiusAnswer, RelaxationRow } from './answers.js';
+import type {
+  AttackAnswer,
+  ExactAnswer,
+  ImagesAnswer,
+  LookAnswer,
+  RadiusAnswer,
+  RelaxationRow,
+} from './answers.js';
 
 /** Workers of one network: while one is busy with CROWN, the other answers. */
 const THREADS = 2;
@@ -39,12 +48,17 @@ const RESTARTS = 3;
 const LARGEST = 0.5;
 const STEPS = 9;
 
+/** Tells radii as they become known. */
+export type TellRadii = (...event: ['radius', RadiusAnswer] | ['exact', ExactAnswer]) => void;
+
 export interface LookOptions {
   readonly network: Network;
   readonly parameters: ParameterArrays;
   readonly dataset: Dataset;
   /** Cut the ball to [0, 1]. */
   readonly clip: boolean;
+  /** Seconds for the exact radius of an image (default 20). */
+  readonly exactSeconds?: number;
 }
 
 /** Answers about the test images of one network; close it after use. */
@@ -55,12 +69,18 @@ export class ImageLook {
   readonly #pool: Pool;
   readonly #evaluation: Evaluation;
   readonly #neurons: Plan;
+  readonly #exactSeconds: number;
+  readonly #network: Pick<LookOptions, 'network' | 'parameters'>;
   readonly #answers = new Map<number, Promise<Answer>>();
+  #searching: VerificationContext | undefined;
+  #searchPrograms: Programs | undefined;
 
-  constructor({ network, parameters, dataset, clip }: LookOptions) {
+  constructor({ network, parameters, dataset, clip, exactSeconds = 20 }: LookOptions) {
     this.#split = dataset.test;
     this.#shape = dataset.shape;
     this.#clip = clip;
+    this.#network = { network, parameters };
+    this.#exactSeconds = exactSeconds;
     this.#pool = createPool(THREADS);
     const context = createContext({ network, parameters, pool: this.#pool });
     this.#evaluation = createEvaluation(context, dataset.test, { epsilon: 0, clip });
@@ -172,20 +192,40 @@ export class ImageLook {
     return { epsilon, found: false };
   }
 
-  /** The largest radius at which each relaxation was seen to prove the image, by bisection; 0 for none. */
-  async radii(image: number): Promise<RadiusAnswer> {
+  /**
+   * Tells the largest radius at which each relaxation was seen to prove the image, by bisection (`radius`; 0
+   * for none), then what attacks and branch and bound know of the exact one (`exact`).
+   * @throws the reason of `signal`
+   */
+  async radii(image: number, tell: TellRadii, signal: AbortSignal): Promise<void> {
     const stages = boundStages.filter((stage) => whySkipped(this.#evaluation.network, stage) === undefined);
-    const radii: { relaxation: string; epsilon: number }[] = [];
+    let largest = 0;
     for (const stage of stages) {
       let [proved, open] = [0, LARGEST];
       for (let step = 0; step < STEPS; step++) {
+        signal.throwIfAborted();
         const middle = (proved + open) / 2;
         if ((await this.#bound(image, middle, stage)).proves) proved = middle;
         else open = middle;
       }
-      radii.push({ relaxation: stage, epsilon: proved });
+      tell('radius', { relaxation: stage, epsilon: proved });
+      largest = Math.max(largest, proved);
     }
-    return { radii };
+    if ((await this.#answer(image)).margin <= 0) return;
+    const seconds = this.#exactSeconds;
+    const exact = (done: boolean) => (known: RadiusBracket) => tell('exact', { ...known, done, seconds });
+    exact(false)({ proved: largest, broken: null });
+    const options = { proved: largest, largest: LARGEST, precision: LARGEST / 2 ** STEPS };
+    exact(true)(await exactRadius(this.#search(signal), image, { ...options, seconds, tell: exact(false) }));
+  }
+
+  /** Where exact radii are searched: in a worker of its own, so that steps of ε need not wait. */
+  #search(signal: AbortSignal): Evaluation {
+    this.#searching ??= createContext({ ...this.#network, pool: createPool(1) });
+    const context = { ...this.#searching, signal };
+    const { split, ball } = this.#evaluation;
+    this.#searchPrograms ??= createPrograms(context.network, this.#clip);
+    return { ...createEvaluation(context, split, ball), programs: this.#searchPrograms };
   }
 
   /** Test images to choose from. */
@@ -199,7 +239,7 @@ export class ImageLook {
     return { count: this.count, thumbnails };
   }
 
-  close(): Promise<void> {
-    return this.#pool.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#pool.close(), this.#searching?.pool.close()]);
   }
 }

@@ -1,21 +1,22 @@
-/** Networks that are looked into: the last two stay open with their workers, and data sets in memory. */
+/** Networks that are looked into: the last two stay open with their workers. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Dataset } from '../../data/dataset.js';
 import { UsageError } from '../../experiment/errors.js';
-import { misfitOf, readDataset } from '../../experiment/read-dataset.js';
+import { misfitOf } from '../../experiment/read-dataset.js';
 import { trainedNetwork } from '../../experiment/trained-network.js';
 import { ImageLook } from './look.js';
+import type { OpenDatasets } from './open-datasets.js';
 
 const OPEN = 2;
 
 export class OpenLooks {
-  readonly #dataDir: string | undefined;
+  readonly #datasets: OpenDatasets;
+  readonly #exactSeconds: number | undefined;
   readonly #looks = new Map<string, Promise<ImageLook>>();
-  readonly #datasets = new Map<string, Promise<Dataset>>();
 
-  constructor(dataDir?: string) {
-    this.#dataDir = dataDir;
+  constructor(datasets: OpenDatasets, exactSeconds?: number) {
+    this.#datasets = datasets;
+    this.#exactSeconds = exactSeconds;
   }
 
   /**
@@ -39,21 +40,16 @@ export class OpenLooks {
 
   async #open(path: string): Promise<ImageLook> {
     const { network, parameters, trainedFor } = await trainedNetwork(path);
-    const { dataset: name = 'mnist', pool = 'none', clipBox = true } = trainedFor;
-    const dataset = await this.#dataset(name, pool, this.#dataDir ?? trainedFor.dataDir);
+    const { clipBox = true } = trainedFor;
+    const dataset = await this.#datasets.of(trainedFor);
     const misfit = misfitOf(network, dataset);
     if (misfit !== undefined) throw new UsageError(`${path}: ${misfit}`);
-    const look = new ImageLook({ network, parameters, dataset, clip: clipBox });
+    const look = new ImageLook({
+      ...{ network, parameters, dataset, clip: clipBox },
+      exactSeconds: this.#exactSeconds,
+    });
     await look.warm();
     return look;
-  }
-
-  #dataset(name: string, pool: string, dataDir: string | undefined): Promise<Dataset> {
-    const key = JSON.stringify([name, pool, dataDir]);
-    const known = this.#datasets.get(key) ?? readDataset(name, { pool, dataDir, offline: true });
-    this.#datasets.set(key, known);
-    known.catch(() => this.#datasets.delete(key));
-    return known;
   }
 
   async close(): Promise<void> {

@@ -4,7 +4,7 @@ import { kebab, textFromValue } from '../../experiment/settings/setting-text.js'
 import { settingsInUse } from '../../experiment/settings/settings.js';
 import { methodTitle } from '../../experiment/training-method.js';
 import type { Figure } from '../figure/figure.js';
-import { classFigure, courseFigure, scheduleFigure } from '../report/report-figures.js';
+import { classFigure, courseFigure, neuronFigure, scheduleFigure } from '../report/report-figures.js';
 import { compareRuns, comparisonFigure } from '../runs/comparison.js';
 import { readResults } from '../runs/run-results.js';
 import type { CompareAnswer, RunDetail } from './answers.js';
@@ -16,10 +16,12 @@ export async function runDetail(path: string, entry: Entry): Promise<RunDetail> 
   const { settings, version, verdicts, metrics } = run;
   const { epsilon, seed } = settings;
   const course = courseFigure(metrics);
+  const neurons = neuronFigure(metrics, epsilon);
   const train = `tautnet train --config ${quoted(run.paths.config)} --out <folder>`;
   const figures: Figure[] = [
     ...(course ? [course] : []),
-    scheduleFigure(settings),
+    scheduleFigure(settings, run.finished ? settings.epochs : entry.epoch),
+    ...(neurons ? [neurons] : []),
     ...(verdicts ? [classFigure(verdicts)] : []),
   ];
   return {

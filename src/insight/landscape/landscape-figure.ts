@@ -33,9 +33,63 @@ function rangeOf(marks: readonly Mark[]): [number, number] {
   return [Math.min(...finite), Math.max(...finite)];
 }
 
-const sigmasOf = ({ subjects }: Landscape): number[] => [
+/** The σ of a landscape in their order. */
+export const sigmasOf = ({ subjects }: Pick<Landscape, 'subjects'>): number[] => [
   ...new Set(subjects.flatMap(({ line }) => line.curves.map(({ sigma }) => sigma))),
 ];
+
+/** A panel of marks, on the scale of all that it is compared with. */
+const panelOf = (
+  title: string,
+  marks: readonly Mark[],
+  scale: readonly Mark[],
+  detrended: boolean,
+): Panel => ({
+  title,
+  x: { label: 't, in units of each layer’s weights' },
+  y: {
+    label: detrended ? 'change of the loss, less its linear part' : 'change of the loss',
+    domain: rangeOf(scale),
+  },
+  marks,
+});
+
+/** (1 − w)·a + w·b, point by point; no numbers are zeros. */
+const between = (a: readonly number[], b: readonly number[], w: number): number[] =>
+  Array.from({ length: Math.max(a.length, b.length) }, (_, i) => (1 - w) * (a[i] ?? 0) + w * (b[i] ?? 0));
+
+/**
+ * The lines of a landscape at one σ or between two: raw curves morph into smoothed ones, on one scale.
+ * @param position 0 for the first σ, 1 for the second, …; between them the curves of both are averaged
+ * @param detrended as of `landscapeFigure`
+ */
+export function morphedFigure(found: Landscape, position: number, detrended = false): Figure {
+  const sigmas = sigmasOf(found);
+  const at = Math.min(Math.max(0, position), sigmas.length - 1);
+  const [from, to] = [Math.floor(at), Math.ceil(at)].map((index) => sigmas[index] as number);
+  const panels = found.subjects.map(({ name, line }) => {
+    const ends = line.curves.filter(({ sigma }) => sigma === to);
+    const marks = line.curves
+      .filter(({ sigma }) => sigma === from)
+      .flatMap((curve) => {
+        const other = ends.find(({ relaxation }) => relaxation === curve.relaxation) ?? curve;
+        const values = between(curve.values, other.values, at % 1);
+        const changeErrors = between(curve.changeErrors, other.changeErrors, at % 1);
+        return marksOf(line, { ...curve, values, changeErrors }, detrended);
+      });
+    const all = line.curves.flatMap((curve) => marksOf(line, curve, detrended));
+    return panelOf(name, marks, all, detrended);
+  });
+  const title = from === to ? smoothing(from as number) : `between σ = ${from} and ${to}`;
+  return {
+    title: `${title.charAt(0).toUpperCase()}${title.slice(1)}`,
+    columns: panels.length,
+    panels,
+    caption:
+      `${found.network}, ε = ${found.epsilon}: mean over ${found.images} training images, from its value ` +
+      `at t = 0. Bands: ± 1.96 standard errors of the change over ${found.samples} antithetic pairs.`,
+  };
+}
 
 /**
  * The lines of a landscape.
@@ -49,17 +103,10 @@ export function landscapeFigure(found: Landscape, detrended = false): Figure {
       return { name, sigma, marks: curves.flatMap((curve) => marksOf(line, curve, detrended)) };
     }),
   );
-  const panels = drawn.map(
-    ({ name, sigma, marks }): Panel => ({
-      title: `${name}: ${smoothing(sigma)}`,
-      x: { label: 't, in units of each layer’s weights' },
-      y: {
-        label: detrended ? 'change of the loss, less its linear part' : 'change of the loss',
-        domain: rangeOf(drawn.filter((other) => other.name === name).flatMap((other) => other.marks)),
-      },
-      marks,
-    }),
-  );
+  const panels = drawn.map(({ name, sigma, marks }) => {
+    const alike = drawn.filter((other) => other.name === name).flatMap((other) => other.marks);
+    return panelOf(`${name}: ${smoothing(sigma)}`, marks, alike, detrended);
+  });
   const smoothed = sigmasOf(found).some((sigma) => sigma > 0);
   return {
     title: 'The tighter the relaxation, the rougher its loss; smoothing heals it',

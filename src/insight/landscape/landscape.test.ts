@@ -5,7 +5,7 @@ import { randomLabels, uniformNumbers } from '../../testing/numbers.js';
 import { smallNetwork } from '../../testing/robust-objectives.js';
 import { figureSvg } from '../figure/svg.js';
 import { type LandscapeOptions, landscape } from './landscape.js';
-import { landscapeFigure, planeFigure } from './landscape-figure.js';
+import { landscapeFigure, morphedFigure, planeFigure } from './landscape-figure.js';
 
 const subject = (name: string, seed: number) => ({
   name,
@@ -93,6 +93,29 @@ describe('a landscape', () => {
       'one: smoothed, σ = 0.02',
       'two: smoothed, σ = 0.02',
     ]);
+  });
+
+  test('morphs from raw to smoothed on one scale: at each σ its curves, halfway their mean', async () => {
+    const found = await landscape({ ...options, sigmas: [0, 0.01, 0.02], relaxations: ['ibp', 'crown'] });
+    const at = (position: number) => morphedFigure(found, position);
+    const lines = (position: number) =>
+      at(position).panels.flatMap(({ marks }) =>
+        marks.flatMap((mark) => (mark.kind === 'line' ? [mark.y] : [])),
+      );
+    const bands = (position: number) =>
+      at(position).panels.flatMap(({ marks }) => marks.filter(({ kind }) => kind === 'band'));
+    const whole = landscapeFigure(found).panels.flatMap(({ marks }) =>
+      marks.flatMap((mark) => (mark.kind === 'line' ? [mark.y] : [])),
+    );
+    expect([0, 1, 2].flatMap(lines)).toEqual(whole);
+    expect([bands(0).length, bands(0.5).length, bands(2).length]).toEqual([0, 4, 4]);
+    lines(1.5).forEach((line, k) => {
+      for (const [i, value] of line.entries())
+        expect(value).toBeCloseTo(((lines(1)[k]?.[i] as number) + (lines(2)[k]?.[i] as number)) / 2, 10);
+    });
+    const scales = (position: number) => at(position).panels.map(({ y }) => y.domain);
+    for (const position of [-1, 0.3, 2, 9]) expect(scales(position)).toEqual(scales(0));
+    expect(at(1).title).toBe('Smoothed, σ = 0.01');
   });
 
   test('stops when it is told to', async () => {

@@ -1,11 +1,12 @@
 /** Figures of a report: the course of training, its schedules, verdicts by class, neurons by layer. */
+
+import type { LayerActivity } from '../../evaluation/neuron-activity.js';
 import { trainingObjectiveSchedules } from '../../experiment/prepare-training.js';
-import type { MetricsRecord } from '../../experiment/run/metrics.js';
+import { type MetricsRecord, unstableMetric } from '../../experiment/run/metrics.js';
 import type { Settings } from '../../experiment/settings/settings.js';
 import { sigmaAt } from '../../experiment/sigma-at.js';
 import type { CertificateLine } from '../../verification/certification/certificate-lines.js';
 import type { Figure, Line, Panel } from '../figure/figure.js';
-import type { LayerActivity } from './unstable.js';
 
 const WIDE = [760, 240] as const;
 
@@ -13,6 +14,12 @@ const ACCURACIES = {
   naturalAccuracy: 'natural',
   certifiedAccuracy: 'certified',
   adversarialAccuracy: 'adversarial',
+} as const;
+
+const PARTS = {
+  naturalLoss: 'natural',
+  robustLoss: 'robust',
+  regularizationLoss: 'regularisation',
 } as const;
 
 /** A metric over epochs; undefined where no record has it. */
@@ -30,15 +37,20 @@ function course(metrics: readonly MetricsRecord[], name: string, series: string,
 
 const epochs = { label: 'epoch' } as const;
 
-/** Loss and accuracies on training batches, and dashed on validation images; undefined without metrics. */
+/**
+ * Loss, its parts and accuracies on training batches, and dashed on validation images; undefined without
+ * metrics.
+ */
 export function courseFigure(metrics: readonly MetricsRecord[]): Figure | undefined {
   const accuracies = Object.entries(ACCURACIES).flatMap(([name, series]) => [
     ...course(metrics, name, series),
     ...course(metrics, `validation${name.charAt(0).toUpperCase()}${name.slice(1)}`, series, true),
   ]);
   const losses = [...course(metrics, 'loss', 'loss'), ...course(metrics, 'validationLoss', 'loss', true)];
+  const parts = Object.entries(PARTS).flatMap(([name, series]) => course(metrics, name, series));
   const panels: Panel[] = [
     { title: 'Loss', x: epochs, y: { label: 'loss' }, marks: losses },
+    { title: 'Parts of the loss', x: epochs, y: { label: 'part, its weight included' }, marks: parts },
     { title: 'Accuracy', x: epochs, y: { label: 'accuracy (%)', percent: true }, marks: accuracies },
   ].filter(({ marks }) => marks.length > 0);
   if (panels.length === 0) return undefined;
@@ -46,8 +58,32 @@ export function courseFigure(metrics: readonly MetricsRecord[]): Figure | undefi
   return { title: 'Course of training', columns: 2, panels, caption };
 }
 
-/** ε, κ, σ and the learning rate over epochs, each as a part of its largest value. */
-export function scheduleFigure(settings: Settings): Figure {
+/** Shares of unstable neurons over epochs, a curve for each ReLU layer; undefined where none was measured. */
+export function neuronFigure(metrics: readonly MetricsRecord[], epsilon: number): Figure | undefined {
+  const marks: Line[] = [];
+  for (let layer = 0; metrics.some((record) => typeof record[unstableMetric(layer)] === 'number'); layer++)
+    marks.push(...course(metrics, unstableMetric(layer), `ReLU ${layer + 1}`));
+  if (marks.length === 0) return undefined;
+  return {
+    title: 'Unstable neurons while it trains',
+    columns: 1,
+    panelSize: WIDE,
+    panels: [
+      {
+        title: `Over balls of radius ${Number(epsilon.toPrecision(3))}, by interval bounds`,
+        x: epochs,
+        y: { label: 'share of the layer (%)', percent: true },
+        marks,
+      },
+    ],
+  };
+}
+
+/**
+ * ε, κ, σ and the learning rate over epochs, each as a part of its largest value; dashed from epoch `done`
+ * on.
+ */
+export function scheduleFigure(settings: Settings, done: number = settings.epochs): Figure {
   const { epsilon, kappa, learningRate } = trainingObjectiveSchedules(settings);
   const x = Array.from({ length: 201 }, (_, i) => (settings.epochs * i) / 200);
   const named: readonly (readonly [string, (epoch: number) => number | undefined])[] = [
@@ -60,7 +96,15 @@ export function scheduleFigure(settings: Settings): Figure {
     const values = x.map((epoch) => at(epoch) ?? Number.NaN);
     const largest = Math.max(...values.filter(Number.isFinite), 0);
     const series = `${name}, at most ${Number(largest.toPrecision(3))}`;
-    return largest > 0 ? [{ kind: 'line', series, x, y: values.map((value) => value / largest) }] : [];
+    const part = (dashed: boolean, within: (epoch: number) => boolean): Line[] => {
+      const some = x.flatMap((epoch, i) => (within(epoch) ? [[epoch, values[i] as number] as const] : []));
+      if (some.length < 2) return [];
+      return [{ kind: 'line', series, dashed, x: some.map(([e]) => e), y: some.map(([, v]) => v / largest) }];
+    };
+    const step = settings.epochs / 200;
+    return largest > 0
+      ? [...part(false, (epoch) => epoch <= done), ...part(true, (epoch) => epoch > done - step)]
+      : [];
   });
   const y = { label: 'part of the largest value', domain: [0, 1] as const };
   const panels = [{ title: 'By epoch', x: epochs, y, marks }];

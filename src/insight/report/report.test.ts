@@ -8,20 +8,13 @@ import { loadDataset } from '../../data/index.js';
 import { createRun } from '../../experiment/run/run-folder.js';
 import { resolveSettings } from '../../experiment/settings/resolve-settings.js';
 import { sigmaAt } from '../../experiment/sigma-at.js';
-import { input, transpose } from '../../graph/index.js';
 import { certify } from '../../library/certify.js';
 import { train } from '../../library/train.js';
-import { initialize } from '../../network/initialization.js';
-import { forward, parameterInputs } from '../../network/network.js';
-import { createExecutor } from '../../runtime/execution/executor.js';
-import { createPlan } from '../../runtime/plan/compile.js';
-import { keyOf } from '../../runtime/random/keys.js';
-import { uniformNumbers } from '../../testing/numbers.js';
-import { smallNetwork } from '../../testing/robust-objectives.js';
+import type { Line } from '../figure/figure.js';
 import { differenceOf, pictureOf } from './picture.js';
 import { reportOn } from './report.js';
+import { courseFigure, neuronFigure, scheduleFigure } from './report-figures.js';
 import { reportPage } from './report-page.js';
-import { activityOf, reluActivity } from './unstable.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -98,53 +91,6 @@ describe('a report', () => {
   });
 });
 
-describe('activity of neurons', () => {
-  const images = Float32Array.from(uniformNumbers('report images', 3 * 16));
-  const parameters = initialize(smallNetwork, 'kaiming', keyOf(3));
-
-  test('in a ball of radius 0 is that of the image: none unstable, active as a forward pass says', async () => {
-    const layers = await reluActivity(smallNetwork, parameters, images, { epsilon: 0, clip: true });
-    const values = forward(smallNetwork, parameterInputs(smallNetwork), transpose(input('images', [3, 16])));
-    const hidden = smallNetwork.nodes.flatMap(({ layer, inputs }) =>
-      layer.kind === 'relu' ? [values[inputs[0] as number] as (typeof values)[number]] : [],
-    );
-    const executor = createExecutor();
-    const outputs = Object.fromEntries(hidden.map((tensor, k) => [`h${k}`, tensor]));
-    const found = await executor.run(createPlan([{ kind: 'whole', outputs }]), { ...parameters, images });
-    await executor.close();
-    expect(layers).toHaveLength(hidden.length);
-    layers.forEach(({ active, unstable }, k) => {
-      const positive = Array.from(found.outputs[`h${k}`] as Float32Array).filter((value) => value > 0).length;
-      expect(active * 3).toBeCloseTo(positive, 6);
-      expect(unstable).toBe(0);
-    });
-  });
-
-  test('grows unstable with the ball', async () => {
-    const unstable = async (epsilon: number) =>
-      (await reluActivity(smallNetwork, parameters, images, { epsilon, clip: true })).map(
-        (layer) => layer.unstable,
-      );
-    const [small, large] = [await unstable(0.01), await unstable(0.3)];
-    for (const [k, count] of small.entries()) expect(count).toBeLessThanOrEqual(large[k] as number);
-    expect(large.some((count) => count > 0)).toBe(true);
-  });
-
-  test('counts every neuron once', () => {
-    fc.assert(
-      fc.property(
-        fc.array(fc.tuple(fc.double({ noNaN: true }), fc.double({ noNaN: true })), { minLength: 1 }),
-        (pairs) => {
-          const [lower, upper] = [pairs.map((p) => Math.min(...p)), pairs.map((p) => Math.max(...p))];
-          const { neurons, active, inactive, unstable } = activityOf(lower, upper, 1);
-          expect(active + inactive + unstable).toBe(neurons);
-          expect(unstable).toBe(pairs.filter((p) => Math.min(...p) < 0 && Math.max(...p) > 0).length);
-        },
-      ),
-    );
-  });
-});
-
 describe('pictures', () => {
   test('hold the pixels, channels last', () => {
     const png = decode(
@@ -169,5 +115,45 @@ describe('σ over a run', () => {
     const learned = resolveSettings({ smoothing: 'pgpe' });
     expect(sigmaAt(learned, 0, { sigma: Float64Array.of(0.1, 0.3) })).toBeCloseTo(0.2);
     expect(sigmaAt(resolveSettings({}), 0)).toBeUndefined();
+  });
+});
+
+describe('figures of a run under way', () => {
+  const metrics = [1, 2, 3].map((epoch) => ({
+    ...{ step: epoch, epoch, loss: 3 - epoch / 2, naturalLoss: 1, robustLoss: 1.5 - epoch / 2 },
+    ...{ regularizationLoss: 0.5, unstable1: 0.1 * epoch, unstable2: 0.2 },
+  }));
+
+  test('show the parts of the loss, which add up to it, and unstable neurons of each layer', () => {
+    const panel = courseFigure(metrics)?.panels.find(({ title }) => title === 'Parts of the loss');
+    const lines = (panel?.marks ?? []) as Line[];
+    expect(lines.map(({ series }) => series)).toEqual(['natural', 'robust', 'regularisation']);
+    metrics.forEach(({ loss }, i) => {
+      expect(lines.reduce((sum, { y }) => sum + (y[i] as number), 0)).toBeCloseTo(loss, 12);
+    });
+    const neurons = neuronFigure(metrics, 0.1)?.panels[0]?.marks as Line[];
+    expect(neurons.map(({ series, y }) => [series, y.length])).toEqual([
+      ['ReLU 1', 3],
+      ['ReLU 2', 3],
+    ]);
+    expect(neuronFigure([{ step: 1, epoch: 1 }], 0.1)).toBeUndefined();
+  });
+
+  test('draw schedules dashed from the present epoch on, on one curve with what is done', () => {
+    const settings = resolveSettings({ epochs: 10, smoothing: 'rgs' });
+    for (const done of [0, 3.3, 9.99, 10]) {
+      const lines = scheduleFigure(settings, done).panels[0]?.marks as Line[];
+      for (const { x, dashed } of lines)
+        for (const epoch of x) expect(dashed ? epoch > done - 0.05 : epoch <= done).toBe(true);
+      const whole = scheduleFigure(settings).panels[0]?.marks as Line[];
+      for (const { series, x, y } of whole) {
+        const parts = lines.filter((line) => line.series === series);
+        const points = new Map(parts.flatMap((line) => line.x.map((epoch, i) => [epoch, line.y[i]])));
+        x.forEach((epoch, i) => {
+          expect(points.get(epoch) ?? y[i]).toBe(y[i]);
+        });
+        expect(points.size).toBeGreaterThanOrEqual(x.length - 1);
+      }
+    }
   });
 });

@@ -2,6 +2,7 @@
 
 import { allocateBatch, assembleBatch } from '../../data/batches.js';
 import type { Dataset } from '../../data/dataset.js';
+import { reluActivity } from '../../evaluation/neuron-activity.js';
 import { UsageError } from '../../experiment/errors.js';
 import { percent } from '../../experiment/percent.js';
 import { misfitOf } from '../../experiment/read-dataset.js';
@@ -15,9 +16,8 @@ import { stageNames } from '../../verification/certification/verdict.js';
 import type { Figure } from '../figure/figure.js';
 import { type RunResults, readResults } from '../runs/run-results.js';
 import { type HardImage, hardestImages } from './hardest.js';
-import { activityFigure, classFigure, courseFigure, scheduleFigure } from './report-figures.js';
+import { activityFigure, classFigure, courseFigure, neuronFigure, scheduleFigure } from './report-figures.js';
 import { reportPage } from './report-page.js';
-import { reluActivity } from './unstable.js';
 
 /** Test images whose neurons are counted. */
 const IMAGES = 64;
@@ -78,6 +78,7 @@ export async function reportOn(path: string, dataset?: Dataset): Promise<string>
   const { settings, version, finished, verdicts, metrics } = run;
   const found = dataset && finished ? await seen(run, dataset) : { figures: [], hardest: [] };
   const training = courseFigure(metrics);
+  const neurons = neuronFigure(metrics, settings.epsilon);
   const { seed } = settings;
   return reportPage({
     title: titleOf(settings),
@@ -96,6 +97,7 @@ export async function reportOn(path: string, dataset?: Dataset): Promise<string>
     figures: [
       ...(training ? [training] : []),
       scheduleFigure(settings),
+      ...(neurons ? [neurons] : []),
       ...found.figures,
       ...(verdicts ? [classFigure(verdicts)] : []),
     ],

@@ -1,17 +1,20 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { exact } from '../../relaxation/solver/exact.js';
 import { createPool, type Pool } from '../../runtime/pool/pool.js';
-import { boundProblem, runStages } from '../../testing/bound-programs.js';
-import { type CertifiedSet, certifiedSet, doubleLogits, marginsOf } from '../../testing/certified-sets.js';
+import {
+  type CertifiedSet,
+  certifiedSet,
+  doubleLogits,
+  exactMargin,
+  imageOf,
+  marginsOf,
+} from '../../testing/certified-sets.js';
 import { poolHolding } from '../../testing/devices.js';
-import { ballAround } from '../property/robustness.js';
 import { certify } from './cascade.js';
 import type { CertificationOptions, CertificationProgress, VerdictStore } from './options.js';
 import type { CertificationReport, Verdict } from './verdict.js';
 
 const COUNT = 30;
-const FEATURES = 25;
 /** One step of attack leaves branch and bound enough to refute. */
 const weak = { steps: 1, restarts: 1 };
 
@@ -27,28 +30,6 @@ const decide = (
   options: Partial<CertificationOptions> = {},
 ): Promise<CertificationReport> =>
   certify({ ...set, epsilon, attack: weak, pool, complete: { secondsPerImage: 20 }, ...options });
-const imageOf = ({ split }: CertifiedSet, index: number) =>
-  Float32Array.from(split.images.subarray(index * FEATURES, (index + 1) * FEATURES), (byte) => byte / 255);
-
-/** The exact least margin of an image over its ball, in float64. */
-async function exactMargin(
-  { network, parameters, split }: CertifiedSet,
-  image: number,
-  epsilon: number,
-): Promise<number> {
-  const { stages, margins } = exact.bound(boundProblem(network, 1));
-  const weights = Object.fromEntries(
-    Object.entries(parameters).map(([name, array]) => [name, Float64Array.from(array)]),
-  );
-  const { lower, upper } = ballAround(imageOf({ network, parameters, split }, image), {
-    epsilon,
-    clip: true,
-  });
-  const feeds = { ...weights, lower, upper, labels: Int32Array.of(split.labels[image] as number) };
-  const results = await runStages([...stages, { kind: 'whole', outputs: { margins } }], [feeds]);
-  return Math.min(...results.flatMap(({ outputs }) => Array.from(outputs.margins as Float64Array)));
-}
-
 describe('certification with branch and bound', () => {
   test('decides every image as the exact relaxation does, and each counterexample lies in the ball and is misclassified', async () => {
     const found = new Set<string>();

@@ -23,13 +23,14 @@ export const IMAGE_SECONDS = 60;
  * The search for one image. `known` are lower bounds of its margins by earlier stages, if any, in the order
  * of the classes j ≠ y, and what they must exceed.
  */
-type ImageSearch = (
+export type ImageSearch = (
   image: number,
   known: { readonly margins: Float32Array; readonly threshold: number } | undefined,
   progress?: (state: ImageProgress) => void,
 ) => Promise<Verdict>;
 
-function createImageSearch(
+/** Search over the ball of an evaluation; programs are those of its context, compiled once. */
+export function createImageSearch(
   evaluation: Evaluation,
   options: Pick<CompleteOptions, 'secondsPerImage' | 'memoryBytes'>,
 ): ImageSearch {

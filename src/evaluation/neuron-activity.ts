@@ -2,15 +2,15 @@
  * Unstable neurons: ReLUs whose sign interval bounds leave open over the ball, l < 0 < u. Only they are
  * relaxed, so a bound is as tight as they are few.
  */
-import { type HostData, input, type Tensor, transpose } from '../../graph/index.js';
-import { featuresOf } from '../../network/layers/layer.js';
-import { INPUT, type Network, parameterInputs } from '../../network/network.js';
-import type { ParameterArrays } from '../../network/parameters.js';
-import { inputBox } from '../../objective/input-box.js';
-import { intervalBounds } from '../../relaxation/interval.js';
-import type { Bounds } from '../../relaxation/relaxation.js';
-import { createExecutor } from '../../runtime/execution/executor.js';
-import { createPlan } from '../../runtime/plan/compile.js';
+import { type HostData, input, type Tensor, transpose } from '../graph/index.js';
+import { featuresOf } from '../network/layers/layer.js';
+import { INPUT, type Network, parameterInputs } from '../network/network.js';
+import type { ParameterArrays } from '../network/parameters.js';
+import { inputBox } from '../objective/input-box.js';
+import { intervalBounds } from '../relaxation/interval.js';
+import type { Bounds } from '../relaxation/relaxation.js';
+import { createExecutor } from '../runtime/execution/executor.js';
+import { createPlan } from '../runtime/plan/compile.js';
 
 /** Neurons of one ReLU layer, on average over images. */
 export interface LayerActivity {
