@@ -1,9 +1,11 @@
 /** Trials of a sweep as they travel: settings out, a result back, and the run with both where no folder is shared. */
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { runPaths } from '../../experiment/run/run-folder.js';
 import { resolveSettings } from '../../experiment/settings/resolve-settings.js';
 import type { GivenSettings } from '../../experiment/settings/settings.js';
 import { sweepDefinitionFile, trialFolder } from '../sweep-folder.js';
@@ -11,7 +13,7 @@ import type { TrialJob, TrialResult } from '../trial.js';
 import { enveloped } from './job.js';
 import { packRun, parcelSchema, unpackRun } from './parcel.js';
 import type { Carrier } from './remote-queue.js';
-import type { WorkKind } from './work-kind.js';
+import type { Site, WorkKind } from './work-kind.js';
 
 const judgeSchema = z.strictObject({
   on: z.enum(['validation', 'test']),
@@ -81,7 +83,7 @@ const numberOf = (trial: string): number => Number(trial.split('-')[0]);
 /** Where a worker has the run of a trial: in the sweep's folder, if it is there, or among its own. */
 async function placeOf(
   { sweep, trial, ships }: TrialData,
-  own: string,
+  { id, folder }: Site,
 ): Promise<{ refused: string } | { shared: boolean; out: string }> {
   const found = await digestOf(sweep.folder).catch(() => undefined);
   const shared = found === sweep.digest;
@@ -91,22 +93,25 @@ async function placeOf(
         `expected the folder ${sweep.folder} of the sweep, ${hostname()} has it not; mount it there, or let ` +
         'runs travel with `tautnet sweep --ship-runs`',
     };
-  const root = shared ? sweep.folder : join(own, sweep.digest.slice(0, 16));
-  return { shared, out: trialFolder(root, { number: numberOf(trial) }) };
+  const out = shared
+    ? trialFolder(sweep.folder, { number: numberOf(trial) })
+    : join(folder, createHash('sha256').update(id).digest('hex').slice(0, 32));
+  return { shared, out };
 }
 
 /** What a worker does with a trial. */
 export const trialKind: WorkKind<TrialData> = {
   schema: trialSchema,
   describe: ({ trial, sweep }) => `trial ${trial} of ${sweep.folder}`,
-  async open(data, { id, folder, threads, device }) {
-    const place = await placeOf(data, folder);
+  async open(data, site) {
+    const { id, threads, device } = site;
+    const place = await placeOf(data, site);
     if ('refused' in place) return place;
     const { shared, out } = place;
     const settings = { ...(data.settings as GivenSettings), out, ...(device && { device }) };
     resolveSettings(settings);
     // What this worker has of the run is as good: every state of it is on the way to the same bits.
-    if (!shared && data.run !== undefined && (await packRun(out)) === undefined)
+    if (!shared && data.run !== undefined && !existsSync(runPaths(out).config))
       await unpackRun(out, data.run);
     const { budget, judge } = data;
     return {
