@@ -10,8 +10,8 @@ export interface Job {
 }
 
 /**
- * How a job ended. `cancelled`: it was asked to stop and has saved where it was; `busy`: another process works
- * on the same, so that it may be tried later.
+ * How a job ended. `cancelled`: it was asked to stop and has saved where it was; `busy`: another process
+ * works on the same, so that it may be tried later.
  */
 export type Outcome<Result> =
   | { readonly id: string; readonly kind: 'done'; readonly result: Result }

@@ -1,6 +1,6 @@
 /**
- * The program of a child process of a sweep or a worker: one piece of work, sent by its parent. It stops at the next safe place,
- * with a checkpoint, when it gets SIGTERM or SIGINT, and when its parent is gone.
+ * The program of a child process of a sweep or a worker: one piece of work, sent by its parent. It stops at
+ * the next safe place, with a checkpoint, when it gets SIGTERM or SIGINT, and when its parent is gone.
  */
 import '../runtime/device/telemetry.js';
 import { RunInUse } from '../experiment/run/run-lock.js';

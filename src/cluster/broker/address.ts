@@ -1,6 +1,6 @@
 /**
- * Where a queue is: `redis://…` or `postgres://…`, with `rediss://` and `sslmode=require` for TLS. The password
- * of a URL is for the connection alone: it is never printed and never written.
+ * Where a queue is: `redis://…` or `postgres://…`, with `rediss://` and `sslmode=require` for TLS. The
+ * password of a URL is for the connection alone: it is never printed and never written.
  */
 import { UsageError } from '../../experiment/errors.js';
 

@@ -46,8 +46,8 @@ export function openEnvelope(data: unknown): Opened {
   if (tautnet.format !== JOB_FORMAT || tautnet.version !== VERSION)
     return {
       refused:
-        `expected a job of tautnet ${VERSION} (format ${JOB_FORMAT}), got one of ${tautnet.version} (format ` +
-        `${tautnet.format}); install the same version on all machines`,
+        `expected a job of tautnet ${VERSION} (format ${JOB_FORMAT}), got one of ${tautnet.version} ` +
+        `(format ${tautnet.format}); install the same version on all machines`,
     };
   return { kind, cancelled, data: rest };
 }

@@ -1,6 +1,7 @@
 /**
- * A run as it travels where workers share no folder: its files but for the lock and for checkpoints that nobody
- * goes on from. Only plain names are taken from a parcel, so that it writes into its run's folder alone.
+ * A run as it travels where workers share no folder: its files but for the lock and for checkpoints that
+ * nobody goes on from. Only plain names are taken from a parcel, so that it writes into its run's folder
+ * alone.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
@@ -32,7 +33,9 @@ async function shippedNames(run: string): Promise<string[]> {
   return [...names, ...checkpoint.map((name) => `${CHECKPOINTS}${name}`)].filter((name) => NAME.test(name));
 }
 
-/** @returns the files of a run, or undefined where there is none. @throws Failure if they are too many bytes */
+/**
+ * @returns the files of a run, or undefined where there is none. @throws Failure if they are too many bytes
+ */
 export async function packRun(run: string): Promise<Parcel | undefined> {
   if (!existsSync(runPaths(run).config)) return undefined;
   const parcel: Parcel = {};

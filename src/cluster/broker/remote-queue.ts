@@ -1,9 +1,10 @@
 /**
- * A queue that workers on other machines serve. It listens to the engine's events and, as events can be missed
- * and servers restarted, also looks at its jobs now and then; a job that has vanished is submitted again.
+ * A queue that workers on other machines serve. It listens to the engine's events and, as events can be
+ * missed and servers restarted, also looks at its jobs now and then; a job that has vanished is submitted
+ * again.
  *
- * The number of a job's try is part of its name in the queue, so that whoever goes on with the same work, after
- * this process was killed say, finds what was done meanwhile.
+ * The number of a job's try is part of its name in the queue, so that whoever goes on with the same work,
+ * after this process was killed say, finds what was done meanwhile.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Queue, QueueEvents } from 'bullmq';
@@ -30,7 +31,9 @@ export interface RemoteQueueOptions<Work extends Job, Result> {
   readonly onNotice?: (line: string) => void;
 }
 
-/** Milliseconds between looks at all jobs, between tries while the server is away, and for workers to stop. */
+/**
+ * Milliseconds between looks at all jobs, between tries while the server is away, and for workers to stop.
+ */
 const LOOK = 5_000;
 const RETRY = 1_000;
 const FAREWELL = 90_000;
@@ -52,6 +55,8 @@ export class RemoteQueue<Work extends Job, Result> implements WorkQueue<Work, Re
   readonly #tries = new Map<string, number>();
   readonly #ended: Outcome<Result>[] = [];
   readonly #told = new Set<string>();
+  /** Names of jobs that have ended. */
+  readonly #done: string[] = [];
   readonly #looks: NodeJS.Timeout;
   #closing = false;
   #wake: () => void = () => undefined;
@@ -92,6 +97,12 @@ export class RemoteQueue<Work extends Job, Result> implements WorkQueue<Work, Re
           this.#wake = resolve;
         });
     }
+  }
+
+  /** Removes what has ended from the queue: nobody will ask for it again. */
+  async forget(): Promise<void> {
+    const gone = this.#done.splice(0).map(async (name) => (await this.#queue.getJob(name))?.remove());
+    await Promise.allSettled(gone);
   }
 
   /** Takes back what waits and waits for workers to save what they have begun. */
@@ -196,6 +207,7 @@ export class RemoteQueue<Work extends Job, Result> implements WorkQueue<Work, Re
     const entry = this.#underWay.get(name);
     if (entry === undefined) return;
     this.#underWay.delete(name);
+    this.#done.push(name);
     this.#ended.push({ id: entry.job.id, ...how } as Outcome<Result>);
     this.#wake();
   }

@@ -1,4 +1,7 @@
-/** Trials of a sweep as they travel: settings out, a result back, and the run with both where no folder is shared. */
+/**
+ * Trials of a sweep as they travel: settings out, a result back, and the run with both where no folder is
+ * shared.
+ */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
@@ -90,8 +93,8 @@ async function placeOf(
   if (!shared && !ships)
     return {
       refused:
-        `expected the folder ${sweep.folder} of the sweep, ${hostname()} has it not; mount it there, or let ` +
-        'runs travel with `tautnet sweep --ship-runs`',
+        `expected the folder ${sweep.folder} of the sweep, ${hostname()} has it not; mount it there, ` +
+        'or let runs travel with `tautnet sweep --ship-runs`',
     };
   const out = shared
     ? trialFolder(sweep.folder, { number: numberOf(trial) })

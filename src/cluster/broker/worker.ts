@@ -1,9 +1,9 @@
 /**
- * A worker takes jobs from a queue until it is stopped. Each is done by a child process, so that one that runs
- * out of memory takes neither the worker nor another job with it.
+ * A worker takes jobs from a queue until it is stopped. Each is done by a child process, so that one that
+ * runs out of memory takes neither the worker nor another job with it.
  *
- * A worker that is gone loses nothing: its jobs' leases run out, and the queue gives them to others. One that is
- * stopped saves its jobs and hands them back.
+ * A worker that is gone loses nothing: its jobs' leases run out, and the queue gives them to others. One that
+ * is stopped saves its jobs and hands them back.
  */
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
