@@ -1,11 +1,15 @@
 /**
  * `npm run bench:vnncomp -- DIR [--timeout S] [--only REGEX] [--threads N] [--sound] [--json] [--junit
- * FILE]`: instances of the verification competition, one after another, as `tautnet verify` decides them.
+ * FILE] [--queue URL]`: instances of the verification competition, one after another, as `tautnet verify`
+ * decides them.
  *
  * DIR/instances.csv has the columns benchmark, onnx, vnnlib, timeout_s and expected under a header, or, as
  * the competition's own files do, onnx, vnnlib and timeout without one; paths are relative to DIR. The limit
  * of an instance is --timeout if it is given, else its own. It counts reading the files and starting workers,
  * and each instance has workers of its own, so that nothing is left of it.
+ *
+ * With --queue instances are decided by workers, `tautnet worker`, which share DIR and have threads of their
+ * own.
  *
  * An instance is solved if its verdict is unsat or sat and not wrong: the opposite of what is expected.
  * `timeout` counts those that reached their limit; an instance that fails is an error and not solved. In the
@@ -16,8 +20,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeJunit } from '../dist/cli/junit.js';
-import { readVerificationTask } from '../dist/experiment/verification-task.js';
-import { verify } from '../dist/verification/search/verify.js';
+import { queueAddress } from '../dist/cluster/broker/address.js';
+import { instanceCarrier } from '../dist/cluster/broker/instance-job.js';
+import { decideInstance } from '../dist/cluster/instance.js';
+import { prefixOf, spread } from '../dist/cluster/spread.js';
 import { junitCases } from './vnncomp-junit.mjs';
 
 const { values: flags, positionals } = parseArgs({
@@ -29,6 +35,7 @@ const { values: flags, positionals } = parseArgs({
     sound: { type: 'boolean' },
     json: { type: 'boolean' },
     junit: { type: 'string' },
+    queue: { type: 'string' },
   },
 });
 
@@ -83,29 +90,6 @@ function fileOf(folder, name) {
   return !existsSync(path) && existsSync(`${path}.gz`) ? `${path}.gz` : path;
 }
 
-/** The verdict on an instance, never an exception. */
-async function decide({ onnx, vnnlib, limit }, folder, options) {
-  const started = performance.now();
-  const seconds = () => (performance.now() - started) / 1000;
-  let model;
-  try {
-    const task = await readVerificationTask(fileOf(folder, onnx), fileOf(folder, vnnlib));
-    model = task.model;
-    const timeoutSeconds = Math.max(1e-3, limit - seconds());
-    const result = await verify({ ...options, ...task, timeoutSeconds, evaluate: (x) => model.run(x) });
-    return { ...result, seconds: seconds() };
-  } catch (error) {
-    return {
-      verdict: `error: ${error instanceof Error ? error.message.split('\n')[0] : error}`,
-      stage: null,
-      subproblems: 0,
-      seconds: seconds(),
-    };
-  } finally {
-    await model?.close();
-  }
-}
-
 const OPPOSITE = { sat: 'unsat', unsat: 'sat' };
 const decided = (verdict) => verdict in OPPOSITE;
 
@@ -150,10 +134,31 @@ if (instances.length === 0)
 
 const short = (path) => basename(path).replace(/(\.(onnx|vnnlib))?(\.gz)?$/, '');
 const width = Math.max(...instances.map(({ onnx, vnnlib }) => `${short(onnx)} ${short(vnnlib)}`.length));
+
+/** What is asked of whoever decides an instance. */
+const asked = ({ onnx, vnnlib, limit }) => ({
+  onnx: resolve(fileOf(folder, onnx)),
+  vnnlib: resolve(fileOf(folder, vnnlib)),
+  limit: timeout ?? limit,
+  sound: flags.sound ?? false,
+});
+
+/** Answers in the order of the instances, here one after another or by the workers of a queue. */
+async function* answers() {
+  if (flags.queue === undefined) {
+    for (const instance of instances) yield await decideInstance(asked(instance), { threads });
+    return;
+  }
+  // Another call asks for them anew.
+  const prefix = prefixOf([Date.now(), process.pid, folder]);
+  const jobs = instances.map((instance, i) => ({ id: String(i), ...asked(instance) }));
+  const onNotice = (line) => console.error(line);
+  yield* await spread(jobs, instanceCarrier(prefix), { address: queueAddress(flags.queue), onNotice });
+}
+
 const results = [];
-for (const instance of instances) {
-  const limit = timeout ?? instance.limit;
-  const result = await decide({ ...instance, limit }, folder, { threads, sound: flags.sound });
+for await (const result of answers()) {
+  const instance = instances[results.length];
   const wrong = instance.expected !== undefined && OPPOSITE[result.verdict] === instance.expected;
   results.push({ ...instance, ...result, wrong });
   const name = `${short(instance.onnx)} ${short(instance.vnnlib)}`.padEnd(width);

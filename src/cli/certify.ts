@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { Command } from 'commander';
+import type { Address } from '../cluster/broker/address.js';
 import type { Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
 import { pooledDescription, poolingFrom } from '../data/pooled.js';
@@ -27,16 +28,20 @@ import {
 } from '../verification/certification/certificate.js';
 import { IMAGE_SECONDS } from '../verification/certification/complete-stage.js';
 import { fingerprintOf, type JournalIdentity, openJournal } from '../verification/certification/journal.js';
+import type { CertificationProgress } from '../verification/certification/options.js';
+import type { Verdict } from '../verification/certification/verdict.js';
 import { type BoundStage, boundStages, provingRelaxations } from '../verification/proof/batch-size.js';
 import { MEMORY } from '../verification/search/complete-search.js';
 import { writeImageCertificate } from './certificate.js';
 import { certificationTable } from './certification-table.js';
+import { certifiedByWorkers } from './certify-by-workers.js';
 import { Interrupted, type Io, type MakeCommand } from './command.js';
 import { fetchedDataset } from './fetched-dataset.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
 import { fileOfRange, type ImageRange, imageRange, withinSplit } from './image-range.js';
 import { writeJunit } from './junit.js';
 import { certificationProgress } from './progress/certification.js';
+import { addressOf, type QueueFlag, queueOption } from './queue-option.js';
 import { checkResultFiles } from './result-files.js';
 import { clipOptions, shared } from './shared-options.js';
 
@@ -61,6 +66,7 @@ interface CertifyFlags {
   readonly complete?: boolean;
   readonly timeout?: string;
   readonly memory?: string;
+  readonly queue?: QueueFlag;
 }
 
 export const makeCertifyCommand: MakeCommand = (io) => {
@@ -98,6 +104,7 @@ export const makeCertifyCommand: MakeCommand = (io) => {
     ),
     shared('junit', 'falsified is a failure, undecided is skipped'),
     shared('certificate'),
+    queueOption('images are certified by the workers of a queue, which share the folder of the network'),
   ];
   for (const option of options) command.addOption(option);
   return command.action((path: string, flags: CertifyFlags) => certifyNetwork(path, flags, io));
@@ -112,6 +119,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   };
   const relaxation = provingRelaxation(flags.relaxation);
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
+  const address = queueOf(flags, io);
   const limits = searchLimits(flags, wanted);
   const range = imageRange(flags.images, flags.limit);
   // What can be refused without reading the network is refused before it.
@@ -148,24 +156,33 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   };
   const certified = { network, parameters: trained.parameters, split: dataset.test };
   const journal =
-    limits &&
-    openJournal(
-      journalFile(files),
-      identityOf(certified, options, limits, `${path} on ${name}, ε = ${epsilon}`),
-    );
+    limits && address === undefined
+      ? openJournal(
+          journalFile(files),
+          identityOf(certified, options, limits, `${path} on ${name}, ε = ${epsilon}`),
+        )
+      : undefined;
   if (journal && journal.known.size > 0) io.stderr.write(`going on: ${keptIn(files, journal.known.size)}\n`);
-  const report = await certify({
-    ...certified,
-    exact: trained.exact,
-    double: trained.double,
-    ...options,
-    deviceMegabytes: wholeNumber('memory', flags.memory),
-    ...(limits && {
-      complete: { secondsPerImage: limits.seconds, memoryBytes: limits.bytes, store: journal },
-    }),
-    signal: io.signal,
-    progress: (state) => progress.update(state),
-  })
+  const update = (state: CertificationProgress) => progress.update(state);
+  const whole = { ...certified, ...options };
+  const certifying =
+    address === undefined
+      ? certify({
+          ...whole,
+          exact: trained.exact,
+          double: trained.double,
+          deviceMegabytes: wholeNumber('memory', flags.memory),
+          ...(limits && {
+            complete: { secondsPerImage: limits.seconds, memoryBytes: limits.bytes, store: journal },
+          }),
+          signal: io.signal,
+          progress: update,
+        })
+      : certifiedByWorkers(
+          { address, path, dataset: name, dataDir, complete: limits, options: whole, update },
+          io,
+        );
+  const report = await certifying
     .finally(() => {
       progress.stop();
       journal?.close();
@@ -187,16 +204,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   await writeCertificate(files, { verdicts, epsilon }, featuresOf(network.input), about);
   // Verdicts that are the run's own are told on its page, too.
   if (files.verdicts === join(path, 'certificate.jsonl')) await keepCertification(path, result);
-  if (flags.junit !== undefined)
-    await writeJunit(
-      flags.junit,
-      `tautnet certify ${path}`,
-      verdicts.map(({ image, label, verdict, stage }) => ({
-        name: `image ${image}, label ${label}`,
-        ...(verdict === 'falsified' && { failure: stage === 'natural' ? 'misclassified' : verdict }),
-        ...(verdict === 'undecided' && { skipped: verdict }),
-      })),
-    );
+  if (flags.junit !== undefined) await writeVerdictsAsJunit(flags.junit, path, verdicts);
   if (flags.certificate !== undefined) {
     const ball = { epsilon, clip: options.clipBox };
     const about = { file: trained.file, split: dataset.test, ball, verdicts };
@@ -205,6 +213,27 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   // What is undecided may be gone on with, given more time.
   journal?.end(verdicts);
   io.stderr.write(`verdicts in ${files.verdicts}, counterexamples in ${files.counterexamples}\n`);
+}
+
+/** A report for continuous integration: a test for each image. */
+const writeVerdictsAsJunit = (file: string, path: string, verdicts: readonly Verdict[]): Promise<void> =>
+  writeJunit(
+    file,
+    `tautnet certify ${path}`,
+    verdicts.map(({ image, label, verdict, stage }) => ({
+      name: `image ${image}, label ${label}`,
+      ...(verdict === 'falsified' && { failure: stage === 'natural' ? 'misclassified' : verdict }),
+      ...(verdict === 'undecided' && { skipped: verdict }),
+    })),
+  );
+
+/** The queue, if there is one. @throws UsageError for flags of this machine beside it */
+function queueOf(flags: CertifyFlags, io: Io): Address | undefined {
+  const address = addressOf(flags.queue, io);
+  for (const name of ['threads', 'device'] as const)
+    if (address !== undefined && flags[name] !== undefined)
+      throw new UsageError(`--${name}: expected none with --queue, as workers have their own; leave it out`);
+  return address;
 }
 
 /** How much `--memory` lets be read. */

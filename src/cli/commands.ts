@@ -17,6 +17,7 @@ import { makeSupportsCommand } from './supports.js';
 import { makeSweepCommand } from './sweep.js';
 import { makeTrainCommand } from './train.js';
 import { makeVerifyCommand } from './verify.js';
+import { makeWorkerCommand } from './worker.js';
 
 export const COMMANDS: readonly MakeCommand[] = [
   makeTrainCommand,
@@ -27,6 +28,7 @@ export const COMMANDS: readonly MakeCommand[] = [
   makeCompareCommand,
   makeLandscapeCommand,
   makeSweepCommand,
+  makeWorkerCommand,
   makeReproduceCommand,
   makeCheckCommand,
   makeSupportsCommand,

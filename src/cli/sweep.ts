@@ -3,9 +3,11 @@
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { Command } from 'commander';
+import type { Address } from '../cluster/broker/address.js';
 import { type SweepCost, sweepCost } from '../cluster/cost.js';
 import { commandWords, plannedTrials } from '../cluster/definition.js';
 import { runLocally, type Sharing, sharesOf } from '../cluster/run-locally.js';
+import { runRemotely } from '../cluster/run-remotely.js';
 import { readSweepFile } from '../cluster/sweep-file.js';
 import { createSweepFolder, readSweepFolder } from '../cluster/sweep-folder.js';
 import { isOnFront, type SweepState } from '../cluster/sweep-state.js';
@@ -17,6 +19,7 @@ import { type Io, type MakeCommand, written } from './command.js';
 import { setting, wholeNumber } from './flag-values.js';
 import { sweepProgress } from './progress/sweep.js';
 import { duration } from './progress/training.js';
+import { addressOf, type QueueFlag, queueOption } from './queue-option.js';
 import { shared } from './shared-options.js';
 
 interface SweepFlags {
@@ -24,6 +27,8 @@ interface SweepFlags {
   readonly resume?: string;
   readonly threads?: string;
   readonly parallel?: string;
+  readonly queue?: QueueFlag;
+  readonly shipRuns?: boolean;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
@@ -36,14 +41,19 @@ export const makeSweepCommand: MakeCommand = (io) =>
     .option('--resume <path>', 'go on with the sweep in this folder')
     .addOption(shared('threads', 'of all trials together; default: available cores'))
     .option('--parallel <count>', 'trials at a time (default: one for each thread)')
+    .addOption(queueOption('trials are done by the workers of a queue'))
+    .option('--ship-runs', 'with --queue: runs travel, as workers share no folder with this machine')
     .option('--dry-run', 'check every trial and say what all will cost, by one step of each kind')
     .action(async (file: string | undefined, flags: SweepFlags) => sweep(file, flags, io));
 
 async function sweep(file: string | undefined, flags: SweepFlags, io: Io): Promise<void> {
   const sharing = sharingOf(flags);
+  const address = addressOf(flags.queue, io);
+  if (flags.shipRuns && address === undefined)
+    throw new UsageError('--ship-runs: expected --queue beside it, got none; leave it out');
   if ((file === undefined) === (flags.resume === undefined))
     throw new UsageError('sweep: expected a file or --resume, one of the two; see `tautnet sweep --help`');
-  if (file === undefined) return goOn(flags.resume as string, sharing, flags, io);
+  if (file === undefined) return goOn(flags.resume as string, { sharing, address }, flags, io);
   const definition = await readSweepFile(file);
   const planned = plannedTrials(definition);
   if (flags.dryRun) {
@@ -54,7 +64,7 @@ async function sweep(file: string | undefined, flags: SweepFlags, io: Io): Promi
   const out = flags.out ?? join('runs', 'sweeps', basename(file).replace(/\.ya?ml$/, ''));
   await createSweepFolder(out, definition);
   io.stderr.write(`${planned.length} trials in ${out}\n`);
-  await goOn(out, sharing, flags, io);
+  await goOn(out, { sharing, address }, flags, io);
 }
 
 /** @throws UsageError for a flag that cannot be */
@@ -63,18 +73,30 @@ export const sharingOf = (flags: { threads?: string; parallel?: string }): Shari
   parallel: wholeNumber('parallel', flags.parallel),
 });
 
-async function goOn(path: string, sharing: Sharing, flags: SweepFlags, io: Io): Promise<void> {
+/** Where trials are done: by the workers of a queue, else here. */
+interface Place {
+  readonly sharing: Sharing;
+  readonly address?: Address;
+}
+
+async function goOn(path: string, { sharing, address }: Place, flags: SweepFlags, io: Io): Promise<void> {
   const { finished } = await readSweepFolder(path);
   if (finished)
     throw new UsageError(
       `--resume: expected an unfinished sweep, ${path} is finished; read ${path}/summary.md`,
     );
   const progress = sweepProgress(io.stderr);
-  const state = await runLocally(path, sharing, {
+  const options = {
     signal: io.signal,
-    onWait: (line) => void io.stderr.write(`${line}\n`),
-    update: (now) => progress.update(now),
-  }).finally(() => progress.stop());
+    onWait: (line: string) => void io.stderr.write(`${line}\n`),
+    update: (now: SweepState) => progress.update(now),
+  };
+  const { parallel } = sharing;
+  const running =
+    address === undefined
+      ? runLocally(path, sharing, options)
+      : runRemotely(path, { ...options, address, parallel, ships: flags.shipRuns ?? false });
+  const state = await running.finally(() => progress.stop());
   await written(io.stdout, flags.json ? `${JSON.stringify(stateObject(state))}\n` : resultTable(state));
   io.stderr.write(`${path}: all results in results.csv and summary.md\n`);
   if (state.states.every(({ end }) => end && 'failed' in end))

@@ -14,7 +14,7 @@ import type { Job, Outcome, WorkQueue } from './queue.js';
 export type Answer<Result, Progress> =
   | { readonly progress: Progress }
   | { readonly result: Result }
-  | { readonly failed: string }
+  | { readonly failed: string; readonly busy?: boolean }
   | { readonly stopped: true };
 
 export interface LocalQueueOptions<Progress> {
@@ -63,7 +63,8 @@ export class LocalQueue<Work extends Job, Result, Progress = unknown> implements
         const said = answer && 'failed' in answer ? answer.failed : errors.trim().split('\n').at(-1);
         const how = signal === null ? `code ${code}` : signal;
         const reason = said === undefined || said === '' ? `its process ended by ${how}` : said;
-        this.#end({ id: job.id, kind: 'failed', reason });
+        const busy = answer !== undefined && 'busy' in answer && answer.busy === true;
+        this.#end({ id: job.id, kind: 'failed', reason, ...(busy && { busy }) });
       }
     });
     child.send({ job });

@@ -9,10 +9,13 @@ export interface Job {
   readonly id: string;
 }
 
-/** How a job ended. `cancelled`: it was asked to stop and has saved where it was. */
+/**
+ * How a job ended. `cancelled`: it was asked to stop and has saved where it was; `busy`: another process
+ * works on the same, so that it may be tried later.
+ */
 export type Outcome<Result> =
   | { readonly id: string; readonly kind: 'done'; readonly result: Result }
-  | { readonly id: string; readonly kind: 'failed'; readonly reason: string }
+  | { readonly id: string; readonly kind: 'failed'; readonly reason: string; readonly busy?: boolean }
   | { readonly id: string; readonly kind: 'cancelled' };
 
 export interface WorkQueue<Work extends Job, Result> {

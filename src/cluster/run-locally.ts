@@ -31,7 +31,7 @@ export function runLocally(
     threads,
     queue: (progress) =>
       new LocalQueue<TrialJob, TrialResult, TrialProgress>({
-        program: compiledUrl('cluster/trial-process.js'),
+        program: compiledUrl('cluster/work-process.js'),
         capacity: parallel,
         progress,
       }),

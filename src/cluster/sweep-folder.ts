@@ -14,6 +14,7 @@
  * Files are whole or not there, so whenever the process is killed the next one goes on: what has a result is
  * not run again, what was begun is gone on with, and the search asks for the rest.
  */
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -56,6 +57,9 @@ const paths = (path: string) => ({
   table: join(path, 'results.csv'),
 });
 
+/** The file that says what is swept. */
+export const sweepDefinitionFile = (path: string): string => paths(path).definition;
+
 const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
 
 /**
@@ -80,7 +84,8 @@ export async function createSweepFolder(path: string, definition: SweepDefinitio
     await makeFolder(folder);
   await writeFileAtomic(
     paths(path).definition,
-    json({ tautnet: { format: SWEEP_FORMAT, version: VERSION }, ...definition }),
+    // Its id tells a sweep from another of the same definition.
+    json({ tautnet: { format: SWEEP_FORMAT, version: VERSION, id: randomUUID() }, ...definition }),
   );
 }
 

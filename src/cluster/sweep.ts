@@ -125,7 +125,7 @@ class Sweep {
     };
     const { budget } = trial;
     const { threads } = this.#options;
-    await this.#queue.submit({ id, settings, budget, judge: this.#definition.judge, threads });
+    await this.#queue.submit({ kind: 'trial', id, settings, budget, judge: this.#definition.judge, threads });
     this.#told();
   }
 

@@ -20,6 +20,7 @@ import { trainRun } from '../experiment/train-run.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { flatten, type ParameterArrays, parameterLayout, views } from '../network/parameters.js';
+import type { DeviceChoice } from '../runtime/device/device.js';
 import { createPool, type Pool } from '../runtime/pool/pool.js';
 import { stepsPerEpoch, type TrainingState } from '../training/loop.js';
 import { representative } from '../training/weight-average.js';
@@ -29,6 +30,7 @@ import { type Judge, type Judgement, judge } from './judge.js';
 
 /** What is to be done. Plain data. */
 export interface TrialJob {
+  readonly kind: 'trial';
   readonly id: string;
   /** Settings of the run; `out` is its folder. */
   readonly settings: GivenSettings;
@@ -37,6 +39,8 @@ export interface TrialJob {
   readonly judge: Judge;
   /** Worker threads; they change no bit. */
   readonly threads: number;
+  /** Where programs run; as the settings say unless given. */
+  readonly device?: DeviceChoice;
 }
 
 /** How far a trial is. */
@@ -89,14 +93,14 @@ export async function performTrial(job: TrialJob, options: TrialOptions = {}): P
 }
 
 /** The run of a trial, created or gone on with. */
-async function enter({ settings, threads }: TrialJob): Promise<Run> {
+async function enter({ settings, threads, device }: TrialJob): Promise<Run> {
   const resolved = { ...resolveSettings(settings), threads };
   const { out } = resolved;
   if (existsSync(runPaths(out).config)) {
     for (const deadline = Date.now() + PATIENCE; ; ) {
       try {
         const run = await openRun(out);
-        return { ...run, settings: changeSettings(run.settings, { threads }) };
+        return { ...run, settings: changeSettings(run.settings, { threads, ...(device && { device }) }) };
       } catch (error) {
         if (!(error instanceof RunInUse) || Date.now() > deadline) throw error;
         await sleep(250);

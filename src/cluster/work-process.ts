@@ -1,10 +1,12 @@
 /**
- * The program of a child process of a sweep: one trial, sent by its parent. It stops at the next safe place,
- * with a checkpoint, when it gets SIGTERM or SIGINT, and when its parent is gone.
+ * The program of a child process of a sweep or a worker: one piece of work, sent by its parent. It stops at
+ * the next safe place, with a checkpoint, when it gets SIGTERM or SIGINT, and when its parent is gone.
  */
 import '../runtime/device/telemetry.js';
+import { RunInUse } from '../experiment/run/run-lock.js';
 import type { Answer } from './local-queue.js';
-import { performTrial, type TrialJob, type TrialProgress, type TrialResult } from './trial.js';
+import type { TrialProgress } from './trial.js';
+import { performWork, type Work } from './work.js';
 
 const STOPPED = new Error('stopped');
 const stop = new AbortController();
@@ -12,7 +14,7 @@ for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, ()
 process.on('disconnect', () => stop.abort(STOPPED));
 
 /** Says something to the parent, if it is there; resolves once it is said. */
-const say = (answer: Answer<TrialResult, TrialProgress>): Promise<void> =>
+const say = (answer: Answer<unknown, TrialProgress>): Promise<void> =>
   new Promise((resolve) => {
     if (!process.connected) return resolve();
     process.send?.(answer, undefined, undefined, () => resolve());
@@ -31,13 +33,14 @@ function report(state: TrialProgress): void {
 const firstLine = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
 
-async function perform(job: TrialJob): Promise<void> {
+async function perform(job: Work): Promise<void> {
   try {
-    await say({ result: await performTrial(job, { signal: stop.signal, progress: report }) });
+    await say({ result: await performWork(job, { signal: stop.signal, progress: report }) });
   } catch (error) {
-    await say(error === STOPPED ? { stopped: true } : { failed: firstLine(error) });
+    if (error === STOPPED) await say({ stopped: true });
+    else await say({ failed: firstLine(error), ...(error instanceof RunInUse && { busy: true }) });
   }
   if (process.connected) process.disconnect();
 }
 
-process.once('message', ({ job }: { job: TrialJob }) => void perform(job));
+process.once('message', ({ job }: { job: Work }) => void perform(job));

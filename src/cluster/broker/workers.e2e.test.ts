@@ -1,0 +1,173 @@
+import { existsSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { absence, type QueueServer, startPostgres, startRedis } from '../../testing/queue-servers.js';
+import { failureOf, fileOf, type Started, startTautnet, tautnet } from '../../testing/tautnet-process.js';
+import type { TrialEnd } from '../sweep-folder.js';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tautnet-workers-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Characters that a URL, a regular expression and a shell each have a meaning for. */
+const PASSWORD = 's3cret&$/@x';
+
+const settings = (epochs: number): string =>
+  `settings: { architecture: fc-small, train-limit: 700, validation: 100, batch-size: 50, epochs: ${epochs}, ` +
+  'select: last, warmup-regularizer: 0, checkpoint-seconds: 0.1 }';
+
+async function sweepFile(name: string, epochs: number, parameters: string): Promise<string> {
+  const path = join(folder, `${name}.yaml`);
+  await writeFile(path, `search: grid\n${settings(epochs)}\nparameters: ${parameters}\n`);
+  return path;
+}
+
+const endsOf = (sweep: string): Record<string, TrialEnd> =>
+  Object.fromEntries(
+    readdirSync(join(folder, sweep, 'results'))
+      .sort()
+      .map((name) => [name, JSON.parse(readFileSync(join(folder, sweep, 'results', name), 'utf8'))]),
+  );
+/** SHA-256 of each trial's parameters. */
+const digestsOf = (sweep: string): string[] =>
+  Object.values(endsOf(sweep)).map((end) => ('result' in end ? end.result.digest : end.failed));
+
+const sweep = (path: string, out: string, ...flags: string[]): Started =>
+  startTautnet(['sweep', path, '--out', join(folder, out), ...flags]);
+const worker = (url: string, ...flags: string[]): Started =>
+  startTautnet(['worker', '--queue', url, '--threads', '1', '--lease', '2', ...flags]);
+
+async function stopped(...workers: Started[]): Promise<void> {
+  for (const { child } of workers) child.kill('SIGTERM');
+  expect((await Promise.all(workers.map(({ ended }) => ended))).map(({ code }) => code)).toEqual(
+    workers.map(() => 0),
+  );
+}
+
+/** Ends a worker and the process of the trial that it is at, as a power failure does. */
+async function killed({ child, ended }: Started, trial: string): Promise<void> {
+  const { pid } = JSON.parse(readFileSync(join(trial, 'holder.json'), 'utf8')) as { pid: number };
+  child.kill('SIGKILL');
+  process.kill(pid, 'SIGKILL');
+  await ended;
+  // As if that had been long ago: what would otherwise have to be waited for.
+  const past = new Date(Date.now() - 60_000);
+  if (existsSync(join(trial, 'lock'))) utimesSync(join(trial, 'lock'), past, past);
+}
+
+const everyFileBelow = (path: string): string[] =>
+  readdirSync(path, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'));
+
+describe.each([
+  ['redis', () => startRedis(PASSWORD)],
+  ['postgres', () => startPostgres()],
+] as const)('workers of a queue over %s', (name, start) => {
+  describe.skipIf(absence[name])('', () => {
+    let server: QueueServer;
+    beforeAll(async () => {
+      server = await start();
+    });
+    afterAll(() => server?.stop());
+
+    test('one is killed in a trial, the server restarts: others go on, to the bits of one machine', async () => {
+      const path = await sweepFile(`${name}-killed`, 14, '{ seed: [1, 2, 3] }');
+      const alone = tautnet(['sweep', path, '--out', join(folder, `${name}-alone`), '--threads', '1']);
+      const running = sweep(path, `${name}-killed`, '--queue', server.url);
+      const first = worker(server.url);
+      const trial = join(folder, `${name}-killed`, 'trials', '0000');
+      await fileOf(first, join(trial, 'checkpoints', 'previous.safetensors'));
+      const created = statSync(join(trial, 'config.yaml')).mtimeMs;
+      await killed(first, trial);
+      const others = [worker(server.url), worker(server.url)];
+      await sleep(1000);
+      await server.restart();
+      const ended = await running.ended;
+      expect([ended.code, ended.stdout]).toEqual([0, expect.stringContaining('seed 3')]);
+      await stopped(...others);
+      expect(statSync(join(trial, 'config.yaml')).mtimeMs).toBe(created);
+      await alone;
+      expect(digestsOf(`${name}-killed`)).toEqual(digestsOf(`${name}-alone`));
+      expect(new Set(digestsOf(`${name}-killed`)).size).toBe(3);
+      const told = [ended, ...(await Promise.all([first, ...others].map((each) => each.ended)))];
+      const written = everyFileBelow(join(folder, `${name}-killed`));
+      for (const text of [...told.flatMap(({ stdout, stderr }) => [stdout, stderr]), ...written])
+        expect(text).not.toMatch(/s3cret/);
+    });
+
+    test('one that is stopped saves its trial and hands it back at once', async () => {
+      const path = await sweepFile(`${name}-stopped`, 20, '{ seed: [1] }');
+      const running = sweep(path, `${name}-stopped`, '--queue', server.url);
+      const first = worker(server.url, '--lease', '600');
+      const trial = join(folder, `${name}-stopped`, 'trials', '0000');
+      await fileOf(first, join(trial, 'checkpoints', 'last.safetensors'));
+      await stopped(first);
+      expect(existsSync(join(trial, 'holder.json'))).toBe(false);
+      const created = statSync(join(trial, 'config.yaml')).mtimeMs;
+      const second = worker(server.url, '--lease', '600');
+      expect(await running.ended).toMatchObject({ code: 0 });
+      expect(statSync(join(trial, 'config.yaml')).mtimeMs).toBe(created);
+      await stopped(second);
+    });
+
+    test('without a shared folder runs travel, and a trial that fails each time is parked and named', async () => {
+      const path = await sweepFile(`${name}-shipped`, 3, '{ learning-rate: [0.001, 1.0e+30] }');
+      const running = sweep(path, `${name}-shipped`, '--queue', server.url, '--ship-runs');
+      // The worker finds another sweep, or none, where this one is.
+      const definition = join(folder, `${name}-shipped`, 'sweep.json');
+      await fileOf(running, join(folder, `${name}-shipped`, 'jobs', '0001-0.json'));
+      await sleep(1500);
+      const text = readFileSync(definition, 'utf8');
+      await writeFile(definition, `${text}\n`);
+      const one = worker(server.url, '--folder', join(folder, `${name}-own`));
+      const ended = await running.ended;
+      await stopped(one);
+      expect([ended.code, ended.stdout]).toEqual([
+        0,
+        expect.stringContaining('trial 1 failed twice: training diverged'),
+      ]);
+      expect(endsOf(`${name}-shipped`)['0001-0.json']).toEqual({
+        failed: expect.stringContaining('diverged'),
+      });
+      const run = join(folder, `${name}-shipped`, 'trials', '0000');
+      expect(readdirSync(run)).toEqual(
+        expect.arrayContaining(['network.onnx', 'summary.md', 'metrics.jsonl']),
+      );
+      expect(readdirSync(join(folder, `${name}-own`), { recursive: true })).not.toContain('network.onnx');
+    });
+
+    test('the sweep itself may be stopped, which stops its trials, and killed, which does not', async () => {
+      const path = await sweepFile(`${name}-left`, 20, '{ seed: [1, 2] }');
+      const running = sweep(path, `${name}-left`, '--queue', server.url);
+      const one = worker(server.url);
+      const trial = join(folder, `${name}-left`, 'trials', '0000');
+      await fileOf(one, join(trial, 'checkpoints', 'last.safetensors'));
+      running.child.kill('SIGINT');
+      const ended = await running.ended;
+      expect([ended.code, failureOf(ended)]).toEqual([130, 'tautnet: interrupted by SIGINT']);
+      expect(existsSync(join(trial, 'holder.json'))).toBe(false);
+      expect(existsSync(join(trial, 'summary.md'))).toBe(false);
+      const resume = ['sweep', '--resume', join(folder, `${name}-left`), '--queue', server.url];
+      const again = startTautnet(resume);
+      await fileOf(one, join(trial, 'holder.json'));
+      again.child.kill('SIGKILL');
+      await again.ended;
+      await fileOf(one, join(trial, 'summary.md'));
+      const lock = join(folder, `${name}-left`, 'lock');
+      const past = new Date(Date.now() - 60_000);
+      utimesSync(lock, past, past);
+      expect(await tautnet(resume)).toMatchObject({ code: 0 });
+      expect(one.child.exitCode).toBe(null);
+      await stopped(one);
+      // What was done while nobody waited was not done again.
+      const begun = (await one.ended).stderr.match(/trial 0000-0 .*begun/g);
+      expect(begun?.length).toBe(2);
+    });
+  });
+});
