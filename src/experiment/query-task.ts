@@ -6,7 +6,7 @@
 import { stat } from 'node:fs/promises';
 import { decodeOnnx, type OnnxModel } from '../formats/onnx.js';
 import { type ReadLimits, readUnpacked } from '../formats/read-limited.js';
-import type { NetworkDeclaration, VnnlibProperty } from '../formats/vnnlib.js';
+import { type NetworkDeclaration, tensorsOf, type VnnlibProperty } from '../formats/vnnlib.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import { importModel } from '../network/onnx/import.js';
@@ -45,11 +45,12 @@ export interface NamedModel {
   readonly path: string;
 }
 
-/** Whether a property is of one network with one input of free elements and one output. */
+/** Whether a property is of one network with one input of free elements and one output, neither a scalar. */
 export function isPlain(property: VnnlibProperty): boolean {
   const { networks, inputs } = property;
   if (networks === undefined) return true;
-  const isSingle = networks.length === 1 && networks[0]?.tensors.length === 2;
+  const tensors = tensorsOf(networks);
+  const isSingle = tensors.length === 2 && tensors.every(({ shape }) => shape.length > 0);
   return isSingle && linksOf(property).free.length === inputs;
 }
 

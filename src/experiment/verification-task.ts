@@ -115,6 +115,9 @@ export async function readVerificationTask(
     if (other !== undefined) throw new UsageError(`--network: expected one model, got ${other} too`);
     const { network, parameters, exact, double, file } = await trainedNetwork(modelPath as string, limits);
     const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
+    // A first extent that is a batch to the file's reader is one of the input's to a query.
+    if (query.networks !== undefined && sizes.inputs !== query.inputs)
+      return readQueryTask(query, given, limits);
     const property = propertyFor(query, sizes);
     const bytes = await readUnpacked(file, limits);
     limits.signal?.throwIfAborted();
