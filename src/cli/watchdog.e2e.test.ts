@@ -56,8 +56,9 @@ describe('a process under the watchdog', () => {
   test('that has answered may take its time, and ends by its own code although a thread of it does not', async () => {
     const ended = await watching(
       'answered',
-      `watchdog.promise(0.1, outcomes); watchdog.answering();
-      setTimeout(() => { console.log('unsat'); done(0); setTimeout(stuck, 20); }, 1200);`,
+      // Promised from the call on, which a busy machine takes a while to answer.
+      `watchdog.promise(3, outcomes); watchdog.answering();
+      setTimeout(() => { console.log('unsat'); done(0); setTimeout(stuck, 20); }, 4000);`,
     );
     expect(ended).toMatchObject({ code: 0, stdout: 'unsat\n', file: undefined });
   });

@@ -1,5 +1,5 @@
 /** A trained network from where it was left: a run folder, or an ONNX file of ours or anybody else's. */
-import { existsSync } from 'node:fs';
+import { existsSync, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { poolingFrom } from '../data/pooled.js';
@@ -46,14 +46,7 @@ export interface TrainedNetwork {
  *  that is not finished; the reason of the limits' signal
  */
 export async function trainedNetwork(path: string, limits: ReadLimits = {}): Promise<TrainedNetwork> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    // Names that are no UTF-8 have a line of their own.
-    if ((error.code === 'ENOENT' && !path.includes('\ufffd')) || error.code === 'ENOTDIR')
-      throw new UsageError(
-        `${path}: expected the folder of a run or an ONNX file, there is nothing; check the path`,
-      );
-    throw new UsageError(toFileError(path, 'read', error).message, { cause: error });
-  });
+  const found = await foundAt(path);
   const trained = found.isDirectory() ? await ofRun(path, limits) : await ofModel(path, limits);
   for (const [name, array] of Object.entries(trained.parameters))
     if (!array.every(Number.isFinite))
@@ -62,6 +55,17 @@ export async function trainedNetwork(path: string, limits: ReadLimits = {}): Pro
       );
   return trained;
 }
+
+/** What is at the path of a run or a model. @throws UsageError if nothing is, or its name cannot be given */
+export const foundAt = (path: string): Promise<Stats> =>
+  stat(path).catch((error: NodeJS.ErrnoException) => {
+    // Names that are no UTF-8 have a line of their own.
+    if ((error.code === 'ENOENT' && !path.includes('\ufffd')) || error.code === 'ENOTDIR')
+      throw new UsageError(
+        `${path}: expected the folder of a run or an ONNX file, there is nothing; check the path`,
+      );
+    throw new UsageError(toFileError(path, 'read', error).message, { cause: error });
+  });
 
 async function ofRun(path: string, limits: ReadLimits): Promise<TrainedNetwork> {
   const { settings, paths } = await readRun(path);

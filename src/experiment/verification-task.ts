@@ -21,7 +21,7 @@ import { type Ball, robustnessProperty } from '../verification/property/robustne
 import { UsageError } from './errors.js';
 import { isPlain, type ModelTask, type NamedModel, pathsOf, readQueryTask } from './query-task.js';
 import { readDataset } from './read-dataset.js';
-import { trainedNetwork } from './trained-network.js';
+import { foundAt, trainedNetwork } from './trained-network.js';
 
 export interface VerificationTask extends ModelTask {
   /** The test image whose ball the property is about, where it is one. */
@@ -107,8 +107,9 @@ export async function readVerificationTask(
   limits: ReadLimits = {},
 ): Promise<VerificationTask> {
   return reading(async () => {
-    const query = await readVnnlib(propertyPath, limits);
     const given = typeof models === 'string' ? [{ path: models }] : models;
+    for (const { path } of given) await foundAt(path);
+    const query = await readVnnlib(propertyPath, limits);
     if (!isPlain(query)) return readQueryTask(query, given, limits);
     const [modelPath, other] =
       query.networks === undefined ? given.map(({ path }) => path) : pathsOf(query, given).values();
