@@ -3,7 +3,8 @@
  * FILE]`: instances of the verification competition, one after another, as `tautnet verify` decides them.
  *
  * DIR/instances.csv has the columns benchmark, onnx, vnnlib, timeout_s and expected under a header, or, as
- * the competition's own files do, onnx, vnnlib and timeout without one; paths are relative to DIR. The limit
+ * the competition's own files do, onnx, vnnlib and timeout without one; paths are relative to DIR. Models of a
+ * query's networks are a list, [('f', 'f.onnx'), ('g', 'g.onnx')], as in the competition. The limit
  * of an instance is --timeout if it is given, else its own. It counts reading the files and starting workers,
  * and each instance has workers of its own, so that nothing is left of it.
  *
@@ -17,6 +18,7 @@ import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeJunit } from '../dist/cli/junit.js';
 import { readVerificationTask } from '../dist/experiment/verification-task.js';
+import { readVnnlib } from '../dist/formats/vnnlib.js';
 import { verify } from '../dist/verification/search/verify.js';
 import { junitCases } from './vnncomp-junit.mjs';
 
@@ -45,6 +47,15 @@ function numberOf(name, text, holds, expected) {
     : refuse(`--${name}: expected ${expected}, got "${text}"`);
 }
 
+/** Cells of a row; commas in a list of models are its own. */
+const cellsOf = (line) => line.split(/,(?![^[]*\])/).map((cell) => cell.trim().replace(/^"(.*)"$/, '$1'));
+
+/** The models of a cell, with the names of their networks where it says them. */
+function modelsOf(cell) {
+  const named = [...cell.matchAll(/\(\s*['"](\w+)['"]\s*,\s*['"]([^'"]+)['"]\s*\)/g)];
+  return named.length === 0 ? [{ path: cell }] : named.map(([, name, path]) => ({ name, path }));
+}
+
 /** Rows of an instances file, with a header or without. */
 function readInstances(folder) {
   const path = join(folder, 'instances.csv');
@@ -57,7 +68,7 @@ function readInstances(folder) {
   const rows = text
     .split(/\r?\n/)
     .filter((line) => line.trim() !== '')
-    .map((line) => line.split(',').map((cell) => cell.trim()));
+    .map(cellsOf);
   const headed = rows[0]?.includes('onnx');
   const columns = headed ? rows.shift() : ['onnx', 'vnnlib', 'timeout_s'];
   return rows.map((cells, i) => {
@@ -89,7 +100,13 @@ async function decide({ onnx, vnnlib, limit }, folder, options) {
   const seconds = () => (performance.now() - started) / 1000;
   let model;
   try {
-    const task = await readVerificationTask(fileOf(folder, onnx), fileOf(folder, vnnlib));
+    const query = fileOf(folder, vnnlib);
+    const models = modelsOf(onnx).map((one) => ({ ...one, path: fileOf(folder, one.path) }));
+    // The competition lists models of networks that are equal to others, too.
+    const { networks = [] } = models.length > 1 ? await readVnnlib(query) : {};
+    const equal = networks.filter(({ equivalence }) => equivalence?.kind === 'equal-to');
+    const needed = models.filter(({ name }) => !equal.some((network) => network.name === name));
+    const task = await readVerificationTask(needed, query);
     model = task.model;
     const timeoutSeconds = Math.max(1e-3, limit - seconds());
     const result = await verify({ ...options, ...task, timeoutSeconds, evaluate: (x) => model.run(x) });
@@ -148,7 +165,11 @@ const instances = readInstances(folder).filter(({ benchmark, onnx, vnnlib }) =>
 if (instances.length === 0)
   refuse(`--only: expected a regular expression that instances of ${folder} match, got "${flags.only}"`);
 
-const short = (path) => basename(path).replace(/(\.(onnx|vnnlib))?(\.gz)?$/, '');
+const short = (cell) =>
+  modelsOf(cell)
+    .map(({ path }) => shortPath(path))
+    .join('+');
+const shortPath = (path) => basename(path).replace(/(\.(onnx|vnnlib))?(\.gz)?$/, '');
 const width = Math.max(...instances.map(({ onnx, vnnlib }) => `${short(onnx)} ${short(vnnlib)}`.length));
 const results = [];
 for (const instance of instances) {
