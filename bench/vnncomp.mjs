@@ -4,7 +4,8 @@
  * decides them.
  *
  * DIR/instances.csv has the columns benchmark, onnx, vnnlib, timeout_s and expected under a header, or, as
- * the competition's own files do, onnx, vnnlib and timeout without one; paths are relative to DIR. The limit
+ * the competition's own files do, onnx, vnnlib and timeout without one; paths are relative to DIR. Models of a
+ * query's networks are a list, [('f', 'f.onnx'), ('g', 'g.onnx')], as in the competition. The limit
  * of an instance is --timeout if it is given, else its own. It counts reading the files and starting workers,
  * and each instance has workers of its own, so that nothing is left of it.
  *
@@ -52,6 +53,15 @@ function numberOf(name, text, holds, expected) {
     : refuse(`--${name}: expected ${expected}, got "${text}"`);
 }
 
+/** Cells of a row; commas in a list of models are its own. */
+const cellsOf = (line) => line.split(/,(?![^[]*\])/).map((cell) => cell.trim().replace(/^"(.*)"$/, '$1'));
+
+/** The models of a cell, with the names of their networks where it says them. */
+function modelsOf(cell) {
+  const named = [...cell.matchAll(/\(\s*['"](\w+)['"]\s*,\s*['"]([^'"]+)['"]\s*\)/g)];
+  return named.length === 0 ? [{ path: cell }] : named.map(([, name, path]) => ({ name, path }));
+}
+
 /** Rows of an instances file, with a header or without. */
 function readInstances(folder) {
   const path = join(folder, 'instances.csv');
@@ -64,7 +74,7 @@ function readInstances(folder) {
   const rows = text
     .split(/\r?\n/)
     .filter((line) => line.trim() !== '')
-    .map((line) => line.split(',').map((cell) => cell.trim()));
+    .map(cellsOf);
   const headed = rows[0]?.includes('onnx');
   const columns = headed ? rows.shift() : ['onnx', 'vnnlib', 'timeout_s'];
   return rows.map((cells, i) => {
@@ -132,12 +142,16 @@ const instances = readInstances(folder).filter(({ benchmark, onnx, vnnlib }) =>
 if (instances.length === 0)
   refuse(`--only: expected a regular expression that instances of ${folder} match, got "${flags.only}"`);
 
-const short = (path) => basename(path).replace(/(\.(onnx|vnnlib))?(\.gz)?$/, '');
+const short = (cell) =>
+  modelsOf(cell)
+    .map(({ path }) => shortPath(path))
+    .join('+');
+const shortPath = (path) => basename(path).replace(/(\.(onnx|vnnlib))?(\.gz)?$/, '');
 const width = Math.max(...instances.map(({ onnx, vnnlib }) => `${short(onnx)} ${short(vnnlib)}`.length));
 
 /** What is asked of whoever decides an instance. */
 const asked = ({ onnx, vnnlib, limit }) => ({
-  onnx: resolve(fileOf(folder, onnx)),
+  models: modelsOf(onnx).map((one) => ({ ...one, path: resolve(fileOf(folder, one.path)) })),
   vnnlib: resolve(fileOf(folder, vnnlib)),
   limit: timeout ?? limit,
   sound: flags.sound ?? false,

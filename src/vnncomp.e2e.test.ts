@@ -58,6 +58,26 @@ describe('npm run bench:vnncomp', () => {
     expect(JSON.parse(stdout.trimEnd().split('\n').at(-1) as string)).toMatchObject({ total: 1, solved: 1 });
   });
 
+  test('takes lists of the models of a query’s networks, as the competition has them', async () => {
+    const several = join(folder, 'several');
+    await mkdir(several);
+    await writeFile(join(several, 'net.onnx.gz'), gzipSync(await readFile(join(folder, 'net.onnx'))));
+    const network = (name: string, x: string, relation = '') =>
+      `(declare-network ${name} ${relation} (declare-input ${x} real [1,1,1,1])` +
+      `(declare-output ${x}out real [1,2]))`;
+    const query = (relation: string) =>
+      `(vnnlib-version <2.0>)${network('f', 'X')}${network('g', 'U', relation)}` +
+      '(assert (and (<= 0 X[0,0,0,0]) (<= X[0,0,0,0] 1) (== U[0,0,0,0] X[0,0,0,0])))' +
+      '(assert (> Xout[0,0] (+ Uout[0,0] 0.01)))';
+    await writeFile(join(several, 'equal.vnnlib'), query('(equal-to f)'));
+    await writeFile(join(several, 'alike.vnnlib'), query('(isomorphic-to f)'));
+    const list = "[('f', 'net.onnx'), ('g', 'net.onnx')]";
+    await writeFile(join(several, 'instances.csv'), `${list},equal.vnnlib,60\n"${list}",alike.vnnlib,60\n`);
+    const argv = [join(ROOT, 'bench', 'vnncomp.mjs'), several, '--threads', '1', '--json'];
+    const { stdout } = await execute(process.execPath, argv);
+    expect(JSON.parse(stdout.trimEnd().split('\n').at(-1) as string)).toMatchObject({ total: 2, solved: 2 });
+  });
+
   test('skips what was not decided, with its reason', async () => {
     const { junitCases } = (await import(join(ROOT, 'bench', 'vnncomp-junit.mjs'))) as {
       junitCases(results: readonly object[]): object[];

@@ -22,6 +22,7 @@ export default defineConfig({
         ['train', 'Train'],
         ['certify', 'Certify'],
         ['verify', 'Verify'],
+        ['vnnlib', 'Queries of VNN-LIB 2.0'],
         ['look', 'Look at runs'],
         ['data', 'Data'],
         ['devices', 'Devices'],

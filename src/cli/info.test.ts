@@ -34,6 +34,10 @@ beforeAll(async () => {
     'net.onnx.gz': gzipSync(onnx),
     'p.vnnlib':
       '; one\n(declare-const X_0 Real)\n(declare-const Y_0 Real)\n(assert (>= X_0 0))(assert (<= X_0 1))(assert (>= Y_0 2))\n',
+    'q.vnnlib':
+      '(vnnlib-version <2.0>)(declare-network f (declare-input X real [2])(declare-output Y real []))' +
+      '(declare-network g (equal-to f) (declare-input U real [2])(declare-output V real []))' +
+      '(assert (and (<= 0 X[0]) (<= X[0] 1) (== X[0] X[1]) (== X[0] U[0]) (== U[1] Y)))(assert (<= V 0))',
     'parameters.safetensors': encodeParameters(network, parameters),
     'last.safetensors': encodeCheckpoint({ training: { step: 3, theta: Float32Array.of(1, 2) } }),
     'certificate.jsonl': `${JSON.stringify(verdict)}\n`,
@@ -56,6 +60,16 @@ describe('tautnet info', () => {
     ['net.onnx', ['ONNX network', '1 × 2 × 2', 'every output, by ibp', 'next: tautnet verify']],
     ['net.onnx.gz', ['ONNX network', '1 × 2 × 2']],
     ['p.vnnlib', ['VNN-LIB property', 'input boxes', 'next: tautnet verify <network.onnx>']],
+    [
+      'q.vnnlib',
+      [
+        'VNN-LIB 2.0 query',
+        'input X [2], output Y []',
+        'network g',
+        /free inputs +1/,
+        '--network f=<model.onnx>\n',
+      ],
+    ],
     ['parameters.safetensors', ['tensors (safetensors)', 'float32 [100, 4]']],
     ['last.safetensors', ['checkpoint of a run', 'tautnet train --resume']],
     ['certificate.jsonl', ['verdicts on images', 'certified 100.00 %']],
@@ -67,7 +81,10 @@ describe('tautnet info', () => {
   ])('tells %s', async (name, parts) => {
     const { code, stdout } = await tautnet('info', at(name));
     expect(code).toBe(0);
-    for (const part of parts) expect(stdout).toContain(part);
+    for (const part of parts)
+      expect(stdout).toEqual(
+        part instanceof RegExp ? expect.stringMatching(part) : expect.stringContaining(part),
+      );
     const { stdout: json } = await tautnet('info', at(name), '--json');
     expect(JSON.parse(json)).toMatchObject({ path: at(name), kind: expect.any(String) });
   });

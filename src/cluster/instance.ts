@@ -2,15 +2,18 @@
  * One instance of the verification competition: two files and a limit in, an answer out, never an
  * exception.
  */
+import type { NamedModel } from '../experiment/query-task.js';
 import { readVerificationTask } from '../experiment/verification-task.js';
+import { readVnnlib } from '../formats/vnnlib.js';
 import type { DeviceChoice } from '../runtime/device/device.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import { verify } from '../verification/search/verify.js';
 
 /** An instance that is to be decided. Plain data. */
 export interface Instance {
-  /** Paths of the ONNX and the VNN-LIB file. */
-  readonly onnx: string;
+  /** ONNX files, with the names of their networks where the property has several. */
+  readonly models: readonly NamedModel[];
+  /** Path of the VNN-LIB file. */
   readonly vnnlib: string;
   /** Seconds, which count reading the files. */
   readonly limit: number;
@@ -36,19 +39,26 @@ export interface InstanceAnswer {
   readonly seconds: number;
 }
 
+/** The competition lists models of networks that are equal to others, too. */
+async function neededOf(models: readonly NamedModel[], vnnlib: string): Promise<readonly NamedModel[]> {
+  const { networks = [] } = models.length > 1 ? await readVnnlib(vnnlib) : {};
+  const equal = networks.filter(({ equivalence }) => equivalence?.kind === 'equal-to');
+  return models.filter(({ name }) => !equal.some((network) => network.name === name));
+}
+
 /**
  * Decides an instance with workers of its own, so that nothing is left of it.
  * @throws the reason of `signal` only
  */
 export async function decideInstance(
-  { onnx, vnnlib, limit, sound }: Instance,
+  { models, vnnlib, limit, sound }: Instance,
   { threads, device, signal }: { threads?: number; device?: DeviceChoice; signal?: AbortSignal } = {},
 ): Promise<InstanceAnswer> {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   let model: Awaited<ReturnType<typeof readVerificationTask>>['model'] | undefined;
   try {
-    const task = await readVerificationTask(onnx, vnnlib, { signal });
+    const task = await readVerificationTask(await neededOf(models, vnnlib), vnnlib, { signal });
     const opened = task.model;
     model = opened;
     const timeoutSeconds = Math.max(1e-3, limit - seconds());

@@ -31,7 +31,8 @@ export interface Model {
 export const readNetwork = (path: string): Promise<TrainedNetwork> => trainedNetwork(path);
 
 /**
- * Reads a VNN-LIB 1.0 file, plain or gzip-compressed, as boxes of inputs with unsafe polytopes of outputs.
+ * Reads a VNN-LIB file of one network with one input and one output, plain or gzip-compressed, as boxes of
+ * inputs with unsafe polytopes of outputs.
  *
  * @throws FileError if it cannot be read; FormatError "file:line:column: …" if it is not VNN-LIB
  * @example

@@ -41,7 +41,7 @@ export const DOORS = {
     file: 'doors/verify',
     values: `
       accuraciesOf attackProgram bounds certificateFiles certify clampInto confirm evaluatorOf
-      multiTargetPgd pgd propertyOf readNetwork readProperty robustness verify
+      multiTargetPgd pgd propertyOf readNetwork readProperty robustness verify verifyQuery
       writeCertificate checkCertificate encodeCertificate imageCertificate propertyCertificate
     `,
     types: `
@@ -50,8 +50,8 @@ export const DOORS = {
       PropertyCertificateOptions Tree CertificateFiles CertificationProgress
       CertificationReport Certified CertifyOptions CompleteOptions Counterexample Evaluate
       Evaluation Evaluator Executor Falsified Inequality InputBox Model Network OutputBounds
-      ParameterArrays PgdOptions Polytope Property Relaxation RobustnessOptions StageReport
-      TrainedNetwork Undecided Verdict VerdictStore Verification VerificationStage
+      ParameterArrays PgdOptions Polytope Property QueryVerification Relaxation
+      RobustnessOptions StageReport TensorAssignment TrainedNetwork Undecided Verdict VerdictStore Verification VerificationStage
       VerifyOptions VerifyProgress VnnlibProperty
     `,
   },

@@ -52,7 +52,7 @@ export const namesOf = (networks: readonly TestNetwork[]): { x: string[]; y: str
   };
 };
 
-const shape = fc.constantFrom<readonly number[]>([], [2], [1, 2], [2, 1, 2], [1]);
+const shape = fc.constantFrom<readonly number[]>([], [2], [1, 2], [2, 1, 2], [1], [2, 3]);
 
 /** One to three networks, each with inputs, hidden tensors and outputs. */
 export const networks: fc.Arbitrary<TestNetwork[]> = fc

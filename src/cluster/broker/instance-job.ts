@@ -12,7 +12,10 @@ import type { WorkKind } from './work-kind.js';
 
 const path = z.string().max(4096);
 const instanceSchema = z.strictObject({
-  onnx: path,
+  models: z
+    .array(z.strictObject({ name: z.string().optional(), path }))
+    .min(1)
+    .readonly(),
   vnnlib: path,
   limit: z.number().positive(),
   sound: z.boolean().optional(),
@@ -36,7 +39,7 @@ export interface InstanceJob extends Job, Instance {}
 /** How instances travel. @param prefix begins their names */
 export const instanceCarrier = (prefix: string): Carrier<InstanceJob, InstanceAnswer> => ({
   prefix,
-  encode: async ({ onnx, vnnlib, limit, sound }) => enveloped('instance', { onnx, vnnlib, limit, sound }),
+  encode: async ({ models, vnnlib, limit, sound }) => enveloped('instance', { models, vnnlib, limit, sound }),
   async decode(_, answer) {
     const read = answerSchema.safeParse(answer);
     if (!read.success) throw new Error('expected the answer to an instance, got something else');
@@ -47,10 +50,11 @@ export const instanceCarrier = (prefix: string): Carrier<InstanceJob, InstanceAn
 /** What a worker does with an instance; files that nobody has are an answer, too. */
 export const instanceKind: WorkKind<Instance> = {
   schema: instanceSchema,
-  describe: ({ onnx, vnnlib }) => `${onnx} ${vnnlib}`,
+  describe: ({ models, vnnlib }) => `${models.map(({ path }) => path).join(' ')} ${vnnlib}`,
   async open(instance, { id, threads, device }) {
-    if (!existsSync(instance.onnx) && !existsSync(instance.vnnlib))
-      return { refused: `expected ${instance.onnx}, ${hostname()} has it not; share its folder` };
+    const missing = instance.models.find(({ path }) => !existsSync(path));
+    if (missing !== undefined && !existsSync(instance.vnnlib))
+      return { refused: `expected ${missing.path}, ${hostname()} has it not; share its folder` };
     return {
       work: { kind: 'instance', id, ...instance, threads, ...(device && { device }) },
       answer: async (result) => result,

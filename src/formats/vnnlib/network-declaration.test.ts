@@ -96,6 +96,13 @@ describe('a query of VNN-LIB 2.0', () => {
       fc.property(query, ({ text, names: { x, y } }) => {
         const { inputs, outputs, networks } = read(text);
         expect([inputs, outputs]).toEqual([x.length, y.length]);
+        const elements = [...x, ...y].map((name) => `(assert (<= ${name} 1))`).join('');
+        const { constraint } = read(`${text}${elements}`);
+        const last = 'and' in constraint ? constraint.and.slice(-x.length - y.length) : [];
+        expect(last.map((one) => ('variables' in one ? one.variables[0] : undefined))).toEqual([
+          ...x.keys(),
+          ...y.map((_, j) => -1 - j),
+        ]);
         expect(x.map((_, i) => variableName(i, networks))).toEqual(x);
         expect(y.map((_, j) => variableName(-1 - j, networks))).toEqual(y);
         expect(tensorsOf(networks ?? []).reduce((sum, tensor) => sum + elementsOf(tensor), 0)).toBe(

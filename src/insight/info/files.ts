@@ -3,27 +3,42 @@ import { percent } from '../../experiment/percent.js';
 import { quoted } from '../../experiment/run/summary.js';
 import type { SafetensorsArray } from '../../formats/safetensors.js';
 import { decodeSafetensors } from '../../formats/safetensors.js';
-import { parseVnnlib } from '../../formats/vnnlib.js';
+import { parseVnnlib, shapeText } from '../../formats/vnnlib.js';
 import type { CertificateLine } from '../../verification/certification/certificate-lines.js';
 import { accuraciesOf } from '../../verification/certification/verdict.js';
-import { propertyOf } from '../../verification/property/from-vnnlib.js';
+import { linkedPropertyOf, propertyOf } from '../../verification/property/from-vnnlib.js';
+import { linksOf } from '../../verification/property/links.js';
 import { counted, type Description } from './description.js';
 
 type Described = Omit<Description, 'path' | 'bytes'>;
 
 /** @throws FormatError with line and column where it is not VNN-LIB */
 export function describeVnnlib(path: string, bytes: Uint8Array): Described {
-  const { inputs, outputs, polytopes } = propertyOf(parseVnnlib(bytes, path));
+  const query = parseVnnlib(bytes, path);
+  const { networks, outputs } = query;
+  const { inputs, polytopes } = networks ? linkedPropertyOf(query, linksOf(query)) : propertyOf(query);
   const boxes = new Set(polytopes.map(({ box }) => `${box.lower.join()}/${box.upper.join()}`)).size;
+  const models = (networks ?? []).filter(({ equivalence }) => equivalence?.kind !== 'equal-to');
   return {
-    kind: 'VNN-LIB property',
+    kind: networks ? 'VNN-LIB 2.0 query' : 'VNN-LIB property',
     facts: [
-      ['inputs', counted(inputs)],
+      ...(networks ?? []).map(
+        ({ name, tensors }) =>
+          [
+            `network ${name}`,
+            tensors.map((one) => `${one.kind} ${one.name} ${shapeText(one)}`).join(', '),
+          ] as const,
+      ),
+      [networks ? 'free inputs' : 'inputs', counted(inputs)],
       ['outputs', counted(outputs)],
       ['input boxes', counted(boxes)],
       ['unsafe sets', counted(polytopes.length)],
     ],
-    next: [`tautnet verify <network.onnx> ${quoted(path)}`],
+    next: [
+      networks
+        ? `tautnet verify ${[quoted(path), ...models.map(({ name }) => `--network ${name}=<model.onnx>`)].join(' ')}`
+        : `tautnet verify <network.onnx> ${quoted(path)}`,
+    ],
   };
 }
 

@@ -52,7 +52,7 @@ export function propertyOf(vnnlib: VnnlibProperty): Property {
         `${tensorsOf(networks)
           .slice(0, 5)
           .map(({ name }) => name)
-          .join(', ')}; give its models with --network`,
+          .join(', ')}; give its models with --network, or to verifyQuery`,
     );
   return linkedPropertyOf(vnnlib, plainLinks(inputs));
 }

@@ -34,7 +34,7 @@ describe('bounds that inequalities of inputs imply', () => {
           });
           // Inequalities that x fulfils, with room or just so.
           const rows = factors.map(([d, slack]) => {
-            const sum = d.reduce((total, f, i) => total + f * (x[i] as number), 0);
+            const sum = d.reduce<number>((total, f, i) => total + f * (x[i] as number), 0);
             return row(d, sum + slack / 2);
           });
           expect(tightenByInequalities(search, rows)).toBe(true);
