@@ -27,6 +27,8 @@ export interface BoundProblem {
   readonly specification: Specification;
   /** Merge the last affine layer with the specification before bounding (default true). */
   readonly elision?: boolean;
+  /** Floats that the rows of dense back-substitution may take at once (default 2²⁶). */
+  readonly rowFloats?: number;
 }
 
 /** Lower bounds as graphs: stages that run first, then the margins. */

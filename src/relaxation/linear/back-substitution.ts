@@ -10,24 +10,20 @@ import {
   abs,
   add,
   addAll,
-  broadcastTo,
-  constant,
   type FloatType,
   gemm,
   maximum,
   mul,
-  neg,
   relu,
   reshape,
-  slice,
   sub,
   sum,
   type Tensor,
 } from '../../graph/index.js';
-import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from '../../network/network.js';
 import type { BoundProblem, Bounds } from '../relaxation.js';
 import type { Slopes } from '../slopes.js';
+import { boundBothSides } from './both-sides.js';
 
 /** Linear lower bound of rows: coefficients over the input and a constant [1, rows·batch]. */
 export interface LinearBound {
@@ -173,30 +169,10 @@ export function boundBelow(
   return [...found, concretize(bound, box)].reduce((a, b) => maximum(a, b));
 }
 
-/**
- * Both bounds of every feature of a node by dense back-substitution: rows are the identity and its negative.
- * With `at`, as for `boundBelow`.
- */
-export function boundNode(
-  problem: Pick<BoundProblem, 'network' | 'parameters' | 'box'>,
+/** Both bounds of every feature of a node by dense back-substitution. With `at`, as for `boundBelow`. */
+export const boundNode = (
+  problem: Pick<BoundProblem, 'network' | 'parameters' | 'box' | 'rowFloats'>,
   node: number,
   slopes: (node: number) => Slopes,
   at?: (node: number) => Bounds,
-): Bounds {
-  const { network: net, box } = problem;
-  const features = featuresOf((net.nodes[node] as NetworkNode).layer.output);
-  const batch = box.lower.shape[1] as number;
-  const dtype = box.lower.dtype as FloatType;
-  const identity = new Float64Array(features * 2 * features);
-  for (let i = 0; i < features; i++) {
-    identity[i * 2 * features + i] = 1;
-    identity[i * 2 * features + features + i] = -1;
-  }
-  const rows = broadcastTo(constant(identity, [features, 2 * features, 1], dtype), [
-    features,
-    2 * features,
-    batch,
-  ]);
-  const bounds = boundBelow(problem, node, rows, slopes, at);
-  return { lower: slice(bounds, 0, 0, features), upper: neg(slice(bounds, 0, features, 2 * features)) };
-}
+): Bounds => boundBothSides(problem, node, (rows) => boundBelow(problem, node, rows, slopes, at));

@@ -33,13 +33,25 @@ export interface PartBounds {
   readonly rounding: Rounding;
 }
 
+/** Extents of a program, and the floats of rows that it carries at once. */
+interface SplittingShape {
+  readonly columns: number;
+  readonly rows: number;
+  readonly mixed: boolean;
+  readonly rowFloats: number;
+}
+
 /**
  * (parameters, `lower`, `upper` [inputs, n], `rows` [outputs, r, n] and, with `mixed`, `input rows` [inputs,
  * r, n]) → `margins` [r, n], how far each input's width moves them, `influence` [inputs, r·n], and at the
  * centre the outputs [outputs, n] and the largest activation `hidden` [1, n]; in float32 the running errors
  * of the outputs, `error` [outputs, n].
  */
-function splittingPlan(net: Network, columns: number, rows: number, mixed: boolean, dtype: FloatType): Plan {
+function splittingPlan(
+  net: Network,
+  { columns, rows, mixed, rowFloats }: SplittingShape,
+  dtype: FloatType,
+): Plan {
   const [inputs, outputs] = [featuresOf(net.input), net.classes];
   const whole = {
     lower: input('lower', [inputs, columns], dtype),
@@ -55,6 +67,7 @@ function splittingPlan(net: Network, columns: number, rows: number, mixed: boole
     parameters: parameterInputs(net, dtype),
     box: whole,
     specification,
+    rowFloats,
   };
   // Rows over the inputs mean the inputs as they are, and rounding is accounted for layer by layer.
   const problem = mixed || dtype === 'float64' ? original : withoutNormalization(original);
@@ -110,6 +123,10 @@ function denseFloats(net: Network, dtype: FloatType): number {
   return dense.reduce((most, { layer }) => Math.max(most, 2 * featuresOf(layer.input) * widest), 0);
 }
 
+/** Floats that an array over the rows of a program may have within the memory. */
+export const roomOf = ({ dtype, threads }: Pick<Engine, 'dtype' | 'threads'>, memoryBytes: number): number =>
+  Math.min(MOST_FLOATS[dtype], memoryBytes / (BYTES[dtype] * ALIVE * threads));
+
 /**
  * Parts of a call: a power of two, as many as the CPU's cache is worth and as the dense bounds of all neurons
  * of all of them leave within the memory.
@@ -122,8 +139,7 @@ export function partsOfCall(
   const each = denseFloats(network, dtype);
   const most = dtype === 'float64' ? 256 : Math.max(8, columnsOf(engine) / 2);
   if (each === 0) return most;
-  const room = Math.min(MOST_FLOATS[dtype], memoryBytes / (BYTES[dtype] * ALIVE * threads));
-  const fit = 2 ** Math.floor(Math.log2(room / each));
+  const fit = 2 ** Math.floor(Math.log2(roomOf({ dtype, threads }, memoryBytes) / each));
   return Math.max(dtype === 'float64' ? 8 : 2, Math.min(most, fit));
 }
 
@@ -141,6 +157,7 @@ export class InputPrograms {
   readonly most: number;
   /** Whether inequalities have terms over the inputs. */
   readonly #mixed: boolean;
+  readonly #rowFloats: number;
 
   constructor(
     readonly engine: Engine,
@@ -150,6 +167,7 @@ export class InputPrograms {
   ) {
     this.inputs = featuresOf(engine.network.input);
     this.most = partsOfCall(engine, memoryBytes);
+    this.#rowFloats = roomOf(engine, memoryBytes);
     this.#mixed = polytopes.some(({ unsafe }) => unsafe.some(({ inputs }) => inputs !== undefined));
   }
 
@@ -171,8 +189,9 @@ export class InputPrograms {
 
   #planOf(columns: number): Plan {
     const { engine, rows } = this;
-    return engine.plan(`split ${columns} ${rows} ${this.#mixed}`, () =>
-      splittingPlan(engine.network, columns, rows, this.#mixed, engine.dtype),
+    const shape = { columns, rows, mixed: this.#mixed, rowFloats: this.#rowFloats };
+    return engine.plan(`split ${Object.values(shape).join(' ')}`, () =>
+      splittingPlan(engine.network, shape, engine.dtype),
     );
   }
 

@@ -2,20 +2,7 @@
  * CROWN with the rounding error of every bound taken off (`rounding-error.ts`), for many boxes at once: one
  * graph, dense, for the small networks that are split on their inputs.
  */
-import {
-  add,
-  broadcastTo,
-  constant,
-  type FloatType,
-  maximum,
-  minimum,
-  neg,
-  reshape,
-  slice,
-  sub,
-  type Tensor,
-} from '../../graph/index.js';
-import { featuresOf } from '../../network/layers/layer.js';
+import { add, maximum, minimum, reshape, sub, type Tensor } from '../../graph/index.js';
 import { INPUT, type NetworkNode } from '../../network/network.js';
 import {
   backSubstituteBy,
@@ -23,6 +10,7 @@ import {
   type LinearBound,
   throughLines,
 } from '../../relaxation/linear/back-substitution.js';
+import { boundBothSides } from '../../relaxation/linear/both-sides.js';
 import { isNonlinear, slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { BoundProblem, Bounds } from '../../relaxation/relaxation.js';
 import { errorOf, magnitudes, soundInterval } from './rounding-error.js';
@@ -38,11 +26,8 @@ export interface SoundBound {
  * Lower bounds of rows [outputs, rows, batch], plus `inputs` [inputs, rows · batch] on the input, over each
  * box of the problem.
  */
-export function soundCrown(
-  { network: net, parameters, box }: BoundProblem,
-  rows: Tensor,
-  inputs?: Tensor,
-): SoundBound {
+export function soundCrown(problem: BoundProblem, rows: Tensor, inputs?: Tensor): SoundBound {
+  const { network: net, parameters, box } = problem;
   const batch = box.lower.shape[1] as number;
   const before = new Map<number, Bounds>();
   const known = new Map<number, Bounds>([[INPUT, box]]);
@@ -76,24 +61,10 @@ export function soundCrown(
       before.set(node, cheap); // intervals are exact there
       return;
     }
-    const features = featuresOf(layer.input);
-    const both = bound(target, signedIdentity(features, batch, box.lower.dtype as FloatType)).margins;
-    const tight = {
-      lower: maximum(slice(both, 0, 0, features), cheap.lower),
-      upper: minimum(neg(slice(both, 0, features, 2 * features)), cheap.upper),
-    };
+    const { lower, upper } = boundBothSides(problem, target, (over) => bound(target, over).margins);
+    const tight = { lower: maximum(lower, cheap.lower), upper: minimum(upper, cheap.upper) };
     before.set(node, tight);
     known.set(target, tight);
   });
   return bound(net.nodes.length - 1, rows, inputs);
-}
-
-/** Rows e_i, then −e_i, for each box: [features, 2 · features, batch]. */
-function signedIdentity(features: number, batch: number, dtype: FloatType): Tensor {
-  const rows = new Float64Array(2 * features * features);
-  for (let i = 0; i < features; i++) {
-    rows[i * 2 * features + i] = 1;
-    rows[i * 2 * features + features + i] = -1;
-  }
-  return broadcastTo(constant(rows, [features, 2 * features, 1], dtype), [features, 2 * features, batch]);
 }

@@ -174,6 +174,17 @@ describe.skipIf(!existsSync(shared))('on the files of found cases', () => {
     for (const sound of MODES) expect(await verdictOf(file(network), property(), sound, 1.5)).not.toBe(wrong);
   });
 
+  // Real numbers reach the bound, the file in ONNX Runtime at no float32 of the box: `sat` is what the file
+  // does, `unsat` what real numbers do not, and so neither is true.
+  test.each([
+    ['underflow.onnx', () => text('underflow.vnnlib')],
+    ['tab_sub-div_1000_3_d.onnx', () => boxOf('tab_sub-div_1000_3_d.json')],
+    ['tabs_bn_10000_1_s.onnx', () => boxOf('tabs_bn_10000_1_s.json')],
+  ])('%s: what real numbers reach and the file does not is neither proved nor refuted', async (network, of) => {
+    for (const sound of MODES)
+      expect(['timeout', 'unknown']).toContain(await verdictOf(file(network), of(), sound, 3));
+  });
+
   test.each([
     ['tab.onnx', 'tab.vnnlib', 'sat'],
     ['relu.onnx', 'strict.vnnlib', 'unsat'],
