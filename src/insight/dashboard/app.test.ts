@@ -157,6 +157,7 @@ describe("the dashboard's server", () => {
     const states = Object.fromEntries(runs.map((run: RunCard) => [run.name, run.state]));
     expect(states).toMatchObject({ old: 'broken', torn: 'broken', a: 'unfinished', foreign: 'unfinished' });
     for (const name of ['old', 'torn', 'cut', 'foreign']) await rm(join(folder, name), { recursive: true });
+    expect(JSON.parse((await get('/api/runs')).text).runs).toHaveLength(runs.length - 4);
   });
 
   test('tells changes as they happen, by events', async () => {
