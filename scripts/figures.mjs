@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { dashboardPictures } from './dashboard-pictures.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const RUN = join('runs', 'quickstart');
@@ -23,12 +24,13 @@ if (!existsSync(join(ROOT, RUN, 'summary.md'))) node(join('scripts', 'quickstart
 mkdirSync(join(ROOT, FIGURES), { recursive: true });
 
 const landscape = '--points 41 --sigmas 0,0.002 --samples 40 --batch-size 2 --seed 1 --detrend'.split(' ');
-const figures = [['landscape', RUN, ...landscape, '--out', join(FIGURES, 'landscape.svg')]];
-for (const words of figures) {
-  node(join('dist', 'cli', 'main.js'), ...words);
-  const { size } = statSync(join(ROOT, words.at(-1)));
+const figure = join(FIGURES, 'landscape.svg');
+node(join('dist', 'cli', 'main.js'), 'landscape', RUN, ...landscape, '--out', figure);
+for (const path of [figure, ...(await dashboardPictures(ROOT, RUN, FIGURES))]) {
+  const { size } = statSync(join(ROOT, path));
+  console.error(`${path}: ${size} bytes`);
   if (size > MOST) {
-    console.error(`${words.at(-1)}: expected at most ${MOST} bytes, got ${size}; draw fewer points`);
+    console.error(`${path}: expected at most ${MOST} bytes, got ${size}; draw fewer points`);
     process.exit(1);
   }
 }

@@ -11,7 +11,7 @@ import { UsageError } from '../../experiment/errors.js';
 import type { Problem, RunList } from './answers.js';
 import { Changes } from './changes.js';
 import { landscapeRoute } from './landscape-route.js';
-import { Landscapes } from './landscapes.js';
+import { Landscapes, type LandscapesOptions } from './landscapes.js';
 import { lookRoutes } from './look-routes.js';
 import { OpenDatasets } from './open-datasets.js';
 import { OpenLooks } from './open-looks.js';
@@ -47,6 +47,8 @@ export interface DashboardOptions {
   readonly cache?: string;
   /** Seconds for the exact radius of an image (default 20). */
   readonly exactSeconds?: number;
+  /** What of landscapes is computed, where it should differ. */
+  readonly scan?: LandscapesOptions['scan'];
   /** Names by which the server may be asked; any where it listens to other machines. */
   readonly hosts?: readonly string[];
 }
@@ -98,11 +100,11 @@ function eventRoute(app: Hono, changes: Changes): void {
 
 /** The dashboard of an index; close it after use. */
 export function createDashboard(options: DashboardOptions): Dashboard {
-  const { index, files, dataDir, cache, exactSeconds, hosts } = options;
+  const { index, files, dataDir, cache, exactSeconds, scan, hosts } = options;
   const app = new Hono();
   const datasets = new OpenDatasets(dataDir);
   const looks = new OpenLooks(datasets, exactSeconds);
-  const landscapes = new Landscapes({ datasets, cache });
+  const landscapes = new Landscapes({ datasets, cache, scan });
   const changes = new Changes(index);
   app.use(async (context, next) => {
     const stranger = hosts !== undefined && !hosts.includes(hostOf(context.req.header('host') ?? ''));
