@@ -12,6 +12,8 @@
  *              software 1 and 4), how long it was idle and how far its losses are from the CPU's
  *   memory     peak memory of whole trainings of CNN7 with batch normalisation (about ten minutes; needs
  *              CIFAR-10)
+ *   cluster    PGPE's steps per second over one and two processes and a queue, against twice one process
+ *              (minutes; `--pairs`, `--queue URL`, else it needs redis-server)
  *   all        all of them
  *
  * With `--device`, the workloads run there and u stays that of the CPU; methods and memory know no device.
@@ -23,6 +25,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { chooseDevice, DEVICE_CHOICES } from 'tautnet/runtime';
+import { cluster } from './cluster.mjs';
 import { crownStep } from './crown-step.mjs';
 import { median } from './measure.mjs';
 import { memory } from './memory.mjs';
@@ -33,7 +36,7 @@ import { pgpeRelaxations } from './pgpe-relaxations.mjs';
 import { workloads } from './workloads.mjs';
 
 const RUNS = 11;
-const SECTIONS = ['workloads', 'methods', 'pgpe', 'memory'];
+const SECTIONS = ['workloads', 'methods', 'pgpe', 'memory', 'cluster'];
 const { values, positionals } = parseArgs({
   options: {
     json: { type: 'boolean' },
@@ -43,6 +46,7 @@ const { values, positionals } = parseArgs({
     pairs: { type: 'string' },
     batch: { type: 'string' },
     memory: { type: 'string' },
+    queue: { type: 'string' },
   },
   allowPositionals: true,
 });
@@ -99,6 +103,7 @@ const measured = {
       ? { pgpe: rounded(await pgpeRelaxations(only)) }
       : { pgpe_device: await pgpeOnDevice(device, { pairs, batch, only, memory: megabytes }) },
   memory: () => ({ memory_gb: rounded(memory(only)) }),
+  cluster: async () => ({ cluster: rounded(await cluster({ queue: values.queue, pairs })) }),
 };
 const figures = {};
 for (const section of sections) Object.assign(figures, await measured[section]());

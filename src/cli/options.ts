@@ -83,6 +83,12 @@ const GROUPS: Readonly<Partial<Record<SettingName, string>>> = {
 /** Options that only `--help-all` shows. */
 export const ADVANCED = new WeakSet<Option>();
 
+/** The option, which only `--help-all` shows. */
+export function advanced(option: Option): Option {
+  ADVANCED.add(option.hideHelp());
+  return option;
+}
+
 /** One option per setting, and its negation for those that are on or off. */
 export function settingOptions(): Option[] {
   let group = '';
@@ -95,7 +101,7 @@ export function settingOptions(): Option[] {
       kind === 'boolean' ? [option, new Option(`--no-${kebab(name)}`, 'turn it off')] : [option];
     for (const each of options) {
       each.helpGroup(group);
-      if (!BASIC.has(name)) ADVANCED.add(each.hideHelp());
+      if (!BASIC.has(name)) advanced(each);
     }
     return options;
   });

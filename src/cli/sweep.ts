@@ -8,18 +8,20 @@ import { type SweepCost, sweepCost } from '../cluster/cost.js';
 import { commandWords, plannedTrials } from '../cluster/definition.js';
 import { runLocally, type Sharing, sharesOf } from '../cluster/run-locally.js';
 import { runRemotely } from '../cluster/run-remotely.js';
+import { type SlurmOptions, slurmOptions, submitWorkers } from '../cluster/slurm.js';
 import { readSweepFile } from '../cluster/sweep-file.js';
 import { createSweepFolder, readSweepFolder } from '../cluster/sweep-folder.js';
 import { isOnFront, type SweepState } from '../cluster/sweep-state.js';
 import { trialName } from '../cluster/sweep-table.js';
 import { Failure, UsageError } from '../experiment/errors.js';
 import { percent } from '../experiment/percent.js';
+import { kebab } from '../experiment/settings/setting-text.js';
 import { aligned } from './aligned.js';
 import { type Io, type MakeCommand, written } from './command.js';
 import { setting, wholeNumber } from './flag-values.js';
 import { sweepProgress } from './progress/sweep.js';
 import { duration } from './progress/training.js';
-import { addressOf, type QueueFlag, queueOption } from './queue-option.js';
+import { addressOf, QUEUE_VARIABLE, type QueueFlag, queueOption } from './queue-option.js';
 import { shared } from './shared-options.js';
 
 interface SweepFlags {
@@ -29,6 +31,8 @@ interface SweepFlags {
   readonly parallel?: string;
   readonly queue?: QueueFlag;
   readonly shipRuns?: boolean;
+  readonly slurm?: string;
+  readonly slurmOptions?: string;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
@@ -43,17 +47,21 @@ export const makeSweepCommand: MakeCommand = (io) =>
     .option('--parallel <count>', 'trials at a time (default: one for each thread)')
     .addOption(queueOption('trials are done by the workers of a queue'))
     .option('--ship-runs', 'with --queue: runs travel, as workers share no folder with this machine')
+    .option('--slurm <workers>', 'with --queue: submit so many workers to Slurm, as one array of jobs')
+    .option('--slurm-options <text>', 'more options of sbatch, such as "--time=4:00:00 --partition=cpu"')
     .option('--dry-run', 'check every trial and say what all will cost, by one step of each kind')
     .action(async (file: string | undefined, flags: SweepFlags) => sweep(file, flags, io));
 
 async function sweep(file: string | undefined, flags: SweepFlags, io: Io): Promise<void> {
   const sharing = sharingOf(flags);
   const address = addressOf(flags.queue, io);
-  if (flags.shipRuns && address === undefined)
-    throw new UsageError('--ship-runs: expected --queue beside it, got none; leave it out');
+  for (const name of ['shipRuns', 'slurm', 'slurmOptions'] as const)
+    if (address === undefined && flags[name] !== undefined)
+      throw new UsageError(`--${kebab(name)}: expected --queue beside it, got none; leave it out`);
+  const slurm = slurmOf(flags);
   if ((file === undefined) === (flags.resume === undefined))
     throw new UsageError('sweep: expected a file or --resume, one of the two; see `tautnet sweep --help`');
-  if (file === undefined) return goOn(flags.resume as string, { sharing, address }, flags, io);
+  if (file === undefined) return goOn(flags.resume as string, { sharing, address, slurm }, flags, io);
   const definition = await readSweepFile(file);
   const planned = plannedTrials(definition);
   if (flags.dryRun) {
@@ -64,7 +72,7 @@ async function sweep(file: string | undefined, flags: SweepFlags, io: Io): Promi
   const out = flags.out ?? join('runs', 'sweeps', basename(file).replace(/\.ya?ml$/, ''));
   await createSweepFolder(out, definition);
   io.stderr.write(`${planned.length} trials in ${out}\n`);
-  await goOn(out, { sharing, address }, flags, io);
+  await goOn(out, { sharing, address, slurm }, flags, io);
 }
 
 /** @throws UsageError for a flag that cannot be */
@@ -77,9 +85,31 @@ export const sharingOf = (flags: { threads?: string; parallel?: string }): Shari
 interface Place {
   readonly sharing: Sharing;
   readonly address?: Address;
+  /** Workers that Slurm is to start. */
+  readonly slurm?: SlurmOptions;
 }
 
-async function goOn(path: string, { sharing, address }: Place, flags: SweepFlags, io: Io): Promise<void> {
+/** @throws UsageError for a flag that cannot be */
+function slurmOf({ slurm, slurmOptions: more, threads }: SweepFlags): SlurmOptions | undefined {
+  const workers = wholeNumber('slurm', slurm);
+  if (workers === undefined && more !== undefined)
+    throw new UsageError('--slurm-options: expected --slurm beside it, got none; leave it out');
+  if (workers === undefined) return undefined;
+  return {
+    workers,
+    threads: setting('threads', threads, '--threads') ?? 1,
+    more: slurmOptions(more ?? ''),
+    program: [process.execPath, process.argv[1] as string],
+    variable: QUEUE_VARIABLE,
+  };
+}
+
+async function goOn(
+  path: string,
+  { sharing, address, slurm }: Place,
+  flags: SweepFlags,
+  io: Io,
+): Promise<void> {
   const { finished } = await readSweepFolder(path);
   if (finished)
     throw new UsageError(
@@ -92,6 +122,10 @@ async function goOn(path: string, { sharing, address }: Place, flags: SweepFlags
     update: (now: SweepState) => progress.update(now),
   };
   const { parallel } = sharing;
+  if (slurm !== undefined && address !== undefined) {
+    const job = await submitWorkers(path, address, slurm);
+    io.stderr.write(`${slurm.workers} workers: job ${job} of Slurm, see ${join(path, 'slurm')}\n`);
+  }
   const running =
     address === undefined
       ? runLocally(path, sharing, options)

@@ -29,6 +29,12 @@ export interface EvaluatedBatch {
   readonly images: number;
 }
 
+/** Loss and counts at θ + σ∘z and at θ − σ∘z of each of several keys. */
+export interface PairValues {
+  readonly plus: readonly BatchValues[];
+  readonly minus: readonly BatchValues[];
+}
+
 /** The plan that gives gradients. @throws TypeError if there is none */
 export function gradientPlan({ gradient }: Objective): Plan {
   if (gradient === undefined)
@@ -57,12 +63,20 @@ export class CpuObjective implements BatchObjective {
 
   async meanGradient(theta: Float32Array, perturbations: GradientPerturbations): Promise<HostGradient> {
     checkPerturbations(perturbations);
-    const plan = gradientPlan(this.on.objective);
-    const shared = inSharedMemory(theta);
     const sigmas = [perCoordinate(perturbations.sigma)];
     if (perturbations.antithetic) sigmas.push(opposite(perturbations.sigma));
     const points = perturbations.keys.flatMap((key) => sigmas.map((sigma) => ({ key, sigma })));
-    return mean(await Promise.all(points.map((point) => this.gradientAt(plan, shared, point))));
+    return mean(await this.gradientsAt(theta, points));
+  }
+
+  /** Loss, gradient and counts at each of several points. */
+  protected async gradientsAt(
+    theta: Float32Array,
+    points: readonly TaskPerturbation[],
+  ): Promise<readonly HostGradient[]> {
+    const plan = gradientPlan(this.on.objective);
+    const shared = inSharedMemory(theta);
+    return Promise.all(points.map((point) => this.gradientAt(plan, shared, point)));
   }
 
   async rootMeanSquares(theta: Float32Array, ranges: readonly CoordinateRange[]) {
@@ -94,7 +108,16 @@ export class CpuObjective implements BatchObjective {
     },
   };
 
-  async pairs(theta: Float32Array, { keys, sigma }: Perturbations) {
+  async pairs(theta: Float32Array, perturbations: Perturbations) {
+    const { plus, minus } = await this.pairsAt(theta, perturbations);
+    return {
+      ...pairValues(this.on.objective, plus, minus),
+      scores: (first: Float64Array, second?: SigmaWeights) => this.scoresOf(perturbations, first, second),
+    };
+  }
+
+  /** Loss and counts at both points of each key. */
+  protected async pairsAt(theta: Float32Array, { keys, sigma }: Perturbations): Promise<PairValues> {
     const { objective, layout, feeds, images } = this.on;
     const shared = inSharedMemory(theta);
     const spread = perCoordinate(sigma);
@@ -105,23 +128,17 @@ export class CpuObjective implements BatchObjective {
         return this.pool.pair({ plan: objective.value, feeds, theta: shared, layout, perturbation });
       }),
     );
-    const plus = results.map((result) => batchValues(objective, result.plus, images));
-    const minus = results.map((result) => batchValues(objective, result.minus, images));
     return {
-      ...pairValues(objective, plus, minus),
-      scores: (first: Float64Array, second?: SigmaWeights) => this.scoresOf({ keys, sigma }, first, second),
+      plus: results.map((result) => batchValues(objective, result.plus, images)),
+      minus: results.map((result) => batchValues(objective, result.minus, images)),
     };
   }
 
   /** Pairs whose two points have statistics of their own. */
-  private async singlePairs(theta: Float32Array, { keys, sigma }: Perturbations) {
+  private async singlePairs(theta: Float32Array, { keys, sigma }: Perturbations): Promise<PairValues> {
     const at = (spread: number | Float32Array) =>
       Promise.all(keys.map((key) => this.valuesAt(theta, { key, sigma: spread })));
-    const [plus, minus] = [await at(perCoordinate(sigma)), await at(opposite(sigma))];
-    return {
-      ...pairValues(this.on.objective, plus, minus),
-      scores: (first: Float64Array, second?: SigmaWeights) => this.scoresOf({ keys, sigma }, first, second),
-    };
+    return { plus: await at(perCoordinate(sigma)), minus: await at(opposite(sigma)) };
   }
 
   private async scoresOf({ keys, sigma }: Perturbations, first: Float64Array, second?: SigmaWeights) {

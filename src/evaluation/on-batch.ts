@@ -6,6 +6,7 @@ import type { Key } from '../runtime/random/keys.js';
 import { type BatchValues, microBatches, type PooledBatch } from './batch-feeds.js';
 import { BatchedObjective } from './batched.js';
 import { CpuObjective, type EvaluatedBatch } from './cpu.js';
+import { type Exchange, SpreadObjective } from './exchange.js';
 import { type CallLimits, evaluatesPopulations } from './population.js';
 
 /**
@@ -29,6 +30,8 @@ export interface PooledOptions {
   readonly limits?: CallLimits;
   /** Its gradients stand for those that the objective has not. */
   readonly guide?: Objective;
+  /** Other processes evaluate perturbations, too. */
+  readonly exchange?: Exchange;
 }
 
 /** The objective on `batch` at a θ on the host; `layout` says where each parameter array lies in θ. */
@@ -39,10 +42,11 @@ export function pooledObjective(
   batch: PooledBatch,
   scalars: ObjectiveScalars,
   attackKey?: Key,
-  { limits, guide }: PooledOptions = {},
+  { limits, guide, exchange }: PooledOptions = {},
 ): CpuObjective {
   const on = evaluatedBatch(objective, layout, batch, scalars, attackKey);
   const guiding = guide && pooledObjective(pool, guide, layout, batch, scalars, attackKey, { limits });
+  if (exchange !== undefined) return new SpreadObjective(pool, on, exchange, guiding);
   const together = evaluatesPopulations(objective) && (limits !== undefined || pool.device !== 'cpu');
   return together ? new BatchedObjective(pool, on, limits, guiding) : new CpuObjective(pool, on, guiding);
 }

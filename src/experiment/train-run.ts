@@ -17,6 +17,7 @@ import {
   type TrainingState,
   training,
 } from '../training/loop.js';
+import type { StepExchange } from '../training/placement/placement.js';
 import { representative } from '../training/weight-average.js';
 import { Failure } from './errors.js';
 import { type Experiment, prepare } from './prepare-training.js';
@@ -62,11 +63,17 @@ interface Saved {
  * Trains from where the run's last checkpoint is, or from the start, until its last epoch; then writes the
  * network and the summary. A run that was created for it and cannot begin, for want of data say, is removed
  * again.
+ * @param exchange other processes that evaluate perturbations, too
  * @throws the reason of `signal` once it is aborted and a checkpoint is written; Failure if training
  *  diverges, naming the last checkpoint, or
  *   if its device cannot go on, once a checkpoint is written
  */
-export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: AbortSignal): Promise<void> {
+export async function trainRun(
+  run: Run,
+  watch: TrainingWatch = {},
+  signal?: AbortSignal,
+  exchange?: StepExchange,
+): Promise<void> {
   const { settings, paths } = run;
   // A run that was stopped can be resumed; one that cannot begin would only be in the way of the next.
   const giveUp = async (error: unknown): Promise<never> => {
@@ -76,7 +83,8 @@ export async function trainRun(run: Run, watch: TrainingWatch = {}, signal?: Abo
   const device = await chooseDevice(settings.device).catch(giveUp);
   const pool = createPool(settings.threads, device, settings.memory);
   try {
-    const experiment = await prepare(settings, pool, watch.data, signal).catch(giveUp);
+    const prepared = await prepare(settings, pool, watch.data, signal).catch(giveUp);
+    const experiment = { ...prepared, options: { ...prepared.options, exchange } };
     const loaded = await loadLast(paths.checkpoints);
     const saved = loaded?.value as unknown as Saved | undefined;
     const state = saved?.training ?? experiment.first;

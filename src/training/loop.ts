@@ -12,7 +12,7 @@ import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import { deriveKey, type Key } from '../runtime/random/keys.js';
 import { devicePlacement } from './placement/device.js';
 import { hostPlacement } from './placement/host.js';
-import type { Placement, PlacementOptions } from './placement/placement.js';
+import type { HostPosition, Placement, PlacementOptions } from './placement/placement.js';
 import type { Schedule } from './schedules.js';
 import { averagedWith, type WeightAverage } from './weight-average.js';
 
@@ -141,7 +141,7 @@ export async function* training(
   options: TrainingOptions,
   state: TrainingState,
 ): AsyncGenerator<StepReport, void> {
-  const onDevice = devicePlacement(options);
+  const onDevice = options.exchange ? undefined : devicePlacement(options);
   if (onDevice) yield* trainingAt(options, state, onDevice);
   else yield* trainingAt(options, state, hostPlacement(options));
 }
@@ -188,6 +188,8 @@ async function* trainingAt(
       // Its place is that of the batch before, which is done with.
       coming = batchOf(step + 1);
       const images = batch.labels.length;
+      const before = { step, average, sums, ...(position as HostPosition), estimator: search };
+      await options.exchange?.begin(step, before.theta, () => before satisfies TrainingState);
       const minimised = options.objectiveAt?.(at) ?? options.objective;
       const objective = placement.objective(minimised, batch, scalars, deriveKey(attackKey, step, 0));
       const estimate = await estimator.estimate(search, position.theta, objective, {

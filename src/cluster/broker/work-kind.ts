@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import type { DeviceChoice } from '../../runtime/device/device.js';
 import type { Work } from '../work.js';
+import type { Address } from './address.js';
 
 /** What a worker offers to a job. */
 export interface Site {
@@ -10,6 +11,8 @@ export interface Site {
   /** Folder of the worker for what is not shared. */
   readonly folder: string;
   readonly threads: number;
+  /** The server that the job came from. */
+  readonly address: Address;
   /** Where programs run; as the job says unless given. */
   readonly device?: DeviceChoice;
 }

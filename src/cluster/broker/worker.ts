@@ -118,7 +118,8 @@ class Server {
     let opened: OpenedWork | { readonly refused: string };
     try {
       const { folder, threads, device } = this.#options;
-      opened = await kind.open(parsed.data, { id: job.id as string, folder, threads, device });
+      const { address } = engine;
+      opened = await kind.open(parsed.data, { id: job.id as string, folder, threads, device, address });
     } catch (error) {
       throw engine.final(firstLine(error));
     }

@@ -12,8 +12,8 @@ class HostPlacement implements Placement {
   constructor(private readonly options: PlacementOptions) {}
 
   objective(objective: Objective, batch: PooledBatch, scalars: ObjectiveScalars, attackKey: Key) {
-    const { pool, layout, guide } = this.options;
-    return pooledObjective(pool, objective, layout, batch, scalars, attackKey, { guide });
+    const { pool, layout, guide, exchange } = this.options;
+    return pooledObjective(pool, objective, layout, batch, scalars, attackKey, { guide, exchange });
   }
 
   async begin(from: HostPosition) {

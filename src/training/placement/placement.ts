@@ -5,6 +5,7 @@
 
 import type { PooledBatch } from '../../evaluation/batch-feeds.js';
 import type { BatchObjective, Vector } from '../../evaluation/batch-objective.js';
+import type { Exchange } from '../../evaluation/exchange.js';
 import type { Objective, ObjectiveScalars } from '../../objective/objective.js';
 import type { Pool } from '../../runtime/pool/pool.js';
 import type { ParameterSlice } from '../../runtime/pool/task.js';
@@ -18,6 +19,12 @@ export interface Position {
   readonly rule: unknown;
 }
 
+/** An exchange that is told of each step before it is taken. */
+export interface StepExchange extends Exchange {
+  /** `state` gives all that the step depends on: what a process that joins begins with. */
+  begin(step: number, theta: Float32Array, state: () => unknown): Promise<void>;
+}
+
 /** What of a training a placement needs. */
 export interface PlacementOptions {
   readonly objective: Objective;
@@ -29,6 +36,8 @@ export interface PlacementOptions {
   readonly pool: Pool;
   /** Largest norm of the gradient; 0: no limit. */
   readonly gradientClip: number;
+  /** Other processes evaluate perturbations, too; θ is then on the host. */
+  readonly exchange?: StepExchange;
 }
 
 /** A position on the host: plain data. */
