@@ -37,7 +37,7 @@ export const makeReproduceCommand: MakeCommand = (io) =>
     .description("test the paper's claims: tune, train with several seeds, certify, compare")
     .argument('<claims...>', `some of ${CLAIMS.join(', ')}, or all`)
     .option('--scale <name>', `how large (${SCALES.join('|')})`, 'small')
-    .option('--seeds <count>', 'seeds of each row (default: 5, smoke: 2)')
+    .option('--seeds <count>', 'seeds of each row (default: 10, at paper scale 5, at smoke 2)')
     .addOption(shared('out', 'folder of all runs; default: runs/reproduce/<scale>-<claims>'))
     .addOption(shared('threads', 'of all runs together; default: available cores'))
     .option('--parallel <count>', 'runs at a time (default: one for each thread)')

@@ -109,7 +109,8 @@ function verdictLines(findings: readonly Finding[]): string[] {
 /** The section of one experiment. */
 function sectionsOf(evidence: Evidence, findings: readonly Finding[]): string[] {
   const { experiment } = evidence;
-  const { images } = experiment;
+  const { images, trials, tuningSeeds = 1 } = experiment;
+  const each = tuningSeeds > 1 ? ` with ${tuningSeeds} seeds each` : '';
   const on = images === undefined ? 'all test images' : `the first ${images} test images`;
   const complete =
     experiment.complete === undefined
@@ -118,9 +119,9 @@ function sectionsOf(evidence: Evidence, findings: readonly Finding[]): string[] 
   const inTime = 'In equal time: as many epochs as fit into the training time of the slowest row.';
   return [
     `## ${experiment.name}: ${experiment.title}`,
-    `${experiment.settings.epochs ?? 'Published'} epochs; ${experiment.trials} tuning trials a row on ` +
-      `held-out images; ${on}, certified by ${complete}. Hypervolume: of (natural, certified) of the ` +
-      'tuning trials above (0, 0).',
+    `${experiment.settings.epochs ?? 'Published'} epochs; ${trials} tuning trials a row${each} on held-out ` +
+      `images; ${on}, certified by ${complete}. Hypervolume: of (natural, certified) of the tuning trials ` +
+      'above (0, 0).',
     resultsTable(evidence, 'steps'),
     ...(panelsOf(evidence).includes('time') ? [inTime, resultsTable(evidence, 'time')] : []),
     `Mean loss under each relaxation at the full ε in equal steps, ${experiment.lossImages} test images:`,

@@ -10,27 +10,30 @@ import type { SweepState } from '../sweep-state.js';
 import type { TrialResult } from '../trial.js';
 import type { Experiment, Row } from './claims.js';
 
-/** Seed of the draws of tuning, and of its trainings: none of the seeds that are reported. */
+/** Seed of the draws of tuning, and the first of its trainings: none of the seeds that are reported. */
 const TUNING_SEED = 1000;
 
 const assignment = ({ settings }: Row): Assignment => settings as Assignment;
 
-/** Points of a row's tuning: where it starts, then draws. */
-const tuningPoints = (row: Row, trials: number): Assignment[] =>
-  Array.from({ length: trials }, (_, trial) => ({
-    ...assignment(row),
-    ...(trial === 0 ? row.start : randomPoint(row.tune, TUNING_SEED, trial)),
-    seed: TUNING_SEED,
-  }));
+/** Points of a row's tuning: where it starts, then draws; each with every tuning seed. */
+const tuningPoints = (row: Row, trials: number, seeds: number): Assignment[] =>
+  Array.from({ length: trials * seeds }, (_, k) => {
+    const trial = Math.floor(k / seeds);
+    return {
+      ...assignment(row),
+      ...(trial === 0 ? row.start : randomPoint(row.tune, TUNING_SEED, trial)),
+      seed: TUNING_SEED + (k % seeds),
+    };
+  });
 
-/** Tuning: so many trials for each row. */
-export function tuningSweep({ rows, settings, trials }: Experiment): SweepDefinition {
-  const points = rows.flatMap((row) => tuningPoints(row, trials));
+/** Tuning: so many trials for each row, each with so many seeds. */
+export function tuningSweep({ rows, settings, trials, tuningSeeds = 1 }: Experiment): SweepDefinition {
+  const points = rows.flatMap((row) => tuningPoints(row, trials, tuningSeeds));
   return {
     settings,
     search: { search: 'list', points, objectives: { natural: 'maximize', certified: 'maximize' } },
     judge: { on: 'validation' },
-    labels: rows.flatMap((row) => Array<string>(trials).fill(row.name)),
+    labels: rows.flatMap((row) => Array<string>(trials * tuningSeeds).fill(row.name)),
   };
 }
 
@@ -50,8 +53,34 @@ export const rowTrials = ({ states, definition }: SweepState): RowTrial[] =>
       : [],
   );
 
+/** Trials of one point with all their seeds. */
+interface Tuned {
+  readonly point: Assignment;
+  readonly certified: number;
+  readonly natural: number;
+}
+
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** Each point of a row's tuning, in its order, with means over the seeds that ended. */
+function tunedPoints(own: readonly RowTrial[]): Tuned[] {
+  const points = new Map<string, RowTrial[]>();
+  for (const trial of own) {
+    const { seed: _, ...point } = trial.point;
+    const key = JSON.stringify(point);
+    points.set(key, [...(points.get(key) ?? []), trial]);
+  }
+  return [...points.values()].map((trials) => ({
+    point: (trials[0] as RowTrial).point,
+    certified: mean(trials.map(({ result }) => result.certified)),
+    natural: mean(trials.map(({ result }) => result.natural)),
+  }));
+}
+
 /**
- * The best tuning trial of each row: by certified accuracy, then natural accuracy, then the earlier.
+ * The best tuned point of each row: by certified accuracy, then natural accuracy, means over tuning seeds,
+ * then the earlier.
  * @throws UsageError for a row of which every trial failed
  */
 export function bestPoints(
@@ -60,13 +89,8 @@ export function bestPoints(
 ): ReadonlyMap<string, Assignment> {
   return new Map(
     experiment.rows.map(({ name }) => {
-      const own = tuned.filter(({ row }) => row === name);
-      const best = [...own].sort(
-        (a, b) =>
-          b.result.certified - a.result.certified ||
-          b.result.natural - a.result.natural ||
-          a.number - b.number,
-      )[0];
+      const points = tunedPoints(tuned.filter(({ row }) => row === name));
+      const [best] = points.toSorted((a, b) => b.certified - a.certified || b.natural - a.natural);
       if (best === undefined)
         throw new UsageError(
           `${experiment.name}: expected a tuning trial of ${name} that ends, all failed; see its summary.md`,
