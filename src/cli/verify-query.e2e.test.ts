@@ -57,6 +57,7 @@ beforeAll(async () => {
   await writeFile(at('small.onnx'), small());
   await writeFile(at('shifted.onnx.gz'), gzipSync(small(0.5)));
   await writeFile(at('two.onnx'), two);
+  await writeFile(at('image.onnx'), encodeOnnx(model({ input: [1, 2, 3], nodes: [op('Relu', ['x'], 'y')] })));
   await writeFile(
     at('double.onnx'),
     encodeOnnx(model({ input: ['batch', 2], nodes: [op('Relu', ['x'], 'y')], double: true })),
@@ -237,6 +238,27 @@ describe('what a query may be of', () => {
     expect((V?.values[0] as number) - (Y?.values[0] as number)).toBeLessThan(-0.3);
   });
 
+  test('assertions that exclude each other are unsat, those of inputs alone are decided', async () => {
+    const models = { f: 'small.onnx' };
+    const exclusive = `${f}${within('X')}(assert (>= X[0,0] 2))(assert (>= Y[0,0] 0))`;
+    expect((await decide(exclusive, models)).stdout).toBe('unsat\n');
+    const strict = `${f}${within('X')}(assert (and (< X[0,0] 0.5) (>= X[0,0] 0.5)))(assert (>= Y[0,0] 0))`;
+    expect((await decide(strict, models)).stdout).not.toMatch(/^sat/);
+    const { X } = assignment(
+      (await decide(`${f}${within('X')}(assert (>= (- X[0,0] X[0,1]) 1.5))`, models)).stdout,
+    );
+    expect((X?.values[0] as number) - (X?.values[1] as number)).toBeGreaterThanOrEqual(1.5);
+  });
+
+  test('models of float64, in their own type', async () => {
+    const query = `${f.replaceAll('float32', 'float64')}${within('X')}`;
+    const models = { f: 'double.onnx' };
+    expect((await decide(`${query}(assert (> Y[0,0] 1))`, models)).stdout).not.toMatch(/^sat/);
+    expect((await decide(`${query}(assert (> Y[0,0] 1.0001))`, models)).stdout).toBe('unsat\n');
+    const { Y } = assignment((await decide(`${query}(assert (> Y[0,0] 0.9))`, models)).stdout);
+    expect([Y?.type, (Y?.values[0] as number) > 0.9]).toEqual(['float64', true]);
+  });
+
   test('a network whose inputs are the outputs of another', async () => {
     const query = `${pair('')}(assert (== Y[0,0] U[0,0]))(assert (== Y[0,1] U[0,1]))`;
     const models = { f: 'small.onnx', g: 'shifted.onnx.gz' };
@@ -275,9 +297,22 @@ describe('what is refused, in one line', () => {
     ],
     // Extents, numbers of tensors and names that the file does not have.
     [
-      f.replace('[1,2])(declare-out', '[2,1,2])(declare-out') + yes.replaceAll('X[0', 'X[0,0'),
+      `${version + network('f', '(declare-input X real [3])(declare-output Y real [2])')}${[0, 1, 2]
+        .map((i) => `(assert (and (<= 0 X[${i}]) (<= X[${i}] 1)))`)
+        .join('')}(assert (>= Y[0] 1))`,
       { f: 'small.onnx' },
-      'expected a property of the network',
+      'expected X to be [3] as the query declares, got [batch,2] of "x"',
+    ],
+    // As many elements in another order.
+    [
+      `${version + network('f', '(declare-input X real [1,3,2])(declare-output Y real [6])')}${[
+        0, 1, 2, 3, 4, 5,
+      ]
+        .map((i) => `X[0,${i >> 1},${i & 1}]`)
+        .map((x) => `(assert (and (<= 0 ${x}) (<= ${x} 1)))`)
+        .join('')}(assert (>= Y[0] 1))`,
+      { f: 'image.onnx' },
+      'expected X to be [1,3,2] as the query declares, got [1,2,3] of "x"',
     ],
     [f + yes, { f: 'two.onnx' }, 'expected'],
     [

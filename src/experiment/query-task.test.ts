@@ -116,19 +116,14 @@ function setUp({ shown, links, seed, formulas }: Trial) {
 }
 
 let trials = 0;
-/** The task of a trial, read from files; undefined where the query has no inputs at all. */
+/** The task of a trial, read from files. */
 async function taskOf(models: ReadonlyMap<string, TestModel>, shown: readonly TestNetwork[], text: string) {
   const at = join(folder, `${trials++}`);
   await writeFile(`${at}.vnnlib`, text);
   const own = shown.filter(({ relation }) => relation === undefined);
   const named = own.map(({ name }) => ({ name, path: `${at}${name}.onnx` }));
   for (const { name, path } of named) await writeFile(path, (models.get(name) as TestModel).bytes);
-  try {
-    return await readVerificationTask(named, `${at}.vnnlib`);
-  } catch (error) {
-    expect((error as Error).message).toContain('expected inputs that fulfil the constraints, got none');
-    return undefined;
-  }
+  return readVerificationTask(named, `${at}.vnnlib`);
 }
 
 const positiveZeros = (values: ArrayLike<number>): number[] => Array.from(values, (value) => value + 0);
@@ -143,10 +138,6 @@ test('networks, files and polytopes are what the query says, at every point wher
       const { models, text, compute, settled, linksHold, truth } = setUp(one);
       const task = await taskOf(models, one.shown, text);
       const points = one.points.map(settled).filter((x) => linksHold(x, compute(x)));
-      if (task === undefined) {
-        expect(points.filter((x) => truth(x, compute(x)))).toEqual([]);
-        return;
-      }
       const links = task.links as Links;
       for (const [k, x] of points.entries()) {
         const y = compute(x);
@@ -175,7 +166,10 @@ test('networks, files and polytopes are what the query says, at every point wher
 /** Whether a verdict agrees with the plain meaning of the query. */
 async function check(one: Trial, task: ModelTask, counts: Record<string, number>): Promise<void> {
   const { compute, settled, linksHold, truth } = setUp(one);
-  const found = await verify({ ...task, evaluate: (x) => task.model.run(x), pool, timeoutSeconds: 2 });
+  const found = await verify({
+    ...task,
+    ...{ evaluate: (x) => task.model.run(x), pool, timeoutSeconds: 2, sound: one.seed % 2 === 0 },
+  });
   counts[found.verdict] = (counts[found.verdict] ?? 0) + 1;
   if (found.verdict === 'unsat')
     for (const x of one.points.map(settled))
@@ -200,7 +194,6 @@ test('no verdict contradicts plain loops: proofs at points, counterexamples at t
     fc.asyncProperty(trial, async (one) => {
       const { models, text } = setUp(one);
       const task = await taskOf(models, one.shown, text);
-      if (task === undefined) return;
       await check(one, task, counts);
       await task.model.close();
     }),

@@ -9,7 +9,7 @@ import { type ReadLimits, readUnpacked } from '../formats/read-limited.js';
 import { type NetworkDeclaration, tensorsOf, type VnnlibProperty } from '../formats/vnnlib.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
-import { importModel } from '../network/onnx/import.js';
+import { checkOpset, importModel } from '../network/onnx/import.js';
 import { type Interface, interfaceOf } from '../network/onnx/interface.js';
 import { productModel } from '../network/onnx/product.js';
 import type { ParameterArrays } from '../network/parameters.js';
@@ -165,7 +165,10 @@ async function readFiles(paths: ReadonlySet<string>, limits: ReadLimits): Promis
     const path = await modelFile(given);
     const bytes = await readUnpacked(path, limits);
     limits.signal?.throwIfAborted();
-    files.set(given, { path, bytes, model: decodeOnnx(bytes, path) });
+    const model = decodeOnnx(bytes, path);
+    // The product has one version; operators are read alike in all that are read at all.
+    checkOpset(model, path);
+    files.set(given, { path, bytes, model });
   }
   return files;
 }

@@ -75,7 +75,7 @@ const isSafetensors = (bytes: Uint8Array): boolean =>
   bytes.length > 9 && bytes[8] === 0x7b && bytes[6] === 0 && bytes[7] === 0;
 
 /** The first line of text that begins with one of these says what `verify` found. */
-const RESULT = /^(sat|unsat|unknown|timeout|holds|violated)\b/;
+const RESULT = /^(sat|unsat|unknown|timeout|timed-out|holds|violated)\b/;
 
 async function describeText(path: string, bytes: Uint8Array): Promise<Described | undefined> {
   const start = Buffer.from(bytes.subarray(0, 4096)).toString('utf8').trimStart();

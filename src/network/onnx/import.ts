@@ -83,10 +83,15 @@ export function importOnnx(bytes: Uint8Array, source = 'ONNX model'): ImportedNe
   return importModel(decodeOnnx(bytes, source), source);
 }
 
+/** @throws FormatError for a model of operators of another version than those that are read */
+export function checkOpset({ opset }: OnnxModel, source: string): void {
+  if (opset < OPSETS[0] || opset > OPSETS[1])
+    throw new FormatError(`${source}: expected opset ${OPSETS.join(' to ')}, got ${opset}`);
+}
+
 /** The same of a model that is read already. */
 export function importModel(model: OnnxModel, source: string): ImportedNetwork {
-  if (model.opset < OPSETS[0] || model.opset > OPSETS[1])
-    throw new FormatError(`${source}: expected opset ${OPSETS.join(' to ')}, got ${model.opset}`);
+  checkOpset(model, source);
   const input = inputOf(model, source);
   try {
     return networkOf(model, input, source);

@@ -66,6 +66,39 @@ describe('a property from VNN-LIB', () => {
     );
   });
 
+  it('drops no case for the rounding of a quotient', () => {
+    // As decimals x = 3 fulfils both; 0.3 / 0.1 in float64 is below 3.
+    const text = `${declarations(1, 1)}(assert (<= (* 0.1 X_0) 0.3))(assert (>= X_0 3))(assert (<= Y_0 0))`;
+    const { polytopes } = propertyOfText(text);
+    const { box, unsafe } = polytopes[0] as Polytope;
+    expect([box.lower[0], (box.upper[0] as number) >= 3, (box.upper[0] as number) < 3 + 1e-12]).toEqual([
+      3,
+      true,
+      true,
+    ]);
+    expect(unsafe.map(({ inputs, bound }) => [Array.from(inputs ?? []), bound])).toEqual([
+      [[0.1], 0.3],
+      [[], 0],
+    ]);
+    fc.assert(
+      fc.property(
+        fc.integer({ min: -999, max: 999 }),
+        fc.integer({ min: 1, max: 99 }),
+        fc.boolean(),
+        (k, d, below) => {
+          // c x ≤ c k/7 and x ≥ k/7, as fractions, or the other way about.
+          const [bound, own] = below ? ['<=', '>='] : ['>=', '<='];
+          const asserts = `(assert (${bound} (* (/ ${d} 10) X_0) (/ (* ${d} ${k}) 70)))(assert (${own} X_0 (/ ${k} 7)))`;
+          expect(
+            propertyOfText(
+              `${declarations(1, 1)}${asserts}(assert (<= -999 X_0))(assert (<= X_0 999))(assert (<= Y_0 0))`,
+            ).polytopes.length,
+          ).toBe(1);
+        },
+      ),
+    );
+  });
+
   it('makes bounds of the box of constraints of one input, and rows of all others', () => {
     const text = `${declarations(2, 1)}(assert (<= -1 (* 4 X_0)))(assert (= X_1 3))(assert (<= (+ X_0 X_1) 8))(assert (<= X_0 7))(assert (>= (- Y_0 X_0) 2))`;
     const { polytopes } = propertyOfText(text);

@@ -3,7 +3,9 @@
  *
  * Constraints of one input become bounds of the box, all others rows of inequalities; `and` is distributed
  * over `or`, contradictory boxes are dropped on the way, and equal boxes and equal rows are the same objects.
- * The bound of c·x ≤ b is b/c rounded to nearest, as decimals are.
+ * The bound of c·x ≤ b is b/c where c is a power of two. Otherwise it is moved outwards by more than its
+ * rounding, and c·x ≤ b stays as a row: a case is dropped only where its constraints exclude each other as they
+ * are written, decimals rounded to nearest.
  */
 import { FormatError } from '../../formats/format-error.js';
 import { type LinearConstraint, tensorsOf, type VnnlibProperty, variableName } from '../../formats/vnnlib.js';
@@ -59,6 +61,7 @@ export function propertyOf(vnnlib: VnnlibProperty): Property {
 
 /**
  * The same over the free inputs and the outputs, hidden tensors among them, of a query of several tensors.
+ * A query may be of inputs alone, and without polytopes where its assertions exclude each other.
  * @throws FormatError as above, or where float64 does not hold a sum of coefficients
  */
 export function linkedPropertyOf(vnnlib: VnnlibProperty, links: Links): Property {
@@ -84,6 +87,12 @@ export function linkedPropertyOf(vnnlib: VnnlibProperty, links: Links): Property
         'or, got more; split the property into several files',
     );
 
+  const addRow = (added: LinearConstraint): void => {
+    const row = rowOf(added);
+    numbers += row.created;
+    if (numbers > MOST_NUMBERS) tooLarge();
+    unsafe.push(row.inequality);
+  };
   const assume = (said: LinearConstraint): boolean => {
     const added = isLinked
       ? (linked(links, said) ??
@@ -98,17 +107,16 @@ export function linkedPropertyOf(vnnlib: VnnlibProperty, links: Links): Property
     }
     if (variables.length === 1 && variable >= 0) {
       const [lower, upper] = search.bounds(variable);
-      const limit = bound / coefficient;
-      if (strict) strictInputs.push({ input: variable, sign: coefficient > 0 ? 1 : -1, bound: limit });
+      const exact = isPowerOfTwo(coefficient);
+      const limit = exact ? bound / coefficient : quotientBeyond(bound, coefficient);
+      if (!exact) addRow(added);
+      else if (strict) strictInputs.push({ input: variable, sign: coefficient > 0 ? 1 : -1, bound: limit });
       if (coefficient > 0 ? search.below(variable, limit) : search.above(variable, limit)) return true;
       const [low, high] = coefficient > 0 ? [lower, limit] : [limit, upper];
       contradiction ??= `${low} ≤ ${nameOf(variable)} ≤ ${high}`;
       return false;
     }
-    const row = rowOf(added);
-    numbers += row.created;
-    if (numbers > MOST_NUMBERS) tooLarge();
-    unsafe.push(row.inequality);
+    addRow(added);
     return true;
   };
 
@@ -152,10 +160,26 @@ export function linkedPropertyOf(vnnlib: VnnlibProperty, links: Links): Property
   };
   const complete = forEachDisjunct(constraint, conjunction, found, MOST_STEPS);
   if (!complete) tooLarge();
-  if (polytopes.length === 0) fail(`expected inputs that fulfil the constraints, got none: ${contradiction}`);
-  if (!constrainsOutputs)
+  // A query without inputs that fulfil it is unsatisfiable; of a property it is a mistake.
+  const isQuery = networks !== undefined;
+  if (polytopes.length === 0 && !isQuery)
+    fail(`expected inputs that fulfil the constraints, got none: ${contradiction}`);
+  if (!constrainsOutputs && !isQuery)
     fail('expected a constraint on an output in some assert, got constraints of inputs alone');
   return { inputs, outputs, polytopes };
+}
+
+/** Whether division by c only moves the exponent. */
+function isPowerOfTwo(c: number): boolean {
+  const exponent = Math.round(Math.log2(Math.abs(c)));
+  return 2 ** exponent === Math.abs(c);
+}
+
+/** b/c, further out than where c·x ≤ b ends for numbers that b and c are nearest to. */
+function quotientBeyond(b: number, c: number): number {
+  const quotient = b / c;
+  if (!Number.isFinite(quotient)) return quotient;
+  return quotient + Math.sign(c) * (Math.abs(quotient) * 2 ** -50 + Number.MIN_VALUE);
 }
 
 /** Rows of constraints, the same object for equal ones, and how many numbers it took to make them. */

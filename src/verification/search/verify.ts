@@ -88,6 +88,7 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   checkSizes(network, property);
   if (!(timeoutSeconds > 0))
     throw new RangeError(`verify: expected a timeout above 0 seconds, got ${timeoutSeconds}`);
+  if (property.polytopes.length === 0) return { verdict: 'unsat', stage: null, subproblems: 0, seconds: 0 };
   const started = performance.now();
   const deadline = started + 1000 * timeoutSeconds;
   const seconds = () => (performance.now() - started) / 1000;
