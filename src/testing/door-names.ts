@@ -51,7 +51,8 @@ export const DOORS = {
       CertificationReport Certified CertifyOptions CompleteOptions Counterexample Evaluate
       Evaluation Evaluator Executor Falsified Inequality InputBox Model Network OutputBounds
       ParameterArrays PgdOptions Polytope Property QueryVerification Relaxation
-      RobustnessOptions StageReport TensorAssignment TrainedNetwork Undecided Verdict VerdictStore Verification VerificationStage
+      RobustnessOptions StageReport TensorAssignment TrainedNetwork Undecided Verdict
+      VerdictStore Verification VerificationStage
       VerifyOptions VerifyProgress VnnlibProperty
     `,
   },

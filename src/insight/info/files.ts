@@ -19,16 +19,15 @@ export function describeVnnlib(path: string, bytes: Uint8Array): Described {
   const { inputs, polytopes } = networks ? linkedPropertyOf(query, linksOf(query)) : propertyOf(query);
   const boxes = new Set(polytopes.map(({ box }) => `${box.lower.join()}/${box.upper.join()}`)).size;
   const models = (networks ?? []).filter(({ equivalence }) => equivalence?.kind !== 'equal-to');
+  const declared = (networks ?? []).map(({ name, tensors }) => {
+    const each = tensors.map((one) => `${one.kind} ${one.name} ${shapeText(one)}`);
+    return [`network ${name}`, each.join(', ')] as const;
+  });
+  const named = models.map(({ name }) => `--network ${name}=<model.onnx>`);
   return {
     kind: networks ? 'VNN-LIB 2.0 query' : 'VNN-LIB property',
     facts: [
-      ...(networks ?? []).map(
-        ({ name, tensors }) =>
-          [
-            `network ${name}`,
-            tensors.map((one) => `${one.kind} ${one.name} ${shapeText(one)}`).join(', '),
-          ] as const,
-      ),
+      ...declared,
       [networks ? 'free inputs' : 'inputs', counted(inputs)],
       ['outputs', counted(outputs)],
       ['input boxes', counted(boxes)],
@@ -36,7 +35,7 @@ export function describeVnnlib(path: string, bytes: Uint8Array): Described {
     ],
     next: [
       networks
-        ? `tautnet verify ${[quoted(path), ...models.map(({ name }) => `--network ${name}=<model.onnx>`)].join(' ')}`
+        ? `tautnet verify ${[quoted(path), ...named].join(' ')}`
         : `tautnet verify <network.onnx> ${quoted(path)}`,
     ],
   };

@@ -4,8 +4,8 @@
  * Constraints of one input become bounds of the box, all others rows of inequalities; `and` is distributed
  * over `or`, contradictory boxes are dropped on the way, and equal boxes and equal rows are the same objects.
  * The bound of c·x ≤ b is b/c where c is a power of two. Otherwise it is moved outwards by more than its
- * rounding, and c·x ≤ b stays as a row: a case is dropped only where its constraints exclude each other as they
- * are written, decimals rounded to nearest.
+ * rounding, and c·x ≤ b stays as a row: a case is dropped only where its constraints exclude each other as
+ * they are written, decimals rounded to nearest.
  */
 import { FormatError } from '../../formats/format-error.js';
 import { type LinearConstraint, tensorsOf, type VnnlibProperty, variableName } from '../../formats/vnnlib.js';
@@ -140,13 +140,10 @@ export function linkedPropertyOf(vnnlib: VnnlibProperty, links: Links): Property
     return steps + unsafe.length;
   };
   const found = (): number => {
-    if (search.unbounded() === undefined) return finish();
-    const mark = search.mark();
-    const possible = tightenByInequalities(search, unsafe);
-    if (!possible) contradiction ??= 'inequalities of inputs that exclude each other';
-    const steps = possible ? finish() : unsafe.length;
-    search.restore(mark);
-    return steps;
+    // What is tightened goes again with the case that it is of.
+    if (tightenByInequalities(search, unsafe)) return finish();
+    contradiction ??= 'inequalities of inputs that exclude each other';
+    return unsafe.length;
   };
 
   const conjunction = {

@@ -41,6 +41,7 @@ function impliedBy({ inputs = new Float64Array(), bound }: Inequality, k: number
  * @returns false where they contradict what is there
  */
 export function tightenByInequalities(search: BoxSearch, rows: readonly Inequality[]): boolean {
+  if (search.unbounded() === undefined) return true;
   const ofInputs = rows.filter(isOfInputs);
   for (let found = true; found && search.unbounded() !== undefined; ) {
     found = false;
