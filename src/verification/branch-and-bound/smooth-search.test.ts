@@ -77,8 +77,8 @@ describe.each(networks)('$name', (net) => {
         expect(verdict).not.toBe('proved');
         if (verdict === 'found') counts.reached++;
       }
-      for (const of of [engine, sound(engine, parameters)]) {
-        const { verdict, subproblems } = await decide(of, [far], 60);
+      for (const mode of [engine, sound(engine, parameters)]) {
+        const { verdict, subproblems } = await decide(mode, [far], 60);
         expect(verdict).not.toBe('found');
         if (verdict === 'proved') counts.proved++;
         if (verdict === 'proved' && subproblems === 1) counts.atRoot++;
