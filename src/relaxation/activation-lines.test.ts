@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { add, evaluate, type FloatType, gradient, input, mul, type Tensor, total } from '../graph/index.js';
 import { type ActivationName, activationFunctions, activationNames } from '../network/activations/index.js';
 import { expectDerivatives, runProgram, weighted } from '../testing/operator-check.js';
-import { activationInterval, activationLines, activationStrip } from './activation-lines.js';
+import { activationInterval, activationLines, activationStrip, chosenTangents } from './activation-lines.js';
 import type { Bounds } from './relaxation.js';
 
 const exact = { sigmoid: (x: number) => 1 / (1 + Math.exp(-x)), tanh: Math.tanh };
@@ -33,8 +33,13 @@ const boundsOf = (count: number, dtype: FloatType): Bounds => ({
   upper: input('u', [count], dtype),
 });
 
-const linesOf = (name: ActivationName, bounds: Bounds) => {
-  const { lower, lowerIntercept, upper, intercept } = activationLines(name, bounds);
+const sharesOf = (count: number, dtype: FloatType) => ({
+  above: input('above', [count], dtype),
+  below: input('below', [count], dtype),
+});
+
+const linesOf = (name: ActivationName, bounds: Bounds, shares?: ReturnType<typeof sharesOf>) => {
+  const { lower, lowerIntercept, upper, intercept } = activationLines(name, bounds, shares);
   const strip = activationStrip(name, bounds);
   const interval = activationInterval(name, bounds);
   return {
@@ -108,6 +113,64 @@ describe.each(activationNames)('lines around %s', (name) => {
       );
     },
   );
+
+  it.each(['float64', 'float32'] as const)(
+    'hold in %s whatever tangents are chosen, and are the usual ones at the usual shares',
+    async (dtype) => {
+      const round = dtype === 'float32' ? Math.fround : (x: number) => x;
+      const bounds = boundsOf(COUNT, dtype);
+      const outputs = linesOf(name, bounds, sharesOf(COUNT, dtype));
+      const share = fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true }));
+      const shares = fc.noShrink(fc.array(fc.tuple(share, share), { minLength: COUNT, maxLength: COUNT }));
+      await fc.assert(
+        fc.asyncProperty(intervals, shares, async (drawn, chosen) => {
+          const pairs = drawn.map(([l, u]) => [round(l), round(u)] as const);
+          const feeds = { l: pairs.map(([l]) => l), u: pairs.map(([, u]) => u) };
+          const [above, below] = [0, 1].map((k) => chosen.map((both) => round(both[k] as number)));
+          const made = await runProgram(outputs, { ...feeds, above: above ?? [], below: below ?? [] });
+          const { worst, where } = excess(made as unknown as Values, pairs, f);
+          expect(worst, where).toBeLessThanOrEqual(0);
+        }),
+        { numRuns: 5 },
+      );
+      const usual = linesOf(name, bounds, chosenTangents(name, bounds));
+      const plain = linesOf(name, bounds);
+      const feeds = { l: [-3, -1, 0.5, -0.2], u: [2, -0.5, 2, 4] };
+      const four = (of: typeof plain) => (['a', 'b', 'c', 'd'] as const).map((key) => of[key]);
+      const at = {
+        l: [...feeds.l, ...Array(COUNT - 4).fill(0)],
+        u: [...feeds.u, ...Array(COUNT - 4).fill(1)],
+      };
+      const [wanted, found] = [evaluate(four(plain), at), evaluate(four(usual), at)];
+      wanted.forEach((values, k) => {
+        values.forEach((value, i) => {
+          expect(Math.abs(value - (found[k]?.[i] as number))).toBeLessThan(1e-12);
+        });
+      });
+    },
+  );
+
+  it('move with the chosen tangent as their derivative says', () => {
+    const pairs = [
+      [-3, 2],
+      [0.5, 2],
+      [-2, 0.3],
+      [-0.2, 1],
+      [-7, 4],
+    ];
+    const feeds = {
+      l: pairs.map(([l]) => l as number),
+      u: pairs.map(([, u]) => u as number),
+      above: pairs.map((_, i) => 0.2 + 0.13 * i),
+      below: pairs.map((_, i) => 0.8 - 0.11 * i),
+    };
+    const [bounds, shares] = [boundsOf(pairs.length, 'float64'), sharesOf(pairs.length, 'float64')];
+    const { a, b, c, d } = linesOf(name, bounds, shares);
+    const loss = [a, b, c, d]
+      .map((value, k) => mul(weighted(value), 1 + 0.3 * k))
+      .reduce((x, y) => add(x, y));
+    expectDerivatives(loss, [shares.above, shares.below], feeds, 1e-6);
+  });
 
   it('are those of least area: in the middle of the interval they meet the convex and the concave envelope', () => {
     const { a, b, c, d } = linesOf(name, boundsOf(COUNT, 'float64'));

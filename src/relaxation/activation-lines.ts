@@ -14,6 +14,9 @@
  * not rest on it. The line below is the line above −f(−x), mirrored. All of it is continuous in l and u, and
  * differentiable through them. Every line is moved outwards by a slack for the rounding of f and of the line
  * itself, whose terms are at most 2 in size.
+ *
+ * α-CROWN chooses the tangent itself (Xu et al. 2021): at t = t₀ + p (u − t₀) with p ∈ [0, 1] and t₀ =
+ * max(t*, l, 0), which are all the tangents at points of [l, u] that are above f there.
  */
 import {
   add,
@@ -92,7 +95,20 @@ interface Line {
   readonly intercept: Tensor;
 }
 
-function lineAbove(f: ActivationFunction, { lower, upper }: Bounds): Line {
+/** t₀ = max(t*, l, 0), the first point whose tangent is above f on [l, u], and max(t*, m), CROWN's. */
+function tangentPoints(f: ActivationFunction, { lower, upper }: Bounds) {
+  const touching = touchingPoint(f, minimum(lower, 0));
+  return { first: maximum(touching, relu(lower)), chosen: maximum(touching, mul(add(lower, upper), 0.5)) };
+}
+
+/** The share p of CROWN's tangent, in [0, 1]. */
+function chosenShare(f: ActivationFunction, bounds: Bounds): Tensor {
+  const { first, chosen } = tangentPoints(f, bounds);
+  const room = maximum(sub(bounds.upper, first), TINY);
+  return stopGradient(minimum(maximum(div(sub(chosen, first), room), 0), 1));
+}
+
+function lineAbove(f: ActivationFunction, { lower, upper }: Bounds, share?: Tensor): Line {
   const [low, high] = [f.value(lower), f.value(upper)];
   const width = sub(upper, lower);
   const middle = mul(add(lower, upper), 0.5);
@@ -103,7 +119,8 @@ function lineAbove(f: ActivationFunction, { lower, upper }: Bounds): Line {
   const [left, right] = [[lower, low] as const, [upper, high] as const];
 
   const chord = div(sub(high, low), maximum(width, narrow));
-  const t = maximum(touchingPoint(f, minimum(lower, 0)), middle);
+  const { first, chosen } = tangentPoints(f, { lower, upper });
+  const t = share === undefined ? chosen : add(first, mul(share, relu(sub(upper, first))));
   const tangent = f.derivative(t);
   const flat = f.derivative(middle);
 
@@ -120,11 +137,28 @@ function lineAbove(f: ActivationFunction, { lower, upper }: Bounds): Line {
   return { slope: choose(tangent, chord, flat), intercept: add(intercept, slackOf(lower)) };
 }
 
-/** Lines below and above the function on [lower, upper], element by element. */
-export function activationLines(name: ActivationName, { lower, upper }: Bounds): Slopes {
+/** Which tangents lines are, as shares p ∈ [0, 1]; where a line is none, its share says nothing. */
+export interface TangentShares {
+  readonly above: Tensor;
+  readonly below: Tensor;
+}
+
+const mirrored = ({ lower, upper }: Bounds): Bounds => ({ lower: neg(upper), upper: neg(lower) });
+
+/** The shares of the lines that `activationLines` chooses itself. */
+export function chosenTangents(name: ActivationName, bounds: Bounds): TangentShares {
   const f = activationFunctions[name];
-  const above = lineAbove(f, { lower, upper });
-  const below = lineAbove(turned(f), { lower: neg(upper), upper: neg(lower) });
+  return { above: chosenShare(f, bounds), below: chosenShare(turned(f), mirrored(bounds)) };
+}
+
+/**
+ * Lines below and above the function on [lower, upper], element by element; with `shares`, which broadcast
+ * with the bounds, the tangents that they say.
+ */
+export function activationLines(name: ActivationName, bounds: Bounds, shares?: TangentShares): Slopes {
+  const f = activationFunctions[name];
+  const above = lineAbove(f, bounds, shares?.above);
+  const below = lineAbove(turned(f), mirrored(bounds), shares?.below);
   return {
     lower: below.slope,
     lowerIntercept: neg(below.intercept),

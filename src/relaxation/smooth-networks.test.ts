@@ -113,6 +113,22 @@ describe('of networks with sigmoid and tanh', () => {
     );
   });
 
+  it('α-CROWN gains by choosing tangents', async () => {
+    let [gained, count] = [0, 0];
+    await fc.assert(
+      fc.asyncProperty(smoothNetworks, fc.nat(), async (net, seed) => {
+        const feeds = caseFeeds(net, seed, 1);
+        const [none, some] = [await marginsOf(crown, net, feeds), await marginsOf(alphaCrown, net, feeds)];
+        some.forEach((value, i) => {
+          count++;
+          if (value > (none[i] as number) + 1e-3) gained++;
+        });
+      }),
+      { numRuns: 6 },
+    );
+    expect(gained / count).toBeGreaterThan(0.3);
+  });
+
   it('the fused loss is above the cross-entropy of every point', async () => {
     await fc.assert(
       fc.asyncProperty(smoothNetworks, fc.nat(), fc.constantFrom(0.05, 0.5), async (net, seed, epsilon) => {

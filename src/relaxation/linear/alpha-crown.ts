@@ -2,7 +2,8 @@
  * α-CROWN (Xu et al. 2021, arXiv 2011.13824): CROWN whose lines below unstable ReLUs, α x with α ∈ [0, 1],
  * are chosen to raise each bound.
  *
- * Every row of every image has its own α in each ReLU, [features, rows, batch]. The bounds of the neurons
+ * Every row of every image has its own α in each ReLU, [features, rows, batch], and of each smooth activation
+ * its own tangents, below and above, by shares in [0, 1] (`activation-lines.ts`). The bounds of the neurons
  * stay CROWN's. From CROWN's own α, projected gradient ascent takes steps of ‖Δα‖∞ = a_k in each ReLU,
  *
  *   α ← Π_[0,1](α + a_k · g/‖g‖∞),  g = ∂margin/∂α,
@@ -33,13 +34,21 @@ import {
   where,
 } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
+import type { NetworkNode } from '../../network/network.js';
 import type { Stage } from '../../runtime/plan/plan.js';
+import { activationLines, chosenTangents } from '../activation-lines.js';
 import { withoutNormalization } from '../front.js';
-import { type BoundProblem, type BoundResult, type Relaxation, specificationMargins } from '../relaxation.js';
+import {
+  type BoundProblem,
+  type BoundResult,
+  type Bounds,
+  type Relaxation,
+  specificationMargins,
+} from '../relaxation.js';
 import { reluSlopes, type Slopes } from '../slopes.js';
 import { backSubstitute, concretize } from './back-substitution.js';
 import { crownBounds } from './crown.js';
-import { slopesOf } from './nonlinear.js';
+import { isNonlinear } from './nonlinear.js';
 
 export interface AlphaCrownOptions {
   /** Gradient steps (default 20). */
@@ -59,47 +68,67 @@ const STEP = 'α step';
 const MARGINS = 'α margins';
 const START_MARGINS = 'α margins start';
 
-/** α of each ReLU, [features, rows, batch], in the order of `relus`. */
+/** Numbers in [0, 1] that choose lines, [features, rows, batch]: of each ReLU one array, of others two. */
 type Alphas = readonly Tensor[];
+
+/** A node whose lines α chooses. */
+interface Chosen {
+  readonly node: number;
+  /** CROWN's own choice. */
+  readonly start: Alphas;
+  slopesWith(alphas: Alphas): Slopes;
+}
+
+/** What α chooses at a node: the slope below a ReLU, the tangents below and above a smooth activation. */
+function chosenAt({ network: net, box }: BoundProblem, node: number, bounds: Bounds, count: number): Chosen {
+  const { layer } = net.nodes[node] as NetworkNode;
+  const features = featuresOf(layer.output);
+  const batch = box.lower.shape[1] as number;
+  const wide = (t: Tensor) => reshape(t, [features, 1, batch]);
+  const forRows = (t: Tensor) => broadcastTo(wide(t), [features, count, batch]);
+  if (layer.kind === 'activation') {
+    const { below, above } = chosenTangents(layer.function, bounds);
+    const ends = { lower: wide(bounds.lower), upper: wide(bounds.upper) };
+    return {
+      node,
+      start: [forRows(below), forRows(above)],
+      slopesWith: ([below, above]) =>
+        activationLines(layer.function, ends, { below: below as Tensor, above: above as Tensor }),
+    };
+  }
+  const slopes = reluSlopes(bounds);
+  const unstable = greater(neg(mul(bounds.lower, bounds.upper)), 0);
+  const start = forRows(slopes.lower);
+  // A stable ReLU has one line, whatever its α.
+  const slopesWith = ([alpha]: Alphas) => ({
+    ...slopes,
+    lower: where(wide(unstable), alpha as Tensor, start),
+  });
+  return { node, start: [start], slopesWith };
+}
 
 /** One problem: α as CROWN has it, and the margins [rows, batch] as a function of α. */
 function alphaProblem(problem: BoundProblem) {
   const { network: net, parameters, box, specification } = problem;
-  const dtype = box.lower.dtype as FloatType;
-  const batch = box.lower.shape[1] as number;
   const { stages, before } = crownBounds(problem);
-  const rows = specificationMargins(specification, net.classes, dtype);
+  const rows = specificationMargins(specification, net.classes, box.lower.dtype as FloatType);
   const count = rows.shape[1] as number;
-  const relus = net.nodes.flatMap(({ layer }, node) => {
-    if (layer.kind !== 'relu') return [];
-    const features = featuresOf(layer.output);
-    const bounds = before(node);
-    const slopes = reluSlopes(bounds);
-    const wide = (t: Tensor) => reshape(t, [features, 1, batch]);
-    const unstable = greater(neg(mul(bounds.lower, bounds.upper)), 0);
-    const start = broadcastTo(wide(slopes.lower), [features, count, batch]);
-    // A stable ReLU has one line, whatever its α.
-    return [
-      {
-        node,
-        start,
-        slopesWith: (alpha: Tensor): Slopes => ({ ...slopes, lower: where(wide(unstable), alpha, start) }),
-      },
-    ];
-  });
+  const chosen = net.nodes.flatMap(({ layer }, node) =>
+    isNonlinear(layer) ? [chosenAt(problem, node, before(node), count)] : [],
+  );
   return {
     stages,
-    start: relus.map(({ start }) => start),
+    start: chosen.flatMap(({ start }) => start),
     margins(alphas: Alphas): Tensor {
-      const slopes = new Map(relus.map(({ node, slopesWith }, i) => [node, slopesWith(alphas[i] as Tensor)]));
-      const bound = backSubstitute(
-        net,
-        parameters,
-        net.nodes.length - 1,
-        rows,
-        (node) => slopes.get(node) ?? slopesOf(net, node, before(node)),
+      let next = 0;
+      const slopes = new Map(
+        chosen.map(({ node, start, slopesWith }) => {
+          next += start.length;
+          return [node, slopesWith(alphas.slice(next - start.length, next))];
+        }),
       );
-      return concretize(bound, box);
+      const at = (node: number) => slopes.get(node) as Slopes;
+      return concretize(backSubstitute(net, parameters, net.nodes.length - 1, rows, at), box);
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
  * The ascent of the dual program: Adam on the total of all columns' bounds, in the free numbers p of the
- * unstable ReLUs, α ∈ [0, 1] of undecided ones and β ≥ 0 of decided ones.
+ * unstable ReLUs, α ∈ [0, 1] of undecided ones and β ≥ 0 of decided ones, and in the shares of tangents.
  */
 import {
   add,
@@ -17,7 +17,6 @@ import {
   total,
 } from '../../graph/index.js';
 import type { Stage } from '../../runtime/plan/plan.js';
-import type { ReluState } from './relu-lines.js';
 
 /** First step of α and of β, and what the step is multiplied by each time (Wang et al. 2021). */
 const STEP = { alpha: 0.1, beta: 0.05, fall: 0.95 };
@@ -25,10 +24,22 @@ const MOMENTS = { first: 0.9, second: 0.999 };
 /** β has no upper end. */
 const ENDLESS = 1e30;
 
+/** An array of free numbers. */
+export interface Ascending {
+  /** What the names of its arrays end in. */
+  readonly key: string;
+  /** The array that it begins as. */
+  readonly name: string;
+  /** Zeros of its shape. */
+  readonly nothing: Tensor;
+  /** 1 where p is β; undefined where all are in [0, 1]. */
+  readonly decided?: Tensor;
+}
+
 export interface Ascent {
   readonly iterations: number;
-  readonly states: readonly ReluState[];
-  /** p of each state, under the name `now:k`. */
+  readonly states: readonly Ascending[];
+  /** p of each state, under the name `now:key`. */
   readonly current: readonly Tensor[];
   /** All columns' bounds at the current p, [n, 1]. */
   readonly value: Tensor;
@@ -60,11 +71,11 @@ export function ascentStage({
   const next: Record<string, Tensor> = { best: raised, excess: sub(raised, threshold) };
   states.forEach((of, i) => {
     Object.assign(state, {
-      [`now:${of.node}`]: of.name,
-      [`m:${of.node}`]: `zero:${of.node}`,
-      [`v:${of.node}`]: `zero:${of.node}`,
+      [`now:${of.key}`]: of.name,
+      [`m:${of.key}`]: `zero:${of.key}`,
+      [`v:${of.key}`]: `zero:${of.key}`,
     });
-    const zero = share(`zero:${of.node}`, of.nothing);
+    const zero = share(`zero:${of.key}`, of.nothing);
     Object.assign(next, adamStep(of, zero, scales, current[i] as Tensor, slopes[i] as Tensor));
   });
   const steps = Array.from({ length: iterations }, (_, t) => t);
@@ -88,22 +99,22 @@ type Scales = Readonly<Record<'size' | 'first' | 'second', Tensor>>;
 
 /** One step of p and its moments, clipped to α ∈ [0, 1] or β ≥ 0. */
 function adamStep(
-  { node, lines }: ReluState,
+  { key, decided }: Ascending,
   zero: Tensor,
   { size, first, second }: Scales,
   p: Tensor,
   g: Tensor,
 ): Record<string, Tensor> {
   const { dtype } = zero;
-  const [m, v] = [input(`m:${node}`, zero.shape, dtype), input(`v:${node}`, zero.shape, dtype)];
+  const [m, v] = [input(`m:${key}`, zero.shape, dtype), input(`v:${key}`, zero.shape, dtype)];
   const newM = add(mul(m, MOMENTS.first), mul(g, 1 - MOMENTS.first));
   const newV = add(mul(v, MOMENTS.second), mul(square(g), 1 - MOMENTS.second));
   const direction = div(mul(newM, first), add(sqrt(mul(newV, second)), 1e-8));
-  const stepSize = lines.decided ? mul(size, sub(1, mul(lines.decided, 1 - STEP.beta / STEP.alpha))) : size;
-  const end = lines.decided ? add(mul(lines.decided, ENDLESS), 1) : 1;
+  const stepSize = decided ? mul(size, sub(1, mul(decided, 1 - STEP.beta / STEP.alpha))) : size;
+  const end = decided ? add(mul(decided, ENDLESS), 1) : 1;
   return {
-    [`now:${node}`]: minimum(maximum(add(p, mul(stepSize, direction)), 0), end),
-    [`m:${node}`]: newM,
-    [`v:${node}`]: newV,
+    [`now:${key}`]: minimum(maximum(add(p, mul(stepSize, direction)), 0), end),
+    [`m:${key}`]: newM,
+    [`v:${key}`]: newV,
   };
 }

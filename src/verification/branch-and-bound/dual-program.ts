@@ -9,6 +9,8 @@
  *
  *   a ← a⁺∘(α or [s = 1]) + a⁻∘(λ or [s = 1]) − β∘s,  constant ← constant + Σ a⁻ μ [s = 0].
  *
+ * Smooth activations have two such numbers, which choose their tangents (`activation-lines.ts`).
+ *
  * Every p gives a lower bound of c·f over the inputs that fulfil the decisions, so rounding in p costs no
  * soundness; Adam raises all columns' bounds at once. In float64 what rounding can do to it is taken off each
  * bound (`rounding-error.ts`). Bounds of the ReLUs' inputs are those of the root, shared by all columns.
@@ -42,13 +44,14 @@ import {
   parameterInputs,
   weightsOf,
 } from '../../network/network.js';
+import { activationLines, chosenTangents } from '../../relaxation/activation-lines.js';
 import { backSubstituteBy, concretize, throughLines } from '../../relaxation/linear/back-substitution.js';
 import { slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { Bounds } from '../../relaxation/relaxation.js';
-import { reluSlopes } from '../../relaxation/slopes.js';
+import { reluSlopes, type Slopes } from '../../relaxation/slopes.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan, Stage } from '../../runtime/plan/plan.js';
-import { ascentStage } from './dual-ascent.js';
+import { type Ascending, ascentStage } from './dual-ascent.js';
 import type { Engine } from './engine.js';
 import {
   type Lines,
@@ -111,6 +114,12 @@ interface Bound {
 export const dualPlan = (net: Network, shape: DualShape, dtype: FloatType): Plan =>
   new DualProgram(net, shape, dtype).plan();
 
+/** A smooth activation: the shares of its tangents below and above, and its lines at them. */
+interface SmoothState {
+  readonly shares: readonly (Ascending & { readonly begin: Tensor })[];
+  lines(shares: readonly Tensor[]): Slopes;
+}
+
 /** The graph of one shape while it is built. */
 class DualProgram {
   readonly #parameters: Parameters;
@@ -118,8 +127,8 @@ class DualProgram {
   readonly #box: Bounds;
   readonly #threshold: Tensor;
   readonly #rows: Tensor;
-  /** Lines of smooth activations, which keep those that their bounds give them. */
-  readonly #smooth: ReadonlyMap<number, ReturnType<typeof slopesOf>>;
+  /** Smooth activations, whose lines are those that their bounds give them, or tangents that p chooses. */
+  readonly #smooth: ReadonlyMap<number, SmoothState>;
   readonly #relus: readonly number[];
   readonly #states: readonly ReluState[];
   /** Magnitudes for the rounding error, in float64. */
@@ -145,7 +154,7 @@ class DualProgram {
     const isRelu = (node: number) => this.#node(node).layer.kind === 'relu';
     this.#relus = before.filter(isRelu);
     this.#smooth = new Map(
-      before.filter((node) => !isRelu(node)).map((node) => [node, slopesOf(net, node, this.#boundsOf(node))]),
+      before.filter((node) => !isRelu(node)).map((node) => [node, this.#smoothStateOf(node)]),
     );
     this.#sizes =
       dtype === 'float64'
@@ -156,13 +165,17 @@ class DualProgram {
 
   plan(): Plan {
     const { iterations, columns } = this.shape;
-    if (iterations > 0 && this.#relus.length > 0) {
-      const current = this.#states.map(({ node, begin }) => input(`now:${node}`, begin.shape, this.dtype));
+    const relus = this.#states.map(({ node, lines, ...state }) => ({
+      ...{ ...state, key: `${node}`, decided: lines.decided },
+    }));
+    const states = [...relus, ...[...this.#smooth.values()].flatMap(({ shares }) => shares)];
+    if (iterations > 0 && states.length > 0) {
+      const current = states.map(({ key, begin }) => input(`now:${key}`, begin.shape, this.dtype));
       const best = input('best', [columns, 1], this.dtype);
       this.#prepared['best:start'] = add(mul(reshape(this.#threshold, [columns, 1]), 0), LOWEST);
       const ascent = ascentStage({
         iterations,
-        states: this.#states,
+        states,
         current,
         value: this.#boundAt(current).value,
         best,
@@ -178,7 +191,7 @@ class DualProgram {
     }
     const lowest = add(mul(this.#threshold, 0), LOWEST);
     const outputs = this.#results(
-      this.#states.map(({ begin }) => begin),
+      relus.map(({ begin }) => begin),
       lowest,
     );
     const stages: Stage[] = [{ kind: 'whole', outputs }];
@@ -239,14 +252,41 @@ class DualProgram {
     return { node, lines, sign, slope, ...rows, begin, name, nothing: mul(warm ? begin : crownAlpha, 0) };
   }
 
+  #smoothStateOf(node: number): SmoothState {
+    const { net } = this;
+    const { columns: n, iterations } = this.shape;
+    const { layer } = this.#node(node);
+    const ends = this.#boundsOf(node);
+    if (layer.kind !== 'activation' || iterations === 0)
+      return { shares: [], lines: () => slopesOf(net, node, ends) };
+    const zero = mul(reshape(sum(this.#rows, [0]), [1, n]), 0);
+    const chosen = chosenTangents(layer.function, ends);
+    const shares = (['below', 'above'] as const).map((side) => {
+      const [key, name] = [`${node}:${side}`, `begin:${node}:${side}`];
+      const start = add(chosen[side], zero);
+      return { key, name, begin: this.#share(name, start), nothing: mul(start, 0) };
+    });
+    const lines = ([below, above]: readonly Tensor[]) =>
+      below && above ? activationLines(layer.function, ends, { below, above }) : slopesOf(net, node, ends);
+    return { shares, lines };
+  }
+
+  /** The bound at some p: those of all ReLUs, then those of smooth activations or none of them. */
   #boundAt(p: readonly Tensor[]): Bound {
     const { net, dtype } = this;
     const { target, columns: n, inputRows } = this.shape;
     const arrived = new Map<number, Tensor>();
     const error = this.#sizes && errorOf(net, this.#sizes, n, 1);
+    let from = this.#relus.length;
+    const slopes = new Map(
+      [...this.#smooth].map(([node, { shares, lines }]) => {
+        from += shares.length;
+        return [node, lines(p.slice(from - shares.length, from))];
+      }),
+    );
     const through = (node: number, a: Tensor) => {
-      const fixed = this.#smooth.get(node);
-      if (fixed !== undefined) return throughLines(fixed, a, n, 1);
+      const smooth = slopes.get(node);
+      if (smooth !== undefined) return throughLines(smooth, a, n, 1);
       const index = this.#relus.indexOf(node);
       const { open, ...passed } = throughRelu(this.#states[index] as ReluState, p[index] as Tensor, a);
       arrived.set(node, open);
