@@ -51,11 +51,12 @@ const SCREENS = {
   runs: { hash: '', ready: (page) => page.locator('[data-run="ibp"] .spark').waitFor() },
   compare: {
     hash: `#/compare/${Object.keys(RUNS).join('/')}`,
+    height: 960,
     ready: (page) => page.locator('.points').first().waitFor(),
   },
   run: {
     hash: '#/run/quickstart',
-    height: 1420,
+    height: 1600,
     ready: (page) => page.getByRole('heading', { name: 'Unstable neurons while it trains' }).waitFor(),
   },
   look: {
