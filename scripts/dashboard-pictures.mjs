@@ -1,21 +1,23 @@
 /**
  * Pictures of the dashboard's screens in `docs/figures`, part of `npm run figures`: the run of
- * `npm run quickstart` beside three short ones, in a real browser.
+ * `npm run quickstart` and four short ones, in a real browser.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 const SIZE = { width: 1120, height: 800 };
 const SHORT = [
   ...'--architecture cnn3-narrow --train-limit 10000 --validation 500 --epochs 5 --epsilon 0.1'.split(' '),
   ...'--warmup-start 0 --warmup-epochs 3 --batch-size 50 --learning-rate 0.002'.split(' '),
+  ...'--smoothing rgs --samples 1'.split(' '),
 ];
 const RUNS = {
   ibp: ['--relaxation', 'ibp'],
-  'ibp-rgs': ['--relaxation', 'ibp', '--smoothing', 'rgs', '--samples', '1'],
-  'crown-ibp-rgs': ['--relaxation', 'crown-ibp', '--smoothing', 'rgs', '--samples', '1', '--kappa', '0.7'],
+  'ibp-seed-1': ['--relaxation', 'ibp', '--seed', '1'],
+  'crown-ibp': ['--relaxation', 'crown-ibp'],
+  'crown-ibp-mixed': ['--relaxation', 'crown-ibp', '--kappa', '0.7'],
 };
 
 /** The browser that TAUTNET_CHROMIUM names, or the first on the PATH. */
@@ -30,7 +32,7 @@ function browserPath() {
 }
 
 /** Trains and certifies what is not there yet. */
-function prepareRuns(root, quickstart, folder) {
+function prepareRuns(root, folder) {
   const tautnet = (...args) => {
     const program = join(root, 'dist', 'cli', 'main.js');
     const { status } = spawnSync(process.execPath, [program, ...args, '--quiet'], { cwd: root });
@@ -42,42 +44,57 @@ function prepareRuns(root, quickstart, folder) {
     tautnet('train', ...SHORT, ...words, '--out', out);
     tautnet('certify', out, '--limit', '500');
   }
-  // Copied, as the dashboard follows no link out of its folder.
-  if (!existsSync(join(root, folder, 'quickstart')))
-    cpSync(join(root, quickstart), join(root, folder, 'quickstart'), { recursive: true });
 }
 
 /** Screens by the names of their pictures: the address, and what is waited for or done there. */
 const SCREENS = {
   runs: { hash: '', ready: (page) => page.locator('[data-run="ibp"] .spark').waitFor() },
+  compare: {
+    hash: `#/compare/${Object.keys(RUNS).join('/')}`,
+    height: 960,
+    ready: (page) => page.locator('.points').first().waitFor(),
+  },
   run: {
     hash: '#/run/quickstart',
-    height: 1750,
+    height: 1600,
     ready: (page) => page.getByRole('heading', { name: 'Unstable neurons while it trains' }).waitFor(),
-  },
-  compare: {
-    hash: `#/compare/${[...Object.keys(RUNS), 'quickstart'].join('/')}`,
-    ready: (page) => page.locator('.points').first().waitFor(),
   },
   look: {
     hash: '#/look/quickstart',
     height: 1180,
     async ready(page) {
       // Beyond the radius that the network was trained for.
-      for (let i = 0; i < 4; i++) await page.keyboard.press('ArrowRight');
+      for (let i = 0; i < 12; i++) await page.keyboard.press('ArrowRight');
       await page.locator('[data-exact="found"], [data-exact="open"]').waitFor();
-      await page.getByText('computing').waitFor({ state: 'detached' });
+      await page.locator('.verdict:not(:has-text("computing"))').waitFor();
     },
   },
   landscape: {
     hash: '#/landscape/quickstart',
-    height: 900,
+    height: 1000,
     async ready(page) {
       await page.getByRole('slider', { name: 'σ' }).waitFor();
       for (let i = 0; i < 3; i++) await page.keyboard.press('ArrowRight');
     },
   },
 };
+/** Screens of the short runs; the others are of the quickstart. */
+const OF_SHORT_RUNS = ['runs', 'compare'];
+
+async function pictureOf(browser, url, { hash, height = SIZE.height, ready }, path, root) {
+  const page = await browser.newPage({ viewport: { ...SIZE, height }, reducedMotion: 'reduce' });
+  // A landscape that nobody has looked at yet takes minutes.
+  page.setDefaultTimeout(600_000);
+  await page.goto(`${url}${hash}`);
+  await page.locator('h1').first().waitFor();
+  await ready(page);
+  // Commands without the folders of this machine.
+  const shorten = `for (const code of document.querySelectorAll('code')) code.textContent =
+    code.textContent.replaceAll(${JSON.stringify(root.endsWith('/') ? root : `${root}/`)}, '')`;
+  await page.evaluate(shorten);
+  await page.screenshot({ path });
+  await page.close();
+}
 
 /**
  * @param root of the repository, built
@@ -86,30 +103,21 @@ const SCREENS = {
  */
 export async function dashboardPictures(root, quickstart, figures) {
   const folder = join('runs', 'pictures');
-  prepareRuns(root, quickstart, folder);
+  prepareRuns(root, folder);
   const { serveDashboard } = await import(join(root, 'dist', 'insight', 'dashboard', 'serve.js'));
-  const served = await serveDashboard({ folder: join(root, folder), port: 0 });
-  const browser = await chromium.launch({
-    executablePath: browserPath(),
-    args: ['--no-sandbox', '--disable-gpu'],
-  });
+  const executablePath = browserPath();
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+  const paths = [];
   try {
-    const paths = [];
-    for (const [name, { hash, height = SIZE.height, ready }] of Object.entries(SCREENS)) {
-      const page = await browser.newPage({ viewport: { ...SIZE, height }, reducedMotion: 'reduce' });
-      // A landscape that nobody has looked at yet takes minutes.
-      page.setDefaultTimeout(600_000);
-      await page.goto(`${served.url}${hash}`);
-      await page.locator('h1').first().waitFor();
-      await ready(page);
+    for (const [name, screen] of Object.entries(SCREENS)) {
+      const runs = OF_SHORT_RUNS.includes(name) ? folder : dirname(quickstart);
+      const served = await serveDashboard({ folder: join(root, runs), port: 0 });
       const path = join(figures, `dashboard-${name}.png`);
-      await page.screenshot({ path: join(root, path) });
-      await page.close();
+      await pictureOf(browser, served.url, screen, join(root, path), root).finally(served.close);
       paths.push(path);
     }
-    return paths;
   } finally {
     await browser.close();
-    await served.close();
   }
+  return paths;
 }

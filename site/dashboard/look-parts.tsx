@@ -147,7 +147,7 @@ const CLOSE = 0.002;
 
 function Exact({ proved, broken, done, seconds }: ExactAnswer) {
   const found = broken !== null && broken - proved < CLOSE;
-  const upTo = broken === null ? 'above' : `from ${short(proved)} to ${short(broken)},`;
+  const where = broken === null ? `above ${short(proved)}` : `between ${short(proved)} and ${short(broken)}`;
   if (found)
     return (
       <span data-exact="found" title={`a counterexample at ${short(broken)}`}>
@@ -156,7 +156,8 @@ function Exact({ proved, broken, done, seconds }: ExactAnswer) {
     );
   return (
     <span data-exact={done ? 'open' : 'searching'}>
-      ; the exact one is {upTo} {done ? `as far as ${seconds} s of branch and bound go` : 'searching …'}
+      ; the exact one lies {where}
+      {done ? `, as far as ${seconds} s of branch and bound go` : ' …'}
     </span>
   );
 }
