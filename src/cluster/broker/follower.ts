@@ -73,7 +73,8 @@ export class Follower implements StepExchange {
         looked = now;
         const log = await this.#log(step);
         if (log !== undefined) return log;
-        if (this.#held !== undefined) throw new Astray('values of a step that is over are not kept any more');
+        if ((this.#held?.step ?? step) > step)
+          throw new Astray('values of a step that is over are not kept any more');
       }
       const chunk = await this.#next();
       if (chunk !== undefined && chunk.step === step) await answerChunk(chunk, tasks).catch(() => undefined);

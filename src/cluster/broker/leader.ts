@@ -23,8 +23,9 @@ export interface LeaderOptions {
   readonly threads: number;
 }
 
-/** Chunks of a step: enough that a worker that is twice as fast gets twice as many. */
+/** Chunks of a step, in all and for each process at least: who is twice as fast gets twice as many. */
 const CHUNKS = 32;
+const CHUNKS_EACH = 4;
 /**
  * Milliseconds after which a chunk is given out again at the earliest, and in multiples of what others
  * took.
@@ -57,6 +58,8 @@ export class Leader implements StepExchange {
   readonly #pulse: NodeJS.Timeout;
   #pulses = 0;
   #offered = 0;
+  /** Offers that were taken so far. */
+  #followers = 0;
   #step = 0;
   #theta: Float32Array = new Float32Array();
   #round: Round | undefined;
@@ -86,7 +89,8 @@ export class Leader implements StepExchange {
 
   async values(tasks: ExchangedTasks): Promise<Uint8Array> {
     const { count } = tasks;
-    const size = Math.max(1, Math.floor(count / CHUNKS));
+    const chunks = Math.max(CHUNKS, CHUNKS_EACH * (1 + this.#followers));
+    const size = Math.max(1, Math.floor(count / chunks));
     const starts = Array.from({ length: Math.ceil(count / size) }, (_, i) => i * size);
     const round: Round = { step: this.#step, started: performance.now(), values: new Map(), took: [] };
     this.#round = round;
@@ -191,7 +195,9 @@ export class Leader implements StepExchange {
     const names = Array.from({ length: OFFERS }, (_, i) => `${this.session}-${this.#offered - 1 - i}`);
     const states = await Promise.all(names.map(async (name) => this.#isFree(name)));
     const { settings } = this.#options;
-    for (let free = states.filter((free) => free).length; free < OFFERS; free++) {
+    const waiting = states.filter((free) => free).length;
+    this.#followers = this.#offered - waiting;
+    for (let free = waiting; free < OFFERS; free++) {
       const jobId = `${this.session}-${this.#offered++}`;
       const data = enveloped('follow', { session: this.session, settings });
       await this.#work.add('follow', data, { ...JOB_OPTIONS, removeOnComplete: true, jobId });

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -101,20 +102,23 @@ describe.each([
         expect(text).not.toMatch(/s3cret/);
     });
 
-    test('one that is stopped saves its trial and hands it back at once', async () => {
-      const path = await sweepFile(`${name}-stopped`, 20, '{ seed: [1] }');
-      const running = sweep(path, `${name}-stopped`, '--queue', server.url);
-      const first = worker(server.url, '--lease', '600');
-      const trial = join(folder, `${name}-stopped`, 'trials', '0000');
-      await fileOf(first, join(trial, 'checkpoints', 'last.safetensors'));
-      await stopped(first);
-      expect(existsSync(join(trial, 'holder.json'))).toBe(false);
-      const created = statSync(join(trial, 'config.yaml')).mtimeMs;
-      const second = worker(server.url, '--lease', '600');
-      expect(await running.ended).toMatchObject({ code: 0 });
-      expect(statSync(join(trial, 'config.yaml')).mtimeMs).toBe(created);
-      await stopped(second);
-    });
+    test.skipIf(name === 'postgres')(
+      'one that is stopped saves its trial and hands it back at once',
+      async () => {
+        const path = await sweepFile(`${name}-stopped`, 20, '{ seed: [1] }');
+        const running = sweep(path, `${name}-stopped`, '--queue', server.url);
+        const first = worker(server.url, '--lease', '600');
+        const trial = join(folder, `${name}-stopped`, 'trials', '0000');
+        await fileOf(first, join(trial, 'checkpoints', 'last.safetensors'));
+        await stopped(first);
+        expect(existsSync(join(trial, 'holder.json'))).toBe(false);
+        const created = statSync(join(trial, 'config.yaml')).mtimeMs;
+        const second = worker(server.url, '--lease', '600');
+        expect(await running.ended).toMatchObject({ code: 0 });
+        expect(statSync(join(trial, 'config.yaml')).mtimeMs).toBe(created);
+        await stopped(second);
+      },
+    );
 
     test('without a shared folder runs travel, and a trial that fails each time is parked and named', async () => {
       const path = await sweepFile(`${name}-shipped`, 3, '{ learning-rate: [0.001, 1.0e+30] }');
@@ -142,32 +146,85 @@ describe.each([
       expect(readdirSync(join(folder, `${name}-own`), { recursive: true })).not.toContain('network.onnx');
     });
 
-    test('the sweep itself may be stopped, which stops its trials, and killed, which does not', async () => {
-      const path = await sweepFile(`${name}-left`, 20, '{ seed: [1, 2] }');
-      const running = sweep(path, `${name}-left`, '--queue', server.url);
-      const one = worker(server.url);
-      const trial = join(folder, `${name}-left`, 'trials', '0000');
-      await fileOf(one, join(trial, 'checkpoints', 'last.safetensors'));
-      running.child.kill('SIGINT');
-      const ended = await running.ended;
-      expect([ended.code, failureOf(ended)]).toEqual([130, 'tautnet: interrupted by SIGINT']);
-      expect(existsSync(join(trial, 'holder.json'))).toBe(false);
-      expect(existsSync(join(trial, 'summary.md'))).toBe(false);
-      const resume = ['sweep', '--resume', join(folder, `${name}-left`), '--queue', server.url];
-      const again = startTautnet(resume);
-      await fileOf(one, join(trial, 'holder.json'));
-      again.child.kill('SIGKILL');
-      await again.ended;
-      await fileOf(one, join(trial, 'summary.md'));
-      const lock = join(folder, `${name}-left`, 'lock');
-      const past = new Date(Date.now() - 60_000);
-      utimesSync(lock, past, past);
-      expect(await tautnet(resume)).toMatchObject({ code: 0 });
-      expect(one.child.exitCode).toBe(null);
-      await stopped(one);
-      // What was done while nobody waited was not done again.
-      const begun = (await one.ended).stderr.match(/trial 0000-0 .*begun/g);
-      expect(begun?.length).toBe(2);
-    });
+    test.skipIf(name === 'postgres')(
+      'the sweep itself may be stopped, which stops its trials, and killed, which does not',
+      async () => {
+        const path = await sweepFile(`${name}-left`, 20, '{ seed: [1, 2] }');
+        const running = sweep(path, `${name}-left`, '--queue', server.url);
+        const one = worker(server.url);
+        const trial = join(folder, `${name}-left`, 'trials', '0000');
+        await fileOf(one, join(trial, 'checkpoints', 'last.safetensors'));
+        running.child.kill('SIGINT');
+        const ended = await running.ended;
+        expect([ended.code, failureOf(ended)]).toEqual([130, 'tautnet: interrupted by SIGINT']);
+        expect(existsSync(join(trial, 'holder.json'))).toBe(false);
+        expect(existsSync(join(trial, 'summary.md'))).toBe(false);
+        const resume = ['sweep', '--resume', join(folder, `${name}-left`), '--queue', server.url];
+        const again = startTautnet(resume);
+        await fileOf(one, join(trial, 'holder.json'));
+        again.child.kill('SIGKILL');
+        await again.ended;
+        await fileOf(one, join(trial, 'summary.md'));
+        const lock = join(folder, `${name}-left`, 'lock');
+        const past = new Date(Date.now() - 60_000);
+        utimesSync(lock, past, past);
+        expect(await tautnet(resume)).toMatchObject({ code: 0 });
+        expect(one.child.exitCode).toBe(null);
+        await stopped(one);
+        // What was done while nobody waited was not done again.
+        const begun = (await one.ended).stderr.match(/trial 0000-0 .*begun/g);
+        expect(begun?.length).toBe(2);
+      },
+    );
+  });
+});
+
+/** A server behind a line on which every message takes so many milliseconds each way. */
+async function slowLine(url: string, delay: number): Promise<{ url: string; close(): void }> {
+  const { port, hostname } = new URL(url);
+  const passed = (from: Socket, to: Socket): void => {
+    from.on('data', (bytes) => void setTimeout(() => to.write(bytes), delay));
+    from.on('error', () => to.destroy()).on('close', () => to.destroy());
+  };
+  const line = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    passed(near, far);
+    passed(far, near);
+  });
+  await new Promise<void>((resolve) => line.listen(0, '127.0.0.1', resolve));
+  const slow = new URL(url);
+  slow.port = String((line.address() as AddressInfo).port);
+  return { url: slow.href, close: () => void line.close() };
+}
+
+/** Makes the clock of a process go wrong by an hour. */
+const HOUR_AHEAD = `
+const [now, Real] = [Date.now, Date];
+globalThis.Date = class extends Real {
+  constructor(...given) {
+    if (given.length > 0) super(...given);
+    else super(now() + 3_600_000);
+  }
+  static now() {
+    return now() + 3_600_000;
+  }
+};`;
+
+describe.skipIf(absence.redis)('a worker behind a slow line whose clock is an hour ahead', () => {
+  test('does each trial once', async () => {
+    const server = await startRedis();
+    const slow = await slowLine(server.url, 100);
+    const running = sweep(await sweepFile('slow', 3, '{ seed: [1, 2] }'), 'slow', '--queue', server.url);
+    const options = process.env.NODE_OPTIONS;
+    await writeFile(join(folder, 'clock.mjs'), HOUR_AHEAD);
+    process.env.NODE_OPTIONS = `--import=${join(folder, 'clock.mjs')}`;
+    const one = worker(slow.url);
+    if (options === undefined) delete process.env.NODE_OPTIONS;
+    else process.env.NODE_OPTIONS = options;
+    expect((await running.ended).code).toBe(0);
+    await stopped(one);
+    expect((await one.ended).stderr.match(/begun/g)?.length).toBe(2);
+    slow.close();
+    await server.stop();
   });
 });
