@@ -19,7 +19,7 @@ export function inputTree(
   const last = nodes.length - 1;
   const grow = (box: Box, open: readonly Polytope[]): Tree | undefined => {
     if (over()) return undefined;
-    const bounds = boundNodes(nodes, box, true);
+    const bounds = boundNodes(nodes, box, () => undefined);
     const left = open.filter(({ rows }) => !rows.some((row) => lowerBound(nodes, bounds, last, row, {}) > 0));
     // The checker proves all polytopes at a leaf: what is proved here may not be so in a half.
     return left.length === 0 ? 0 : divide(box, open, widest(nodes, bounds, box, left));

@@ -64,7 +64,7 @@ function reluTrees(
   polytopes: readonly Polytope[],
   over: () => boolean,
 ): Tree | undefined {
-  const bounds = boundNodes(nodes, polytopes[0] as Box, true);
+  const bounds = boundNodes(nodes, polytopes[0] as Box, () => undefined);
   const trees: Tree[] = [];
   for (const polytope of polytopes) {
     const tree = new ReluTree(nodes, bounds, polytope, over).grow();

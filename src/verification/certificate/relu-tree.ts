@@ -84,16 +84,13 @@ export class ReluTree {
   #leafOf({ alpha, beta }: Multipliers): Leaf | undefined {
     const bytes = Uint8Array.from(alpha, (v) => Math.round(255 * v));
     const b = this.#path.map(([k, i]) => Number((beta.get(k)?.[i] ?? 0).toPrecision(4)));
-    const rounded = new Map([...beta].map(([k, { length }]) => [k, new Float64Array(length)]));
-    this.#path.forEach(([k, i], at) => {
-      (rounded.get(k) as Float64Array)[i] = b[at] as number;
-    });
-    if (!(this.#bound(this.#row, { alpha: bytes, beta: rounded }) > 0)) return undefined;
+    if (!(this.#bound(this.#row, { alpha: bytes, b }) > 0)) return undefined;
     return { a: Buffer.from(bytes).toString('base64'), ...(b.length > 0 && { b }) };
   }
 
-  #bound(row: Row, hints: { alpha?: Uint8Array; beta?: ReadonlyMap<number, Float64Array> }): number {
-    return lowerBound(this.nodes, this.bounds, this.nodes.length - 1, row, { ...hints, signs: this.#signs });
+  #bound(row: Row, { alpha, b }: { alpha?: Uint8Array; b?: readonly number[] }): number {
+    const path = this.#path.map(([k, i], at) => [k, i, this.#signs.get(k)?.[i] as number, b?.[at] ?? 0]);
+    return lowerBound(this.nodes, this.bounds, this.nodes.length - 1, row, { ...(alpha && { alpha }), path });
   }
 
   /** The undecided ReLU whose line is farthest from it at the least point; undefined without any. */
