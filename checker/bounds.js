@@ -101,8 +101,8 @@ export function lowerBound(nodes, { lower, upper, size, unstable, reach, error }
   let [best, sum, total] = [Number.NEGATIVE_INFINITY, -row.bound, Math.abs(row.bound)];
   const hand = (p, a) => {
     for (let i = 0; i < a.length; i++) {
-      total += (Math.abs(open[p]?.[i] ?? 0) + Math.abs(a[i]) + TINY) * size[p][i];
-      a[i] += open[p]?.[i] ?? 0;
+      if (open[p]) a[i] += open[p][i];
+      total += (Math.abs(a[i]) + TINY) * size[p][i];
     }
     open[p] = a;
   };
@@ -127,11 +127,14 @@ export function lowerBound(nodes, { lower, upper, size, unstable, reach, error }
     } else if (node.op === 'relu') {
       const decided = new Map(hints.path?.filter(([at]) => at === k).map(([, i, ...of]) => [i, of]));
       for (let i = 0; i < a.length; i++) {
-        const alpha = hints.alpha?.[unstable[k][i]];
-        const [t, least] = line(a[i], lower[p][i], upper[p][i], alpha, decided.get(i));
-        a[i] = t;
-        sum += least;
-        total += Math.abs(least);
+        const [low, high] = [lower[p][i], upper[p][i]];
+        if (!(low < 0 && high > 0) && !decided.has(i)) a[i] = low < 0 ? 0 : a[i];
+        else {
+          const [t, least] = line(a[i], low, high, hints.alpha?.[unstable[k][i]], decided.get(i));
+          a[i] = t;
+          sum += least;
+          total += Math.abs(least);
+        }
       }
       hand(p, a);
     } else if (node.op === 'add') {
@@ -141,16 +144,14 @@ export function lowerBound(nodes, { lower, upper, size, unstable, reach, error }
   }
   return best;
 }
-const FREE = [0, 0];
 /**
  * What a ReLU of input z ∈ [l, h] hands on of a·relu(z): any t, with the least of a·relu(z) − t·z, which is
  * piecewise linear in z: it is at l, at h or at 0. So no hint can make a bound wrong: α and β only choose t.
  */
-function line(a, low, high, alpha, [sign, beta] = FREE) {
+function line(a, low, high, alpha, [sign, beta] = [0, 0]) {
   const [l, h] = [sign > 0 ? Math.max(low, 0) : low, sign < 0 ? Math.min(high, 0) : high];
   let t = alpha === undefined ? (high > -low ? a : 0) : a * (alpha / 255);
   if (sign !== 0) t = sign > 0 ? a - beta : beta;
-  else if (low >= 0 || high <= 0) t = low >= 0 ? a : 0;
   else if (a < 0) t = a * (high / (high - low));
   const [atLow, atHigh] = [l < 0 ? -t * l : (a - t) * l, h > 0 ? (a - t) * h : -t * h];
   return [t, Math.min(atLow, atHigh, l < 0 && h > 0 ? 0 : Number.POSITIVE_INFINITY)];

@@ -18,7 +18,7 @@ export async function digest(...parts) {
   const bytes = await crypto.subtle.digest('SHA-256', await new Blob(parts).arrayBuffer());
   return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
-const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+const bytesOf = (text) => text && Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 /** f_y − f_j ≤ 0 for j ≠ y over the ball around an image, its pixels v/255 or float32 of that. */
 export function ballPolytopes(image, label, classes, { epsilon, clip }) {
   const cut = (v) => (clip ? Math.min(1, Math.max(0, v)) : v);
@@ -40,9 +40,9 @@ export function prove(nodes, box, how, tree, open, path = [], bounds = undefined
     return prove(nodes, { ...box, lower: box.lower.with(i, middle) }, how, above, open, path);
   }
   const slopes = (Array.isArray(how) ? how : []).values();
-  bounds ??= boundNodes(nodes, box, how !== 'ibp' && (() => bytesOf(slopes.next().value ?? '')));
+  bounds ??= boundNodes(nodes, box, how !== 'ibp' && (() => bytesOf(slopes.next().value)));
   if (kind === 'leaf') {
-    const { a = '', b } = tree || {};
+    const { a, b } = tree || {};
     const hints = { alpha: bytesOf(a), path: path.map((one, at) => [...one, Number(b?.[at] ?? 0)]) };
     const holds = (row) => lowerBound(nodes, bounds, nodes.length - 1, row, hints) > 0;
     if (!open.every(({ rows }) => rows.some(holds))) refuse('a leaf is not proved by its hints');

@@ -7,6 +7,7 @@ import type { Network } from '../../network/network.js';
 import { crownIsAffordable } from '../../relaxation/linear/crown.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
 import { hiddenSizePlan } from '../proof/hidden-size.js';
+import type { BoxTrace, HiddenSlopes, ProvedPart, SignsTrace } from '../proof/trace.js';
 import {
   type Box,
   centreOf,
@@ -36,6 +37,8 @@ export interface SearchOptions {
   readonly evaluate: (x: Float32Array) => Promise<ArrayLike<number>>;
   /** Called with inputs that may be counterexamples. True ends the search. */
   readonly found: (point: Float32Array, polytope: number) => Promise<boolean>;
+  /** Whether the result is to say how all was proved. */
+  readonly traced?: boolean;
   readonly progress?: (state: {
     readonly stage: SearchStage;
     readonly subproblems: number;
@@ -130,6 +133,7 @@ async function searchRelus(
   let [begun, subproblems, lowerBound] = [0, 0, Number.POSITIVE_INFINITY];
   let stage: SearchStage = 'alpha-crown';
   let reason: SplittingResult['reason'];
+  const traces: BoxTrace[] = [];
   for (const [box, indices] of boxes) {
     if (engine.expired()) break;
     begun++;
@@ -140,6 +144,8 @@ async function searchRelus(
       options,
     );
     subproblems++;
+    const divided: Divided = new Map();
+    if (options.traced) traces.push(signsTrace(engine, indices, root, divided));
     if (root.goals.length === 0) {
       lowerBound = Math.min(lowerBound, root.lowerBound);
       continue;
@@ -158,6 +164,15 @@ async function searchRelus(
       ...(leaves && { leaf: (signs, goal) => leaves.solve(signs, rowsOf(goal)) }),
       memoryBytes: options.memoryBytes,
       found: (point, goal) => options.found(point, indices[root.goals[goal]?.polytope as number] as number),
+      ...(options.traced && {
+        proved: (part, goal) => {
+          const { polytope, coefficients } = root.goals[goal] as Row;
+          const index = indices[polytope] as number;
+          const known = divided.get(index);
+          if (known) known.parts.push(part);
+          else divided.set(index, { row: coefficients, parts: [part] });
+        },
+      }),
       progress: (state) => {
         // Of a box that has not begun nothing is known.
         const least =
@@ -185,7 +200,22 @@ async function searchRelus(
     subproblems,
     lowerBound,
     ...(reason && { reason }),
+    ...(options.traced && reason === undefined && { traces }),
   };
+}
+
+/** Parts by polytope while they are found. */
+type Divided = Map<number, { readonly row: Float64Array; readonly parts: ProvedPart[] }>;
+
+function signsTrace(
+  engine: Engine,
+  polytopes: readonly number[],
+  { hidden, slopes }: Root,
+  divided: Divided,
+): SignsTrace {
+  const relus = [...hidden].map(([node, { lower }]) => ({ node, size: lower.length }));
+  const neurons = unstableRelus(engine, engine.network, hidden);
+  return { kind: 'signs', polytopes, relus, hidden: slopes, neurons, divided };
 }
 
 function grouped(polytopes: readonly Polytope[]): Map<Box, number[]> {
@@ -203,8 +233,9 @@ interface Root {
   readonly rows: readonly Row[];
   readonly box: Ends;
   readonly hidden: HiddenBounds;
+  readonly slopes: ReadonlyMap<number, HiddenSlopes>;
   /** What is open: of each polytope the inequality that is nearest to being refuted. */
-  readonly goals: readonly (Goal & { readonly polytope: number })[];
+  readonly goals: readonly Row[];
   readonly lowerBound: number;
 }
 
@@ -225,16 +256,17 @@ async function rootOf(
   const bounding = createHiddenBounding(engine);
 
   const started = performance.now();
+  const slopes = new Map<number, HiddenSlopes>();
   let hidden = await bounding.bound(ends, { iterations: 0 });
   const seconds = (performance.now() - started) / 1000;
   let open = await openGoals(engine, ends, hidden, rows);
   const affordable = (ROOT_SHARE * options.secondsLeft()) / (STEP_COST * seconds);
   const iterations = HIDDEN_ITERATIONS.find((steps) => steps <= affordable);
   if (open.goals.length > 0 && iterations !== undefined) {
-    hidden = await bounding.bound(ends, { iterations, known: hidden });
+    hidden = await bounding.bound(ends, { iterations, known: hidden, ...(options.traced && { slopes }) });
     open = await openGoals(engine, ends, hidden, rows);
   }
-  return { box: ends, hidden, rows, ...open };
+  return { box: ends, hidden, slopes, rows, ...open };
 }
 
 /** Bounds of float64 have their errors taken off. */
