@@ -4,7 +4,7 @@ import { softwareDevice } from './src/testing/software-device.js';
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'checker/**/*.test.ts'],
-    exclude: ['src/**/*.slow.test.ts'],
+    exclude: ['{src,checker}/**/*.slow.test.ts'],
     globalSetup: ['src/testing/build.ts'],
     setupFiles: ['src/testing/property-seed.ts'],
     pool: 'forks',

@@ -4,7 +4,7 @@ import { softwareDevice } from './src/testing/software-device.js';
 /** Tests that take minutes: `npm run test:slow`. */
 export default defineConfig({
   test: {
-    include: ['src/**/*.slow.test.ts'],
+    include: ['src/**/*.slow.test.ts', 'checker/**/*.slow.test.ts'],
     globalSetup: ['src/testing/build.ts'],
     setupFiles: ['src/testing/property-seed.ts'],
     pool: 'forks',

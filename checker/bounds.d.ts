@@ -15,10 +15,13 @@ export interface Bounds {
   readonly unstable: Int32Array[];
 }
 export interface Hints {
+  /** α of all unstable ReLUs in 255ths. */
   readonly alpha?: Uint8Array;
-  readonly signs?: ReadonlyMap<number, Int8Array>;
-  readonly beta?: ReadonlyMap<number, Float64Array>;
+  /** Decided ReLUs: node, neuron, sign of the input, β. */
+  readonly path?: readonly (readonly number[])[];
 }
+/** α of a row over node p, given bounds of the nodes before; undefined for CROWN's. */
+export type Slopes = (p: number, row: Row, bounds: Bounds) => Uint8Array | undefined;
 export declare const down: (x: number) => number;
 export declare const up: (x: number) => number;
 export declare function forward(
@@ -27,7 +30,7 @@ export declare function forward(
   radius: Float64Array,
 ): { middle: Float64Array; spread: Float64Array };
 export declare function adjoint(node: AffineNode, a: Float64Array, inputs: number): Float64Array;
-export declare function boundNodes(nodes: readonly Node[], box: Box, crown: boolean): Bounds;
+export declare function boundNodes(nodes: readonly Node[], box: Box, slopes?: Slopes | false): Bounds;
 export declare function lowerBound(
   nodes: readonly Node[],
   bounds: Bounds,

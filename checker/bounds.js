@@ -1,119 +1,90 @@
 /**
- * Bounds of a network over a box in float64, rounding taken off. Let u = 2⁻⁵³. An IEEE operation is exact
- * but for a factor 1 + δ, |δ| ≤ u, and 2⁻¹⁰⁷⁵ where a product underflows. A computed sum of n terms, each of
- * at most four operations, is off by at most γ Σ|terms|, γ = (n + 4)u / (1 − (n + 4)u), in any order (Higham
- * 2002, 3.1). No sum here has more than 2N + 8 terms, N < 2²⁸ the values of all nodes: ERROR = 8(N + 8)u > γ
- * has room for the rounding of Σ|terms|. Of fewer than 2⁶⁰ products, underflow takes less than TINY(1 +
- * max|x|). Where something overflows, sizes become infinite or NaN, and no comparison with them holds:
- * nothing is proved.
- *
- * Of each node: ends of its values, size ≥ |value|, of affine ones reach_j ≥ Σ|w_ji| size_i + |b_j|, of
- * ReLUs the number among all unstable ones, or −1. Hints: α in 255ths in that order; by ReLU node decided
- * signs and their β.
+ * Bounds of a network over a box in float64, rounding taken off: u = 2⁻⁵³. A computed sum of n terms, each of
+ * at most 20 roundings, is off by at most γ Σ|terms|, γ = (n + 20)u / (1 − (n + 20)u), in any order (Higham
+ * 2002, 3.1). No sum has more than 2N + 8 terms, N < 2²⁸ the values of all nodes: error = 8(N + 8)u > γ, with
+ * room for the rounding of Σ|terms|. An underflow loses 2⁻¹⁰⁷⁵, and TINY covers 2⁷⁵ of them. What overflows
+ * makes sizes infinite or NaN, and no comparison with them holds: nothing is proved.
+ * Of each node: ends of its values, size ≥ |value|, of affine ones reach_j ≥ Σ|w_ji| size_i + |b_j|, of ReLUs
+ * the number among all unstable ones, or −1. Hints: α in 255ths in that order; a path of decided signs [ReLU
+ * node, neuron, sign, β].
  */
 import { demand } from './onnx.js';
 
 const TINY = 2 ** -1000;
-/** A number below x, by more than two operations that led to x can have rounded. */
+/** A number below x, by more than two roundings. */
 export const down = (x) => x - Math.abs(x) * 2 ** -50 - TINY;
 export const up = (x) => -down(-x);
-
-/** W c + b and Σ|w| r for each output, two channels at once, of inputs that are not zero. */
+/** W c + b and Σ|w| r for each output. */
 export function forward({ size, weight, bias, positions, taps, first, runs }, centre, radius) {
-  const [middle, spread, at] = [bias.slice(), new Float64Array(size), new Int32Array(taps)];
-  const [c, r] = [new Float64Array(taps), new Float64Array(taps)];
-  for (let p = 0; p < positions; p++) {
-    let count = 0;
+  const [middle, spread] = [bias.slice(), new Float64Array(size)];
+  for (let p = 0; p < positions; p++)
     for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3)
-      for (let i = runs[run], k = runs[run + 1]; i < runs[run] + runs[run + 2]; i++, k++)
-        if (centre[i] !== 0 || radius[i] !== 0) [c[count], r[count], at[count++]] = [centre[i], radius[i], k];
-    for (let j = p, k = 0; j < size; j += 2 * positions, k += 2 * taps) {
-      let [m0, m1, s0, s1] = [0, 0, 0, 0];
-      for (let t = 0; t < count; t++) {
-        const [w0, w1] = [weight[k + at[t]], weight[k + taps + at[t]]];
-        m0 += w0 * c[t];
-        m1 += w1 * c[t];
-        s0 += Math.abs(w0) * r[t];
-        s1 += Math.abs(w1) * r[t];
+      for (let i = runs[run], k = runs[run + 1], end = i + runs[run + 2]; i < end; i++, k++) {
+        const [c, r] = [centre[i], radius[i]];
+        if (c === 0 && r === 0) continue;
+        for (let j = p, w = k; j < size; j += positions, w += taps) {
+          middle[j] += weight[w] * c;
+          spread[j] += Math.abs(weight[w]) * r;
+        }
       }
-      // Behind the last channel nothing is kept: typed arrays have no such places.
-      [middle[j], spread[j]] = [middle[j] + m0, s0];
-      [middle[j + positions], spread[j + positions]] = [middle[j + positions] + m1, s1];
-    }
-  }
   return { middle, spread };
 }
-
 /** Wᵀ a for so many inputs, two channels at once. */
 export function adjoint({ size, weight, positions, taps, first, runs }, a, inputs) {
   const out = new Float64Array(inputs);
   for (let p = 0; p < positions; p++)
     for (let j = p, from = 0; j < size; j += 2 * positions, from += 2 * taps) {
-      const [a0, a1] = [a[j], a[j + positions] ?? 0];
+      const [a0, a1, next] = j + positions < size ? [a[j], a[j + positions], taps] : [a[j], 0, 0];
       if (a0 === 0 && a1 === 0) continue;
       for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3)
         for (let i = runs[run], k = from + runs[run + 1], end = i + runs[run + 2]; i < end; i++, k++)
-          out[i] += a0 * weight[k] + a1 * weight[k + taps];
+          out[i] += a0 * weight[k] + a1 * weight[k + next];
     }
   return out;
 }
 
-/** Σ|w_ji| size_i + |b_j| for each output j, or more. */
-const reachOf = (node, size) =>
-  forward(node, size, size).spread.map((sum, j) => (sum + Math.abs(node.bias[j])) * (1 + 2 ** -20) + TINY);
-
 /** Ends of a node's values from those of what it reads. */
-function ends(node, { lower, upper, size, error }) {
-  const [p, q] = node.inputs;
-  const [low, high] = [lower[p], upper[p]];
-  if (node.op === 'relu') return [low, high].map((end) => end.map((v) => Math.max(v, 0)));
-  if (node.op === 'add')
+function ends(node, { lower, upper, size, error }, box) {
+  const { op, inputs } = node;
+  if (op === 'input') return [box.lower.slice(), box.upper.slice()];
+  const [[low, high, most], [, q]] = [[lower, upper, size].map((of) => of[inputs[0]]), inputs];
+  if (op === 'relu') return [low, high].map((end) => end.map((v) => Math.max(v, 0)));
+  if (op === 'add')
     return [low.map((v, i) => down(v + lower[q][i])), high.map((v, i) => up(v + upper[q][i]))];
-  const [centre, radius] = [new Float64Array(low.length), new Float64Array(low.length)];
+  const centre = low.map((v, i) => v / 2 + high[i] / 2);
   // Rounding moves the middle by at most γ (Σ|w| |c| + |b|), and takes the share γ of the spread.
-  for (let i = 0; i < low.length; i++) {
-    centre[i] = low[i] / 2 + high[i] / 2;
-    radius[i] = size[p][i] && up(Math.max(high[i] - centre[i], centre[i] - low[i]) + error * size[p][i]);
-  }
-  const { middle, spread } = forward(node, centre, radius);
-  for (let j = 0; j < node.size; j++) {
-    const r = up(spread[j] * (1 + 2 * error) + error * Math.abs(node.bias[j]) + TINY);
-    [spread[j], middle[j]] = [up(middle[j] + r), down(middle[j] - r)];
-  }
-  return [middle, spread];
+  const around = centre.map((c, i) => most[i] && up(Math.max(high[i] - c, c - low[i]) + error * most[i]));
+  const { middle, spread } = forward(node, centre, around);
+  const radius = spread.map((s, j) => up(s * (1 + 2 * error) + error * Math.abs(node.bias[j]) + TINY));
+  return [middle.map((m, j) => down(m - radius[j])), middle.map((m, j) => up(m + radius[j]))];
 }
 
-/** Bounds of all nodes over a box, by intervals and perhaps by back-substitution of unstable ReLU inputs. */
-export function boundNodes(nodes, box, crown) {
-  const values = nodes.reduce((sum, { size }) => sum + size, 0);
+/** Bounds of all nodes, by intervals or, with `slopes`, the α of rows, also by back-substitution. */
+export function boundNodes(nodes, box, slopes) {
+  const [lower, upper, size, unstable, reach] = [[], [], [], [], []];
+  const values = nodes.reduce((sum, node) => sum + node.size, 0);
   demand(values < 2 ** 28, 'model: too large to be checked');
-  const [lower, upper, size, unstable] = [[], [], [], []];
-  const bounds = { lower, upper, size, unstable, reach: [], error: (values + 8) * 2 ** -50, tiny: TINY };
-  const measure = (k) => {
-    size[k] = lower[k].map((low, i) => Math.max(Math.abs(low), Math.abs(upper[k][i])));
-    bounds.tiny = size[k].reduce((most, v) => Math.max(most, TINY * (1 + v)), bounds.tiny);
-  };
+  const bounds = { lower, upper, size, unstable, reach, error: (values + 8) * 2 ** -50 };
   let count = 0;
   for (const [k, node] of nodes.entries()) {
     const [p] = node.inputs;
     if (node.op === 'relu') {
-      if (crown) refine(nodes, bounds, p);
-      measure(p);
+      if (slopes) refine(nodes, bounds, p, slopes);
       unstable[k] = Int32Array.from(lower[p], (low, i) => (low < 0 && upper[p][i] > 0 ? count++ : -1));
     }
-    [lower[k], upper[k]] = node.op === 'input' ? [box.lower.slice(), box.upper.slice()] : ends(node, bounds);
-    measure(k);
+    [lower[k], upper[k]] = ends(node, bounds, box);
+    size[k] = lower[k].map((low, i) => Math.max(Math.abs(low), Math.abs(upper[k][i])));
   }
   return bounds;
 }
-
 /** Back-substitution of the unstable values of node p: first the end that is nearer to 0, then the other. */
-function refine(nodes, bounds, p) {
+function refine(nodes, bounds, p, slopes) {
   const [lower, upper] = [bounds.lower[p], bounds.upper[p]];
   for (let i = 0; i < lower.length; i++)
     for (const sign of -lower[i] < upper[i] ? [1, -1] : [-1, 1]) {
       if (!(lower[i] < 0 && upper[i] > 0)) break;
-      const found = lowerBound(nodes, bounds, p, { outputs: [[i, sign]], inputs: [], bound: 0 }, {});
+      const row = { outputs: [[i, sign]], inputs: [], bound: 0 };
+      const found = lowerBound(nodes, bounds, p, row, { alpha: slopes(p, row, bounds) });
       const end = sign > 0 ? lower : upper;
       if (found > sign * end[i]) end[i] = sign * found;
     }
@@ -121,72 +92,49 @@ function refine(nodes, bounds, p) {
 
 /**
  * Lower bound of c·y + d·x − b, y the values of node `start`, over the inputs of the box whose ReLUs have
- * the decided signs; NaN or −∞ where there is none.
- *
- * Invariant: c·y + d·x − b ≥ sum + Σ a·v over the values v of the nodes that are open, but for rounding. An
- * affine node hands Wᵀa on; computed and exact Wᵀa, times v, differ by at most γ Σ|a_j| reach_j. A ReLU of
- * input z ∈ [l, h] hands on any number t with the least of a·relu(z) − t·z, which is piecewise linear in z:
- * it is at l, at h or at 0. So no hint can make a bound wrong: α and β only choose t. `total` adds up the
- * sizes of all terms, of which rounding takes at most the share `error`. The bound may be taken at any node
- * that all depends on: the best counts, and the first that is positive suffices.
+ * the decided signs; NaN or −∞ where there is none. Invariant: c·y + d·x − b ≥ sum + Σ a·v over the values v
+ * of the nodes that are open, less the share `error` of `total`, the sizes of all terms: computed and exact
+ * Wᵀa, times v, differ by at most γ Σ|a_j| reach_j. It may be taken at any node that all depends on.
  */
-export function lowerBound(nodes, bounds, start, row, hints) {
-  const { lower, upper, size, reach, error, tiny } = bounds;
+export function lowerBound(nodes, { lower, upper, size, unstable, reach, error }, start, row, hints) {
   const open = [];
-  let [waiting, best, sum, total] = [0, Number.NEGATIVE_INFINITY, -row.bound, Math.abs(row.bound)];
-  /** Hands coefficients on to node p, added to what it has. */
+  let [best, sum, total] = [Number.NEGATIVE_INFINITY, -row.bound, Math.abs(row.bound)];
   const hand = (p, a) => {
-    const known = open[p];
-    for (let i = 0; known && i < a.length; i++) {
-      total += (Math.abs(known[i]) + Math.abs(a[i])) * size[p][i];
-      a[i] += known[i];
+    for (let i = 0; i < a.length; i++) {
+      if (open[p]) a[i] += open[p][i];
+      total += (Math.abs(a[i]) + TINY) * size[p][i];
     }
-    if (!known) waiting++;
     open[p] = a;
   };
-  for (const [k, factors] of [
-    [start, row.outputs],
-    [0, row.inputs],
-  ]) {
-    const a = new Float64Array(nodes[k].size);
-    for (const [i, factor] of factors) {
-      a[i] += factor;
-      total += 2 * Math.abs(factor) * size[k][i];
-    }
-    if (factors.length > 0) hand(k, a);
-  }
+  for (const [i, c] of row.outputs) hand(start, new Float64Array(nodes[start].size).fill(c, i, i + 1));
+  for (const [i, d] of row.inputs) hand(0, new Float64Array(nodes[0].size).fill(d, i, i + 1));
   for (let k = start; k >= 0; k--) {
-    const [node, a] = [nodes[k], open[k]];
+    const [node, a, [p, q]] = [nodes[k], open[k], nodes[k].inputs];
     if (a === undefined) continue;
-    waiting--;
-    const [p, q] = node.inputs;
-    if (waiting === 0) {
-      let [value, terms] = [sum, total];
-      for (let i = 0; i < a.length; i++) {
-        if (a[i] === 0) continue;
-        value += a[i] * (a[i] > 0 ? lower[k][i] : upper[k][i]);
-        terms += Math.abs(a[i]) * size[k][i];
-      }
-      best = Math.max(best, down(value - (error * terms * (1 + 2 ** -20) + tiny)));
+    if (open.findIndex((one) => one) === k) {
+      let value = sum;
+      for (let i = 0; i < a.length; i++) value += a[i] * (a[i] > 0 ? lower[k][i] : upper[k][i]);
+      best = Math.max(best, down(value - error * total * (1 + 2 ** -20)));
       if (best > 0) return best;
     }
     if (node.op === 'affine') {
-      reach[k] ??= reachOf(node, size[p]);
+      reach[k] ??= forward(node, size[p], size[p]).spread.map((s, j) => s + Math.abs(node.bias[j]) + TINY);
       for (let j = 0; j < a.length; j++) {
-        if (a[j] === 0) continue;
         sum += a[j] * node.bias[j];
-        total += Math.abs(a[j]) * reach[k][j];
+        total += Math.abs(a[j]) * reach[k][j] * (1 + 2 ** -20);
       }
       hand(p, adjoint(node, a, nodes[p].size));
     } else if (node.op === 'relu') {
-      const signs = hints.signs?.get(k);
+      const decided = new Map(hints.path?.filter(([at]) => at === k).map(([, i, ...of]) => [i, of]));
       for (let i = 0; i < a.length; i++) {
-        const [l, h] = [lower[p][i], upper[p][i]];
-        const stable = !signs?.[i] && (l >= 0 || h <= 0) && Number.isFinite(h - l);
-        const [t, least] = stable ? [l >= 0 ? a[i] : 0, 0] : line(a[i], k, i, l, h, bounds, hints);
-        a[i] = t;
-        sum += least;
-        total += Math.abs(least);
+        const [low, high] = [lower[p][i], upper[p][i]];
+        if (!(low < 0 && high > 0) && !decided.has(i)) a[i] = low < 0 ? 0 : a[i];
+        else {
+          const [t, least] = line(a[i], low, high, hints.alpha?.[unstable[k][i]], decided.get(i));
+          a[i] = t;
+          sum += least;
+          total += Math.abs(least);
+        }
       }
       hand(p, a);
     } else if (node.op === 'add') {
@@ -196,18 +144,15 @@ export function lowerBound(nodes, bounds, start, row, hints) {
   }
   return best;
 }
-
-/** What a ReLU hands on of a·relu(z): a factor t of z, and the least of a·relu(z) − t·z over [low, high]. */
-function line(a, k, i, low, high, bounds, hints) {
-  const sign = hints.signs?.get(k)?.[i] ?? 0;
-  let [l, h, t] = [low, high, 0];
-  if (sign > 0) [l, t] = [Math.max(low, 0), a - (hints.beta?.get(k)?.[i] ?? 0)];
-  else if (sign < 0) [h, t] = [Math.min(high, 0), hints.beta?.get(k)?.[i] ?? 0];
+/**
+ * What a ReLU of input z ∈ [l, h] hands on of a·relu(z): any t, with the least of a·relu(z) − t·z, which is
+ * piecewise linear in z: it is at l, at h or at 0. So no hint can make a bound wrong: α and β only choose t.
+ */
+function line(a, low, high, alpha, [sign, beta] = [0, 0]) {
+  const [l, h] = [sign > 0 ? Math.max(low, 0) : low, sign < 0 ? Math.min(high, 0) : high];
+  let t = alpha === undefined ? (high > -low ? a : 0) : a * (alpha / 255);
+  if (sign !== 0) t = sign > 0 ? a - beta : beta;
   else if (a < 0) t = a * (high / (high - low));
-  else {
-    const hint = hints.alpha?.[bounds.unstable[k][i]];
-    t = hint === undefined ? (high > -low ? a : 0) : a * (hint / 255);
-  }
   const [atLow, atHigh] = [l < 0 ? -t * l : (a - t) * l, h > 0 ? (a - t) * h : -t * h];
   return [t, Math.min(atLow, atHigh, l < 0 && h > 0 ? 0 : Number.POSITIVE_INFINITY)];
 }

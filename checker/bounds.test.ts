@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { exactNetworks, exactValues } from '../src/testing/checker-networks.js';
 import { atMost, type Dyadic, dyadic, plus, times } from '../src/testing/dyadic.js';
 import { normalNumbers, uniformNumbers } from '../src/testing/numbers.js';
-import { type Bounds, boundNodes, lowerBound } from './bounds.js';
+import { type Bounds, boundNodes, lowerBound, type Slopes } from './bounds.js';
 import type { Node } from './onnx.js';
 import type { Row } from './vnnlib.js';
 
@@ -45,14 +45,22 @@ const cases = fc.record({
   seed: fc.integer({ min: 0, max: 1e6 }),
   // Boxes without width show every rounding: bounds and values are the same numbers there.
   radius: fc.constantFrom(0, 0, 1e-9, 0.05, 0.5),
-  crown: fc.boolean(),
+  // Slopes of rows: none, CROWN's, senseless ones.
+  slopes: fc.constantFrom<Slopes | undefined>(
+    undefined,
+    () => undefined,
+    (p, { outputs: [first] }, { unstable }) => {
+      const count = unstable.reduce((sum, one) => sum + (one?.filter((v) => v >= 0).length ?? 0), 0);
+      return Uint8Array.from(uniformNumbers(`${p} ${first}`, count), (v) => Math.floor(256 * v));
+    },
+  ),
 });
 
 test('intervals and back-substituted bounds contain the exact values of all nodes', () => {
   fc.assert(
-    fc.property(cases, ({ nodes, seed, radius, crown }) => {
+    fc.property(cases, ({ nodes, seed, radius, slopes }) => {
       const { box, points } = boxAndPoints((nodes[0] as Node).size, seed, radius);
-      const bounds = boundNodes(nodes, box, crown);
+      const bounds = boundNodes(nodes, box, slopes);
       for (const point of points) {
         const values = exactValues(nodes, Array.from(point, dyadic));
         for (const [k, value] of values.entries())
@@ -68,30 +76,25 @@ test('intervals and back-substituted bounds contain the exact values of all node
 
 /** Signs that hold at a point, of about a third of the ReLUs, and arbitrary multipliers, also senseless ones. */
 function hintsAt(nodes: readonly Node[], bounds: Bounds, values: readonly Dyadic[][], seed: number) {
-  const signs = new Map<number, Int8Array>();
-  const beta = new Map<number, Float64Array>();
-  for (const [k, { op, size, inputs }] of nodes.entries()) {
-    if (op !== 'relu') continue;
-    const u = uniformNumbers(`signs ${k} ${seed}`, size);
+  const path = nodes.flatMap(({ op, size, inputs }, k) => {
+    if (op !== 'relu') return [];
+    const [u, beta] = [uniformNumbers(`signs ${k} ${seed}`, size), normalNumbers(`beta ${k} ${seed}`, size)];
     const z = values[inputs[0] as number] as Dyadic[];
-    signs.set(
-      k,
-      Int8Array.from(u, (v, i) => (v > 0.35 ? 0 : (z[i] as Dyadic).m >= 0n ? 1 : -1)),
-    );
-    beta.set(k, normalNumbers(`beta ${k} ${seed}`, size));
-  }
+    const sign = (i: number) => ((z[i] as Dyadic).m >= 0n ? 1 : -1);
+    return Array.from(u, (v, i) => (v > 0.35 ? [] : [[k, i, sign(i), beta[i] as number]])).flat();
+  });
   const count = bounds.unstable.reduce((sum, one) => sum + (one?.filter((v) => v >= 0).length ?? 0), 0);
   const alpha = Uint8Array.from(uniformNumbers(`alpha ${seed}`, count), (v) => Math.floor(256 * v));
-  return { alpha, signs, beta };
+  return { alpha, path };
 }
 
 test('lower bounds are below the exact value at every point that has the decided signs, whatever the hints', () => {
   fc.assert(
-    fc.property(cases, ({ nodes, seed, radius, crown }) => {
+    fc.property(cases, ({ nodes, seed, radius, slopes }) => {
       const { box, points } = boxAndPoints((nodes[0] as Node).size, seed, radius);
       const last = nodes.length - 1;
       const row = randomRow((nodes[0] as Node).size, (nodes[last] as Node).size, seed);
-      const bounds = boundNodes(nodes, box, crown);
+      const bounds = boundNodes(nodes, box, slopes);
       for (const point of points) {
         const x = Array.from(point, dyadic);
         const values = exactValues(nodes, x);
@@ -112,7 +115,7 @@ test('bounds are close to the exact value where the box has no width, so that th
       const { box, points } = boxAndPoints((nodes[0] as Node).size, seed, 0);
       const last = nodes.length - 1;
       const row = { outputs: [[0, 1] as const], inputs: [], bound: 0 };
-      const bounds = boundNodes(nodes, box, false);
+      const bounds = boundNodes(nodes, box);
       const [y] = exactValues(nodes, Array.from(points[0] as Float64Array, dyadic))[last] as [Dyadic];
       const size = bounds.size.reduce((most, one) => one.reduce((a, b) => Math.max(a, b), most), 1);
       const near = dyadic(lowerBound(nodes, bounds, last, row, {}) + 1e-6 * size);
@@ -124,8 +127,7 @@ test('bounds are close to the exact value where the box has no width, so that th
 /** A layer y = W x without bias as a node that reads node `from`. */
 function dense(from: number, rows: readonly (readonly number[])[]): Node {
   const taps = (rows[0] as readonly number[]).length;
-  // One channel more, of zeros, as the reader leaves it.
-  const weight = Float64Array.from([...rows.flat(), ...Array(taps).fill(0)]);
+  const weight = Float64Array.from(rows.flat());
   const reads = { positions: 1, taps, first: Int32Array.of(0, 1), runs: Int32Array.of(0, 0, taps) };
   return {
     op: 'affine',
@@ -155,7 +157,7 @@ test('what cancels in the back-substitution is allowed for by the size of its te
         dense(1, [second]),
       ];
       const one = Float64Array.of(1);
-      const bounds = boundNodes(nodes, { lower: one, upper: one }, false);
+      const bounds = boundNodes(nodes, { lower: one, upper: one });
       const [y] = exactValues(nodes, [dyadic(1)])[2] as [Dyadic];
       for (const sign of [1, -1]) {
         const row = { outputs: [[0, sign] as const], inputs: [], bound: 0 };
@@ -172,7 +174,11 @@ test('weights that overflow prove nothing', () => {
     dense(0, [[1e308, 1e308]]),
     { op: 'relu', inputs: [1], size: 1 },
   ];
-  const bounds = boundNodes(nodes, { lower: Float64Array.of(10, 10), upper: Float64Array.of(11, 11) }, true);
+  const bounds = boundNodes(
+    nodes,
+    { lower: Float64Array.of(10, 10), upper: Float64Array.of(11, 11) },
+    () => undefined,
+  );
   const row = { outputs: [[0, 1] as const], inputs: [], bound: 0 };
   expect(lowerBound(nodes, bounds, 2, row, {}) > 0).toBe(false);
 });

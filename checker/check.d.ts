@@ -22,7 +22,6 @@ export interface Given {
   readonly images?: Images;
   /** [k, n]: every n-th proof from the k-th alone; all n must be asked for. */
   readonly share?: readonly [k: number, n: number];
-  readonly progress?: (done: number, total: number) => void;
 }
 export declare function plain(bytes: Uint8Array): Promise<Uint8Array>;
 export declare function digest(...parts: readonly Uint8Array[]): Promise<string>;

@@ -7,15 +7,14 @@ import { readFile } from 'node:fs/promises';
 import { check, plain } from './check.js';
 import { demand } from './onnx.js';
 
-/** Of an IDX file: a type, the number of dimensions, each as four bytes, then the values, here bytes. */
+/** An IDX file has a type, the number of dimensions, each as four bytes, then the values, here bytes. */
 const values = (bytes) => bytes.subarray(4 + 4 * bytes[3]);
 try {
   const files = await Promise.all(process.argv.slice(2).map(async (path) => plain(await readFile(path))));
-  demand([3, 4].includes(files.length), 'expected CERTIFICATE MODEL, then PROPERTY or IMAGES LABELS');
-  const [certificate, model, data, labels] = files;
-  const split = labels && { images: values(data), labels: values(labels), count: values(labels).length };
-  const about = split ? { images: split } : { property: data };
-  const { what, proved, of } = await check({ certificate, model, ...about });
+  const [certificate, model, property, labels] = files;
+  demand(property, 'expected CERTIFICATE MODEL, then PROPERTY or IMAGES LABELS');
+  const split = labels && { images: values(property), labels: values(labels), count: values(labels).length };
+  const { what, proved, of } = await check({ certificate, model, property, images: split });
   console.log(`proved: ${proved} of ${of} ${what}`);
 } catch (error) {
   console.error(`not proved: ${error.message}`);

@@ -18,7 +18,7 @@ async function difference(bytes: Uint8Array, extents: readonly number[]): Promis
     ),
   );
   const box = { lower: Float64Array.from(x), upper: Float64Array.from(x) };
-  const bounds = boundNodes(nodes, box, false);
+  const bounds = boundNodes(nodes, box);
   const [lower, upper] = [bounds.lower.at(-1), bounds.upper.at(-1)] as [Float64Array, Float64Array];
   const expected = await runOnnx(bytes, x, 1, [...extents]);
   return relativeDifference(
@@ -73,6 +73,14 @@ const shapes: readonly (readonly [string, Built])[] = [
       input: [1, 2, 5, 6],
       nodes: [op('Conv', ['x', 'w', 'b'], 'y', { strides: { ints: [2, 1] }, pads: { ints: [1, 0, 2, 3] } })],
       constants: [random('w', [3, 2, 3, 2]), random('b', [3])],
+    },
+  ],
+  [
+    'Conv whose extents have no exact quotient',
+    {
+      input: [1, 16, 14, 14],
+      nodes: [op('Conv', ['x', 'w', 'b'], 'y', { strides: { ints: [2, 2] }, pads: { ints: [1, 1, 1, 1] } })],
+      constants: [random('w', [32, 16, 4, 4]), random('b', [32])],
     },
   ],
   [

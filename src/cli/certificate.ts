@@ -8,6 +8,7 @@ import { type CertifiedProofs, encodeCertificate } from '../verification/certifi
 import { imageCertificate } from '../verification/certificate/images.js';
 import { propertyCertificate } from '../verification/certificate/property.js';
 import type { Verdict } from '../verification/certification/verdict.js';
+import type { BoxTrace } from '../verification/proof/trace.js';
 import type { Ball } from '../verification/property/robustness.js';
 import type { Io } from './command.js';
 
@@ -19,6 +20,7 @@ export interface CertifiedImages {
   readonly split: Split;
   readonly ball: Ball;
   readonly verdicts: readonly Verdict[];
+  readonly traces?: ReadonlyMap<number, readonly BoxTrace[]>;
 }
 
 /** Writes the certificate of all certified images, and says of how many. */
@@ -31,6 +33,8 @@ export interface ProvedProperty {
   readonly file: string;
   /** What it may take. */
   readonly seconds: number;
+  /** How the search proved it. */
+  readonly traces: readonly BoxTrace[];
   /** What was verified: a file, or the ball around an image. */
   readonly propertyPath?: string;
   readonly image?: ImageTask;
@@ -39,13 +43,14 @@ export interface ProvedProperty {
 /** Writes the certificate of a property, or of the one image that stands for it, and says so. */
 export const writePropertyCertificate = (path: string, about: ProvedProperty, io: Io): Promise<void> =>
   write(path, about.image ? 'image' : 'polytope', io, async (progress) => {
-    const { image, seconds } = about;
+    const { image, seconds, traces } = about;
     const shared = { model: await contentOf(about.file), progress, signal: io.signal };
     if (image === undefined)
       return propertyCertificate({
         ...shared,
         property: await contentOf(about.propertyPath as string),
         seconds,
+        traces,
       });
     const { split, index, ball } = image;
     const label = split.labels[index] as number;
@@ -57,7 +62,11 @@ export const writePropertyCertificate = (path: string, about: ProvedProperty, io
       stage: 'branch-and-bound',
       margin: 0,
     } as const;
-    return imageCertificate({ ...shared, split, ball, verdicts: [verdict], secondsPerImage: seconds });
+    return imageCertificate({
+      ...shared,
+      ...{ split, ball, verdicts: [verdict], secondsPerImage: seconds },
+      traces: new Map([[index, traces]]),
+    });
   });
 
 async function write(

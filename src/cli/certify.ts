@@ -2,6 +2,7 @@
  * `tautnet certify`: proofs and counterexamples for the test images of a data set, and the three accuracies
  * they amount to.
  */
+
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { Address } from '../cluster/broker/address.js';
@@ -31,6 +32,7 @@ import { fingerprintOf, type JournalIdentity, openJournal } from '../verificatio
 import type { CertificationProgress } from '../verification/certification/options.js';
 import type { Verdict } from '../verification/certification/verdict.js';
 import { type BoundStage, boundStages, provingRelaxations } from '../verification/proof/batch-size.js';
+import type { BoxTrace } from '../verification/proof/trace.js';
 import { MEMORY } from '../verification/search/complete-search.js';
 import { writeImageCertificate } from './certificate.js';
 import { certificationTable } from './certification-table.js';
@@ -163,6 +165,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
         )
       : undefined;
   if (journal && journal.known.size > 0) io.stderr.write(`going on: ${keptIn(files, journal.known.size)}\n`);
+  const traces = new Map<number, readonly BoxTrace[]>();
   const update = (state: CertificationProgress) => progress.update(state);
   const whole = { ...certified, ...options };
   const certifying =
@@ -173,7 +176,12 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
           double: trained.double,
           deviceMegabytes: wholeNumber('memory', flags.memory),
           ...(limits && {
-            complete: { secondsPerImage: limits.seconds, memoryBytes: limits.bytes, store: journal },
+            complete: {
+              ...{ secondsPerImage: limits.seconds, memoryBytes: limits.bytes, store: journal },
+              ...(flags.certificate !== undefined && {
+                traced: (image: number, found: readonly BoxTrace[]) => traces.set(image, found),
+              }),
+            },
           }),
           signal: io.signal,
           progress: update,
@@ -207,7 +215,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   if (flags.junit !== undefined) await writeVerdictsAsJunit(flags.junit, path, verdicts);
   if (flags.certificate !== undefined) {
     const ball = { epsilon, clip: options.clipBox };
-    const about = { file: trained.file, split: dataset.test, ball, verdicts };
+    const about = { file: trained.file, split: dataset.test, ball, verdicts, traces };
     await writeImageCertificate(flags.certificate, about, io);
   }
   // What is undecided may be gone on with, given more time.

@@ -1,4 +1,5 @@
 /** `tautnet verify`: whether a network fulfils a property, with a proof's verdict or a counterexample. */
+
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
 import type { NamedModel } from '../experiment/query-task.js';
@@ -10,6 +11,7 @@ import {
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import type { ReadLimits } from '../formats/read-limited.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
+import type { BoxTrace } from '../verification/proof/trace.js';
 import { verify } from '../verification/search/verify.js';
 import { writePropertyCertificate } from './certificate.js';
 import { ExitWith, Interrupted, type Io, type MakeCommand, written } from './command.js';
@@ -178,6 +180,7 @@ async function answerOf(
   });
   const { network, parameters, exact, double, property, file, image, model } = asked;
   const progress = verificationProgress(io.stderr);
+  const traces: BoxTrace[] = [];
   try {
     const device = await chooseDevice(wanted);
     // Reading counts, too; what is left of the limit may be nothing, and then that is the answer.
@@ -195,6 +198,7 @@ async function answerOf(
       timeoutSeconds,
       evaluate: (x) => model.run(x),
       signal: io.signal,
+      ...(flags.certificate !== undefined && { traced: (found) => traces.push(...found) }),
       progress: (state) => progress.update(state),
     }).finally(() => progress.stop());
     io.watchdog?.answering();
@@ -215,7 +219,12 @@ async function answerOf(
     if (verification.reason !== undefined) io.stderr.write(`${verification.reason}\n`);
     if (flags.certificate !== undefined && verification.verdict === 'unsat') {
       const seconds = Math.max(CERTIFICATE_SECONDS, CERTIFICATE_SHARE * verification.seconds);
-      const about = { file, seconds, ...(image ? { image } : { propertyPath: propertyPath as string }) };
+      const about = {
+        file,
+        seconds,
+        traces,
+        ...(image ? { image } : { propertyPath: propertyPath as string }),
+      };
       await writePropertyCertificate(flags.certificate, about, io);
     }
     return code;

@@ -5,7 +5,7 @@
  * layer's bounds are used in those of the next. When the time is over the bounds found so far, of looser
  * kinds for the rest, are returned: they hold all the same.
  */
-import { type FloatType, input } from '../../graph/index.js';
+import { type FloatType, type HostData, input } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode, parameterInputs } from '../../network/network.js';
 import { intervalNode } from '../../relaxation/interval.js';
@@ -16,11 +16,12 @@ import type { Feeds } from '../../runtime/execution/session.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan } from '../../runtime/plan/plan.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
+import type { HiddenSlopes } from '../proof/trace.js';
 import { dualOf } from './dual-program.js';
 import { type Ends, type Engine, type Floats, floats, type HiddenBounds } from './engine.js';
 import { nodeArray, nonlinearBefore } from './relu-lines.js';
 import { magnitudes, soundInterval } from './rounding-error.js';
-import { unstableRelus } from './unstable.js';
+import { type UnstableRelus, unstableRelus } from './unstable.js';
 
 /** A box and what is known of the ReLUs in it, as programs read them. */
 export function regionFeeds(box: Ends, hidden: HiddenBounds, relus: Iterable<number> = hidden.keys()): Feeds {
@@ -89,9 +90,30 @@ export function columnsFor(net: Network, budget?: Pick<MemoryBudget, 'memory' | 
 export const columnsOf = ({ network, columns }: Pick<Engine, 'network' | 'columns'>): number =>
   columns ?? columnsFor(network);
 
+export interface HiddenBoundingOptions {
+  /** Steps of ascent in α. */
+  readonly iterations: number;
+  readonly known?: HiddenBounds;
+  /** Takes the α that each bound was found with, by the ReLU or activation that reads the values. */
+  readonly slopes?: Map<number, HiddenSlopes>;
+}
+
 export interface HiddenBounding {
   /** Bounds over `box`, intersected with those that are known already. */
-  bound(box: Ends, options: { iterations: number; known?: HiddenBounds }): Promise<HiddenBounds>;
+  bound(box: Ends, options: HiddenBoundingOptions): Promise<HiddenBounds>;
+}
+
+/** α of unstable neurons in 255ths, from column j of a program's outputs. */
+function alphaOf(
+  { count, node, row }: UnstableRelus,
+  outputs: Readonly<Record<string, HostData>>,
+  columns: number,
+  j: number,
+): Uint8Array {
+  return Uint8Array.from({ length: count }, (_, i) => {
+    const p = outputs[nodeArray('p', node[i] as number)] as Floats;
+    return Math.round(255 * (p[(row[i] as number) * columns + j] as number));
+  });
 }
 
 /** Programs for the hidden bounds of one network, made when first needed. */
@@ -105,7 +127,7 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
     box: Ends,
     hidden: HiddenBounds,
     ends: Ends,
-    iterations: number,
+    { iterations, slopes }: HiddenBoundingOptions,
   ): Promise<void> {
     const target = (net.nodes[node] as NetworkNode).inputs[0] as number;
     const before = nonlinearBefore(net, target);
@@ -121,6 +143,9 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
       { neuron, side: 1 },
       { neuron, side: -1 },
     ]);
+    const rows = new Map<number, Uint8Array>();
+    if (iterations > 0) slopes?.set(node, { neurons: unstable, rows });
+    const keep = iterations > 0 && slopes !== undefined;
     const pieces: (typeof sides)[] = [];
     for (let from = 0; from < sides.length; from += most) pieces.push(sides.slice(from, from + most));
     await inLanes(engine, pieces, async (piece) => {
@@ -131,9 +156,10 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
         iterations,
         start: 'neurons',
         unstable: unstable.capacity,
+        ...(keep && { keep }),
       });
       const at = (j: number) => piece[Math.min(j, piece.length - 1)] as (typeof piece)[number];
-      const { bound } = await engine.run(dual, {
+      const outputs = await engine.run(dual, {
         ...regionFeeds(box, hidden, before),
         ...unstable.feeds,
         neuron: Int32Array.from({ length: columns }, (_, j) => at(j).neuron),
@@ -141,8 +167,9 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
         threshold: floats(engine, columns),
       });
       piece.forEach(({ neuron, side }, j) => {
-        const value = (bound as Floats)[j] as number;
+        const value = (outputs.bound as Floats)[j] as number;
         if (!Number.isFinite(value)) return; // arithmetic overflowed
+        if (keep) rows.set(2 * neuron + (side > 0 ? 0 : 1), alphaOf(unstable, outputs, columns, j));
         if (side > 0) ends.lower[neuron] = Math.max(ends.lower[neuron] as number, value);
         else ends.upper[neuron] = Math.min(ends.upper[neuron] as number, -value);
       });
@@ -150,7 +177,7 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
   }
 
   return {
-    async bound(box, { iterations, known }) {
+    async bound(box, options) {
       const hidden = new Map<number, Ends>();
       for (const node of nonlinear) {
         const step = engine.plan(`interval ${node}`, () => intervalPlan(net, node, engine.dtype));
@@ -159,12 +186,12 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
           step,
           regionFeeds(box, hidden, before),
         )) as unknown as Ends;
-        const old = known?.get(node);
+        const old = options.known?.get(node);
         const ends: Ends = {
           lower: lower.map((l, i) => Math.max(l, old?.lower[i] ?? Number.NEGATIVE_INFINITY)),
           upper: upper.map((u, i) => Math.min(u, old?.upper[i] ?? Number.POSITIVE_INFINITY)),
         };
-        await refine(node, box, hidden, ends, iterations);
+        await refine(node, box, hidden, ends, options);
         hidden.set(node, ends);
       }
       return hidden;

@@ -6,6 +6,7 @@
  * is the one of which that gains most (`input-choice.ts`). Worst bounds first.
  */
 import { proofThreshold } from '../proof/rounding.js';
+import type { BoxTrace, HalvedBox } from '../proof/trace.js';
 import {
   type Box,
   centreOf,
@@ -30,12 +31,16 @@ interface Part {
   readonly bound: number;
   /** Input to halve next. */
   readonly next: number;
+  /** Where it is written how it is halved, if that is asked for. */
+  readonly trace: HalvedBox | undefined;
 }
 
 export interface InputSplittingOptions {
   readonly polytopes: readonly Polytope[];
   /** Bytes that the open parts may take. */
   readonly memoryBytes: number;
+  /** Whether the result is to say how all was proved. */
+  readonly traced?: boolean;
   /**
    * Called with the centre of a part at which polytope number `polytope` is all but reached. True ends the
    * search: it is a counterexample.
@@ -55,6 +60,8 @@ export interface SplittingResult {
   readonly lowerBound: number;
   /** Why something is open: no time or memory left, or parts that cannot be divided any further. */
   readonly reason?: 'time' | 'memory' | 'leaves';
+  /** How all was proved. */
+  readonly traces?: readonly BoxTrace[];
 }
 
 /** Inequalities bounded in each column. */
@@ -103,6 +110,8 @@ class InputSplitting {
   /** Groups that were bounded once. */
   #begun = 0;
   #found = false;
+  /** How each group's box was halved, if that is asked for. */
+  readonly #traces: readonly HalvedBox[];
 
   constructor(
     readonly engine: Engine,
@@ -112,14 +121,16 @@ class InputSplitting {
     this.#groups = groupsOf(polytopes);
     const rows = this.#groups.reduce((most, group) => Math.max(most, group.rows), 1);
     this.#programs = new InputPrograms(engine, polytopes, rows, options.memoryBytes);
+    this.#traces = options.traced ? this.#groups.map(() => ({})) : [];
     this.#frontier = worstFirst(engine);
   }
 
   async run(): Promise<SplittingResult> {
     const { most } = this.#programs;
-    const wholes = this.#groups.map(
-      ({ box, open }): Part => ({ box, whole: box, open, bound: Number.NEGATIVE_INFINITY, next: -1 }),
-    );
+    const wholes = this.#groups.map(({ box, open }, group): Part => {
+      const trace = this.#traces[group];
+      return { box, whole: box, open, bound: Number.NEGATIVE_INFINITY, next: -1, trace };
+    });
     while (this.#begun < wholes.length && !this.#found && !this.engine.expired()) {
       const some = wholes.slice(this.#begun, this.#begun + most);
       this.#frontier.push(await this.#settle(some));
@@ -141,7 +152,11 @@ class InputSplitting {
     if (this.#found) return { verdict: 'found', ...totals };
     if (this.#full()) return open('memory');
     if (this.#frontier.length > 0 || this.#begun < this.#groups.length) return open('time');
-    return this.#leafBound < Number.POSITIVE_INFINITY ? open('leaves') : { verdict: 'proved', ...totals };
+    if (this.#leafBound < Number.POSITIVE_INFINITY) return open('leaves');
+    const traces = this.#traces.map(
+      (whole, group): BoxTrace => ({ kind: 'halving', polytopes: this.#groups[group]?.open ?? [], whole }),
+    );
+    return { verdict: 'proved', ...totals, traces };
   }
 
   #full(): boolean {
@@ -182,7 +197,7 @@ class InputSplitting {
   }
 
   /** The part with the polytopes that its bounds leave open; undefined where there are none. */
-  async #openOn({ box, whole, open }: Part, bounds: PartBounds): Promise<Part | undefined | 'found'> {
+  async #openOn({ box, whole, open, trace }: Part, bounds: PartBounds): Promise<Part | undefined | 'found'> {
     const centre = centreOf(box);
     const stay: number[] = [];
     const scores = new Float64Array(this.#programs.inputs);
@@ -219,6 +234,7 @@ class InputSplitting {
       open: stay,
       bound: least,
       next: inputToHalve(box, scores, NARROW[this.engine.dtype]),
+      trace,
     };
   }
 }
@@ -248,8 +264,10 @@ function halves(part: Part): Part[] {
   const [below, above] = [upper.slice(), lower.slice()];
   below[part.next] = middle;
   above[part.next] = middle;
+  const [first, second]: HalvedBox[] = part.trace ? [{}, {}] : [];
+  if (part.trace && first && second) part.trace.halves = { input: part.next, below: first, above: second };
   return [
-    { ...part, box: { lower, upper: below } },
-    { ...part, box: { lower: above, upper } },
+    { ...part, box: { lower, upper: below }, trace: first },
+    { ...part, box: { lower: above, upper }, trace: second },
   ];
 }

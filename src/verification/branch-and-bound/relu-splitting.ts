@@ -8,6 +8,7 @@
  * smart branching, De Palma et al. 2021), the lesser child being the greatest. A candidate of which that
  * proves one child costs nothing: the other sign is decided at once. Worst bounds first.
  */
+import type { ProvedPart } from '../proof/trace.js';
 import type { Engine } from './engine.js';
 import type { SplittingResult } from './input-splitting.js';
 import type { Signs } from './leaf.js';
@@ -32,6 +33,8 @@ export interface ReluSplittingOptions extends ReluRegion {
    * a counterexample.
    */
   readonly found: (point: Float32Array, goal: number) => Promise<boolean>;
+  /** Called with each part that is proved, where somebody wants to know. */
+  readonly proved?: (part: ProvedPart, goal: number) => void;
   readonly progress?: (state: {
     readonly subproblems: number;
     readonly open: number;
@@ -127,6 +130,7 @@ class ReluSplitting {
   /** Subproblems that stay open after their bounds, to be divided further. */
   async #settle(bounded: readonly Bounded[]): Promise<Branch[]> {
     this.#subproblems += bounded.length;
+    for (const { subproblem } of bounded) if (subproblem.bound > 0) this.#prove(subproblem);
     const open = bounded.filter(({ subproblem }) => !(subproblem.bound > 0));
     for (const { subproblem, point, reached } of open)
       if (reached && (await this.#confirm(point, subproblem.goal))) return [];
@@ -135,6 +139,10 @@ class ReluSplitting {
     );
     if (await this.#settleLeaves(decided)) return [];
     return this.#choose(open.filter(({ candidates }) => candidates.length > 0));
+  }
+
+  #prove({ goal, ...part }: Subproblem): void {
+    this.options.proved?.(part, goal);
   }
 
   /**
@@ -147,9 +155,12 @@ class ReluSplitting {
       leaf || decided.length === 0
         ? decided
         : (await this.#programs.bound(decided, LEAF_ITERATIONS)).map(({ subproblem }) => subproblem);
-    for (const one of last.filter(({ bound }) => !(bound > 0))) {
-      const solved = await leaf?.(this.#programs.signsOf(one), one.goal);
-      if (solved && solved.bound > 0) continue;
+    for (const one of last) {
+      const solved = one.bound > 0 ? undefined : await leaf?.(this.#programs.signsOf(one), one.goal);
+      if (one.bound > 0 || (solved && solved.bound > 0)) {
+        this.#prove(one);
+        continue;
+      }
       if (solved?.point && (await this.#confirm(solved.point, one.goal))) return true;
       this.#leaves++;
       this.#leafBound = Math.min(this.#leafBound, solved?.bound ?? one.bound);
@@ -179,7 +190,12 @@ class ReluSplitting {
       tried[from]?.set(i, [values[2 * t] as number, values[2 * t + 1] as number]);
     });
     return open.flatMap(({ subproblem, candidates }, k) =>
-      branchOf(subproblem, candidates, (i) => tried[k]?.get(i) ?? [0, 0]),
+      branchOf(
+        subproblem,
+        candidates,
+        (i) => tried[k]?.get(i) ?? [0, 0],
+        (part) => this.#prove(part),
+      ),
     );
   }
 }
@@ -192,13 +208,22 @@ export function branchOf(
   subproblem: Subproblem,
   candidates: readonly number[],
   bounds: (i: number) => readonly [active: number, inactive: number],
+  proved: (part: Subproblem) => void = () => {},
 ): Branch[] {
   const lesser = (i: number) => Math.min(...bounds(i));
-  if (candidates.some((i) => lesser(i) > 0)) return [];
+  const closing = candidates.find((i) => lesser(i) > 0);
+  if (closing !== undefined) {
+    for (const decision of [closing, ~closing]) proved(child(subproblem, decision));
+    return [];
+  }
   // Where one child is proved there is nothing but the other.
   const forced = candidates.flatMap((i) => (bounds(i)[0] > 0 ? [~i] : bounds(i)[1] > 0 ? [i] : []));
   const next = candidates.filter((i) => !(Math.max(...bounds(i)) > 0)).sort((i, j) => lesser(j) - lesser(i));
-  return [{ ...forced.reduce(child, subproblem), next }];
+  const rest = forced.reduce((part, decision) => {
+    proved(child(part, ~decision));
+    return child(part, decision);
+  }, subproblem);
+  return [{ ...rest, next }];
 }
 
 /** The subproblem with one more ReLU decided: i for z ≥ 0, ~i for z ≤ 0. */

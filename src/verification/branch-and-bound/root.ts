@@ -4,6 +4,7 @@
  */
 import { inLanes } from '../../runtime/pool/lanes.js';
 import { hiddenSizePlan } from '../proof/hidden-size.js';
+import type { HiddenSlopes } from '../proof/trace.js';
 import {
   type Box,
   centreOf,
@@ -23,6 +24,8 @@ export interface RootOptions {
   readonly secondsLeft: () => number;
   /** Outputs of the model at an input. */
   readonly evaluate: (x: Float32Array) => Promise<ArrayLike<number>>;
+  /** Whether the result is to say how all was proved. */
+  readonly traced?: boolean;
 }
 
 /** Steps of α for rows at the root. */
@@ -50,8 +53,9 @@ export interface Root {
   readonly rows: readonly Row[];
   readonly box: Ends;
   readonly hidden: HiddenBounds;
+  readonly slopes: ReadonlyMap<number, HiddenSlopes>;
   /** What is open: of each polytope the inequality that is nearest to being refuted. */
-  readonly goals: readonly (Goal & { readonly polytope: number })[];
+  readonly goals: readonly Row[];
   readonly lowerBound: number;
 }
 
@@ -72,16 +76,17 @@ export async function rootOf(
   const bounding = createHiddenBounding(engine);
 
   const started = performance.now();
+  const slopes = new Map<number, HiddenSlopes>();
   let hidden = await bounding.bound(ends, { iterations: 0 });
   const seconds = (performance.now() - started) / 1000;
   let open = await openGoals(engine, ends, hidden, rows);
   const affordable = (ROOT_SHARE * options.secondsLeft()) / (STEP_COST * seconds);
   const iterations = HIDDEN_ITERATIONS.find((steps) => steps <= affordable);
   if (open.goals.length > 0 && iterations !== undefined) {
-    hidden = await bounding.bound(ends, { iterations, known: hidden });
+    hidden = await bounding.bound(ends, { iterations, known: hidden, ...(options.traced && { slopes }) });
     open = await openGoals(engine, ends, hidden, rows);
   }
-  return { box: ends, hidden, rows, ...open };
+  return { box: ends, hidden, slopes, rows, ...open };
 }
 
 /** Bounds of float64 have their errors taken off. */

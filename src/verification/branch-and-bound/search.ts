@@ -5,13 +5,15 @@
  */
 import type { Network } from '../../network/network.js';
 import { crownIsAffordable } from '../../relaxation/linear/crown.js';
+import type { BoxTrace, ProvedPart, SignsTrace } from '../proof/trace.js';
 import type { Box, Polytope } from '../property/property.js';
 import type { Engine } from './engine.js';
 import { type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';
 import { splitRelus } from './relu-splitting.js';
-import { grouped, type RootOptions, rootOf } from './root.js';
+import { grouped, type Root, type RootOptions, type Row, rootOf } from './root.js';
 import { trialOf } from './trial.js';
+import { unstableRelus } from './unstable.js';
 
 export interface SearchOptions extends RootOptions {
   /** Bytes that open subproblems may take. */
@@ -159,6 +161,7 @@ async function searchRelus(
   let [begun, subproblems, lowerBound] = [0, 0, Number.POSITIVE_INFINITY];
   let stage: SearchStage = 'alpha-crown';
   let reason: SplittingResult['reason'];
+  const traces: BoxTrace[] = [];
   for (const [box, indices] of boxes) {
     if (engine.expired()) break;
     begun++;
@@ -169,6 +172,8 @@ async function searchRelus(
       options,
     );
     subproblems++;
+    const divided: Divided = new Map();
+    if (options.traced) traces.push(signsTrace(engine, indices, root, divided));
     if (root.goals.length === 0) {
       lowerBound = Math.min(lowerBound, root.lowerBound);
       continue;
@@ -187,6 +192,15 @@ async function searchRelus(
       ...(leaves && { leaf: (signs, goal) => leaves.solve(signs, rowsOf(goal)) }),
       memoryBytes: options.memoryBytes,
       found: (point, goal) => options.found(point, indices[root.goals[goal]?.polytope as number] as number),
+      ...(options.traced && {
+        proved: (part, goal) => {
+          const { polytope, coefficients } = root.goals[goal] as Row;
+          const index = indices[polytope] as number;
+          const known = divided.get(index);
+          if (known) known.parts.push(part);
+          else divided.set(index, { row: coefficients, parts: [part] });
+        },
+      }),
       progress: (state) => {
         // Of a box that has not begun nothing is known.
         const least =
@@ -214,5 +228,20 @@ async function searchRelus(
     subproblems,
     lowerBound,
     ...(reason && { reason }),
+    ...(options.traced && reason === undefined && { traces }),
   };
+}
+
+/** Parts by polytope while they are found. */
+type Divided = Map<number, { readonly row: Float64Array; readonly parts: ProvedPart[] }>;
+
+function signsTrace(
+  engine: Engine,
+  polytopes: readonly number[],
+  { hidden, slopes }: Root,
+  divided: Divided,
+): SignsTrace {
+  const relus = [...hidden].map(([node, { lower }]) => ({ node, size: lower.length }));
+  const neurons = unstableRelus(engine, engine.network, hidden);
+  return { kind: 'signs', polytopes, relus, hidden: slopes, neurons, divided };
 }

@@ -27,11 +27,17 @@ export type Tree =
 /** How hidden bounds are found: by intervals, or by back-substitution where those leave a ReLU unstable. */
 export type HiddenMethod = 'ibp' | 'crown';
 
+/**
+ * The same, or back-substitution with given slopes: for one row after the other, in the checker's order, α of the
+ * unstable ReLUs before it in 255ths, base64; '' for CROWN's.
+ */
+export type HiddenBounding = HiddenMethod | readonly string[];
+
 /** How something is proved. */
 export interface Proof {
   /** Numbers of polytopes that share a box and are proved together, or of images, each proved by itself. */
   readonly of: readonly number[];
-  readonly bounds: HiddenMethod;
+  readonly bounds: HiddenBounding;
   readonly tree: Tree;
 }
 

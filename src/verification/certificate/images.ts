@@ -3,6 +3,7 @@ import { ballPolytopes, digest, plain } from '../../../checker/check.js';
 import { readOnnx } from '../../../checker/onnx.js';
 import type { Split } from '../../data/dataset.js';
 import type { Verdict } from '../certification/verdict.js';
+import type { BoxTrace } from '../proof/trace.js';
 import type { Ball } from '../property/robustness.js';
 import type { CertifiedProofs, HiddenMethod, Proof, Tree } from './format.js';
 import { proofOf } from './proofs.js';
@@ -14,6 +15,8 @@ export interface ImageCertificateOptions {
   readonly split: Split;
   readonly ball: Ball;
   readonly verdicts: readonly Verdict[];
+  /** How the search proved images, if it said so (`complete.traced` of `certify`). */
+  readonly traces?: ReadonlyMap<number, readonly BoxTrace[]>;
   /** Seconds that an image may take (default 30). */
   readonly secondsPerImage?: number;
   readonly progress?: (done: number, total: number) => void;
@@ -27,7 +30,7 @@ const SECONDS = 30;
  * @throws the reason of `signal`; Error where the checker does not read the model
  */
 export async function imageCertificate(options: ImageCertificateOptions): Promise<CertifiedProofs> {
-  const { split, ball, verdicts, progress, signal, secondsPerImage = SECONDS } = options;
+  const { split, ball, verdicts, traces, progress, signal, secondsPerImage = SECONDS } = options;
   const bytes = await plain(options.model);
   const nodes = readOnnx(bytes);
   const features = split.images.length / split.count;
@@ -46,11 +49,12 @@ export async function imageCertificate(options: ImageCertificateOptions): Promis
     const deadline = performance.now() + 1000 * secondsPerImage;
     const over = () => performance.now() > deadline || signal?.aborted === true;
     const from = stage === 'ibp' || stage === 'crown-ibp' ? 'ibp' : 'crown';
-    const proof = proofOf(nodes, polytopes, { from, over });
+    const trace = traces?.get(image)?.[0];
+    const proof = proofOf(nodes, polytopes, { from, over, ...(trace && { trace }) });
     if (proof === undefined) {
       const reason = `the checker's bounds did not prove them within ${secondsPerImage} s each`;
       without.set(reason, (without.get(reason) ?? 0) + 1);
-    } else if (proof.tree === 0) simple[proof.bounds].push(image);
+    } else if (proof.tree === 0 && typeof proof.bounds === 'string') simple[proof.bounds].push(image);
     else trees.push({ of: [image], ...proof });
   }
   signal?.throwIfAborted();

@@ -1,14 +1,16 @@
 /**
- * Proofs for certificates: what the search has proved is proved again by the checker's bounds, the cheapest
- * first, until they accept it; that is what a certificate then says.
+ * Proofs for certificates: what the search has proved is proved again by the checker's bounds, as the search did
+ * it; of what it left no trace, the cheapest first, until they accept it. That is what a certificate then says.
  *
  *   intervals → back-substitution → trees of halved boxes (few inputs) or of ReLU signs, ascent at leaves
  */
-import { type Box, boundNodes } from '../../../checker/bounds.js';
+import { type Bounds, type Box, boundNodes } from '../../../checker/bounds.js';
 import { prove } from '../../../checker/check.js';
 import type { Node } from '../../../checker/onnx.js';
 import type { Polytope } from '../../../checker/vnnlib.js';
-import type { HiddenMethod, Tree } from './format.js';
+import type { BoxTrace } from '../proof/trace.js';
+import type { HiddenBounding, HiddenMethod, Tree } from './format.js';
+import { Guide } from './guide.js';
 import { inputTree } from './input-tree.js';
 import { ReluTree } from './relu-tree.js';
 
@@ -18,12 +20,14 @@ const FEW_INPUTS = 20;
 export interface ProofOptions {
   /** What the search proved it by, if it is known: cheaper bounds are not tried. */
   readonly from?: HiddenMethod;
+  /** How the search proved it, polytopes by their place in the list. */
+  readonly trace?: BoxTrace;
   /** Whether it is to give up. */
   readonly over: () => boolean;
 }
 
 export interface FoundProof {
-  readonly bounds: HiddenMethod;
+  readonly bounds: HiddenBounding;
   readonly tree: Tree;
 }
 
@@ -33,17 +37,27 @@ export function proofOf(
   polytopes: readonly Polytope[],
   options: ProofOptions,
 ): FoundProof | undefined {
+  const { trace, over } = options;
   const box = polytopes[0] as Box;
+  if (trace?.kind === 'halving') return halved(inputTree(nodes, polytopes, over, trace.whole));
+  const guide = trace && Guide.of(nodes, trace);
+  if (guide) return guided(nodes, polytopes, guide, over);
   const methods = options.from === 'crown' ? (['crown'] as const) : (['ibp', 'crown'] as const);
   for (const bounds of methods) if (proves(nodes, box, bounds, polytopes)) return { bounds, tree: 0 };
-  if (options.over()) return undefined;
+  if (over()) return undefined;
   const varying = box.lower.reduce((count, low, i) => count + (low < (box.upper[i] as number) ? 1 : 0), 0);
-  const tree =
-    varying <= FEW_INPUTS
-      ? inputTree(nodes, polytopes, options.over)
-      : reluTrees(nodes, polytopes, options.over);
-  return tree === undefined ? undefined : { bounds: 'crown', tree };
+  if (varying <= FEW_INPUTS) return halved(inputTree(nodes, polytopes, over));
+  const tree = reluTrees(
+    nodes,
+    boundNodes(nodes, box, () => undefined),
+    polytopes,
+    over,
+  );
+  return halved(tree);
 }
+
+const halved = (tree: Tree | undefined): FoundProof | undefined =>
+  tree === undefined ? undefined : { bounds: 'crown', tree };
 
 function proves(
   nodes: readonly Node[],
@@ -59,15 +73,33 @@ function proves(
   }
 }
 
-function reluTrees(
+/** The proof that the search's slopes, decisions and multipliers lead to. */
+function guided(
   nodes: readonly Node[],
   polytopes: readonly Polytope[],
+  guide: Guide,
   over: () => boolean,
+): FoundProof | undefined {
+  const rows: string[] = [];
+  const bounds = boundNodes(nodes, polytopes[0] as Box, (p, row, before) => {
+    const alpha = guide.slopes(p, row, before);
+    rows.push(alpha ? Buffer.from(alpha).toString('base64') : '');
+    return alpha;
+  });
+  const tree = reluTrees(nodes, bounds, polytopes, over, guide);
+  return tree === undefined ? undefined : { bounds: guide.hasSlopes ? rows : 'crown', tree };
+}
+
+function reluTrees(
+  nodes: readonly Node[],
+  bounds: Bounds,
+  polytopes: readonly Polytope[],
+  over: () => boolean,
+  guide?: Guide,
 ): Tree | undefined {
-  const bounds = boundNodes(nodes, polytopes[0] as Box, true);
   const trees: Tree[] = [];
-  for (const polytope of polytopes) {
-    const tree = new ReluTree(nodes, bounds, polytope, over).grow();
+  for (const [number, polytope] of polytopes.entries()) {
+    const tree = new ReluTree(nodes, bounds, polytope, over).grow(guide, number);
     if (tree === undefined) return undefined;
     trees.push(tree);
   }

@@ -2,6 +2,7 @@
 import { digest, plain } from '../../../checker/check.js';
 import { readOnnx } from '../../../checker/onnx.js';
 import { type Polytope, readVnnlib } from '../../../checker/vnnlib.js';
+import { type BoxTrace, renumbered } from '../proof/trace.js';
 import type { CertifiedProofs, Proof } from './format.js';
 import { proofOf } from './proofs.js';
 
@@ -12,6 +13,8 @@ export interface PropertyCertificateOptions {
   readonly property: Uint8Array;
   /** Seconds that it may take (default 60). */
   readonly seconds?: number;
+  /** How the search proved it, if it said so (`traced` of `verify`). */
+  readonly traces?: readonly BoxTrace[];
   readonly progress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -23,7 +26,7 @@ const SECONDS = 60;
  * @throws Error where the checker does not read the model or the property; the reason of `signal`
  */
 export async function propertyCertificate(options: PropertyCertificateOptions): Promise<CertifiedProofs> {
-  const { seconds = SECONDS, signal, progress } = options;
+  const { seconds = SECONDS, traces = [], signal, progress } = options;
   const [model, property] = await Promise.all([plain(options.model), plain(options.property)]);
   const nodes = readOnnx(model);
   const [inputs, outputs] = [nodes[0]?.size as number, nodes.at(-1)?.size as number];
@@ -35,7 +38,9 @@ export async function propertyCertificate(options: PropertyCertificateOptions): 
   for (const group of sharingBoxes(polytopes)) {
     progress?.(proofs.length, polytopes.length);
     const some = group.map((index) => polytopes[index] as Polytope);
-    const found = proofOf(nodes, some, { over });
+    const trace = traces.find(({ polytopes: of }) => of.some((index) => group.includes(index)));
+    const of = trace && renumbered(trace, (index) => group.indexOf(index));
+    const found = proofOf(nodes, some, { over, ...(of && { trace: of }) });
     if (found !== undefined) proofs.push({ of: group, ...found });
     else {
       const reason = `the checker's bounds did not prove them within ${seconds} s`;

@@ -9,6 +9,7 @@ import type { Polytope, Row } from '../../../checker/vnnlib.js';
 import { type Ascended, ascend } from './ascent.js';
 import { crownAlpha, dualAt, type Multipliers } from './dual.js';
 import type { Leaf, Tree } from './format.js';
+import { type Branch, type Guide, somePart } from './guide.js';
 
 /** Steps of ascent at the root, and at the parts below it, which begin where their parent's ended. */
 const STEPS = { root: 40, part: 12 };
@@ -32,13 +33,43 @@ export class ReluTree {
     this.#row = polytope.rows[0] as Row;
   }
 
-  /** The tree, or undefined where it was given up. */
-  grow(): Tree | undefined {
+  /** The tree, as the search divided where a guide says so; undefined where it was given up. */
+  grow(guide?: Guide, number = 0): Tree | undefined {
     if (this.polytope.rows.some((row) => this.#bound(row, {}) > 0)) return 0;
     const alpha = crownAlpha(this.nodes, this.bounds);
     const beta = new Map([...this.#signs].map(([k, { length }]) => [k, new Float64Array(length)]));
-    this.#row = this.#nearest({ alpha, beta });
-    return this.#part({ alpha, beta }, STEPS.root);
+    const found = guide?.treeOf(number);
+    this.#row = this.#rowLike(found?.row) ?? this.#nearest({ alpha, beta });
+    if (guide === undefined || found === undefined) return this.#part({ alpha, beta }, STEPS.root);
+    return this.#follow(guide, found.root);
+  }
+
+  /** The row of the polytope with these coefficients. */
+  #rowLike(coefficients: Float64Array | undefined): Row | undefined {
+    return this.polytope.rows.find(
+      ({ outputs }) => outputs.length > 0 && outputs.every(([j, c]) => coefficients?.[j] === c),
+    );
+  }
+
+  /** The tree of a part as the search divided it; leaves that the checker does not prove are divided further. */
+  #follow(guide: Guide, branch: Branch): Tree | undefined {
+    const { decided } = branch;
+    const multipliers = guide.multipliersOf(somePart(branch), this.bounds);
+    // The search decides several ReLUs at once, and more than the checker's bounds need.
+    const leaf = this.over() ? undefined : this.#leafOf(multipliers);
+    if (leaf !== undefined) return leaf;
+    if (branch.part !== undefined) return this.#part(multipliers, STEPS.part);
+    if (decided === undefined) return undefined;
+    const [k, i] = decided;
+    const p = this.nodes[k]?.inputs[0] as number;
+    const next = (side: Branch | undefined) =>
+      side === undefined ? this.#part(multipliers, STEPS.part) : this.#follow(guide, side);
+    // What the checker's bounds know is not decided.
+    if ((this.bounds.lower[p]?.[i] as number) >= 0) return next(branch.active);
+    if ((this.bounds.upper[p]?.[i] as number) <= 0) return next(branch.inactive);
+    return this.#divide(this.#relus.indexOf(k), i, (sign) =>
+      next(sign > 0 ? branch.active : branch.inactive),
+    );
   }
 
   /** The row of the polytope that is nearest to a proof. */
@@ -60,17 +91,17 @@ export class ReluTree {
     const best = ascend(problem, from, steps, enough);
     if (leaf !== undefined || enough(best)) return leaf;
     const split = this.#widest(best);
-    return split && this.#divide(best, split[0], split[1]);
+    return split && this.#divide(split[0], split[1], () => this.#part(best, STEPS.part));
   }
 
-  #divide(from: Multipliers, r: number, i: number): Tree | undefined {
+  #divide(r: number, i: number, prove: (sign: number) => Tree | undefined): Tree | undefined {
     const k = this.#relus[r] as number;
     const signs = this.#signs.get(k) as Int8Array;
     this.#path.push([k, i]);
     const branches: Tree[] = [];
     for (const sign of [1, -1]) {
       signs[i] = sign;
-      const branch = this.#part(from, STEPS.part);
+      const branch = this.over() ? undefined : prove(sign);
       if (branch === undefined) break;
       branches.push(branch);
     }
@@ -84,16 +115,13 @@ export class ReluTree {
   #leafOf({ alpha, beta }: Multipliers): Leaf | undefined {
     const bytes = Uint8Array.from(alpha, (v) => Math.round(255 * v));
     const b = this.#path.map(([k, i]) => Number((beta.get(k)?.[i] ?? 0).toPrecision(4)));
-    const rounded = new Map([...beta].map(([k, { length }]) => [k, new Float64Array(length)]));
-    this.#path.forEach(([k, i], at) => {
-      (rounded.get(k) as Float64Array)[i] = b[at] as number;
-    });
-    if (!(this.#bound(this.#row, { alpha: bytes, beta: rounded }) > 0)) return undefined;
+    if (!(this.#bound(this.#row, { alpha: bytes, b }) > 0)) return undefined;
     return { a: Buffer.from(bytes).toString('base64'), ...(b.length > 0 && { b }) };
   }
 
-  #bound(row: Row, hints: { alpha?: Uint8Array; beta?: ReadonlyMap<number, Float64Array> }): number {
-    return lowerBound(this.nodes, this.bounds, this.nodes.length - 1, row, { ...hints, signs: this.#signs });
+  #bound(row: Row, { alpha, b }: { alpha?: Uint8Array; b?: readonly number[] }): number {
+    const path = this.#path.map(([k, i], at) => [k, i, this.#signs.get(k)?.[i] as number, b?.[at] ?? 0]);
+    return lowerBound(this.nodes, this.bounds, this.nodes.length - 1, row, { ...(alpha && { alpha }), path });
   }
 
   /** The undecided ReLU whose line is farthest from it at the least point; undefined without any. */

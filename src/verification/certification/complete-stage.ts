@@ -9,6 +9,7 @@
 import { ball } from '../../attack/box.js';
 import { inTime, TooLate } from '../proof/deadline.js';
 import { enclosingRadius, isInside, isProof, proofThreshold } from '../proof/rounding.js';
+import { renumbered } from '../proof/trace.js';
 import { ballAround, overtakingPolytopes } from '../property/robustness.js';
 import { createCompleteSearch } from '../search/complete-search.js';
 import type { Certification, ImageStage } from './certification.js';
@@ -32,10 +33,10 @@ export type ImageSearch = (
 /** Search over the ball of an evaluation; programs are those of its context, compiled once. */
 export function createImageSearch(
   evaluation: Evaluation,
-  options: Pick<CompleteOptions, 'secondsPerImage' | 'memoryBytes'>,
+  options: Omit<CompleteOptions, 'store'>,
 ): ImageSearch {
   const { context, network, programs, ball: around } = evaluation;
-  const { secondsPerImage = IMAGE_SECONDS, memoryBytes } = options;
+  const { secondsPerImage = IMAGE_SECONDS, memoryBytes, traced } = options;
   const evaluate = async (x: Float32Array) =>
     (evaluation.double
       ? await evaluation.runDouble(programs.forward(1, 'float64'), { images: Float64Array.from(x) })
@@ -77,14 +78,19 @@ export function createImageSearch(
       return open.map((index) => all[index] as (typeof all)[number]);
     }) as [ReturnType<typeof overtakingPolytopes>, ReturnType<typeof overtakingPolytopes>];
     progress?.({ image, subproblems: 0 });
-    const { verdict, counterexample, lowerBound } = await search(proofs, {
+    const { verdict, counterexample, lowerBound, traces } = await search(proofs, {
       targets,
       deadline,
       memoryBytes,
+      traced: traced !== undefined,
       progress: ({ subproblems, lowerBound }) =>
         progress?.({ image, subproblems, ...(Number.isFinite(lowerBound) && { lowerBound }) }),
     });
-    if (verdict === 'proved') return certified;
+    if (verdict === 'proved') {
+      const numbered = (traces ?? []).map((trace) => renumbered(trace, (k) => open[k] as number));
+      traced?.(image, numbered);
+      return certified;
+    }
     if (counterexample) {
       const example = Float32Array.from(counterexample.input);
       const margin =

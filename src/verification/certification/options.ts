@@ -1,4 +1,5 @@
 /** Options of a certification, their checks, and its progress. */
+
 import type { Split } from '../../data/dataset.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import type { Network } from '../../network/network.js';
@@ -6,6 +7,7 @@ import type { ParameterArrays } from '../../network/parameters.js';
 import type { Device } from '../../runtime/device/device.js';
 import type { Pool } from '../../runtime/pool/pool.js';
 import { type BatchStage, type BoundStage, provingRelaxations } from '../proof/batch-size.js';
+import type { BoxTrace } from '../proof/trace.js';
 import type { StageName, Verdict } from './verdict.js';
 
 /** Progress of the search for one image. */
@@ -48,6 +50,8 @@ export interface CompleteOptions {
   readonly memoryBytes?: number;
   /** Images that it knows of are not searched again. */
   readonly store?: VerdictStore;
+  /** Takes how each image was proved, for a certificate (`imageCertificate`). */
+  readonly traced?: (image: number, traces: readonly BoxTrace[]) => void;
 }
 
 export interface CertificationOptions {

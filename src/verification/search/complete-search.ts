@@ -10,6 +10,7 @@ import { search as branchAndBound, type SearchStage } from '../branch-and-bound/
 import { doublesOf, type VerificationContext } from '../proof/context.js';
 import { type Counterexample, confirm } from '../proof/counterexample.js';
 import { TooLate, untilDeadline } from '../proof/deadline.js';
+import type { BoxTrace } from '../proof/trace.js';
 import type { Polytope } from '../property/property.js';
 import { PropertyAttack } from './property-attack.js';
 
@@ -25,6 +26,8 @@ export interface CompleteSearchOptions {
   readonly memoryBytes?: number;
   /** Attacks whose rounds go on (default: from the first). */
   readonly attack?: PropertyAttack;
+  /** Whether the result is to say how all was proved. */
+  readonly traced?: boolean;
   readonly progress?: (state: {
     readonly stage: SearchStage;
     readonly subproblems: number;
@@ -43,6 +46,8 @@ export interface CompleteSearchResult {
   readonly lowerBound: number;
   /** Reason for which it is open: no time or memory left, or parts that cannot be divided any further. */
   readonly reason?: 'time' | 'memory' | 'leaves';
+  /** How all was proved. */
+  readonly traces?: readonly BoxTrace[];
 }
 
 /**
@@ -85,7 +90,7 @@ export function createCompleteSearch(unlimited: VerificationContext, sound = fal
   async function searchWith(
     size: number | undefined,
     polytopes: readonly Polytope[],
-    { targets = polytopes, deadline, memoryBytes = MEMORY, attack, progress }: CompleteSearchOptions,
+    { targets = polytopes, deadline, memoryBytes = MEMORY, attack, traced, progress }: CompleteSearchOptions,
   ): Promise<CompleteSearchResult> {
     const context = untilDeadline(unlimited, deadline);
     const { pool, evaluate } = context;
@@ -127,6 +132,7 @@ export function createCompleteSearch(unlimited: VerificationContext, sound = fal
       memoryBytes,
       secondsLeft: () => (deadline - performance.now()) / 1000,
       evaluate,
+      traced,
       async found(point, index) {
         counterexample ??= await confirm(targets[index] as Polytope, index, point, evaluate);
         return counterexample !== undefined;

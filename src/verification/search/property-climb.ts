@@ -5,6 +5,7 @@
 import type { VerificationContext } from '../proof/context.js';
 import type { Counterexample } from '../proof/counterexample.js';
 import type { Stage } from '../proof/ladder.js';
+import type { BoxTrace } from '../proof/trace.js';
 import type { Polytope } from '../property/property.js';
 import type { CompleteSearchResult } from './complete-search.js';
 import { PropertyAttack } from './property-attack.js';
@@ -40,6 +41,8 @@ export interface PropertyLimits {
   readonly memoryBytes?: number;
   /** Proofs in float64 that bound their rounding errors. */
   readonly sound?: boolean;
+  /** Takes how the search proved polytopes, by their numbers in the property. */
+  readonly traced?: (traces: readonly BoxTrace[]) => void;
   readonly progress?: (progress: Omit<VerifyProgress, 'seconds'>) => void;
 }
 

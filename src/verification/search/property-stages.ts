@@ -2,6 +2,7 @@
 import { crownIsAffordable } from '../../relaxation/linear/crown.js';
 import { splitsInputs } from '../branch-and-bound/search.js';
 import type { Counterexample } from '../proof/counterexample.js';
+import { renumbered } from '../proof/trace.js';
 import type { Polytope } from '../property/property.js';
 import { createCompleteSearch } from './complete-search.js';
 import { modelAttack } from './model-attack.js';
@@ -83,14 +84,15 @@ const searchStage: PropertyStage = {
   skipped: (climb) => (climb.late() ? 'no time is left' : undefined),
   async run(open, climb, decide) {
     const { context, attack, limits } = climb;
-    const { deadline, memoryBytes, sound } = limits;
+    const { deadline, memoryBytes, sound, traced } = limits;
     const before = climb.subproblems;
-    const { verdict, stage, reason, ...found } = await createCompleteSearch(context, sound)(
+    const { verdict, stage, reason, traces, ...found } = await createCompleteSearch(context, sound)(
       climb.openPolytopes(open),
       {
         deadline,
         memoryBytes,
         attack,
+        traced: traced !== undefined,
         progress: (state) =>
           climb.tell(state.stage, before + state.subproblems, climb.lowerBound(open, state.lowerBound)),
       },
@@ -104,6 +106,7 @@ const searchStage: PropertyStage = {
       return;
     }
     for (const index of open) climb.raise(index, found.lowerBound);
+    traced?.((traces ?? []).map((trace) => renumbered(trace, (k) => open[k] as number)));
     if (verdict === 'proved') for (const index of open) decide(index, { stage });
   },
 };

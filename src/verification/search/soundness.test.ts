@@ -180,10 +180,13 @@ describe.skipIf(!existsSync(shared))('on the files of found cases', () => {
     ['underflow.onnx', () => text('underflow.vnnlib')],
     ['tab_sub-div_1000_3_d.onnx', () => boxOf('tab_sub-div_1000_3_d.json')],
     ['tabs_bn_10000_1_s.onnx', () => boxOf('tabs_bn_10000_1_s.json')],
-  ])('%s: what real numbers reach and the file does not is neither proved nor refuted', async (network, of) => {
-    for (const sound of MODES)
-      expect(['timeout', 'unknown']).toContain(await verdictOf(file(network), of(), sound, 3));
-  });
+  ])(
+    '%s: what real numbers reach and the file does not is neither proved nor refuted',
+    async (network, of) => {
+      for (const sound of MODES)
+        expect(['timeout', 'unknown']).toContain(await verdictOf(file(network), of(), sound, 3));
+    },
+  );
 
   test.each([
     ['tab.onnx', 'tab.vnnlib', 'sat'],

@@ -16,6 +16,7 @@ import { createContext } from '../proof/context.js';
 import type { Counterexample, Evaluate } from '../proof/counterexample.js';
 import { TooLate, untilDeadline } from '../proof/deadline.js';
 import { climb } from '../proof/ladder.js';
+import type { BoxTrace } from '../proof/trace.js';
 import type { Property } from '../property/property.js';
 import { PropertyClimb, type VerificationStage, type VerifyProgress } from './property-climb.js';
 import { propertyStages } from './property-stages.js';
@@ -56,6 +57,8 @@ export interface VerifyOptions {
    * Outputs of the user's own model at x, which counterexamples are checked with (default: the network's).
    */
   readonly evaluate?: Evaluate;
+  /** Takes how the search proved polytopes, for a certificate (`propertyCertificate`). */
+  readonly traced?: (traces: readonly BoxTrace[]) => void;
   readonly progress?: (progress: VerifyProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -94,13 +97,14 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const seconds = () => (performance.now() - started) / 1000;
   const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
-    const { exact, evaluate, seed, signal, memoryBytes, progress } = options;
+    const { exact, evaluate, seed, signal, memoryBytes, traced, progress } = options;
     const context = createContext({ network, parameters, exact, pool, evaluate, seed, signal });
     const found = await answerInTime(
       new PropertyClimb(untilDeadline(context, deadline), property.polytopes, {
         deadline,
         memoryBytes,
         sound: options.sound || options.double,
+        traced,
         progress: progress && ((state) => progress({ ...state, seconds: seconds() })),
       }),
     );
