@@ -1,0 +1,8 @@
+/** `highs.ts` in a browser, which is not sent the solver: it is larger than all else of a page. */
+
+/** @throws Error always */
+export async function highs(): Promise<never> {
+  throw new Error(
+    'lp, exact: expected a relaxation without a solver in a browser; choose crown or alpha-crown',
+  );
+}
