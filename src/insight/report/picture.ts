@@ -2,7 +2,7 @@
 import { encode } from 'fast-png';
 import type { ImageShape } from '../../data/dataset.js';
 
-const base64 = (png: Uint8Array): string => 
+const base64 = (png: Uint8Array): string =>
   btoa(Array.from(png, (byte) => String.fromCharCode(byte)).join(''));
 
 /**
