@@ -1,8 +1,8 @@
 /** Training within the page: a small network, its curve while it learns. */
 import { useRef, useState } from 'preact/hooks';
+import type { EpochCourse } from '../../src/experiment/train-in-memory.js';
 import type { Figure } from '../../src/insight/figure/figure.js';
 import type { TrainAnswer } from '../../src/insight/page/questions.js';
-import type { EpochCourse } from '../../src/library/train-in-memory.js';
 import { FigureView } from '../dashboard/figure.js';
 import { Card } from '../dashboard/parts.js';
 import type { Start } from './worker.js';

@@ -1,6 +1,7 @@
 /** The page's workers, and what they are started with: files of this site alone. */
+
+import type { EpochCourse } from '../../src/experiment/train-in-memory.js';
 import type { Question, Reply } from '../../src/insight/page/questions.js';
-import type { EpochCourse } from '../../src/library/train-in-memory.js';
 import type { Start } from './worker.js';
 
 /** A file of the site. @throws Error in one line where it cannot be had */

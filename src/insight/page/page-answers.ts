@@ -1,6 +1,6 @@
 /** Answers to the page's questions, in a worker of it: the look-inside view on a drawn or a test digit. */
 import type { Split } from '../../data/dataset.js';
-import { type EpochCourse, trainInMemory } from '../../library/train-in-memory.js';
+import { type EpochCourse, trainInMemory } from '../../experiment/train-in-memory.js';
 import { exportOnnx } from '../../network/onnx/export.js';
 import { certify } from '../../verification/certification/cascade.js';
 import type { RadiusAnswer } from '../dashboard/answers.js';

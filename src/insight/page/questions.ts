@@ -1,5 +1,5 @@
 /** What the page asks of its workers, and what they answer: plain data. */
-import type { EpochCourse } from '../../library/train-in-memory.js';
+import type { EpochCourse } from '../../experiment/train-in-memory.js';
 import type { BoundStage } from '../../verification/proof/batch-size.js';
 
 /** A digit: one of the test images, or the pixels of one that was drawn. */

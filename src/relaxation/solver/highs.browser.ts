@@ -1,8 +1,6 @@
-/** `highs.ts` in a browser, which is not sent the solver: it is larger than all else of a page. */
+/** `highs.ts` in a browser, which is sent no solver. */
 
 /** @throws Error always */
 export async function highs(): Promise<never> {
-  throw new Error(
-    'lp, exact: expected a relaxation without a solver in a browser; choose crown or alpha-crown',
-  );
+  throw new Error('expected no linear program in a browser, which has no solver; leave `complete` out');
 }

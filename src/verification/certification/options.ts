@@ -50,6 +50,7 @@ export interface CompleteOptions {
   readonly store?: VerdictStore;
 }
 
+/** What is certified, at which radius, and what may be tried. */
 export interface CertificationOptions {
   readonly network: Network;
   readonly parameters: ParameterArrays;
