@@ -1,6 +1,6 @@
 /**
- * How the library becomes a browser's, for the bundler: where `x.browser.js` stands beside `x.js` it takes that
- * one's place, and ONNX Runtime is its WebAssembly. A module of Node that is left ends the build.
+ * How the library becomes a browser's, for the bundler: where `x.browser.js` stands beside `x.js` it takes
+ * that one's place, and ONNX Runtime is its WebAssembly. A module of Node that is left ends the build.
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';

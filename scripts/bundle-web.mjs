@@ -1,6 +1,6 @@
 /**
- * `node scripts/bundle-web.mjs`, part of `npm run build`: `tautnet/web`, the library for browsers, as one file
- * in `dist/web/`. Its packages are bundled but for ONNX Runtime; their licences stand beside it.
+ * `node scripts/bundle-web.mjs`, part of `npm run build`: `tautnet/web`, the library for browsers, as one
+ * file in `dist/web/`. Its packages are bundled but for ONNX Runtime; their licences stand beside it.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -4,8 +4,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { join } from 'node:path';
+import { openBrowser } from './open-browser.mjs';
 
 const SIZE = { width: 1120, height: 800 };
 const SHORT = [
@@ -17,17 +17,6 @@ const RUNS = {
   'ibp-rgs': ['--relaxation', 'ibp', '--smoothing', 'rgs', '--samples', '1'],
   'crown-ibp-rgs': ['--relaxation', 'crown-ibp', '--smoothing', 'rgs', '--samples', '1', '--kappa', '0.7'],
 };
-
-/** The browser that TAUTNET_CHROMIUM names, or the first on the PATH. */
-function browserPath() {
-  const folders = (process.env.PATH ?? '').split(delimiter);
-  const names = ['chromium', 'chromium-browser', 'google-chrome', 'chrome'];
-  const found = names.flatMap((name) => folders.map((folder) => join(folder, name))).find(existsSync);
-  const path = process.env.TAUTNET_CHROMIUM ?? found;
-  if (path === undefined)
-    throw new Error('figures: expected chromium on the PATH for pictures of the dashboard, got none');
-  return path;
-}
 
 /** Trains and certifies what is not there yet. */
 function prepareRuns(root, quickstart, folder) {
@@ -89,10 +78,7 @@ export async function dashboardPictures(root, quickstart, figures) {
   prepareRuns(root, quickstart, folder);
   const { serveDashboard } = await import(join(root, 'dist', 'insight', 'dashboard', 'serve.js'));
   const served = await serveDashboard({ folder: join(root, folder), port: 0 });
-  const browser = await chromium.launch({
-    executablePath: browserPath(),
-    args: ['--no-sandbox', '--disable-gpu'],
-  });
+  const browser = await openBrowser();
   try {
     const paths = [];
     for (const [name, { hash, height = SIZE.height, ready }] of Object.entries(SCREENS)) {

@@ -1,6 +1,6 @@
 /**
- * Keeps the page for visits without a network. Each file is kept under its hash: a host that has half of a new
- * version is not taken over, and a page never mixes two.
+ * Keeps the page for visits without a network. Each file has to have its hash: half of a new version on the
+ * host is not taken over, and a page never mixes two.
  */
 /// <reference lib="webworker" />
 declare const self: ServiceWorkerGlobalScope;

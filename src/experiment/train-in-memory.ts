@@ -68,12 +68,13 @@ export interface TrainedInMemory {
  * parameters: θ ← Adam(θ, 1/n Σ_i ∇L(θ + σz_i)), ε growing over the first epochs. The same options give the
  * same bits wherever ONNX Runtime's arithmetic does.
  *
- * @throws DivergenceError for a learning rate that is too large; RangeError for an unknown architecture, or one
- *  with batch normalisation
+ * @throws DivergenceError for a learning rate that is too large; RangeError for an architecture that is
+ *  unknown or has batch normalisation
  * @example
  * ```js
- * const digits = { train, held, description: { shape: [1, 28, 28], classes: 10, mean: [0.13], std: [0.31] } };
- * const model = await trainInMemory({ ...digits, epochs: 10, watch: ({ certified }) => plot(certified) });
+ * const description = { shape: [1, 28, 28], classes: 10, mean: [0.1307], std: [0.3081] };
+ * const watch = ({ epoch, certified }) => console.log(epoch, certified);
+ * const { network, parameters } = await trainInMemory({ train, held, description, epochs: 10, watch });
  * ```
  */
 export async function trainInMemory(given: MemoryTraining): Promise<TrainedInMemory> {
@@ -120,7 +121,8 @@ async function trainOn(pool: Pool, given: MemoryTraining): Promise<TrainedInMemo
   const net = architecture(given.architecture ?? 'cnn3-narrow', shape, classes, { mean, std });
   if (batchNormNodes(net).length > 0)
     throw new RangeError(
-      `trainInMemory: expected an architecture without batch normalisation, got ${net.name}; take one without -bn`,
+      `trainInMemory: expected an architecture without batch normalisation, got ${net.name}; take one ` +
+        'without -bn',
     );
   const layout = parameterLayout(net);
   const options = optionsOf(pool, net, given);

@@ -1,6 +1,4 @@
-/**
- * Digits that the page brings: some thousand of MNIST's, the labels of all and then the images, gzip-compressed.
- */
+/** Digits that the page brings, some thousand of MNIST's: the labels of all, then the images. */
 import type { Split } from '../../data/dataset.js';
 import { FormatError } from '../../formats/format-error.js';
 

@@ -2,7 +2,7 @@
  * A digit drawn on a pad as MNIST has digits: within 20 × 20 pixels, its centre of mass in the middle of
  * 28 × 28 (LeCun, Cortes and Burges).
  *
- * Lines are drawn after they were scaled, so that their width is that of MNIST's however large somebody draws.
+ * Lines are drawn after scaling, so that their width is that of MNIST's however large somebody draws.
  */
 
 /** Places on the pad, in any unit, y downwards. */

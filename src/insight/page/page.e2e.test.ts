@@ -217,7 +217,8 @@ const LOOKS = `async ({ images, relaxation }) => {
   worker.postMessage({ engine: await unpacked('engine.gz.bin'), digits });
   const ask = (question) =>
     new Promise((resolve, reject) => {
-      worker.onmessage = ({ data }) => (data.problem ? reject(new Error(data.problem)) : resolve(data.answer));
+      worker.onmessage = ({ data: { problem, answer } }) =>
+        problem ? reject(new Error(problem)) : resolve(answer);
       worker.postMessage({ id: 0, question });
     });
   const bytes = new Uint8Array(await (await fetch('network.onnx')).arrayBuffer());

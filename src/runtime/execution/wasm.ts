@@ -2,9 +2,9 @@
 import ort from 'onnxruntime-node';
 
 /**
- * Tells the runtime where its WebAssembly is, before the first program is opened in this thread. Without it the
- * runtime asks for `ort-wasm-simd-threaded.wasm` beside the script. One thread computes in each worker of a
- * page, so that no page has to be isolated from other origins.
+ * Tells the runtime where its WebAssembly is, before the first program is opened in this thread. Without it
+ * the runtime asks for `ort-wasm-simd-threaded.wasm` beside the script. One thread computes in each worker of
+ * a page, so that no page has to be isolated from other origins.
  *
  * @param wasm the address of the file, or its bytes
  */
