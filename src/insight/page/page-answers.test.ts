@@ -61,6 +61,36 @@ describe('the page', () => {
     }
   });
 
+  test('does not call certified what is above zero by less than rounding may have added', async () => {
+    const leastAt = async (epsilon: number) => {
+      const [row] = (await look({ pixels: pixelsOf(0) }, epsilon)).relaxations;
+      const margins = (row?.margins ?? []).map((value) => value ?? Number.NaN);
+      return { least: Math.min(...margins), proves: row?.proves };
+    };
+    // Where the bound falls to zero, as far as float32 tells.
+    let [positive, open] = [0, 1];
+    for (let step = 0; step < 24; step++) {
+      const middle = (positive + open) / 2;
+      if ((await leastAt(middle)).least > 0) positive = middle;
+      else open = middle;
+    }
+    const { least, proves } = await leastAt(positive);
+    expect(least).toBeGreaterThan(0);
+    expect(least).toBeLessThan(1e-5);
+    expect(proves).toBe(false);
+    expect((await leastAt(positive / 2)).proves).toBe(true);
+  });
+
+  test('forgets what it knew of a drawn digit when another network is opened', async () => {
+    const digit = { pixels: pixelsOf(2) };
+    const before = await look(digit);
+    const others = initialize(net, 'ibp', keyOf(4));
+    await page.answer({ kind: 'open', name: 'b.onnx', bytes: exportOnnx(net, others) });
+    expect((await look(digit)).margin).not.toBe(before.margin);
+    await page.answer({ kind: 'open', name: 'a.onnx', bytes });
+    expect((await look(digit)).margin).toBe(before.margin);
+  });
+
   test('never breaks and proves the same digit, and finds what breaks a ball of radius 1', async () => {
     let broken = 0;
     for (const epsilon of [0.01, 0.3, 1]) {

@@ -96,6 +96,21 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
     await page.mouse.up();
   }
 
+  /** Draws a line on the pad by a finger. */
+  async function touch(phone: Page, ...places: readonly (readonly [number, number])[]): Promise<void> {
+    const box = await phone.locator('.pad svg').boundingBox();
+    const session = await phone.context().newCDPSession(phone);
+    const { x = 0, y = 0, width = 0, height = 0 } = box ?? {};
+    for (const [i, [across, down]] of places.entries()) {
+      const touchPoints = [{ x: x + across * width, y: y + down * height }];
+      await session.send('Input.dispatchTouchEvent', {
+        type: i === 0 ? 'touchStart' : 'touchMove',
+        touchPoints,
+      });
+    }
+    await session.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+  }
+
   test('certifies a digit drawn by mouse, and says up to which radius', async () => {
     await draw([0.3, 0.2], [0.7, 0.2], [0.45, 0.85]);
     await page.getByText('drawn, read as 7').waitFor();
@@ -156,6 +171,18 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
     await page.locator('.verdict.certified').waitFor();
   });
 
+  test('takes files that are dropped anywhere, and does not read one that is too large', async () => {
+    const alert = page.locator('.network').getByRole('alert');
+    await page.evaluate(`(${DROP})('huge.onnx', new Uint8Array(40e6))`);
+    await alert.waitFor();
+    expect(await alert.textContent()).toBe(
+      'huge.onnx: expected at most 33554432 bytes in the page, got 40000000; take `tautnet certify`',
+    );
+    await page.evaluate(`(async () => (${DROP})('mine.onnx', await (await fetch('network.onnx')).blob()))()`);
+    await page.locator('.network b', { hasText: 'mine.onnx' }).waitFor();
+    expect(await alert.count()).toBe(0);
+  });
+
   test('trains a network, its curve live, and certifies digits with it', async () => {
     await page.getByRole('button', { name: 'Train' }).click();
     await page.getByText('epoch 2 of 15').waitFor();
@@ -169,14 +196,19 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
     expect(Number(await certified.getAttribute('data-certified'))).toBeGreaterThan(0.6);
   });
 
-  test('fits a phone, light and dark, and axe-core finds nothing serious', async () => {
+  test('fits a phone and a finger, light and dark, at rest, and axe-core finds nothing serious', async () => {
     const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
     for (const colorScheme of ['light', 'dark'] as const) {
-      const options = { viewport: { width: 375, height: 720 }, colorScheme, bypassCSP: true } as const;
+      const size = { viewport: { width: 375, height: 720 }, hasTouch: true } as const;
+      const options = { ...size, colorScheme, bypassCSP: true, reducedMotion: 'reduce' } as const;
       const phone = await browser.newPage(options);
       await phone.goto(address);
       await phone.locator('.radius b').waitFor();
       expect(Number(await phone.evaluate('document.documentElement.scrollWidth'))).toBeLessThanOrEqual(375);
+      const moving = "getComputedStyle(document.querySelector('.margins .dot')).transitionDuration";
+      expect(await phone.evaluate(moving)).toBe('0s');
+      await touch(phone, [0.5, 0.1], [0.5, 0.9]);
+      await phone.getByText('drawn, read as 1').waitFor();
       await phone.addScriptTag({ path: axe });
       const found = (await phone.evaluate('axe.run()')) as AxeResults;
       const serious = found.violations.filter(({ impact }) => /serious|critical/.test(impact));
@@ -205,6 +237,13 @@ interface AxeResults {
     readonly nodes: readonly { readonly html: string }[];
   }[];
 }
+
+/** Drops a file of these bytes onto the page. */
+const DROP = `(name, bytes) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name));
+  document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+}`;
 
 /** Asks a worker of the page for bounds at ε = 0.1, as numbers. */
 const LOOKS = `async ({ images, relaxation }) => {
