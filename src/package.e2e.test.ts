@@ -68,7 +68,8 @@ describe('the package', () => {
       ),
     ).toEqual([]);
     expect(files.filter((path) => /\.(test|slow)\.|^dist\/testing\//.test(path))).toEqual([]);
-    // With pictures of the docs, the row kernel of this platform where it was built, and the library for browsers: 0.2 MB each.
+    // Pictures of the docs, the row kernel of this platform where it was built, the library for browsers:
+    // 0.2 MB each.
     expect(pack.size).toBeLessThan(2_300_000);
   });
 

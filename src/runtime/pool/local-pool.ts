@@ -41,6 +41,8 @@ export function localPool(): Pool {
     weigh: after(tasks.weigh),
     normals: async (task, coordinates) => tasks.normals({ ...task, start: 0, count: coordinates }),
     project: async (task) => tasks.project(task),
-    close: after(tasks.close) as () => Promise<void>,
+    // A call in this thread has ended when anybody could ask.
+    renew: () => undefined,
+    close: () => after(tasks.close)(undefined),
   };
 }
