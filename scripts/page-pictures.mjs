@@ -1,4 +1,6 @@
-/** Pictures of the static page in `docs/figures`, part of `npm run figures`: a digit drawn in a real browser. */
+/**
+ * Pictures of the static page in `docs/figures`, part of `npm run figures`: a digit drawn in a real browser.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
