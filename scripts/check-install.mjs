@@ -18,6 +18,8 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LIMIT = 60;
 const DOORS = ['', '/verify', '/graph', '/runtime', '/formats'];
+/** A door of bundlers for browsers, whose runtime a page installs: its types are for everybody. */
+const TYPED = [...DOORS, '/web'];
 const shell = process.platform === 'win32';
 
 const app = mkdtempSync(join(tmpdir(), 'tautnet-install-'));
@@ -66,13 +68,13 @@ const namesOf = (door, cwd) =>
 function typesResolve(moduleResolution) {
   writeFileSync(
     join(app, 'types.mts'),
-    DOORS.map((door, i) => `import * as door${i} from 'tautnet${door}';`).join('\n') +
+    TYPED.map((door, i) => `import * as door${i} from 'tautnet${door}';`).join('\n') +
       "\nimport { type OpenedRun, train, type TrainOptions } from 'tautnet';\n" +
       "import { readProperty, type Property } from 'tautnet/verify';\n" +
       "const options: TrainOptions = { relaxation: 'crown', epsilon: 0.1 };\n" +
       'export const trained = (): Promise<OpenedRun> => train(options);\n' +
       "export const property: Promise<Property> = readProperty('a.vnnlib');\n" +
-      `export const doors = [${DOORS.map((_, i) => `door${i}`).join()}];\n` +
+      `export const doors = [${TYPED.map((_, i) => `door${i}`).join()}];\n` +
       '// @ts-expect-error: a radius is a number, so the types are not `any`.\n' +
       "export const wrong: TrainOptions = { epsilon: 'wide' };\n",
   );

@@ -4,8 +4,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { dirname, join } from 'node:path';
+import { openBrowser } from './open-browser.mjs';
 
 const SIZE = { width: 1120, height: 800 };
 const SHORT = [
@@ -19,17 +19,6 @@ const RUNS = {
   'crown-ibp': ['--relaxation', 'crown-ibp'],
   'crown-ibp-mixed': ['--relaxation', 'crown-ibp', '--kappa', '0.7'],
 };
-
-/** The browser that TAUTNET_CHROMIUM names, or the first on the PATH. */
-function browserPath() {
-  const folders = (process.env.PATH ?? '').split(delimiter);
-  const names = ['chromium', 'chromium-browser', 'google-chrome', 'chrome'];
-  const found = names.flatMap((name) => folders.map((folder) => join(folder, name))).find(existsSync);
-  const path = process.env.TAUTNET_CHROMIUM ?? found;
-  if (path === undefined)
-    throw new Error('figures: expected chromium on the PATH for pictures of the dashboard, got none');
-  return path;
-}
 
 /** Trains and certifies what is not there yet. */
 function prepareRuns(root, folder) {
@@ -105,8 +94,7 @@ export async function dashboardPictures(root, quickstart, figures) {
   const folder = join('runs', 'pictures');
   prepareRuns(root, folder);
   const { serveDashboard } = await import(join(root, 'dist', 'insight', 'dashboard', 'serve.js'));
-  const executablePath = browserPath();
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+  const browser = await openBrowser();
   const paths = [];
   try {
     for (const [name, screen] of Object.entries(SCREENS)) {

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { dashboardPictures } from './dashboard-pictures.mjs';
+import { pagePictures } from './page-pictures.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const RUN = join('runs', 'quickstart');
@@ -26,7 +27,8 @@ mkdirSync(join(ROOT, FIGURES), { recursive: true });
 const landscape = '--points 41 --sigmas 0,0.002 --samples 40 --batch-size 2 --seed 1 --detrend'.split(' ');
 const figure = join(FIGURES, 'landscape.svg');
 node(join('dist', 'cli', 'main.js'), 'landscape', RUN, ...landscape, '--out', figure);
-for (const path of [figure, ...(await dashboardPictures(ROOT, RUN, FIGURES))]) {
+const pictures = [...(await dashboardPictures(ROOT, RUN, FIGURES)), ...(await pagePictures(ROOT, FIGURES))];
+for (const path of [figure, ...pictures]) {
   const { size } = statSync(join(ROOT, path));
   console.error(`${path}: ${size} bytes`);
   if (size > MOST) {

@@ -24,6 +24,7 @@ export default defineConfig({
         ['verify', 'Verify'],
         ['vnnlib', 'Queries of VNN-LIB 2.0'],
         ['look', 'Look at runs'],
+        ['page', 'The page'],
         ['data', 'Data'],
         ['devices', 'Devices'],
         ['library', 'The library'],

@@ -191,7 +191,7 @@ export const Picture = ({ src, title }: { src?: string | undefined; title: strin
   </figure>
 );
 
-const MARKS = [
+export const MARKS = [
   ['1/255', 1 / 255],
   ['2/255', 2 / 255],
   ['0.1', 0.1],
@@ -199,8 +199,12 @@ const MARKS = [
 ] as const;
 const MOST = 0.4;
 /** The slider is finer near 0: ε = MOST · t². */
-export const toEpsilon = (t: number): number => Number((MOST * t * t).toPrecision(3));
-export const toSlider = (epsilon: number): number => Math.sqrt(epsilon / MOST);
+const toEpsilon = (t: number): number => Number((MOST * t * t).toPrecision(3));
+const toSlider = (epsilon: number): number => Math.sqrt(epsilon / MOST);
+
+/** ε a step of the slider further. */
+export const slid = (epsilon: number, by: number): number =>
+  toEpsilon(Math.min(1, Math.max(0, toSlider(epsilon) + by)));
 
 /** A slider for ε, and buttons for the radii that the field uses. */
 export function EpsilonSlider({ epsilon, set }: { epsilon: number; set: (epsilon: number) => void }) {

@@ -2,6 +2,7 @@
 import { type Signal, signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import type { Problem } from '../../src/insight/dashboard/answers.js';
+import { type Asked, useAsked } from './asked.js';
 
 /** Counts changes of runs: by name, and of any of them under ''. */
 const revisions = new Map<string, Signal<number>>();
@@ -102,28 +103,6 @@ export function useEvents(path: string | undefined, revision = 0): Following {
   return state.path === path ? state : nothing;
 }
 
-export interface Asked<Answer> {
-  /** The last answer, also while the next one is under way. */
-  readonly answer?: Answer;
-  readonly problem?: string;
-  readonly waiting: boolean;
-}
-
 /** Asks for `path` and again whenever `revision` changes; undefined asks nothing. */
-export function useAnswer<Answer>(path: string | undefined, revision = 0): Asked<Answer> {
-  const [asked, setAsked] = useState<Asked<Answer> & { readonly path?: string }>({ waiting: true });
-  // A new revision is a new question.
-  useEffect(() => {
-    if (path === undefined) return;
-    const abort = new AbortController();
-    setAsked((before) => (before.path === path ? { ...before, waiting: true } : { waiting: true, path }));
-    ask<Answer>(path, abort.signal).then(
-      (answer) => setAsked({ answer, waiting: false, path }),
-      (error: Error) => {
-        if (!abort.signal.aborted) setAsked({ problem: error.message, waiting: false, path });
-      },
-    );
-    return () => abort.abort();
-  }, [path, revision]);
-  return asked.path === path ? asked : { waiting: true };
-}
+export const useAnswer = <Answer>(path: string | undefined, revision = 0): Asked<Answer> =>
+  useAsked(path, (signal) => ask<Answer>(path as string, signal), revision);

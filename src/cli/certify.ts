@@ -10,7 +10,7 @@ import type { Split } from '../data/dataset.js';
 import { datasetNamed } from '../data/datasets.js';
 import { pooledDescription, poolingFrom } from '../data/pooled.js';
 import { UsageError } from '../experiment/errors.js';
-import { misfitOf } from '../experiment/read-dataset.js';
+import { misfitOf } from '../experiment/misfit.js';
 import { keepCertification } from '../experiment/run/certification-record.js';
 import type { Settings } from '../experiment/settings/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';

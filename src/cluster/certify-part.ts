@@ -1,7 +1,8 @@
 /** A part of a certification: some images of a data set, certified by themselves. */
 import { datasetNamed } from '../data/datasets.js';
 import { Failure } from '../experiment/errors.js';
-import { misfitOf, readDataset } from '../experiment/read-dataset.js';
+import { misfitOf } from '../experiment/misfit.js';
+import { readDataset } from '../experiment/read-dataset.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
 import { VERSION } from '../experiment/version.js';
 import type { DeviceChoice } from '../runtime/device/device.js';

@@ -5,7 +5,9 @@
  * share. The order is a pure function of a key and the epoch, so a run that is resumed in the middle sees the
  * same batches.
  */
+
 import { deriveKey, type Key, permutation } from '../runtime/random/keys.js';
+import { sharedBuffer } from '../runtime/shared-memory.js';
 import { type Augmentation, movementOf, writeMoved } from './augmentation.js';
 import { DataError } from './data-error.js';
 import type { Split } from './dataset.js';
@@ -62,15 +64,15 @@ export interface Batch {
 }
 
 /**
- * Room for `capacity` images of `features` pixels; `shared` puts it into SharedArrayBuffers, which workers
- * see without a copy.
+ * Room for `capacity` images of `features` pixels; `shared` puts it into memory that workers see without a
+ * copy.
  */
 export function allocateBatch(
   capacity: number,
   features: number,
   { shared = false }: { shared?: boolean } = {},
 ): Batch {
-  const room = (bytes: number) => (shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
+  const room = (bytes: number) => (shared ? sharedBuffer(bytes) : new ArrayBuffer(bytes));
   return {
     images: new Float32Array(room(4 * capacity * features)),
     labels: new Int32Array(room(4 * capacity)),

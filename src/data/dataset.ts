@@ -4,6 +4,7 @@
  * Pixels stay unsigned bytes in memory (MNIST: 55 MB rather than 220 MB) and become floats batch by batch.
  * Normalisation is the network's first layer, never done here: ε is in pixel units of [0, 1].
  */
+import { sharedBuffer } from '../runtime/shared-memory.js';
 import { DataError } from './data-error.js';
 import type { DownloadProgress } from './fetch/download.js';
 
@@ -70,7 +71,7 @@ export interface DatasetSource extends DatasetDescription {
  * Memory for `count` images of `shape`, shared so that a thread that prepares batches sees it without a copy.
  */
 export const allocateImages = (count: number, shape: ImageShape): Uint8Array =>
-  new Uint8Array(new SharedArrayBuffer(count * featuresOf(shape)));
+  new Uint8Array(sharedBuffer(count * featuresOf(shape)));
 
 export const featuresOf = ([channels, height, width]: ImageShape): number => channels * height * width;
 

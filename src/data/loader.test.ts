@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { keyOf } from '../runtime/random/keys.js';
 import { assembleBatch } from './batches.js';
+import * as browser from './loader.browser.js';
 import { createLoader, type Loader } from './loader.js';
 
 const shape = [3, 8, 8] as const;
@@ -52,5 +53,16 @@ describe('the thread that prepares batches', () => {
     const coming = loader.request(Uint32Array.of(1), 0);
     await Promise.all([loader.close(), coming.catch(() => undefined)]);
     await expect(loader.request(Uint32Array.of(1), 0)).rejects.toThrow('has ended');
+  });
+});
+
+describe('batches without a thread', () => {
+  it.each([undefined, augmentation])('are those of the thread (augmentation %j)', async (changes) => {
+    const options = { split, batchSize: 6, augmentation: changes, key };
+    loader = createLoader(options);
+    const here = browser.createLoader(options);
+    for (const indices of [Uint32Array.of(39, 1, 7), Uint32Array.of(5, 5, 0, 2, 3, 38)])
+      expect(await here.request(indices, 1)).toEqual(await loader.request(indices, 1));
+    await expect(here.request(Uint32Array.of(40), 0)).rejects.toThrow('got 40 at position 0');
   });
 });

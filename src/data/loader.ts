@@ -6,10 +6,12 @@
  * it is. Images lie in memory that both threads see; batches come back in one of two places in such memory,
  * in turn.
  */
+
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { compiledUrl } from '../runtime/compiled-file.js';
 import type { Key } from '../runtime/random/keys.js';
+import { isShared, sharedBuffer } from '../runtime/shared-memory.js';
 import type { Augmentation } from './augmentation.js';
 import { allocateBatch, type Batch } from './batches.js';
 import type { Split } from './dataset.js';
@@ -54,8 +56,8 @@ const threadFile = fileURLToPath(compiledUrl('data/loader-thread.js'));
 
 /** Memory that other threads see, with this content. */
 const shared = (bytes: Uint8Array): Uint8Array => {
-  if (bytes.buffer instanceof SharedArrayBuffer) return bytes;
-  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  if (isShared(bytes.buffer)) return bytes;
+  const copy = new Uint8Array(sharedBuffer(bytes.length));
   copy.set(bytes);
   return copy;
 };

@@ -1,9 +1,11 @@
 /**
  * One batch as programs are fed with it: cut into micro-batches, and put together again from what they give.
  */
+
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import type { Outputs, TaskFeeds, UniformNumbers } from '../runtime/pool/task.js';
 import { deriveKey, type Key } from '../runtime/random/keys.js';
+import { sharedBuffer } from '../runtime/shared-memory.js';
 
 /** One batch for a pool: pixels in [0, 1] and labels from 0, one for each image. */
 export interface PooledBatch {
@@ -61,7 +63,7 @@ export function microBatches(
   const starts = microBatchStarts(objective, count);
   for (const [i, start] of starts.entries()) {
     const used = (starts[i + 1] ?? count) - start;
-    const images = new Float32Array(new SharedArrayBuffer(4 * microBatch * features));
+    const images = new Float32Array(sharedBuffer(4 * microBatch * features));
     images.set(batch.images.subarray(start * features, (start + used) * features));
     const labels = new Int32Array(microBatch);
     labels.set(batch.labels.subarray(start, start + used));

@@ -2,10 +2,11 @@
 import { parameterCount } from '../network/parameters.js';
 import type { Objective } from '../objective/objective.js';
 import type { Plan } from '../runtime/plan/plan.js';
-import { inSharedMemory, type Pool } from '../runtime/pool/pool.js';
+import type { Pool } from '../runtime/pool/pool.js';
 import type { ParameterSlice, TaskFeeds, TaskPerturbation } from '../runtime/pool/task.js';
 import type { Key } from '../runtime/random/keys.js';
 import type { CoordinateRange } from '../runtime/random/normals.js';
+import { inSharedMemory } from '../runtime/shared-memory.js';
 import { type BatchValues, batchValues, pairValues } from './batch-feeds.js';
 import {
   type BatchObjective,

@@ -1,8 +1,9 @@
 /** An objective on one batch of images, and which of the three ways computes it while θ is on the host. */
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
-import { inSharedMemory, type Pool } from '../runtime/pool/pool.js';
+import type { Pool } from '../runtime/pool/pool.js';
 import type { ParameterSlice } from '../runtime/pool/task.js';
 import type { Key } from '../runtime/random/keys.js';
+import { inSharedMemory } from '../runtime/shared-memory.js';
 import { type BatchValues, microBatches, type PooledBatch } from './batch-feeds.js';
 import { BatchedObjective } from './batched.js';
 import { CpuObjective, type EvaluatedBatch } from './cpu.js';

@@ -3,12 +3,14 @@
  * evaluated, its statistics are found first and stand behind θ, as parameters of the programs that are not
  * perturbed.
  */
+
 import { combinedStatistics } from '../network/batch-statistics.js';
 import { parameterCount } from '../network/parameters.js';
 import type { StatisticsLayer } from '../objective/whole-batch.js';
 import { CENTRE, MEAN_COTANGENT, VARIANCE_COTANGENT } from '../objective/whole-batch.js';
 import type { Pool } from '../runtime/pool/pool.js';
 import type { ParameterSlice, TaskFeeds, TaskPerturbation } from '../runtime/pool/task.js';
+import { sharedBuffer } from '../runtime/shared-memory.js';
 
 /** A point that programs are run at. */
 export interface Point {
@@ -55,7 +57,7 @@ export class WholeBatch {
   async at({ theta, layout, perturbation }: Point): Promise<Point> {
     const extended = extendedLayout(layout, this.layers);
     const size = parameterCount(extended);
-    const all = new Float32Array(new SharedArrayBuffer(4 * size));
+    const all = new Float32Array(sharedBuffer(4 * size));
     all.set(theta);
     const point: Point = {
       theta: all,

@@ -9,8 +9,6 @@ import { datasetNamed } from '../data/datasets.js';
 import { pooledDataset, poolingFrom } from '../data/pooled.js';
 import { FileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
-import { featuresOf } from '../network/layers/layer.js';
-import type { Network } from '../network/network.js';
 import { UsageError } from './errors.js';
 
 /** Where a data set is read from, and whether its images are pooled. */
@@ -48,20 +46,3 @@ const isWithin = (folder: string, path: string): boolean => {
   const way = relative(resolve(folder), resolve(path));
   return way !== '..' && !way.startsWith(`..${sep}`);
 };
-
-/**
- * Why a network cannot be judged on the images of a data set, "expected …, got …"; undefined where it reads
- * them, as [C, H, W] or flattened, and has their classes.
- */
-export function misfitOf(
-  { input, classes: logits }: Network,
-  { name, shape, classes }: Pick<Dataset, 'name' | 'shape' | 'classes'>,
-): string | undefined {
-  const flat = input[1] === 1 && input[2] === 1 && input[0] === featuresOf(shape);
-  const same = input.every((extent, axis) => extent === shape[axis]);
-  if (!flat && !same)
-    return `expected a network on ${shape.join('×')} images as ${name} has them, got ${input.join('×')}`;
-  return logits === classes
-    ? undefined
-    : `expected ${classes} logits, one for each class of ${name}, got ${logits}`;
-}

@@ -2,8 +2,8 @@
  * Gzip-compressed files, where a format allows them: told by their first bytes, unpacked with a limit, as a
  * small file may hold a huge one.
  */
-import { gunzipSync } from 'node:zlib';
 import { FormatError } from './format-error.js';
+import { gunzip } from './gunzip.js';
 
 /**
  * Most bytes that a compressed file may unpack to: MNIST needs 47 MB, EMNIST 550 MB; beyond is a mistake or a
@@ -22,7 +22,7 @@ export const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes
 export function gunzipped(bytes: Uint8Array, source: string): Uint8Array {
   if (!isGzip(bytes)) return bytes;
   try {
-    return gunzipSync(bytes, { maxOutputLength: LARGEST_UNPACKED });
+    return gunzip(bytes, LARGEST_UNPACKED);
   } catch (error) {
     throw new FormatError(
       `${source}: expected a whole gzip file of at most ${LARGEST_UNPACKED} bytes ` +

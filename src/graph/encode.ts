@@ -1,9 +1,9 @@
 /** Graphs as ONNX models: plain operators of the default domain, one initialiser per distinct constant. */
-import { createHash } from 'node:crypto';
 import { encodeOnnx, type OnnxNode, type OnnxTensor, type OnnxValue } from '../formats/onnx.js';
 import { type Footprint, footprint } from './footprint.js';
 import { forEveryMember, type Lifting, lift } from './lift.js';
 import { inputName, isInput } from './operators/leaves.js';
+import { sha1 } from './sha1.js';
 import { simplify } from './simplify.js';
 import {
   type AttributeValue,
@@ -52,10 +52,7 @@ export class GraphBuilder implements Emitter {
   /** BigInt arrays are int64 (shapes and axes). */
   constant(data: HostData | bigint[], shape: Shape): string {
     const array = Array.isArray(data) ? BigInt64Array.from(data) : data;
-    const key = createHash('sha1')
-      .update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength))
-      .digest('base64url');
-    const name = `constant_${array.constructor.name}_${shape.join('x')}_${key}`;
+    const name = `constant_${array.constructor.name}_${shape.join('x')}_${sha1(array)}`;
     if (!this.initializers.has(name)) this.initializers.set(name, { name, shape, data: array });
     return name;
   }

@@ -2,7 +2,6 @@
  * What happens to a graph between differentiation and encoding: equal nodes become one, zero rows are made
  * where they are cheapest.
  */
-import { createHash } from 'node:crypto';
 import { isCustomGradient } from './operators/custom-gradient.js';
 import {
   gatherAxis,
@@ -18,16 +17,11 @@ import { constantData, isConstant, isInput } from './operators/leaves.js';
 import { isGemm } from './operators/matrix.js';
 import { isStopGradient } from './operators/stop-gradient.js';
 import { remembered } from './remembered.js';
+import { sha1 } from './sha1.js';
 import { type Attributes, apply, type Tensor, topologicalOrder } from './tensor.js';
 
 const contents = remembered<ArrayBufferView, string>();
-/** A short text that equals another's exactly when the arrays hold the same bytes. */
-const contentKey = (data: ArrayBufferView): string =>
-  contents(data, 'sha1', () =>
-    createHash('sha1')
-      .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-      .digest('base64'),
-  );
+const contentKey = (data: ArrayBufferView): string => contents(data, 'sha1', () => sha1(data));
 const attributesKey = (attributes: Attributes): string =>
   JSON.stringify(attributes, (_, value) => (ArrayBuffer.isView(value) ? contentKey(value) : value));
 

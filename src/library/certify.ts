@@ -2,7 +2,8 @@
 import { DataError } from '../data/data-error.js';
 import type { Split } from '../data/dataset.js';
 import { UsageError } from '../experiment/errors.js';
-import { misfitOf, readDataset } from '../experiment/read-dataset.js';
+import { misfitOf } from '../experiment/misfit.js';
+import { readDataset } from '../experiment/read-dataset.js';
 import { type CertificationRecord, keepCertification } from '../experiment/run/certification-record.js';
 import { checkSetting } from '../experiment/settings/resolve-settings.js';
 import type { TrainedNetwork } from '../experiment/trained-network.js';

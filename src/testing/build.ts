@@ -17,6 +17,7 @@ export default function build(): void {
     [compiler, '-p', 'tsconfig.build.json'],
     [join(root, 'scripts', 'bundle-figures.mjs')],
     [join(root, 'scripts', 'bundle-dashboard.mjs')],
+    [join(root, 'scripts', 'bundle-web.mjs')],
   ]) {
     const { status, stdout, stderr } = spawnSync(process.execPath, step, { cwd: root, encoding: 'utf8' });
     if (status !== 0)

@@ -96,4 +96,17 @@ export const DOORS = {
       SafetensorsArray SafetensorsDType TensorDeclaration TensorKind VnnlibProperty
     `,
   },
+  'tautnet/web': {
+    file: 'doors/web',
+    values: `
+      FormatError architecture bounds certifySplit exportOnnx importOnnx initialize keyOf
+      relaxationNamed relaxations trainInMemory useWasm
+    `,
+    types: `
+      BoundsOptions CertificationOptions CertificationReport DatasetDescription EpochCourse Extents
+      ImageShape ImportedNetwork InitializationScheme InputBox Key MemoryTraining Network
+      Normalization OnnxExportOptions OutputBounds ParameterArrays Relaxation Split TrainedInMemory
+      Verdict
+    `,
+  },
 } as const;

@@ -25,7 +25,8 @@ import { flatten, type ParameterSlot, parameterLayout, views } from '../network/
 import { createPlan } from '../runtime/plan/compile.js';
 import type { Plan } from '../runtime/plan/plan.js';
 import { inLanes } from '../runtime/pool/lanes.js';
-import { inSharedMemory, type Pool } from '../runtime/pool/pool.js';
+import type { Pool } from '../runtime/pool/pool.js';
+import { inSharedMemory } from '../runtime/shared-memory.js';
 
 export interface DeployedNetworkOptions {
   readonly network: Network;

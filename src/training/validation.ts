@@ -12,9 +12,10 @@ import type { Network } from '../network/network.js';
 import { inputBox } from '../objective/input-box.js';
 import type { Objective, ObjectiveScalars } from '../objective/objective.js';
 import { createPlan } from '../runtime/plan/compile.js';
-import { inSharedMemory, type Pool } from '../runtime/pool/pool.js';
+import type { Pool } from '../runtime/pool/pool.js';
 import type { ParameterSlice } from '../runtime/pool/task.js';
 import { deriveKey, type Key } from '../runtime/random/keys.js';
+import { inSharedMemory } from '../runtime/shared-memory.js';
 
 /** Images evaluated at once. */
 const CHUNK = 1024;

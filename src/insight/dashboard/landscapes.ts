@@ -10,7 +10,7 @@ import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDirectory } from '../../data/fetch/cache.js';
 import { UsageError } from '../../experiment/errors.js';
-import { misfitOf } from '../../experiment/read-dataset.js';
+import { misfitOf } from '../../experiment/misfit.js';
 import { type RunRecord, readRun } from '../../experiment/run/run-folder.js';
 import { VERSION } from '../../experiment/version.js';
 import { writeFileAtomic } from '../../formats/atomic-file.js';

@@ -54,39 +54,57 @@ export type TellRadii = (...event: ['radius', RadiusAnswer] | ['exact', ExactAns
 export interface LookOptions {
   readonly network: Network;
   readonly parameters: ParameterArrays;
-  readonly dataset: Dataset;
+  readonly dataset: Pick<Dataset, 'test' | 'shape'>;
   /** Cut the ball to [0, 1]. */
   readonly clip: boolean;
-  /** Seconds for the exact radius of an image (default 20). */
+  /** Seconds for the exact radius of an image (default 20); it is not searched for in none. */
   readonly exactSeconds?: number;
+}
+
+/** What a network is opened with, whatever images are looked at. */
+interface Opened {
+  readonly pool: Pool;
+  readonly evaluation: Evaluation;
+  readonly neurons: Plan;
+}
+
+function open({ network, parameters, dataset, clip }: LookOptions): Opened {
+  const pool = createPool(THREADS);
+  const context = createContext({ network, parameters, pool });
+  const evaluation = createEvaluation(context, dataset.test, { epsilon: 0, clip });
+  const x = transpose(input('images', [1, featuresOf(network.input)]));
+  const outputs = reluBounds(network, inputBox(x, input('epsilon', []), clip));
+  return { pool, evaluation, neurons: createPlan([{ kind: 'whole', outputs }]) };
 }
 
 /** Answers about the test images of one network; close it after use. */
 export class ImageLook {
+  readonly #options: LookOptions;
+  readonly #opened: Opened;
   readonly #split: Split;
   readonly #shape: Dataset['shape'];
-  readonly #clip: boolean;
-  readonly #pool: Pool;
   readonly #evaluation: Evaluation;
-  readonly #neurons: Plan;
-  readonly #exactSeconds: number;
-  readonly #network: Pick<LookOptions, 'network' | 'parameters'>;
   readonly #answers = new Map<number, Promise<Answer>>();
   #searching: VerificationContext | undefined;
   #searchPrograms: Programs | undefined;
 
-  constructor({ network, parameters, dataset, clip, exactSeconds = 20 }: LookOptions) {
-    this.#split = dataset.test;
-    this.#shape = dataset.shape;
-    this.#clip = clip;
-    this.#network = { network, parameters };
-    this.#exactSeconds = exactSeconds;
-    this.#pool = createPool(THREADS);
-    const context = createContext({ network, parameters, pool: this.#pool });
-    this.#evaluation = createEvaluation(context, dataset.test, { epsilon: 0, clip });
-    const x = transpose(input('images', [1, featuresOf(network.input)]));
-    const outputs = reluBounds(network, inputBox(x, input('epsilon', []), clip));
-    this.#neurons = createPlan([{ kind: 'whole', outputs }]);
+  constructor(options: LookOptions, opened = open(options)) {
+    this.#options = options;
+    this.#opened = opened;
+    this.#split = options.dataset.test;
+    this.#shape = options.dataset.shape;
+    this.#evaluation = { ...opened.evaluation, split: this.#split };
+  }
+
+  /** The same open network, looked into on other images; closing either closes both. */
+  on(images: Split): ImageLook {
+    const dataset = { ...this.#options.dataset, test: images };
+    return new ImageLook({ ...this.#options, dataset }, this.#opened);
+  }
+
+  /** The class that the network gives an image. */
+  async classOf(image: number): Promise<number> {
+    return (await this.#answer(image)).class;
   }
 
   /** Opens the programs of the fast relaxations in every worker. */
@@ -99,7 +117,7 @@ export class ImageLook {
   }
 
   #at(epsilon: number): Evaluation {
-    return { ...this.#evaluation, ball: { epsilon, clip: this.#clip } };
+    return { ...this.#evaluation, ball: { epsilon, clip: this.#options.clip } };
   }
 
   #pixels(image: number): Float32Array {
@@ -139,7 +157,7 @@ export class ImageLook {
 
   async #layers(image: number, epsilon: number): Promise<LayerActivity[]> {
     const feeds = { images: this.#pixels(image), epsilon: Float32Array.of(enclosingRadius(epsilon)) };
-    return activitiesOf(await this.#evaluation.run(this.#neurons, feeds), 1);
+    return activitiesOf(await this.#evaluation.run(this.#opened.neurons, feeds), 1);
   }
 
   /** An image's ball of radius ε, pixels of [0, 1], under some relaxations. */
@@ -211,8 +229,8 @@ export class ImageLook {
       tell('radius', { relaxation: stage, epsilon: proved });
       largest = Math.max(largest, proved);
     }
-    if ((await this.#answer(image)).margin <= 0) return;
-    const seconds = this.#exactSeconds;
+    const seconds = this.#options.exactSeconds ?? 20;
+    if (seconds === 0 || (await this.#answer(image)).margin <= 0) return;
     const exact = (done: boolean) => (known: RadiusBracket) => tell('exact', { ...known, done, seconds });
     exact(false)({ proved: largest, broken: null });
     const options = { proved: largest, largest: LARGEST, precision: LARGEST / 2 ** STEPS };
@@ -221,10 +239,11 @@ export class ImageLook {
 
   /** Where exact radii are searched: in a worker of its own, so that steps of ε need not wait. */
   #search(signal: AbortSignal): Evaluation {
-    this.#searching ??= createContext({ ...this.#network, pool: createPool(1) });
+    const { network, parameters, clip } = this.#options;
+    this.#searching ??= createContext({ network, parameters, pool: createPool(1) });
     const context = { ...this.#searching, signal };
     const { split, ball } = this.#evaluation;
-    this.#searchPrograms ??= createPrograms(context.network, this.#clip);
+    this.#searchPrograms ??= createPrograms(context.network, clip);
     return { ...createEvaluation(context, split, ball), programs: this.#searchPrograms };
   }
 
@@ -240,6 +259,6 @@ export class ImageLook {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#pool.close(), this.#searching?.pool.close()]);
+    await Promise.all([this.#opened.pool.close(), this.#searching?.pool.close()]);
   }
 }

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UsageError } from '../../experiment/errors.js';
-import { misfitOf } from '../../experiment/read-dataset.js';
+import { misfitOf } from '../../experiment/misfit.js';
 import { trainedNetwork } from '../../experiment/trained-network.js';
 import { ImageLook } from './look.js';
 import type { OpenDatasets } from './open-datasets.js';

@@ -6,8 +6,9 @@ import type { Network } from '../../network/network.js';
 import { parameterLayout } from '../../network/parameters.js';
 import { createObjective } from '../../objective/objective.js';
 import { relaxationNamed } from '../../relaxation/index.js';
-import { inSharedMemory, type Pool } from '../../runtime/pool/pool.js';
+import type { Pool } from '../../runtime/pool/pool.js';
 import type { Key } from '../../runtime/random/keys.js';
+import { inSharedMemory } from '../../runtime/shared-memory.js';
 
 /** Values at antithetic pairs of points, one for each key. */
 export interface PairValues {

@@ -2,7 +2,8 @@
 import { encode } from 'fast-png';
 import type { ImageShape } from '../../data/dataset.js';
 
-const bytesOf = (png: Uint8Array): string => Buffer.from(png).toString('base64');
+const base64 = (png: Uint8Array): string =>
+  btoa(Array.from(png, (byte) => String.fromCharCode(byte)).join(''));
 
 /**
  * A picture of an image.
@@ -16,7 +17,7 @@ export function pictureOf(pixels: ArrayLike<number>, [channels, height, width]: 
       const value = pixels[c * height * width + i] as number;
       data[i * shown + c] = Math.round(255 * Math.min(1, Math.max(0, value)));
     }
-  return `data:image/png;base64,${bytesOf(encode({ width, height, data, channels: shown, depth: 8 }))}`;
+  return `data:image/png;base64,${base64(encode({ width, height, data, channels: shown, depth: 8 }))}`;
 }
 
 /** x' − x on grey: ½ + (x' − x)/(2ε), so that a change by ε is white or black. */

@@ -10,7 +10,7 @@
  *
  *   min cᵀv ≥ Σ_i (y_i > 0 ? y_i rowLower_i : y_i rowUpper_i) + Σ_j (d_j > 0 ? d_j lower_j : d_j upper_j).
  */
-import loadHighs, { type Highs } from 'highs';
+import { highs as solver } from './highs.js';
 
 export interface LinearProgram {
   /** Ends of each variable, finite. */
@@ -49,17 +49,6 @@ export class SolverError extends Error {
 }
 
 const TOLERANCE = 1e-9;
-
-// The package's types describe its CommonJS form, in which the loader is a property; imported, it is the
-// default export itself.
-const load = loadHighs as unknown as typeof loadHighs.default;
-
-let loading: Promise<Highs> | undefined;
-/** The solver, loaded once in each thread. */
-function solver(): Promise<Highs> {
-  loading ??= load();
-  return loading;
-}
 
 /**
  * Calls the solver. @throws SolverError where it throws, as for numbers that are not finite or above 1e15,

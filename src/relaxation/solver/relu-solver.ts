@@ -6,7 +6,7 @@
  * bound on its integers.
  */
 
-import type { HostSolver } from '../../runtime/plan/stages/host.js';
+import type { HostSolver } from '../../runtime/plan/stages/host-solver.js';
 import { dualBound, type OpenProgram, openLinearProgram, SolverError } from './linear-solver.js';
 import { combine, type Expression, type ProgramNode, type ReluProgram, reluProgram } from './relu-program.js';
 import { branchOnSigns } from './sign-branching.js';

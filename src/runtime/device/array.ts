@@ -12,6 +12,7 @@ import ort from 'onnxruntime-node';
 import { encodeOnnx } from '../../formats/onnx.js';
 import { ELEMENT_TYPE } from '../../graph/encode.js';
 import { type HostData, hostArray, type Shape } from '../../graph/tensor.js';
+import { nanoseconds } from './clock.js';
 import { acceleratorOptions, type Device, onDevice, refuseReducedPrecision } from './device.js';
 
 /** Types that every device holds as the host does; booleans are packed differently. */
@@ -242,12 +243,11 @@ class CopyPrograms implements DeviceArrays {
     return onDevice(this.#device, async () => {
       const opened = await session();
       const { busy } = this.#counters;
-      const start = process.hrtime.bigint();
+      const start = nanoseconds();
       try {
         return await (fetches === undefined ? opened.run(feeds) : opened.run(feeds, fetches));
       } finally {
-        if (busy !== undefined && this.#device !== 'cpu')
-          Atomics.add(busy, 0, process.hrtime.bigint() - start);
+        if (busy !== undefined && this.#device !== 'cpu') Atomics.add(busy, 0, nanoseconds() - start);
       }
     });
   }

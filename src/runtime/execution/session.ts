@@ -8,6 +8,7 @@ import ort from 'onnxruntime-node';
 import type { EncodedProgram } from '../../graph/encode.js';
 import { type DType, type HostData, hostArray, type Shape, sizeOf } from '../../graph/tensor.js';
 import { type Counters, DeviceArray, WAYS } from '../device/array.js';
+import { nanoseconds } from '../device/clock.js';
 import {
   type Accelerator,
   acceleratorOptions,
@@ -17,6 +18,7 @@ import {
   refuseReducedPrecision,
 } from '../device/device.js';
 import type { Feeds, ProgramArrays } from '../plan/run.js';
+import { runSession } from './run-session.js';
 
 // Errors of a provider are thrown, and told in one line (`device`); its log would tell them a second time,
 // over several.
@@ -190,20 +192,19 @@ class ProgramSession implements Session {
     return this.#session.release();
   }
 
-  #compute(feeds: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor>): Promise<unknown> {
+  #compute(feeds: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor>): Promise<void> {
     return this.#device === 'cpu'
       ? this.#runTimed(feeds, fetches)
       : onDevice(this.#device, () => this.#runTimed(feeds, fetches));
   }
 
-  async #runTimed(feeds: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor>): Promise<unknown> {
+  async #runTimed(feeds: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor>): Promise<void> {
     const { busy, device = 'cpu' } = this.#options;
-    const start = process.hrtime.bigint();
+    const start = nanoseconds();
     try {
-      return await this.#session.run(feeds, fetches);
+      await runSession(this.#session, feeds, fetches);
     } finally {
-      if (busy !== undefined && this.#device === device)
-        Atomics.add(busy, 0, process.hrtime.bigint() - start);
+      if (busy !== undefined && this.#device === device) Atomics.add(busy, 0, nanoseconds() - start);
     }
   }
 

@@ -19,7 +19,8 @@
  * the unstable neurons of all members side by side.
  */
 
-export type { HostSolver, HostStage } from './stages/host.js';
+export type { HostStage } from './stages/host.js';
+export type { HostSolver } from './stages/host-solver.js';
 export type { Stage } from './stages/index.js';
 export type { IterateStage } from './stages/iterate.js';
 export type { RowKernelStage } from './stages/row-kernel.js';

@@ -1,6 +1,8 @@
 /** Plans of one program, and what all plans share: their numbers, and programs in shared memory. */
+
 import { type EncodedProgram, encodeProgram } from '../../graph/encode.js';
 import type { Tensor } from '../../graph/tensor.js';
+import { sharedBuffer } from '../shared-memory.js';
 import type { Plan, Step } from './step.js';
 
 /** The step that runs one program (`stages/whole`). */
@@ -24,7 +26,7 @@ export const newPlanId = (): string => `plan-${plans++}`;
 
 /** The same program in shared memory: sending a plan to a worker copies no bytes. */
 export function inSharedBytes(program: EncodedProgram): EncodedProgram {
-  const bytes = new Uint8Array(new SharedArrayBuffer(program.bytes.length));
+  const bytes = new Uint8Array(sharedBuffer(program.bytes.length));
   bytes.set(program.bytes);
   return { ...program, bytes };
 }

@@ -5,10 +5,11 @@ import { createExecutor } from '../execution/executor.js';
 import { createPlan } from '../plan/compile.js';
 import type { Plan } from '../plan/plan.js';
 import { accumulateNormals, deriveKey, keyOf, perturb } from '../random/keys.js';
+import { localPool } from './local-pool.js';
 import { createPool } from './pool.js';
 import type { RunTask } from './task.js';
 
-const pools = [1, 2, 3].map((threads) => createPool(threads));
+const pools = [...[1, 2, 3].map((threads) => createPool(threads)), localPool()];
 const [pool] = pools as [(typeof pools)[number]];
 afterAll(() => Promise.all(pools.map((open) => open.close())));
 

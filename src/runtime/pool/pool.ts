@@ -99,14 +99,6 @@ export interface Pool {
 
 const workerFile = fileURLToPath(compiledUrl('runtime/pool/worker.js'));
 
-/** The same numbers where every worker reads them without a copy being made for its message. */
-export function inSharedMemory<T extends Float32Array | Float64Array | Int32Array>(data: T): T {
-  const make = data.constructor as new (buffer: SharedArrayBuffer) => T;
-  const shared = new make(new SharedArrayBuffer(data.byteLength));
-  shared.set(data);
-  return shared;
-}
-
 const LONGEST_TIMER = 2 ** 31 - 1;
 /** Milliseconds that `close` waits for a call: a solver may take as long as it likes. */
 const CLOSE_WAITS = 30_000;

@@ -6,6 +6,8 @@ import { enclosingRadius } from '../proof/rounding.js';
 import { type Evaluation, paddedBatch } from './evaluation.js';
 
 export interface Answer {
+  /** argmax_j f_j(x), the first of several. */
+  readonly class: number;
   /** f_y(x) − max over j ≠ y of f_j(x). */
   readonly margin: number;
   /** max_j |f_j(x)|. */
@@ -29,6 +31,7 @@ export async function answers(
     let own = 0;
     let best = Number.NEGATIVE_INFINITY;
     let scale = 0;
+    let largest = 0;
     for (let j = 0; j < network.classes; j++) {
       const value = (logits as Float32Array)[j * batch + row] as number;
       if (!Number.isFinite(value))
@@ -36,11 +39,12 @@ export async function answers(
           `certify: expected finite logits, got ${value} for class ${j}; the network's parameters ` +
             'overflow float32',
         );
+      if (value > ((logits as Float32Array)[largest * batch + row] as number)) largest = j;
       if (j === label) own = value;
       else best = Math.max(best, value);
       scale = Math.max(scale, Math.abs(value));
     }
-    return { margin: own - best, scale };
+    return { class: largest, margin: own - best, scale };
   });
 }
 

@@ -54,6 +54,7 @@ export interface CompleteOptions {
   readonly traced?: (image: number, traces: readonly BoxTrace[]) => void;
 }
 
+/** What is certified, at which radius, and what may be tried. */
 export interface CertificationOptions {
   readonly network: Network;
   readonly parameters: ParameterArrays;

@@ -17,8 +17,9 @@ import {
 import type { Feeds } from '../../runtime/execution/session.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan } from '../../runtime/plan/plan.js';
-import { inSharedMemory, type Pool } from '../../runtime/pool/pool.js';
+import type { Pool } from '../../runtime/pool/pool.js';
 import { deriveKey, type Key, keyOf } from '../../runtime/random/keys.js';
+import { inSharedMemory } from '../../runtime/shared-memory.js';
 import type { Evaluate } from './counterexample.js';
 
 export interface VerificationContext {

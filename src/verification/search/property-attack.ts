@@ -6,7 +6,6 @@
  * them on the sum of what is not fulfilled instead of the maximum. Everything random is a function of the
  * seed, the round and the start. What a descent finds is a candidate; `confirm` decides.
  */
-import { setTimeout } from 'node:timers/promises';
 import { type DescentShape, descentOf, descentPlan } from '../../attack/inequality-descent.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import type { Network } from '../../network/network.js';
@@ -18,6 +17,9 @@ import { type Counterexample, confirm } from '../proof/counterexample.js';
 import { TooLate } from '../proof/deadline.js';
 import type { Polytope } from '../property/property.js';
 import { feedsFor, type Start } from './attack-starts.js';
+
+const rest = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 export interface AttackBudget {
   /**
@@ -131,7 +133,7 @@ export class PropertyAttack {
       if (counterexample) found(counterexample);
       const now = performance.now();
       const pause = now + Math.max(FIRST_PAUSE * 2 ** attacks, REST * (now - began));
-      while (!over() && performance.now() < pause) await setTimeout(50);
+      while (!over() && performance.now() < pause) await rest(50);
     }
   }
 }

@@ -6,16 +6,10 @@
  * module, so that worker threads find it too and this room needs to know none of them.
  */
 import { inputName } from '../../../graph/operators/leaves.js';
-import {
-  type DType,
-  type HostData,
-  hostArray,
-  type Shape,
-  sizeOf,
-  type Tensor,
-} from '../../../graph/tensor.js';
+import { type DType, hostArray, type Shape, sizeOf, type Tensor } from '../../../graph/tensor.js';
 import type { Run } from '../run.js';
 import { nextName, type Step, sentName } from '../step.js';
+import { solverOf } from './host-solver.js';
 import type { Compiler, StageKind } from './kind.js';
 
 /** A computation on the host between programs, such as a solver's. */
@@ -30,15 +24,6 @@ export interface HostStage {
   /** The arrays that it gives back, by name; later stages read them as inputs of these names. */
   readonly outputs: Readonly<Record<string, { readonly shape: Shape; readonly dtype: DType }>>;
 }
-
-/**
- * From arrays and options to arrays, a pure function. Inputs are read before it returns; an Error of one line
- * says why it cannot answer.
- */
-export type HostSolver<Options = unknown> = (
-  inputs: Readonly<Record<string, HostData>>,
-  options: Options,
-) => Promise<Readonly<Record<string, ArrayLike<number>>>>;
 
 export interface HostStep extends Omit<HostStage, 'inputs'>, Step {
   readonly kind: 'host';
@@ -72,7 +57,7 @@ function compile(stage: HostStage, compiler: Compiler): void {
 
 /** Calls the solver with what the step's program computes. */
 async function runSolver(run: Run, { module, options, outputs, program }: HostStep): Promise<void> {
-  const { solve } = (await import(module)) as { solve: HostSolver };
+  const solve = await solverOf(module);
   const inputs = Object.entries(await run.call(program)).map(([name, value]) => [sentName(name), value]);
   const solved = await solve(Object.fromEntries(inputs), options);
   for (const [name, { shape, dtype }] of Object.entries(outputs)) {

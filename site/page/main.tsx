@@ -1,0 +1,195 @@
+/** The static page: draw a digit, watch a proof; everything is computed in the browser. */
+import { render } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type {
+  ImagesAnswer,
+  LookAnswer,
+  RadiusAnswer,
+  Thumbnail,
+} from '../../src/insight/dashboard/answers.js';
+import type { CertifyAnswer, Digit, NetworkAnswer } from '../../src/insight/page/questions.js';
+import { useAsked } from '../dashboard/asked.js';
+import { Inside, type Source, Strip, useInside } from '../dashboard/inside.js';
+import { useKeys } from '../dashboard/keys.js';
+import { EpsilonSlider, MARKS, slid } from '../dashboard/look-parts.js';
+import { Card, Keys } from '../dashboard/parts.js';
+import { NetworkCard } from './network.js';
+import { Pad } from './pad.js';
+import { Training } from './training.js';
+import type { Start } from './worker.js';
+import { fileOf, load, PageWorker } from './workers.js';
+
+const STRIP = 24;
+
+/** Two workers: one answers at once, the other takes what is slow. */
+interface Engine {
+  readonly start: Start;
+  readonly fast: PageWorker;
+  readonly slow: PageWorker;
+}
+
+async function begin(): Promise<Engine> {
+  const start = await load();
+  return { start, fast: new PageWorker(start), slow: new PageWorker(start) };
+}
+
+/** A network that both workers have opened; each opening has a number of its own. */
+interface Opened {
+  readonly number: number;
+  readonly network: NetworkAnswer;
+}
+
+/** The digit that is looked at, and a name that no other has. */
+interface Chosen {
+  readonly digit: Digit;
+  readonly name: string;
+}
+
+const tested = (image: number): Chosen => ({ digit: { image }, name: `test ${image}` });
+
+/** The engine, and the network that it has open. */
+function useEngine() {
+  const [engine, setEngine] = useState<Engine>();
+  const [opened, setOpened] = useState<Opened>();
+  const [images, setImages] = useState<readonly Thumbnail[]>([]);
+  const [problem, setProblem] = useState<string>();
+  const [failed, setFailed] = useState<string>();
+  const numbers = useRef(0);
+  const openWith = async ({ fast, slow }: Engine, bytes: Uint8Array, name: string) => {
+    setProblem(undefined);
+    try {
+      const question = { kind: 'open', bytes, name } as const;
+      const network = await fast.ask<NetworkAnswer>(question);
+      setOpened(undefined);
+      await slow.ask(question);
+      setOpened({ number: ++numbers.current, network });
+    } catch (error) {
+      setProblem((error as Error).message);
+    }
+  };
+  useEffect(() => {
+    const started = async () => {
+      const [made, file] = await Promise.all([begin(), fileOf('network.onnx')]);
+      await openWith(made, new Uint8Array(await file.arrayBuffer()), 'network.onnx');
+      const first = await made.fast.ask<ImagesAnswer>({ kind: 'images', from: 0, count: STRIP });
+      setImages(first.thumbnails);
+      setEngine(made);
+    };
+    started().catch((error: Error) => setFailed(error.message));
+  }, []);
+  const open = async (bytes: Uint8Array, name: string) => {
+    if (engine) await openWith(engine, bytes, name);
+  };
+  return { engine, opened, images, problem, failed, open, refuse: setProblem };
+}
+
+/** Keeps the page for visits without a network, where the browser can. */
+function useOffline(): boolean {
+  const [kept, setKept] = useState(false);
+  useEffect(() => {
+    if (!('serviceWorker' in navigator)) return;
+    navigator.serviceWorker.register('service-worker.js').catch(() => undefined);
+    void navigator.serviceWorker.ready.then(() => setKept(true));
+  }, []);
+  return kept;
+}
+
+const titleOf =
+  ({ digit }: Chosen) =>
+  ({ label }: LookAnswer): string =>
+    'image' in digit ? `test image ${digit.image}, label ${label}` : `drawn, read as ${label}`;
+
+function sourceOf(engine: Engine, { number }: Opened, { digit, name }: Chosen): Source {
+  return {
+    name: `${number} ${name}`,
+    ask: (question, signal) => {
+      const isFast = question.kind === 'look' && !question.relaxations.includes('crown');
+      return (isFast ? engine.fast : engine.slow).ask({ ...question, digit }, { signal });
+    },
+  };
+}
+
+function App() {
+  const { engine, opened, images, problem, failed, open, refuse } = useEngine();
+  const kept = useOffline();
+  const [chosen, setChosen] = useState<Chosen>(tested(0));
+  const [epsilon, setEpsilon] = useState(0.1);
+  const drawn = useRef(0);
+  const source = engine && opened && sourceOf(engine, opened, chosen);
+  const inside = useInside(source, epsilon);
+  const radii = useAsked<readonly RadiusAnswer[]>(inside.answer && source?.name, (signal) =>
+    (engine as Engine).slow.ask({ kind: 'radii', digit: chosen.digit }, { signal }),
+  );
+  const image = 'image' in chosen.digit ? chosen.digit.image : undefined;
+  const show = (by: number) => {
+    const next = image === undefined ? 0 : Math.min(images.length - 1, Math.max(0, image + by));
+    setChosen(tested(next));
+  };
+  useKeys({
+    n: () => show(1),
+    p: () => show(-1),
+    ArrowRight: () => setEpsilon((old) => slid(old, 0.02)),
+    ArrowLeft: () => setEpsilon((old) => slid(old, -0.02)),
+    ...Object.fromEntries(MARKS.map(([, value], i) => [i + 1, () => setEpsilon(value)])),
+  });
+  const openFile = async (file: File) => open(new Uint8Array(await file.arrayBuffer()), file.name);
+  const trouble = failed ?? inside.problem;
+  return (
+    <>
+      <header>
+        <span class="brand">tautnet</span>
+        <span class={kept ? 'live on' : 'live'} role="status">
+          {kept ? 'works offline' : 'computed in this page'}
+        </span>
+      </header>
+      <main class="page">
+        <h1>Draw a digit, watch a proof</h1>
+        <p class="lead">
+          A proof covers every image within ε of the digit, each pixel changed by at most ε of white: the
+          network reads all of them alike. Nothing leaves this page.
+        </p>
+        <div class="bench">
+          <div class="side">
+            <Pad draw={(pixels) => setChosen({ digit: { pixels }, name: `drawn ${++drawn.current}` })} />
+            <Strip images={images} chosen={image} choose={(next) => setChosen(tested(next))} />
+            {engine && (
+              <NetworkCard
+                network={opened?.network}
+                problem={problem}
+                open={openFile}
+                refuse={refuse}
+                epsilon={epsilon}
+                certify={() => engine.slow.ask<CertifyAnswer>({ kind: 'certify', epsilon })}
+              />
+            )}
+          </div>
+          <div class="seen">
+            <div class="controls">
+              <EpsilonSlider epsilon={epsilon} set={setEpsilon} />
+            </div>
+            {trouble ? (
+              <Card bad>{trouble}</Card>
+            ) : (
+              <Inside
+                inside={inside}
+                radii={radii.answer ?? []}
+                problem={radii.problem}
+                title={titleOf(chosen)}
+              />
+            )}
+          </div>
+        </div>
+        {engine && <Training start={engine.start} open={open} />}
+        <Keys
+          keys={[
+            ['← →', 'ε'],
+            ['1 – 4', 'marks'],
+            ['n p', 'next, previous test image'],
+          ]}
+        />
+      </main>
+    </>
+  );
+}
+
+render(<App />, document.getElementById('app') as HTMLElement);

@@ -1,0 +1,270 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chromiumPath, openChromium } from '../../testing/chromium.js';
+import { type LocalServer, localServer } from '../../testing/local-server.js';
+import { ROOT, tautnet } from '../../testing/tautnet-process.js';
+import { readCertificateLines } from '../../verification/certification/certificate-lines.js';
+import type { LookAnswer } from '../dashboard/answers.js';
+
+const browserPath = chromiumPath();
+if (browserPath === undefined)
+  console.log('skipped: no chromium on the PATH; install it, or name one in TAUTNET_CHROMIUM');
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+};
+let folder: string;
+let site: string;
+let server: LocalServer;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tautnet-page-'));
+  site = join(folder, 'site');
+  const built = spawnSync(process.execPath, [join('scripts', 'bundle-page.mjs'), '--out', site], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  expect([built.status, built.stderr]).toEqual([0, '']);
+  // Below a path, as hosts of many sites have pages.
+  server = await localServer(async (request, response) => {
+    const name = /^\/some\/path\/([\w.-]*)$/.exec(request.url ?? '')?.[1];
+    const path = name === undefined ? undefined : join(site, name || 'index.html');
+    const content = path && (await readFile(path).catch(() => undefined));
+    if (!content) response.writeHead(404).end();
+    else response.setHeader('content-type', TYPES[extname(path)] ?? 'application/octet-stream').end(content);
+  });
+});
+afterAll(async () => {
+  await server.close();
+  await rm(folder, { recursive: true });
+});
+
+describe('the static page', () => {
+  test('is at most 5 MB over the wire, and its network less than one', async () => {
+    const names = await readdir(site);
+    const sizes = await Promise.all(
+      names.map(async (name) => {
+        const bytes = await readFile(join(site, name));
+        return Math.min(bytes.length, gzipSync(bytes).length);
+      }),
+    );
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    console.log(`the static page: ${(total / 1e6).toFixed(2)} MB compressed, ${names.length} files`);
+    expect(total).toBeLessThan(5_000_000);
+    expect((await readFile(join(site, 'network.onnx'))).length).toBeLessThan(1_000_000);
+  });
+});
+
+describe.skipIf(browserPath === undefined)('the static page in a browser', () => {
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  let address: string;
+  const complaints: string[] = [];
+  const asked: string[] = [];
+  beforeAll(async () => {
+    address = `${server.url}/some/path/`;
+    browser = await openChromium(browserPath as string);
+    context = await browser.newContext({ reducedMotion: 'reduce' });
+    page = await context.newPage();
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    page.on('pageerror', (error) => complaints.push(error.message));
+    context.on('request', (request) => asked.push(new URL(request.url()).origin));
+    await page.goto(address);
+    await page.locator('.verdict', { hasText: /CERTIFIED|NOT PROVED|BROKEN/ }).waitFor();
+  });
+  afterAll(() => browser.close());
+
+  /** Draws lines on the pad by mouse, in parts of its side. */
+  async function draw(...places: readonly (readonly [number, number])[]): Promise<void> {
+    await page.locator('.pad svg').scrollIntoViewIfNeeded();
+    const box = await page.locator('.pad svg').boundingBox();
+    if (box === null) throw new Error('expected a pad');
+    const { x, y, width, height } = box;
+    for (const [i, [across, down]] of places.entries()) {
+      await page.mouse.move(x + across * width, y + down * height, { steps: 10 });
+      if (i === 0) await page.mouse.down();
+    }
+    await page.mouse.up();
+  }
+
+  /** Draws a line on the pad by a finger. */
+  async function touch(phone: Page, ...places: readonly (readonly [number, number])[]): Promise<void> {
+    const box = await phone.locator('.pad svg').boundingBox();
+    const session = await phone.context().newCDPSession(phone);
+    const { x = 0, y = 0, width = 0, height = 0 } = box ?? {};
+    for (const [i, [across, down]] of places.entries()) {
+      const touchPoints = [{ x: x + across * width, y: y + down * height }];
+      await session.send('Input.dispatchTouchEvent', {
+        type: i === 0 ? 'touchStart' : 'touchMove',
+        touchPoints,
+      });
+    }
+    await session.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+  }
+
+  test('certifies a digit drawn by mouse, and says up to which radius', async () => {
+    await draw([0.3, 0.2], [0.7, 0.2], [0.45, 0.85]);
+    await page.getByText('drawn, read as 7').waitFor();
+    await page.locator('.verdict.certified').waitFor();
+    await page.locator('.radius b').waitFor();
+    expect(Number(await page.locator('.radius b').textContent())).toBeGreaterThan(0.1);
+  });
+
+  test('shows what breaks it where the ball is wide, by keyboard too', async () => {
+    await page.locator('main h1').click();
+    await page.keyboard.press('4');
+    await page.locator('output', { hasText: '0.3' }).waitFor();
+    await page.locator('.verdict.broken').waitFor();
+    await page.getByRole('img', { name: 'counterexample', exact: true }).waitFor();
+    await page.keyboard.press('3');
+    await page.keyboard.press('n');
+    await page.getByText('test image 0, label 7').waitFor();
+    await page.keyboard.press('n');
+    await page.getByText('test image 1, label 2').waitFor();
+  });
+
+  test('bounds test digits as `tautnet certify` does, within 4e-6 of the size of the logits', async () => {
+    const out = join(folder, 'verdicts.jsonl');
+    const count = 12;
+    const network = join(site, 'network.onnx');
+    for (const relaxation of ['ibp', 'crown-ibp', 'crown']) {
+      const argv = `--dataset mnist --epsilon 0.1 --limit ${count} --relaxation ${relaxation} --threads 1`;
+      const ended = await tautnet(['certify', network, ...argv.split(' '), '--out', out]);
+      expect(ended.code).toBe(0);
+      const lines = ((await readCertificateLines(out)) ?? []).filter(
+        ({ verdict }) => verdict === 'certified',
+      );
+      expect(lines.length).toBeGreaterThan(count / 2);
+      const images = lines.map(({ image }) => image);
+      const looks = (await page.evaluate(
+        `(${LOOKS})(${JSON.stringify({ images, relaxation })})`,
+      )) as LookAnswer[];
+      for (const [k, { margin }] of lines.entries()) {
+        const [row] = looks[k]?.relaxations ?? [];
+        expect(row?.proves).toBe(true);
+        const least = Math.min(...(row?.margins ?? []).map((value) => value ?? Number.NaN));
+        expect(Math.abs(least - (margin as number)) / (1 + (margin as number))).toBeLessThan(4e-6);
+      }
+    }
+  });
+
+  test('refuses what is no network for digits in one line, and goes on with the one that it has', async () => {
+    const broken = join(folder, 'broken.onnx');
+    const bytes = await readFile(join(site, 'network.onnx'));
+    await writeFile(broken, bytes.subarray(0, bytes.length / 2));
+    await page.locator('input[type=file]').setInputFiles(broken);
+    const alert = page.locator('.network').getByRole('alert');
+    await alert.waitFor();
+    expect(await alert.textContent()).toMatch(/^broken\.onnx: expected/);
+    expect(await page.locator('.network b').first().textContent()).toBe('network.onnx');
+    await page.locator('input[type=file]').setInputFiles(join(site, 'network.onnx'));
+    await alert.waitFor({ state: 'detached' });
+    await page.locator('.verdict.certified').waitFor();
+  });
+
+  test('takes files that are dropped anywhere, and does not read one that is too large', async () => {
+    const alert = page.locator('.network').getByRole('alert');
+    await page.evaluate(`(${DROP})('huge.onnx', new Uint8Array(40e6))`);
+    await alert.waitFor();
+    expect(await alert.textContent()).toBe(
+      'huge.onnx: expected at most 33554432 bytes in the page, got 40000000; take `tautnet certify`',
+    );
+    await page.evaluate(`(async () => (${DROP})('mine.onnx', await (await fetch('network.onnx')).blob()))()`);
+    await page.locator('.network b', { hasText: 'mine.onnx' }).waitFor();
+    expect(await alert.count()).toBe(0);
+  });
+
+  test('trains a network, its curve live, and certifies digits with it', async () => {
+    await page.getByRole('button', { name: 'Train' }).click();
+    await page.getByText('epoch 2 of 15').waitFor();
+    await page.locator('.training .curve').first().waitFor();
+    expect(await page.getByRole('button', { name: 'Stop' }).isVisible()).toBe(true);
+    await page.getByText('epoch 15 of 15').waitFor({ timeout: 250_000 });
+    await page.locator('.network b', { hasText: 'trained-here.onnx' }).waitFor();
+    await page.getByRole('button', { name: 'Certify 500 test digits at ε = 0.1' }).click();
+    const certified = page.locator('[data-certified]');
+    await certified.waitFor({ timeout: 60_000 });
+    expect(Number(await certified.getAttribute('data-certified'))).toBeGreaterThan(0.6);
+  });
+
+  test('fits a phone and a finger, light and dark, at rest, and axe-core finds nothing serious', async () => {
+    const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const size = { viewport: { width: 375, height: 720 }, hasTouch: true } as const;
+      const options = { ...size, colorScheme, bypassCSP: true, reducedMotion: 'reduce' } as const;
+      const phone = await browser.newPage(options);
+      await phone.goto(address);
+      await phone.locator('.radius b').waitFor();
+      expect(Number(await phone.evaluate('document.documentElement.scrollWidth'))).toBeLessThanOrEqual(375);
+      const moving = "getComputedStyle(document.querySelector('.margins .dot')).transitionDuration";
+      expect(await phone.evaluate(moving)).toBe('0s');
+      await touch(phone, [0.5, 0.1], [0.5, 0.9]);
+      await phone.getByText('drawn, read as 1').waitFor();
+      await phone.addScriptTag({ path: axe });
+      const found = (await phone.evaluate('axe.run()')) as AxeResults;
+      const serious = found.violations.filter(({ impact }) => /serious|critical/.test(impact));
+      expect(serious.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+      await phone.close();
+    }
+  });
+
+  test('works after a reload without a network', async () => {
+    await page.getByText('works offline').waitFor();
+    await context.setOffline(true);
+    await server.close();
+    await page.reload();
+    await page.locator('.verdict.certified').waitFor();
+    await draw([0.5, 0.15], [0.5, 0.85]);
+    await page.getByText('drawn, read as 1').waitFor();
+    expect([...new Set(asked)]).toEqual([server.url]);
+    expect(complaints).toEqual([]);
+  });
+});
+
+interface AxeResults {
+  readonly violations: readonly {
+    readonly id: string;
+    readonly impact: string;
+    readonly nodes: readonly { readonly html: string }[];
+  }[];
+}
+
+/** Drops a file of these bytes onto the page. */
+const DROP = `(name, bytes) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name));
+  document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+}`;
+
+/** Asks a worker of the page for bounds at ε = 0.1, as numbers. */
+const LOOKS = `async ({ images, relaxation }) => {
+  const unpacked = async (name) => {
+    const { body } = await fetch(name);
+    return new Response(body.pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
+  };
+  const worker = new Worker('worker.js', { type: 'module' });
+  const digits = new Uint8Array(await unpacked('digits.gz.bin'));
+  worker.postMessage({ engine: await unpacked('engine.gz.bin'), digits });
+  const ask = (question) =>
+    new Promise((resolve, reject) => {
+      worker.onmessage = ({ data: { problem, answer } }) =>
+        problem ? reject(new Error(problem)) : resolve(answer);
+      worker.postMessage({ id: 0, question });
+    });
+  const bytes = new Uint8Array(await (await fetch('network.onnx')).arrayBuffer());
+  await ask({ kind: 'open', name: 'network.onnx', bytes });
+  const looks = [];
+  for (const image of images)
+    looks.push(await ask({ kind: 'look', digit: { image }, epsilon: 0.1, relaxations: [relaxation] }));
+  worker.terminate();
+  return looks;
+}`;

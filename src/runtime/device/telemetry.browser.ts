@@ -1,0 +1,2 @@
+/** The browser's runtime sends nothing that would have to be turned off. */
+export {};

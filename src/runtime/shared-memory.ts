@@ -1,0 +1,21 @@
+/**
+ * Memory that every thread sees. A page that its server has not isolated has none: there, and wherever the
+ * runtime lacks it, ordinary memory stands for it and messages carry copies.
+ */
+
+const exists = typeof SharedArrayBuffer !== 'undefined';
+
+/** A zeroed buffer, shared between threads where they can share one. */
+export const sharedBuffer = (bytes: number): ArrayBufferLike =>
+  exists ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
+
+/** Whether other threads may see what is in a buffer. */
+export const isShared = (buffer: ArrayBufferLike): boolean => exists && buffer instanceof SharedArrayBuffer;
+
+/** The same numbers where every worker reads them without a copy being made for its message. */
+export function inSharedMemory<T extends Float32Array | Float64Array | Int32Array>(data: T): T {
+  const make = data.constructor as new (buffer: ArrayBufferLike) => T;
+  const shared = new make(sharedBuffer(data.byteLength));
+  shared.set(data);
+  return shared;
+}
