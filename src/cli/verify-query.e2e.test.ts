@@ -213,6 +213,26 @@ describe('what a query may be of', () => {
     expect((await decide(differ, { f: 'small.onnx' })).stdout).toBe('unsat\n');
   });
 
+  test('an equal network may show other values of its inside', async () => {
+    const query =
+      version +
+      network('f', io('X', 'Y', 'real')) +
+      network(
+        'g',
+        '(declare-input U real [1,2])(declare-hidden H real [1,2] "h")(declare-output V real [1,2])',
+        '(equal-to f)',
+      ) +
+      within('X') +
+      equalInputs;
+    const models = { f: 'small.onnx' };
+    expect((await decide(`${query}(assert (> (- H[0,0] Y[0,0]) 0.01))`, models)).stdout).toBe('unsat\n');
+    const { X, H, V } = assignment(
+      (await decide(`${query}(assert (< (- H[0,0] Y[0,0]) -1.5))`, models)).stdout,
+    );
+    const sum = (X?.values[0] as number) + (X?.values[1] as number);
+    expect([H?.values[0], V?.values[0]]).toEqual([expect.closeTo(sum, 5), 0]);
+  });
+
   test('isomorphic networks with equal inputs', async () => {
     const query = `${pair('(isomorphic-to f)')}${equalInputs}`;
     const models = { f: 'small.onnx', g: 'shifted.onnx.gz' };

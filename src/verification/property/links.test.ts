@@ -49,6 +49,15 @@ describe('variables that are one', () => {
     expect(of('(assert (== X[0] U[0]))(assert (== U[0] Y[0]))')).toEqual([0, 1, 0, 2]);
   });
 
+  test('are found among a million assertions, and however deep they lie', () => {
+    const property = query('(assert (== X[0] U[0]))');
+    const bound = { variables: [0], coefficients: [1], bound: 1 };
+    let deep = property.constraint;
+    for (let k = 0; k < 10 ** 5; k++) deep = { and: [deep] };
+    const constraint = { and: [...Array.from({ length: 10 ** 6 }, () => bound), deep] };
+    expect(Array.from(linksOf({ ...property, constraint }).of)).toEqual([0, 1, 0, 2]);
+  });
+
   test('leave their equality out of the polytopes, whose boxes are of the free inputs', () => {
     const property = query(
       `${box}(assert (== X[0] U[0]))(assert (== U[1] Y[0]))(assert (<= (+ X[0] U[0] U[1]) 0))`,

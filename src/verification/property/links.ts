@@ -39,10 +39,13 @@ export function plainLinks(inputs: number): Links {
 function equalities(constraint: Constraint): [number, number][] {
   const halves = new Set<string>();
   const found: [number, number][] = [];
-  const open: Constraint[] = [constraint];
-  for (let item = open.pop(); item !== undefined; item = open.pop()) {
-    if ('and' in item) open.push(...[...item.and].reverse());
-    if (!('variables' in item) || !isOrder(item)) continue;
+  // A list of what is left of each and, as there may be a million in one, or one in another.
+  const open: { items: readonly Constraint[]; next: number }[] = [{ items: [constraint], next: 0 }];
+  for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+    const item = top.items[top.next++];
+    if (item === undefined) open.pop();
+    else if ('and' in item) open.push({ items: item.and, next: 0 });
+    if (item === undefined || !('variables' in item) || !isOrder(item)) continue;
     const [a, b] = item.variables as [number, number];
     const sign = Math.sign(item.coefficients[0] as number);
     if (halves.has(`${a} ${b} ${-sign}`) && !halves.has(`${a} ${b} ${sign}`)) found.push([a, b]);
