@@ -27,6 +27,7 @@ import {
   minimum,
   mul,
   neg,
+  relu,
   reshape,
   stopGradient,
   sub,
@@ -34,6 +35,7 @@ import {
   type Tensor,
   where,
 } from '../../graph/index.js';
+import { activationFunctions } from '../../network/activations/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import {
   INPUT,
@@ -45,7 +47,12 @@ import {
   weightsOf,
 } from '../../network/network.js';
 import { activationLines, chosenTangents } from '../../relaxation/activation-lines.js';
-import { backSubstituteBy, concretize, throughLines } from '../../relaxation/linear/back-substitution.js';
+import {
+  backSubstituteBy,
+  concretize,
+  type NonlinearStep,
+  throughLines,
+} from '../../relaxation/linear/back-substitution.js';
 import { slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { Bounds } from '../../relaxation/relaxation.js';
 import { reluSlopes, type Slopes } from '../../relaxation/slopes.js';
@@ -82,6 +89,8 @@ export interface DualShape {
   readonly scores?: boolean;
   /** p goes out. */
   readonly keep?: boolean;
+  /** Multipliers β of z − l ≥ 0 and u − z ≥ 0, z read by smooth activations: a part has ends of its own. */
+  readonly halved?: boolean;
   /** The rows have a part over the inputs too, `input rows` [inputs, n]. */
   readonly inputRows?: boolean;
   /**
@@ -100,7 +109,7 @@ interface Bound {
   readonly value: Tensor;
   /** Coefficients at the input, [inputs, n]. */
   readonly coefficients: Tensor;
-  /** Coefficients at the output of each ReLU node, on the rows of its unstable neurons. */
+  /** Coefficients at the output of each nonlinear node, of ReLUs on the rows of their unstable neurons. */
   readonly arrived: ReadonlyMap<number, Tensor>;
 }
 
@@ -114,10 +123,29 @@ interface Bound {
 export const dualPlan = (net: Network, shape: DualShape, dtype: FloatType): Plan =>
   new DualProgram(net, shape, dtype).plan();
 
+/**
+ * Rows plus β_l (l − z) + β_u (z − u), of β ≥ 0 [features, n]: not above them where l ≤ z ≤ u.
+ */
+function withMultipliers(
+  { coefficients, constant }: ReturnType<NonlinearStep>,
+  { lower, upper }: Bounds,
+  low: Tensor,
+  high: Tensor,
+): ReturnType<NonlinearStep> {
+  const ends = sum(sub(mul(low, lower), mul(high, upper)), [0]);
+  return {
+    coefficients: add(coefficients, sub(high, low)),
+    constant: add(constant, reshape(ends, constant.shape)),
+  };
+}
+
 /** A smooth activation: the shares of its tangents below and above, and its lines at them. */
 interface SmoothState {
+  /** Where the ascent of its numbers begins: two tangents, then β of both ends of its interval if any. */
   readonly shares: readonly (Ascending & { readonly begin: Tensor })[];
   lines(shares: readonly Tensor[]): Slopes;
+  /** The interval whose ends have multipliers. */
+  readonly ends?: Bounds;
 }
 
 /** The graph of one shape while it is built. */
@@ -268,7 +296,13 @@ class DualProgram {
     });
     const lines = ([below, above]: readonly Tensor[]) =>
       below && above ? activationLines(layer.function, ends, { below, above }) : slopesOf(net, node, ends);
-    return { shares, lines };
+    if (!this.shape.halved) return { shares, lines };
+    const nothing = mul(add(ends.lower, zero), 0);
+    const betas = (['β low', 'β high'] as const).map((side) => {
+      const [key, name] = [`${node}:${side}`, `begin:${node}:${side}`];
+      return { key, name, begin: this.#share(name, nothing), nothing, decided: add(nothing, 1) };
+    });
+    return { shares: [...shares, ...betas], lines, ends };
   }
 
   /** The bound at some p: those of all ReLUs, then those of smooth activations or none of them. */
@@ -278,15 +312,23 @@ class DualProgram {
     const arrived = new Map<number, Tensor>();
     const error = this.#sizes && errorOf(net, this.#sizes, n, 1);
     let from = this.#relus.length;
-    const slopes = new Map(
-      [...this.#smooth].map(([node, { shares, lines }]) => {
+    const chosen = new Map(
+      [...this.#smooth].map(([node, { shares }]) => {
         from += shares.length;
-        return [node, lines(p.slice(from - shares.length, from))];
+        return [node, p.slice(from - shares.length, from)];
       }),
     );
     const through = (node: number, a: Tensor) => {
-      const smooth = slopes.get(node);
-      if (smooth !== undefined) return throughLines(smooth, a, n, 1);
+      const smooth = this.#smooth.get(node);
+      if (smooth !== undefined) {
+        arrived.set(node, a);
+        const given = chosen.get(node) as readonly Tensor[];
+        const passed = throughLines(smooth.lines(given), a, n, 1);
+        const [low, high] = given.slice(2);
+        if (smooth.ends === undefined || low === undefined || high === undefined) return passed;
+        error?.visit(node, add(low, high));
+        return withMultipliers(passed, smooth.ends, low, high);
+      }
       const index = this.#relus.indexOf(node);
       const { open, ...passed } = throughRelu(this.#states[index] as ReluState, p[index] as Tensor, a);
       arrived.set(node, open);
@@ -316,7 +358,28 @@ class DualProgram {
     results['at point'] = logits(this.net, this.#parameters, results.point);
     for (const state of this.#states)
       Object.assign(results, this.#scores(state, arrived.get(state.node) as Tensor));
+    for (const node of this.#smooth.keys())
+      results[nodeArray('score', node)] = this.#smoothScore(node, arrived.get(node) as Tensor);
     return results;
+  }
+
+  /** What the lines of smooth activations cost the bounds, at the ends of their intervals: [features, n]. */
+  #smoothScore(node: number, a: Tensor): Tensor {
+    const { layer } = this.#node(node);
+    const { lower: l, upper: u } = this.#boundsOf(node);
+    const lines = slopesOf(this.net, node, { lower: l, upper: u });
+    const value = layer.kind === 'activation' ? activationFunctions[layer.function].value : relu;
+    const at = (x: Tensor) => {
+      const above = sub(add(mul(lines.upper, x), lines.intercept), value(x));
+      const below = sub(value(x), add(mul(lines.lower, x), lines.lowerIntercept ?? 0));
+      return { above, below };
+    };
+    const [left, right] = [at(l), at(u)];
+    const positive = relu(a);
+    return add(
+      mul(positive, maximum(left.below, right.below)),
+      mul(sub(positive, a), maximum(left.above, right.above)),
+    );
   }
 
   /** The two scores of a node's undecided ReLUs: the influence of a decision (BaBSR), the triangle's gap. */

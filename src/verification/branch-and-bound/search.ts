@@ -12,6 +12,7 @@ import { type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';
 import { splitRelus } from './relu-splitting.js';
 import { grouped, type Root, type RootOptions, type Row, rootOf } from './root.js';
+import { splitSmooth } from './smooth-splitting.js';
 import { trialOf } from './trial.js';
 import { unstableRelus } from './unstable.js';
 
@@ -115,7 +116,10 @@ const hasSmoothRoots = (network: Network, polytopes: readonly Polytope[]): boole
   grouped(polytopes).size <= FEW_BOXES &&
   polytopes.some(({ box }) => varying(box) > FEW_INPUTS);
 
-/** α-CROWN on each box; what it leaves open is searched by halving the inputs. */
+/**
+ * α-CROWN on each box; what it leaves open is searched by halving the inputs where they are not many, else
+ * what smooth activations read.
+ */
 async function searchSmooth(
   engine: Engine,
   polytopes: readonly Polytope[],
@@ -127,28 +131,61 @@ async function searchSmooth(
 ): Promise<SearchResult> {
   const open: number[] = [];
   let [subproblems, lowerBound] = [0, Number.POSITIVE_INFINITY];
-  for (const [box, indices] of grouped(polytopes)) {
-    const some = indices.map((index) => polytopes[index] as Polytope);
-    const root = engine.expired() ? undefined : await rootOf(engine, box, some, options);
-    subproblems += root ? 1 : 0;
-    lowerBound = Math.min(lowerBound, root?.lowerBound ?? Number.NEGATIVE_INFINITY);
-    open.push(...(root ? root.goals.map(({ polytope }) => indices[polytope] as number) : indices));
-  }
-  const before = subproblems;
-  if (open.length === 0) return { stage: 'alpha-crown', verdict: 'proved', subproblems, lowerBound };
+  let reason: SplittingResult['reason'];
+  const boxes = grouped(polytopes);
+  let begun = 0;
+  // Of a box that has not begun nothing is known.
   const since = <T extends { readonly subproblems: number; readonly lowerBound: number }>(state: T): T => ({
     ...state,
-    subproblems: before + state.subproblems,
-    lowerBound: Math.max(lowerBound, state.lowerBound),
+    subproblems: subproblems + state.subproblems,
+    lowerBound: begun < boxes.size ? Number.NEGATIVE_INFINITY : Math.min(lowerBound, state.lowerBound),
   });
-  const searched = await onInputs(
-    open.map((index) => polytopes[index] as Polytope),
-    {
-      found: (point, k) => options.found(point, open[k] as number),
-      progress: (state) => options.progress?.(since(state)),
-    },
-  );
-  return since(searched);
+  for (const [box, indices] of boxes) {
+    if (engine.expired()) {
+      [lowerBound, reason] = [Number.NEGATIVE_INFINITY, 'time'];
+      break;
+    }
+    begun++;
+    const some = indices.map((index) => polytopes[index] as Polytope);
+    const root = await rootOf(engine, box, some, options);
+    const indexOf = (goal: number) => indices[root.goals[goal]?.polytope as number] as number;
+    subproblems++;
+    if (root.goals.length === 0 || varying(box) <= SOME_INPUTS) {
+      lowerBound = Math.min(lowerBound, root.lowerBound);
+      open.push(...root.goals.map((_, goal) => indexOf(goal)));
+      continue;
+    }
+    const result = await splitSmooth(engine, {
+      ...root,
+      memoryBytes: options.memoryBytes,
+      found: (point, goal) => options.found(point, indexOf(goal)),
+      progress: (state) => options.progress?.({ stage: 'branch-and-bound', ...since(state) }),
+    });
+    subproblems += result.subproblems;
+    lowerBound = Math.min(lowerBound, Math.max(root.lowerBound, result.lowerBound));
+    if (result.verdict === 'found')
+      return { stage: 'branch-and-bound', verdict: 'found', subproblems, lowerBound };
+    // What one box leaves open says nothing of the others: one of them may hold a counterexample.
+    if (reason === undefined || result.reason === 'time') reason = result.reason;
+  }
+  if (open.length > 0 && reason !== 'time') {
+    const searched = await onInputs(
+      open.map((index) => polytopes[index] as Polytope),
+      {
+        found: (point, k) => options.found(point, open[k] as number),
+        progress: (state) => options.progress?.(since(state)),
+      },
+    );
+    const least = reason === undefined ? Math.max(lowerBound, searched.lowerBound) : lowerBound;
+    const result = { ...searched, subproblems: subproblems + searched.subproblems, lowerBound: least };
+    return searched.verdict === 'proved' && reason !== undefined
+      ? { ...result, verdict: 'open', reason }
+      : result;
+  }
+  const stage: SearchStage = subproblems > boxes.size ? 'branch-and-bound' : 'alpha-crown';
+  if (reason !== undefined || open.length > 0)
+    return { stage, verdict: 'open', subproblems, lowerBound, reason: reason ?? 'time' };
+  return { stage, verdict: 'proved', subproblems, lowerBound };
 }
 
 /** Searches polytopes on the signs of ReLUs, one box after the other, α-CROWN first. */

@@ -1,4 +1,7 @@
-/** The search over smooth activations and many inputs: α-CROWN on whole boxes, then halves of them. */
+/**
+ * The search over smooth activations and many inputs: α-CROWN on whole boxes, then halves of the inputs, or
+ * of what neurons read where inputs are more.
+ */
 import { describe, expect, it } from 'vitest';
 import { activationLayer, type Layer, reluLayer } from '../../network/layers/layer.js';
 import { linearLayer } from '../../network/layers/linear.js';
@@ -11,22 +14,25 @@ import { type Box, type Polytope, violation } from '../property/property.js';
 import type { Engine } from './engine.js';
 import { createHiddenBounding } from './hidden-bounds.js';
 
-const INPUTS = 16;
 const engineOf = searchEngines();
 
 /** Linear layers with these activations between them. */
-function smooth(...activations: readonly ('tanh' | 'sigmoid' | 'relu')[]): Network {
+function smooth(inputs: number, ...activations: readonly ('tanh' | 'sigmoid' | 'relu')[]): Network {
   const extents = [8, 1, 1] as const;
-  const layers: Layer[] = [linearLayer([INPUTS, 1, 1], 8)];
+  const layers: Layer[] = [linearLayer([inputs, 1, 1], 8)];
   for (const name of activations)
     layers.push(
       name === 'relu' ? reluLayer(extents) : activationLayer(extents, name),
       linearLayer(extents, 8),
     );
-  return chain(`smooth ${activations.join(' ')}`, [INPUTS, 1, 1], layers);
+  return chain(`smooth ${inputs} ${activations.join(' ')}`, [inputs, 1, 1], layers);
 }
 
-const networks = [smooth('tanh', 'sigmoid'), smooth('sigmoid', 'relu', 'tanh')];
+const networks = [
+  smooth(16, 'tanh', 'sigmoid'),
+  smooth(24, 'tanh', 'sigmoid'),
+  smooth(24, 'sigmoid', 'relu', 'tanh'),
+];
 
 /** Proofs in float64 that bound their rounding errors. */
 const sound = (engine: Engine, parameters: Readonly<Record<string, Float32Array>>): Engine => ({
