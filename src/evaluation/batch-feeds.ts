@@ -88,8 +88,11 @@ export interface BatchValues {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-/** Outputs that are sums over images. */
-const metricsOf = ({ counts, parts }: Objective): readonly string[] => [...counts, ...parts];
+/** Names of the metrics of a batch: outputs that are sums over images. */
+export const metricsOf = ({ counts, parts }: Pick<Objective, 'counts' | 'parts'>): readonly string[] => [
+  ...counts,
+  ...parts,
+];
 
 /**
  * Loss, parts and counts of a batch: micro-batches summed in their order, so that the bits do not depend on

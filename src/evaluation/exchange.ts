@@ -9,7 +9,7 @@
 import type { Objective } from '../objective/objective.js';
 import type { Pool } from '../runtime/pool/pool.js';
 import type { TaskPerturbation } from '../runtime/pool/task.js';
-import type { BatchValues } from './batch-feeds.js';
+import { type BatchValues, metricsOf } from './batch-feeds.js';
 import type { BatchObjective, Perturbations } from './batch-objective.js';
 import { CpuObjective, type EvaluatedBatch, type PairValues } from './cpu.js';
 import type { HostGradient } from './sums.js';
@@ -28,14 +28,14 @@ export interface Exchange {
 }
 
 /** Numbers of a point: its loss, and its metrics in the order of their names. */
-const numbersOf = ({ counts }: Objective, { loss, metrics }: BatchValues): number[] => [
+const numbersOf = (objective: Objective, { loss, metrics }: BatchValues): number[] => [
   loss,
-  ...counts.map((name) => metrics[name] as number),
+  ...metricsOf(objective).map((name) => metrics[name] as number),
 ];
 
-const valuesOf = ({ counts }: Objective, numbers: Float64Array): BatchValues => ({
+const valuesOf = (objective: Objective, numbers: Float64Array): BatchValues => ({
   loss: numbers[0] as number,
-  metrics: Object.fromEntries(counts.map((name, k) => [name, numbers[1 + k] as number])),
+  metrics: Object.fromEntries(metricsOf(objective).map((name, k) => [name, numbers[1 + k] as number])),
 });
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
@@ -68,7 +68,7 @@ export class SpreadObjective extends CpuObjective {
       },
     });
     const numbers = float64(bytes);
-    const width = 1 + objective.counts.length;
+    const width = 1 + metricsOf(objective).length;
     const point = (i: number) => valuesOf(objective, numbers.subarray(i * width, (i + 1) * width));
     return { plus: keys.map((_, i) => point(2 * i)), minus: keys.map((_, i) => point(2 * i + 1)) };
   }
@@ -78,7 +78,7 @@ export class SpreadObjective extends CpuObjective {
     points: readonly TaskPerturbation[],
   ): Promise<readonly HostGradient[]> {
     const { objective } = this.on;
-    const head = 8 * (1 + objective.counts.length);
+    const head = 8 * (1 + metricsOf(objective).length);
     const each = head + 4 * theta.length;
     const bytes = await this.exchange.values({
       count: points.length,

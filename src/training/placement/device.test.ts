@@ -96,7 +96,8 @@ describe.skipIf(!made?.vectors)(
       const batch = 4 * (4 * 16 + 4 + 4);
       const keys = 3 * 8 + 3 * 4 * 2 + 4 * 4;
       for (const { up, down } of moved.slice(1)) {
-        expect(down).toBeLessThan(200);
+        // Loss, its parts and counts of each point.
+        expect(down).toBeLessThan(300);
         expect(up).toBeLessThan(batch + keys + 100);
       }
       expect(parameters).toBeGreaterThan(500);
