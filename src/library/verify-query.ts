@@ -12,8 +12,8 @@ export interface QueryVerification extends Verification {
 }
 
 /**
- * Decides whether values of all inputs fulfil every assertion of a query of VNN-LIB 2.0, over its networks with
- * their several inputs, outputs and hidden tensors.
+ * Decides whether values of all inputs fulfil every assertion of a query of VNN-LIB 2.0, over its networks
+ * with their several inputs, outputs and hidden tensors.
  *
  * `unsat` is a proof for the networks as functions of real numbers; `sat` comes with the values of all
  * tensors, as ONNX Runtime gives them running the files.

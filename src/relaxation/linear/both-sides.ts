@@ -37,8 +37,8 @@ export const widestBefore = ({ input, nodes }: Network, node: number): number =>
     .reduce((most, { layer }) => Math.max(most, featuresOf(layer.output)), featuresOf(input));
 
 /**
- * Bounds of all features of a node's output; `below` gives lower bounds [rows, batch] of rows [features, rows,
- * batch].
+ * Bounds of all features of a node's output; `below` gives lower bounds [rows, batch] of rows [features,
+ * rows, batch].
  */
 export function boundBothSides(
   { network: net, box, rowFloats = ROW_FLOATS }: Pick<BoundProblem, 'network' | 'box' | 'rowFloats'>,
