@@ -4,9 +4,9 @@
  * decides them.
  *
  * DIR/instances.csv has the columns benchmark, onnx, vnnlib, timeout_s and expected under a header, or, as
- * the competition's own files do, onnx, vnnlib and timeout without one; paths are relative to DIR. Models of
- * a query's networks are a list, [('f', 'f.onnx'), ('g', 'g.onnx')], as in the competition. The limit
- * of an instance is --timeout if it is given, else its own. It counts reading the files and starting workers,
+ * the competition's own files do, onnx, vnnlib and timeout without one; paths are relative to DIR. Models
+ * of a query's networks are a list, [('f', 'f.onnx'), ('g', 'g.onnx')], as in the competition. The limit of
+ * an instance is --timeout if it is given, else its own. It counts reading the files and starting workers,
  * and each instance has workers of its own, so that nothing is left of it.
  *
  * With --queue instances are decided by workers, `tautnet worker`, which share DIR and have threads of their

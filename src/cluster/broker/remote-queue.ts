@@ -154,6 +154,8 @@ export class RemoteQueue<Work extends Job, Result> implements WorkQueue<Work, Re
 
   /** Takes a job's end if it has one. */
   async #lookAt(name: string): Promise<void> {
+    // The state first: what is read after it has ended is whole.
+    const state = await this.#queue.getJobState(name);
     const found = await this.#queue.getJob(name);
     const entry = this.#underWay.get(name);
     if (entry === undefined || entry.ending) return;
@@ -161,7 +163,6 @@ export class RemoteQueue<Work extends Job, Result> implements WorkQueue<Work, Re
       if (!this.#closing) await this.#add(name);
       return;
     }
-    const state = await found.getState();
     if (state === 'failed') this.#end(name, { kind: 'failed', reason: found.failedReason });
     else if (state === 'completed') await this.#take(entry, found.returnvalue);
     else if (found.progress !== 0) this.#reported(name, found.progress);

@@ -55,7 +55,7 @@ describe.skipIf(absence.redis)('a leader and its followers', () => {
   ) => {
     for (let step = from; step < to; step++) {
       await one.begin(step, theta(step + wrong), state(step));
-      expect([...(await one.values(tasksOf(step, 40, by, 1)))]).toEqual([...expected(step, 40)]);
+      expect([...(await one.values(tasksOf(step, COUNT, by, 1)))]).toEqual([...expected(step, COUNT)]);
     }
   };
 
