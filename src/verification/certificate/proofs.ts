@@ -1,6 +1,6 @@
 /**
- * Proofs for certificates: what the search has proved is proved again by the checker's bounds, as the search did
- * it; of what it left no trace, the cheapest first, until they accept it. That is what a certificate then says.
+ * Proofs for certificates: what the search has proved is proved again by the checker's bounds, as the search
+ * did it; where it left no trace, by the cheapest that suffice. That is what a certificate then says.
  *
  *   intervals → back-substitution → trees of halved boxes (few inputs) or of ReLU signs, ascent at leaves
  */
