@@ -187,6 +187,24 @@ test('what cancels inside of a product is allowed for, where neither its values 
   );
 });
 
+test('sums of what is exact are rounded outwards: x + relu(x) + x', () => {
+  fc.assert(
+    fc.property(fc.double({ min: 1, max: 2, noNaN: true }), (x) => {
+      const nodes: Node[] = [
+        { op: 'input', inputs: [], size: 1 },
+        { op: 'relu', inputs: [0], size: 1 },
+        { op: 'add', inputs: [1, 0], size: 1 },
+        { op: 'add', inputs: [2, 0], size: 1 },
+      ];
+      const point = Float64Array.of(x);
+      const { lower, upper } = boundNodes(nodes, { lower: point, upper: point });
+      const [y] = exactValues(nodes, [dyadic(x)])[3] as [Dyadic];
+      expect(atMost(dyadic(lower[3]?.[0] as number), y)).toBe(true);
+      expect(atMost(y, dyadic(upper[3]?.[0] as number))).toBe(true);
+    }),
+  );
+});
+
 test('intervals allow for rounding at the size of a bias beside which the rest is small', () => {
   const numbers = fc.array(fc.double({ min: 1, max: 2, noNaN: true }), { minLength: 4, maxLength: 4 });
   fc.assert(

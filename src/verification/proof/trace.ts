@@ -57,6 +57,7 @@ export interface SignsTrace {
   >;
 }
 
+/** How polytopes of one box were proved. */
 export type BoxTrace = HalvingTrace | SignsTrace;
 
 /** A trace whose polytopes have other numbers. */
