@@ -78,7 +78,6 @@ const inCheck: readonly Omit<CheckerMutant, 'file'>[] = [
     from: 'prove(nodes, box, how, branches[1], open, [...path, [k, i, -1]], bounds);',
     to: '',
   },
-  { name: 'a missing branch passes', from: 'branches.length === 2 && ', to: '' },
   { name: 'some polytope suffices', from: 'open.every(({ rows })', to: 'open.some(({ rows })' },
   { name: 'nearly positive is positive', from: 'row, hints) > 0', to: 'row, hints) > -1' },
   { name: 'the seal is not looked at', from: 'demand(seal === (await digest(text)),', to: 'demand(true,' },
