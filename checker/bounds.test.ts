@@ -124,8 +124,8 @@ test('bounds are close to the exact value where the box has no width, so that th
   );
 });
 
-/** A layer y = W x without bias as a node that reads node `from`. */
-function dense(from: number, rows: readonly (readonly number[])[]): Node {
+/** A layer y = W x + b as a node that reads node `from`. */
+function dense(from: number, rows: readonly (readonly number[])[], bias = rows.map(() => 0)): Node {
   const taps = (rows[0] as readonly number[]).length;
   const weight = Float64Array.from(rows.flat());
   const reads = { positions: 1, taps, first: Int32Array.of(0, 1), runs: Int32Array.of(0, 0, taps) };
@@ -134,7 +134,7 @@ function dense(from: number, rows: readonly (readonly number[])[]): Node {
     inputs: [from],
     size: rows.length,
     weight,
-    bias: new Float64Array(rows.length),
+    bias: Float64Array.from(bias),
     ...reads,
   };
 }
@@ -164,6 +164,58 @@ test('what cancels in the back-substitution is allowed for by the size of its te
         const bound = lowerBound(nodes, bounds, 2, row, {});
         expect(atMost(dyadic(bound), times(dyadic(sign), y))).toBe(true);
       }
+    }),
+  );
+});
+
+test('what cancels inside of a product is allowed for, where neither its values nor its factors show it', () => {
+  const number = fc.double({ min: 1, max: 2, noNaN: true });
+  fc.assert(
+    fc.property(fc.tuple(number, number, number, number, number), ([w, f1, f2, x1, x2]) => {
+      const [first, second] = [1e8 * w, (-f1 * 1e8 * w) / f2];
+      const row = (v: number) => [v, (-v * x1) / x2];
+      const inputs: Node = { op: 'input', inputs: [], size: 2 };
+      const nodes: Node[] = [inputs, dense(0, [row(first), row(second)]), dense(1, [[f1, f2]])];
+      const point = Float64Array.of(x1, x2);
+      const bounds = boundNodes(nodes, { lower: point, upper: point });
+      const [y] = exactValues(nodes, Array.from(point, dyadic))[2] as [Dyadic];
+      for (const sign of [1, -1]) {
+        const bound = lowerBound(nodes, bounds, 2, { outputs: [[0, sign]], inputs: [], bound: 0 }, {});
+        expect(atMost(dyadic(bound), times(dyadic(sign), y))).toBe(true);
+      }
+    }),
+  );
+});
+
+test('sums of what is exact are rounded outwards: x + relu(x) + x', () => {
+  fc.assert(
+    fc.property(fc.double({ min: 1, max: 2, noNaN: true }), (x) => {
+      const nodes: Node[] = [
+        { op: 'input', inputs: [], size: 1 },
+        { op: 'relu', inputs: [0], size: 1 },
+        { op: 'add', inputs: [1, 0], size: 1 },
+        { op: 'add', inputs: [2, 0], size: 1 },
+      ];
+      const point = Float64Array.of(x);
+      const { lower, upper } = boundNodes(nodes, { lower: point, upper: point });
+      const [y] = exactValues(nodes, [dyadic(x)])[3] as [Dyadic];
+      expect(atMost(dyadic(lower[3]?.[0] as number), y)).toBe(true);
+      expect(atMost(y, dyadic(upper[3]?.[0] as number))).toBe(true);
+    }),
+  );
+});
+
+test('intervals allow for rounding at the size of a bias beside which the rest is small', () => {
+  // Each term is less than half of what the bias rounds to: all of them are lost.
+  const numbers = fc.array(fc.double({ min: 1, max: 2, noNaN: true }), { minLength: 64, maxLength: 64 });
+  fc.assert(
+    fc.property(numbers, numbers, fc.double({ min: 1e8, max: 2e8, noNaN: true }), (weights, x, bias) => {
+      const nodes: Node[] = [{ op: 'input', inputs: [], size: 64 }, dense(0, [weights], [bias])];
+      const point = Float64Array.from(x, (v) => v * 2e-9);
+      const { lower, upper } = boundNodes(nodes, { lower: point, upper: point });
+      const [y] = exactValues(nodes, Array.from(point, dyadic))[1] as [Dyadic];
+      expect(atMost(dyadic(lower[1]?.[0] as number), y)).toBe(true);
+      expect(atMost(y, dyadic(upper[1]?.[0] as number))).toBe(true);
     }),
   );
 });

@@ -16,9 +16,9 @@ function tested(file: string, mutant: number | undefined): number | null {
 
 test.each(checkerMutants.map((mutant, number) => ({ ...mutant, number })))(
   '$file: a test notices that $name',
-  ({ file, from, number }) => {
+  ({ file, test: noticing = file, from, number }) => {
     expect(readFileSync(join(ROOT, 'checker', `${file}.js`), 'utf8').split(from)).toHaveLength(2);
-    expect(tested(file, number)).toBe(1);
+    expect(tested(noticing, number)).toBe(1);
   },
 );
 

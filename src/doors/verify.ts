@@ -28,6 +28,7 @@ export type {
   Certificate,
   CertifiedProofs,
   Claim,
+  HiddenBounding,
   HiddenMethod,
   Leaf,
   Proof,
@@ -57,6 +58,7 @@ export type {
 export { accuraciesOf } from '../verification/certification/verdict.js';
 export type { Counterexample, Evaluate } from '../verification/proof/counterexample.js';
 export { clampInto, confirm } from '../verification/proof/counterexample.js';
+export type { BoxTrace } from '../verification/proof/trace.js';
 export { propertyOf } from '../verification/property/from-vnnlib.js';
 export type { Box, Inequality, Polytope, Property } from '../verification/property/property.js';
 export type { VerificationStage, VerifyProgress } from '../verification/search/property-climb.js';

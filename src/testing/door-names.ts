@@ -46,7 +46,8 @@ export const DOORS = {
     `,
     types: `
       Accuracies AttackLoss AttackProgram AttackResult BoundsOptions Box Certificate
-      CertifiedProofs CheckOptions CheckOutcome Claim HiddenMethod ImageCertificateOptions Leaf Proof
+      BoxTrace CertifiedProofs CheckOptions CheckOutcome Claim HiddenBounding HiddenMethod
+      ImageCertificateOptions Leaf Proof
       PropertyCertificateOptions Tree CertificateFiles CertificationProgress
       CertificationReport Certified CertifyOptions CompleteOptions Counterexample Evaluate
       Evaluation Evaluator Executor Falsified Inequality InputBox Model Network OutputBounds

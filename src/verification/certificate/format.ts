@@ -28,8 +28,8 @@ export type Tree =
 export type HiddenMethod = 'ibp' | 'crown';
 
 /**
- * The same, or back-substitution with given slopes: for one row after the other, in the checker's order, α of the
- * unstable ReLUs before it in 255ths, base64; '' for CROWN's.
+ * The same, or back-substitution with given slopes: for one row after the other, in the checker's order, α of
+ * the unstable ReLUs before it in 255ths, base64; '' for CROWN's.
  */
 export type HiddenBounding = HiddenMethod | readonly string[];
 

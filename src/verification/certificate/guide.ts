@@ -1,7 +1,7 @@
 /**
- * What a search left behind of a box that it divided by the signs of ReLUs, in the checker's words: slopes for
- * hidden bounds, the tree of decisions of each polytope, multipliers of its leaves. The r-th ReLU layer of the
- * network is the checker's r-th; where that cannot be, there is no guide.
+ * What a search left behind of a box that it divided by the signs of ReLUs, in the checker's words: slopes
+ * for hidden bounds, the tree of decisions of each polytope, multipliers of its leaves. The r-th ReLU layer
+ * of the network is the checker's r-th; where that cannot be, there is no guide.
  */
 import type { Bounds, Slopes } from '../../../checker/bounds.js';
 import type { Node } from '../../../checker/onnx.js';
@@ -81,7 +81,7 @@ export class Guide {
     return { places, crown };
   }
 
-  /** The row that the search proved of a polytope, and its parts as a tree; undefined if it divided nothing. */
+  /** The row that the search proved of a polytope, and its parts as a tree; undefined if undivided. */
   treeOf(polytope: number): { readonly row: Float64Array; readonly root: Branch } | undefined {
     const divided = this.trace.divided.get(polytope);
     if (divided === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * A tree of halved boxes that the checker accepts, for polytopes that share a box: halved as a search did, and
- * where that does not suffice at the input whose width moves the linear bounds most.
+ * A tree of halved boxes that the checker accepts, for polytopes that share a box: halved as a search did,
+ * and where that does not suffice at the input whose width moves the linear bounds most.
  */
 import { type Bounds, type Box, boundNodes, lowerBound } from '../../../checker/bounds.js';
 import type { Node } from '../../../checker/onnx.js';

@@ -1,6 +1,6 @@
 /**
- * Proofs for certificates: what the search has proved is proved again by the checker's bounds, as the search did
- * it; of what it left no trace, the cheapest first, until they accept it. That is what a certificate then says.
+ * Proofs for certificates: what the search has proved is proved again by the checker's bounds, as the search
+ * did it; where it left no trace, by the cheapest that suffice. That is what a certificate then says.
  *
  *   intervals → back-substitution → trees of halved boxes (few inputs) or of ReLU signs, ascent at leaves
  */
@@ -8,7 +8,7 @@ import { type Bounds, type Box, boundNodes } from '../../../checker/bounds.js';
 import { prove } from '../../../checker/check.js';
 import type { Node } from '../../../checker/onnx.js';
 import type { Polytope } from '../../../checker/vnnlib.js';
-import type { BoxTrace } from '../proof/trace.js';
+import type { BoxTrace, HalvedBox } from '../proof/trace.js';
 import type { HiddenBounding, HiddenMethod, Tree } from './format.js';
 import { Guide } from './guide.js';
 import { inputTree } from './input-tree.js';
@@ -39,7 +39,7 @@ export function proofOf(
 ): FoundProof | undefined {
   const { trace, over } = options;
   const box = polytopes[0] as Box;
-  if (trace?.kind === 'halving') return halved(inputTree(nodes, polytopes, over, trace.whole));
+  if (trace?.kind === 'halving') return halved(halvesLike(nodes, polytopes, trace.whole, over));
   const guide = trace && Guide.of(nodes, trace);
   if (guide) return guided(nodes, polytopes, guide, over);
   const methods = options.from === 'crown' ? (['crown'] as const) : (['ibp', 'crown'] as const);
@@ -55,6 +55,25 @@ export function proofOf(
   );
   return halved(tree);
 }
+
+/**
+ * Halves that the checker's tighter bounds choose, unless these would be more than the search made: then the
+ * search's own.
+ */
+function halvesLike(
+  nodes: readonly Node[],
+  polytopes: readonly Polytope[],
+  searched: HalvedBox,
+  over: () => boolean,
+): Tree | undefined {
+  let tried = 0;
+  const most = 2 * partsOf(searched);
+  const own = inputTree(nodes, polytopes, () => ++tried > most || over());
+  return own ?? inputTree(nodes, polytopes, over, searched);
+}
+
+const partsOf = ({ halves }: HalvedBox): number =>
+  halves === undefined ? 1 : partsOf(halves.below) + partsOf(halves.above);
 
 const halved = (tree: Tree | undefined): FoundProof | undefined =>
   tree === undefined ? undefined : { bounds: 'crown', tree };

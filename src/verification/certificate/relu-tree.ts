@@ -51,7 +51,7 @@ export class ReluTree {
     );
   }
 
-  /** The tree of a part as the search divided it; leaves that the checker does not prove are divided further. */
+  /** The tree of a part as the search divided it; what the checker does not prove is divided further. */
   #follow(guide: Guide, branch: Branch): Tree | undefined {
     const { decided } = branch;
     const multipliers = guide.multipliersOf(somePart(branch), this.bounds);

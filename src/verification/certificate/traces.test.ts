@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { check } from '../../../checker/check.js';
+import { readOnnx } from '../../../checker/onnx.js';
+import { readVnnlib } from '../../../checker/vnnlib.js';
 import { parseVnnlib } from '../../formats/vnnlib.js';
 import { exportOnnx } from '../../network/onnx/export.js';
 import { createPool } from '../../runtime/pool/pool.js';
@@ -14,6 +16,7 @@ import { propertyOf } from '../property/from-vnnlib.js';
 import { verify } from '../search/verify.js';
 import { encodeCertificate, type Tree } from './format.js';
 import { imageCertificate } from './images.js';
+import { inputTree } from './input-tree.js';
 import { propertyCertificate } from './property.js';
 
 const pool = createPool(1);
@@ -96,8 +99,14 @@ test('a property that the search proved by halves has a certificate of these, fe
       if (trace?.kind !== 'halving') return;
       const [all, own] = [searched(trace.whole), halved(certificate.proofs[0]?.tree as Tree)];
       expect(own.length).toBeLessThanOrEqual(all.length);
-      if (own.length > 0) expect(own[0]).toBe(all[0]);
       divided += own.length;
+      const nodes = readOnnx(model);
+      const followed = inputTree(nodes, readVnnlib(text, 4, 2), () => false, trace.whole) as Tree;
+      expect(halved(followed).length).toBeLessThanOrEqual(all.length);
+      if (all.length > 3) expect(halved(followed)[0]).toBe(all[0]);
+      const proofs = [{ of: [0], bounds: 'crown' as const, tree: followed }];
+      const again = { ...given, certificate: encodeCertificate({ ...certificate, proofs }) };
+      expect((await check(again)).proved).toBe(1);
     }),
     { numRuns: 25 },
   );

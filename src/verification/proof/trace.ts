@@ -40,7 +40,7 @@ export interface HalvingTrace {
   readonly whole: HalvedBox;
 }
 
-/** Polytopes of one box that were proved with its hidden bounds, by the signs of ReLUs where that was needed. */
+/** Polytopes of one box that were proved with its hidden bounds, some by the signs of ReLUs. */
 export interface SignsTrace {
   readonly kind: 'signs';
   readonly polytopes: readonly number[];
@@ -57,6 +57,7 @@ export interface SignsTrace {
   >;
 }
 
+/** How polytopes of one box were proved. */
 export type BoxTrace = HalvingTrace | SignsTrace;
 
 /** A trace whose polytopes have other numbers. */
