@@ -59,7 +59,7 @@ const placesOf = ({ lower, upper }: Box, seed: number, count: number): Float32Ar
 describe.each(networks)('$name', (net) => {
   it('a proof contradicts no sample, and many need no halves', async () => {
     const counts = { proved: 0, atRoot: 0, reached: 0 };
-    for (let seed = 0; seed < 6; seed++) {
+    for (let seed = 0; seed < 3; seed++) {
       const parameters = singleParameters(net, seed);
       const engine = engineOf(net, parameters);
       const box = singleBox(net, seed, 0.2);
@@ -90,8 +90,8 @@ describe.each(networks)('$name', (net) => {
         if (verdict === 'proved' && subproblems === 1) counts.atRoot++;
       }
     }
-    expect(counts.proved).toBeGreaterThan(4);
-    expect(counts.atRoot).toBeGreaterThan(4);
+    expect(counts.proved).toBeGreaterThan(2);
+    expect(counts.atRoot).toBeGreaterThan(2);
     expect(counts.reached).toBeGreaterThan(0);
   }, 120_000);
 

@@ -59,7 +59,7 @@ async function caseOf(seed: number, dtype: Engine['dtype'] = 'float32') {
     const x = box.lower.map((low, i) => low + share(i) * ((box.upper[i] as number) - low));
     least = Math.min(least, value(await evaluate(Float32Array.from(x))));
   }
-  const above = (threshold: number, most = 400) => {
+  const above = (threshold: number, most = 250) => {
     calls = 0;
     const goals = root.goals.map((goal): Goal => ({ ...goal, threshold }));
     const search = { ...root, goals, memoryBytes: 2 ** 26, found: async () => false };
@@ -71,7 +71,7 @@ async function caseOf(seed: number, dtype: Engine['dtype'] = 'float32') {
 describe('halves of what smooth activations read', () => {
   it('prove what lies above the bound of the whole box, and never what is reached', async () => {
     let proved = 0;
-    for (let seed = 0; seed < 3; seed++) {
+    for (let seed = 0; seed < 2; seed++) {
       const { bound, least, above } = await caseOf(seed);
       expect(bound).toBeLessThan(least);
       if ((await above(bound + 0.02)).verdict === 'proved') proved++;
@@ -84,10 +84,10 @@ describe('halves of what smooth activations read', () => {
 
   it('prove nothing that is reached in float64 either, and what bounds of the whole box do not', async () => {
     let proved = 0;
-    for (let seed = 0; seed < 3; seed++) {
+    for (let seed = 0; seed < 2; seed++) {
       const { bound, least, above } = await caseOf(seed, 'float64');
       if ((await above(bound + 0.02)).verdict === 'proved') proved++;
-      expect((await above(least, 200)).verdict).toBe('open');
+      expect((await above(least, 100)).verdict).toBe('open');
     }
     expect(proved).toBeGreaterThan(0);
   }, 180_000);
