@@ -85,22 +85,32 @@ async function running({ start, ready, signal }: Program, url: string, folder: s
   };
 }
 
-/** A Redis that keeps what it acknowledges. @param password what clients have to say, if anything */
-export async function startRedis(password?: string): Promise<QueueServer> {
+/**
+ * A Redis that keeps what it acknowledges. @param password what clients have to say, if anything; `address`: of
+ * this machine, which it listens at
+ */
+export async function startRedis({
+  password,
+  address = '127.0.0.1',
+}: {
+  password?: string;
+  address?: string;
+} = {}): Promise<QueueServer> {
   const folder = await mkdtemp(join(tmpdir(), 'tautnet-redis-'));
   const port = await freePort();
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''];
+  const args = ['--port', String(port), '--bind', address, '--dir', folder, '--save', ''];
+  const open = ['--protected-mode', 'no'];
   const keeping = ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'];
   const secret = password === undefined ? [] : ['--requirepass', password];
   const credentials = password === undefined ? [] : ['-a', password, '--no-auth-warning'];
-  const ping = ['-h', '127.0.0.1', '-p', String(port), ...credentials, 'ping'];
+  const ping = ['-h', address, '-p', String(port), ...credentials, 'ping'];
   const program: Program = {
-    start: () => spawn('redis-server', [...args, ...keeping, ...secret], { stdio: 'ignore' }),
+    start: () => spawn('redis-server', [...args, ...open, ...keeping, ...secret], { stdio: 'ignore' }),
     ready: () => spawnSync('redis-cli', ping, { encoding: 'utf8' }).stdout?.trim() === 'PONG',
     signal: 'SIGTERM',
   };
   const user = password === undefined ? '' : `:${encodeURIComponent(password)}@`;
-  return running(program, `redis://${user}127.0.0.1:${port}`, folder);
+  return running(program, `redis://${user}${address}:${port}`, folder);
 }
 
 /** A PostgreSQL with one database. */

@@ -67,7 +67,7 @@ const everyFileBelow = (path: string): string[] =>
     .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'));
 
 describe.each([
-  ['redis', () => startRedis(PASSWORD)],
+  ['redis', () => startRedis({ password: PASSWORD })],
   ['postgres', () => startPostgres()],
 ] as const)('workers of a queue over %s', (name, start) => {
   describe.skipIf(absence[name])('', () => {
