@@ -138,16 +138,25 @@ function kink(a: number, b: number, rows: string) {
   return { model, property: new TextEncoder().encode(text) };
 }
 
-/** A certificate of one proof of polytope 0, with digests that are right. */
+/** A certificate of one proof, of polytope 0 or of others, with digests that are right. */
 function certificateOf(
   { model, property }: { model: Uint8Array; property: Uint8Array },
   tree: unknown,
   bounds: unknown,
+  of: readonly number[] = [0],
 ) {
   const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-  const proofs = [{ of: [0], bounds, tree }];
+  const proofs = [{ of, bounds, tree }];
   return sealed({ certificate: 1, model: sha256(model), claim: { property: sha256(property) }, proofs });
 }
+
+test('a proof over one box proves nothing of another', async () => {
+  const sides = '(and (<= X_0 0) (>= Y_0 0.5)) (and (>= X_0 0) (>= Y_0 0.5))';
+  const about = kink(1, 0, `(assert (or ${sides}))`);
+  const both = check({ ...about, certificate: certificateOf(about, 0, 'crown', [0, 1]) });
+  await expect(both).rejects.toThrow(/polytope 0, 1: .*different boxes/);
+  await expect(check({ ...about, certificate: certificateOf(about, 0, 'crown', []) })).rejects.toThrow();
+});
 
 test.each([
   ['|x| is at most 1.1', 2, -1, 1.1, [true, true]],
