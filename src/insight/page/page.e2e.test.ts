@@ -24,6 +24,8 @@ const TYPES: Readonly<Record<string, string>> = {
 let folder: string;
 let site: string;
 let server: LocalServer;
+/** A file that the host has of another version. */
+let spoiled: string | undefined;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tautnet-page-'));
@@ -38,8 +40,12 @@ beforeAll(async () => {
     const name = /^\/some\/path\/([\w.-]*)$/.exec(request.url ?? '')?.[1];
     const path = name === undefined ? undefined : join(site, name || 'index.html');
     const content = path && (await readFile(path).catch(() => undefined));
-    if (!content) response.writeHead(404).end();
-    else response.setHeader('content-type', TYPES[extname(path)] ?? 'application/octet-stream').end(content);
+    if (!content) {
+      response.writeHead(404).end();
+      return;
+    }
+    response.setHeader('content-type', TYPES[extname(path)] ?? 'application/octet-stream');
+    response.end(name === spoiled ? Buffer.concat([content, Buffer.from('\n')]) : content);
   });
 });
 afterAll(async () => {
@@ -215,6 +221,18 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
       expect(serious.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
       await phone.close();
     }
+  });
+
+  test('keeps nothing of a host that has half of another version', async () => {
+    spoiled = 'style.css';
+    const other = await (await browser.newContext()).newPage();
+    await other.goto(address);
+    await other.locator('.verdict.certified').waitFor();
+    const registered = 'navigator.serviceWorker.getRegistration().then((one) => one !== undefined)';
+    await expect.poll(() => other.evaluate(registered), { timeout: 20_000 }).toBe(false);
+    expect(await other.getByText('works offline').count()).toBe(0);
+    await other.context().close();
+    spoiled = undefined;
   });
 
   test('works after a reload without a network', async () => {
