@@ -62,7 +62,7 @@ export function prove(nodes, box, how, tree, open, path = [], bounds = undefined
 async function readCertificate(bytes) {
   const file = await plain(bytes).catch(() => refuse('certificate: the file is damaged'));
   const [text, seal] = new TextDecoder().decode(file).split('\n');
-  demand(seal === (await digest(text)), 'certificate: the file was changed: its digest differs');
+  demand(seal === (await digest(text)), 'certificate: the file is damaged or changed: its digest differs');
   const found = JSON.parse(text);
   const known = found?.certificate === 1 && found.claim && Array.isArray(found.proofs);
   const fits = known && found.proofs.every((proof) => Array.isArray(proof?.of));
