@@ -29,6 +29,7 @@ export default defineConfig({
         ['devices', 'Devices'],
         ['library', 'The library'],
         ['sweep', 'Sweeps'],
+        ['scale', 'Scale'],
       ]),
       group('Concepts', 'concepts', [
         ['smoothing', 'Smoothing'],
