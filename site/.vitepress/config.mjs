@@ -51,6 +51,7 @@ export default defineConfig({
       group('Results', 'results', [
         ['mnist', 'MNIST'],
         ['claims', 'Claims of the paper'],
+        ['small-s2', 'Claims 1 and 3 at small scale'],
         ['pgpe-exact', 'PGPE with exact bounds'],
         ['speed', 'Speed and memory'],
       ]),
