@@ -67,13 +67,10 @@ export const makeVerifyCommand: MakeCommand = (io) => {
     .argument('[property]', 'a VNN-LIB file (.vnnlib, .vnnlib.gz); left out with --index and --network')
     .option(
       '--network <name=model>',
-      'the model of a network in a query of VNN-LIB 2.0, once for each that is not equal to another',
+      'the model of a network of a VNN-LIB 2.0 query; once for each',
       (one: string, others: readonly string[] = []) => [...others, one],
     )
-    .option(
-      '--serialise-assignments <folder>',
-      "leave a counterexample's tensors there as NAME.pb instead of printing them (VNN-LIB 2.0)",
-    )
+    .option('--serialise-assignments <folder>', 'write counterexamples there as NAME.pb (VNN-LIB 2.0)')
     .option(
       '--index <number>',
       'instead of a property: that the label of this test image, from 0, is kept in the ball around it',

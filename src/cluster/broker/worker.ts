@@ -84,9 +84,10 @@ class Server {
       for (const child of this.#underWay.values()) child.stop();
     };
     signal.addEventListener('abort', stop, { once: true });
-    const running = this.#worker.run();
-    running.catch(() => undefined);
     try {
+      await this.#connected();
+      const running = this.#worker.run();
+      running.catch(() => undefined);
       while (!signal.aborted && !this.#isIdle()) await pause(500, signal);
       await this.#worker.pause(true);
       while (this.#underWay.size > 0) await sleep(50);
@@ -94,6 +95,21 @@ class Server {
     } finally {
       signal.removeEventListener('abort', stop);
       await this.#children.close();
+    }
+  }
+
+  /**
+   * PostgreSQL's store remembers a first connection that failed, and would ask it for jobs without a pause.
+   * @throws Failure where the server was lost meanwhile
+   */
+  async #connected(): Promise<void> {
+    try {
+      await Promise.all([this.#queue.waitUntilReady(), this.#worker.waitUntilReady()]);
+    } catch (error) {
+      const { shown } = this.#options.engine.address;
+      throw new Failure(`--queue: ${shown} was lost while connecting (${firstLine(error)}); start again`, {
+        cause: error,
+      });
     }
   }
 

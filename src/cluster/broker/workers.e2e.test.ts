@@ -43,11 +43,14 @@ const sweep = (path: string, out: string, ...flags: string[]): Started =>
 const worker = (url: string, ...flags: string[]): Started =>
   startTautnet(['worker', '--queue', url, '--threads', '1', '--lease', '2', ...flags]);
 
+/** Resolves once a worker says that it has reached its server. */
+const reached = ({ child, ended }: Started): Promise<unknown> =>
+  Promise.race([ended, new Promise((resolve) => child.stderr?.once('data', resolve))]);
+
 async function stopped(...workers: Started[]): Promise<void> {
   for (const { child } of workers) child.kill('SIGTERM');
-  expect((await Promise.all(workers.map(({ ended }) => ended))).map(({ code }) => code)).toEqual(
-    workers.map(() => 0),
-  );
+  for (const { code, stderr } of await Promise.all(workers.map(({ ended }) => ended)))
+    expect(code, stderr).toBe(0);
 }
 
 /** Ends a worker and the process of the trial that it is at, as a power failure does. */
@@ -87,6 +90,7 @@ describe.each([
       const created = statSync(join(trial, 'config.yaml')).mtimeMs;
       await killed(first, trial);
       const others = [worker(server.url), worker(server.url)];
+      await Promise.all(others.map(reached));
       await sleep(1000);
       await server.restart();
       const ended = await running.ended;
