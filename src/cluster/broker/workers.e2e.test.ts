@@ -153,7 +153,7 @@ describe.each([
     test.skipIf(name === 'postgres')(
       'the sweep itself may be stopped, which stops its trials, and killed, which does not',
       async () => {
-        const path = await sweepFile(`${name}-left`, 20, '{ seed: [1, 2] }');
+        const path = await sweepFile(`${name}-left`, 120, '{ seed: [1, 2] }');
         const running = sweep(path, `${name}-left`, '--queue', server.url);
         const one = worker(server.url);
         const trial = join(folder, `${name}-left`, 'trials', '0000');
