@@ -12,7 +12,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -102,8 +102,21 @@ async function paradox(folder) {
   };
   await Promise.all(Array.from({ length: Math.min(availableParallelism(), waiting.length) }, lane));
   const figure = join(folder, 'methods.svg');
-  const { result } = await tautnet(['compare', folder, '--losses', 'ibp,crown', '--out', figure]);
-  console.error(`\n${result}`);
+  const { result } = await tautnet(['compare', folder, '--losses', 'ibp,crown', '--out', figure, '--json']);
+  console.error(`\n${methodsTable(JSON.parse(result).runs)}\n`);
+}
+
+/** What `tautnet compare` prints, without the settings. */
+function methodsTable(runs) {
+  const percent = (value) => `${(100 * value).toFixed(2)} %`;
+  const rows = runs.map(({ run, natural, certified, losses, trainingSeconds }) => [
+    ...[basename(run), percent(natural), percent(certified)],
+    ...[losses.ibp.toFixed(2), losses.crown.toFixed(2), `${trainingSeconds.toFixed(0)} s`],
+  ]);
+  const table = [['trained with', 'natural', 'certified', 'loss IBP', 'loss CROWN', 'training'], ...rows];
+  return table
+    .map(([name, ...cells]) => `${name.padEnd(20)}${cells.map((cell) => cell.padStart(12)).join('')}`)
+    .join('\n');
 }
 
 /** @returns what certify prints */
@@ -120,7 +133,7 @@ async function cnn3(run) {
 await build();
 const [small, large] = freshFolders();
 console.error('\nThe paradox and its cure: a small network at ε = 0.2, three ways to train it');
-console.error('(one seed; what ten runs of this kind show is in docs/results/claims.md)\n');
+console.error('(one seed; what five show is in docs/results/claims.md)\n');
 await paradox(small);
 console.error('CNN3 at ε = 0.1\n');
 process.stdout.write(await cnn3(large));
