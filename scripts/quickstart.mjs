@@ -133,7 +133,7 @@ async function cnn3(run) {
 await build();
 const [small, large] = freshFolders();
 console.error('\nThe paradox and its cure: a small network at ε = 0.2, three ways to train it');
-console.error('(one seed; what five show is in docs/results/claims.md)\n');
+console.error('(one seed, the most like the means of five; docs/results/claims.md has all)\n');
 await paradox(small);
 console.error('CNN3 at ε = 0.1\n');
 process.stdout.write(await cnn3(large));
