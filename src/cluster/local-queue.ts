@@ -8,6 +8,7 @@
  * channel close and stops by itself.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { Outbox } from './outbox.js';
 import type { Job, Outcome, WorkQueue } from './queue.js';
 
 /** What a child says. */
@@ -32,8 +33,7 @@ const KEPT = 4000;
 export class LocalQueue<Work extends Job, Result, Progress = unknown> implements WorkQueue<Work, Result> {
   readonly #options: LocalQueueOptions<Progress>;
   readonly #children = new Map<string, { child: ChildProcess; cancelled: boolean }>();
-  readonly #ended: Outcome<Result>[] = [];
-  #wake: () => void = () => undefined;
+  readonly #ended = new Outbox<Result>();
 
   constructor(options: LocalQueueOptions<Progress>) {
     this.#options = options;
@@ -77,15 +77,8 @@ export class LocalQueue<Work extends Job, Result, Progress = unknown> implements
     entry.child.kill('SIGTERM');
   }
 
-  async *results(): AsyncIterable<Outcome<Result>> {
-    for (;;) {
-      const outcome = this.#ended.shift();
-      if (outcome !== undefined) yield outcome;
-      else
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-    }
+  results(): AsyncIterable<Outcome<Result>> {
+    return this.#ended.all();
   }
 
   async close(): Promise<void> {
@@ -97,7 +90,6 @@ export class LocalQueue<Work extends Job, Result, Progress = unknown> implements
 
   #end(outcome: Outcome<Result>): void {
     if (!this.#children.delete(outcome.id)) return;
-    this.#ended.push(outcome);
-    this.#wake();
+    this.#ended.add(outcome);
   }
 }

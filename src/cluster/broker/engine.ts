@@ -20,6 +20,12 @@ export interface Engine {
   readonly movedToDelayed: () => Error;
   /** A failure that is not tried again by the engine. */
   readonly final: (reason: string) => Error;
+  /**
+   * Resolves once everything that was made of it so far is connected. PostgreSQL's store remembers a first
+   * connection that failed, and what asks again for ever would do so without a pause.
+   * @throws Failure where the server was lost meanwhile
+   */
+  ready(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -151,15 +157,21 @@ async function postgresBackend(
   return { connection: pool, factory: createPostgresBackend, close: () => pool.end() };
 }
 
+/** A queue, a worker or a listener. */
+interface Connected {
+  waitUntilReady(): Promise<unknown>;
+  close(): Promise<unknown>;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+
 /** Server of an address, reached. @throws Failure if packages are missing or it cannot be reached */
 export async function openEngine(address: Address, options: EngineOptions = {}): Promise<Engine> {
   const bull = await loaded(() => import('bullmq'), address);
   const trouble = notices(address, options);
   const { connection, factory, close } =
     address.engine === 'redis' ? await redisBackend(address) : await postgresBackend(address, bull, trouble);
-  const open: { close(): Promise<unknown>; on(event: 'error', listener: (error: Error) => void): unknown }[] =
-    [];
-  const kept = <T extends (typeof open)[number]>(one: T): T => {
+  const open: Connected[] = [];
+  const kept = <T extends Connected>(one: T): T => {
     one.on('error', trouble);
     open.push(one);
     return one;
@@ -174,6 +186,14 @@ export async function openEngine(address: Address, options: EngineOptions = {}):
     movedToWait: () => new bull.WaitingError(),
     movedToDelayed: () => new bull.DelayedError(),
     final: (reason) => new bull.UnrecoverableError(reason),
+    async ready() {
+      await Promise.all(open.map((one) => one.waitUntilReady())).catch((error: unknown) => {
+        const said = withoutSecrets(address, (error as Error).message);
+        throw new Failure(`--queue: ${address.shown} was lost while connecting (${said}); start again`, {
+          cause: error,
+        });
+      });
+    },
     async close() {
       await Promise.all(open.map((one) => one.close().catch(() => undefined)));
       await close().catch(() => undefined);

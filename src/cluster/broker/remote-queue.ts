@@ -8,6 +8,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Queue, QueueEvents } from 'bullmq';
+import { Outbox } from '../outbox.js';
 import type { Job, Outcome, WorkQueue } from '../queue.js';
 import { type Engine, JOB_OPTIONS } from './engine.js';
 import { CANCELLED, type Envelope, isCancelled, reportSchema, WORK } from './job.js';
@@ -53,13 +54,12 @@ export class RemoteQueue<Work extends Job, Result> implements WorkQueue<Work, Re
   readonly #events: QueueEvents;
   readonly #underWay = new Map<string, UnderWay<Work>>();
   readonly #tries = new Map<string, number>();
-  readonly #ended: Outcome<Result>[] = [];
+  readonly #ended = new Outbox<Result>();
   readonly #told = new Set<string>();
   /** Names of jobs that have ended. */
   readonly #done: string[] = [];
   readonly #looks: NodeJS.Timeout;
   #closing = false;
-  #wake: () => void = () => undefined;
 
   constructor(options: RemoteQueueOptions<Work, Result>) {
     this.#options = options;
@@ -75,7 +75,9 @@ export class RemoteQueue<Work extends Job, Result> implements WorkQueue<Work, Re
     return this.#options.capacity;
   }
 
+  /** @throws Failure if the server was lost while connecting */
   async submit(job: Work): Promise<void> {
+    await this.#options.engine.ready();
     const attempt = (this.#tries.get(job.id) ?? 0) + 1;
     this.#tries.set(job.id, attempt);
     const name = `${this.#options.carrier.prefix}-${job.id}-${attempt}`;
@@ -88,15 +90,8 @@ export class RemoteQueue<Work extends Job, Result> implements WorkQueue<Work, Re
     if (found !== undefined) await this.#persist(() => this.#withdraw(found));
   }
 
-  async *results(): AsyncIterable<Outcome<Result>> {
-    for (;;) {
-      const outcome = this.#ended.shift();
-      if (outcome !== undefined) yield outcome;
-      else
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-    }
+  results(): AsyncIterable<Outcome<Result>> {
+    return this.#ended.all();
   }
 
   /** Removes what has ended from the queue: nobody will ask for it again. */
@@ -209,8 +204,7 @@ export class RemoteQueue<Work extends Job, Result> implements WorkQueue<Work, Re
     if (entry === undefined) return;
     this.#underWay.delete(name);
     this.#done.push(name);
-    this.#ended.push({ id: entry.job.id, ...how } as Outcome<Result>);
-    this.#wake();
+    this.#ended.add({ id: entry.job.id, ...how } as Outcome<Result>);
   }
 }
 

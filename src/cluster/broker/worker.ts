@@ -85,7 +85,7 @@ class Server {
     };
     signal.addEventListener('abort', stop, { once: true });
     try {
-      await this.#connected();
+      await this.#options.engine.ready();
       const running = this.#worker.run();
       running.catch(() => undefined);
       while (!signal.aborted && !this.#isIdle()) await pause(500, signal);
@@ -95,21 +95,6 @@ class Server {
     } finally {
       signal.removeEventListener('abort', stop);
       await this.#children.close();
-    }
-  }
-
-  /**
-   * PostgreSQL's store remembers a first connection that failed, and would ask it for jobs without a pause.
-   * @throws Failure where the server was lost meanwhile
-   */
-  async #connected(): Promise<void> {
-    try {
-      await Promise.all([this.#queue.waitUntilReady(), this.#worker.waitUntilReady()]);
-    } catch (error) {
-      const { shown } = this.#options.engine.address;
-      throw new Failure(`--queue: ${shown} was lost while connecting (${firstLine(error)}); start again`, {
-        cause: error,
-      });
     }
   }
 

@@ -9,6 +9,7 @@ import { randomPoint } from '../search/space.js';
 import type { SweepState } from '../sweep-state.js';
 import type { TrialResult } from '../trial.js';
 import type { Experiment, Row } from './claims.js';
+import { meanInterval } from './statistics.js';
 
 /** Seed of the draws of tuning, and the first of its trainings: none of the seeds that are reported. */
 const TUNING_SEED = 1000;
@@ -60,9 +61,6 @@ interface Tuned {
   readonly natural: number;
 }
 
-const mean = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length;
-
 /** Each point of a row's tuning, in its order, with means over the seeds that ended. */
 function tunedPoints(own: readonly RowTrial[]): Tuned[] {
   const points = new Map<string, RowTrial[]>();
@@ -73,8 +71,8 @@ function tunedPoints(own: readonly RowTrial[]): Tuned[] {
   }
   return [...points.values()].map((trials) => ({
     point: (trials[0] as RowTrial).point,
-    certified: mean(trials.map(({ result }) => result.certified)),
-    natural: mean(trials.map(({ result }) => result.natural)),
+    certified: meanInterval(trials.map(({ result }) => result.certified)).mean,
+    natural: meanInterval(trials.map(({ result }) => result.natural)).mean,
   }));
 }
 
@@ -131,7 +129,7 @@ function minutesOf(trials: readonly RowTrial[]): ReadonlyMap<string, number> {
   return new Map(
     names.map((name) => {
       const own = trials.filter(({ row }) => row === name);
-      return [name, own.reduce((sum, { result }) => sum + result.minutes, 0) / own.length];
+      return [name, meanInterval(own.map(({ result }) => result.minutes)).mean];
     }),
   );
 }
