@@ -103,20 +103,19 @@ async function paradox(folder) {
   await Promise.all(Array.from({ length: Math.min(availableParallelism(), waiting.length) }, lane));
   const figure = join(folder, 'methods.svg');
   const { result } = await tautnet(['compare', folder, '--losses', 'ibp,crown', '--out', figure, '--json']);
-  console.error(`\n${methodsTable(JSON.parse(result).runs)}\n`);
+  console.error(`\n${await methodsTable(JSON.parse(result).runs)}\n`);
 }
 
 /** What `tautnet compare` prints, without the settings. */
-function methodsTable(runs) {
-  const percent = (value) => `${(100 * value).toFixed(2)} %`;
+async function methodsTable(runs) {
+  const { aligned } = await import('../dist/cli/aligned.js');
+  const { percent } = await import('../dist/experiment/percent.js');
   const rows = runs.map(({ run, natural, certified, losses, trainingSeconds }) => [
     ...[basename(run), percent(natural), percent(certified)],
     ...[losses.ibp.toFixed(2), losses.crown.toFixed(2), `${trainingSeconds.toFixed(0)} s`],
   ]);
-  const table = [['trained with', 'natural', 'certified', 'loss IBP', 'loss CROWN', 'training'], ...rows];
-  return table
-    .map(([name, ...cells]) => `${name.padEnd(20)}${cells.map((cell) => cell.padStart(12)).join('')}`)
-    .join('\n');
+  const head = ['trained with', 'natural', 'certified', 'loss IBP', 'loss CROWN', 'training'];
+  return aligned([head, ...rows]).join('\n');
 }
 
 /** @returns what certify prints */

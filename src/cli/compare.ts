@@ -2,7 +2,9 @@
 
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
+import type { Split } from '../data/dataset.js';
 import { UsageError } from '../experiment/errors.js';
+import type { Settings } from '../experiment/settings/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
 import { toFileError } from '../formats/file-error.js';
 import { markdownTable } from '../formats/markdown.js';
@@ -89,17 +91,20 @@ async function lossesOf(
 ): Promise<LossesOfRuns> {
   const pool = createPool(threads);
   const losses: Record<string, Record<string, number>> = {};
+  const splits = new Map<string, Split>();
+  /** Test images of a run, which runs of one data set share. */
+  const splitOf = async ({ dataset, pool: pooling, dataDir: own }: Settings): Promise<Split> => {
+    const where = { dataDir: dataDir ?? own, pool: pooling };
+    const key = JSON.stringify([dataset, where]);
+    const split = splits.get(key) ?? firstOf((await fetchedDataset(dataset, where, io)).test, LOSS_IMAGES);
+    splits.set(key, split);
+    return split;
+  };
   try {
     for (const { path, settings } of results.filter(({ finished }) => finished)) {
       const { network, parameters } = await trainedNetwork(path, { signal: io.signal });
-      const { dataset, pool: pooling } = settings;
-      const { test } = await fetchedDataset(
-        dataset,
-        { dataDir: dataDir ?? settings.dataDir, pool: pooling },
-        io,
-      );
-      const judged = { network, parameters, settings, split: firstOf(test, LOSS_IMAGES) };
-      losses[path] = await relaxationLosses(judged, names, pool);
+      const measured = { network, parameters, settings, split: await splitOf(settings) };
+      losses[path] = await relaxationLosses(measured, names, pool);
     }
   } finally {
     await pool.close();

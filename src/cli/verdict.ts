@@ -14,11 +14,14 @@ import type { Verification } from '../verification/search/verify.js';
 /** What was verified, as far as its form matters. */
 type Asked = Pick<ModelTask, 'query' | 'links' | 'double'>;
 
-/** The standard's word where it has another than the competition. */
-const STANDARD: Readonly<Partial<Record<Verification['verdict'], string>>> = { timeout: 'timed-out' };
+/** A verdict, or that there is none. */
+export type Ending = Verification['verdict'] | 'error';
 
-/** A verdict in the words of the standard's command line, or in the competition's. */
-export const wordOf = (verdict: Verification['verdict'], standard: boolean): string =>
+/** The standard's word where it has another than the competition. */
+const STANDARD: Readonly<Partial<Record<Ending, string>>> = { timeout: 'timed-out' };
+
+/** An ending in the words of the standard's command line, or in the competition's. */
+export const wordOf = (verdict: Ending, standard: boolean): string =>
   (standard ? STANDARD[verdict] : undefined) ?? verdict;
 
 /** The values of a query's tensors at a counterexample; undefined of a property of version 1.0. */

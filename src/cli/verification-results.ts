@@ -1,10 +1,9 @@
 /** Results of `tautnet verify`: exit code, line on stdout and files, in one form for every ending. */
-import type { Verification } from '../verification/search/verify.js';
 import { junitReport } from './junit.js';
-import { wordOf } from './verdict.js';
+import { type Ending, wordOf } from './verdict.js';
 import type { Outcome, Outcomes } from './watched.js';
 
-const EXIT_CODES: Readonly<Record<Verification['verdict'] | 'error', number>> = {
+const EXIT_CODES: Readonly<Record<Ending, number>> = {
   unsat: 0,
   sat: 1,
   timeout: 3,
@@ -24,7 +23,7 @@ export interface ResultPlaces {
 
 /** An answer as it is shown. */
 export interface Shown {
-  readonly verdict: Verification['verdict'] | 'error';
+  readonly verdict: Ending;
   readonly reason?: string;
   /** The verdict's line, and below `sat` the counterexample. */
   readonly text: string;
@@ -73,8 +72,8 @@ export function outcomesWithoutAnswer(
   places: ResultPlaces,
   standard: boolean,
 ): Outcomes {
-  const shown = (verdict: 'timeout' | 'error', reason: string, rest: object): Shown => {
-    const word = verdict === 'timeout' ? wordOf(verdict, standard) : verdict;
+  const shown = (verdict: Ending, reason: string, rest: object): Shown => {
+    const word = wordOf(verdict, standard);
     return { verdict, reason, text: `${word}\n`, json: { verdict: word, ...rest, reason } };
   };
   const late = shown('timeout', 'a call outlasted the limit', { stage: null, seconds: limit });
