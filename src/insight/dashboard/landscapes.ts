@@ -27,7 +27,7 @@ export interface LandscapeChoice {
 
 export type Progress = (done: number, total: number) => void;
 
-/** What all landscapes have in common: shapes are seen, and CNN3 under CROWN takes half a minute. */
+/** What all landscapes have in common: shapes are seen, and CNN3 under CROWN takes 20 seconds. */
 const SCAN = { span: 0.01, points: 25, samples: 6, seed: 0, sigmas: [0, 0.0005, 0.001, 0.002, 0.005] };
 const IMAGES = 2;
 /** Landscapes that are kept. */
