@@ -23,6 +23,8 @@ namespace {
 constexpr int TILE_OUTPUTS = TAUTNET_BYTES == 64 ? 8 : 4, TILE_PLACES = 3;
 // Taps that are added up before they go on, so that errors of long sums grow less (`proof/running-error.ts`).
 constexpr int64_t RUN = 32;
+// Inputs of a linear layer at a time, so that those of several vectors of images stay in the cache.
+constexpr int64_t BLOCK = 256;
 
 // sums[m · P + p] = Σ_k weight[k · M + m] · x[p][offsets[k]].
 template <class T, int M, int P>
@@ -98,6 +100,56 @@ void tileAt(const Tiles<T>& tiles, int64_t at, const int32_t* offsets, const V<T
   else tileOf<T, 1>(places, weight, tiles.taps, offsets, x, sums);
 }
 
+// The product of a linear layer, straight from its matrix: entry (m, k) is at weight[m · toOutput + k · toTap].
+// sums[(m · P + p) · planes + plane] += Σ_k w x[p][k], and |w| with the radii that lie `plane` further.
+template <class T, int M, int P, int PLANES>
+void matrixTile(const T* weight, int64_t toOutput, int64_t toTap, int64_t count, const V<T>* const* x,
+                int64_t plane, V<T>* sums) {
+  for (int64_t from = 0; from < count; from += RUN) {
+    const int64_t end = std::min(count, from + RUN);
+    V<T> s[M][P][PLANES] = {};
+    for (int64_t k = from; k < end; k++) {
+      V<T> v[P][PLANES];
+      TAUTNET_WHOLE
+      for (int p = 0; p < P; p++)
+        TAUTNET_WHOLE
+        for (int i = 0; i < PLANES; i++) v[p][i] = x[p][k + i * plane];
+      TAUTNET_WHOLE
+      for (int m = 0; m < M; m++) {
+        const V<T> w = V<T>{} + weight[m * toOutput + k * toTap];
+        TAUTNET_WHOLE
+        for (int p = 0; p < P; p++) s[m][p][0] += v[p][0] * w;
+        if (PLANES == 1) continue;
+        const V<T> a = magnitude<T>(w);
+        TAUTNET_WHOLE
+        for (int p = 0; p < P; p++) s[m][p][PLANES - 1] += v[p][PLANES - 1] * a;
+      }
+    }
+    TAUTNET_WHOLE
+    for (int m = 0; m < M; m++)
+      TAUTNET_WHOLE
+      for (int p = 0; p < P; p++)
+        TAUTNET_WHOLE
+        for (int i = 0; i < PLANES; i++) sums[(m * P + p) * PLANES + i] += s[m][p][i];
+  }
+}
+template <class T, int PLANES>
+void matrixTileOf(int outputs, int places, const T* weight, int64_t toOutput, int64_t toTap, int64_t count,
+                  const V<T>* const* x, int64_t plane, V<T>* sums) {
+  constexpr int M = TILE_OUTPUTS / PLANES;
+#define TAUTNET_TILE(m, p) \
+  return matrixTile<T, m, p, PLANES>(weight, toOutput, toTap, count, x, plane, sums)
+  if (outputs == M) {
+    if (places == 3) TAUTNET_TILE(M, 3);
+    if (places == 2) TAUTNET_TILE(M, 2);
+    TAUTNET_TILE(M, 1);
+  }
+  if (places == 3) TAUTNET_TILE(1, 3);
+  if (places == 2) TAUTNET_TILE(1, 2);
+  TAUTNET_TILE(1, 1);
+#undef TAUTNET_TILE
+}
+
 // Activations that a layer reads: plane after plane, in vectors of features; `step` vectors from those of one
 // vector of images to the next, 0 where all use the same.
 template <class T>
@@ -169,6 +221,8 @@ class Forward {
 
  private:
   std::vector<Array<V<T>>> memory;
+  Array<V<T>> products;
+  int64_t productSize = 0;
 
  public:
   Forward(const Layers& chain, T* const* arrays, T* stored)
@@ -192,6 +246,40 @@ class Forward {
         for (int i = k; i < end; i++) convolve(i, v);
       }
       k = end;
+    }
+  }
+
+ protected:
+  // Calls done(output, vector, W x or W c, |W| r) for all images side by side, as places are elsewhere; the
+  // matrix's entry (o, k) is at weight[o · toOutput + k · toTap].
+  template <class Done>
+  void matrixProduct(const T* weight, int64_t outputs, int64_t taps, int64_t toOutput, int64_t toTap,
+                     const Activations<T>& from, Done done) {
+    const int tileOutputs = TILE_OUTPUTS / planes;
+    const int64_t size = outputs * planes * TILE_PLACES;
+    if (productSize < size) products = allocate<V<T>>(productSize = size);
+    for (int64_t v = 0; v < vectors; v += TILE_PLACES) {
+      const int count = int(std::min<int64_t>(TILE_PLACES, vectors - v));
+      const int64_t each = count * planes;
+      std::memset(products.get(), 0, size_t(outputs * each) * sizeof(V<T>));
+      for (int64_t tap = 0; tap < taps; tap += BLOCK) {
+        const int64_t block = std::min(BLOCK, taps - tap);
+        const V<T>* x[TILE_PLACES];
+        for (int i = 0; i < count; i++) x[i] = from.of(v + i) + tap;
+        for (int64_t o = 0; o < outputs;) {
+          const int width = o + tileOutputs <= outputs ? tileOutputs : 1;
+          const T* w = weight + o * toOutput + tap * toTap;
+          V<T>* sums = products.get() + o * each;
+          if (planes == 1) matrixTileOf<T, 1>(width, count, w, toOutput, toTap, block, x, 0, sums);
+          else matrixTileOf<T, 2>(width, count, w, toOutput, toTap, block, x, from.plane, sums);
+          o += width;
+        }
+      }
+      for (int64_t o = 0; o < outputs; o++)
+        for (int i = 0; i < count; i++) {
+          const V<T>* sums = products.get() + o * each + i * planes;
+          done(o, v + i, sums[0], planes == 2 ? sums[1] : V<T>{});
+        }
     }
   }
 
@@ -221,6 +309,7 @@ class Forward {
     absolute.resize(chain.count);
     for (int k = 0; k < chain.count; k++) {
       const Layer& l = chain.layers[k];
+      if (l.isLinear()) continue;
       const int64_t taps = l.taps();
       const T* w = arrays[l.weight];
       weights[k].fill(l.outputs, taps, [=](int64_t o, int64_t t) { return w[o * taps + t]; });
@@ -270,17 +359,12 @@ class Forward {
     }
   }
 
-  // All vectors of images side by side, as places are elsewhere.
   void linear(int k) {
-    const Activations<T>&from = activations[k], &into = activations[k + 1];
-    for (int64_t v = 0; v < vectors; v += TILE_PLACES) {
-      const int count = int(std::min<int64_t>(TILE_PLACES, vectors - v));
-      const V<T>* x[TILE_PLACES];
-      for (int i = 0; i < count; i++) x[i] = from.of(v + i);
-      multiply(k, x, count, [&](int64_t o, int i, V<T> first, V<T> second) {
-        pass(k, o, v + i, into.of(v + i) + o, first, second);
-      });
-    }
+    const Layer& l = chain.layers[k];
+    matrixProduct(arrays[l.weight], l.outputs, l.inputs, l.inputs, 1, activations[k],
+                  [&](int64_t o, int64_t v, V<T> first, V<T> second) {
+                    pass(k, o, v, activations[k + 1].of(v) + o, first, second);
+                  });
   }
 
   // Calls done(output, place, W x) or done(output, place, W c, |W| r) for all outputs at some places.

@@ -14,8 +14,8 @@ struct Layer {
   int32_t outputs, outputHeight, outputWidth;
   int32_t kernelY, kernelX, strideY, strideX, padY, padX;
   int32_t relu;
-  // Positions of arrays, −1 for none: weight, bias; then what the caller wants to see, lower and upper bounds
-  // (or the value, in the place of the lower) of the layer's sums, and of what its ReLU passes.
+  // Positions of arrays, −1 for none: weight, bias; then what the caller wants to see, lower and upper
+  // bounds (or the value, in the place of the lower) of the layer's sums, and of what its ReLU passes.
   int32_t weight, bias, sums[2], passed[2];
   int64_t taps() const { return int64_t(inputs) * kernelY * kernelX; }
   int32_t area() const { return outputHeight * outputWidth; }
