@@ -1,6 +1,7 @@
 // The door of the kernels for Node. `rows(ints, arrays, rows, lower, upper, gradients)` fills in bounds of
-// neurons, `margins(ints, arrays, margins, gradients)` those of rows of the outputs; or gradients where they
-// are passed. `instructionSet` names the one in use.
+// neurons, `margins(ints, arrays, margins, gradients)` those of rows of the outputs, or gradients where they
+// are passed; `propagate(ints, arrays, gradients, stored)` does the same for values or intervals of a chain of
+// layers. `instructionSet` names the one in use.
 //
 // Callers check shapes (`src/runtime/kernels/`); here only types and lengths are.
 #include <node_api.h>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "chain.h"
+#include "layers.h"
 #include "margins.h"
 
 namespace {
@@ -191,6 +193,55 @@ napi_value margins(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+template <class T>
+void run(const Layers& chain, const std::vector<View>& arrays, const std::vector<View>& gradients,
+         const View& stored) {
+  std::vector<T*> data, into;
+  for (const View& a : arrays) data.push_back(static_cast<T*>(a.data));
+  for (const View& g : gradients) into.push_back(g.length ? static_cast<T*>(g.data) : nullptr);
+  const Propagation<T> work{chain, data.data(), gradients.empty() ? nullptr : into.data(),
+                            static_cast<T*>(stored.length ? stored.data : nullptr)};
+#if defined(__x86_64__)
+  if (currentSet == 2) return avx512::propagate(work);
+  if (currentSet == 1) return avx2::propagate(work);
+#endif
+  baseline::propagate(work);
+}
+
+// Forward without gradients; `stored` is an array, or none where no reverse follows.
+napi_value propagate(napi_env env, napi_callback_info info) {
+  size_t count = 4;
+  napi_value args[4];
+  napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
+  View ints, stored;
+  if (count < 4 || !view(env, args[0], ints) || ints.type != napi_int32_array ||
+      ints.length < INTERVAL_HEAD_INTS + LAYER_INTS || (ints.length - INTERVAL_HEAD_INTS) % LAYER_INTS != 0)
+    return refuse(env, "interval kernel: expected (Int32Array of a chain, arrays, gradients, stored)");
+  const std::vector<View> arrays = views(env, args[1]), gradients = views(env, args[2]);
+  const bool stores = view(env, args[3], stored);
+  if (!gradients.empty() && (gradients.size() != arrays.size() || !stores))
+    return refuse(env, "interval kernel: expected gradients for all arrays, and what the forward pass stored");
+  if (!arrays.empty() && !agree(arrays, gradients, arrays[0].type))
+    return refuse(env, "interval kernel: expected arrays and gradients of one type and of the same lengths");
+  if (arrays.empty() || (stores && stored.type != arrays[0].type))
+    return refuse(env, "interval kernel: expected what is stored in the arrays' type");
+  const int32_t* at = static_cast<const int32_t*>(ints.data);
+  Layers chain;
+  std::memcpy(&chain, at, INTERVAL_HEAD_INTS * sizeof(int32_t));
+  std::vector<Layer> layers((ints.length - INTERVAL_HEAD_INTS) / LAYER_INTS);
+  std::memcpy(layers.data(), at + INTERVAL_HEAD_INTS, layers.size() * sizeof(Layer));
+  chain.count = int32_t(layers.size());
+  chain.layers = layers.data();
+  try {
+    if (arrays[0].type == napi_float32_array) run<float>(chain, arrays, gradients, stored);
+    else if (arrays[0].type == napi_float64_array) run<double>(chain, arrays, gradients, stored);
+    else return refuse(env, "interval kernel: expected Float32Array or Float64Array");
+  } catch (const std::bad_alloc&) {
+    napi_throw_error(env, nullptr, "interval kernel: not enough memory; use smaller batches");
+  }
+  return nullptr;
+}
+
 // The instruction set in use; a name selects one of those that this machine has (for tests).
 napi_value instructionSet(napi_env env, napi_callback_info info) {
   size_t count = 1, length = 0;
@@ -210,6 +261,8 @@ napi_value init(napi_env env, napi_value exports) {
   napi_set_named_property(env, exports, "rows", function);
   napi_create_function(env, "margins", NAPI_AUTO_LENGTH, margins, nullptr, &function);
   napi_set_named_property(env, exports, "margins", function);
+  napi_create_function(env, "propagate", NAPI_AUTO_LENGTH, propagate, nullptr, &function);
+  napi_set_named_property(env, exports, "propagate", function);
   napi_create_function(env, "instructionSet", NAPI_AUTO_LENGTH, instructionSet, nullptr, &function);
   napi_set_named_property(env, exports, "instructionSet", function);
   return exports;

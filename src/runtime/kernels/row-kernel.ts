@@ -17,6 +17,12 @@ interface Addon {
     upper: Floats,
     gradients: readonly (Floats | undefined)[],
   ): void;
+  propagate(
+    chain: Int32Array,
+    arrays: readonly Floats[],
+    gradients: readonly (Floats | undefined)[],
+    stored: Floats | undefined,
+  ): void;
   instructionSet(wanted?: string): string;
 }
 
@@ -28,7 +34,8 @@ const SWITCH = 'TAUTNET_ROWS';
 
 let loaded: Addon | null | undefined;
 
-function addon(): Addon | undefined {
+/** The native code, with the kernels for rows and for intervals; undefined where it was not built. */
+export function addon(): Addon | undefined {
   if (loaded === undefined) {
     try {
       // The same path from src/ and from dist/.
