@@ -77,28 +77,53 @@ struct Access {
   }
 };
 
+// CROWN's lines of a ReLU on [l, u] (`slopes.ts`): α x below, λ x + μ above. NaN stays NaN.
+template <class T>
+struct Lines {
+  V<T> above, below, width, slope;  // relu(u), relu(−l), their sum, λ
+  Lines(V<T> l, V<T> u) {
+    const V<T> zero{}, tiny = V<T>{} + T(1e-30);
+    above = u < zero ? zero : u;
+    below = l > zero ? zero : -l;
+    width = above + below;
+    width = width < tiny ? tiny : width;
+    slope = above / width;
+  }
+};
+
 // A ReLU as one vector meets it, neuron by neuron: α, λ, μ next to each other, and whether any lane passes
 // anything. What passes nothing has no derivative either: λ = 0 on an open set.
 template <class T>
 struct Met {
   V<T>* slopes = nullptr;  // [neuron, 3]
-  V<T>* sums = nullptr;    // of the cotangents of λ, μ and perhaps α, [neuron, 2 or 3]
+  V<T>* sums = nullptr;    // of the cotangents of λ and μ, [neuron, 2]
   std::vector<uint8_t> passes;
-  void reserve(Arena& arena, int64_t neurons, int sumsOf) {
+  void reserve(Arena& arena, int64_t neurons, bool isWanted) {
     slopes = arena.take<V<T>>(3 * neurons);
-    if (sumsOf > 0) sums = arena.zeros<V<T>>(sumsOf * neurons);
+    if (isWanted) sums = arena.zeros<V<T>>(2 * neurons);
     passes.resize(size_t(neurons));
   }
-  void read(const Plane& plane, const Access<T>& access, const T* alpha, const T* lambda, const T* mu) {
-    V<T>* to = slopes;
+  void read(const Plane& plane, const Access<T>& access, const T* lower, const T* upper) {
     uint8_t* pass = passes.data();
     plane.eachFeature([&](int64_t feature, int64_t i) {
-      const V<T> a = access.read(alpha, feature), l = access.read(lambda, feature);
-      const V<T> m = access.read(mu, feature);
-      to[3 * i] = a;
-      to[3 * i + 1] = l;
-      to[3 * i + 2] = m;
-      pass[i] = any<T>(magnitude<T>(a) + magnitude<T>(l) + magnitude<T>(m));
+      const V<T> l = access.read(lower, feature), u = access.read(upper, feature);
+      const Lines<T> lines(l, u);
+      slopes[3 * i] = l + u > T(0) ? V<T>{} + T(1) : V<T>{};
+      slopes[3 * i + 1] = lines.slope;
+      slopes[3 * i + 2] = lines.slope * lines.below;
+      pass[i] = any<T>(lines.slope);
+    });
+  }
+  // Cotangents of the bounds from those of λ and μ; α has no derivative. Only unstable neurons have some.
+  void give(const Plane& plane, const Access<T>& access, const T* lower, const T* upper, T* toLower, T* toUpper) {
+    plane.eachFeature([&](int64_t feature, int64_t i) {
+      const V<T> l = access.read(lower, feature), u = access.read(upper, feature);
+      const Lines<T> lines(l, u);
+      const V<T> mu = sums[2 * i + 1], share = (sums[2 * i] + mu * lines.below) / lines.width;
+      const V<T> above = share * (T(1) - lines.slope), below = (mu - share) * lines.slope;
+      if (toUpper != nullptr) access.add(toUpper, feature, u > T(0) ? above : V<T>{});
+      if (toLower != nullptr) access.add(toLower, feature, (l < T(0) && u > T(0)) ? -below : V<T>{});
+      sums[2 * i] = sums[2 * i + 1] = V<T>{};
     });
   }
 };

@@ -2,8 +2,8 @@
 // lane, and R vectors of lanes at once.
 //
 // Compiled once for each instruction set: TAUTNET_SET names its namespace, TAUTNET_BYTES its vectors' size.
-// A row a passes a ReLU as α a⁺ + λ a⁻ with the constant a⁻μ, and is at least a·c − |a|·r over a box of centre
-// c and radius r. Lanes are images, so that rows of one image need not fill a vector. Neurons that pass
+// A row a passes a ReLU as α a⁺ + λ a⁻ with the constant a⁻μ, CROWN's lines of the bounds at hand, and is at
+// least a·c − |a|·r over a box of centre c and radius r. Lanes are images, so that rows of one image need not fill a vector. Neurons that pass
 // nothing in any lane are left out of the products.
 #include "arena.h"
 #include "margin-products.h"
@@ -45,16 +45,12 @@ class Margins {
   bool reverse() const { return work.gradients != nullptr; }
   const T* array(int position) const { return position < 0 ? nullptr : work.arrays[position]; }
   T* gradient(int position) const { return position < 0 || !reverse() ? nullptr : work.gradients[position]; }
-  int centre() const { return work.arrayCount - 2; }
-  int radius() const { return work.arrayCount - 1; }
+  int lowest() const { return work.arrayCount - 2; }  // the box's ends
+  int highest() const { return work.arrayCount - 1; }
   bool isRelu(int k) const { return chain.steps[k].kind == RELU; }
   V<T>* coefficients(int k) { return k < chain.count ? stages[k].before : atInput; }
   int sameAs(int v) const { return alike ? 0 : v; }
-  int sumsOf(const MarginStep& s) const {
-    if (gradient(s.arrays[0]) != nullptr) return 3;
-    return gradient(s.arrays[1]) != nullptr || gradient(s.arrays[2]) != nullptr ? 2 : 0;
-  }
-  bool isBoxWanted() const { return gradient(centre()) != nullptr || gradient(radius()) != nullptr; }
+  bool isWanted(int a, int b) const { return gradient(a) != nullptr || gradient(b) != nullptr; }
   static int64_t paddedOutputs(const MarginStep& s) { return (s.out.channels + L - 1) / L * L; }
 
  public:
@@ -147,15 +143,16 @@ class Margins {
         if (!isRelu(k)) continue;
         const MarginStep& s = chain.steps[k];
         Met<T>& met = stages[k].met[v];
-        if (met.passes.empty()) met.reserve(arena, s.out.features(), sumsOf(s));
-        met.read(planes[k], access, array(s.arrays[0]), array(s.arrays[1]), array(s.arrays[2]));
+        if (met.passes.empty()) met.reserve(arena, s.out.features(), isWanted(s.arrays[0], s.arrays[1]));
+        met.read(planes[k], access, array(s.arrays[0]), array(s.arrays[1]));
       }
       const Plane& input = planes.back();
       if (!box[v]) box[v] = arena.take<V<T>>(2 * input.layer.features());
-      if (!boxSums[v] && isBoxWanted()) boxSums[v] = arena.zeros<V<T>>(2 * input.layer.features());
+      if (!boxSums[v] && isWanted(lowest(), highest())) boxSums[v] = arena.zeros<V<T>>(2 * input.layer.features());
       input.eachFeature([&](int64_t feature, int64_t i) {
-        box[v][2 * i] = access.read(array(centre()), feature);
-        box[v][2 * i + 1] = access.read(array(radius()), feature);
+        const V<T> l = access.read(array(lowest()), feature), u = access.read(array(highest()), feature);
+        box[v][2 * i] = (l + u) * T(0.5);
+        box[v][2 * i + 1] = (u - l) * T(0.5);
       });
     }
     for (int k = 1; k < chain.count; k++)

@@ -15,22 +15,23 @@ struct Extents {
   int64_t features() const { return channels * area(); }
 };
 
-// RELU: `out` alone. AFFINE: from its output to its input; a linear layer is a convolution whose kernel is
-// its whole input. Positions of arrays, −1 for none. RELU: α, λ, μ, each [features, batch]; AFFINE: weight
-// [out channels, in channels, kernelY, kernelX], bias.
+// AFFINE: from its output to its input; a linear layer is a convolution whose kernel is its whole input.
+// Positions of arrays, −1 for none. RELU: lower and upper bounds of its input, [features, batch]; AFFINE:
+// weight [out channels, in channels, kernelY, kernelX], bias.
 struct MarginStep {
   int32_t kind;
   Extents out, in;
   int32_t kernelY, kernelX, strideY, strideX, padY, padX;
-  int32_t arrays[3];
+  int32_t arrays[2];
   int64_t taps() const { return int64_t(in.channels) * kernelY * kernelX; }
 };
 
 // Numbers of int32 in an encoded step, and before the steps.
-constexpr int MARGIN_STEP_INTS = 16, MARGIN_HEAD_INTS = 5;
+constexpr int MARGIN_STEP_INTS = 15, MARGIN_HEAD_INTS = 5;
 static_assert(sizeof(MarginStep) == MARGIN_STEP_INTS * sizeof(int32_t), "steps are numbers of int32");
 
-// Arrays: the rows' coefficients at position 0, the box's centre and radius [features, batch] last.
+// Arrays: the rows' coefficients at position 0, the box's lower and upper ends [features, batch]
+// last.
 struct MarginChain {
   int32_t batch, rows;
   Extents output;
