@@ -23,6 +23,12 @@ interface Addon {
     gradients: readonly (Floats | undefined)[],
     stored: Floats | undefined,
   ): void;
+  margins(
+    chain: Int32Array,
+    arrays: readonly Floats[],
+    margins: Floats,
+    gradients: readonly (Floats | undefined)[],
+  ): void;
   instructionSet(wanted?: string): string;
 }
 
@@ -34,7 +40,7 @@ const SWITCH = 'TAUTNET_ROWS';
 
 let loaded: Addon | null | undefined;
 
-/** The native code, with the kernels for rows and for intervals; undefined where it was not built. */
+/** The native code, with the kernels for rows, margins and intervals; undefined where it was not built. */
 export function addon(): Addon | undefined {
   if (loaded === undefined) {
     try {

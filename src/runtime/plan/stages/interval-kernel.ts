@@ -11,15 +11,17 @@ import type { FloatType, Tensor } from '../../../graph/tensor.js';
 import { propagate, propagateBack } from '../../kernels/interval-kernel.js';
 import { type EncodedLayers, encodeLayers, type KernelLayer } from '../../kernels/layer-chain.js';
 import { hasRowKernel } from '../../kernels/row-kernel.js';
-import { type LayerRun, type RunPlace, runPlaces } from '../layer-runs.js';
+import { type LayerRun, type MarginRun, type RunPlace, runPlaces } from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
 import { gradientName, type Step } from '../step.js';
 import type { Compiler, StageKind } from './kind.js';
+import { forwardMargins, type KernelMarginsData, MarginUse, reverseMargins } from './margin-steps.js';
 import { type RowKernelStage, rowKernel } from './row-kernel.js';
 import { type WholeStage, whole } from './whole.js';
 
 /** What one call of the kernel does, as plain data. */
 export interface KernelRunData {
+  readonly kind: 'layers';
   readonly chain: EncodedLayers;
   readonly dtype: FloatType;
   /** Names of the kernel's arrays, by position. */
@@ -32,7 +34,7 @@ export interface KernelRunData {
 export interface KernelLevel {
   /** What they read and is no input of the graph, by name: computed before. */
   readonly prepared: Readonly<Record<string, Tensor>>;
-  readonly runs: readonly KernelRunData[];
+  readonly runs: readonly (KernelRunData | KernelMarginsData)[];
 }
 
 export interface IntervalKernelStage {
@@ -48,7 +50,7 @@ export interface IntervalKernelStep extends Step {
   readonly kind: 'interval-kernel';
   /** Whether this is the derivative. */
   readonly reverse: boolean;
-  readonly data: KernelRunData;
+  readonly data: KernelRunData | KernelMarginsData;
   /** Arrays whose gradient is computed. */
   readonly wanted: readonly string[];
 }
@@ -105,9 +107,16 @@ class RunUse {
       input: ends as [number],
       layers: encoded,
     });
-    return { chain, dtype: dtype as FloatType, arrays: this.#positions, seen: [...this.seen.keys()] };
+    const seenNames = [...this.seen.keys()];
+    return { kind: 'layers', chain, dtype: dtype as FloatType, arrays: this.#positions, seen: seenNames };
   }
 }
+
+/** What is computed of a run, and under which names. */
+type Use = RunUse | MarginUse;
+
+const useOf = (run: LayerRun | MarginRun, index: number): Use =>
+  'rows' in run ? new MarginUse(run, index) : new RunUse(run, index);
 
 /** The graphs of a stage that may contain layers. */
 const outputsOf = (stage: WholeStage | RowKernelStage): Readonly<Record<string, Tensor>> =>
@@ -115,16 +124,16 @@ const outputsOf = (stage: WholeStage | RowKernelStage): Readonly<Record<string, 
 
 /** Runs of layers in the stages of a plan. */
 class Runs {
-  readonly #uses = new Map<LayerRun, RunUse>();
+  readonly #uses = new Map<LayerRun | MarginRun, Use>();
   readonly #replacements = new Map<Tensor, Tensor>();
   readonly #names = new Map<Tensor, string>();
   /** Runs that an earlier stage has computed, and their levels. */
-  readonly #levels = new Map<LayerRun, number>();
+  readonly #levels = new Map<LayerRun | MarginRun, number>();
 
   /** Notes what some tensors need of runs, and what those need. */
   find(tensors: readonly Tensor[]): void {
     for (const [x, place] of runPlaces(tensors)) {
-      const use = this.#uses.get(place.run) ?? new RunUse(place.run, this.#uses.size);
+      const use = this.#uses.get(place.run) ?? useOf(place.run, this.#uses.size);
       this.#uses.set(place.run, use);
       if (this.#replacements.has(x)) continue;
       use.see(place);
@@ -142,11 +151,11 @@ class Runs {
 
   /** Runs that tensors need and no earlier stage has computed, in an order in which they can be. */
   levels(tensors: readonly Tensor[]): KernelLevel[] {
-    const fresh = new Map<number, RunUse[]>();
-    const levelOf = (run: LayerRun): number => {
+    const fresh = new Map<number, Use[]>();
+    const levelOf = (run: LayerRun | MarginRun): number => {
       const known = this.#levels.get(run);
       if (known !== undefined) return known;
-      const use = this.#uses.get(run) as RunUse;
+      const use = this.#uses.get(run) as Use;
       const level = this.#after(use.read, levelOf);
       this.#levels.set(run, level);
       fresh.set(level, [...(fresh.get(level) ?? []), use]);
@@ -157,12 +166,12 @@ class Runs {
     return order.map(([, uses]) => this.#level(uses));
   }
 
-  #after(tensors: readonly Tensor[], levelOf: (run: LayerRun) => number): number {
+  #after(tensors: readonly Tensor[], levelOf: (run: LayerRun | MarginRun) => number): number {
     const runs = [...runPlaces(tensors).values()].map(({ run }) => run);
     return Math.max(0, ...[...new Set(runs)].map((run) => levelOf(run) + 1));
   }
 
-  #level(uses: readonly RunUse[]): KernelLevel {
+  #level(uses: readonly Use[]): KernelLevel {
     const prepared: Record<string, Tensor> = {};
     const nameOf = (x: Tensor): string => {
       const value = this.#replacements.get(x) ?? x;
@@ -203,6 +212,7 @@ const stored = async (run: Run, { chain, dtype, arrays }: KernelRunData): Promis
   (await run.planArray(`activations behind ${arrays[0]} to ${arrays.at(-1)}`, dtype, chain.stored)) as Floats;
 
 async function forward(run: Run, { data, wanted }: IntervalKernelStep): Promise<void> {
+  if (data.kind === 'margins') return forwardMargins(run, data);
   const { chain, dtype, arrays, seen } = data;
   for (const name of seen)
     run.arrays.set(name, await run.planArray(name, dtype, chain.sizes[arrays.indexOf(name)] as number));
@@ -211,6 +221,7 @@ async function forward(run: Run, { data, wanted }: IntervalKernelStep): Promise<
 
 /** Cotangents of what was seen to those of what the kernel read. */
 async function reverse(run: Run, { data, wanted }: IntervalKernelStep): Promise<void> {
+  if (data.kind === 'margins') return reverseMargins(run, data, wanted);
   const { chain, dtype, arrays, seen } = data;
   const cotangents = new Map(seen.map((name) => [name, run.arrays.get(gradientName(name)) as Floats]));
   if ([...cotangents.values()].every((cotangent) => cotangent === undefined)) return; // nothing depends on them
@@ -225,7 +236,7 @@ async function reverse(run: Run, { data, wanted }: IntervalKernelStep): Promise<
   for (const [name, sum] of sums) await run.addGradient(gradientName(name), sum);
 }
 
-function compileRun(data: KernelRunData, compiler: Compiler): void {
+function compileRun(data: KernelRunData | KernelMarginsData, compiler: Compiler): void {
   const isWanted = (name: string) => compiler.isActive(name) && !data.seen.includes(name);
   const wanted = data.arrays.filter(isWanted);
   const step: IntervalKernelStep = { kind: 'interval-kernel', reverse: false, data, wanted };
