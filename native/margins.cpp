@@ -19,7 +19,6 @@ struct MarginStage {
   V<T>* before = nullptr;           // coefficients of the step's output side, [entry, R]
   std::vector<int64_t> offsets;     // AFFINE: entries of the taps behind, from the first that a pixel sees
   Outputs outputs;                  // AFFINE: those that count
-  Met<T> met[R];                    // RELU: what each vector meets; the first serves all where they are alike
   T* weightSums = nullptr;          // [tap, output], outputs padded to vectors
   V<T>* biasSums = nullptr;
 };
@@ -34,13 +33,11 @@ class Margins {
   std::vector<MarginStage<T, R>> stages;
   std::vector<Plane> planes;  // of the output, then behind each step
   V<T>*atInput, *cotangents[2];
-  V<T>*box[R] = {}, *boxSums[R] = {};  // centre, radius; [neuron, 2]
-  T* turned;                           // coefficients with outputs along vectors
+  T* turned;  // coefficients with outputs along vectors
   std::vector<int64_t> bases, scaled;
   V<T> constant[R], given[R];
   Lanes lanes[R];
   bool alike = true;  // whether the vectors at hand meet the same images
-  bool isMet = false;
 
   bool reverse() const { return work.gradients != nullptr; }
   const T* array(int position) const { return position < 0 ? nullptr : work.arrays[position]; }
@@ -49,7 +46,6 @@ class Margins {
   int highest() const { return work.arrayCount - 1; }
   bool isRelu(int k) const { return chain.steps[k].kind == RELU; }
   V<T>* coefficients(int k) { return k < chain.count ? stages[k].before : atInput; }
-  int sameAs(int v) const { return alike ? 0 : v; }
   bool isWanted(int a, int b) const { return gradient(a) != nullptr || gradient(b) != nullptr; }
   static int64_t paddedOutputs(const MarginStep& s) { return (s.out.channels + L - 1) / L * L; }
 
@@ -65,7 +61,7 @@ class Margins {
       widest = std::max(widest, planes[k].size());
       if (s.kind == AFFINE) {
         reserveAffine(k);
-        turning = std::max(turning, s.out.area() * paddedOutputs(s));
+        turning = std::max(turning, isAlongTaps(s) ? s.taps() : s.out.area() * paddedOutputs(s));
       }
     }
     atInput = arena.take<V<T>>(planes.back().size() * R);
@@ -104,8 +100,9 @@ class Margins {
       for (int32_t ky = 0; ky < s.kernelY; ky++)
         for (int32_t kx = 0; kx < s.kernelX; kx++)
           stage.offsets.push_back((int64_t(ky) * behind.width + kx) * s.in.channels + c);
-    stage.outputs.fill(s.out, [](int64_t) { return true; });
-    if (gradient(s.arrays[0]) != nullptr) stage.weightSums = arena.zeros<T>(s.taps() * paddedOutputs(s));
+    stage.outputs.fill(s.out);
+    if (gradient(s.arrays[0]) != nullptr && !isAlongTaps(s))
+      stage.weightSums = arena.zeros<T>(s.taps() * paddedOutputs(s));
     if (gradient(s.arrays[1]) != nullptr) stage.biasSums = arena.zeros<V<T>>(s.out.channels);
   }
 
@@ -121,47 +118,13 @@ class Margins {
     return p.at(int32_t(pixel / p.layer.width), int32_t(pixel % p.layer.width));
   }
 
-  // Makes vectors the ones at hand, and reads what they meet if those before met other images. Where there
-  // are fewer than R the last stands for the rest.
+  // Makes vectors the ones at hand; where there are fewer than R the last stands for the rest.
   void take(const Lanes* vectors, int used) {
-    bool same = isMet;
-    for (int v = 0; v < R; v++) same = same && lanes[v].meetsSame(vectors[std::min(v, used - 1)]);
-    if (!same && isMet && reverse()) flush();
     alike = true;
     for (int v = 0; v < R; v++) {
       lanes[v] = vectors[std::min(v, used - 1)];
       alike = alike && lanes[v].meetsSame(lanes[0]);
     }
-    if (!same) meet();
-    isMet = true;
-  }
-
-  void meet() {
-    for (int v = 0; v < (alike ? 1 : R); v++) {
-      const Access<T> access(lanes[v], chain.batch);
-      for (int k = 0; k < chain.count; k++) {
-        if (!isRelu(k)) continue;
-        const MarginStep& s = chain.steps[k];
-        Met<T>& met = stages[k].met[v];
-        if (met.passes.empty()) met.reserve(arena, s.out.features(), isWanted(s.arrays[0], s.arrays[1]));
-        met.read(planes[k], access, array(s.arrays[0]), array(s.arrays[1]));
-      }
-      const Plane& input = planes.back();
-      if (!box[v]) box[v] = arena.take<V<T>>(2 * input.layer.features());
-      if (!boxSums[v] && isWanted(lowest(), highest())) boxSums[v] = arena.zeros<V<T>>(2 * input.layer.features());
-      input.eachFeature([&](int64_t feature, int64_t i) {
-        const V<T> l = access.read(array(lowest()), feature), u = access.read(array(highest()), feature);
-        box[v][2 * i] = (l + u) * T(0.5);
-        box[v][2 * i + 1] = (u - l) * T(0.5);
-      });
-    }
-    for (int k = 1; k < chain.count; k++)
-      if (!isRelu(k) && isRelu(k - 1))
-        stages[k].outputs.fill(chain.steps[k].out, [&](int64_t i) {
-          uint8_t passes = 0;
-          for (int v = 0; v < (alike ? 1 : R); v++) passes |= stages[k - 1].met[v].passes[size_t(i)];
-          return passes != 0;
-        });
   }
 
   // Reads or adds to a table [features, rows, batch] of the rows at hand.
@@ -197,20 +160,42 @@ class Margins {
     }
   }
 
+  Lines<T> linesOf(int k, int64_t feature, int v) const {
+    const int32_t* of = chain.steps[k].arrays;
+    const Access<T> at(lanes[v], chain.batch);
+    return Lines<T>(at.read(array(of[0]), feature), at.read(array(of[1]), feature));
+  }
+
   void relu(int k) {
     const V<T>* a = coefficients(k);
     V<T>* to = coefficients(k + 1);
-    for (int v = 0; v < R; v++) {
-      const V<T>* slopes = stages[k].met[sameAs(v)].slopes;
-      V<T> sum{}, run{};
-      planes[k].each([&](int64_t e, int64_t, int64_t i) {
-        const V<T> x = a[e * R + v], p = positive<T>(x), n = x - p;
-        to[i * R + v] = slopes[3 * i] * p + slopes[3 * i + 1] * n;
-        run += slopes[3 * i + 2] * n;
-        if (i % RUN == RUN - 1) sum += run, run = V<T>{};
-      });
-      constant[v] += sum + run;
-    }
+    Outputs* outputs = k + 1 < chain.count && !isRelu(k + 1) ? &stages[k + 1].outputs : nullptr;
+    if (outputs != nullptr) outputs->clear();
+    const int32_t channels = chain.steps[k].out.channels;
+    V<T> sums[R] = {}, run[R] = {};
+    planes[k].each(
+        [&](int64_t e, int64_t feature, int64_t i) {
+          Lines<T> lines = linesOf(k, feature, 0);
+          bool passes = lines.passes();
+          TAUTNET_UNROLL
+          for (int v = 0; v < R; v++) {
+            if (v > 0 && !alike) lines = linesOf(k, feature, v), passes |= lines.passes();
+            const V<T> x = a[e * R + v], p = positive<T>(x), n = x - p;
+            to[i * R + v] = lines.alpha * p + lines.lambda * n;
+            run[v] += lines.mu * n;
+          }
+          if (passes && outputs != nullptr) outputs->channels.push_back(int32_t(i % channels));
+          if (i % RUN == RUN - 1) goOn(sums, run);
+        },
+        [&](int64_t) {
+          if (outputs != nullptr) outputs->endPixel();
+        });
+    goOn(sums, run);
+    for (int v = 0; v < R; v++) constant[v] += sums[v];
+  }
+  // Adds sums of a few terms to those of all.
+  static void goOn(V<T>* sums, V<T>* run) {
+    for (int v = 0; v < R; v++) sums[v] += run[v], run[v] = V<T>{};
   }
 
   static void clear(V<T>* a, const Plane& plane) {
@@ -248,30 +233,43 @@ class Margins {
     for (int v = 0; v < R; v++) constant[v] += sums[v];
   }
 
+  struct Interval {
+    V<T> centre, radius;
+  };
+  Interval boxOf(int64_t feature, int v) const {
+    const Access<T> at(lanes[v], chain.batch);
+    const V<T> l = at.read(array(lowest()), feature), u = at.read(array(highest()), feature);
+    return {(l + u) * T(0.5), (u - l) * T(0.5)};
+  }
+
   void bound(int used) {
     const V<T>* a = coefficients(chain.count);
-    for (int v = 0; v < used; v++) {
-      const V<T>* c = box[sameAs(v)];
-      V<T> sum = constant[v], run{};
-      planes.back().each([&](int64_t e, int64_t, int64_t i) {
+    V<T> sums[R] = {}, run[R] = {};
+    planes.back().each([&](int64_t e, int64_t feature, int64_t i) {
+      Interval box = boxOf(feature, 0);
+      TAUTNET_UNROLL
+      for (int v = 0; v < R; v++) {
+        if (v > 0 && !alike) box = boxOf(feature, v);
         const V<T> x = a[e * R + v];
-        run += x * c[2 * i] - magnitude<T>(x) * c[2 * i + 1];
-        if (i % RUN == RUN - 1) sum += run, run = V<T>{};
-      });
-      writeRows<false>(work.margins, 0, v, sum + run);
-    }
+        run[v] += x * box.centre - magnitude<T>(x) * box.radius;
+      }
+      if (i % RUN == RUN - 1) goOn(sums, run);
+    });
+    goOn(sums, run);
+    for (int v = 0; v < used; v++) writeRows<false>(work.margins, 0, v, constant[v] + sums[v]);
   }
 
 #include "margins-reverse.inc"
 };
 
-// Vectors at a time: as many as share weights well, unless the last ones would be mostly empty.
+// Vectors at a time: as many as share weights well and leave none of the last ones empty.
 template <class T>
 void choose(const MarginWork<T>& work) {
   const auto vectors = vectorsOf(work.chain.batch, work.chain.rows, Vector<T>::lanes);
   static thread_local Arena arena;
   arena.begin();
   if (vectors.size() % 3 == 0) Margins<T, 3>(work, arena).all(vectors);
+  else if (vectors.size() % 4 == 0) Margins<T, 4>(work, arena).all(vectors);
   else if (vectors.size() > 1) Margins<T, 2>(work, arena).all(vectors);
   else Margins<T, 1>(work, arena).all(vectors);
 }

@@ -7,6 +7,9 @@
 #include <memory>
 #include <new>
 #include <utility>
+#if TAUTNET_BYTES > 16
+#include <immintrin.h>
+#endif
 
 namespace tautnet {
 namespace TAUTNET_SET {
@@ -54,6 +57,14 @@ inline V<T> sign(V<T> a) {
 // Whether any lane differs from zero; NaN does.
 template <class T>
 inline bool any(V<T> v) {
+#if TAUTNET_BYTES == 64
+  if constexpr (sizeof(T) == 4) return _mm512_cmp_ps_mask((__m512)v, _mm512_setzero_ps(), _CMP_NEQ_UQ) != 0;
+  else return _mm512_cmp_pd_mask((__m512d)v, _mm512_setzero_pd(), _CMP_NEQ_UQ) != 0;
+#elif TAUTNET_BYTES == 32
+  if constexpr (sizeof(T) == 4)
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, _mm256_setzero_ps(), _CMP_NEQ_UQ)) != 0;
+  else return _mm256_movemask_pd(_mm256_cmp_pd((__m256d)v, _mm256_setzero_pd(), _CMP_NEQ_UQ)) != 0;
+#endif
   int differs = 0;
   for (int l = 0; l < Vector<T>::lanes; l++) differs |= !(v[l] == T(0));
   return differs != 0;
