@@ -104,29 +104,29 @@ void meetTaps(const Meeting<T>& m, int64_t output, int64_t tap, T* sums) {
   }
 }
 
-// The products by how many sums they have at a time.
+// The products by how many sums they have at a time: enough to hide how long one takes.
 template <class T, int R>
 struct MarginProducts {
-  static constexpr int TAPS = std::max(1, WIDEST / R), OUTPUTS = std::max(1, std::min(8, WIDEST / R));
+  static constexpr int HALF = std::max(1, WIDEST / 2);
+  static constexpr int TAPS = std::max(1, std::min(HALF, WIDEST / R)), OUTPUTS = std::min(8, TAPS);
   typedef void (*Spread)(const V<T>*, const int32_t*, int64_t, const T*, int64_t, const int64_t*, V<T>*);
   typedef void (*Collect)(const V<T>*, const int64_t*, const T*, int64_t, const int32_t*, V<T>*);
   typedef void (*Meet)(const Meeting<T>&, int64_t, int64_t, T*);
   Spread spreads[TAPS + 1] = {};
   Collect collects[OUTPUTS + 1] = {};
-  Meet single[WIDEST + 1] = {}, twice[WIDEST / 2 + 1] = {};
+  Meet single[HALF + 1] = {}, twice[HALF + 1] = {};
   MarginProducts() {
     fill(std::make_index_sequence<TAPS>(), std::make_index_sequence<OUTPUTS>());
-    fillMeetings(std::make_index_sequence<WIDEST>(), std::make_index_sequence<WIDEST / 2>());
+    fillMeetings(std::make_index_sequence<HALF>());
   }
   template <size_t... I, size_t... J>
   void fill(std::index_sequence<I...>, std::index_sequence<J...>) {
     ((spreads[I + 1] = spreadTaps<T, R, int(I) + 1>), ...);
     ((collects[J + 1] = collectTaps<T, R, int(J) + 1>), ...);
   }
-  template <size_t... I, size_t... J>
-  void fillMeetings(std::index_sequence<I...>, std::index_sequence<J...>) {
-    ((single[I + 1] = meetTaps<T, 1, int(I) + 1>), ...);
-    ((twice[J + 1] = meetTaps<T, 2, int(J) + 1>), ...);
+  template <size_t... I>
+  void fillMeetings(std::index_sequence<I...>) {
+    ((single[I + 1] = meetTaps<T, 1, int(I) + 1>, twice[I + 1] = meetTaps<T, 2, int(I) + 1>), ...);
   }
 };
 

@@ -23,6 +23,21 @@ void spread(const V<T>* a, const int32_t* list, int64_t count, const T* weight, 
   for (int n = 0; n < N; n++) sums[n] = s[n];
 }
 
+// The same added to to[offsets[n]].
+template <class T, int N>
+void spreadOn(const V<T>* a, const int32_t* list, int64_t count, const T* weight, int64_t taps,
+              const int64_t* offsets, V<T>* to) {
+  V<T> s[N] = {};
+  for (int64_t i = 0; i < count; i++) {
+    const V<T> x = a[list[i]];
+    const T* row = weight + list[i] * taps;
+    TAUTNET_UNROLL
+    for (int n = 0; n < N; n++) s[n] += x * row[n];
+  }
+  TAUTNET_UNROLL
+  for (int n = 0; n < N; n++) to[offsets[n]] += s[n];
+}
+
 // sums[n] += Σ over the list's p of a[p · stride] · patches[p · taps + n]: gradients of an output's weights.
 template <class T, int N>
 void correlate(const V<T>* a, int64_t stride, const int32_t* list, int64_t count, const V<T>* patches,
@@ -60,12 +75,14 @@ template <class T>
 struct Products {
   typedef void (*Spread)(const V<T>*, const int32_t*, int64_t, const T*, int64_t, V<T>*);
   typedef void (*Correlate)(const V<T>*, int64_t, const int32_t*, int64_t, const V<T>*, int64_t, V<T>*);
+  typedef void (*Add)(const V<T>*, const int32_t*, int64_t, const T*, int64_t, const int64_t*, V<T>*);
   Spread spreads[WIDEST + 1] = {};
+  Add adds[WIDEST + 1] = {};
   Correlate correlates[WIDEST + 1] = {};
   Products() { fill(std::make_index_sequence<WIDEST>()); }
   template <size_t... I>
   void fill(std::index_sequence<I...>) {
-    ((spreads[I + 1] = spread<T, int(I) + 1>, correlates[I + 1] = correlate<T, int(I) + 1>), ...);
+    ((spreads[I + 1] = spread<T, int(I) + 1>, adds[I + 1] = spreadOn<T, int(I) + 1>, correlates[I + 1] = correlate<T, int(I) + 1>), ...);
   }
   // Taps at a time, so that all pieces are of about the same size.
   static int piece(int64_t taps) {

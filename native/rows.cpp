@@ -21,10 +21,10 @@ struct Pair {
 // Coefficients over a region, [pixel, channel].
 template <class T>
 struct Coefficients {
-  Array<V<T>> m, s;
-  void reserve(int64_t size) {
-    m = allocate<V<T>>(size);
-    s = allocate<V<T>>(size);
+  V<T>*m = nullptr, *s = nullptr;
+  void reserve(Arena& arena, int64_t size) {
+    m = arena.zeros<V<T>>(size);
+    s = arena.zeros<V<T>>(size);
   }
 };
 
@@ -48,12 +48,15 @@ class Rows {
   static constexpr int L = Vector<T>::lanes;
   const Work<T>& work;
   const Chain& chain;
+  Arena& arena;
   const Products<T> products;
   std::vector<Stage<T>> stages;
   Coefficients<T> atInput;
   bool splitAtInput = false;
+  Turned<T> centres, radii;  // of the input
   Values<T> inputCentre, inputRadius;
   Array<T> startWeights, startSums;  // [entry, channel]
+  V<T>*startVectors, *ownStart;      // of channels side by side, [vector, entry]; of others
   int64_t startSize;
   int64_t site = -1;
   V<T> lower, upper;          // constants so far
@@ -96,27 +99,34 @@ class Rows {
   bool splitAfter(int k) const { return k + 1 < chain.count ? stages[k + 1].split : splitAtInput; }
 
  public:
-  explicit Rows(const Work<T>& w) : work(w), chain(w.chain), stages(w.chain.count) {
+  Rows(const Work<T>& w, Arena& memory) : work(w), chain(w.chain), arena(memory), stages(w.chain.count) {
     const Region& start = chain.count ? chain.steps[0].region : chain.input;
     startSize = start.size();
     startWeights = allocate<T>(startSize * chain.channels);
     for (int64_t o = 0; o < chain.channels; o++)
       for (int64_t e = 0; e < startSize; e++)
         startWeights[entryOf(start, e) * chain.channels + o] = array(chain.weight)[o * startSize + e];
+    ownStart = arena.take<V<T>>(startSize);
+    startVectors = arena.take<V<T>>(chain.channels / L * startSize);
+    for (int64_t o = 0; o + L <= chain.channels; o += L)
+      for (int64_t e = 0; e < startSize; e++)
+        startVectors[o / L * startSize + e] = load<T>(startWeights.get() + e * chain.channels + o);
     int64_t widest = std::max(startSize, chain.input.size()), mostTaps = 1;
     for (int k = 0; k < chain.count; k++) {
       const Step& s = chain.steps[k];
       stages[k].step = &s;
-      stages[k].before.reserve(s.region.size());
+      stages[k].before.reserve(arena, s.region.size());
       widest = std::max(widest, s.region.size());
       if (s.kind == RELU) reserveRelu(k, s);
       else reserveAffine(k, s, mostTaps);
     }
-    atInput.reserve(chain.input.size());
+    atInput.reserve(arena, chain.input.size());
+    centres.reserve(chain.input, chain.batch, array(centre()), arena);
+    radii.reserve(chain.input, chain.batch, array(radius()), arena);
     inputCentre.reserve(chain.input);
     inputRadius.reserve(chain.input);
     if (!reverse()) return;
-    for (auto& c : cotangents) c.reserve(widest);
+    for (auto& c : cotangents) c.reserve(arena, widest);
     for (auto& p : patches) p = allocate<V<T>>(std::max(mostTaps, BLOCK));
     if (isWanted(centre(), radius()))
       for (auto& i : inputSums) i = allocate<V<T>>(chain.input.size());
@@ -152,7 +162,7 @@ class Rows {
   static constexpr int64_t BLOCK = 512;
 
   void reserveRelu(int k, const Step& s) {
-    stages[k].relu.reserve(s);
+    stages[k].relu.reserve(s, chain.batch, work.arrays, arena);
     bounds |= stages[k].relu.bounds;
     if (!reverse()) return;
     for (auto& sums : stages[k].slopeSums) sums = allocate<V<T>>(s.region.size());
@@ -226,12 +236,12 @@ class Rows {
     for (int k = 0; k < chain.count; k++) {
       stages[k].split = split;
       if (chain.steps[k].kind != RELU) continue;
-      stages[k].relu.template meet<Same>(chain.steps[k], g, work.arrays);
+      stages[k].relu.template meet<Same>(chain.steps[k], g);
       split |= stages[k].relu.bent.size > 0;
     }
     splitAtInput = split;
-    inputCentre.read(chain.input, g, Same, array(centre()));
-    inputRadius.read(chain.input, g, Same, array(radius()));
+    inputCentre.read(chain.input, g, Same, [&](int32_t image) { return centres.of(image); });
+    inputRadius.read(chain.input, g, Same, [&](int32_t image) { return radii.of(image); });
   }
   Group<T> siteGroup;
 
@@ -242,13 +252,12 @@ class Rows {
   }
 
   void begin(const Group<T>& g) {
-    V<T>* a = (chain.count ? stages[0].before : atInput).m.get();
-    const bool side = neighbours(g);
-    for (int64_t e = 0; e < startSize; e++) {
-      const T* weights = startWeights.get() + e * chain.channels;
-      if (side) a[e] = load<T>(weights + g.channel[0]);
-      else
-        for (int l = 0; l < L; l++) a[e][l] = weights[g.channel[l]];
+    V<T>*& a = (chain.count ? stages[0].before : atInput).m;
+    if (neighbours(g) && g.channel[0] % L == 0) a = startVectors + g.channel[0] / L * startSize;
+    else {
+      a = ownStart;
+      for (int64_t e = 0; e < startSize; e++)
+        for (int l = 0; l < L; l++) a[e][l] = startWeights[e * chain.channels + g.channel[l]];
     }
     lower = V<T>{};
     if (const T* bias = array(chain.bias))
@@ -270,21 +279,29 @@ class Rows {
   template <bool Same>
   void bound(int k, const Coefficients<T>& a, bool split, const Region& r, const Values<T>& c,
              const Values<T>& radii) {
-    Pair<T> value{lower, upper};
-    if (split)
-      for (int64_t e = 0; e < r.size(); e++) {
+    // Some sums by turns: one after the other they would wait for each other.
+    constexpr int TURNS = 4;
+    V<T> lowers[TURNS] = {lower}, uppers[TURNS] = {upper};
+    const auto add = [&](int64_t e, int turn) {
+      const V<T> ce = c.template at<Same>(e), re = radii.template at<Same>(e);
+      if (split) {
         const V<T> l = a.m[e] + a.s[e], u = a.m[e] - a.s[e];
-        const V<T> ce = c.template at<Same>(e), re = radii.template at<Same>(e);
-        value.lower += l * ce - magnitude<T>(l) * re;
-        value.upper += u * ce + magnitude<T>(u) * re;
+        lowers[turn] += l * ce - magnitude<T>(l) * re;
+        uppers[turn] += u * ce + magnitude<T>(u) * re;
+      } else {
+        const V<T> straight = a.m[e] * ce, reach = magnitude<T>(a.m[e]) * re;
+        lowers[turn] += straight - reach;
+        uppers[turn] += straight + reach;
       }
-    else
-      for (int64_t e = 0; e < r.size(); e++) {
-        const V<T> straight = a.m[e] * c.template at<Same>(e);
-        const V<T> reach = magnitude<T>(a.m[e]) * radii.template at<Same>(e);
-        value.lower += straight - reach;
-        value.upper += straight + reach;
-      }
+    };
+    int64_t e = 0;
+    for (; e + TURNS <= r.size(); e += TURNS) {
+      TAUTNET_UNROLL
+      for (int i = 0; i < TURNS; i++) add(e + i, i);
+    }
+    for (; e < r.size(); e++) add(e, 0);
+    const Pair<T> value{(lowers[0] + lowers[1]) + (lowers[2] + lowers[3]),
+                        (uppers[0] + uppers[1]) + (uppers[2] + uppers[3])};
     const V<T> here = V<T>{} + T(k);
     // Written so that a bound that is NaN replaces any other.
     winner.lower = value.lower <= best.lower ? winner.lower : here;
@@ -298,12 +315,12 @@ class Rows {
     const Stage<T>& stage = stages[k];
     const Relu<T>& x = stage.relu;
     const Region& r = stage.step->region;
-    const V<T>*m = stage.before.m.get(), *s = stage.before.s.get();
+    const V<T>*m = stage.before.m, *s = stage.before.s;
     if (x.bounds) bound<Same>(k, stage.before, stage.split, r, x.centre, x.radius);
     Coefficients<T>& to = after(k);
     if (k + 1 == chain.count || chain.steps[k + 1].kind == RELU) {
-      std::memset(to.m.get(), 0, size_t(r.size()) * sizeof(V<T>));
-      std::memset(to.s.get(), 0, size_t(r.size()) * sizeof(V<T>));
+      std::memset(to.m, 0, size_t(r.size()) * sizeof(V<T>));
+      std::memset(to.s, 0, size_t(r.size()) * sizeof(V<T>));
     }
     V<T> low = lower, up = upper;
     if (stage.split) {
@@ -360,13 +377,13 @@ class Rows {
     Coefficients<T>& to = after(k);
     if (const T* bias = array(s.arrays[1])) count(k, bias);
     const size_t bytes = size_t(regionAfter(k).size()) * sizeof(V<T>);
-    std::memset(to.m.get(), 0, bytes);
-    if (stage.split) std::memset(to.s.get(), 0, bytes);
+    std::memset(to.m, 0, bytes);
+    if (stage.split) std::memset(to.s, 0, bytes);
     for (int64_t pixel = 0; pixel < areaOf(s.region); pixel++) {
       const int64_t from = pixel * s.region.channels;
-      spreadPixel(k, pixel, stage.before.m.get() + from, straight.of(pixel), straight.count(pixel), to.m.get());
+      spreadPixel(k, pixel, stage.before.m + from, straight.of(pixel), straight.count(pixel), to.m);
       if (stage.split)
-        spreadPixel(k, pixel, stage.before.s.get() + from, split.of(pixel), split.count(pixel), to.s.get());
+        spreadPixel(k, pixel, stage.before.s + from, split.of(pixel), split.count(pixel), to.s);
     }
   }
 
@@ -392,11 +409,13 @@ class Rows {
     V<T> sums[WIDEST];
     for (int64_t t = 0; t < taps; t += piece) {
       const int n = int(std::min<int64_t>(piece, taps - t));
+      if (p.whole && stage.destinations.empty()) {
+        products.adds[n](a, list, count, weight + t, taps, stage.offsets.data() + t, to + p.base);
+        continue;
+      }
       products.spreads[n](a, list, count, weight + t, taps, sums);
       if (!stage.destinations.empty())
         for (int i = 0; i < n; i++) to[stage.destinations[t + i]] = sums[i];
-      else if (p.whole)
-        for (int i = 0; i < n; i++) to[p.base + stage.offsets[t + i]] += sums[i];
       else
         for (int i = 0; i < n; i++)
           if (lies(s, p, t + i)) to[p.base + stage.offsets[t + i]] += sums[i];
@@ -406,10 +425,17 @@ class Rows {
 #include "rows-reverse.inc"
 };
 
+template <class T>
+void bound(const Work<T>& work) {
+  static thread_local Arena arena;
+  arena.begin();
+  Rows<T>(work, arena).all();
+}
+
 }  // namespace
 
-void run(const Work<float>& work) { Rows<float>(work).all(); }
-void run(const Work<double>& work) { Rows<double>(work).all(); }
+void run(const Work<float>& work) { bound(work); }
+void run(const Work<double>& work) { bound(work); }
 
 }  // namespace TAUTNET_SET
 }  // namespace tautnet

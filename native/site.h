@@ -3,6 +3,7 @@
 #pragma once
 #include <vector>
 
+#include "arena.h"
 #include "chain.h"
 #include "vector.h"
 
@@ -19,23 +20,51 @@ struct Group {
   int32_t channel[lanes], y[lanes], x[lanes], image[lanes];
 };
 
-// Calls body(e, feature) for what of a region lies in the layer: e = pixel · channels + channel.
+// Calls body(e, at, count) for what of a region lies in the layer, line by line: entries from e on are numbers
+// of an image, [pixel, channel], from `at` on.
 template <class Body>
 void inLayer(const Region& r, int32_t y, int32_t x, Body body) {
   const int top = y * r.strideY - r.padY, left = x * r.strideX - r.padX;
   const int x0 = std::max(0, -left), x1 = std::min(r.width, r.layerWidth - left);
   const int y0 = std::max(0, -top), y1 = std::min(r.height, r.layerHeight - top);
-  const int64_t area = int64_t(r.layerHeight) * r.layerWidth;
+  if (x0 >= x1) return;
   const int64_t channels = r.channels;
   for (int i = y0; i < y1; i++)
-    for (int j = x0; j < x1; j++) {
-      const int64_t e = (int64_t(i) * r.width + j) * channels;
-      const int64_t feature = int64_t(top + i) * r.layerWidth + left + j;
-      for (int64_t c = 0; c < channels; c++) body(e + c, feature + c * area);
-    }
+    body((int64_t(i) * r.width + x0) * channels,
+         (int64_t(top + i) * r.layerWidth + left + x0) * channels, (x1 - x0) * channels);
 }
 
-// Values of a table [batch, features] over a region, zero where it leaves the layer.
+// A table [batch, channel, pixel], image by image as [pixel, channel]: sites of one image share it.
+template <class T>
+class Turned {
+  const T* source = nullptr;
+  T* numbers = nullptr;
+  int64_t channels = 1, area = 1;
+  std::vector<uint8_t> isReady;
+
+ public:
+  void reserve(const Region& r, int32_t batch, const T* table, Arena& arena) {
+    source = table;
+    channels = r.channels;
+    area = int64_t(r.layerHeight) * r.layerWidth;
+    if (channels == 1 || area == 1) return;
+    numbers = arena.take<T>(batch * r.features());
+    isReady.assign(size_t(batch), 0);
+  }
+  const T* of(int32_t image) {
+    const int64_t from = image * channels * area;
+    if (numbers == nullptr) return source + from;
+    if (!isReady[size_t(image)]) {
+      for (int64_t c = 0; c < channels; c++)
+        for (int64_t pixel = 0; pixel < area; pixel++)
+          numbers[from + pixel * channels + c] = source[from + c * area + pixel];
+      isReady[size_t(image)] = 1;
+    }
+    return numbers + from;
+  }
+};
+
+// Values of a table over a region, zero where it leaves the layer.
 template <class T>
 class Values {
   Array<T> numbers;
@@ -43,30 +72,32 @@ class Values {
 
  public:
   void reserve(const Region& r) { numbers = allocate<T>(r.size() * Vector<T>::lanes); }
-  void read(const Region& r, const Group<T>& g, bool sameSite, const T* table) {
+  // `of(image)` gives the numbers of an image, [pixel, channel].
+  template <class Of>
+  void read(const Region& r, const Group<T>& g, bool sameSite, Of of) {
     constexpr int L = Vector<T>::lanes;
     same = sameSite;
     std::memset(numbers.get(), 0, size_t(r.size()) * sizeof(T) * (same ? 1 : L));
     if (same) {
-      const T* from = table + g.image[0] * r.features();
+      const T* from = of(g.image[0]);
       T* to = numbers.get();
-      inLayer(r, g.y[0], g.x[0], [=](int64_t e, int64_t feature) { to[e] = from[feature]; });
+      inLayer(r, g.y[0], g.x[0], [=](int64_t e, int64_t at, int64_t count) {
+        std::memcpy(to + e, from + at, size_t(count) * sizeof(T));
+      });
       return;
     }
     for (int l = 0; l < L; l++) {
-      const T* from = table + g.image[l] * r.features();
+      const T* from = of(g.image[l]);
       T* to = numbers.get() + l;
-      inLayer(r, g.y[l], g.x[l], [=](int64_t e, int64_t feature) { to[e * L] = from[feature]; });
+      inLayer(r, g.y[l], g.x[l], [=](int64_t e, int64_t at, int64_t count) {
+        for (int64_t i = 0; i < count; i++) to[(e + i) * L] = from[at + i];
+      });
     }
   }
   template <bool Same>
   V<T> at(int64_t e) const {
     return Same ? V<T>{} + numbers[e] : load<T>(numbers.get() + e * Vector<T>::lanes);
   }
-  // Of rows of one site.
-  T& number(int64_t e) { return numbers[e]; }
-  // Of rows of several.
-  void set(int64_t e, V<T> v) { store<T>(numbers.get() + e * Vector<T>::lanes, v); }
 };
 
 // Entries of a region that count, pixel by pixel: their places e, their channels, and where those of each
@@ -98,62 +129,106 @@ struct List {
   }
 };
 
-// A ReLU as a site meets it: S = (α + λ)/2, D = (α − λ)/2 and μ of each neuron, and which neurons pass
-// anything (`passing`: α or λ is not zero), have two slopes (`bent`), or a constant or two slopes (`crossing`).
-// What passes nothing has no derivative either: λ = 0 on an open set.
+// What a neuron does to rows: it passes anything (α or λ is not zero), has two slopes, or a constant or two
+// slopes. What passes nothing has no derivative either: λ = 0 on an open set.
+enum Passage : uint8_t { PASSING = 1, BENT = 2, CROSSING = 4 };
+
+// S = (α + λ)/2, D = (α − λ)/2 of each neuron of an image and what it does, [pixel, channel].
+template <class T>
+class ImageLines {
+  const T *alpha = nullptr, *lambda = nullptr, *mu = nullptr;
+  T *middles = nullptr, *halves = nullptr, *intercepts = nullptr;
+  uint8_t* passages = nullptr;
+  int64_t channels = 1, area = 1;
+  std::vector<uint8_t> isReady;
+
+ public:
+  void reserve(const Step& s, int32_t batch, const T* const* arrays, Arena& arena) {
+    const Region& r = s.region;
+    alpha = arrays[s.arrays[0]];
+    lambda = arrays[s.arrays[1]];
+    mu = arrays[s.arrays[2]];
+    channels = r.channels;
+    area = int64_t(r.layerHeight) * r.layerWidth;
+    for (T** of : {&middles, &halves, &intercepts}) *of = arena.take<T>(batch * r.features());
+    passages = arena.take<uint8_t>(batch * r.features());
+    isReady.assign(size_t(batch), 0);
+  }
+  void prepare(int32_t image) {
+    if (isReady[size_t(image)]) return;
+    isReady[size_t(image)] = 1;
+    const int64_t first = image * channels * area;
+    for (int64_t c = 0; c < channels; c++)
+      for (int64_t pixel = 0; pixel < area; pixel++) {
+        const int64_t from = first + c * area + pixel, to = first + pixel * channels + c;
+        const T a = alpha[from], l = lambda[from], m = mu[from];
+        const bool bends = !(a == l), crosses = bends | !(m == T(0));
+        const bool passes = !(a == T(0)) | !(l == T(0)) | crosses;
+        middles[to] = (a + l) * T(0.5);
+        halves[to] = (a - l) * T(0.5);
+        intercepts[to] = m;
+        passages[to] = uint8_t(PASSING * passes | BENT * bends | CROSSING * crosses);
+      }
+  }
+  int64_t features() const { return channels * area; }
+  const T* middle(int32_t image) const { return middles + image * features(); }
+  const T* half(int32_t image) const { return halves + image * features(); }
+  const T* intercept(int32_t image) const { return intercepts + image * features(); }
+  const uint8_t* passage(int32_t image) const { return passages + image * features(); }
+};
+
+// A ReLU as a site meets it.
 template <class T>
 struct Relu {
+  ImageLines<T> lines;
+  Turned<T> centres, radii;
   Values<T> middle, half, intercept, centre, radius;
+  std::vector<uint8_t> passages;
   List passing, bent, crossing;
   bool bounds = false;  // whether rows are bounded at its output, too
 
-  void reserve(const Step& s) {
+  void reserve(const Step& s, int32_t batch, const T* const* arrays, Arena& arena) {
+    lines.reserve(s, batch, arrays, arena);
     for (auto* v : {&middle, &half, &intercept}) v->reserve(s.region);
     for (List* list : {&passing, &bent, &crossing}) list->reserve(s.region.size());
+    passages.resize(size_t(s.region.size()));
     bounds = s.arrays[3] >= 0;
-    if (bounds) centre.reserve(s.region), radius.reserve(s.region);
+    if (!bounds) return;
+    centres.reserve(s.region, batch, arrays[s.arrays[3]], arena);
+    radii.reserve(s.region, batch, arrays[s.arrays[4]], arena);
+    centre.reserve(s.region);
+    radius.reserve(s.region);
   }
 
   template <bool Same>
-  void meet(const Step& s, const Group<T>& g, const T* const* arrays) {
+  void meet(const Step& s, const Group<T>& g) {
     const Region& r = s.region;
-    middle.read(r, g, Same, arrays[s.arrays[0]]);
-    half.read(r, g, Same, arrays[s.arrays[1]]);
-    intercept.read(r, g, Same, arrays[s.arrays[2]]);
+    std::fill(passages.begin(), passages.end(), uint8_t(0));
+    for (int l = 0; l < (Same ? 1 : g.used); l++) {
+      lines.prepare(g.image[l]);
+      const uint8_t* from = lines.passage(g.image[l]);
+      inLayer(r, g.y[l], g.x[l], [&](int64_t e, int64_t at, int64_t count) {
+        for (int64_t i = 0; i < count; i++) passages[size_t(e + i)] |= from[at + i];
+      });
+    }
+    middle.read(r, g, Same, [&](int32_t image) { return lines.middle(image); });
+    half.read(r, g, Same, [&](int32_t image) { return lines.half(image); });
+    intercept.read(r, g, Same, [&](int32_t image) { return lines.intercept(image); });
     if (bounds) {
-      centre.read(r, g, Same, arrays[s.arrays[3]]);
-      radius.read(r, g, Same, arrays[s.arrays[4]]);
+      centre.read(r, g, Same, [&](int32_t image) { return centres.of(image); });
+      radius.read(r, g, Same, [&](int32_t image) { return radii.of(image); });
     }
     for (List* list : {&passing, &bent, &crossing}) list->clear();
     const int64_t area = int64_t(r.height) * r.width;
     for (int64_t pixel = 0; pixel < area; pixel++) {
-      for (int32_t c = 0; c < r.channels; c++) classify<Same>(pixel * r.channels + c, c);
+      const uint8_t* of = passages.data() + pixel * r.channels;
+      for (int32_t c = 0; c < r.channels; c++) {
+        passing.add(pixel * r.channels + c, c, of[c] & PASSING);
+        bent.add(pixel * r.channels + c, c, of[c] & BENT);
+        crossing.add(pixel * r.channels + c, c, of[c] & CROSSING);
+      }
       for (List* list : {&passing, &bent, &crossing}) list->endPixel();
     }
-  }
-
- private:
-  template <bool Same>
-  void classify(int64_t e, int32_t c) {
-    bool passes, bends, crosses;
-    if (Same) {
-      const T alpha = middle.number(e), lambda = half.number(e);
-      bends = !(alpha == lambda);
-      crosses = bends | !(intercept.number(e) == T(0));
-      passes = !(alpha == T(0)) | !(lambda == T(0)) | crosses;
-      middle.number(e) = (alpha + lambda) * T(0.5);
-      half.number(e) = (alpha - lambda) * T(0.5);
-    } else {
-      const V<T> alpha = middle.template at<false>(e), lambda = half.template at<false>(e);
-      bends = any<T>(alpha - lambda);
-      crosses = bends || any<T>(intercept.template at<false>(e));
-      passes = crosses || any<T>(alpha) || any<T>(lambda);
-      middle.set(e, (alpha + lambda) * T(0.5));
-      half.set(e, (alpha - lambda) * T(0.5));
-    }
-    passing.add(e, c, passes);
-    bent.add(e, c, bends);
-    crossing.add(e, c, crosses);
   }
 };
 
