@@ -37,6 +37,7 @@ struct Stage {
   Relu<T> relu;
   Array<V<T>> slopeSums[3];  // of α, λ, μ for each crossing neuron of a site
   Array<V<T>> boxSums[2];    // of centre and radius of its output, where they are wanted
+  std::vector<int64_t> bases;    // AFFINE: the first entry behind each pixel, if all taps lie inside
   std::vector<int64_t> offsets;  // AFFINE: where a tap goes, from its pixel's first
   std::vector<int32_t> destinations;  // of a linear layer: entries in the order of the region behind
   List all;  // every output, for layers that follow no ReLU
@@ -181,6 +182,10 @@ class Rows {
         for (int ky = 0; ky < s.kernelY; ky++)
           for (int kx = 0; kx < s.kernelX; kx++)
             stage.offsets.push_back((int64_t(ky) * s.behind.width + kx) * s.behind.channels + c);
+    bool inside = !isLinear(s);
+    for (int64_t pixel = 0; pixel < areaOf(s.region); pixel++) inside = inside && placeOf(s, pixel).whole;
+    for (int64_t pixel = 0; inside && pixel < areaOf(s.region); pixel++)
+      stage.bases.push_back(placeOf(s, pixel).base);
     stage.all.reserve(s.region.size());
     for (int64_t pixel = 0; pixel < areaOf(s.region); pixel++) {
       for (int32_t c = 0; c < s.region.channels; c++) stage.all.add(pixel * s.region.channels + c, c, true);
