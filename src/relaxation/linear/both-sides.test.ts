@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { isConstant } from '../../graph/operators/leaves.js';
+import { sizeOf, topologicalOrder } from '../../graph/tensor.js';
 import { activationLayer, featuresOf, joinLayer } from '../../network/layers/layer.js';
 import { linearLayer } from '../../network/layers/linear.js';
 import { INPUT, type Network, network } from '../../network/network.js';
@@ -7,6 +9,7 @@ import { createPlan } from '../../runtime/plan/compile.js';
 import { planFootprint } from '../../runtime/plan/memory.js';
 import { anyNetworks, BATCH, caseFeeds } from '../../testing/bound-cases.js';
 import { boundProblem, runStages } from '../../testing/bound-programs.js';
+import { hybridZonotope } from '../zonotope/hybrid-zonotope.js';
 import { crown } from './crown.js';
 import { deepPoly } from './nested.js';
 
@@ -43,7 +46,7 @@ describe('both bounds of all neurons', () => {
         networks,
         fc.nat(1e6),
         fc.integer({ min: 1, max: 200 }),
-        fc.constantFrom(crown, deepPoly),
+        fc.constantFrom(crown, deepPoly, hybridZonotope),
         async (net, seed, rowFloats, relaxation) => {
           const feeds = [caseFeeds(net, seed, 0.2)];
           const [whole] = await runStages(stagesOf(relaxation, net), feeds);
@@ -69,5 +72,22 @@ describe('both bounds of all neurons', () => {
     // Beside a few pieces little more than weights is alive at once; all rows would be 16 times as much.
     const { peak } = planFootprint(createPlan(stagesOf(crown, net, 2 ** 17, 'float32')));
     expect(peak).toBeLessThan(6 * weights);
+  });
+
+  it.each([
+    ['crown', crown],
+    ['hbox', hybridZonotope],
+  ] as const)('take no square array of a layer of some thousands of neurons, with %s', (_, relaxation) => {
+    const net = smooth(3, 4096);
+    const stages = stagesOf(relaxation, net, undefined, 'float32').map((stage) =>
+      stage.kind === 'whole' ? stage : undefined,
+    );
+    const constants = stages.flatMap((stage) =>
+      topologicalOrder(Object.values(stage?.outputs ?? {}))
+        .filter(isConstant)
+        .map(({ shape }) => sizeOf(shape)),
+    );
+    // Numbers of features, and tables of a few rows of them.
+    expect(Math.max(...constants)).toBeLessThan(4096 * 1024);
   });
 });

@@ -35,6 +35,7 @@ import { activationStrip } from '../activation-lines.js';
 import { withoutNormalization } from '../front.js';
 import { intervalNode, marginsFromLogits } from '../interval.js';
 import { backSubstitute, concretize } from '../linear/back-substitution.js';
+import { fitsAtOnce, ofUnitRows } from '../linear/both-sides.js';
 import { rowsApply } from '../linear/layer-bounds.js';
 import { isNonlinear, type NonlinearLayer } from '../linear/nonlinear.js';
 import { rowStages } from '../linear/row-bounds.js';
@@ -199,6 +200,8 @@ class HybridLayers {
   #reachOfAll(node: number): Tensor {
     const { network: net, box } = this.#problem;
     const features = featuresOf((net.nodes[node] as NetworkNode).layer.output);
+    if (!fitsAtOnce(this.#problem, node))
+      return ofUnitRows(this.#problem, node, (rows) => this.#reach(node, rows));
     const identity = new Float64Array(features * features);
     for (let i = 0; i < features; i++) identity[i * features + i] = 1;
     const rows = constant(identity, [features, features, 1], box.lower.dtype as FloatType);

@@ -80,9 +80,11 @@ async function pullBack(run: Run, { rows: data, wanted, passThrough }: RowKernel
   if (cotangents.every((cotangent) => cotangent === undefined)) return; // nothing depends on these bounds
   const [lower, upper] = cotangents.map((c) => c ?? hostArray(dtype, sizeOf(shape))) as [Floats, Floats];
   const chosen = selectionOf(run, data);
+  // Bounds that nothing depends on need no rows: of a stable neuron, say, and of one behind it.
+  const asked = chosen.filter((at) => lower[at] !== 0 || upper[at] !== 0);
   const taken = (all: Floats): Floats => {
-    const values = hostArray(dtype, chosen.length) as Floats;
-    for (let i = 0; i < chosen.length; i++) values[i] = all[chosen[i] as number] as number;
+    const values = hostArray(dtype, asked.length) as Floats;
+    for (let i = 0; i < asked.length; i++) values[i] = all[asked[i] as number] as number;
     return values;
   };
   if (wanted.length > 0) {
@@ -93,7 +95,7 @@ async function pullBack(run: Run, { rows: data, wanted, passThrough }: RowKernel
       sums.set(name, sum.fill(0));
     }
     const into = data.arrays.map((name) => sums.get(name));
-    kernelGradients({ chain, arrays: read(run, data), rows: chosen }, taken(lower), taken(upper), into);
+    kernelGradients({ chain, arrays: read(run, data), rows: asked }, taken(lower), taken(upper), into);
     for (const [name, sum] of sums) await run.addGradient(gradientName(name), sum);
   }
   if (!passThrough) return;
