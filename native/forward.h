@@ -354,7 +354,7 @@ class Forward {
       const V<T>* x[TILE_PLACES];
       for (int i = 0; i < count; i++) x[i] = from + p.first[place + i];
       multiply(k, x, count, [&](int64_t o, int i, V<T> first, V<T> second) {
-        pass(k, o * area + place + i, v, into + o * p.outputStep + p.last[place + i], first, second);
+        pass(k, o, place + i, v, into + o * p.outputStep + p.last[place + i], first, second);
       });
     }
   }
@@ -363,7 +363,7 @@ class Forward {
     const Layer& l = chain.layers[k];
     matrixProduct(arrays[l.weight], l.outputs, l.inputs, l.inputs, 1, activations[k],
                   [&](int64_t o, int64_t v, V<T> first, V<T> second) {
-                    pass(k, o, v, activations[k + 1].of(v) + o, first, second);
+                    pass(k, o, 0, v, activations[k + 1].of(v) + o, first, second);
                   });
   }
 
@@ -386,21 +386,23 @@ class Forward {
     }
   }
 
-  // Bias, ReLU and what the caller sees of one output feature.
-  void pass(int k, int64_t feature, int64_t v, V<T>* into, V<T> first, V<T> second) {
+  // Bias, ReLU and what the caller sees of one place of an output channel.
+  void pass(int k, int64_t channel, int64_t place, int64_t v, V<T>* into, V<T> first, V<T> second) {
     const Layer& l = chain.layers[k];
-    if (l.bias >= 0) first += arrays[l.bias][feature / l.area()];
+    if (l.bias >= 0) first += arrays[l.bias][channel];
     V<T> low = first - second, up = first + second;
-    see(l.sums, feature, v, low, up);
+    see(l, l.sums, channel, place, v, low, up);
     if (l.relu) {
       low = positive<T>(low);
       up = positive<T>(up);
-      see(l.passed, feature, v, low, up);
+      see(l, l.passed, channel, place, v, low, up);
     }
     if (planes == 1) *into = low;
     else setEnds(into, activations[k + 1].plane, 0, low, up);
   }
-  void see(const int32_t* positions, int64_t feature, int64_t v, V<T> low, V<T> up) {
+  void see(const Layer& l, const int32_t* positions, int64_t channel, int64_t place, int64_t v, V<T> low,
+           V<T> up) {
+    const int64_t feature = channel * l.area() + place;
     if (positions[0] >= 0) setLanes<T>(arrays[positions[0]], feature, chain.batch, v, low);
     if (positions[1] >= 0) setLanes<T>(arrays[positions[1]], feature, chain.batch, v, up);
   }

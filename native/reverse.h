@@ -19,6 +19,8 @@ namespace {
 constexpr int PAIR_OUTPUTS = 4, PAIR_TAPS = TAUTNET_BYTES == 64 ? 6 : 3;
 // Places whose cotangents and inputs meet in the cache.
 constexpr int32_t PLACES = 64;
+// Rows of a matrix that are fetched before they are needed.
+constexpr int64_t AHEAD = 8;
 
 // sums[m · taps + n] += Σ_p g[m · gStep + at[p]] · x[first[p] + offsets[n]].
 template <class T, int M, int N>
@@ -67,30 +69,20 @@ void correlateOf(int n, const V<T>* g, int64_t gStep, const int32_t* at, const V
 #undef TAUTNET_PAIR
 }
 
-// Numbers that each of M × N pairs of rows g and x sum to over vectors of images: row[m · N + n].
-template <class T, int M, int N>
-void pairTile(const V<T>* const* g, const V<T>* const* x, int64_t vectors, T* row) {
-  constexpr int L = Vector<T>::lanes;
-  V<T> s[M][N] = {};
+// Lane n: the sum over vectors of images of g · x[n], for N ≤ lanes neighbours of x.
+template <class T, int N>
+V<T> pairTile(const V<T>* g, int64_t gStep, const V<T>* x, int64_t xStep, int64_t vectors) {
+  V<T> s[N] = {};
   for (int64_t v = 0; v < vectors; v++) {
-    V<T> c[N];
+    const V<T> c = g[v * gStep];
+    const V<T>* from = x + v * xStep;
     TAUTNET_WHOLE
-    for (int n = 0; n < N; n++) c[n] = x[v][n];
-    TAUTNET_WHOLE
-    for (int m = 0; m < M; m++)
-      TAUTNET_WHOLE
-      for (int n = 0; n < N; n++) s[m][n] += g[v][m] * c[n];
+    for (int n = 0; n < N; n++) s[n] += c * from[n];
   }
-  V<T> all[M * N];
+  V<T> all[N];
   TAUTNET_WHOLE
-  for (int m = 0; m < M; m++)
-    TAUTNET_WHOLE
-    for (int n = 0; n < N; n++) all[m * N + n] = s[m][n];
-  for (int i = 0; i < M * N; i += L) {
-    const int width = std::min(L, M * N - i);
-    const V<T> sums = totals<T>(all + i, width);
-    for (int l = 0; l < width; l++) row[i + l] = sums[l];
-  }
+  for (int n = 0; n < N; n++) all[n] = s[n];
+  return totals<T>(all, N);
 }
 
 // Inputs of one phase of a convolution's adjoint, and the taps that reach them.
@@ -215,38 +207,38 @@ class Reverse : Forward<T> {
 
   // What the chain leaves has the cotangents of the caller alone.
   void begin(int k, int64_t v) {
-    for (int64_t feature = 0; feature < chain.layers[k].features(); feature++)
-      receive(k, feature, v, V<T>{}, V<T>{});
+    const Layer& l = chain.layers[k];
+    for (int64_t channel = 0; channel < l.outputs; channel++)
+      for (int64_t place = 0; place < l.area(); place++) receive(k, channel, place, v, V<T>{}, V<T>{});
   }
 
-  V<T> seen(int32_t position, int64_t feature, int64_t v) const {
+  V<T> seen(int32_t position, const Layer& l, int64_t channel, int64_t place, int64_t v) const {
     const T* from = gradient(position);
-    return from == nullptr ? V<T>{} : lanesOf<T>(from, feature, chain.batch, v);
+    return from == nullptr ? V<T>{} : lanesOf<T>(from, channel * l.area() + place, chain.batch, v);
   }
 
   // Cotangents of a layer's sums from those of what the next one reads, centre (or value) and radius.
-  void receive(int k, int64_t feature, int64_t v, V<T> first, V<T> second) {
+  void receive(int k, int64_t channel, int64_t place, int64_t v, V<T> first, V<T> second) {
     const Layer& l = chain.layers[k];
-    const int64_t channel = feature / l.area(), place = feature % l.area();
     V<T>* to = sums[k].of(v) + channel * channelStep[k] + at[k][size_t(place)];
     const V<T>* passed = activations[k + 1].of(v) + storedAt(k, channel, place);
     const V<T> zero = {};
     if (planes == 1) {
-      V<T> d = first + seen(l.passed[0], feature, v);
+      V<T> d = first + seen(l.passed[0], l, channel, place, v);
       if (l.relu) d = passed[0] > T(0) ? d : zero;
-      *to = d + seen(l.sums[0], feature, v);
+      *to = d + seen(l.sums[0], l, channel, place, v);
       return;
     }
-    V<T> up = (first + second) * T(0.5) + seen(l.passed[1], feature, v);
-    V<T> low = (first - second) * T(0.5) + seen(l.passed[0], feature, v);
+    V<T> up = (first + second) * T(0.5) + seen(l.passed[1], l, channel, place, v);
+    V<T> low = (first - second) * T(0.5) + seen(l.passed[0], l, channel, place, v);
     if (l.relu) {
       // c > 0 where the upper end passes; c > r where the lower one does, too.
       const V<T> radius = passed[activations[k + 1].plane];
       up = passed[0] > T(0) ? up : zero;
       low = passed[0] > radius ? low : zero;
     }
-    up += seen(l.sums[1], feature, v);
-    low += seen(l.sums[0], feature, v);
+    up += seen(l.sums[1], l, channel, place, v);
+    low += seen(l.sums[0], l, channel, place, v);
     to[0] = low + up;
     to[sums[k].plane] = up - low;
   }
@@ -301,7 +293,7 @@ class Reverse : Forward<T> {
   // Cotangents of what a convolution reads, of the inputs of one phase.
   void adjoint(int k, int64_t v, const Phase<T>& phase) {
     const Layer& l = chain.layers[k];
-    const int32_t area = l.height * l.width, total = int32_t(phase.at.size());
+    const int32_t total = int32_t(phase.at.size());
     const V<T>* from = sums[k].of(v);
     V<T> first[TILE_OUTPUTS * TILE_PLACES], second[TILE_OUTPUTS * TILE_PLACES];
     for (int32_t place = 0; place < total; place += TILE_PLACES) {
@@ -317,7 +309,7 @@ class Reverse : Forward<T> {
         if (planes == 2) tileAt(phase.absolute, c, phase.offsets.data(), radii, count, second);
         for (int m = 0; m < width; m++)
           for (int i = 0; i < count; i++)
-            giveBack(k, (c + m) * area + phase.pixels[place + i], v, first[m * count + i],
+            giveBack(k, c + m, phase.pixels[place + i], v, first[m * count + i],
                      planes == 2 ? second[m * count + i] : V<T>{});
         c += width;
       }
@@ -325,8 +317,10 @@ class Reverse : Forward<T> {
   }
 
   // To the layer before, or to the caller's input.
-  void giveBack(int k, int64_t feature, int64_t v, V<T> first, V<T> second) {
-    if (k > 0) return receive(k - 1, feature, v, first, second);
+  void giveBack(int k, int64_t channel, int64_t place, int64_t v, V<T> first, V<T> second) {
+    if (k > 0) return receive(k - 1, channel, place, v, first, second);
+    const Layer& l = chain.layers[0];
+    const int64_t feature = channel * l.height * l.width + place;
     T *low = gradient(chain.input[0]), *up = gradient(chain.input[1]);
     if (planes == 1) return addLanes(low, feature, v, first);
     if (low != nullptr) addLanes(low, feature, v, (first - second) * T(0.5));
@@ -339,49 +333,41 @@ class Reverse : Forward<T> {
   void linear(int k) {
     const Layer& l = chain.layers[k];
     for (int64_t v = 0; v < vectors; v++) addBias(k, v);
-    if (T* into = gradient(l.weight))
-      for (int32_t o = 0; o < l.outputs;) {
-        const int width = o + 4 <= l.outputs ? 4 : 1;
-        for (int32_t i = 0; i < l.inputs;) {
-          const int wide = i + 4 <= l.inputs ? 4 : 1;
-          if (width == 4 && wide == 4) addPairs<4, 4>(k, o, i, into);
-          else if (width == 4) addPairs<4, 1>(k, o, i, into);
-          else if (wide == 4) addPairs<1, 4>(k, o, i, into);
-          else addPairs<1, 1>(k, o, i, into);
-          i += wide;
-        }
-        o += width;
-      }
+    if (T* into = gradient(l.weight)) {
+      // Inputs of one vector stay in the cache while all outputs pass.
+      int64_t i = 0;
+      for (; i + L <= l.inputs; i += L)
+        for (int64_t o = 0; o < l.outputs; o++) addPairs<L>(k, o, i, into);
+      for (; i < l.inputs; i++)
+        for (int64_t o = 0; o < l.outputs; o++) addPairs<1>(k, o, i, into);
+    }
     if (k == 0 && !wantsInput()) return;
+    // What a convolution before gave, channel by channel.
+    const int64_t area = k > 0 ? chain.layers[k - 1].area() : 1;
     this->matrixProduct(arrays[l.weight], l.inputs, l.outputs, 1, l.inputs, sums[k],
-                        [&](int64_t i, int64_t v, V<T> first, V<T> second) { giveBack(k, i, v, first, second); });
+                        [&](int64_t i, int64_t v, V<T> first, V<T> second) {
+                          giveBack(k, i / area, i % area, v, first, second);
+                        });
   }
 
-  // Gradients of M × N weights of a linear layer.
-  template <int M, int N>
+  // Gradients of N weights of an output of a linear layer.
+  template <int N>
   void addPairs(int k, int64_t o, int64_t i, T* into) {
-    const int64_t inputs = chain.layers[k].inputs;
-    const T* w = arrays[chain.layers[k].weight];
-    std::vector<const V<T>*>&g = rows[0], &x = rows[1];
-    T found[2][M * N];
-    for (int plane = 0; plane < planes; plane++) {
-      g.resize(size_t(vectors));
-      x.resize(size_t(vectors));
-      for (int64_t v = 0; v < vectors; v++) {
-        g[v] = sums[k].of(v) + plane * sums[k].plane + o;
-        x[v] = activations[k].of(v) + plane * activations[k].plane + i;
-      }
-      pairTile<T, M, N>(g.data(), x.data(), vectors, found[plane]);
-    }
-    for (int m = 0; m < M; m++)
-      for (int n = 0; n < N; n++) {
-        const int64_t e = (o + m) * inputs + i + n;
-        into[e] += found[0][m * N + n];
-        if (planes == 2) into[e] += signOf(w[e]) * found[1][m * N + n];
-      }
+    const Activations<T>&g = sums[k], &x = activations[k];
+    const int64_t e = o * chain.layers[k].inputs + i;
+    const T* w = arrays[chain.layers[k].weight] + e;
+    // The next rows are far away; beyond the last one nothing is read.
+    const int64_t ahead = AHEAD * chain.layers[k].inputs;
+    __builtin_prefetch(into + e + ahead, 1);
+    if (planes == 2) __builtin_prefetch(w + ahead);
+    const V<T> first = pairTile<T, N>(g.at + o, g.step, x.at + i, x.step, vectors);
+    const V<T> second =
+        planes == 1 ? V<T>{}
+                    : pairTile<T, N>(g.at + g.plane + o, g.step, x.at + x.plane + i, x.step, vectors);
+    if (N == L) return store<T>(into + e, load<T>(into + e) + first + sign<T>(load<T>(w)) * second);
+    for (int n = 0; n < N; n++) into[e + n] += first[n] + signOf(w[n]) * second[n];
   }
   static T signOf(T w) { return w > T(0) ? T(1) : w < T(0) ? T(-1) : T(0); }
-  std::vector<const V<T>*> rows[2];
 
   // Sums in lanes go to the arrays' own layout.
   void finish() {
