@@ -31,10 +31,8 @@ export interface RunPlace {
 
 const places = new WeakMap<Tensor, RunPlace>();
 
-/** Multiplications of a run for a batch below which programs do it as fast. */
-const LEAST_WORK = 2 ** 22;
-
-function work({ input, layers }: LayerRun): number {
+/** Multiplications of a run for a batch. */
+function workOf({ input, layers }: LayerRun): number {
   const batch = input[0]?.shape[1] as number;
   const multiplications = layers.map(
     ({ input: [channels], output, kernel }) =>
@@ -45,15 +43,17 @@ function work({ input, layers }: LayerRun): number {
 
 /** Says of the tensors of a run that the kernel can compute them. */
 export function markRun(run: LayerRun): void {
-  if (work(run) < LEAST_WORK) return;
   for (const [layer, { sums, passed }] of run.layers.entries()) {
     for (const [end, x] of sums.entries()) places.set(x, { run, layer, what: 'sums', end });
     for (const [end, x] of passed?.entries() ?? []) places.set(x, { run, layer, what: 'passed', end });
   }
 }
 
-/** Tensors of runs that some outputs are computed from, those nearest to the outputs. */
-export function runPlaces(outputs: readonly Tensor[]): Map<Tensor, RunPlace> {
+/**
+ * Tensors of runs that some outputs are computed from, those nearest to the outputs; of runs with at least so
+ * many multiplications.
+ */
+export function runPlaces(outputs: readonly Tensor[], leastWork: number): Map<Tensor, RunPlace> {
   const found = new Map<Tensor, RunPlace>();
   const met = new Set<Tensor>();
   const open = [...outputs];
@@ -61,7 +61,7 @@ export function runPlaces(outputs: readonly Tensor[]): Map<Tensor, RunPlace> {
     if (met.has(x)) continue;
     met.add(x);
     const place = places.get(x);
-    if (place === undefined) open.push(...x.inputs);
+    if (place === undefined || workOf(place.run) < leastWork) open.push(...x.inputs);
     else found.set(x, place);
   }
   return found;
