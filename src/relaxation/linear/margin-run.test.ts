@@ -4,7 +4,6 @@ import { type FloatType, inputName, mul, reshape, sum, type Tensor } from '../..
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode } from '../../network/network.js';
 import { hasRowKernel, useInstructionSet } from '../../runtime/kernels/row-kernel.js';
-import { markMargins } from '../../runtime/plan/layer-runs.js';
 import { withIntervalKernel } from '../../runtime/plan/stages/interval-kernel.js';
 import { boundProblem, randomBox, runStages } from '../../testing/bound-programs.js';
 import { uniformNumbers } from '../../testing/numbers.js';
@@ -15,7 +14,7 @@ import { intervalBounds } from '../interval.js';
 import { type Bounds, specificationMargins } from '../relaxation.js';
 import { reluSlopes } from '../slopes.js';
 import { backSubstitute, concretize } from './back-substitution.js';
-import { marginRun } from './margin-run.js';
+import { inMarginKernel, marginRun } from './margin-run.js';
 
 const SETS = ['baseline', 'AVX2', 'AVX-512'];
 
@@ -43,8 +42,8 @@ async function margins({ net, seed, batch, dtype }: Case, inKernel: boolean) {
     reluSlopes(before(node)),
   );
   const found = concretize(bound, box);
-  const run = marginRun(problem, rows, before);
-  if (run !== undefined) markMargins(run, found);
+  inMarginKernel(found, problem, rows, before);
+  const isKnown = marginRun(problem, rows, before) !== undefined;
   const total = (x: Tensor) => reshape(sum(sum(x, [0]), [1]), []);
   const outputs = { margins: found, loss: total(mul(found, found)) };
   const stages = [{ kind: 'whole', outputs } as const];
@@ -59,9 +58,9 @@ async function margins({ net, seed, batch, dtype }: Case, inKernel: boolean) {
   const classes = uniformNumbers(`labels ${seed}`, batch);
   feeds.labels = Int32Array.from(classes, (u) => Math.floor(u * net.classes));
   const wrt = ['lower', 'upper', ...Object.values(parameters).map(inputName)];
-  const [result] = await runStages(inKernel ? withIntervalKernel(stages) : stages, [feeds], wrt);
+  const [result] = await runStages(inKernel ? withIntervalKernel(stages, 0) : stages, [feeds], wrt);
   return {
-    isKnown: run !== undefined,
+    isKnown,
     values: [result?.outputs.margins, result?.outputs.loss, ...(result?.gradients ?? [])] as Float64Array[],
   };
 }

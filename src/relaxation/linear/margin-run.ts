@@ -6,12 +6,7 @@ import type { Tensor } from '../../graph/index.js';
 import { type AffineLayer, type Extents, featuresOf } from '../../network/layers/layer.js';
 import { isChain, type NetworkNode, weightsOf } from '../../network/network.js';
 import { MOST_COEFFICIENTS } from '../../runtime/kernels/margin-chain.js';
-import {
-  LEAST_WORK,
-  type MarginRun,
-  type MarginRunStep,
-  markMargins,
-} from '../../runtime/plan/layer-runs.js';
+import { type MarginRun, type MarginRunStep, markMargins } from '../../runtime/plan/layer-runs.js';
 import type { BoundProblem, Bounds } from '../relaxation.js';
 
 type Problem = Pick<BoundProblem, 'network' | 'parameters' | 'box'>;
@@ -54,23 +49,17 @@ export function marginRun(
   return { rows, steps, box: [box.lower, box.upper] };
 }
 
-/** Multiplications of all rows, and coefficients of a row with those that padding adds at most. */
-function sizesOf({ rows, steps }: MarginRun): { readonly work: number; readonly coefficients: number } {
-  const [outputs, count, batch] = rows.shape as [number, number, number];
-  let [work, coefficients] = [0, outputs];
-  for (const step of steps) {
-    if (step.kind === 'relu') {
-      coefficients += featuresOf(step.extents);
-      continue;
-    }
-    const { output, input, kernel, padding } = step;
-    work += featuresOf(output) * input[0] * kernel[0] * kernel[1];
-    coefficients += input[0] * (input[1] + padding[0] + kernel[0]) * (input[2] + padding[1] + kernel[1]);
-  }
-  return { work: work * count * batch, coefficients };
+/** Coefficients of a row at all layers, with at most those that padding adds. */
+function coefficientsOf({ rows, steps }: MarginRun): number {
+  const behind = steps.map((step) => {
+    if (step.kind === 'relu') return featuresOf(step.extents);
+    const { input, kernel, padding } = step;
+    return input[0] * (input[1] + padding[0] + kernel[0]) * (input[2] + padding[1] + kernel[1]);
+  });
+  return behind.reduce((a, b) => a + b, rows.shape[0] as number);
 }
 
-/** The same margins [rows, batch], which plans may compute in the kernel where it pays. */
+/** The same margins [rows, batch], which plans may compute in the margin kernel. */
 export function inMarginKernel(
   margins: Tensor,
   problem: Problem,
@@ -78,8 +67,6 @@ export function inMarginKernel(
   before: (node: number) => Bounds,
 ): Tensor {
   const run = marginRun(problem, rows, before);
-  if (run === undefined) return margins;
-  const { work, coefficients } = sizesOf(run);
-  if (work >= LEAST_WORK && coefficients <= MOST_COEFFICIENTS) markMargins(run, margins);
+  if (run !== undefined && coefficientsOf(run) <= MOST_COEFFICIENTS) markMargins(run, margins);
   return margins;
 }

@@ -122,6 +122,9 @@ const useOf = (run: LayerRun | MarginRun, index: number): Use =>
 const outputsOf = (stage: WholeStage | RowKernelStage): Readonly<Record<string, Tensor>> =>
   stage.kind === 'whole' ? stage.outputs : stage.prepared;
 
+/** Multiplications of a run for a batch below which programs do it as fast. */
+const LEAST_WORK = 2 ** 22;
+
 /** Runs of layers in the stages of a plan. */
 class Runs {
   readonly #uses = new Map<LayerRun | MarginRun, Use>();
@@ -129,10 +132,20 @@ class Runs {
   readonly #names = new Map<Tensor, string>();
   /** Runs that an earlier stage has computed, and their levels. */
   readonly #levels = new Map<LayerRun | MarginRun, number>();
+  readonly #leastWork: number;
+
+  constructor(leastWork: number) {
+    this.#leastWork = leastWork;
+  }
+
+  /** Tensors of runs that some outputs are computed from. */
+  places(outputs: readonly Tensor[]): Map<Tensor, RunPlace> {
+    return runPlaces(outputs, this.#leastWork);
+  }
 
   /** Notes what some tensors need of runs, and what those need. */
   find(tensors: readonly Tensor[]): void {
-    for (const [x, place] of runPlaces(tensors)) {
+    for (const [x, place] of this.places(tensors)) {
       const use = this.#uses.get(place.run) ?? useOf(place.run, this.#uses.size);
       this.#uses.set(place.run, use);
       if (this.#replacements.has(x)) continue;
@@ -167,7 +180,7 @@ class Runs {
   }
 
   #after(tensors: readonly Tensor[], levelOf: (run: LayerRun | MarginRun) => number): number {
-    const runs = [...runPlaces(tensors).values()].map(({ run }) => run);
+    const runs = [...this.places(tensors).values()].map(({ run }) => run);
     return Math.max(0, ...[...new Set(runs)].map((run) => levelOf(run) + 1));
   }
 
@@ -186,18 +199,24 @@ class Runs {
   }
 }
 
-/** The stages of a plan, with layers in the interval kernel where they contain some and it was built. */
+/**
+ * The stages of a plan, with layers in the interval kernel where they contain some of enough work and it was
+ * built.
+ */
 export function withIntervalKernel<Stage extends { readonly kind: string }>(
   stages: readonly (Stage | WholeStage | RowKernelStage)[],
+  leastWork = LEAST_WORK,
 ): readonly (Stage | WholeStage | RowKernelStage | IntervalKernelStage)[] {
   if (!hasRowKernel()) return stages;
-  const runs = new Runs();
+  const runs = new Runs(leastWork);
   const contains = (stage: { readonly kind: string }): stage is WholeStage | RowKernelStage =>
     stage.kind === 'whole' || stage.kind === 'row-kernel';
   for (const stage of stages) if (contains(stage)) runs.find(Object.values(outputsOf(stage)));
   return stages.map((stage) => {
-    if (!contains(stage) || runPlaces(Object.values(outputsOf(stage))).size === 0) return stage;
-    const levels = runs.levels(Object.values(outputsOf(stage)));
+    if (!contains(stage)) return stage;
+    const all = Object.values(outputsOf(stage));
+    if (runs.places(all).size === 0) return stage;
+    const levels = runs.levels(all);
     const outputs = runs.cut(outputsOf(stage));
     const rest = stage.kind === 'whole' ? { ...stage, outputs } : { ...stage, prepared: outputs };
     return { kind: 'interval-kernel', levels, rest, programs: stage };
@@ -226,14 +245,18 @@ async function reverse(run: Run, { data, wanted }: IntervalKernelStep): Promise<
   const cotangents = new Map(seen.map((name) => [name, run.arrays.get(gradientName(name)) as Floats]));
   if ([...cotangents.values()].every((cotangent) => cotangent === undefined)) return; // nothing depends on them
   const sums = new Map<string, Floats>();
+  const begun: [name: string, sum: Floats][] = [];
   for (const name of wanted) {
     const size = chain.sizes[arrays.indexOf(name)] as number;
-    const sum = (await run.planArray(`∂${name} of ${seen[0]}`, dtype, size)) as Floats;
-    sums.set(name, sum.fill(0));
+    const sum = (await run.planArray(`∂${name} by layers`, dtype, size)) as Floats;
+    sums.set(name, sum);
+    // The kernel adds to what another run of layers has left there.
+    if (run.arrays.get(gradientName(name)) === sum) continue;
+    begun.push([gradientName(name), sum.fill(0)]);
   }
   const into = arrays.map((name) => cotangents.get(name) ?? sums.get(name));
   propagateBack({ chain, arrays: arraysOf(run, data) }, await stored(run, data), into);
-  for (const [name, sum] of sums) await run.addGradient(gradientName(name), sum);
+  for (const [name, sum] of begun) await run.addGradient(name, sum);
 }
 
 function compileRun(data: KernelRunData | KernelMarginsData, compiler: Compiler): void {

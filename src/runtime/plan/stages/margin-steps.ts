@@ -78,12 +78,16 @@ export async function reverseMargins(
   const cotangents = run.arrays.get(gradientName(seen)) as Floats | undefined;
   if (cotangents === undefined) return; // nothing depends on them
   const sums = new Map<string, Floats>();
+  const begun: [name: string, sum: Floats][] = [];
   for (const name of wanted) {
     const size = data.chain.sizes[data.arrays.indexOf(name)] as number;
-    const sum = (await run.planArray(`∂${name} of ${seen}`, data.dtype, size)) as Floats;
-    sums.set(name, sum.fill(0));
+    const sum = (await run.planArray(`∂${name} by layers`, data.dtype, size)) as Floats;
+    sums.set(name, sum);
+    // The kernel adds to what another run has left there.
+    if (run.arrays.get(gradientName(name)) === sum) continue;
+    begun.push([gradientName(name), sum.fill(0)]);
   }
   const into = data.arrays.map((name) => sums.get(name));
   kernelMarginGradients(workOf(run, data), cotangents, into);
-  for (const [name, sum] of sums) await run.addGradient(gradientName(name), sum);
+  for (const [name, sum] of begun) await run.addGradient(name, sum);
 }
