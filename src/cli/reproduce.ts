@@ -46,7 +46,7 @@ export const makeReproduceCommand: MakeCommand = (io) =>
     .option('--parallel <count>', 'runs at a time (default: one for each thread)')
     .option('--equal-time', "then train each row once more for the slowest row's time, and compare again")
     .option('--dry-run', 'say what will be run and what it will cost, and stop')
-    .addHelpText('after', '\nThe same command goes on where it was stopped.')
+    .addHelpText('after', '\nThe same command goes on where it was stopped, also with more seeds.')
     .action((names: string[], flags: ReproduceFlags) => reproduceClaims(names, flags, io));
 
 /** The claims of the command line in their own order, each once. */
