@@ -2,14 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import {
-  CLAIMS,
-  type ClaimName,
-  experimentsFor,
-  SCALES,
-  type Scale,
-  settingNames,
-} from '../cluster/reproduction/claims.js';
+import { CLAIMS, type ClaimName, SCALES, type Scale } from '../cluster/reproduction/claims.js';
+import { experimentsFor, settingNames } from '../cluster/reproduction/experiments.js';
 import { findingsOf } from '../cluster/reproduction/findings.js';
 import { type ExperimentCost, reproduce, reproductionCost } from '../cluster/reproduction/reproduce.js';
 import { sharesOf } from '../cluster/run-locally.js';
