@@ -33,6 +33,7 @@ import { type Network, type Parameters, parameterInputs, parameterName } from '.
 import type { Relaxation } from '../relaxation/relaxation.js';
 import { createPlan, hasPopulations } from '../runtime/plan/compile.js';
 import type { Plan, Stage } from '../runtime/plan/plan.js';
+import { withIntervalKernel } from '../runtime/plan/stages/interval-kernel.js';
 import { certified } from './certified.js';
 import { type CleanBatch, cleanBatch } from './clean-batch.js';
 import { inputBox } from './input-box.js';
@@ -208,6 +209,7 @@ export function createObjective(options: ObjectiveOptions): Objective {
     inOne.single || !hasStatistics
       ? inOne
       : assemble(cleanBatch(net, parameters, x, present, { staged: true, statistics }));
+  const inKernel = withIntervalKernel(stages);
   const differentiable = method === undefined || method.differentiable;
   const names = [...Object.keys(parameters), ...(ofBatch ? statisticsNames(net) : [])];
   return {
@@ -219,8 +221,8 @@ export function createObjective(options: ObjectiveOptions): Objective {
     counts,
     parts,
     noise,
-    value: createPlan(stages),
-    gradient: differentiable ? createPlan(stages, names) : undefined,
+    value: createPlan(inKernel),
+    gradient: differentiable ? createPlan(inKernel, names) : undefined,
     population:
       hasPopulations(stages) && !ofBatch
         ? (members) => ({

@@ -17,6 +17,18 @@ interface Addon {
     upper: Floats,
     gradients: readonly (Floats | undefined)[],
   ): void;
+  propagate(
+    chain: Int32Array,
+    arrays: readonly Floats[],
+    gradients: readonly (Floats | undefined)[],
+    stored: Floats | undefined,
+  ): void;
+  margins(
+    chain: Int32Array,
+    arrays: readonly Floats[],
+    margins: Floats,
+    gradients: readonly (Floats | undefined)[],
+  ): void;
   instructionSet(wanted?: string): string;
 }
 
@@ -28,7 +40,8 @@ const SWITCH = 'TAUTNET_ROWS';
 
 let loaded: Addon | null | undefined;
 
-function addon(): Addon | undefined {
+/** The native code, with the kernels for rows, margins and intervals; undefined where it was not built. */
+export function addon(): Addon | undefined {
   if (loaded === undefined) {
     try {
       // The same path from src/ and from dist/.

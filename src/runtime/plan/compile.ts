@@ -87,9 +87,11 @@ class PlanCompiler implements Compiler {
   }
 
   way(way: Way, compile: () => void): void {
+    const outer = this.#way;
+    if (outer !== undefined && outer !== way) return;
     this.#way = way;
     compile();
-    this.#way = undefined;
+    this.#way = outer;
   }
 
   forward(step: Step): void {
@@ -130,7 +132,8 @@ export function createPlan(
   wrt: readonly string[] = [],
   population?: Lifting,
 ): Plan {
-  const last = stages.at(-1);
+  const end = stages.at(-1);
+  const last = end?.kind === 'interval-kernel' ? end.programs : end;
   if (last?.kind !== 'whole') throw new Error('plan: expected the last stage to be a whole graph');
   const computesBefore =
     stages.length > 1 && population !== undefined && [...population.inputs.values()].some((x) => !isInput(x));
