@@ -348,14 +348,29 @@ class Forward {
     const Places& p = places[k];
     const V<T>* from = activations[k].of(v);
     V<T>* into = activations[k + 1].of(v);
+    const Tiles<T>&w = weights[k], &a = absolute[k];
+    V<T> first[TILE_OUTPUTS * TILE_PLACES], second[TILE_OUTPUTS * TILE_PLACES];
     const int32_t area = l.area();
     for (int32_t place = 0; place < area; place += TILE_PLACES) {
       const int count = std::min(TILE_PLACES, area - place);
-      const V<T>* x[TILE_PLACES];
-      for (int i = 0; i < count; i++) x[i] = from + p.first[place + i];
-      multiply(k, x, count, [&](int64_t o, int i, V<T> first, V<T> second) {
-        pass(k, o * area + place + i, v, into + o * p.outputStep + p.last[place + i], first, second);
-      });
+      const V<T>*x[TILE_PLACES], *radii[TILE_PLACES];
+      for (int i = 0; i < count; i++) {
+        x[i] = from + p.first[place + i];
+        radii[i] = x[i] + activations[k].plane;
+      }
+      for (int64_t o = 0; o < w.outputs;) {
+        const int width = Tiles<T>::widthAt(w.outputs, o);
+        tileAt(w, o, p.offsets.data(), x, count, first);
+        if (planes == 2) tileAt(a, o, p.offsets.data(), radii, count, second);
+        for (int m = 0; m < width; m++) {
+          V<T>* to = into + (o + m) * p.outputStep;
+          const int32_t* last = p.last.data() + place;
+          const V<T>*c = first + m * count, *r = second + m * count;
+          if (planes == 1) passAll<1>(k, o + m, place, count, v, to, last, c, r);
+          else passAll<2>(k, o + m, place, count, v, to, last, c, r);
+        }
+        o += width;
+      }
     }
   }
 
@@ -363,44 +378,41 @@ class Forward {
     const Layer& l = chain.layers[k];
     matrixProduct(arrays[l.weight], l.outputs, l.inputs, l.inputs, 1, activations[k],
                   [&](int64_t o, int64_t v, V<T> first, V<T> second) {
-                    pass(k, o, v, activations[k + 1].of(v) + o, first, second);
+                    const int32_t here = 0;
+                    V<T>* to = activations[k + 1].of(v) + o;
+                    if (planes == 1) passAll<1>(k, o, 0, 1, v, to, &here, &first, &second);
+                    else passAll<2>(k, o, 0, 1, v, to, &here, &first, &second);
                   });
   }
 
-  // Calls done(output, place, W x) or done(output, place, W c, |W| r) for all outputs at some places.
-  template <class Done>
-  void multiply(int k, const V<T>* const* x, int count, Done done) const {
-    const int32_t* offsets = places[k].offsets.data();
-    V<T> first[TILE_OUTPUTS * TILE_PLACES], second[TILE_OUTPUTS * TILE_PLACES];
-    const V<T>* radii[TILE_PLACES];
-    for (int i = 0; i < count; i++) radii[i] = x[i] + activations[k].plane;
-    const Tiles<T>&w = weights[k], &a = absolute[k];
-    for (int64_t at = 0; at < w.outputs;) {
-      const int width = Tiles<T>::widthAt(w.outputs, at);
-      tileAt(w, at, offsets, x, count, first);
-      if (planes == 2) tileAt(a, at, offsets, radii, count, second);
-      for (int m = 0; m < width; m++)
-        for (int i = 0; i < count; i++)
-          done(at + m, i, first[m * count + i], planes == 2 ? second[m * count + i] : V<T>{});
-      at += width;
-    }
-  }
-
-  // Bias, ReLU and what the caller sees of one output feature.
-  void pass(int k, int64_t feature, int64_t v, V<T>* into, V<T> first, V<T> second) {
+  // Bias, ReLU and what the caller sees of some places of an output channel.
+  template <int PLANES>
+  void passAll(int k, int64_t channel, int64_t place, int count, int64_t v, V<T>* into, const int32_t* last,
+               const V<T>* first, const V<T>* second) {
     const Layer& l = chain.layers[k];
-    if (l.bias >= 0) first += arrays[l.bias][feature / l.area()];
-    V<T> low = first - second, up = first + second;
-    see(l.sums, feature, v, low, up);
-    if (l.relu) {
-      low = positive<T>(low);
-      up = positive<T>(up);
-      see(l.passed, feature, v, low, up);
+    const V<T> bias = V<T>{} + (l.bias >= 0 ? arrays[l.bias][channel] : T(0));
+    const bool isSeen = l.sums[0] >= 0 || l.sums[1] >= 0 || l.passed[0] >= 0 || l.passed[1] >= 0;
+    const int64_t plane = activations[k + 1].plane;
+    for (int i = 0; i < count; i++) {
+      const V<T> c = first[i] + bias;
+      V<T> low = c, up = c;
+      if (PLANES == 2) {
+        low = c - second[i];
+        up = c + second[i];
+      }
+      if (isSeen) see(l, l.sums, channel, place + i, v, low, up);
+      if (l.relu) {
+        low = positive<T>(low);
+        up = positive<T>(up);
+        if (isSeen) see(l, l.passed, channel, place + i, v, low, up);
+      }
+      if (PLANES == 2) setEnds(into, plane, last[i], low, up);
+      else into[last[i]] = low;
     }
-    if (planes == 1) *into = low;
-    else setEnds(into, activations[k + 1].plane, 0, low, up);
   }
-  void see(const int32_t* positions, int64_t feature, int64_t v, V<T> low, V<T> up) {
+  void see(const Layer& l, const int32_t* positions, int64_t channel, int64_t place, int64_t v, V<T> low,
+           V<T> up) {
+    const int64_t feature = channel * l.area() + place;
     if (positions[0] >= 0) setLanes<T>(arrays[positions[0]], feature, chain.batch, v, low);
     if (positions[1] >= 0) setLanes<T>(arrays[positions[1]], feature, chain.batch, v, up);
   }

@@ -5,7 +5,7 @@
 //   b̄ = Σ c̄';  c̄ = Wᵀ c̄', r̄ = |W|ᵀ r̄';  ū = (c̄ + r̄)/2, l̄ = (c̄ − r̄)/2
 //
 // The adjoint of a convolution of stride s is one of stride 1 for each of the s² phases of its input, with
-// every s-th tap. Gradients of weights have a sum in each lane until the end.
+// every s-th tap.
 #pragma once
 #include <cmath>
 
@@ -18,17 +18,16 @@ namespace {
 // Outputs and taps of a tile of weights' gradients.
 constexpr int PAIR_OUTPUTS = 4, PAIR_TAPS = TAUTNET_BYTES == 64 ? 6 : 3;
 // Places whose cotangents and inputs meet in the cache.
-constexpr int32_t PLACES = 64;
+constexpr int32_t PLACES = 128;
+// Rows of a matrix that are fetched before they are needed.
+constexpr int64_t AHEAD = 8;
 
-// sums[m · taps + n] += Σ_p g[m · gStep + at[p]] · x[first[p] + offsets[n]].
+// sums[m · taps + n] += Σ_p g[m · gStep + at[p]] · x[first[p] + offsets[n]], summed over the lanes.
 template <class T, int M, int N>
 void correlateTile(const V<T>* g, int64_t gStep, const int32_t* at, const V<T>* x, const int32_t* first,
-                   const int32_t* offsets, int32_t count, V<T>* sums, int64_t taps) {
-  V<T> s[M][N];
-  TAUTNET_WHOLE
-  for (int m = 0; m < M; m++)
-    TAUTNET_WHOLE
-    for (int n = 0; n < N; n++) s[m][n] = sums[m * taps + n];
+                   const int32_t* offsets, int32_t count, T* sums, int64_t taps) {
+  constexpr int L = Vector<T>::lanes;
+  V<T> s[M][N] = {};
   const V<T>* tap[N];
   TAUTNET_WHOLE
   for (int n = 0; n < N; n++) tap[n] = x + offsets[n];
@@ -43,15 +42,21 @@ void correlateTile(const V<T>* g, int64_t gStep, const int32_t* at, const V<T>* 
       for (int n = 0; n < N; n++) s[m][n] += c * v[n];
     }
   }
+  V<T> all[M * N];
   TAUTNET_WHOLE
   for (int m = 0; m < M; m++)
     TAUTNET_WHOLE
-    for (int n = 0; n < N; n++) sums[m * taps + n] = s[m][n];
+    for (int n = 0; n < N; n++) all[m * N + n] = s[m][n];
+  for (int i = 0; i < M * N; i += L) {
+    const int width = std::min(L, M * N - i);
+    const V<T> found = totals<T>(all + i, width);
+    for (int l = 0; l < width; l++) sums[(i + l) / N * taps + (i + l) % N] += found[l];
+  }
 }
 
 template <class T, int M>
 void correlateOf(int n, const V<T>* g, int64_t gStep, const int32_t* at, const V<T>* x, const int32_t* first,
-                 const int32_t* offsets, int32_t count, V<T>* sums, int64_t taps) {
+                 const int32_t* offsets, int32_t count, T* sums, int64_t taps) {
 #define TAUTNET_PAIR(N) \
   case N: return correlateTile<T, M, N>(g, gStep, at, x, first, offsets, count, sums, taps)
   switch (n) {
@@ -67,30 +72,20 @@ void correlateOf(int n, const V<T>* g, int64_t gStep, const int32_t* at, const V
 #undef TAUTNET_PAIR
 }
 
-// Numbers that each of M × N pairs of rows g and x sum to over vectors of images: row[m · N + n].
-template <class T, int M, int N>
-void pairTile(const V<T>* const* g, const V<T>* const* x, int64_t vectors, T* row) {
-  constexpr int L = Vector<T>::lanes;
-  V<T> s[M][N] = {};
+// Lane n: the sum over vectors of images of g · x[n], for N ≤ lanes neighbours of x.
+template <class T, int N>
+V<T> pairTile(const V<T>* g, int64_t gStep, const V<T>* x, int64_t xStep, int64_t vectors) {
+  V<T> s[N] = {};
   for (int64_t v = 0; v < vectors; v++) {
-    V<T> c[N];
+    const V<T> c = g[v * gStep];
+    const V<T>* from = x + v * xStep;
     TAUTNET_WHOLE
-    for (int n = 0; n < N; n++) c[n] = x[v][n];
-    TAUTNET_WHOLE
-    for (int m = 0; m < M; m++)
-      TAUTNET_WHOLE
-      for (int n = 0; n < N; n++) s[m][n] += g[v][m] * c[n];
+    for (int n = 0; n < N; n++) s[n] += c * from[n];
   }
-  V<T> all[M * N];
+  V<T> all[N];
   TAUTNET_WHOLE
-  for (int m = 0; m < M; m++)
-    TAUTNET_WHOLE
-    for (int n = 0; n < N; n++) all[m * N + n] = s[m][n];
-  for (int i = 0; i < M * N; i += L) {
-    const int width = std::min(L, M * N - i);
-    const V<T> sums = totals<T>(all + i, width);
-    for (int l = 0; l < width; l++) row[i + l] = sums[l];
-  }
+  for (int n = 0; n < N; n++) all[n] = s[n];
+  return totals<T>(all, N);
 }
 
 // Inputs of one phase of a convolution's adjoint, and the taps that reach them.
@@ -116,9 +111,11 @@ class Reverse : Forward<T> {
   // Cotangents of each layer's sums, centre and radius, with zeros around them as the adjoint needs.
   std::vector<Activations<T>> sums;
   std::vector<std::vector<int32_t>> at;  // of each place of a layer: its cotangent within a channel
+  std::vector<char> isSeen;              // whether there are cotangents of what was seen of a layer
   std::vector<int64_t> channelStep;      // from one channel's cotangents to the next
   std::vector<std::vector<Phase<T>>> phases;
-  std::vector<Array<V<T>>> memory, weightSums, biasSums;
+  std::vector<Array<V<T>>> memory, biasSums;
+  std::vector<Array<T>> weightSums;
 
  public:
   Reverse(const Propagation<T>& work)
@@ -127,8 +124,10 @@ class Reverse : Forward<T> {
       layOut(k);
       phases.push_back(phasesOf(k));
       const Layer& l = chain.layers[k];
+      isSeen.push_back(gradient(l.sums[0]) || gradient(l.sums[1]) || gradient(l.passed[0]) ||
+                       gradient(l.passed[1]));
       const bool ofTaps = !l.isLinear() && gradient(l.weight) != nullptr;
-      weightSums.push_back(ofTaps ? allocate<V<T>>(planes * l.outputs * l.taps()) : Array<V<T>>());
+      weightSums.push_back(ofTaps ? allocate<T>(planes * l.outputs * l.taps()) : Array<T>());
       biasSums.push_back(allocate<V<T>>(l.outputs));
     }
   }
@@ -215,8 +214,15 @@ class Reverse : Forward<T> {
 
   // What the chain leaves has the cotangents of the caller alone.
   void begin(int k, int64_t v) {
-    for (int64_t feature = 0; feature < chain.layers[k].features(); feature++)
-      receive(k, feature, v, V<T>{}, V<T>{});
+    const V<T> zero = {};
+    for (int32_t channel = 0; channel < chain.layers[k].outputs; channel++)
+      for (int32_t place = 0; place < chain.layers[k].area(); place++)
+        receiveOf(k, channel, &place, 1, v, &zero, &zero);
+  }
+  void receiveOf(int k, int64_t channel, const int32_t* place, int count, int64_t v, const V<T>* first,
+                 const V<T>* second) {
+    if (planes == 1) receive<1>(k, channel, place, count, v, first, second);
+    else receive<2>(k, channel, place, count, v, first, second);
   }
 
   V<T> seen(int32_t position, int64_t feature, int64_t v) const {
@@ -224,36 +230,48 @@ class Reverse : Forward<T> {
     return from == nullptr ? V<T>{} : lanesOf<T>(from, feature, chain.batch, v);
   }
 
-  // Cotangents of a layer's sums from those of what the next one reads, centre (or value) and radius.
-  void receive(int k, int64_t feature, int64_t v, V<T> first, V<T> second) {
+  // Cotangents of a layer's sums from those of what the next one reads, centre (or value) and radius, at some
+  // places of an output channel.
+  template <int PLANES>
+  void receive(int k, int64_t channel, const int32_t* place, int count, int64_t v, const V<T>* first,
+               const V<T>* second) {
     const Layer& l = chain.layers[k];
-    const int64_t channel = feature / l.area(), place = feature % l.area();
-    V<T>* to = sums[k].of(v) + channel * channelStep[k] + at[k][size_t(place)];
-    const V<T>* passed = activations[k + 1].of(v) + storedAt(k, channel, place);
+    V<T>* to = sums[k].of(v) + channel * channelStep[k];
+    const V<T>* passed = activations[k + 1].of(v) + channel * places[k].outputStep;
+    const int32_t *into = at[k].data(), *from = places[k].last.data();
+    const int64_t plane = activations[k + 1].plane, sumsPlane = sums[k].plane;
+    const bool sees = isSeen[k];
     const V<T> zero = {};
-    if (planes == 1) {
-      V<T> d = first + seen(l.passed[0], feature, v);
-      if (l.relu) d = passed[0] > T(0) ? d : zero;
-      *to = d + seen(l.sums[0], feature, v);
-      return;
+    for (int i = 0; i < count; i++) {
+      const int32_t p = place[i];
+      const int64_t feature = channel * l.area() + p;
+      if (PLANES == 1) {
+        V<T> d = first[i];
+        if (sees) d += seen(l.passed[0], feature, v);
+        if (l.relu) d = passed[from[p]] > T(0) ? d : zero;
+        if (sees) d += seen(l.sums[0], feature, v);
+        to[into[p]] = d;
+        continue;
+      }
+      V<T> up = (first[i] + second[i]) * T(0.5), low = (first[i] - second[i]) * T(0.5);
+      if (sees) {
+        up += seen(l.passed[1], feature, v);
+        low += seen(l.passed[0], feature, v);
+      }
+      if (l.relu) {
+        // c > 0 where the upper end passes; c > r where the lower one does, too.
+        const V<T> centre = passed[from[p]], radius = passed[plane + from[p]];
+        up = centre > T(0) ? up : zero;
+        low = centre > radius ? low : zero;
+      }
+      if (sees) {
+        up += seen(l.sums[1], feature, v);
+        low += seen(l.sums[0], feature, v);
+      }
+      to[into[p]] = low + up;
+      to[sumsPlane + into[p]] = up - low;
     }
-    V<T> up = (first + second) * T(0.5) + seen(l.passed[1], feature, v);
-    V<T> low = (first - second) * T(0.5) + seen(l.passed[0], feature, v);
-    if (l.relu) {
-      // c > 0 where the upper end passes; c > r where the lower one does, too.
-      const V<T> radius = passed[activations[k + 1].plane];
-      up = passed[0] > T(0) ? up : zero;
-      low = passed[0] > radius ? low : zero;
-    }
-    up += seen(l.sums[1], feature, v);
-    low += seen(l.sums[0], feature, v);
-    to[0] = low + up;
-    to[sums[k].plane] = up - low;
   }
-  int64_t storedAt(int k, int64_t channel, int64_t place) const {
-    return channel * places[k].outputStep + places[k].last[size_t(place)];
-  }
-
   void convolve(int k, int64_t v) {
     const Layer& l = chain.layers[k];
     addBias(k, v);
@@ -276,19 +294,20 @@ class Reverse : Forward<T> {
   }
 
   // One plane's share of the weights' gradients, from one vector of images.
-  void correlate(int k, const V<T>* g, const V<T>* x, V<T>* into) {
+  void correlate(int k, const V<T>* g, const V<T>* x, T* into) {
     const Layer& l = chain.layers[k];
     const Places& p = places[k];
     const int64_t taps = l.taps(), pieces = (taps + PAIR_TAPS - 1) / PAIR_TAPS;
     const int piece = int((taps + pieces - 1) / pieces);
-    for (int32_t place = 0; place < l.area(); place += PLACES) {
-      const int32_t count = std::min(PLACES, l.area() - place);
+    const int32_t blocks = (l.area() + PLACES - 1) / PLACES, block = (l.area() + blocks - 1) / blocks;
+    for (int32_t place = 0; place < l.area(); place += block) {
+      const int32_t count = std::min(block, l.area() - place);
       for (int32_t o = 0; o < l.outputs;) {
         const int width = o + PAIR_OUTPUTS <= l.outputs ? PAIR_OUTPUTS : 1;
         const V<T>* from = g + o * channelStep[k];
         for (int64_t t = 0; t < taps; t += piece) {
           const int n = int(std::min<int64_t>(piece, taps - t));
-          V<T>* sum = into + o * taps + t;
+          T* sum = into + o * taps + t;
           const auto tile = width == 1 ? correlateOf<T, 1> : correlateOf<T, PAIR_OUTPUTS>;
           tile(n, from, channelStep[k], at[k].data() + place, x, p.first.data() + place, p.offsets.data() + t,
                count, sum, taps);
@@ -301,7 +320,7 @@ class Reverse : Forward<T> {
   // Cotangents of what a convolution reads, of the inputs of one phase.
   void adjoint(int k, int64_t v, const Phase<T>& phase) {
     const Layer& l = chain.layers[k];
-    const int32_t area = l.height * l.width, total = int32_t(phase.at.size());
+    const int32_t total = int32_t(phase.at.size());
     const V<T>* from = sums[k].of(v);
     V<T> first[TILE_OUTPUTS * TILE_PLACES], second[TILE_OUTPUTS * TILE_PLACES];
     for (int32_t place = 0; place < total; place += TILE_PLACES) {
@@ -316,21 +335,27 @@ class Reverse : Forward<T> {
         tileAt(phase.weights, c, phase.offsets.data(), x, count, first);
         if (planes == 2) tileAt(phase.absolute, c, phase.offsets.data(), radii, count, second);
         for (int m = 0; m < width; m++)
-          for (int i = 0; i < count; i++)
-            giveBack(k, (c + m) * area + phase.pixels[place + i], v, first[m * count + i],
-                     planes == 2 ? second[m * count + i] : V<T>{});
+          giveBack(k, c + m, phase.pixels.data() + place, count, v, first + m * count, second + m * count);
         c += width;
       }
     }
   }
 
   // To the layer before, or to the caller's input.
-  void giveBack(int k, int64_t feature, int64_t v, V<T> first, V<T> second) {
-    if (k > 0) return receive(k - 1, feature, v, first, second);
+  void giveBack(int k, int64_t channel, const int32_t* place, int count, int64_t v, const V<T>* first,
+                const V<T>* second) {
+    if (k > 0) return receiveOf(k - 1, channel, place, count, v, first, second);
+    const Layer& l = chain.layers[0];
     T *low = gradient(chain.input[0]), *up = gradient(chain.input[1]);
-    if (planes == 1) return addLanes(low, feature, v, first);
-    if (low != nullptr) addLanes(low, feature, v, (first - second) * T(0.5));
-    if (up != nullptr) addLanes(up, feature, v, (first + second) * T(0.5));
+    for (int i = 0; i < count; i++) {
+      const int64_t feature = channel * l.height * l.width + place[i];
+      if (planes == 1) {
+        addLanes(low, feature, v, first[i]);
+        continue;
+      }
+      if (low != nullptr) addLanes(low, feature, v, (first[i] - second[i]) * T(0.5));
+      if (up != nullptr) addLanes(up, feature, v, (first[i] + second[i]) * T(0.5));
+    }
   }
   void addLanes(T* array, int64_t feature, int64_t v, V<T> d) {
     setLanes<T>(array, feature, chain.batch, v, lanesOf<T>(array, feature, chain.batch, v) + d);
@@ -339,67 +364,56 @@ class Reverse : Forward<T> {
   void linear(int k) {
     const Layer& l = chain.layers[k];
     for (int64_t v = 0; v < vectors; v++) addBias(k, v);
-    if (T* into = gradient(l.weight))
-      for (int32_t o = 0; o < l.outputs;) {
-        const int width = o + 4 <= l.outputs ? 4 : 1;
-        for (int32_t i = 0; i < l.inputs;) {
-          const int wide = i + 4 <= l.inputs ? 4 : 1;
-          if (width == 4 && wide == 4) addPairs<4, 4>(k, o, i, into);
-          else if (width == 4) addPairs<4, 1>(k, o, i, into);
-          else if (wide == 4) addPairs<1, 4>(k, o, i, into);
-          else addPairs<1, 1>(k, o, i, into);
-          i += wide;
-        }
-        o += width;
-      }
+    if (T* into = gradient(l.weight)) {
+      // Inputs of one vector stay in the cache while all outputs pass.
+      int64_t i = 0;
+      for (; i + L <= l.inputs; i += L)
+        for (int64_t o = 0; o < l.outputs; o++) addPairs<L>(k, o, i, into);
+      for (; i < l.inputs; i++)
+        for (int64_t o = 0; o < l.outputs; o++) addPairs<1>(k, o, i, into);
+    }
     if (k == 0 && !wantsInput()) return;
+    // What a convolution before gave, channel by channel.
+    const int64_t area = k > 0 ? chain.layers[k - 1].area() : 1;
     this->matrixProduct(arrays[l.weight], l.inputs, l.outputs, 1, l.inputs, sums[k],
-                        [&](int64_t i, int64_t v, V<T> first, V<T> second) { giveBack(k, i, v, first, second); });
+                        [&](int64_t i, int64_t v, V<T> first, V<T> second) {
+                          const int32_t place = int32_t(i % area);
+                          giveBack(k, i / area, &place, 1, v, &first, &second);
+                        });
   }
 
-  // Gradients of M × N weights of a linear layer.
-  template <int M, int N>
+  // Gradients of N weights of an output of a linear layer.
+  template <int N>
   void addPairs(int k, int64_t o, int64_t i, T* into) {
-    const int64_t inputs = chain.layers[k].inputs;
-    const T* w = arrays[chain.layers[k].weight];
-    std::vector<const V<T>*>&g = rows[0], &x = rows[1];
-    T found[2][M * N];
-    for (int plane = 0; plane < planes; plane++) {
-      g.resize(size_t(vectors));
-      x.resize(size_t(vectors));
-      for (int64_t v = 0; v < vectors; v++) {
-        g[v] = sums[k].of(v) + plane * sums[k].plane + o;
-        x[v] = activations[k].of(v) + plane * activations[k].plane + i;
-      }
-      pairTile<T, M, N>(g.data(), x.data(), vectors, found[plane]);
-    }
-    for (int m = 0; m < M; m++)
-      for (int n = 0; n < N; n++) {
-        const int64_t e = (o + m) * inputs + i + n;
-        into[e] += found[0][m * N + n];
-        if (planes == 2) into[e] += signOf(w[e]) * found[1][m * N + n];
-      }
+    const Activations<T>&g = sums[k], &x = activations[k];
+    const int64_t e = o * chain.layers[k].inputs + i;
+    const T* w = arrays[chain.layers[k].weight] + e;
+    // The next rows are far away; beyond the last one nothing is read.
+    const int64_t ahead = AHEAD * chain.layers[k].inputs;
+    __builtin_prefetch(into + e + ahead, 1);
+    if (planes == 2) __builtin_prefetch(w + ahead);
+    const V<T> first = pairTile<T, N>(g.at + o, g.step, x.at + i, x.step, vectors);
+    const V<T> second =
+        planes == 1 ? V<T>{}
+                    : pairTile<T, N>(g.at + g.plane + o, g.step, x.at + x.plane + i, x.step, vectors);
+    if (N == L) return store<T>(into + e, load<T>(into + e) + first + sign<T>(load<T>(w)) * second);
+    for (int n = 0; n < N; n++) into[e + n] += first[n] + signOf(w[n]) * second[n];
   }
   static T signOf(T w) { return w > T(0) ? T(1) : w < T(0) ? T(-1) : T(0); }
-  std::vector<const V<T>*> rows[2];
 
-  // Sums in lanes go to the arrays' own layout.
+  // Sums go to the arrays of the caller.
   void finish() {
     for (int k = 0; k < chain.count; k++) {
       const Layer& l = chain.layers[k];
-      if (T* into = gradient(l.bias)) add(into, biasSums[k].get(), l.outputs, nullptr);
+      if (T* into = gradient(l.bias))
+        for (int64_t i = 0; i < l.outputs; i++) into[i] += total<T>(biasSums[k][i]);
       if (!weightSums[k]) continue;
+      T* into = gradients[l.weight];
+      const T *w = arrays[l.weight], *first = weightSums[k].get();
       const int64_t size = l.outputs * l.taps();
-      add(gradients[l.weight], weightSums[k].get(), size, nullptr);
-      if (planes == 2) add(gradients[l.weight], weightSums[k].get() + size, size, arrays[l.weight]);
-    }
-  }
-  // With `signs`, each times the sign of its weight.
-  static void add(T* into, const V<T>* from, int64_t count, const T* signs) {
-    for (int64_t i = 0; i < count; i += L) {
-      const int width = int(std::min<int64_t>(L, count - i));
-      const V<T> values = totals<T>(from + i, width);
-      for (int l = 0; l < width; l++) into[i + l] += signs ? signOf(signs[i + l]) * values[l] : values[l];
+      for (int64_t i = 0; i < size; i++) into[i] += first[i];
+      if (planes == 2)
+        for (int64_t i = 0; i < size; i++) into[i] += signOf(w[i]) * first[size + i];
     }
   }
 };

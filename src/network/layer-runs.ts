@@ -3,6 +3,7 @@
  * compute them in the interval kernel.
  */
 import type { Tensor } from '../graph/index.js';
+import { isMatrix } from '../runtime/kernels/layer-chain.js';
 import { type LayerRun, markRun, type RunLayer } from '../runtime/plan/layer-runs.js';
 import { type AffineLayer, featuresOf } from './layers/layer.js';
 import { forward, INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from './network.js';
@@ -19,8 +20,8 @@ function geometryOf({ name, input, output, window }: AffineLayer): Geometry | un
 }
 
 /** Whether a layer reads another's output as it lies: the same image, or all features in order. */
-const follows = ({ output }: Geometry, { input }: Geometry): boolean =>
-  output.every((n, i) => n === input[i]) || (input[1] === 1 && input[2] === 1);
+const follows = ({ output }: Geometry, next: Geometry): boolean =>
+  output.every((n, i) => n === next.input[i]) || isMatrix(next);
 
 /** The run that begins with a node, and the node behind its last. */
 function runFrom(

@@ -77,13 +77,22 @@ const widened = ({ input, output, kernel, stride, padding }: KernelLayer, side: 
     Math.floor((padding[side] + (input[side + 1] as number)) / stride[side]) + 1,
   );
 
+/** Whether a layer reads features as a vector and gives a vector: their order is all that counts. */
+export const isMatrix = ({
+  input,
+  output,
+  kernel,
+  padding,
+}: Pick<KernelLayer, 'input' | 'output' | 'kernel' | 'padding'>): boolean =>
+  [...input.slice(1), ...output.slice(1), ...kernel].every((n) => n === 1) && padding.every((n) => n === 0);
+
 function checkOrder(layers: readonly KernelLayer[]): void {
-  for (const [k, { input }] of layers.entries()) {
+  for (const [k, layer] of layers.entries()) {
     const before = layers[k - 1]?.output;
     if (before === undefined) continue;
+    const { input } = layer;
     const fits =
-      before.every((n, i) => n === input[i]) ||
-      (featuresOf(before) === featuresOf(input) && input[1] === 1 && input[2] === 1);
+      before.every((n, i) => n === input[i]) || (featuresOf(before) === featuresOf(input) && isMatrix(layer));
     if (!fits) refuse(`a layer that reads ${before.join('×')}, got ${input.join('×')}`);
   }
 }
