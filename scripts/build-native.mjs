@@ -75,13 +75,14 @@ mkdirSync(dirname(addon), { recursive: true });
 // A folder of its own for the objects: two builds do not meet, and the add-on is there whole or not at all.
 const folder = mkdtempSync(join(dirname(addon), 'build-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-const objects = sets.map(({ name, bytes, flags: set }) => {
-  const object = join(folder, `${name}.o`);
-  const defines = [`-DTAUTNET_SET=${name}`, `-DTAUTNET_BYTES=${bytes}`];
-  const files = ['-c', join(source, 'rows.cpp'), '-o', object];
-  compile(compiler, [...flags, ...set, ...defines, ...files]);
-  return object;
-});
+const objects = sets.flatMap(({ name, bytes, flags: set }) =>
+  ['rows', 'loss'].map((file) => {
+    const object = join(folder, `${file}-${name}.o`);
+    const defines = [`-DTAUTNET_SET=${name}`, `-DTAUTNET_BYTES=${bytes}`];
+    compile(compiler, [...flags, ...set, ...defines, '-c', join(source, `${file}.cpp`), '-o', object]);
+    return object;
+  }),
+);
 const linked = join(folder, 'rows.node');
 const door = ['-shared', `-I${include}`, join(source, 'addon.cpp')];
 compile(compiler, [...flags, ...door, ...objects, '-o', linked]);

@@ -123,12 +123,8 @@ export class CpuObjective implements BatchObjective {
     const shared = inSharedMemory(theta);
     const spread = perCoordinate(sigma);
     if (objective.statistics !== undefined) return this.singlePairs(shared, { keys, sigma });
-    const results = await Promise.all(
-      keys.map((key) => {
-        const perturbation = { key, sigma: spread };
-        return this.pool.pair({ plan: objective.value, feeds, theta: shared, layout, perturbation });
-      }),
-    );
+    const plan = objective.value;
+    const results = await this.pool.pairs({ plan, feeds, theta: shared, layout, keys, sigma: spread });
     return {
       plus: results.map((result) => batchValues(objective, result.plus, images)),
       minus: results.map((result) => batchValues(objective, result.minus, images)),

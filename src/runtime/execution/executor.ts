@@ -3,8 +3,9 @@ import type { HostData } from '../../graph/tensor.js';
 import { DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from '../device/array.js';
 import { hasRowKernel } from '../kernels/row-kernel.js';
 import { planResidence } from '../plan/memory.js';
-import type { Feeds, Floats, ProgramArrays } from '../plan/run.js';
-import type { Plan } from '../plan/step.js';
+import type { Feeds, Floats, Members, ProgramArrays } from '../plan/run.js';
+import { kindOf } from '../plan/stages/index.js';
+import { type Plan, stepsOf, type Way } from '../plan/step.js';
 import { OpenPlan } from './open-plan.js';
 import { PlanRun } from './plan-run.js';
 import type { SessionOptions } from './session.js';
@@ -32,7 +33,12 @@ export interface KeptResult {
 /** Its functions may be passed on without it. */
 export interface Executor {
   run(plan: Plan, feeds: ProgramArrays): Promise<PlanResult>;
-  /** The same, but gradients stay where they are. */
+  /**
+   * Results of a plan of values at each member's parameters on each micro-batch, [members][micro-batches]: in
+   * one call where its step can, else one after the other.
+   */
+  runMembers(plan: Plan, members: Members, feeds: readonly Feeds[]): Promise<Feeds[][]>;
+  /** As `run`, but gradients stay where they are. */
   runKeeping(plan: Plan, feeds: ProgramArrays): Promise<KeptResult>;
   /**
    * Feeds for several runs of a plan: what only programs read is sent to a device once, if it holds arrays.
@@ -85,6 +91,23 @@ class PlanExecutor implements Executor {
 
   readonly runKeeping: Executor['runKeeping'] = (plan, feeds) => this.#execute(plan, feeds, true);
 
+  readonly runMembers: Executor['runMembers'] = async (plan, members, feeds) => {
+    const [step, ...others] = stepsOf(plan.steps, this.#way());
+    const kind = step && others.length === 0 ? kindOf(step) : undefined;
+    if (step && kind?.runMembers) return kind.runMembers(step, plan.results, members, feeds);
+    const { points, coordinates, layout } = members;
+    const found: Feeds[][] = [];
+    for (let from = 0; from < points.length; from += coordinates) {
+      const parameters = Object.fromEntries(
+        layout.map(({ name, offset, size }) => [name, points.subarray(from + offset, from + offset + size)]),
+      );
+      const outputs: Feeds[] = [];
+      for (const feed of feeds) outputs.push((await this.run(plan, { ...feed, ...parameters })).outputs);
+      found.push(outputs);
+    }
+    return found;
+  };
+
   readonly keep: Executor['keep'] = async (plan, feeds) => {
     const stays = this.#holdsArrays ? planResidence(plan).reads : () => false;
     const uploaded: DeviceArray[] = [];
@@ -125,6 +148,10 @@ class PlanExecutor implements Executor {
     await this.#device?.close();
   };
 
+  #way(): Way {
+    return (this.#options.device ?? 'cpu') === 'cpu' && hasRowKernel() ? 'kernel' : 'programs';
+  }
+
   #open(plan: Plan): OpenPlan {
     const open =
       this.#plans.get(plan.id) ??
@@ -141,7 +168,7 @@ class PlanExecutor implements Executor {
     const run = new PlanRun(plan, feeds, {
       open: this.#open(plan),
       device: this.arrays,
-      way: (this.#options.device ?? 'cpu') === 'cpu' && hasRowKernel() ? 'kernel' : 'programs',
+      way: this.#way(),
       holdsArrays: this.#holdsArrays,
       gradientsStay,
       compute: this.write,

@@ -17,6 +17,13 @@ interface Addon {
     upper: Floats,
     gradients: readonly (Floats | undefined)[],
   ): void;
+  losses(
+    chain: Int32Array,
+    rows: readonly Int32Array[],
+    arrays: readonly Floats[],
+    labels: Int32Array,
+    sums: Float64Array,
+  ): void;
   instructionSet(wanted?: string): string;
 }
 
@@ -28,7 +35,8 @@ const SWITCH = 'TAUTNET_ROWS';
 
 let loaded: Addon | null | undefined;
 
-function addon(): Addon | undefined {
+/** The native code, where it was built. */
+export function addon(): Addon | undefined {
   if (loaded === undefined) {
     try {
       // The same path from src/ and from dist/.

@@ -8,7 +8,7 @@ import { input, inputName, isInput } from '../../graph/operators/leaves.js';
 import { type FloatType, isFloat, type Tensor, topologicalOrder } from '../../graph/tensor.js';
 import { type MemberAxis, memberAxis } from './member-axis.js';
 import { inSharedBytes, newPlanId, wholeStep } from './single-program.js';
-import { kindOf, type Stage } from './stages/index.js';
+import { kindOf, type PlanStage, type Stage } from './stages/index.js';
 import type { Compiler } from './stages/kind.js';
 import { ROW_INDICES } from './stages/rows/stage.js';
 import { gradientName, isResidual, type Plan, type Step, sumName, type Way } from './step.js';
@@ -87,9 +87,11 @@ class PlanCompiler implements Compiler {
   }
 
   way(way: Way, compile: () => void): void {
+    const outer = this.#way;
+    if (outer !== undefined && outer !== way) return;
     this.#way = way;
     compile();
-    this.#way = undefined;
+    this.#way = outer;
   }
 
   forward(step: Step): void {
@@ -126,11 +128,12 @@ class PlanCompiler implements Compiler {
  * @throws Error where a stage has no derivative or no population and one is asked for
  */
 export function createPlan(
-  stages: readonly Stage[],
+  stages: readonly PlanStage[],
   wrt: readonly string[] = [],
   population?: Lifting,
 ): Plan {
-  const last = stages.at(-1);
+  const end = stages.at(-1);
+  const last = end?.kind === 'loss-kernel' ? end.programs.at(-1) : end;
   if (last?.kind !== 'whole') throw new Error('plan: expected the last stage to be a whole graph');
   const computesBefore =
     stages.length > 1 && population !== undefined && [...population.inputs.values()].some((x) => !isInput(x));

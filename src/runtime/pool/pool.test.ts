@@ -64,11 +64,12 @@ describe('a pool of workers', () => {
       const [here, there, both] = await Promise.all([
         open.run(task),
         open.run({ ...task, perturbation }),
-        open.pair({ ...task, plan: valuePlan, feeds: [task.feeds, task.feeds], perturbation }),
+        open.pairs({ ...task, plan: valuePlan, feeds: [task.feeds, task.feeds], keys: [key], sigma }),
       ]);
       expect(here).toEqual({ outputs: at?.outputs, gradient: at?.gradient });
       expect(there).toEqual({ outputs: plus?.outputs, gradient: plus?.gradient });
-      expect(both).toEqual({ plus: [plus?.outputs, plus?.outputs], minus: [minus?.outputs, minus?.outputs] });
+      const pair = { plus: [plus?.outputs, plus?.outputs], minus: [minus?.outputs, minus?.outputs] };
+      expect(both).toEqual([pair]);
     }
     expect(theta).toEqual(Float32Array.from(normalNumbers('θ', theta.length)));
   });

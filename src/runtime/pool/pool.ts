@@ -14,13 +14,14 @@ import { keepsArrays, WAYS } from '../device/array.js';
 import { type Device, DeviceError, refuseReducedPrecision } from '../device/device.js';
 import { type MemoryBudget, memoryBudget } from '../device/memory.js';
 import type { SessionOptions } from '../execution/session.js';
+import { pairTasks } from './pair-tasks.js';
 import type {
   ComputeTask,
   KeptVector,
   NormalsTask,
   Outputs,
   PairResult,
-  PairTask,
+  PairsTask,
   PopulationResult,
   PopulationTask,
   ProjectionTask,
@@ -73,7 +74,8 @@ export interface Pool {
   memory(): Promise<MemoryBudget>;
   /** @throws DeviceError if a device other than the CPU cannot go on */
   run(task: RunTask): Promise<RunResult>;
-  pair(task: PairTask): Promise<PairResult>;
+  /** The results of each key. */
+  pairs(task: PairsTask): Promise<PairResult[]>;
   /** The result of each call. On a device other than the CPU, what calls share goes there once. */
   population(task: PopulationTask): Promise<PopulationResult[]>;
   /** Σ weighted normals where programs run: on a device, those of the last populations while they fit. */
@@ -169,7 +171,11 @@ class WorkerPool implements Pool {
   };
 
   readonly run: Pool['run'] = (task) => this.#onDevice('run', task);
-  readonly pair: Pool['pair'] = (task) => this.#onDevice('pair', task);
+  readonly pairs: Pool['pairs'] = async (task) => {
+    const tasks = pairTasks(task, this.threads, this.device === 'cpu');
+    const parts = await Promise.all(tasks.map((part) => this.#onDevice<PairResult[]>('pairs', part)));
+    return parts.flat();
+  };
   readonly population: Pool['population'] = (task) => this.#onDevice('population', task);
   readonly weigh: Pool['weigh'] = (task) => this.#onDevice('weigh', task);
 

@@ -50,10 +50,13 @@ export interface RunResult {
   readonly gradient?: Float32Array;
 }
 
-/** A plan without gradient run on several micro-batches at θ + σ∘z and at θ − σ∘z, z drawn once. */
-export interface PairTask extends Omit<RunTask, 'feeds' | 'perturbation'> {
+/**
+ * A plan without gradient run on several micro-batches at θ + σ∘z and at θ − σ∘z of each key, z drawn once.
+ */
+export interface PairsTask extends Omit<RunTask, 'feeds' | 'perturbation'> {
   readonly feeds: readonly TaskFeeds[];
-  readonly perturbation: TaskPerturbation;
+  readonly keys: readonly Key[];
+  readonly sigma: number | Float32Array;
 }
 
 /** Outputs of each micro-batch. */
