@@ -140,7 +140,7 @@ napi_value rows(napi_env env, napi_callback_info info) {
 }
 
 template <class T>
-void run(const LossHead& head, const Layer* layers, const Chain* chains, const std::vector<View>& floats,
+void run(const LossHead& head, const LossLayer* layers, const Chain* chains, const std::vector<View>& floats,
          const View& labels, const View& sums) {
   const auto array = [&](int k) { return static_cast<const T*>(floats[k].data); };
   const int64_t members = int64_t(sums.length) / (int64_t(head.parts) * SUMS);
@@ -174,7 +174,7 @@ napi_value losses(napi_env env, napi_callback_info info) {
       sums.type != napi_float64_array)
     return refuse(env, "loss kernel: expected (Int32Array, chains, arrays, Int32Array, Float64Array)");
   const std::vector<View> encoded = views(env, args[1]), floats = views(env, args[2]);
-  if (ints.length < LOSS_INTS + LAYER_INTS || floats.size() != 5 || sums.length == 0)
+  if (ints.length < LOSS_INTS + LOSS_LAYER_INTS || floats.size() != 5 || sums.length == 0)
     return refuse(env, "loss kernel: lengths of chain, arrays or sums do not go together");
   for (const View& f : floats)
     if (f.type != floats[0].type || f.length == 0)
@@ -184,8 +184,8 @@ napi_value losses(napi_env env, napi_callback_info info) {
       return refuse(env, "loss kernel: expected a chain for each hidden layer but the first");
   LossHead head;
   std::memcpy(&head, ints.data, sizeof head);
-  std::vector<Layer> layers(head.layers);
-  std::memcpy(layers.data(), static_cast<const int32_t*>(ints.data) + LOSS_INTS, layers.size() * sizeof(Layer));
+  std::vector<LossLayer> layers(head.layers);
+  std::memcpy(layers.data(), static_cast<const int32_t*>(ints.data) + LOSS_INTS, layers.size() * sizeof(LossLayer));
   std::vector<std::vector<Step>> steps(encoded.size());
   std::vector<Chain> chains;
   for (size_t i = 0; i < encoded.size(); i++) chains.push_back(chainOf(encoded[i], steps[i]));

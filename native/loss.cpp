@@ -7,7 +7,7 @@
 #include "products.h"
 #include "site.h"
 
-#include "forward.h"
+#include "loss-forward.h"
 
 namespace tautnet {
 namespace TAUTNET_SET {

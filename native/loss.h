@@ -12,7 +12,7 @@ enum Natural : int32_t { NO_NATURAL = 0, NATURAL_ACCURACY = 1, NATURAL_LOSS = 2 
 
 // A convolution, y = W ∗ x + b; a linear layer is one whose kernel is its whole input. Between each two of
 // them is a ReLU. `weight` and `bias` are where their arrays begin in a member's parameters.
-struct Layer {
+struct LossLayer {
   int32_t channels, height, width;  // of its input
   int32_t outputs, rows, columns;   // of its output: channels, height, width
   int32_t kernelY, kernelX, strideY, strideX, padY, padX;
@@ -25,7 +25,7 @@ struct Layer {
 struct LossHead {
   int32_t relaxation, natural, clip, batch, parts, isNormalized, hasNorm, hasRegularizer, layers;
 };
-constexpr int LAYER_INTS = 14, LOSS_INTS = 9;
+constexpr int LOSS_LAYER_INTS = 14, LOSS_INTS = 9;
 
 // What comes back of each micro-batch: sums over images, with their weights and without.
 enum Sum : int32_t {
@@ -43,7 +43,7 @@ enum Sum : int32_t {
 template <class T>
 struct LossWork {
   LossHead head;
-  const Layer* layers;
+  const LossLayer* layers;
   // CROWN: rows of hidden layer i + 1. Arrays: weight, bias; then from the ReLU before to the first, α, λ, μ
   // of the ReLU and weight, bias of the layer that it follows; centre, radius of the input.
   const Chain* chains;

@@ -7,7 +7,7 @@ import type { ParameterSlice, TaskFeeds, TaskPerturbation } from '../runtime/poo
 import type { Key } from '../runtime/random/keys.js';
 import type { CoordinateRange } from '../runtime/random/normals.js';
 import { inSharedMemory } from '../runtime/shared-memory.js';
-import { type BatchValues, batchValues, pairValues } from './batch-feeds.js';
+import { type BatchValues, batchValues, pairValues, scalarValues } from './batch-feeds.js';
 import {
   type BatchObjective,
   checkPerturbations,
@@ -124,11 +124,11 @@ export class CpuObjective implements BatchObjective {
     const spread = perCoordinate(sigma);
     if (objective.statistics !== undefined) return this.singlePairs(shared, { keys, sigma });
     const plan = objective.value;
-    const results = await this.pool.pairs({ plan, feeds, theta: shared, layout, keys, sigma: spread });
-    return {
-      plus: results.map((result) => batchValues(objective, result.plus, images)),
-      minus: results.map((result) => batchValues(objective, result.minus, images)),
-    };
+    const found = await this.pool.pairs({ plan, feeds, theta: shared, layout, keys, sigma: spread });
+    const point = found.length / (2 * keys.length);
+    const at = (i: number) =>
+      scalarValues(objective, found.subarray(i * point, (i + 1) * point), plan.results, images);
+    return { plus: keys.map((_, i) => at(2 * i)), minus: keys.map((_, i) => at(2 * i + 1)) };
   }
 
   /** Pairs whose two points have statistics of their own. */

@@ -19,23 +19,21 @@ import {
 } from '../runtime/kernels/loss-chain.js';
 import { type EncodedChain, encodeChain } from '../runtime/kernels/row-chain.js';
 import { hasRowKernel } from '../runtime/kernels/row-kernel.js';
-import type { LossKernelStage, PlanStage, Stage } from '../runtime/plan/plan.js';
+import type { LossKernelStage } from '../runtime/plan/plan.js';
 import type { ObjectiveOptions } from './objective.js';
 import type { RobustLoss } from './robust-loss.js';
 
-/** The stages of an objective's values, behind the kernel where it computes them. */
-export function withLossKernel(
-  stages: readonly Stage[],
+/** The kernel's way to the values of an objective; undefined where it has none or was not built. */
+export function lossKernelOf(
   options: ObjectiveOptions,
   method: RobustLoss | undefined,
-): readonly PlanStage[] {
+): LossKernelStage | undefined {
   const loss = hasRowKernel() ? kernelLoss(options, method?.bound) : undefined;
-  if (loss === undefined) return stages;
-  return [{ kind: 'loss-kernel', loss, programs: stages as LossKernelStage['programs'] }];
+  return loss && { kind: 'loss-kernel', loss };
 }
 
 /** What the kernel computes of an objective; undefined where it does not. */
-export function kernelLoss(options: ObjectiveOptions, bound: Relaxation | undefined): KernelLoss | undefined {
+function kernelLoss(options: ObjectiveOptions, bound: Relaxation | undefined): KernelLoss | undefined {
   const {
     network,
     microBatch,

@@ -36,7 +36,7 @@ import type { Plan, Stage } from '../runtime/plan/plan.js';
 import { certified } from './certified.js';
 import { type CleanBatch, cleanBatch } from './clean-batch.js';
 import { inputBox } from './input-box.js';
-import { withLossKernel } from './loss-kernel.js';
+import { lossKernelOf } from './loss-kernel.js';
 import { crossEntropy, isPositive, naturalMargin } from './losses.js';
 import type { RobustLoss } from './robust-loss.js';
 import { warmupRegularizer } from './warmup-regularizer.js';
@@ -220,7 +220,7 @@ export function createObjective(options: ObjectiveOptions): Objective {
     counts,
     parts,
     noise,
-    value: createPlan(withLossKernel(stages, options, method)),
+    value: createPlan(stages, [], undefined, lossKernelOf(options, method)),
     gradient: differentiable ? createPlan(stages, names) : undefined,
     population:
       hasPopulations(stages) && !ofBatch

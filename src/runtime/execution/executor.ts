@@ -34,10 +34,10 @@ export interface KeptResult {
 export interface Executor {
   run(plan: Plan, feeds: ProgramArrays): Promise<PlanResult>;
   /**
-   * Results of a plan of values at each member's parameters on each micro-batch, [members][micro-batches]: in
-   * one call where its step can, else one after the other.
+   * Results, which are scalars, of a plan of values at each member's parameters on each micro-batch,
+   * [members, micro-batches, results]: in one call where its step can, else one after the other.
    */
-  runMembers(plan: Plan, members: Members, feeds: readonly Feeds[]): Promise<Feeds[][]>;
+  runMembers(plan: Plan, members: Members, feeds: readonly Feeds[]): Promise<Float64Array>;
   /** As `run`, but gradients stay where they are. */
   runKeeping(plan: Plan, feeds: ProgramArrays): Promise<KeptResult>;
   /**
@@ -96,16 +96,17 @@ class PlanExecutor implements Executor {
     const kind = step && others.length === 0 ? kindOf(step) : undefined;
     if (step && kind?.runMembers) return kind.runMembers(step, plan.results, members, feeds);
     const { points, coordinates, layout } = members;
-    const found: Feeds[][] = [];
+    const found: number[] = [];
     for (let from = 0; from < points.length; from += coordinates) {
       const parameters = Object.fromEntries(
         layout.map(({ name, offset, size }) => [name, points.subarray(from + offset, from + offset + size)]),
       );
-      const outputs: Feeds[] = [];
-      for (const feed of feeds) outputs.push((await this.run(plan, { ...feed, ...parameters })).outputs);
-      found.push(outputs);
+      for (const feed of feeds) {
+        const { outputs } = await this.run(plan, { ...feed, ...parameters });
+        found.push(...plan.results.map((name) => Number(outputs[name]?.[0])));
+      }
     }
-    return found;
+    return Float64Array.from(found);
   };
 
   readonly keep: Executor['keep'] = async (plan, feeds) => {

@@ -22,7 +22,7 @@
 
 export type { HostStage } from './stages/host.js';
 export type { HostSolver } from './stages/host-solver.js';
-export type { PlanStage, Stage } from './stages/index.js';
+export type { Stage } from './stages/index.js';
 export type { IterateStage } from './stages/iterate.js';
 export type { LossKernelStage } from './stages/loss-kernel.js';
 export type { RowKernelStage } from './stages/row-kernel.js';

@@ -20,7 +20,6 @@ import type {
   KeptVector,
   NormalsTask,
   Outputs,
-  PairResult,
   PairsTask,
   PopulationResult,
   PopulationTask,
@@ -74,8 +73,8 @@ export interface Pool {
   memory(): Promise<MemoryBudget>;
   /** @throws DeviceError if a device other than the CPU cannot go on */
   run(task: RunTask): Promise<RunResult>;
-  /** The results of each key. */
-  pairs(task: PairsTask): Promise<PairResult[]>;
+  /** The results of each key at both points on each micro-batch, [keys, 2, micro-batches, results]. */
+  pairs(task: PairsTask): Promise<Float64Array>;
   /** The result of each call. On a device other than the CPU, what calls share goes there once. */
   population(task: PopulationTask): Promise<PopulationResult[]>;
   /** Σ weighted normals where programs run: on a device, those of the last populations while they fit. */
@@ -173,8 +172,14 @@ class WorkerPool implements Pool {
   readonly run: Pool['run'] = (task) => this.#onDevice('run', task);
   readonly pairs: Pool['pairs'] = async (task) => {
     const tasks = pairTasks(task, this.threads, this.device === 'cpu');
-    const parts = await Promise.all(tasks.map((part) => this.#onDevice<PairResult[]>('pairs', part)));
-    return parts.flat();
+    const parts = await Promise.all(tasks.map((part) => this.#onDevice<Float64Array>('pairs', part)));
+    const all = new Float64Array(parts.reduce((size, { length }) => size + length, 0));
+    let at = 0;
+    for (const part of parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
   };
   readonly population: Pool['population'] = (task) => this.#onDevice('population', task);
   readonly weigh: Pool['weigh'] = (task) => this.#onDevice('weigh', task);

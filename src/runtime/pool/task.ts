@@ -52,17 +52,12 @@ export interface RunResult {
 
 /**
  * A plan without gradient run on several micro-batches at θ + σ∘z and at θ − σ∘z of each key, z drawn once.
+ * Its results are scalars and come back as [keys, 2, micro-batches, results].
  */
 export interface PairsTask extends Omit<RunTask, 'feeds' | 'perturbation'> {
   readonly feeds: readonly TaskFeeds[];
   readonly keys: readonly Key[];
   readonly sigma: number | Float32Array;
-}
-
-/** Outputs of each micro-batch. */
-export interface PairResult {
-  readonly plus: readonly Outputs[];
-  readonly minus: readonly Outputs[];
 }
 
 /** A vector that stays on the device, by the number that the pool gave it. */

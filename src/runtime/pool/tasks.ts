@@ -17,7 +17,6 @@ import {
   type KeptVector,
   type NormalsTask,
   type Outputs,
-  type PairResult,
   type PairsTask,
   type ParameterSlice,
   type PopulationResult,
@@ -93,7 +92,7 @@ export class Tasks {
   }
 
   readonly run = (task: RunTask): Promise<RunResult> => this.#onOwn(() => this.#runAt(task));
-  readonly pairs = (task: PairsTask): Promise<PairResult[]> => this.#onOwn(() => this.#pairsAt(task));
+  readonly pairs = (task: PairsTask): Promise<Float64Array> => this.#onOwn(() => this.#pairsAt(task));
 
   readonly population = (task: PopulationTask): Promise<PopulationResult[]> =>
     this.#givingBack(() => this.#sharing(task.plan, (shared) => this.#populationCalls(task, shared)));
@@ -229,15 +228,14 @@ export class Tasks {
     return { outputs, gradient };
   }
 
-  async #pairsAt({ plan, layout, keys, sigma, ...task }: PairsTask): Promise<PairResult[]> {
+  async #pairsAt({ plan, layout, keys, sigma, ...task }: PairsTask): Promise<Float64Array> {
     const feeds = task.feeds.map(feedsOf);
     const theta = unshared(task.theta);
     const coordinates = theta.length;
     const points = new Float32Array(2 * keys.length * coordinates);
     const at = (i: number) => points.subarray(i * coordinates, (i + 1) * coordinates);
     for (const [i, key] of keys.entries()) perturbPair(theta, key, sigma, at(2 * i), at(2 * i + 1));
-    const found = await this.#executor.runMembers(plan, { points, coordinates, layout }, feeds);
-    return keys.map((_, i) => ({ plus: found[2 * i] ?? [], minus: found[2 * i + 1] ?? [] }));
+    return this.#executor.runMembers(plan, { points, coordinates, layout }, feeds);
   }
 
   /** Feeds of each micro-batch with all that the calls of a task share. */

@@ -14,8 +14,6 @@ import { type WholeStage, whole } from './whole.js';
 
 /** A part of a computation that is compiled and run by itself, by its kind. */
 export type Stage = WholeStage | RowsStage | RowKernelStage | IterateStage | HostStage;
-/** The same, or a whole objective, which stands alone. */
-export type PlanStage = Stage | LossKernelStage;
 
 const KINDS = {
   whole,
@@ -24,12 +22,12 @@ const KINDS = {
   'loss-kernel': lossKernel,
   iterate,
   host,
-} satisfies Record<PlanStage['kind'], unknown>;
+} satisfies Record<Stage['kind'] | LossKernelStage['kind'], unknown>;
 
 /** The kind of a stage or of a step. @throws Error for a name that is no kind */
-export function kindOf({ kind }: PlanStage | Step): StageKind<PlanStage> {
-  const found = KINDS[kind as PlanStage['kind']];
+export function kindOf({ kind }: Stage | Step): StageKind<Stage> {
+  const found = KINDS[kind as keyof typeof KINDS];
   if (found === undefined)
     throw new Error(`plan: expected a stage of ${Object.keys(KINDS).join(', ')}, got ${kind}`);
-  return found as unknown as StageKind<PlanStage>;
+  return found as unknown as StageKind<Stage>;
 }

@@ -56,10 +56,10 @@ export interface StageKind<Stage, S extends Step = Step> {
   readonly hasPopulations: boolean;
   run(run: Run, step: S): Promise<void>;
   /**
-   * A plan of this step alone at many members: its results, by name, of each on each micro-batch,
-   * [members][micro-batches].
+   * A plan of this step alone at many members: its results, which are scalars, [members, micro-batches,
+   * results].
    */
-  runMembers?(step: S, results: readonly string[], members: Members, feeds: readonly Feeds[]): Feeds[][];
+  runMembers?(step: S, results: readonly string[], members: Members, feeds: readonly Feeds[]): Float64Array;
   /** `run` where the step's arrays stay on the device, if that is another way. */
   runOnDevice?(run: Run, step: S): Promise<void>;
   /** Whether a plan of this step may hold arrays on a device; default yes. */

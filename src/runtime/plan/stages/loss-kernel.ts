@@ -5,26 +5,20 @@
  * A plan has both ways, as it may run where no kernel was built or on a device. The values are the same but
  * for the order in which sums are rounded.
  */
-import { type HostData, hostArray } from '../../../graph/tensor.js';
+import { hostArray } from '../../../graph/tensor.js';
 import type { KernelLoss, MemberPoints } from '../../kernels/loss-chain.js';
 import { kernelLosses, LOSS_SUM_COUNT, LOSS_SUMS, type LossImages } from '../../kernels/loss-kernel.js';
 import type { Feeds, Floats, Members } from '../run.js';
 import type { Step } from '../step.js';
 import type { StageKind } from './kind.js';
-import { type RowKernelStage, rowKernel } from './row-kernel.js';
-import { rows } from './rows/rows.js';
-import type { RowsStage } from './rows/stage.js';
-import { type WholeStage, whole } from './whole.js';
 
 /**
- * Last stage of a plan. Its feeds are those of an objective: images, labels, weight, epsilon, kappa and
- * regularization.
+ * The results of a plan without derivatives. Its feeds are those of an objective: images, labels, weight,
+ * epsilon, kappa and regularization.
  */
 export interface LossKernelStage {
   readonly kind: 'loss-kernel';
   readonly loss: KernelLoss;
-  /** Stages that give the same without the kernel; the last one is whole. */
-  readonly programs: readonly (WholeStage | RowsStage | RowKernelStage)[];
 }
 
 export interface LossKernelStep extends Step {
@@ -71,13 +65,13 @@ function outputsOf(
   };
 }
 
-/** Named results of each member on each micro-batch, [members][micro-batches]. */
+/** Results of each member on each micro-batch, [members, micro-batches, results]. */
 function losses(
   loss: KernelLoss,
   results: readonly string[],
   members: MemberPoints,
   feeds: readonly Feeds[],
-): Feeds[][] {
+): Float64Array {
   const [one] = feeds as readonly [Feeds, ...Feeds[]];
   const on: LossImages = {
     images: joined<Floats>(feeds, 'images'),
@@ -87,20 +81,14 @@ function losses(
     regularizer: loss.warmup && first(one, 'regularization') !== 0,
   };
   const sums = kernelLosses(loss, members, on);
-  const dtype = on.images instanceof Float64Array ? 'float64' : 'float32';
-  const scalar = (value: number): HostData => {
-    const array = hostArray(dtype, 1);
-    array[0] = value;
-    return array;
-  };
-  const count = members.points.length / members.coordinates;
-  return Array.from({ length: count }, (_, member) =>
-    feeds.map((feed, part) => {
-      const at = (member * feeds.length + part) * LOSS_SUM_COUNT;
-      const values = outputsOf(loss, sums.subarray(at, at + LOSS_SUM_COUNT), feed);
-      return Object.fromEntries(results.map((name) => [name, scalar(values[name] as number)]));
-    }),
-  );
+  const rounded = on.images instanceof Float64Array ? (x: number) => x : Math.fround;
+  const values = new Float64Array((sums.length / LOSS_SUM_COUNT) * results.length);
+  for (let i = 0, at = 0; at < sums.length; at += LOSS_SUM_COUNT) {
+    const feed = feeds[(at / LOSS_SUM_COUNT) % feeds.length] as Feeds;
+    const outputs = outputsOf(loss, sums.subarray(at, at + LOSS_SUM_COUNT), feed);
+    for (const name of results) values[i++] = rounded(outputs[name] as number);
+  }
+  return values;
 }
 
 /** The parameters that are fed by name, as one member. */
@@ -120,26 +108,21 @@ function onlyMember({ layers }: KernelLoss, arrays: ReadonlyMap<string, unknown>
 }
 
 export const lossKernel: StageKind<LossKernelStage, LossKernelStep> = {
-  hasPopulations: true,
-  compile({ loss, programs }, compiler, isLast) {
-    const compilePrograms = () => {
-      for (const [i, stage] of programs.entries()) {
-        const ends = isLast && i === programs.length - 1;
-        if (stage.kind === 'whole') whole.compile(stage, compiler, ends);
-        else if (stage.kind === 'rows') rows.compile(stage, compiler, ends);
-        else rowKernel.compile(stage, compiler, ends);
-      }
-    };
-    // The kernel knows neither derivatives nor the axis of members of a device.
-    if (compiler.members !== undefined || compiler.differentiates) return compilePrograms();
-    const step: LossKernelStep = { kind: 'loss-kernel', loss };
-    compiler.way('kernel', () => compiler.forward(step));
-    compiler.way('programs', compilePrograms);
+  hasPopulations: false,
+  compile({ kind, loss }, compiler) {
+    const step: LossKernelStep = { kind, loss };
+    compiler.forward(step);
   },
   async run(run, { loss }) {
     const feeds = Object.fromEntries(run.arrays) as Feeds;
-    const [[found]] = losses(loss, run.plan.results, onlyMember(loss, run.arrays), [feeds]) as [[Feeds]];
-    for (const [name, value] of Object.entries(found)) run.arrays.set(name, value);
+    const { results } = run.plan;
+    const values = losses(loss, results, onlyMember(loss, run.arrays), [feeds]);
+    const dtype = feeds.images instanceof Float64Array ? 'float64' : 'float32';
+    for (const [i, name] of results.entries()) {
+      const scalar = hostArray(dtype, 1);
+      scalar[0] = values[i] as number;
+      run.arrays.set(name, scalar);
+    }
   },
   runMembers({ loss }, results, { points, layout, coordinates }: Members, feeds) {
     const offsets = Object.fromEntries(layout.map(({ name, offset }) => [name, offset]));

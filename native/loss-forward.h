@@ -8,11 +8,11 @@ namespace tautnet {
 namespace TAUTNET_SET {
 namespace {
 
-// Layer i and the grid of its input. Taps are in the order (y, x, channel).
-struct Shape : Layer {
+// A layer and the grid of its input. Taps are in the order (y, x, channel).
+struct Shape : LossLayer {
   int64_t gridWidth, gridSize;  // entries of a row, and of all
   std::vector<int32_t> offsets;  // of each tap from its place's first
-  explicit Shape(const Layer& l) : Layer(l) {
+  explicit Shape(const LossLayer& l) : LossLayer(l) {
     gridWidth = std::max<int64_t>(int64_t(columns - 1) * strideX + kernelX, width + padX) * channels;
     gridSize = std::max<int64_t>(int64_t(rows - 1) * strideY + kernelY, height + padY) * gridWidth;
     for (int y = 0; y < kernelY; y++)
