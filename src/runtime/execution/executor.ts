@@ -1,6 +1,7 @@
 /** Runs plans in the calling thread; their programs stay open from one run to the next. */
 import type { HostData } from '../../graph/tensor.js';
 import { DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from '../device/array.js';
+import { nanoseconds } from '../device/clock.js';
 import { hasRowKernel } from '../kernels/row-kernel.js';
 import { planResidence } from '../plan/memory.js';
 import type { Feeds, Floats, Members, ProgramArrays } from '../plan/run.js';
@@ -94,7 +95,13 @@ class PlanExecutor implements Executor {
   readonly runMembers: Executor['runMembers'] = async (plan, members, feeds) => {
     const [step, ...others] = stepsOf(plan.steps, this.#way());
     const kind = step && others.length === 0 ? kindOf(step) : undefined;
-    if (step && kind?.runMembers) return kind.runMembers(step, plan.results, members, feeds);
+    const { busy } = this.#options;
+    if (step && kind?.runMembers) {
+      const start = nanoseconds();
+      const found = kind.runMembers(step, plan.results, members, feeds);
+      if (busy !== undefined) Atomics.add(busy, 0, nanoseconds() - start);
+      return found;
+    }
     const { points, coordinates, layout } = members;
     const found: number[] = [];
     for (let from = 0; from < points.length; from += coordinates) {

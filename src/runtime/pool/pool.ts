@@ -61,7 +61,7 @@ export interface Pool {
    */
   readonly vectors: PoolVectors | undefined;
   /**
-   * Seconds that workers have spent inside ONNX Runtime so far, all together. For a device other than the CPU
+   * Seconds that workers have spent inside ONNX Runtime and the loss kernel so far, all together. For a device other than the CPU
    * that stands for the time that it was busy: moving arrays there and back is part of it, opening programs
    * is not; what it still does after a call whose results stay there is counted where a later call waits for
    * it.
