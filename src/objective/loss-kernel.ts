@@ -16,6 +16,7 @@ import {
   type KernelLoss,
   type LossLayer,
   layerWork,
+  lossFits,
 } from '../runtime/kernels/loss-chain.js';
 import { type EncodedChain, encodeChain } from '../runtime/kernels/row-chain.js';
 import { hasRowKernel } from '../runtime/kernels/row-kernel.js';
@@ -46,7 +47,7 @@ function kernelLoss(options: ObjectiveOptions, bound: Relaxation | undefined): K
   const from = behindNormalization(network);
   if (relaxation === undefined || from === undefined) return undefined;
   const layers = chainLayers(from.network, from.first);
-  if (layers === undefined) return undefined;
+  if (layers === undefined || !lossFits(layers)) return undefined;
   const chains = relaxation === 'crown' ? hiddenRows(from.network, microBatch) : [];
   if (chains === undefined) return undefined;
   const loss: KernelLoss = {

@@ -61,6 +61,23 @@ function refuse(what: string): never {
 export const layerWork = (layer: LossLayer): number =>
   layerSizes(layer).weight * layer.output[1] * layer.output[2];
 
+/** Numbers of the largest array of a layer: its input with zeros around it, its output or its weights. */
+function largestArray(layer: LossLayer): number {
+  const { input, output, kernel, stride, padding } = layer;
+  const grid = [0, 1].map((i) => {
+    const reach = ((output[1 + i] as number) - 1) * (stride[i] as number) + (kernel[i] as number);
+    return Math.max(reach, (input[1 + i] as number) + (padding[i] as number));
+  });
+  return Math.max(product(grid) * input[0], product(output), layerSizes(layer).weight);
+}
+
+/** What a vector of images and its weights take of memory stays small against what programs take. */
+const MOST_NUMBERS = 2 ** 21;
+
+/** Whether layers are small enough for the kernel: what is larger runs in programs. */
+export const lossFits = (layers: readonly LossLayer[]): boolean =>
+  layers.every((layer) => largestArray(layer) <= MOST_NUMBERS);
+
 function checkLayer(layer: LossLayer, from: LossLayer | undefined): void {
   const { input, output, kernel, stride, padding } = layer;
   const whole = [...input, ...output, ...kernel, ...stride].every((n) => Number.isInteger(n) && n >= 1);
@@ -68,12 +85,7 @@ function checkLayer(layer: LossLayer, from: LossLayer | undefined): void {
   if (!whole || !isPadding) refuse(`layers of whole, positive extents, got ${JSON.stringify(layer)}`);
   if (from?.output.some((n, i) => n !== input[i]))
     refuse(`an input of ${from.output.join('×')}, got ${input.join('×')}`);
-  const grid = [0, 1].map((i) => {
-    const reach = ((output[1 + i] as number) - 1) * (stride[i] as number) + (kernel[i] as number);
-    return Math.max(reach, (input[1 + i] as number) + (padding[i] as number));
-  });
-  const most = Math.max(product(grid) * input[0], product(output), layerSizes(layer).weight);
-  if (most > 2 ** 24) refuse(`layers of at most 2²⁴ numbers, got ${most}`);
+  if (!lossFits([layer])) refuse(`layers of at most ${MOST_NUMBERS} numbers, got ${largestArray(layer)}`);
 }
 
 /** @throws RangeError in one line where shapes do not go together */

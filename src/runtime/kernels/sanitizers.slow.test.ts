@@ -33,7 +33,7 @@ for (let run = 0; run < 60; run++) {
   const input = [1 + random(2), 6 + random(3), 6 + random(3)];
   const hidden = one(['', 'linear 5, ', 'linear 18, ']);
   const layers = Array.from({ length: random(3) }, convolution).join('') + hidden + 'linear';
-  const statistics = { mean: input.map(() => 0.5), std: input.map(() => 0.5) };
+  const statistics = { mean: Array(input[0]).fill(0.5), std: Array(input[0]).fill(0.5) };
   const network = architecture(layers, input, 2 + random(12), random(2) ? statistics : undefined);
   const [microBatch, parts, members] = [1 + random(20), 1 + random(2), 1 + random(2)];
   const options = {
