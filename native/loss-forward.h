@@ -31,29 +31,48 @@ struct Shape : LossLayer {
   int64_t area() const { return int64_t(height) * width; }
 };
 
+// |a|, by its bits.
+inline V<float> absolute(V<float> a) {
+  typedef int32_t Words __attribute__((vector_size(TAUTNET_BYTES)));
+  return V<float>(Words(a) & int32_t(0x7fffffff));
+}
+inline V<double> absolute(V<double> a) {
+  typedef int64_t Words __attribute__((vector_size(TAUTNET_BYTES)));
+  return V<double>(Words(a) & int64_t(0x7fffffffffffffff));
+}
+
 // Weights of the member at hand, laid out anew.
 template <class T>
 struct Weights {
-  Array<T> forward, magnitude;  // [tap, output]
-  Array<T> adjoint;             // [output, tap]
+  // Tiles of up to `width` outputs, each [tap, output], one behind the other.
+  Array<T> forward;
+  int64_t width;
+  // Where rows go back: tiles of up to `depth` taps, each [output, tap].
+  Array<T> adjoint;
+  int64_t depth;
   const T* bias;
 
-  explicit Weights(const Shape& s) {
-    for (Array<T>* a : {&forward, &magnitude, &adjoint}) *a = allocate<T>(s.taps() * s.outputs);
+  Weights(const Shape& s, int64_t outputs, int64_t taps) : width(outputs), depth(taps) {
+    forward = allocate<T>(s.taps() * s.outputs);
+    if (depth > 0) adjoint = allocate<T>(s.taps() * s.outputs);
   }
   void read(const Shape& s, const T* parameters) {
+    const int64_t taps = s.taps(), window = int64_t(s.kernelY) * s.kernelX;
     const T* from = parameters + s.weight;
     bias = parameters + s.bias;
-    const int64_t taps = s.taps(), outputs = s.outputs;
-    for (int64_t o = 0; o < outputs; o++)
-      for (int64_t c = 0; c < s.channels; c++)
-        for (int64_t k = 0; k < int64_t(s.kernelY) * s.kernelX; k++) {
-          const T w = *from++;
-          const int64_t tap = k * s.channels + c;
-          adjoint[o * taps + tap] = w;
-          forward[tap * outputs + o] = w;
-          magnitude[tap * outputs + o] = w < T(0) ? -w : w;
-        }
+    T* to = forward.get();
+    for (int64_t o = 0; o < s.outputs; o += width) {
+      const int64_t n = std::min(width, s.outputs - o);
+      for (int64_t k = 0; k < window; k++)
+        for (int64_t c = 0; c < s.channels; c++)
+          for (int64_t i = o; i < o + n; i++) *to++ = from[i * taps + c * window + k];
+    }
+    if (depth == 0) return;
+    T* back = adjoint.get();
+    for (int64_t t = 0; t < taps; t += depth)
+      for (int64_t o = 0; o < s.outputs; o++)
+        for (int64_t i = t; i < std::min(taps, t + depth); i++)
+          *back++ = from[o * taps + i % s.channels * window + i / s.channels];
   }
 };
 
@@ -68,9 +87,9 @@ struct Input {
 
 // Three sums for each of N outputs of a place: of the images, of centres, of radii with |W|.
 template <class T, int N, bool Natural>
-void sumPlace(const Shape& s, const V<T>* x, const V<T>* c, const V<T>* r, const T* w, const T* m, V<T>* into) {
+void sumPlace(const Shape& s, const V<T>* x, const V<T>* c, const V<T>* r, const T* w, V<T>* into) {
   V<T> natural[N] = {}, centre[N] = {}, radius[N] = {};
-  const int64_t run = s.run(), outputs = s.outputs;
+  const int64_t run = s.run();
   for (int y = 0; y < s.kernelY; y++) {
     const int64_t from = y * s.gridWidth;
     for (int64_t t = from; t < from + run; t++) {
@@ -82,10 +101,9 @@ void sumPlace(const Shape& s, const V<T>* x, const V<T>* c, const V<T>* r, const
         const V<T> weight = V<T>{} + w[n];
         if (Natural) natural[n] += xt * weight;
         centre[n] += ct * weight;
-        radius[n] += rt * m[n];
+        radius[n] += rt * absolute(weight);
       }
-      w += outputs;
-      m += outputs;
+      w += N;
     }
   }
   _Pragma("GCC unroll 16")
@@ -98,10 +116,15 @@ void sumPlace(const Shape& s, const V<T>* x, const V<T>* c, const V<T>* r, const
 
 // Outputs at a time: three sums of each stay in registers.
 constexpr int OUTPUTS = WIDEST >= 24 ? 8 : WIDEST >= 12 ? 4 : 1;
+// The same in pieces of about the same size.
+inline int64_t tileOf(const Shape& s) {
+  const int64_t pieces = (s.outputs + OUTPUTS - 1) / OUTPUTS;
+  return (s.outputs + pieces - 1) / pieces;
+}
 
 template <class T>
 struct PlaceSums {
-  typedef void (*Sums)(const Shape&, const V<T>*, const V<T>*, const V<T>*, const T*, const T*, V<T>*);
+  typedef void (*Sums)(const Shape&, const V<T>*, const V<T>*, const V<T>*, const T*, V<T>*);
   Sums all[2][OUTPUTS + 1] = {};
   PlaceSums() { fill(std::make_index_sequence<OUTPUTS>()); }
   template <size_t... I>
@@ -114,15 +137,14 @@ struct PlaceSums {
 template <class T, class Body>
 void eachPlace(const Shape& s, const Weights<T>& w, const Input<T>& in, bool natural, Body body) {
   static const PlaceSums<T> sums;
-  const int64_t pieces = (s.outputs + OUTPUTS - 1) / OUTPUTS, piece = (s.outputs + pieces - 1) / pieces;
   V<T> found[3 * OUTPUTS];
-  for (int64_t o = 0; o < s.outputs; o += piece) {
-    const int n = int(std::min<int64_t>(piece, s.outputs - o));
+  for (int64_t o = 0; o < s.outputs; o += w.width) {
+    const int n = int(std::min<int64_t>(w.width, s.outputs - o));
     const auto sum = sums.all[natural][n];
     for (int64_t place = 0; place < s.places(); place++) {
       const int64_t at = s.base(place);
-      sum(s, in.natural.get() + at, in.centre.get() + at, in.radius.get() + at, w.forward.get() + o,
-          w.magnitude.get() + o, found);
+      sum(s, in.natural.get() + at, in.centre.get() + at, in.radius.get() + at, w.forward.get() + o * s.taps(),
+          found);
       body(place, o, n, found);
     }
   }

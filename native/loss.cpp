@@ -84,7 +84,9 @@ class Losses {
   explicit Losses(const LossWork<T>& w)
       : work(w), head(w.head), last(w.head.layers - 1), vectors((w.head.batch + L - 1) / L) {
     for (int i = 0; i <= last; i++) shapes.emplace_back(w.layers[i]);
-    for (const Shape& s : shapes) weights.emplace_back(s);
+    for (int i = 0; i < last; i++)
+      weights.emplace_back(shapes[i], tileOf(shapes[i]), hasLines() ? Products<T>::piece(shapes[i].taps()) : 0);
+    weights.emplace_back(shapes[last], shapes[last].outputs, hasLines() ? shapes[last].taps() : 0);
     images.resize(isCrown() || head.hasRegularizer ? vectors : 1);
     for (Images<T>& one : images) {
       one.inputs.resize(shapes.size());
