@@ -1,6 +1,8 @@
-// The door of the kernels for Node: `rows(ints, arrays, rows, lower, upper, gradients)` fills in bounds, or
-// gradients where they are passed; `losses(ints, chains, floats, labels, sums)` the sums of losses of members;
-// `instructionSet` names the one in use.
+// The door of the kernels for Node. `rows(ints, arrays, rows, lower, upper, gradients)` fills in bounds of
+// neurons, `margins(ints, arrays, margins, gradients)` those of rows of the outputs, or gradients where they
+// are passed; `propagate(ints, arrays, gradients, stored)` does the same for values or intervals of a chain of
+// layers; `losses(ints, chains, floats, labels, sums)` fills in sums of members' losses. `instructionSet` names
+// the one in use.
 //
 // Callers check shapes (`src/runtime/kernels/`); here only types and lengths are.
 #include <node_api.h>
@@ -10,7 +12,9 @@
 #include <vector>
 
 #include "chain.h"
+#include "layers.h"
 #include "loss.h"
+#include "margins.h"
 
 namespace {
 using namespace tautnet;
@@ -78,16 +82,26 @@ Chain chainOf(const View& ints, std::vector<Step>& steps) {
 }
 
 template <class T>
+std::vector<const T*> pointers(const std::vector<View>& arrays) {
+  std::vector<const T*> from;
+  for (const View& a : arrays) from.push_back(static_cast<const T*>(a.data));
+  return from;
+}
+// Null where nothing is wanted.
+template <class T>
+std::vector<T*> places(const std::vector<View>& gradients) {
+  std::vector<T*> into;
+  for (const View& g : gradients) into.push_back(g.length ? static_cast<T*>(g.data) : nullptr);
+  return into;
+}
+
+template <class T>
 void run(const Chain& chain, const std::vector<View>& arrays, const std::vector<View>& gradients,
          const View& rows, const View& lower, const View& upper) {
-  std::vector<const T*> from;
-  std::vector<T*> into;
+  const std::vector<const T*> from = pointers<T>(arrays);
+  const std::vector<T*> into = places<T>(gradients);
   std::vector<int64_t> sizes;
-  for (const View& a : arrays) {
-    from.push_back(static_cast<const T*>(a.data));
-    sizes.push_back(int64_t(a.length));
-  }
-  for (const View& g : gradients) into.push_back(g.length ? static_cast<T*>(g.data) : nullptr);
+  for (const View& a : arrays) sizes.push_back(int64_t(a.length));
   const Work<T> work{chain,
                      from.data(),
                      gradients.empty() ? nullptr : into.data(),
@@ -104,9 +118,34 @@ void run(const Chain& chain, const std::vector<View>& arrays, const std::vector<
   baseline::run(work);
 }
 
+template <class T>
+void runMargins(const MarginChain& chain, const std::vector<View>& arrays, const std::vector<View>& gradients,
+                const View& margins) {
+  const std::vector<const T*> from = pointers<T>(arrays);
+  const std::vector<T*> into = places<T>(gradients);
+  const MarginWork<T> work{chain, from.data(), gradients.empty() ? nullptr : into.data(),
+                           int32_t(arrays.size()), static_cast<T*>(margins.data)};
+#if defined(__x86_64__)
+  if (currentSet == 2) return avx512::run(work);
+  if (currentSet == 1) return avx2::run(work);
+#endif
+  baseline::run(work);
+}
+
 napi_value refuse(napi_env env, const char* what) {
   napi_throw_type_error(env, nullptr, what);
   return nullptr;
+}
+
+// Whether arrays and their gradients are of one type and of the same lengths.
+bool agree(const std::vector<View>& arrays, const std::vector<View>& gradients, napi_typedarray_type type) {
+  if (!gradients.empty() && gradients.size() != arrays.size()) return false;
+  for (size_t i = 0; i < arrays.size(); i++)
+    if (arrays[i].type != type || arrays[i].data == nullptr ||
+        (!gradients.empty() && gradients[i].length != 0 &&
+         (gradients[i].length != arrays[i].length || gradients[i].type != type)))
+      return false;
+  return true;
 }
 
 napi_value rows(napi_env env, napi_callback_info info) {
@@ -122,11 +161,8 @@ napi_value rows(napi_env env, napi_callback_info info) {
       (ints.length - HEAD_INTS) % STEP_INTS != 0 || arrays.size() < 3 ||
       (!gradients.empty() && gradients.size() != arrays.size()))
     return refuse(env, "row kernel: lengths of chain, rows or arrays do not go together");
-  for (size_t i = 0; i < arrays.size(); i++)
-    if (arrays[i].type != lower.type || arrays[i].data == nullptr ||
-        (!gradients.empty() && gradients[i].length != 0 &&
-         (gradients[i].length != arrays[i].length || gradients[i].type != lower.type)))
-      return refuse(env, "row kernel: expected arrays and gradients of one type and of the same lengths");
+  if (!agree(arrays, gradients, lower.type))
+    return refuse(env, "row kernel: expected arrays and gradients of one type and of the same lengths");
   std::vector<Step> steps;
   const Chain chain = chainOf(ints, steps);
   try {
@@ -202,6 +238,82 @@ napi_value losses(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value margins(napi_env env, napi_callback_info info) {
+  size_t count = 4;
+  napi_value args[4];
+  napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
+  View ints, values;
+  if (count < 4 || !view(env, args[0], ints) || ints.type != napi_int32_array || !view(env, args[2], values))
+    return refuse(env, "margin kernel: expected (Int32Array, arrays, margins, gradients)");
+  const std::vector<View> arrays = views(env, args[1]), gradients = views(env, args[3]);
+  if (ints.length < MARGIN_HEAD_INTS + MARGIN_STEP_INTS || arrays.size() < 3 ||
+      (ints.length - MARGIN_HEAD_INTS) % MARGIN_STEP_INTS != 0 || !agree(arrays, gradients, values.type))
+    return refuse(env, "margin kernel: chain, arrays or gradients do not go together");
+  const int32_t* at = static_cast<const int32_t*>(ints.data);
+  std::vector<MarginStep> steps((ints.length - MARGIN_HEAD_INTS) / MARGIN_STEP_INTS);
+  std::memcpy(steps.data(), at + MARGIN_HEAD_INTS, steps.size() * sizeof(MarginStep));
+  const MarginChain chain{at[0], at[1], {at[2], at[3], at[4]}, int32_t(steps.size()), steps.data()};
+  if (values.length != size_t(chain.batch) * size_t(chain.rows))
+    return refuse(env, "margin kernel: expected a margin for each row of each image");
+  try {
+    if (values.type == napi_float32_array) runMargins<float>(chain, arrays, gradients, values);
+    else if (values.type == napi_float64_array) runMargins<double>(chain, arrays, gradients, values);
+    else return refuse(env, "margin kernel: expected Float32Array or Float64Array");
+  } catch (const std::bad_alloc&) {
+    napi_throw_error(env, nullptr, "margin kernel: not enough memory; use smaller batches");
+  }
+  return nullptr;
+}
+
+template <class T>
+void run(const Layers& chain, const std::vector<View>& arrays, const std::vector<View>& gradients,
+         const View& stored) {
+  std::vector<T*> data, into;
+  for (const View& a : arrays) data.push_back(static_cast<T*>(a.data));
+  for (const View& g : gradients) into.push_back(g.length ? static_cast<T*>(g.data) : nullptr);
+  const Propagation<T> work{chain, data.data(), gradients.empty() ? nullptr : into.data(),
+                            static_cast<T*>(stored.length ? stored.data : nullptr)};
+#if defined(__x86_64__)
+  if (currentSet == 2) return avx512::propagate(work);
+  if (currentSet == 1) return avx2::propagate(work);
+#endif
+  baseline::propagate(work);
+}
+
+// Forward without gradients; `stored` is an array, or none where no reverse follows.
+napi_value propagate(napi_env env, napi_callback_info info) {
+  size_t count = 4;
+  napi_value args[4];
+  napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
+  View ints, stored;
+  if (count < 4 || !view(env, args[0], ints) || ints.type != napi_int32_array ||
+      ints.length < INTERVAL_HEAD_INTS + LAYER_INTS || (ints.length - INTERVAL_HEAD_INTS) % LAYER_INTS != 0)
+    return refuse(env, "interval kernel: expected (Int32Array of a chain, arrays, gradients, stored)");
+  const std::vector<View> arrays = views(env, args[1]), gradients = views(env, args[2]);
+  const bool stores = view(env, args[3], stored);
+  if (!gradients.empty() && (gradients.size() != arrays.size() || !stores))
+    return refuse(env, "interval kernel: expected gradients for all arrays, and what the forward pass stored");
+  if (!arrays.empty() && !agree(arrays, gradients, arrays[0].type))
+    return refuse(env, "interval kernel: expected arrays and gradients of one type and of the same lengths");
+  if (arrays.empty() || (stores && stored.type != arrays[0].type))
+    return refuse(env, "interval kernel: expected what is stored in the arrays' type");
+  const int32_t* at = static_cast<const int32_t*>(ints.data);
+  Layers chain;
+  std::memcpy(&chain, at, INTERVAL_HEAD_INTS * sizeof(int32_t));
+  std::vector<Layer> layers((ints.length - INTERVAL_HEAD_INTS) / LAYER_INTS);
+  std::memcpy(layers.data(), at + INTERVAL_HEAD_INTS, layers.size() * sizeof(Layer));
+  chain.count = int32_t(layers.size());
+  chain.layers = layers.data();
+  try {
+    if (arrays[0].type == napi_float32_array) run<float>(chain, arrays, gradients, stored);
+    else if (arrays[0].type == napi_float64_array) run<double>(chain, arrays, gradients, stored);
+    else return refuse(env, "interval kernel: expected Float32Array or Float64Array");
+  } catch (const std::bad_alloc&) {
+    napi_throw_error(env, nullptr, "interval kernel: not enough memory; use smaller batches");
+  }
+  return nullptr;
+}
+
 // The instruction set in use; a name selects one of those that this machine has (for tests).
 napi_value instructionSet(napi_env env, napi_callback_info info) {
   size_t count = 1, length = 0;
@@ -221,6 +333,10 @@ napi_value init(napi_env env, napi_value exports) {
   napi_set_named_property(env, exports, "rows", function);
   napi_create_function(env, "losses", NAPI_AUTO_LENGTH, losses, nullptr, &function);
   napi_set_named_property(env, exports, "losses", function);
+  napi_create_function(env, "margins", NAPI_AUTO_LENGTH, margins, nullptr, &function);
+  napi_set_named_property(env, exports, "margins", function);
+  napi_create_function(env, "propagate", NAPI_AUTO_LENGTH, propagate, nullptr, &function);
+  napi_set_named_property(env, exports, "propagate", function);
   napi_create_function(env, "instructionSet", NAPI_AUTO_LENGTH, instructionSet, nullptr, &function);
   napi_set_named_property(env, exports, "instructionSet", function);
   return exports;

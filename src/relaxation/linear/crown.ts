@@ -17,6 +17,7 @@ import { withoutNormalization } from '../front.js';
 import { type BoundProblem, type BoundResult, type Relaxation, specificationMargins } from '../relaxation.js';
 import { backSubstitute, concretize } from './back-substitution.js';
 import { type LayerBounds, layerBounds, rowsApply } from './layer-bounds.js';
+import { inMarginKernel } from './margin-run.js';
 import { isNonlinear, slopesOf } from './nonlinear.js';
 import { crownRule } from './row-rule.js';
 
@@ -56,7 +57,7 @@ export function crownWith(options: CrownOptions = {}): Relaxation {
       const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) =>
         slopesOf(net, node, before(node)),
       );
-      return { stages, margins: concretize(bound, box) };
+      return { stages, margins: inMarginKernel(concretize(bound, box), problem, rows, before) };
     },
   };
 }

@@ -24,6 +24,18 @@ interface Addon {
     labels: Int32Array,
     sums: Float64Array,
   ): void;
+  propagate(
+    chain: Int32Array,
+    arrays: readonly Floats[],
+    gradients: readonly (Floats | undefined)[],
+    stored: Floats | undefined,
+  ): void;
+  margins(
+    chain: Int32Array,
+    arrays: readonly Floats[],
+    margins: Floats,
+    gradients: readonly (Floats | undefined)[],
+  ): void;
   instructionSet(wanted?: string): string;
 }
 
@@ -35,7 +47,7 @@ const SWITCH = 'TAUTNET_ROWS';
 
 let loaded: Addon | null | undefined;
 
-/** The native code, where it was built. */
+/** The native code, with the kernels for rows, margins, intervals and losses; undefined where it was not built. */
 export function addon(): Addon | undefined {
   if (loaded === undefined) {
     try {

@@ -135,7 +135,8 @@ export function createPlan(
   population?: Lifting,
   kernel?: LossKernelStage,
 ): Plan {
-  const last = stages.at(-1);
+  const end = stages.at(-1);
+  const last = end?.kind === 'interval-kernel' ? end.programs : end;
   if (last?.kind !== 'whole') throw new Error('plan: expected the last stage to be a whole graph');
   const computesBefore =
     stages.length > 1 && population !== undefined && [...population.inputs.values()].some((x) => !isInput(x));

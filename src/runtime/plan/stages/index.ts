@@ -4,6 +4,7 @@
  */
 import type { Step } from '../step.js';
 import { type HostStage, host } from './host.js';
+import { type IntervalKernelStage, intervalKernel } from './interval-kernel.js';
 import { type IterateStage, iterate } from './iterate.js';
 import type { StageKind } from './kind.js';
 import { type LossKernelStage, lossKernel } from './loss-kernel.js';
@@ -13,12 +14,13 @@ import type { RowsStage } from './rows/stage.js';
 import { type WholeStage, whole } from './whole.js';
 
 /** A part of a computation that is compiled and run by itself, by its kind. */
-export type Stage = WholeStage | RowsStage | RowKernelStage | IterateStage | HostStage;
+export type Stage = WholeStage | RowsStage | RowKernelStage | IntervalKernelStage | IterateStage | HostStage;
 
 const KINDS = {
   whole,
   rows,
   'row-kernel': rowKernel,
+  'interval-kernel': intervalKernel,
   'loss-kernel': lossKernel,
   iterate,
   host,

@@ -28,9 +28,7 @@ export interface Compiler {
   isActive(name: string): boolean;
   /** Says of arrays that they depend on what is differentiated. */
   activate(names: readonly string[]): void;
-  /**
-   * Adds what `compile` adds as one of two ways to the same arrays; within a way, only what is of the same.
-   */
+  /** Adds what `compile` adds as one of two ways to the same arrays; within a way, that one alone. */
   way(way: Way, compile: () => void): void;
   /** Adds a step to the forward run. */
   forward(step: Step): void;
