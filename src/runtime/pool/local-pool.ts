@@ -36,7 +36,7 @@ export function localPool(): Pool {
     movedBytes: () => ({ up: 0, down: 0 }),
     memory: async () => MEMORY,
     run: after(tasks.run),
-    pair: after(tasks.pair),
+    pairs: after(tasks.pairs),
     population: after(tasks.population),
     weigh: after(tasks.weigh),
     normals: async (task, coordinates) => tasks.normals({ ...task, start: 0, count: coordinates }),
