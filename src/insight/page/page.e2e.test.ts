@@ -21,6 +21,8 @@ const TYPES: Readonly<Record<string, string>> = {
   '.js': 'text/javascript',
   '.css': 'text/css',
 };
+/** Milliseconds that a page may take for anything: a loaded machine takes many times an idle one's. */
+const PATIENCE = 120_000;
 let folder: string;
 let site: string;
 let server: LocalServer;
@@ -80,6 +82,7 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
     address = `${server.url}/some/path/`;
     browser = await openChromium(browserPath as string);
     context = await browser.newContext({ reducedMotion: 'reduce' });
+    context.setDefaultTimeout(PATIENCE);
     page = await context.newPage();
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
     page.on('pageerror', (error) => complaints.push(error.message));
@@ -190,15 +193,19 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
   });
 
   test('trains a network, its curve live, and certifies digits with it', async () => {
+    await page.evaluate(WATCH_TRAINING);
     await page.getByRole('button', { name: 'Train' }).click();
-    await page.getByText('epoch 2 of 15').waitFor();
-    await page.locator('.training .curve').first().waitFor();
-    expect(await page.getByRole('button', { name: 'Stop' }).isVisible()).toBe(true);
     await page.getByText('epoch 15 of 15').waitFor({ timeout: 250_000 });
+    const seen = (await page.evaluate('window.seenOfTraining')) as SeenOfTraining[];
+    const live = seen.filter(({ epoch, stop }) => stop && epoch < 15);
+    // Every epoch is one more point of the curve while there is something to stop.
+    expect(live.length).toBeGreaterThan(3);
+    expect(live.map(({ points }) => points)).toEqual(live.map(({ epoch }) => epoch));
+    for (const [i, { epoch }] of live.entries()) expect(epoch).toBeGreaterThan(live[i - 1]?.epoch ?? 0);
     await page.locator('.network b', { hasText: 'trained-here.onnx' }).waitFor();
     await page.getByRole('button', { name: 'Certify 500 test digits at ε = 0.1' }).click();
     const certified = page.locator('[data-certified]');
-    await certified.waitFor({ timeout: 60_000 });
+    await certified.waitFor({ timeout: PATIENCE });
     expect(Number(await certified.getAttribute('data-certified'))).toBeGreaterThan(0.6);
   });
 
@@ -208,6 +215,7 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
       const size = { viewport: { width: 375, height: 720 }, hasTouch: true } as const;
       const options = { ...size, colorScheme, bypassCSP: true, reducedMotion: 'reduce' } as const;
       const phone = await browser.newPage(options);
+      phone.setDefaultTimeout(PATIENCE);
       await phone.goto(address);
       await phone.locator('.radius b').waitFor();
       expect(Number(await phone.evaluate('document.documentElement.scrollWidth'))).toBeLessThanOrEqual(375);
@@ -226,10 +234,11 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
   test('keeps nothing of a host that has half of another version', async () => {
     spoiled = 'style.css';
     const other = await (await browser.newContext()).newPage();
+    other.setDefaultTimeout(PATIENCE);
     await other.goto(address);
     await other.locator('.verdict.certified').waitFor();
     const registered = 'navigator.serviceWorker.getRegistration().then((one) => one !== undefined)';
-    await expect.poll(() => other.evaluate(registered), { timeout: 20_000 }).toBe(false);
+    await expect.poll(() => other.evaluate(registered), { timeout: PATIENCE }).toBe(false);
     expect(await other.getByText('works offline').count()).toBe(0);
     await other.context().close();
     spoiled = undefined;
@@ -255,6 +264,27 @@ interface AxeResults {
     readonly nodes: readonly { readonly html: string }[];
   }[];
 }
+
+/** The page at a moment of a training: epochs that it names, points of its first curve, a button to stop. */
+interface SeenOfTraining {
+  readonly epoch: number;
+  readonly points: number;
+  readonly stop: boolean;
+}
+
+/** Notes in the page itself what it shows of a training, whenever that changes: no moment is missed. */
+const WATCH_TRAINING = `(() => {
+  window.seenOfTraining = [];
+  const training = document.querySelector('.training');
+  new MutationObserver(() => {
+    const epoch = Number(/epoch (\\d+) of/.exec(training.textContent)?.[1] ?? 0);
+    const points = training.querySelector('.curve')?.getAttribute('d').match(/[ML]/g).length ?? 0;
+    const stop = [...training.querySelectorAll('button')].some(({ textContent }) => textContent === 'Stop');
+    const last = window.seenOfTraining.at(-1);
+    if (epoch > 0 && (last?.epoch !== epoch || last.stop !== stop))
+      window.seenOfTraining.push({ epoch, points, stop });
+  }).observe(training, { subtree: true, childList: true, characterData: true, attributes: true });
+})()`;
 
 /** Drops a file of these bytes onto the page. */
 const DROP = `(name, bytes) => {
