@@ -1,36 +1,33 @@
 /** The static page: draw a digit, watch a proof; everything is computed in the browser. */
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type {
-  ImagesAnswer,
-  LookAnswer,
-  RadiusAnswer,
-  Thumbnail,
-} from '../../src/insight/dashboard/answers.js';
-import type { CertifyAnswer, Digit, NetworkAnswer } from '../../src/insight/page/questions.js';
-import { useAsked } from '../dashboard/asked.js';
+import type { ImagesAnswer, LookAnswer, Thumbnail } from '../../src/insight/dashboard/answers.js';
+import type { CertifyAnswer, Digit, NetworkAnswer, RadiiAnswer } from '../../src/insight/page/questions.js';
+import { type Asked, useAsked } from '../dashboard/asked.js';
 import { Inside, type Source, Strip, useInside } from '../dashboard/inside.js';
 import { useKeys } from '../dashboard/keys.js';
 import { EpsilonSlider, MARKS, slid } from '../dashboard/look-parts.js';
-import { Card, Keys } from '../dashboard/parts.js';
+import { Card, Keys, useSettled } from '../dashboard/parts.js';
 import { NetworkCard } from './network.js';
 import { Pad } from './pad.js';
 import { Training } from './training.js';
 import type { Start } from './worker.js';
-import { fileOf, load, PageWorker } from './workers.js';
+import { fileOf, load, PageWorker, RadiusSearch } from './workers.js';
 
 const STRIP = 24;
 
-/** Two workers: one answers at once, the other takes what is slow. */
+/** Workers: one answers at once, another takes what is slow, a third searches radii. */
 interface Engine {
   readonly start: Start;
   readonly fast: PageWorker;
   readonly slow: PageWorker;
+  readonly search: RadiusSearch;
 }
 
 async function begin(): Promise<Engine> {
   const start = await load();
-  return { start, fast: new PageWorker(start), slow: new PageWorker(start) };
+  const search = new RadiusSearch(start);
+  return { start, fast: new PageWorker(start), slow: new PageWorker(start), search };
 }
 
 /** A network that both workers have opened; each opening has a number of its own. */
@@ -55,12 +52,13 @@ function useEngine() {
   const [problem, setProblem] = useState<string>();
   const [failed, setFailed] = useState<string>();
   const numbers = useRef(0);
-  const openWith = async ({ fast, slow }: Engine, bytes: Uint8Array, name: string) => {
+  const openWith = async ({ fast, slow, search }: Engine, bytes: Uint8Array, name: string) => {
     setProblem(undefined);
     try {
       const question = { kind: 'open', bytes, name } as const;
       const network = await fast.ask<NetworkAnswer>(question);
       setOpened(undefined);
+      search.open(question);
       await slow.ask(question);
       setOpened({ number: ++numbers.current, network });
     } catch (error) {
@@ -109,6 +107,17 @@ function sourceOf(engine: Engine, { number }: Opened, { digit, name }: Chosen): 
   };
 }
 
+/** Radii of a digit that is looked at for a moment, as they become known. */
+function useRadii(engine: Engine | undefined, name: string | undefined, digit: Digit): Asked<RadiiAnswer> {
+  const settled = useSettled(name, 250);
+  const [told, setTold] = useState<{ readonly name: string; readonly known: RadiiAnswer }>();
+  const asked = useAsked<RadiiAnswer>(settled, (signal) =>
+    (engine as Engine).search.of(digit, signal, (known) => setTold({ name: settled as string, known })),
+  );
+  const known = told?.name === settled ? told?.known : undefined;
+  return { ...asked, answer: asked.answer ?? known };
+}
+
 function App() {
   const { engine, opened, images, problem, failed, open, refuse } = useEngine();
   const kept = useOffline();
@@ -117,9 +126,7 @@ function App() {
   const drawn = useRef(0);
   const source = engine && opened && sourceOf(engine, opened, chosen);
   const inside = useInside(source, epsilon);
-  const radii = useAsked<readonly RadiusAnswer[]>(inside.answer && source?.name, (signal) =>
-    (engine as Engine).slow.ask({ kind: 'radii', digit: chosen.digit }, { signal }),
-  );
+  const radii = useRadii(engine, inside.answer && source?.name, chosen.digit);
   const image = 'image' in chosen.digit ? chosen.digit.image : undefined;
   const show = (by: number) => {
     const next = image === undefined ? 0 : Math.min(images.length - 1, Math.max(0, image + by));
@@ -172,7 +179,8 @@ function App() {
             ) : (
               <Inside
                 inside={inside}
-                radii={radii.answer ?? []}
+                radii={radii.answer?.radii ?? []}
+                exact={radii.answer?.exact}
                 problem={radii.problem}
                 title={titleOf(chosen)}
               />

@@ -20,7 +20,7 @@ const reply = (message: Reply) => self.postMessage(message);
 
 async function answer(id: number, question: Question): Promise<void> {
   try {
-    const answered = await answers?.answer(question, (course) => reply({ id, course }));
+    const answered = await answers?.answer(question, (told) => reply({ id, told }));
     reply({ id, answer: answered });
   } catch (error) {
     reply({ id, problem: (error as Error).message.split('\n')[0] as string });
