@@ -129,6 +129,7 @@ function App() {
   const radii = useRadii(engine, inside.answer && source?.name, chosen.digit);
   const image = 'image' in chosen.digit ? chosen.digit.image : undefined;
   const show = (by: number) => {
+    if (images.length === 0) return;
     const next = image === undefined ? 0 : Math.min(images.length - 1, Math.max(0, image + by));
     setChosen(tested(next));
   };
