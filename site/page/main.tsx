@@ -10,6 +10,7 @@ import { EpsilonSlider, MARKS, slid } from '../dashboard/look-parts.js';
 import { Card, Keys, useSettled } from '../dashboard/parts.js';
 import { NetworkCard } from './network.js';
 import { Pad } from './pad.js';
+import { SlowWorker } from './slow-worker.js';
 import { Training } from './training.js';
 import type { Start } from './worker.js';
 import { fileOf, load, PageWorker, RadiusSearch } from './workers.js';
@@ -20,14 +21,14 @@ const STRIP = 24;
 interface Engine {
   readonly start: Start;
   readonly fast: PageWorker;
-  readonly slow: PageWorker;
+  readonly slow: SlowWorker;
   readonly search: RadiusSearch;
 }
 
 async function begin(): Promise<Engine> {
   const start = await load();
   const search = new RadiusSearch(start);
-  return { start, fast: new PageWorker(start), slow: new PageWorker(start), search };
+  return { start, fast: new PageWorker(start), slow: new SlowWorker(start), search };
 }
 
 /** A network that both workers have opened; each opening has a number of its own. */
@@ -51,6 +52,7 @@ function useEngine() {
   const [images, setImages] = useState<readonly Thumbnail[]>([]);
   const [problem, setProblem] = useState<string>();
   const [failed, setFailed] = useState<string>();
+  const [graphics, setGraphics] = useState(false);
   const numbers = useRef(0);
   const openWith = async ({ fast, slow, search }: Engine, bytes: Uint8Array, name: string) => {
     setProblem(undefined);
@@ -59,7 +61,7 @@ function useEngine() {
       const network = await fast.ask<NetworkAnswer>(question);
       setOpened(undefined);
       search.open(question);
-      await slow.ask(question);
+      await slow.open(question);
       setOpened({ number: ++numbers.current, network });
     } catch (error) {
       setProblem((error as Error).message);
@@ -72,13 +74,16 @@ function useEngine() {
       const first = await made.fast.ask<ImagesAnswer>({ kind: 'images', from: 0, count: STRIP });
       setImages(first.thumbnails);
       setEngine(made);
+      // What the page shows does not wait for the graphics processor, nor fail with it.
+      const taken = made.slow.takeGraphics(() => setGraphics(false));
+      setGraphics(await taken.catch(() => false));
     };
     started().catch((error: Error) => setFailed(error.message));
   }, []);
   const open = async (bytes: Uint8Array, name: string) => {
     if (engine) await openWith(engine, bytes, name);
   };
-  return { engine, opened, images, problem, failed, open, refuse: setProblem };
+  return { engine, opened, images, problem, failed, graphics, open, refuse: setProblem };
 }
 
 /** Keeps the page for visits without a network, where the browser can. */
@@ -119,7 +124,7 @@ function useRadii(engine: Engine | undefined, name: string | undefined, digit: D
 }
 
 function App() {
-  const { engine, opened, images, problem, failed, open, refuse } = useEngine();
+  const { engine, opened, images, problem, failed, graphics, open, refuse } = useEngine();
   const kept = useOffline();
   const [chosen, setChosen] = useState<Chosen>(tested(0));
   const [epsilon, setEpsilon] = useState(0.1);
@@ -149,6 +154,11 @@ function App() {
         <span class={kept ? 'live on' : 'live'} role="status">
           {kept ? 'works offline' : 'computed in this page'}
         </span>
+        {graphics && (
+          <span class="live on" title="CROWN, attacks and certification run on the graphics processor">
+            WebGPU
+          </span>
+        )}
       </header>
       <main class="page">
         <h1>Draw a digit, watch a proof</h1>

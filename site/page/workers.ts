@@ -12,7 +12,7 @@ export async function fileOf(name: string): Promise<Response> {
 }
 
 /** A gzip-compressed file, unpacked unless the server has told the browser to. */
-async function unpacked(name: string): Promise<ArrayBuffer> {
+export async function unpacked(name: string): Promise<ArrayBuffer> {
   const bytes = await (await fileOf(name)).arrayBuffer();
   const [first, second] = new Uint8Array(bytes);
   if (first !== 0x1f || second !== 0x8b) return bytes;
@@ -26,6 +26,16 @@ export async function load(): Promise<Start> {
   return { engine, digits: new Uint8Array(digits) };
 }
 
+/** Opens a network. */
+export type OpenQuestion = Question & { readonly kind: 'open' };
+
+export interface AskOptions {
+  /** Aborted when nobody waits any more. */
+  readonly signal?: AbortSignal;
+  /** Told what is known before the answer. */
+  readonly tell?: (told: Told) => void;
+}
+
 interface Waiting {
   readonly id: number;
   readonly question: Question;
@@ -37,21 +47,19 @@ interface Waiting {
 
 /** One worker. Questions wait here, so that those that nobody waits for any more are never asked. */
 export class PageWorker {
-  readonly #worker = new Worker('worker.js', { type: 'module' });
+  readonly #worker: Worker;
   #waiting: Waiting[] = [];
   #asked: Waiting | undefined;
   #ids = 0;
 
-  constructor(start: Start) {
+  constructor(start: Start, file = 'worker.js') {
+    this.#worker = new Worker(file, { type: 'module' });
     this.#worker.onmessage = ({ data }: MessageEvent<Reply>) => this.#replied(data);
     this.#worker.onerror = ({ message }) => this.#failed(message);
     this.#worker.postMessage(start);
   }
 
-  ask<Answer>(
-    question: Question,
-    { signal, tell }: { signal?: AbortSignal; tell?: (told: Told) => void } = {},
-  ): Promise<Answer> {
+  ask<Answer>(question: Question, { signal, tell }: AskOptions = {}): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const id = this.#ids++;
       this.#waiting.push({ id, question, signal, tell, resolve: resolve as Waiting['resolve'], reject });
@@ -98,14 +106,14 @@ export class PageWorker {
 export class RadiusSearch {
   readonly #start: Start;
   #worker: PageWorker | undefined;
-  #network: (Question & { readonly kind: 'open' }) | undefined;
+  #network: OpenQuestion | undefined;
 
   constructor(start: Start) {
     this.#start = start;
   }
 
   /** The network of the digits that follow. */
-  open(network: Question & { readonly kind: 'open' }): void {
+  open(network: OpenQuestion): void {
     this.#end();
     this.#network = network;
   }

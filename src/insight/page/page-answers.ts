@@ -2,11 +2,24 @@
 import type { Split } from '../../data/dataset.js';
 import { trainInMemory } from '../../experiment/train-in-memory.js';
 import { exportOnnx } from '../../network/onnx/export.js';
+import type { Device } from '../../runtime/device/device.js';
+import { webDevice } from '../../runtime/execution/wasm.js';
+import { differenceFromCpu, TOLERANCE } from '../../runtime/survey/self-test.js';
 import { certify } from '../../verification/certification/cascade.js';
 import { ImageLook } from '../dashboard/look.js';
 import { DIGITS, type Digits, PIXELS } from './digits.js';
 import { openPageNetwork, type PageNetwork } from './page-network.js';
 import type { CertifyAnswer, Digit, Question, RadiiAnswer, Told, TrainAnswer } from './questions.js';
+
+/** @throws Error, one line, if a device does not compute what the CPU does */
+async function selfTest(device: Device): Promise<void> {
+  const difference = await differenceFromCpu(device);
+  if (!(difference <= TOLERANCE))
+    throw new Error(
+      `${device}: expected values within ${TOLERANCE} of the CPU's, got ${difference.toPrecision(2)}; use the ` +
+        'device cpu',
+    );
+}
 
 /** A digit that is looked at, by its number among the images of a look. */
 interface Seen {
@@ -37,6 +50,8 @@ export class PageAnswers {
     switch (question.kind) {
       case 'open':
         return this.#open(question.bytes, question.name);
+      case 'self-test':
+        return selfTest(webDevice());
       case 'images':
         return this.#opened().images(question.from, question.count);
       case 'certify':

@@ -1,30 +1,26 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chromiumPath, openChromium } from '../../testing/chromium.js';
-import { type LocalServer, localServer } from '../../testing/local-server.js';
-import { ROOT, tautnet } from '../../testing/tautnet-process.js';
+import type { LocalServer } from '../../testing/local-server.js';
+import { buildPage, looksOf, ON_GRAPHICS, servePage, workerOf } from '../../testing/static-page.js';
+import { tautnet } from '../../testing/tautnet-process.js';
 import { readCertificateLines } from '../../verification/certification/certificate-lines.js';
-import type { LookAnswer } from '../dashboard/answers.js';
 
 const browserPath = chromiumPath();
 if (browserPath === undefined)
   console.log('skipped: no chromium on the PATH; install it, or name one in TAUTNET_CHROMIUM');
 
-const TYPES: Readonly<Record<string, string>> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-};
 /** Milliseconds that a page may take for anything: a loaded machine takes many times an idle one's. */
 const PATIENCE = 120_000;
 let folder: string;
 let site: string;
+/** Files of the page. */
+let names: readonly string[];
 let server: LocalServer;
 /** A file that the host has of another version. */
 let spoiled: string | undefined;
@@ -32,23 +28,8 @@ let spoiled: string | undefined;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tautnet-page-'));
   site = join(folder, 'site');
-  const built = spawnSync(process.execPath, [join('scripts', 'bundle-page.mjs'), '--out', site], {
-    cwd: ROOT,
-    encoding: 'utf8',
-  });
-  expect([built.status, built.stderr]).toEqual([0, '']);
-  // Below a path, as hosts of many sites have pages.
-  server = await localServer(async (request, response) => {
-    const name = /^\/some\/path\/([\w.-]*)$/.exec(request.url ?? '')?.[1];
-    const path = name === undefined ? undefined : join(site, name || 'index.html');
-    const content = path && (await readFile(path).catch(() => undefined));
-    if (!content) {
-      response.writeHead(404).end();
-      return;
-    }
-    response.setHeader('content-type', TYPES[extname(path)] ?? 'application/octet-stream');
-    response.end(name === spoiled ? Buffer.concat([content, Buffer.from('\n')]) : content);
-  });
+  names = await buildPage(site);
+  server = await servePage(site, (name) => name === spoiled);
 });
 afterAll(async () => {
   await server.close();
@@ -57,15 +38,19 @@ afterAll(async () => {
 
 describe('the static page', () => {
   test('is at most 5 MB over the wire, and its network less than one', async () => {
-    const names = await readdir(site);
-    const sizes = await Promise.all(
-      names.map(async (name) => {
+    const onTheWire = async (names: readonly string[]) => {
+      const sizes = names.map(async (name) => {
         const bytes = await readFile(join(site, name));
         return Math.min(bytes.length, gzipSync(bytes).length);
-      }),
-    );
-    const total = sizes.reduce((sum, size) => sum + size, 0);
-    console.log(`the static page: ${(total / 1e6).toFixed(2)} MB compressed, ${names.length} files`);
+      });
+      return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+    };
+    const [total, more] = await Promise.all([
+      onTheWire(names.filter((name) => !ON_GRAPHICS.test(name))),
+      onTheWire(names.filter((name) => ON_GRAPHICS.test(name))),
+    ]);
+    const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
+    console.log(`the static page: ${megabytes(total)} compressed, WebGPU ${megabytes(more)} more`);
     expect(total).toBeLessThan(5_000_000);
     expect((await readFile(join(site, 'network.onnx'))).length).toBeLessThan(1_000_000);
   });
@@ -86,7 +71,7 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
     page = await context.newPage();
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
     page.on('pageerror', (error) => complaints.push(error.message));
-    context.on('request', (request) => asked.push(new URL(request.url()).origin));
+    context.on('request', (request) => asked.push(request.url()));
     await page.goto(address);
     await page.locator('.verdict', { hasText: /CERTIFIED|NOT PROVED|BROKEN/ }).waitFor();
   });
@@ -171,9 +156,7 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
       );
       expect(lines.length).toBeGreaterThan(count / 2);
       const images = lines.map(({ image }) => image);
-      const looks = (await page.evaluate(
-        `(${LOOKS})(${JSON.stringify({ images, relaxation })})`,
-      )) as LookAnswer[];
+      const looks = await looksOf(page, { images, relaxation, ...workerOf(names, 'cpu') });
       for (const [k, { margin }] of lines.entries()) {
         const [row] = looks[k]?.relaxations ?? [];
         expect(row?.proves).toBe(true);
@@ -195,6 +178,12 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
     await page.locator('input[type=file]').setInputFiles(join(site, 'network.onnx'));
     await alert.waitFor({ state: 'detached' });
     await page.locator('.verdict.certified').waitFor();
+  });
+
+  test('stays on WebAssembly where there is no adapter, and fetches nothing for one', async () => {
+    await page.getByText('works offline').waitFor();
+    expect(asked.filter((url) => ON_GRAPHICS.test(url))).toEqual([]);
+    expect(await page.locator('header').getByText('WebGPU').count()).toBe(0);
   });
 
   test('takes files that are dropped anywhere, and does not read one that is too large', async () => {
@@ -269,7 +258,7 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
     await page.locator('.verdict.certified').waitFor();
     await draw([0.5, 0.15], [0.5, 0.85]);
     await page.getByText('drawn, read as 1').waitFor();
-    expect([...new Set(asked)]).toEqual([server.url]);
+    expect([...new Set(asked.map((url) => new URL(url).origin))]).toEqual([server.url]);
     expect(complaints).toEqual([]);
   });
 });
@@ -308,28 +297,4 @@ const DROP = `(name, bytes) => {
   const dataTransfer = new DataTransfer();
   dataTransfer.items.add(new File([bytes], name));
   document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
-}`;
-
-/** Asks a worker of the page for bounds at ε = 0.1, as numbers. */
-const LOOKS = `async ({ images, relaxation }) => {
-  const unpacked = async (name) => {
-    const { body } = await fetch(name);
-    return new Response(body.pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
-  };
-  const worker = new Worker('worker.js', { type: 'module' });
-  const digits = new Uint8Array(await unpacked('digits.gz.bin'));
-  worker.postMessage({ engine: await unpacked('engine.gz.bin'), digits });
-  const ask = (question) =>
-    new Promise((resolve, reject) => {
-      worker.onmessage = ({ data: { problem, answer } }) =>
-        problem ? reject(new Error(problem)) : resolve(answer);
-      worker.postMessage({ id: 0, question });
-    });
-  const bytes = new Uint8Array(await (await fetch('network.onnx')).arrayBuffer());
-  await ask({ kind: 'open', name: 'network.onnx', bytes });
-  const looks = [];
-  for (const image of images)
-    looks.push(await ask({ kind: 'look', digit: { image }, epsilon: 0.1, relaxations: [relaxation] }));
-  worker.terminate();
-  return looks;
 }`;

@@ -6,8 +6,12 @@ import type { ExactAnswer, RadiusAnswer } from '../dashboard/answers.js';
 /** A digit: one of the test images, or the pixels of one that was drawn. */
 export type Digit = { readonly image: number } | { readonly pixels: Uint8Array };
 
-/** Questions of the look-inside view, about the network that was opened last, and training. */
+/**
+ * Questions of the look-inside view, about the network that was opened last; training; and whether the
+ * worker's device computes as the CPU does.
+ */
 export type Question =
+  | { readonly kind: 'self-test' }
   | { readonly kind: 'open'; readonly name: string; readonly bytes: Uint8Array }
   | { readonly kind: 'images'; readonly from: number; readonly count: number }
   | {
