@@ -12,8 +12,8 @@ export const ENGINES = { cpu: 'onnxruntime-web/wasm', webgpu: 'onnxruntime-web/w
 const fileOf = (path) => [path.replace(/\.js$/, '.ts'), path].find(existsSync);
 
 /**
- * A plugin of Rolldown. `external`: leaves ONNX Runtime to whoever uses the bundle; `device`: whose door of it
- * is taken.
+ * A plugin of Rolldown. `external`: leaves ONNX Runtime to whoever uses the bundle; `device`: whose door of
+ * it is taken.
  */
 export const browserVariants = ({ external = false, device = 'cpu' } = {}) => ({
   name: 'browser-variants',

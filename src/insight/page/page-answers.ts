@@ -16,8 +16,8 @@ async function selfTest(device: Device): Promise<void> {
   const difference = await differenceFromCpu(device);
   if (!(difference <= TOLERANCE))
     throw new Error(
-      `${device}: expected values within ${TOLERANCE} of the CPU's, got ${difference.toPrecision(2)}; use the ` +
-        'device cpu',
+      `${device}: expected values within ${TOLERANCE} of the CPU's, got ${difference.toPrecision(2)}; ` +
+        'use the device cpu',
     );
 }
 

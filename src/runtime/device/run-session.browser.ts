@@ -1,6 +1,6 @@
 /**
- * `run-session.ts` on ONNX Runtime's WebAssembly, whose memory is apart from JavaScript's: it leaves arrays of
- * the host that are given for outputs as they are, so outputs are copied to them. Arrays of a device are
+ * `run-session.ts` on ONNX Runtime's WebAssembly, whose memory is apart from JavaScript's: it leaves arrays
+ * of the host that are given for outputs as they are, so outputs are copied to them. Arrays of a device are
  * written.
  */
 import type ort from 'onnxruntime-node';

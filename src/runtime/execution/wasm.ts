@@ -18,7 +18,7 @@ export function useWasm(wasm: string | ArrayBuffer): void {
 
 let device: Device = 'cpu';
 
-/** The device of the pools that this thread opens from now on; WebGPU is its door's, `onnxruntime-web/webgpu`. */
+/** The device of pools that this thread opens from now on: WebGPU with its door, `onnxruntime-web/webgpu`. */
 export function useWebDevice(chosen: Exclude<Device, 'cuda'>): void {
   device = chosen;
 }
