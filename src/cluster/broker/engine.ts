@@ -146,6 +146,8 @@ async function postgresBackend(
     max: 16,
   });
   pool.on('error', trouble);
+  // A connection that is lost while it is used tells its own listeners; without one it ends the process.
+  pool.on('connect', (client) => void client.on('error', trouble));
   try {
     const client = await pool.connect();
     try {

@@ -13,20 +13,23 @@ const [FIRST, LONGEST] = [500, 30_000];
  */
 export async function withEngine<Result>(
   address: Address,
-  { signal, ...options }: EngineOptions & { readonly signal?: AbortSignal },
+  { signal, onTrouble }: EngineOptions & { readonly signal?: AbortSignal },
   work: (engine: Engine) => Promise<Result>,
 ): Promise<Result> {
-  let reached = false;
+  let [reached, told] = [false, false];
+  const tell = (line: string): void => {
+    told = true;
+    onTrouble?.(line);
+  };
   for (let pause = FIRST; ; pause = Math.min(2 * pause, LONGEST)) {
     let engine: Engine | undefined;
     try {
-      engine = await openEngine(address, options);
+      engine = await openEngine(address, { onTrouble: tell });
       return await work(engine);
     } catch (error) {
-      const isFirst = !reached;
       reached ||= engine !== undefined;
       if (!(error instanceof LostServer) || !reached) throw error;
-      if (isFirst) options.onTrouble?.(`${address.shown} was lost while connecting; trying again`);
+      if (!told) tell(`${address.shown}: lost while connecting; trying again`);
     } finally {
       await engine?.close();
     }
