@@ -34,7 +34,7 @@ const SETS = [
 ];
 
 /** Each is compiled for every set. */
-const KERNELS = ['rows', 'margins', 'intervals'];
+const KERNELS = ['rows', 'margins', 'intervals', 'loss'];
 
 /** Ends without a kernel: the package works without it. */
 function skip(reason) {

@@ -17,6 +17,13 @@ interface Addon {
     upper: Floats,
     gradients: readonly (Floats | undefined)[],
   ): void;
+  losses(
+    chain: Int32Array,
+    rows: readonly Int32Array[],
+    arrays: readonly Floats[],
+    labels: Int32Array,
+    sums: Float64Array,
+  ): void;
   propagate(
     chain: Int32Array,
     arrays: readonly Floats[],
@@ -40,7 +47,7 @@ const SWITCH = 'TAUTNET_ROWS';
 
 let loaded: Addon | null | undefined;
 
-/** The native code, with the kernels for rows, margins and intervals; undefined where it was not built. */
+/** The native code, with the kernels for rows, margins, intervals and losses; undefined where it was not built. */
 export function addon(): Addon | undefined {
   if (loaded === undefined) {
     try {
