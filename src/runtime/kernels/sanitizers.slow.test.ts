@@ -15,7 +15,7 @@ const output = (command: string, ...args: string[]): string => {
 
 /** The sanitizer's library, that a process without it loads first; undefined without the compiler. */
 const library = output('g++', '-print-file-name=libasan.so') || undefined;
-if (library === undefined) console.log('row kernel: not run with sanitizers, there is no g++');
+if (library === undefined) console.log('native kernels: not run with sanitizers, there is no g++');
 
 const built = (file: string): string => JSON.stringify(join(ROOT, 'dist', file));
 
@@ -62,8 +62,44 @@ for (let run = 0; run < 60; run++) {
 `;
 
 /**
+ * Rows of outputs through random layers and back, over boxes and bounds of which some are of one sign, with
+ * batches that fill no vector, or some and a part.
+ */
+const MARGINS = `
+const { encodeMargins } = await import(${JSON.stringify(join(ROOT, 'dist/runtime/kernels/margin-chain.js'))});
+for (let run = 0; run < 60; run++) {
+  const [batch, rows] = [1 + random(20), 1 + random(5)];
+  let [position, extents] = [1, [1 + random(5), 1, 1]];
+  const next = () => position++;
+  const steps = Array.from({ length: 1 + random(4) }, (_, k) => {
+    if (k > 0 && random(2)) return { kind: 'relu', extents, lower: next(), upper: next() };
+    const output = extents;
+    const isVector = output[1] === 1 && output[2] === 1 && random(2) === 1;
+    const pair = (most) => [1 + random(most), 1 + random(most)];
+    const [kernel, stride] = isVector ? [pair(4), [1, 1]] : [pair(3), pair(2)];
+    const padding = isVector ? [0, 0] : [random(3), random(3)];
+    const reach = (i) => (output[i + 1] - 1) * stride[i] + kernel[i];
+    const side = (i) => (isVector ? kernel[i] : Math.max(1, reach(i) - padding[i] + random(3) - 1));
+    extents = [1 + random(20), side(0), side(1)];
+    const bias = random(2) ? next() : undefined;
+    return { kind: 'affine', output, input: extents, kernel, stride, padding, bias, weight: next() };
+  });
+  const encoded = encodeMargins({ batch, rows, steps });
+  for (const Type of [Float32Array, Float64Array])
+    for (const set of ['baseline', 'AVX2', 'AVX-512']) {
+      addon.instructionSet(set);
+      const arrays = encoded.sizes.map((size) => exact(Type, size));
+      const margins = exact(Type, encoded.margins);
+      addon.margins(encoded.ints, arrays, margins, []);
+      const wanted = arrays.map((array) => (random(4) > 0 ? exact(Type, array.length) : undefined));
+      addon.margins(encoded.ints, arrays, margins, wanted);
+    }
+}
+`;
+
+/**
  * Random chains, rows and cotangents through the add-on with every instruction set, in both float
- * types; every array ends where its memory ends.
+ * types, and random layers with what is seen of them; every array ends where its memory ends.
  */
 const PROGRAM = `
 import { createRequire } from 'node:module';
@@ -109,17 +145,49 @@ for (let run = 0; run < 60; run++) {
       addon.rows(encoded.ints, arrays, rows, lower, upper, wanted);
     }
 }
+const { encodeLayers } = await import(${JSON.stringify(join(ROOT, 'dist/runtime/kernels/layer-chain.js'))});
+for (let run = 0; run < 60; run++) {
+  const [batch, planes] = [1 + random(20), 1 + random(2)];
+  let [position, extents, isVector] = [planes, [1 + random(3), 1 + random(5), 1 + random(5)], false];
+  const next = () => position++;
+  const maybe = () => (random(2) ? position++ : undefined);
+  const layers = Array.from({ length: 1 + random(4) }, () => {
+    isVector ||= random(3) === 0;
+    const input = isVector ? [extents.reduce((a, b) => a * b), 1, 1] : extents;
+    const pair = (most) => [1 + random(most), 1 + random(most)];
+    const kernel = isVector ? [1, 1] : [1 + random(input[1]), 1 + random(input[2])];
+    const [stride, padding] = isVector ? [[1, 1], [0, 0]] : [pair(3), [random(3), random(3)]];
+    const places = kernel.map((k, i) => Math.floor((input[i + 1] + padding[i] - k) / stride[i]) + 1);
+    const output = [1 + random(20), ...places];
+    const ends = () => Array.from({ length: planes }, maybe);
+    const layer = { input, output, kernel, stride, padding, relu: random(2) === 1, weight: next() };
+    extents = output;
+    return { ...layer, bias: maybe(), sums: ends(), passed: layer.relu ? ends() : [] };
+  });
+  const encoded = encodeLayers({ batch, input: [0, 1].slice(0, planes), layers });
+  for (const Type of [Float32Array, Float64Array])
+    for (const set of ['baseline', 'AVX2', 'AVX-512']) {
+      addon.instructionSet(set);
+      const arrays = encoded.sizes.map((size) => exact(Type, size));
+      addon.propagate(encoded.ints, arrays, [], undefined);
+      const stored = new Type(new ArrayBuffer(encoded.stored * Type.BYTES_PER_ELEMENT));
+      addon.propagate(encoded.ints, arrays, [], stored);
+      const wanted = arrays.map((array) => (random(4) > 0 ? exact(Type, array.length) : undefined));
+      addon.propagate(encoded.ints, arrays, wanted, stored);
+    }
+}
+${MARGINS}
 ${LOSSES}
 console.log('clean');
 `;
 
 it.skipIf(library === undefined)(
-  'the row and loss kernels touch no memory but their arrays and do nothing that C++ leaves undefined',
+  'the kernels touch no memory but their arrays and do nothing that C++ leaves undefined',
   () => {
     const addon = join(folder, 'rows.node');
     const args = [join('scripts', 'build-native.mjs'), '--sanitize', addon];
     const built = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
-    expect(built.stdout).toMatch(/build: the row kernel for/);
+    expect(built.stdout).toMatch(/build: the native kernels for/);
     const { stdout, stderr } = spawnSync(
       process.execPath,
       ['--input-type=module', '-e', PROGRAM.replace('process.argv[2]', JSON.stringify(addon))],
