@@ -104,7 +104,8 @@ void meetTaps(const Meeting<T>& m, int64_t output, int64_t tap, T* sums) {
   }
 }
 
-// The products by how many sums they have at a time: enough to hide how long one takes.
+// The products by how many sums they have at a time: enough to hide how long one takes, and few numbers, as
+// each is compiled.
 template <class T, int R>
 struct MarginProducts {
   static constexpr int HALF = std::max(1, WIDEST / 2);
@@ -115,18 +116,43 @@ struct MarginProducts {
   Spread spreads[TAPS + 1] = {};
   Collect collects[OUTPUTS + 1] = {};
   Meet single[HALF + 1] = {}, twice[HALF + 1] = {};
+
+  static constexpr bool isSize(int n, int most) {
+    return n == most || n == 12 || n == 8 || n == 4 || n == 2 || n == 1;
+  }
+  // The next of `left` sums at a time.
+  static int64_t next(int64_t left, int most) {
+    int64_t n = std::min<int64_t>(left, most);
+    while (!isSize(int(n), most)) n--;
+    return n;
+  }
   MarginProducts() {
-    fill(std::make_index_sequence<TAPS>(), std::make_index_sequence<OUTPUTS>());
+    fill(std::make_index_sequence<TAPS>());
+    fillCollects(std::make_index_sequence<OUTPUTS>());
     fillMeetings(std::make_index_sequence<HALF>());
   }
-  template <size_t... I, size_t... J>
-  void fill(std::index_sequence<I...>, std::index_sequence<J...>) {
-    ((spreads[I + 1] = spreadTaps<T, R, int(I) + 1>), ...);
-    ((collects[J + 1] = collectTaps<T, R, int(J) + 1>), ...);
+  template <size_t... I>
+  void fill(std::index_sequence<I...>) {
+    (add<int(I) + 1>(), ...);
+  }
+  template <int N>
+  void add() {
+    if constexpr (isSize(N, TAPS)) spreads[N] = spreadTaps<T, R, N>;
+  }
+  template <size_t... I>
+  void fillCollects(std::index_sequence<I...>) {
+    ((collects[I + 1] = collectTaps<T, R, int(I) + 1>), ...);
   }
   template <size_t... I>
   void fillMeetings(std::index_sequence<I...>) {
-    ((single[I + 1] = meetTaps<T, 1, int(I) + 1>, twice[I + 1] = meetTaps<T, 2, int(I) + 1>), ...);
+    (addMeetings<int(I) + 1>(), ...);
+  }
+  template <int N>
+  void addMeetings() {
+    if constexpr (isSize(N, HALF)) {
+      single[N] = meetTaps<T, 1, N>;
+      twice[N] = meetTaps<T, 2, N>;
+    }
   }
 };
 

@@ -209,7 +209,7 @@ class Margins {
     const V<T>* from = coefficients(k);
     V<T>* to = coefficients(k + 1);
     clear(to, planes[k + 1]);
-    const int64_t taps = s.taps(), piece = evenPiece(taps, products.TAPS);
+    const int64_t taps = s.taps();
     for (int64_t pixel = 0; pixel < s.out.area(); pixel++) {
       const V<T>* a = from + entryOf(k, pixel) * R;
       V<T>* base = to + baseOf(k, pixel) * R;
@@ -218,8 +218,8 @@ class Margins {
       for (int64_t i = 0; i < count; i += RUN) {
         const int64_t some = std::min(RUN, count - i);
         if (bias != nullptr) addBias(a, list + i, some, bias);
-        for (int64_t t = 0; t < taps; t += piece) {
-          const int64_t n = std::min(piece, taps - t);
+        for (int64_t t = 0, n = 0; t < taps; t += n) {
+          n = products.next(taps - t, products.TAPS);
           products.spreads[n](a, list + i, some, weight + t, taps, stage.offsets.data() + t, base);
         }
       }

@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { encodeMargins, type MarginChain } from './margin-chain.js';
+import { kernelMarginGradients, kernelMargins } from './margin-kernel.js';
+import { hasRowKernel } from './row-kernel.js';
+
+/** m = c · (w · relu(V x + a) + b) of one output, two hidden neurons, two inputs, one row and two images. */
+const chain: MarginChain = {
+  batch: 2,
+  rows: 1,
+  steps: [
+    {
+      kind: 'affine',
+      output: [1, 1, 1],
+      input: [2, 1, 1],
+      kernel: [1, 1],
+      stride: [1, 1],
+      padding: [0, 0],
+      weight: 1,
+      bias: 2,
+    },
+    { kind: 'relu', extents: [2, 1, 1], lower: 3, upper: 4 },
+    {
+      kind: 'affine',
+      output: [2, 1, 1],
+      input: [2, 1, 1],
+      kernel: [1, 1],
+      stride: [1, 1],
+      padding: [0, 0],
+      weight: 5,
+      bias: undefined,
+    },
+  ],
+};
+const encoded = encodeMargins(chain);
+const arrays = [
+  [1, 2], // c of each image
+  [1, -1], // w
+  [0.25], // b
+  [-1, 1, -1, -4], // lower bounds of the hidden neurons
+  [3, 2, 1, -2], // upper bounds
+  [1, 2, 3, -1], // V
+  [0, 0, 0, 0], // lower ends of the inputs
+  [1, 2, 2, 0], // upper ends
+].map((values) => new Float64Array(values));
+
+describe.skipIf(!hasRowKernel())('margins of one row', () => {
+  it('are those by hand', () => {
+    const margins = new Float64Array(2);
+    kernelMargins({ chain: encoded, arrays }, margins);
+    // Image 1: relu₁ ≥ z₁ as 3 > 1, −relu₂ ≥ −(½ z₂ + ½). Row (1, −½) V = (−½, 2½) over [0, 1] × [0, 2].
+    // Image 2: relu₁ = z₁, relu₂ = 0. Row (2, 0) V = (2, 4) over [0, 2] × [0, 0].
+    expect([...margins]).toEqual([0.25 - 0.5 - 0.5, 0.5]);
+  });
+
+  it('have the derivative by rows, weights, bounds and box that they show by hand', () => {
+    const gradients = arrays.map((array) => new Float64Array(array.length));
+    kernelMarginGradients({ chain: encoded, arrays }, Float64Array.of(1, 1), gradients);
+    const [c, w, b, lower, upper, , from, to] = gradients.map((gradient) => [...gradient]);
+    // The margin is c times that of c = 1, in both images.
+    expect(c).toEqual([-0.75, 0.25]);
+    expect(b).toEqual([3]);
+    // By w₂ of image 1: λ (V x)₂ + μ at x = (1, 0), ½ · 3 + ½.
+    expect(w).toEqual([1 * 1, 2]);
+    // −(λ z + μ) = −u (z − l)/(u − l) at z = 3: by l −u (z − u)/(u − l)² = −½, by u l (z − l)/(u − l)² = −1.
+    expect(lower).toEqual([0, 0, -0.5, 0]);
+    expect(upper).toEqual([0, 0, -1, 0]);
+    expect(from).toEqual([0, 2, 2.5, 4]);
+    expect(to).toEqual([-0.5, 0, 0, 0]);
+  });
+
+  it('are no number where a bound or a weight is none', () => {
+    for (const at of [3, 4, 5]) {
+      const broken = arrays.map((array, i) => (i === at ? array.map(() => Number.NaN) : array));
+      const margins = new Float64Array(2);
+      kernelMargins({ chain: encoded, arrays: broken }, margins);
+      expect([...margins]).toEqual([Number.NaN, Number.NaN]);
+    }
+  });
+});
+
+describe('the door to the margin kernel', () => {
+  const run = (given: Float64Array[], margins = new Float64Array(2)) =>
+    kernelMargins({ chain: encoded, arrays: given }, margins);
+
+  it('refuses arrays, margins and gradients that do not fit the chain, in one line', () => {
+    expect(() => run(arrays.slice(1))).toThrow('margin kernel: expected 8 arrays, got 7');
+    for (const [i, array] of arrays.entries())
+      expect(() => run(arrays.with(i, new Float64Array(array.length + 1)))).toThrow(/expected array \d of/);
+    expect(() => run(arrays, new Float64Array(3))).toThrow('margin kernel: expected 2 margins, got 3');
+    const single = new Float32Array(2) as unknown as Float64Array<ArrayBuffer>;
+    expect(() => run([single, ...arrays.slice(1)])).toThrow(/as Float64Array, got 2 as Float32Array/);
+    const short = arrays.map(() => new Float64Array(1));
+    expect(() => kernelMarginGradients({ chain: encoded, arrays }, new Float64Array(2), short)).toThrow(
+      /a gradient of the size of each array/,
+    );
+  });
+
+  it('refuses chains whose layers do not follow one another, or that are none', () => {
+    const hostile = (change: Partial<MarginChain>) => () => encodeMargins({ ...chain, ...change });
+    expect(hostile({ steps: [] })).toThrow('expected a layer at least, got none');
+    expect(hostile({ batch: 0 })).toThrow('expected a batch and rows, got 0 and 1');
+    expect(hostile({ rows: 1.5 })).toThrow('expected a batch and rows, got 2 and 1.5');
+    expect(hostile({ steps: chain.steps.slice(0, 2).reverse() })).toThrow(
+      'expected a layer that gives 2×1×1, got 1×1×1',
+    );
+    const [first] = chain.steps;
+    if (first?.kind !== 'affine') throw new Error('expected an affine step');
+    const changed = (change: object) => hostile({ steps: [{ ...first, ...change }] });
+    expect(changed({ kernel: [0, 1] })).toThrow('extents, kernel and stride of whole, positive numbers');
+    expect(changed({ padding: [-1, 0] })).toThrow('sides, kernel, stride and padding below 32768');
+    expect(changed({ bias: 1 })).toThrow('one array at each position from 1, got another at 1');
+    expect(changed({ bias: 3 })).toThrow('an array at every position');
+    expect(changed({ input: [2 ** 21, 1, 1] })).toThrow(/at most 1048576 coefficients of a row, got/);
+  });
+});
