@@ -176,7 +176,8 @@ inline void transposeSquare(V<T>* lines) {
   for (int n = 1; n < L; n *= 2) {
     TAUTNET_UNROLL
     for (int i = 0; i < L / 2; i++)
-      interleave<T>(lines[i], lines[i + L / 2], other[2 * i], other[2 * i + 1], std::make_index_sequence<L>());
+      interleave<T>(lines[i], lines[i + L / 2], other[2 * i], other[2 * i + 1],
+                    std::make_index_sequence<L>());
     TAUTNET_UNROLL
     for (int i = 0; i < L; i++) lines[i] = other[i];
   }

@@ -3,8 +3,8 @@
 //
 // Compiled once for each instruction set: TAUTNET_SET names its namespace, TAUTNET_BYTES its vectors' size.
 // A row a passes a ReLU as α a⁺ + λ a⁻ with the constant a⁻μ, CROWN's lines of the bounds at hand, and is at
-// least a·c − |a|·r over a box of centre c and radius r. Lanes are images, so that rows of one image need not fill a vector. Neurons that pass
-// nothing in any lane are left out of the products.
+// least a·c − |a|·r over a box of centre c and radius r. Lanes are images, so that rows of one image need not
+// fill a vector. Neurons that pass nothing in any lane are left out of the products.
 #include "arena.h"
 #include "margin-products.h"
 #include "margin-tables.h"
@@ -89,7 +89,8 @@ class Margins {
     if (s.kind == RELU) return {s.in, s.in.height, s.in.width, 0, 0};
     const int32_t height = (s.out.height - 1) * s.strideY + s.kernelY;
     const int32_t width = (s.out.width - 1) * s.strideX + s.kernelX;
-    return {s.in, std::max(s.padY + s.in.height, height), std::max(s.padX + s.in.width, width), s.padY, s.padX};
+    return {s.in, std::max(s.padY + s.in.height, height), std::max(s.padX + s.in.width, width), s.padY,
+            s.padX};
   }
 
   void reserveAffine(int k) {

@@ -130,7 +130,8 @@ struct Products {
   }
   template <size_t... I>
   void fill(std::index_sequence<I...>) {
-    ((spreads[I + 1] = spread<T, int(I) + 1>, adds[I + 1] = spreadOn<T, int(I) + 1>, correlates[I + 1] = correlate<T, int(I) + 1>,
+    ((spreads[I + 1] = spread<T, int(I) + 1>, adds[I + 1] = spreadOn<T, int(I) + 1>,
+      correlates[I + 1] = correlate<T, int(I) + 1>,
       correlatesOn[I + 1] = correlateOn<T, int(I) + 1>), ...);
   }
   // Taps at a time, so that all pieces are of about the same size.

@@ -20,8 +20,8 @@ struct Group {
   int32_t channel[lanes], y[lanes], x[lanes], image[lanes];
 };
 
-// Calls body(e, at, count) for what of a region lies in the layer, line by line: entries from e on are numbers
-// of an image, [pixel, channel], from `at` on.
+// Calls body(e, at, count) for what of a region lies in the layer, line by line: entries from e on are
+// numbers of an image, [pixel, channel], from `at` on.
 template <class Body>
 void inLayer(const Region& r, int32_t y, int32_t x, Body body) {
   const int top = y * r.strideY - r.padY, left = x * r.strideX - r.padX;

@@ -29,7 +29,7 @@ import type { BoundProblem, Bounds } from '../relaxation.js';
 const ROW_FLOATS = 2 ** 26;
 /** Share of them that a piece takes: what one leaves is alive beside the next. */
 const PIECE = 1 / 4;
-/** Numbers of unit vectors that are written down, or computed, at once: those of 2048 neurons with both signs. */
+/** Numbers of unit vectors that are made at once: those of 2048 neurons with both signs. */
 const UNIT_NUMBERS = 2 ** 23;
 
 /** The widest layer on the way of rows from a node's output to the input. */

@@ -13,7 +13,7 @@ type Problem = Pick<BoundProblem, 'network' | 'parameters' | 'box'>;
 
 type Geometry = Omit<MarginRunStep & { kind: 'affine' }, 'weight' | 'bias'>;
 
-/** A layer as the kernel carries rows of `output` back to `input`; undefined for one that it does not know. */
+/** A layer as the kernel carries rows from `output` to `input`; undefined for one that it does not know. */
 function geometryOf({ name, ...layer }: AffineLayer, output: Extents, input: Extents): Geometry | undefined {
   if (name === 'linear' && output[1] === 1 && output[2] === 1)
     return { kind: 'affine', output, input, kernel: [input[1], input[2]], stride: [1, 1], padding: [0, 0] };

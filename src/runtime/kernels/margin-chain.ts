@@ -1,6 +1,7 @@
 /**
  * The chain of layers that the margin kernel carries rows of the outputs back through, as numbers
- * (`native/margins.h` reads them), and the check of every array against it: the kernel itself checks no bounds.
+ * (`native/margins.h` reads them), and the check of every array against it: the kernel itself checks no
+ * bounds.
  */
 
 type Pair = readonly [vertical: number, horizontal: number];
@@ -43,7 +44,7 @@ export interface EncodedMargins {
   readonly margins: number;
 }
 
-/** Coefficients of a row at all layers together; what the kernel computes with then takes some 400 MB at most. */
+/** Coefficients of a row at all layers together; the kernel then takes some hundred megabytes at most. */
 export const MOST_COEFFICIENTS = 2 ** 20;
 /** Neurons of all images of a layer, and weights of a layer. */
 const MOST_NUMBERS = 2 ** 31 - 1;

@@ -1,6 +1,6 @@
 /**
- * The door to the margin kernel (`native/`), where it was built: lower bounds of rows of a network's outputs by
- * back-substitution with CROWN's lines, and the derivative. Without it, plans do the same with programs of
+ * The door to the margin kernel (`native/`), where it was built: lower bounds of rows of a network's outputs
+ * by back-substitution with CROWN's lines, and the derivative. Without it, plans do the same with programs of
  * ONNX Runtime.
  */
 import type { EncodedMargins } from './margin-chain.js';
