@@ -31,14 +31,16 @@ export interface RunPlace {
 
 const places = new WeakMap<Tensor, RunPlace>();
 
-/** Multiplications of a run for a batch. */
-function workOf({ input, layers }: LayerRun): number {
+/** Multiplications of the first layers of a run, of all its ends. */
+export function workOf({ input, layers }: LayerRun, count = layers.length): number {
   const batch = input[0]?.shape[1] as number;
-  const multiplications = layers.map(
-    ({ input: [channels], output, kernel }) =>
-      output.reduce((a, b) => a * b) * channels * kernel[0] * kernel[1],
-  );
-  return batch * multiplications.reduce((a, b) => a + b, 0);
+  const multiplications = layers
+    .slice(0, count)
+    .map(
+      ({ input: [channels], output, kernel }) =>
+        output.reduce((a, b) => a * b) * channels * kernel[0] * kernel[1],
+    );
+  return input.length * batch * multiplications.reduce((a, b) => a + b, 0);
 }
 
 /** Says of the tensors of a run that the kernel can compute them. */
@@ -50,10 +52,10 @@ export function markRun(run: LayerRun): void {
 }
 
 /**
- * Tensors of runs that some outputs are computed from, those nearest to the outputs; of runs with at least so
- * many multiplications.
+ * Tensors of runs that some outputs are computed from, those nearest to the outputs; without the runs that
+ * are `left` to programs.
  */
-export function runPlaces(outputs: readonly Tensor[], leastWork: number): Map<Tensor, RunPlace> {
+export function runPlaces(outputs: readonly Tensor[], left: ReadonlySet<LayerRun>): Map<Tensor, RunPlace> {
   const found = new Map<Tensor, RunPlace>();
   const met = new Set<Tensor>();
   const open = [...outputs];
@@ -61,7 +63,7 @@ export function runPlaces(outputs: readonly Tensor[], leastWork: number): Map<Te
     if (met.has(x)) continue;
     met.add(x);
     const place = places.get(x);
-    if (place === undefined || workOf(place.run) < leastWork) open.push(...x.inputs);
+    if (place === undefined || left.has(place.run)) open.push(...x.inputs);
     else found.set(x, place);
   }
   return found;

@@ -11,7 +11,7 @@ import type { FloatType, Tensor } from '../../../graph/tensor.js';
 import { propagate, propagateBack } from '../../kernels/interval-kernel.js';
 import { type EncodedLayers, encodeLayers, type KernelLayer } from '../../kernels/layer-chain.js';
 import { hasRowKernel } from '../../kernels/row-kernel.js';
-import { type LayerRun, type RunPlace, runPlaces } from '../layer-runs.js';
+import { type LayerRun, type RunPlace, runPlaces, workOf } from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
 import { gradientName, type Step } from '../step.js';
 import type { Compiler, StageKind } from './kind.js';
@@ -74,6 +74,20 @@ class RunUse {
     this.seen.set(this.nameOf(place), place.layer);
   }
 
+  /** Multiplications up to the last layer that is seen. */
+  get work(): number {
+    return workOf(this.run, this.#layers);
+  }
+
+  /** How many numbers are seen. */
+  get numbers(): number {
+    const batch = this.run.input[0]?.shape[1] as number;
+    const features = [...this.seen.values()].map(
+      (layer) => this.run.layers[layer]?.output.reduce((a, b) => a * b) as number,
+    );
+    return batch * features.reduce((a, b) => a + b, 0);
+  }
+
   /** What the run reads up to the last layer that is seen. */
   get read(): readonly Tensor[] {
     const layers = this.run.layers.slice(0, this.#layers);
@@ -113,8 +127,14 @@ class RunUse {
 const outputsOf = (stage: WholeStage | RowKernelStage): Readonly<Record<string, Tensor>> =>
   stage.kind === 'whole' ? stage.outputs : stage.prepared;
 
-/** Multiplications of a run for a batch below which programs do it as fast. */
-const LEAST_WORK = 2 ** 22;
+/** Whether the kernel does a run of so many multiplications of which so many numbers are seen. */
+export type Worth = (multiplications: number, seen: number) => boolean;
+
+/**
+ * What is seen goes through memory, to programs and back as cotangents, which costs about as much as so many
+ * multiplications; below 4 million of them calls cost as much as they save.
+ */
+const isWorth: Worth = (multiplications, seen) => multiplications >= Math.max(2 ** 22, 128 * seen);
 
 /** Runs of layers in the stages of a plan. */
 class Runs {
@@ -123,15 +143,22 @@ class Runs {
   readonly #names = new Map<Tensor, string>();
   /** Runs that an earlier stage has computed, and their levels. */
   readonly #levels = new Map<LayerRun, number>();
-  readonly #leastWork: number;
+  readonly #left: ReadonlySet<LayerRun>;
 
-  constructor(leastWork: number) {
-    this.#leastWork = leastWork;
+  /** Without the runs that are `left` to programs. */
+  constructor(left: ReadonlySet<LayerRun>) {
+    this.#left = left;
+  }
+
+  /** The runs that are not worth it. */
+  unworthy(isWorth: Worth): LayerRun[] {
+    const uses = [...this.#uses.values()].filter((use) => !isWorth(use.work, use.numbers));
+    return uses.map(({ run }) => run);
   }
 
   /** Tensors of runs that some outputs are computed from. */
   places(outputs: readonly Tensor[]): Map<Tensor, RunPlace> {
-    return runPlaces(outputs, this.#leastWork);
+    return runPlaces(outputs, this.#left);
   }
 
   /** Notes what some tensors need of runs, and what those need. */
@@ -190,21 +217,33 @@ class Runs {
   }
 }
 
+const hasLayers = (stage: { readonly kind: string }): stage is WholeStage | RowKernelStage =>
+  stage.kind === 'whole' || stage.kind === 'row-kernel';
+
+/** Runs of layers that are worth it: where one is left to programs, others before it may come to light. */
+function worthyRuns(stages: readonly { readonly kind: string }[], isWorth: Worth): Runs {
+  const left = new Set<LayerRun>();
+  for (;;) {
+    const runs = new Runs(left);
+    for (const stage of stages) if (hasLayers(stage)) runs.find(Object.values(outputsOf(stage)));
+    const unworthy = runs.unworthy(isWorth);
+    if (unworthy.length === 0) return runs;
+    for (const run of unworthy) left.add(run);
+  }
+}
+
 /**
- * The stages of a plan, with layers in the interval kernel where they contain some of enough work and it was
- * built.
+ * The stages of a plan, with layers in the interval kernel where they contain some that are worth it and it
+ * was built.
  */
 export function withIntervalKernel<Stage extends { readonly kind: string }>(
   stages: readonly (Stage | WholeStage | RowKernelStage)[],
-  leastWork = LEAST_WORK,
+  worth = isWorth,
 ): readonly (Stage | WholeStage | RowKernelStage | IntervalKernelStage)[] {
   if (!hasRowKernel()) return stages;
-  const runs = new Runs(leastWork);
-  const contains = (stage: { readonly kind: string }): stage is WholeStage | RowKernelStage =>
-    stage.kind === 'whole' || stage.kind === 'row-kernel';
-  for (const stage of stages) if (contains(stage)) runs.find(Object.values(outputsOf(stage)));
+  const runs = worthyRuns(stages, worth);
   return stages.map((stage) => {
-    if (!contains(stage)) return stage;
+    if (!hasLayers(stage)) return stage;
     const all = Object.values(outputsOf(stage));
     if (runs.places(all).size === 0) return stage;
     const levels = runs.levels(all);
