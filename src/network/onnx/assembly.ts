@@ -1,5 +1,6 @@
 /** From a finished draft to layers and parameters, in float32 and, where that rounds them, in float64. */
 import { FormatError } from '../../formats/format-error.js';
+import { sha1 } from '../../graph/sha1.js';
 import { convolutionLayer } from '../layers/convolution.js';
 import { type GroupedGeometry, groupedConvolutionLayer } from '../layers/grouped-convolution.js';
 import {
@@ -91,6 +92,25 @@ function checkTable(node: DraftNode, index: number, source: string): void {
     throw new FormatError(
       `${source}: expected finite constants, got ${wrong} in layer ${index} (${node.kind})`,
     );
+}
+
+/** Arrays of a draft that become parameters, and what only says how exact they are. */
+const NUMBERS = new Set(['weight', 'weightLow', 'bias', 'biasLow', 'foldings', 'exactBias']);
+
+/**
+ * All of the network that ends in draft node `last` but its parameters: programs of one network compute the
+ * other where two texts are equal.
+ */
+export function structureOf(draft: Draft, last: number): string {
+  const nodes = needed(draft, last).map((node) => {
+    const normalizes = node.kind === 'scale' && node.inputs[0] === INPUT;
+    return JSON.stringify(node, (key, value: unknown) => {
+      if (NUMBERS.has(key) && !normalizes) return undefined;
+      if (ArrayBuffer.isView(value)) return sha1(value);
+      return typeof value === 'object' && value !== null && 'shift' in value ? undefined : value;
+    });
+  });
+  return nodes.join('\n');
 }
 
 const isPlain = ({ groups = 1, dilation = [1, 1] }: GroupedGeometry): boolean =>

@@ -66,6 +66,8 @@ export interface Integers {
 export interface DraftWeights {
   /** Each within `foldings` + 1 relative roundings of what the file says. */
   readonly weight: Float64Array;
+  /** What float64 leaves of each weight, of element-wise nodes. */
+  readonly weightLow?: Float64Array;
   readonly bias: Float64Array;
   /** What float64 leaves of each bias, where sums were folded into it. */
   readonly biasLow?: Float64Array;

@@ -11,6 +11,7 @@ import {
   squareRoot,
 } from './double-double.js';
 import { type Activation, append, type Constant, extentsOf, sizeOf, type Value } from './draft.js';
+import { fixedValues } from './fixed.js';
 import {
   activation,
   anyActivation,
@@ -113,6 +114,43 @@ export function ofConstants(call: Call, compute: (a: number, b: number) => numbe
   });
   return { kind: 'constant', tensor: { name: '', shape, data: sameType(data, values) } };
 }
+
+/**
+ * x∘m or x/m, where what m depends on is fixed, by the factors that this makes of m.
+ */
+function withFixed(
+  call: Call,
+  [a, b]: readonly [Activation, Activation],
+  factorOf: (m: DoubleDouble) => DoubleDouble,
+  commutes: boolean,
+): Activation | undefined {
+  if (call.fixed === undefined) return undefined;
+  for (const [x, m] of commutes ? [[a, b] as const, [b, a] as const] : [[a, b] as const]) {
+    const spread = enlarged(call, m);
+    const values = fixedValues(call.draft, spread, call.fixed);
+    if (values === undefined) continue;
+    const factors = doubles(values.high.length, (i) => factorOf(entry(values, i)));
+    if (!factors.high.every(Number.isFinite)) refuse(call, 'divisors other than 0', '0, which the box fixes');
+    const shifts = new Float64Array(factors.high.length);
+    // Networks of other numbers are to have the same layers.
+    return elementwiseAffine(call.draft, enlarged(call, x), factors, shifts, true);
+  }
+  return undefined;
+}
+
+/** Products and quotients of activations, of which one is fixed; else of an activation and a constant. */
+const scaling = (
+  factorOf: (m: DoubleDouble) => DoubleDouble,
+  commutes: boolean,
+  otherwise: OperatorReader,
+): OperatorReader => ({
+  attributes: [],
+  read(call) {
+    const [a, b] = call.inputs;
+    if (call.inputs.length !== 2 || !isActivation(a) || !isActivation(b)) return otherwise.read(call);
+    return withFixed(call, [a, b], factorOf, commutes) ?? otherwise.read(call);
+  },
+});
 
 const arithmetic = (rule: Rule, compute: (a: number, b: number) => number): OperatorReader => ({
   attributes: [],
@@ -276,13 +314,21 @@ export const elementwiseOperators: Readonly<Record<string, OperatorReader>> = {
   Add: add,
   Sum: sum,
   Sub: sub,
-  Mul: arithmetic(
-    (c) => [c, 0],
-    (a, b) => a * b,
+  Mul: scaling(
+    (m) => m,
+    true,
+    arithmetic(
+      (c) => [c, 0],
+      (a, b) => a * b,
+    ),
   ),
-  Div: arithmetic(
-    (c, first) => (first ? undefined : [quotient([1, 0], [c, 0]), 0]),
-    (a, b) => a / b,
+  Div: scaling(
+    (m) => quotient([1, 0], m),
+    false,
+    arithmetic(
+      (c, first) => (first ? undefined : [quotient([1, 0], [c, 0]), 0]),
+      (a, b) => a / b,
+    ),
   ),
   Neg: negation,
   Relu: relu,

@@ -111,11 +111,10 @@ const searchStage: PropertyStage = {
   },
 };
 
-/** Cheapest first. */
-export const propertyStages = [
-  rangeStage,
-  attackStage,
-  boundStage('ibp'),
-  boundStage('crown'),
-  searchStage,
-] as const;
+const boundStages = [boundStage('ibp'), boundStage('crown')] as const;
+
+/** Cheapest first; an attack before bounds of whole boxes, or behind them. */
+export const propertyStages = (boundsFirst: boolean): readonly PropertyStage[] =>
+  boundsFirst
+    ? [rangeStage, ...boundStages, attackStage, searchStage]
+    : [rangeStage, attackStage, ...boundStages, searchStage];
