@@ -1,19 +1,16 @@
 /**
  * Networks that stand for a model on the boxes of a property, where none does so everywhere: a product of two
- * computed tensors is affine once a box fixes what one of them depends on. Boxes that fix the same numbers
- * share a network.
+ * computed tensors is affine once a box fixes what one of them depends on, and a number where it fixes both.
+ * Boxes that fix the same numbers of those that make factors share a network.
  */
 import type { OnnxModel } from '../formats/onnx.js';
-import { featuresOf } from '../network/layers/layer.js';
-import { importModel } from '../network/onnx/import.js';
+import { type BoxReading, importModel } from '../network/onnx/import.js';
 import type { Property } from '../verification/property/property.js';
 import type { NetworkOfBoxes } from '../verification/search/verify-boxes.js';
 
 /**
- * The networks, each read when it is asked for, and the polytopes whose boxes they stand for.
- *
- * An input counts as fixed where all boxes leave it one number that the model is given as it is: ends are
- * float64, a float32 model takes float32.
+ * The networks, each read when it is asked for, and the polytopes whose boxes they stand for. An input counts
+ * as fixed where all boxes leave it one number each.
  * @throws FormatError as `importModel`, for the first box
  */
 export function networksOfBoxes(model: OnnxModel, property: Property, source: string): NetworkOfBoxes[] {
@@ -22,17 +19,18 @@ export function networksOfBoxes(model: OnnxModel, property: Property, source: st
   const isFixed = new Uint8Array(inputs).fill(1);
   for (const { lower, upper } of new Set(polytopes.map(({ box }) => box)))
     lower.forEach((low, i) => {
-      if (low !== upper[i] || (single && Math.fround(low) !== low)) isFixed[i] = 0;
+      if (low !== upper[i]) isFixed[i] = 0;
     });
   const networkAt = (polytope: number) => {
     const { lower } = (polytopes[polytope] as Property['polytopes'][number]).box;
     const used = new Set<number>();
     const numbers = lower.map((low, i) => (isFixed[i] ? low : Number.NaN));
-    return { ...importModel(model, source, { numbers, used }), used };
+    const { ofBoxes, ...read } = importModel(model, source, { numbers, single, used });
+    return { ...read, ...(ofBoxes as BoxReading), used };
   };
   if (polytopes.length === 0) return [];
   const first = networkAt(0);
-  if (featuresOf(first.network.input) !== inputs || first.network.classes !== outputs) return [];
+  if (first.inputs !== inputs || first.network.classes !== outputs) return [];
   const used = [...first.used];
   const groups = new Map<string, number[]>();
   polytopes.forEach(({ box: { lower } }, index) => {

@@ -136,6 +136,9 @@ function layerOf(node: DraftNode, input: Extents): Layer {
       return activationLayer(node.output, node.function);
     case 'join':
       return joinLayer(node.output);
+    case 'product':
+    case 'quotient':
+      throw new RangeError(`assemble: expected a ${node.kind} to be an input by now, got a node`);
     case 'scale': {
       // (x − mean)/std with std > 0 at the input is the normalisation that relaxations know to begin behind.
       const { weight, bias } = node;

@@ -95,6 +95,9 @@ export type DraftNode = { readonly inputs: readonly number[]; readonly output: E
   | { readonly kind: 'relu' }
   | { readonly kind: 'smooth'; readonly function: ActivationName }
   | { readonly kind: 'join' }
+  /** Of two decided values (`decided.ts`); no layer. */
+  | { readonly kind: 'product' }
+  | { readonly kind: 'quotient' }
   | { readonly kind: 'selection'; readonly input: Extents; readonly view: View }
   | {
       readonly kind: 'pooling';

@@ -1,5 +1,6 @@
 /** Relu, joins, arithmetic with constants, and batch normalisation at inference. */
 import { batchAxisOf, broadcasted, broadcastedActivation, commonShape, sameType } from './arrangement.js';
+import { seesDecided } from './decided.js';
 import {
   bothHalves,
   type DoubleDouble,
@@ -115,40 +116,47 @@ export function ofConstants(call: Call, compute: (a: number, b: number) => numbe
   return { kind: 'constant', tensor: { name: '', shape, data: sameType(data, values) } };
 }
 
-/**
- * x∘m or x/m, where what m depends on is fixed, by the factors that this makes of m.
- */
+/** What a product or quotient makes of its second factor. */
+interface Scaling {
+  readonly kind: 'product' | 'quotient';
+  readonly factorOf: (m: DoubleDouble) => DoubleDouble;
+}
+
+/** x∘m or x/m of decided values, or where m is fixed, by the factors that m makes. */
 function withFixed(
   call: Call,
   [a, b]: readonly [Activation, Activation],
-  factorOf: (m: DoubleDouble) => DoubleDouble,
-  commutes: boolean,
+  { kind, factorOf }: Scaling,
 ): Activation | undefined {
-  if (call.fixed === undefined) return undefined;
-  for (const [x, m] of commutes ? [[a, b] as const, [b, a] as const] : [[a, b] as const]) {
+  const { draft, fixed } = call;
+  if (fixed === undefined) return undefined;
+  if (seesDecided(draft, a, fixed) && seesDecided(draft, b, fixed)) {
+    const [x, m] = [a, b].map((one) => materialized(draft, enlarged(call, one))) as [Activation, Activation];
+    if (batchAxisOf(call, x) === batchAxisOf(call, m)) {
+      const inputs = [x.node, m.node];
+      return { ...x, ...append(draft, { kind, inputs, output: extentsOf(x.shape) }, x.shape) };
+    }
+  }
+  for (const [x, m] of kind === 'product' ? [[a, b] as const, [b, a] as const] : [[a, b] as const]) {
     const spread = enlarged(call, m);
-    const values = fixedValues(call.draft, spread, call.fixed);
+    const values = fixedValues(draft, spread, fixed);
     if (values === undefined) continue;
     const factors = doubles(values.high.length, (i) => factorOf(entry(values, i)));
     if (!factors.high.every(Number.isFinite)) refuse(call, 'divisors other than 0', '0, which the box fixes');
     const shifts = new Float64Array(factors.high.length);
     // Networks of other numbers are to have the same layers.
-    return elementwiseAffine(call.draft, enlarged(call, x), factors, shifts, true);
+    return elementwiseAffine(draft, enlarged(call, x), factors, shifts, true);
   }
   return undefined;
 }
 
 /** Products and quotients of activations, of which one is fixed; else of an activation and a constant. */
-const scaling = (
-  factorOf: (m: DoubleDouble) => DoubleDouble,
-  commutes: boolean,
-  otherwise: OperatorReader,
-): OperatorReader => ({
+const scaling = (by: Scaling, otherwise: OperatorReader): OperatorReader => ({
   attributes: [],
   read(call) {
     const [a, b] = call.inputs;
     if (call.inputs.length !== 2 || !isActivation(a) || !isActivation(b)) return otherwise.read(call);
-    return withFixed(call, [a, b], factorOf, commutes) ?? otherwise.read(call);
+    return withFixed(call, [a, b], by) ?? otherwise.read(call);
   },
 });
 
@@ -315,16 +323,14 @@ export const elementwiseOperators: Readonly<Record<string, OperatorReader>> = {
   Sum: sum,
   Sub: sub,
   Mul: scaling(
-    (m) => m,
-    true,
+    { kind: 'product', factorOf: (m) => m },
     arithmetic(
       (c) => [c, 0],
       (a, b) => a * b,
     ),
   ),
   Div: scaling(
-    (m) => quotient([1, 0], m),
-    false,
+    { kind: 'quotient', factorOf: (m) => quotient([1, 0], m) },
     arithmetic(
       (c, first) => (first ? undefined : [quotient([1, 0], [c, 0]), 0]),
       (a, b) => a / b,

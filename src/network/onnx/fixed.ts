@@ -23,6 +23,8 @@ import { type Activation, type Draft, type DraftNode, sizeOf } from './draft.js'
 export interface FixedInputs {
   /** The number of each input; NaN where it varies. */
   readonly numbers: ArrayLike<number>;
+  /** Whether the file takes float32: a number of other digits is none that it is given. */
+  readonly single: boolean;
   /** Inputs whose numbers the network was read with. Grows while the file is read. */
   readonly used: Set<number>;
 }
@@ -79,7 +81,8 @@ class Reading {
     if (node === INPUT) {
       const number = this.fixed.numbers[at] as number;
       this.used.add(at);
-      return Number.isFinite(number) ? exactFloat(number) : undefined;
+      const isGiven = !this.fixed.single || Math.fround(number) === number;
+      return isGiven && Number.isFinite(number) ? exactFloat(number) : undefined;
     }
     const key = `${node} ${at}`;
     if (this.#known.has(key)) return this.#known.get(key);

@@ -8,14 +8,17 @@
  */
 import { FormatError } from '../../formats/format-error.js';
 import { decodeOnnx, type OnnxModel } from '../../formats/onnx.js';
+import { featuresOf } from '../layers/layer.js';
 import { INPUT, type Network, network } from '../network.js';
 import { assemble, structureOf } from './assembly.js';
 import { castingOperators } from './casting.js';
 import { concatenationOperators } from './concatenation.js';
 import { constantOperators } from './constants.js';
 import { convolutionOperators } from './convolution.js';
+import { type Cut, type CutDraft, withoutDecided } from './decided.js';
 import { type Activation, type Draft, extentsOf, sizeOf, type Value } from './draft.js';
 import { elementwiseOperators } from './elementwise.js';
+import { type Enclosed, enclosures, inputsOf } from './enclosure.js';
 import type { FixedInputs } from './fixed.js';
 import { roomFor } from './limits.js';
 import { matrixOperators } from './matrix.js';
@@ -53,6 +56,24 @@ const operators: ReadonlyMap<string, OperatorReader> = new Map(
 /** Standard operators that can be read. */
 export const importedOperators: readonly string[] = [...operators.keys()].sort();
 
+/** How a network that was read for fixed inputs stands for its file on a box. */
+export interface BoxReading {
+  /** Inputs of the file, the first ones of the network. */
+  readonly inputs: number;
+  /** Equal texts have equal programs (`structureOf`). */
+  readonly structure: string;
+  /**
+   * The box of the network: the file's inputs, and behind them intervals that enclose what fixed inputs decide.
+   * They depend on fixed inputs alone.
+   */
+  readonly extended: (box: BoxEnds) => BoxEnds;
+}
+
+interface BoxEnds {
+  readonly lower: Float64Array;
+  readonly upper: Float64Array;
+}
+
 /** The network of an ONNX file, its parameters, and what the file says. */
 export interface ImportedNetwork {
   readonly network: Network;
@@ -65,8 +86,8 @@ export interface ImportedNetwork {
   readonly exact: Readonly<Record<string, Float64Array>>;
   /** Whether the file computes in float64. */
   readonly double: boolean;
-  /** Of a network that was read for fixed inputs: equal texts have equal programs (`structureOf`). */
-  readonly structure?: string;
+  /** Of a network that was read for fixed inputs. */
+  readonly ofBoxes?: BoxReading;
   /** What the file says about itself: architecture, epsilon, dataset, … */
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -134,11 +155,52 @@ function networkOf(model: OnnxModel, input: Input, source: string, fixed?: Fixed
     throw new FormatError(
       `${source}: expected the output ${output.name} to be made by a layer, got the input itself`,
     );
-  const { nodes, parameters, exact } = assemble(draft, last.node, extentsOf(shape), source);
-  const net = network(model.metadata.architecture || model.name || 'imported', extentsOf(shape), nodes);
+  const whole = { draft, last: last.node, cuts: [], input: extentsOf(shape) };
+  const read = fixed ? withoutDecided(draft, last.node, extentsOf(shape), fixed) : whole;
+  const { nodes, parameters, exact } = assemble(read.draft, read.last, read.input, source);
+  const net = network(model.metadata.architecture || model.name || 'imported', read.input, nodes);
   return {
     ...{ network: net, parameters, exact, double: input.type === 'DOUBLE', metadata: model.metadata },
-    ...(fixed && { structure: structureOf(draft, last.node) }),
+    ...(fixed && {
+      ofBoxes: {
+        inputs: sizeOf(shape),
+        structure: structureOf(read.draft, read.last),
+        extended: extending(draft, read),
+      },
+    }),
+  };
+}
+
+/** Relative error of a decimal, and of its neighbours in float64. */
+const DECIMAL = 2 ** -51;
+
+/** Boxes with the enclosures of what was cut; equal fixed inputs are computed once. */
+function extending(draft: Draft, { cuts, input }: CutDraft): BoxReading['extended'] {
+  const nodes = cuts.map(({ node }) => node);
+  const read = inputsOf(draft, nodes);
+  const known = new Map<string, Enclosed[]>();
+  const valuesOf = (lower: Float64Array): Enclosed[] => {
+    const key = (read?.map((i) => lower[i] as number) ?? [...lower]).join(' ');
+    const errors = lower.map((value) => Math.abs(value) * DECIMAL);
+    const found = known.get(key) ?? enclosures(draft, nodes, { values: lower, errors });
+    known.set(key, found);
+    return found;
+  };
+  return (box) => {
+    if (cuts.length === 0) return box;
+    const [lower, upper] = [box.lower, box.upper].map((ends) => {
+      const longer = new Float64Array(featuresOf(input));
+      longer.set(ends);
+      return longer;
+    }) as [Float64Array, Float64Array];
+    valuesOf(box.lower).forEach(({ values, errors }, k) => {
+      const { at } = cuts[k] as Cut;
+      values.forEach((value, i) => {
+        lower[at + i] = value - (errors[i] as number);
+        upper[at + i] = value + (errors[i] as number);
+      });
+    });
+    return { lower, upper };
   };
 }
 

@@ -2,12 +2,13 @@
  * Verification where no network stands for the model on all boxes of a property: one by one on those that
  * share a network, and an attack with nothing but the model's own values on those that have none.
  */
+import { featuresOf } from '../../network/layers/layer.js';
 import type { Network } from '../../network/network.js';
 import type { ParameterArrays } from '../../network/parameters.js';
 import { createPool } from '../../runtime/pool/pool.js';
 import { type PlanStore, planStore } from '../proof/context.js';
 import type { Evaluate } from '../proof/counterexample.js';
-import type { Polytope, Property } from '../property/property.js';
+import type { Box, Inequality, Polytope, Property } from '../property/property.js';
 import { modelSearch } from './model-search.js';
 import { type Verification, type VerifyOptions, verify } from './verify.js';
 
@@ -22,7 +23,9 @@ export interface NetworkOfBoxes {
     readonly exact?: Readonly<Record<string, Float64Array>>;
     readonly double?: boolean;
     /** Networks of one text differ in their parameters alone. */
-    readonly structure?: string;
+    readonly structure: string;
+    /** The network's box: that of the model's inputs, and behind them of values that it decides. */
+    readonly extended: (box: Box) => Box;
   };
 }
 
@@ -139,19 +142,56 @@ async function verifyNetwork(
   timeoutSeconds: number,
 ): Promise<Verification> {
   const began = performance.now();
-  const { network, parameters, exact, double, structure } = read();
-  const plans = (structure === undefined ? undefined : stores.get(structure)) ?? planStore();
-  if (structure !== undefined) stores.set(structure, plans);
+  const { network, parameters, exact, double, structure, extended } = read();
+  const plans = stores.get(structure) ?? planStore();
+  stores.set(structure, plans);
+  const inputs = featuresOf(network.input);
+  const longer = extendedProperty(restricted(property, polytopes), inputs, extended);
+  if (longer === undefined) return { ...UNDECIDED, reason: 'a box decides values that are not finite' };
+  const { evaluate } = options;
   const answer = await verify({
     ...options,
     ...{ network, parameters, exact, double, plans, boundsFirst: true },
-    property: restricted(property, polytopes),
+    property: longer,
+    evaluate: (x) => evaluate(x.subarray(0, property.inputs)),
     timeoutSeconds: Math.max(1e-3, timeoutSeconds - (performance.now() - began) / 1000),
   });
   const { counterexample } = answer;
   if (counterexample === undefined) return answer;
   const polytope = polytopes[counterexample.polytope] as number;
-  return { ...answer, counterexample: { ...counterexample, polytope } };
+  const input = counterexample.input.slice(0, property.inputs);
+  return { ...answer, counterexample: { ...counterexample, input, polytope } };
+}
+
+const UNDECIDED = { verdict: 'unknown', stage: null, subproblems: 0, seconds: 0 } as const;
+
+/** A property over the longer inputs of a network; undefined where a box has no finite ends there. */
+function extendedProperty(
+  { outputs, polytopes }: Property,
+  inputs: number,
+  extended: (box: Box) => Box,
+): Property | undefined {
+  const [boxes, rows] = [new Map<Box, Box>(), new Map<Inequality, Inequality>()];
+  const boxOf = (box: Box): Box => {
+    const longer = boxes.get(box) ?? extended(box);
+    boxes.set(box, longer);
+    return longer;
+  };
+  const rowOf = (row: Inequality): Inequality => {
+    if (row.inputs === undefined) return row;
+    const terms = new Float64Array(inputs);
+    terms.set(row.inputs);
+    const longer = rows.get(row) ?? { ...row, inputs: terms };
+    rows.set(row, longer);
+    return longer;
+  };
+  const longer = polytopes.map(
+    (polytope): Polytope => ({ ...polytope, box: boxOf(polytope.box), unsafe: polytope.unsafe.map(rowOf) }),
+  );
+  const finite = [...boxes.values()].every(({ lower, upper }) =>
+    [lower, upper].every((ends) => ends.every(Number.isFinite)),
+  );
+  return finite ? { inputs, outputs, polytopes: longer } : undefined;
 }
 
 const restricted = (property: Property, polytopes: readonly number[]): Property => ({
