@@ -149,8 +149,11 @@ function enclosed(node: DraftNode, inputs: readonly Enclosed[]): Enclosed {
   }
 }
 
-const add = (sum: Sum, factor: number, { values, errors }: Enclosed, i: number): void =>
-  sum.add(factor, values[i] as number, errors[i] as number);
+/** A term; exact zeros, of which one-hot features and ReLUs have many, add nothing. */
+function add(sum: Sum, factor: number, { values, errors }: Enclosed, i: number): void {
+  const [value, error] = [values[i] as number, errors[i] as number];
+  if (value !== 0 || error !== 0) sum.add(factor, value, error);
+}
 
 function addBias(sum: Sum, { bias, biasLow }: DraftWeights, i: number): void {
   sum.add(1, bias[i] as number, Math.abs(biasLow?.[i] ?? 0));

@@ -15,7 +15,7 @@ import { castingOperators } from './casting.js';
 import { concatenationOperators } from './concatenation.js';
 import { constantOperators } from './constants.js';
 import { convolutionOperators } from './convolution.js';
-import { type Cut, type CutDraft, withoutDecided } from './decided.js';
+import { type CutDraft, withoutDecided } from './decided.js';
 import { type Activation, type Draft, extentsOf, sizeOf, type Value } from './draft.js';
 import { elementwiseOperators } from './elementwise.js';
 import { type Enclosed, enclosures, inputsOf } from './enclosure.js';
@@ -176,16 +176,7 @@ const DECIMAL = 2 ** -51;
 
 /** Boxes with the enclosures of what was cut; equal fixed inputs are computed once. */
 function extending(draft: Draft, { cuts, input }: CutDraft): BoxReading['extended'] {
-  const nodes = cuts.map(({ node }) => node);
-  const read = inputsOf(draft, nodes);
-  const known = new Map<string, Enclosed[]>();
-  const valuesOf = (lower: Float64Array): Enclosed[] => {
-    const key = (read?.map((i) => lower[i] as number) ?? [...lower]).join(' ');
-    const errors = lower.map((value) => Math.abs(value) * DECIMAL);
-    const found = known.get(key) ?? enclosures(draft, nodes, { values: lower, errors });
-    known.set(key, found);
-    return found;
-  };
+  const valuesOf = cuts.map(({ node }) => remembered(draft, node));
   return (box) => {
     if (cuts.length === 0) return box;
     const [lower, upper] = [box.lower, box.upper].map((ends) => {
@@ -193,14 +184,30 @@ function extending(draft: Draft, { cuts, input }: CutDraft): BoxReading['extende
       longer.set(ends);
       return longer;
     }) as [Float64Array, Float64Array];
-    valuesOf(box.lower).forEach(({ values, errors }, k) => {
-      const { at } = cuts[k] as Cut;
+    cuts.forEach(({ at }, k) => {
+      const { values, errors } = (valuesOf[k] as Enclosing)(box.lower);
       values.forEach((value, i) => {
         lower[at + i] = value - (errors[i] as number);
         upper[at + i] = value + (errors[i] as number);
       });
     });
     return { lower, upper };
+  };
+}
+
+/** The enclosure of a node at an input. */
+type Enclosing = (input: Float64Array) => Enclosed;
+
+/** That of a draft's node; inputs that are equal where it reads them are computed once. */
+function remembered(draft: Draft, node: number): Enclosing {
+  const read = inputsOf(draft, [node]);
+  const known = new Map<string, Enclosed>();
+  return (values) => {
+    const key = (read?.map((i) => values[i] as number) ?? [...values]).join(' ');
+    const errors = values.map((value) => Math.abs(value) * DECIMAL);
+    const found = known.get(key) ?? (enclosures(draft, [node], { values, errors })[0] as Enclosed);
+    known.set(key, found);
+    return found;
   };
 }
 
