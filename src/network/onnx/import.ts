@@ -30,6 +30,7 @@ import { piecewiseLinearOperators } from './piecewise-linear.js';
 import { poolingOperators } from './pooling.js';
 import { rearrangingOperators } from './rearranging.js';
 import { reshapingOperators } from './reshaping.js';
+import { resizingOperators } from './resizing.js';
 import { smoothOperators } from './smooth.js';
 import { materialized } from './view.js';
 
@@ -49,6 +50,7 @@ const operators: ReadonlyMap<string, OperatorReader> = new Map(
     ...poolingOperators,
     ...rearrangingOperators,
     ...reshapingOperators,
+    ...resizingOperators,
     ...smoothOperators,
   }),
 );
