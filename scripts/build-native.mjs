@@ -33,6 +33,9 @@ const SETS = [
   { name: 'avx512', bytes: 64, flags: AVX512 },
 ];
 
+/** Each is compiled for every set. */
+const KERNELS = ['rows', 'margins', 'intervals', 'loss'];
+
 /** Ends without a kernel: the package works without it. */
 function skip(reason) {
   console.log(
@@ -76,7 +79,7 @@ mkdirSync(dirname(addon), { recursive: true });
 const folder = mkdtempSync(join(dirname(addon), 'build-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const objects = sets.flatMap(({ name, bytes, flags: set }) =>
-  ['rows', 'intervals'].map((kernel) => {
+  KERNELS.map((kernel) => {
     const object = join(folder, `${kernel}-${name}.o`);
     const defines = [`-DTAUTNET_SET=${name}`, `-DTAUTNET_BYTES=${bytes}`];
     const files = ['-c', join(source, `${kernel}.cpp`), '-o', object];

@@ -37,6 +37,7 @@ import { withIntervalKernel } from '../runtime/plan/stages/interval-kernel.js';
 import { certified } from './certified.js';
 import { type CleanBatch, cleanBatch } from './clean-batch.js';
 import { inputBox } from './input-box.js';
+import { lossKernelOf } from './loss-kernel.js';
 import { crossEntropy, isPositive, naturalMargin } from './losses.js';
 import type { RobustLoss } from './robust-loss.js';
 import { warmupRegularizer } from './warmup-regularizer.js';
@@ -221,7 +222,7 @@ export function createObjective(options: ObjectiveOptions): Objective {
     counts,
     parts,
     noise,
-    value: createPlan(inKernel),
+    value: createPlan(inKernel, [], undefined, lossKernelOf(options, method)),
     gradient: differentiable ? createPlan(inKernel, names) : undefined,
     population:
       hasPopulations(stages) && !ofBatch

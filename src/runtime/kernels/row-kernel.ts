@@ -17,11 +17,24 @@ interface Addon {
     upper: Floats,
     gradients: readonly (Floats | undefined)[],
   ): void;
+  losses(
+    chain: Int32Array,
+    rows: readonly Int32Array[],
+    arrays: readonly Floats[],
+    labels: Int32Array,
+    sums: Float64Array,
+  ): void;
   propagate(
     chain: Int32Array,
     arrays: readonly Floats[],
     gradients: readonly (Floats | undefined)[],
     stored: Floats | undefined,
+  ): void;
+  margins(
+    chain: Int32Array,
+    arrays: readonly Floats[],
+    margins: Floats,
+    gradients: readonly (Floats | undefined)[],
   ): void;
   instructionSet(wanted?: string): string;
 }
@@ -34,7 +47,7 @@ const SWITCH = 'TAUTNET_ROWS';
 
 let loaded: Addon | null | undefined;
 
-/** The native code, with the kernels for rows and for intervals; undefined where it was not built. */
+/** The native code, with the kernels for rows, margins, intervals and losses; undefined where it was not built. */
 export function addon(): Addon | undefined {
   if (loaded === undefined) {
     try {

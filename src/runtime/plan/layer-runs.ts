@@ -1,9 +1,11 @@
 /**
- * Which tensors of a graph the interval kernel can compute: whoever builds a graph of layers says which of its
- * tensors are a layer's sums or what its ReLU passes, and plans may take them from the kernel instead.
+ * Which tensors of a graph the interval and margin kernels can compute: whoever builds a graph of layers says
+ * which of its tensors are a layer's sums or what its ReLU passes, or bounds of rows carried back through
+ * layers, and plans may take them from a kernel instead.
  */
 import type { Tensor } from '../../graph/tensor.js';
 import type { KernelLayer } from '../kernels/layer-chain.js';
+import type { MarginStep } from '../kernels/margin-chain.js';
 
 /** A layer of a run, with its arrays. */
 export interface RunLayer extends Pick<KernelLayer, 'input' | 'output' | 'kernel' | 'stride' | 'padding'> {
@@ -21,15 +23,35 @@ export interface LayerRun {
   readonly layers: readonly RunLayer[];
 }
 
-/** A tensor's place in its run. */
+/** Rows of a network's outputs carried back to the input, with their arrays. */
+export interface MarginRun {
+  /** Coefficients [outputs, rows, batch]. */
+  readonly rows: Tensor;
+  /** From the last layer to the input. */
+  readonly steps: readonly MarginRunStep[];
+  /** Lower and upper ends of the input, [features, batch]. */
+  readonly box: readonly [lower: Tensor, upper: Tensor];
+}
+
+export type MarginRunStep =
+  | (Omit<MarginStep & { kind: 'relu' }, 'lower' | 'upper'> & Record<'lower' | 'upper', Tensor>)
+  | (Omit<MarginStep & { kind: 'affine' }, 'weight' | 'bias'> & {
+      readonly weight: Tensor;
+      readonly bias: Tensor | undefined;
+    });
+
+/** A tensor's place in its run; of margins there is one tensor. */
 export interface RunPlace {
-  readonly run: LayerRun;
+  readonly run: LayerRun | MarginRun;
   readonly layer: number;
   readonly what: 'sums' | 'passed';
   readonly end: number;
 }
 
 const places = new WeakMap<Tensor, RunPlace>();
+
+/** Multiplications of a run for a batch below which programs do it as fast. */
+export const LEAST_WORK = 2 ** 22;
 
 /** Multiplications of the first layers of a run, of all its ends. */
 export function workOf({ input, layers }: LayerRun, count = layers.length): number {
@@ -51,11 +73,19 @@ export function markRun(run: LayerRun): void {
   }
 }
 
+/** Says of margins [rows, batch] that the kernel can compute them. */
+export function markMargins(run: MarginRun, margins: Tensor): void {
+  places.set(margins, { run, layer: 0, what: 'sums', end: 0 });
+}
+
 /**
  * Tensors of runs that some outputs are computed from, those nearest to the outputs; without the runs that
  * are `left` to programs.
  */
-export function runPlaces(outputs: readonly Tensor[], left: ReadonlySet<LayerRun>): Map<Tensor, RunPlace> {
+export function runPlaces(
+  outputs: readonly Tensor[],
+  left: ReadonlySet<LayerRun | MarginRun>,
+): Map<Tensor, RunPlace> {
   const found = new Map<Tensor, RunPlace>();
   const met = new Set<Tensor>();
   const open = [...outputs];

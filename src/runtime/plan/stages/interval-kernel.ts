@@ -11,15 +11,25 @@ import type { FloatType, Tensor } from '../../../graph/tensor.js';
 import { propagate, propagateBack } from '../../kernels/interval-kernel.js';
 import { type EncodedLayers, encodeLayers, type KernelLayer } from '../../kernels/layer-chain.js';
 import { hasRowKernel } from '../../kernels/row-kernel.js';
-import { type LayerRun, type RunPlace, runPlaces, workOf } from '../layer-runs.js';
+import {
+  type LayerRun,
+  LEAST_WORK,
+  type MarginRun,
+  type RunLayer,
+  type RunPlace,
+  runPlaces,
+  workOf,
+} from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
 import { gradientName, type Step } from '../step.js';
 import type { Compiler, StageKind } from './kind.js';
+import { forwardMargins, type KernelMarginsData, MarginUse, reverseMargins } from './margin-steps.js';
 import { type RowKernelStage, rowKernel } from './row-kernel.js';
 import { type WholeStage, whole } from './whole.js';
 
 /** What one call of the kernel does, as plain data. */
 export interface KernelRunData {
+  readonly kind: 'layers';
   readonly chain: EncodedLayers;
   readonly dtype: FloatType;
   /** Names of the kernel's arrays, by position. */
@@ -32,7 +42,7 @@ export interface KernelRunData {
 export interface KernelLevel {
   /** What they read and is no input of the graph, by name: computed before. */
   readonly prepared: Readonly<Record<string, Tensor>>;
-  readonly runs: readonly KernelRunData[];
+  readonly runs: readonly (KernelRunData | KernelMarginsData)[];
 }
 
 export interface IntervalKernelStage {
@@ -48,14 +58,25 @@ export interface IntervalKernelStep extends Step {
   readonly kind: 'interval-kernel';
   /** Whether this is the derivative. */
   readonly reverse: boolean;
-  readonly data: KernelRunData;
+  readonly data: KernelRunData | KernelMarginsData;
   /** Arrays whose gradient is computed. */
   readonly wanted: readonly string[];
 }
 
+/** Whether the kernel does a run of so many multiplications of which programs see so many numbers. */
+export type Worth = (multiplications: number, seen: number) => boolean;
+
+/**
+ * What programs see goes through memory, to them and back as cotangents, which costs about as much as so many
+ * multiplications; below a few million of them calls cost as much as they save.
+ */
+const isWorth: Worth = (multiplications, seen) => multiplications >= Math.max(LEAST_WORK, 128 * seen);
+
 /** What is computed of a run of layers, and under which names. */
 class RunUse {
   readonly seen = new Map<string, number>();
+  /** Those that programs see. */
+  readonly #byPrograms = new Set<string>();
   readonly #positions: string[] = [];
   #layers = 0;
 
@@ -69,23 +90,21 @@ class RunUse {
     return `layers ${this.index}: ${layer} ${what} ${end}`;
   }
 
-  see(place: RunPlace): void {
+  /** Notes that a program reads a tensor, or another run. */
+  see(place: RunPlace, byProgram: boolean): void {
     this.#layers = Math.max(this.#layers, place.layer + 1);
     this.seen.set(this.nameOf(place), place.layer);
+    if (byProgram) this.#byPrograms.add(this.nameOf(place));
   }
 
-  /** Multiplications up to the last layer that is seen. */
-  get work(): number {
-    return workOf(this.run, this.#layers);
-  }
-
-  /** How many numbers are seen. */
-  get numbers(): number {
+  /** Whether the kernel is to do it. */
+  passes(isWorth: Worth): boolean {
     const batch = this.run.input[0]?.shape[1] as number;
-    const features = [...this.seen.values()].map(
-      (layer) => this.run.layers[layer]?.output.reduce((a, b) => a * b) as number,
+    const features = [...this.#byPrograms].map((name) =>
+      (this.run.layers[this.seen.get(name) as number] as RunLayer).output.reduce((a, b) => a * b),
     );
-    return batch * features.reduce((a, b) => a + b, 0);
+    const seen = batch * features.reduce((a, b) => a + b, 0);
+    return isWorth(workOf(this.run, this.#layers), seen);
   }
 
   /** What the run reads up to the last layer that is seen. */
@@ -119,41 +138,34 @@ class RunUse {
       input: ends as [number],
       layers: encoded,
     });
-    return { chain, dtype: dtype as FloatType, arrays: this.#positions, seen: [...this.seen.keys()] };
+    const seenNames = [...this.seen.keys()];
+    return { kind: 'layers', chain, dtype: dtype as FloatType, arrays: this.#positions, seen: seenNames };
   }
 }
+
+/** What is computed of a run, and under which names. */
+type Use = RunUse | MarginUse;
+
+const useOf = (run: LayerRun | MarginRun, index: number): Use =>
+  'rows' in run ? new MarginUse(run, index) : new RunUse(run, index);
 
 /** The graphs of a stage that may contain layers. */
 const outputsOf = (stage: WholeStage | RowKernelStage): Readonly<Record<string, Tensor>> =>
   stage.kind === 'whole' ? stage.outputs : stage.prepared;
 
-/** Whether the kernel does a run of so many multiplications of which so many numbers are seen. */
-export type Worth = (multiplications: number, seen: number) => boolean;
-
-/**
- * What is seen goes through memory, to programs and back as cotangents, which costs about as much as so many
- * multiplications; below 4 million of them calls cost as much as they save.
- */
-const isWorth: Worth = (multiplications, seen) => multiplications >= Math.max(2 ** 22, 128 * seen);
-
 /** Runs of layers in the stages of a plan. */
 class Runs {
-  readonly #uses = new Map<LayerRun, RunUse>();
+  readonly #uses = new Map<LayerRun | MarginRun, Use>();
   readonly #replacements = new Map<Tensor, Tensor>();
   readonly #names = new Map<Tensor, string>();
   /** Runs that an earlier stage has computed, and their levels. */
-  readonly #levels = new Map<LayerRun, number>();
-  readonly #left: ReadonlySet<LayerRun>;
+  readonly #levels = new Map<LayerRun | MarginRun, number>();
+
+  readonly #left: ReadonlySet<LayerRun | MarginRun>;
 
   /** Without the runs that are `left` to programs. */
-  constructor(left: ReadonlySet<LayerRun>) {
+  constructor(left: ReadonlySet<LayerRun | MarginRun>) {
     this.#left = left;
-  }
-
-  /** The runs that are not worth it. */
-  unworthy(isWorth: Worth): LayerRun[] {
-    const uses = [...this.#uses.values()].filter((use) => !isWorth(use.work, use.numbers));
-    return uses.map(({ run }) => run);
   }
 
   /** Tensors of runs that some outputs are computed from. */
@@ -161,16 +173,22 @@ class Runs {
     return runPlaces(outputs, this.#left);
   }
 
-  /** Notes what some tensors need of runs, and what those need. */
-  find(tensors: readonly Tensor[]): void {
+  /** Notes what some tensors need of runs, and what those need; a program reads them, or a kernel. */
+  find(tensors: readonly Tensor[], byPrograms = true): void {
     for (const [x, place] of this.places(tensors)) {
-      const use = this.#uses.get(place.run) ?? new RunUse(place.run, this.#uses.size);
+      const use = this.#uses.get(place.run) ?? useOf(place.run, this.#uses.size);
       this.#uses.set(place.run, use);
+      use.see(place, byPrograms || !tensors.includes(x));
       if (this.#replacements.has(x)) continue;
-      use.see(place);
       this.#replacements.set(x, input(use.nameOf(place), x.shape, x.dtype));
-      this.find(use.read);
+      this.find(use.read, false);
     }
+  }
+
+  /** Runs that are not worth it. */
+  unworthy(isWorth: Worth): (LayerRun | MarginRun)[] {
+    const uses = [...this.#uses.values()].filter((use) => !use.passes(isWorth));
+    return uses.map(({ run }) => run);
   }
 
   /** The same tensors with those of runs as inputs. */
@@ -182,11 +200,11 @@ class Runs {
 
   /** Runs that tensors need and no earlier stage has computed, in an order in which they can be. */
   levels(tensors: readonly Tensor[]): KernelLevel[] {
-    const fresh = new Map<number, RunUse[]>();
-    const levelOf = (run: LayerRun): number => {
+    const fresh = new Map<number, Use[]>();
+    const levelOf = (run: LayerRun | MarginRun): number => {
       const known = this.#levels.get(run);
       if (known !== undefined) return known;
-      const use = this.#uses.get(run) as RunUse;
+      const use = this.#uses.get(run) as Use;
       const level = this.#after(use.read, levelOf);
       this.#levels.set(run, level);
       fresh.set(level, [...(fresh.get(level) ?? []), use]);
@@ -197,12 +215,12 @@ class Runs {
     return order.map(([, uses]) => this.#level(uses));
   }
 
-  #after(tensors: readonly Tensor[], levelOf: (run: LayerRun) => number): number {
+  #after(tensors: readonly Tensor[], levelOf: (run: LayerRun | MarginRun) => number): number {
     const runs = [...this.places(tensors).values()].map(({ run }) => run);
     return Math.max(0, ...[...new Set(runs)].map((run) => levelOf(run) + 1));
   }
 
-  #level(uses: readonly RunUse[]): KernelLevel {
+  #level(uses: readonly Use[]): KernelLevel {
     const prepared: Record<string, Tensor> = {};
     const nameOf = (x: Tensor): string => {
       const value = this.#replacements.get(x) ?? x;
@@ -222,7 +240,7 @@ const hasLayers = (stage: { readonly kind: string }): stage is WholeStage | RowK
 
 /** Runs of layers that are worth it: where one is left to programs, others before it may come to light. */
 function worthyRuns(stages: readonly { readonly kind: string }[], isWorth: Worth): Runs {
-  const left = new Set<LayerRun>();
+  const left = new Set<LayerRun | MarginRun>();
   for (;;) {
     const runs = new Runs(left);
     for (const stage of stages) if (hasLayers(stage)) runs.find(Object.values(outputsOf(stage)));
@@ -261,6 +279,7 @@ const stored = async (run: Run, { chain, dtype, arrays }: KernelRunData): Promis
   (await run.planArray(`activations behind ${arrays[0]} to ${arrays.at(-1)}`, dtype, chain.stored)) as Floats;
 
 async function forward(run: Run, { data, wanted }: IntervalKernelStep): Promise<void> {
+  if (data.kind === 'margins') return forwardMargins(run, data);
   const { chain, dtype, arrays, seen } = data;
   for (const name of seen)
     run.arrays.set(name, await run.planArray(name, dtype, chain.sizes[arrays.indexOf(name)] as number));
@@ -269,6 +288,7 @@ async function forward(run: Run, { data, wanted }: IntervalKernelStep): Promise<
 
 /** Cotangents of what was seen to those of what the kernel read. */
 async function reverse(run: Run, { data, wanted }: IntervalKernelStep): Promise<void> {
+  if (data.kind === 'margins') return reverseMargins(run, data, wanted);
   const { chain, dtype, arrays, seen } = data;
   const cotangents = new Map(seen.map((name) => [name, run.arrays.get(gradientName(name)) as Floats]));
   if ([...cotangents.values()].every((cotangent) => cotangent === undefined)) return; // nothing depends on them
@@ -287,7 +307,7 @@ async function reverse(run: Run, { data, wanted }: IntervalKernelStep): Promise<
   for (const [name, sum] of begun) await run.addGradient(name, sum);
 }
 
-function compileRun(data: KernelRunData, compiler: Compiler): void {
+function compileRun(data: KernelRunData | KernelMarginsData, compiler: Compiler): void {
   const isWanted = (name: string) => compiler.isActive(name) && !data.seen.includes(name);
   const wanted = data.arrays.filter(isWanted);
   const step: IntervalKernelStep = { kind: 'interval-kernel', reverse: false, data, wanted };
