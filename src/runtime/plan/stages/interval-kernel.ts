@@ -70,7 +70,7 @@ export type Worth = (multiplications: number, seen: number) => boolean;
  * What programs see goes through memory, to them and back as cotangents, which costs about as much as so many
  * multiplications; below a few million of them calls cost as much as they save.
  */
-const isWorth: Worth = (multiplications, seen) => multiplications >= Math.max(LEAST_WORK, 128 * seen);
+const isWorth: Worth = (multiplications, seen) => multiplications >= Math.max(LEAST_WORK, 96 * seen);
 
 /** What is computed of a run of layers, and under which names. */
 class RunUse {
