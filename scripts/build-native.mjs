@@ -33,6 +33,9 @@ const SETS = [
   { name: 'avx512', bytes: 64, flags: AVX512 },
 ];
 
+/** Each is compiled for every set. */
+const KERNELS = ['rows', 'margins', 'intervals', 'loss'];
+
 /** Ends without a kernel: the package works without it. */
 function skip(reason) {
   console.log(
@@ -75,13 +78,15 @@ mkdirSync(dirname(addon), { recursive: true });
 // A folder of its own for the objects: two builds do not meet, and the add-on is there whole or not at all.
 const folder = mkdtempSync(join(dirname(addon), 'build-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-const objects = sets.map(({ name, bytes, flags: set }) => {
-  const object = join(folder, `${name}.o`);
-  const defines = [`-DTAUTNET_SET=${name}`, `-DTAUTNET_BYTES=${bytes}`];
-  const files = ['-c', join(source, 'rows.cpp'), '-o', object];
-  compile(compiler, [...flags, ...set, ...defines, ...files]);
-  return object;
-});
+const objects = sets.flatMap(({ name, bytes, flags: set }) =>
+  KERNELS.map((kernel) => {
+    const object = join(folder, `${kernel}-${name}.o`);
+    const defines = [`-DTAUTNET_SET=${name}`, `-DTAUTNET_BYTES=${bytes}`];
+    const files = ['-c', join(source, `${kernel}.cpp`), '-o', object];
+    compile(compiler, [...flags, ...set, ...defines, ...files]);
+    return object;
+  }),
+);
 const linked = join(folder, 'rows.node');
 const door = ['-shared', `-I${include}`, join(source, 'addon.cpp')];
 compile(compiler, [...flags, ...door, ...objects, '-o', linked]);

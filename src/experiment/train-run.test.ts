@@ -94,10 +94,15 @@ describe.skipIf(!hasRowKernel())('a run whose rows the kernel computed', () => {
   afterEach(() => vi.unstubAllEnvs());
 
   /** Warnings of a run of one relaxation that is created with the kernel and goes on as `rows` says. */
-  async function warnings(name: string, relaxation: 'crown' | 'ibp', rows: string): Promise<string[]> {
+  async function warnings(
+    name: string,
+    relaxation: 'crown' | 'ibp',
+    rows: string,
+    smoothing: 'none' | 'pgpe' = 'none',
+  ): Promise<string[]> {
     const path = join(folder, name);
     const short = { trainLimit: 50, validation: 25, epochs: 1, warmupEpochs: 0 };
-    const created = await createRun(path, resolveSettings({ ...given, ...short, relaxation }));
+    const created = await createRun(path, resolveSettings({ ...given, ...short, relaxation, smoothing }));
     await created.release();
     vi.stubEnv('TAUTNET_ROWS', rows);
     const run = await openRun(path);
@@ -121,5 +126,11 @@ describe.skipIf(!hasRowKernel())('a run whose rows the kernel computed', () => {
   test('says nothing where it goes on with it, or where no rows are computed', async () => {
     expect(await warnings('same-rows', 'crown', '')).toEqual([]);
     expect(await warnings('no-rows', 'ibp', 'ort')).toEqual([]);
+  });
+
+  test('says it of PGPE with intervals too, whose values come from native code', async () => {
+    expect(await warnings('other-values', 'ibp', 'ort', 'pgpe')).toEqual([
+      expect.stringMatching(/expected rows of ibp computed by .*, they are by ort/),
+    ]);
   });
 });

@@ -52,7 +52,7 @@ export function localPool(device: Device = 'cpu'): Pool {
     movedBytes: () => ({ up: 0, down: 0 }),
     memory: async () => (device === 'cpu' ? MEMORY : OF_DEVICE),
     run: after(tasks.run),
-    pair: after(tasks.pair),
+    pairs: after(tasks.pairs),
     population: after(tasks.population),
     weigh: after(tasks.weigh),
     normals: async (task, coordinates) => tasks.normals({ ...task, start: 0, count: coordinates }),
