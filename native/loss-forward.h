@@ -154,8 +154,8 @@ void eachPlace(const Shape& s, const Weights<T>& w, const Input<T>& in, bool nat
     const auto sum = sums.all[natural][n];
     for (int64_t place = 0; place < s.places(); place++) {
       const int64_t at = s.base(place);
-      sum(s, in.natural.get() + at, in.centre.get() + at, in.radius.get() + at, w.forward.get() + o * s.taps(),
-          found);
+      const T* tile = w.forward.get() + o * s.taps();
+      sum(s, in.natural.get() + at, in.centre.get() + at, in.radius.get() + at, tile, found);
       body(place, o, n, found);
     }
   }

@@ -84,9 +84,11 @@ class Losses {
   explicit Losses(const LossWork<T>& w)
       : work(w), head(w.head), last(w.head.layers - 1), vectors((w.head.batch + L - 1) / L) {
     for (int i = 0; i <= last; i++) shapes.emplace_back(w.layers[i]);
-    for (int i = 0; i < last; i++)
-      weights.emplace_back(shapes[i], tileOf(shapes[i]), hasLines() ? Products<T>::piece(shapes[i].taps()) : 0);
-    weights.emplace_back(shapes[last], shapes[last].outputs, hasLines() ? shapes[last].taps() : 0);
+    for (int i = 0; i <= last; i++) {
+      const Shape& s = shapes[i];
+      const int64_t depth = i == last ? s.taps() : Products<T>::piece(s.taps());
+      weights.emplace_back(s, i == last ? s.outputs : tileOf(s), hasLines() ? depth : 0);
+    }
     images.resize(isCrown() || head.hasRegularizer ? vectors : 1);
     for (Images<T>& one : images) {
       one.inputs.resize(shapes.size());
@@ -110,9 +112,8 @@ class Losses {
 
   // Whether the memory at hand is that of the same shapes.
   bool fits(const LossWork<T>& w) const {
-    return std::memcmp(&head, &w.head, sizeof head) == 0 &&
-           std::equal(shapes.begin(), shapes.end(), w.layers,
-                      [](const LossLayer& a, const LossLayer& b) { return std::memcmp(&a, &b, sizeof a) == 0; });
+    const auto same = [](const LossLayer& a, const LossLayer& b) { return !std::memcmp(&a, &b, sizeof a); };
+    return !std::memcmp(&head, &w.head, sizeof head) && std::equal(shapes.begin(), shapes.end(), w.layers, same);
   }
 
   void all(const LossWork<T>& w) {
