@@ -220,6 +220,8 @@ napi_value losses(napi_env env, napi_callback_info info) {
       return refuse(env, "loss kernel: expected a chain for each hidden layer but the first");
   LossHead head;
   std::memcpy(&head, ints.data, sizeof head);
+  if (head.layers < 1 || ints.length != size_t(LOSS_INTS) + size_t(head.layers) * LOSS_LAYER_INTS)
+    return refuse(env, "loss kernel: expected as many layers as it says");
   std::vector<LossLayer> layers(head.layers);
   const int32_t* at = static_cast<const int32_t*>(ints.data) + LOSS_INTS;
   std::memcpy(layers.data(), at, layers.size() * sizeof(LossLayer));
