@@ -10,8 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface QueueServer {
   readonly url: string;
-  /** Ends it as an operator does, and starts it again on what it has kept. */
-  restart(): Promise<void>;
+  /** Ends it as an operator does, and starts it again on what it has kept, milliseconds `after`. */
+  restart(after?: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -73,8 +73,9 @@ async function running({ start, ready, signal }: Program, url: string, folder: s
   };
   return {
     url,
-    async restart() {
+    async restart(after = 0) {
       await down();
+      await sleep(after);
       child = start();
       await up();
     },

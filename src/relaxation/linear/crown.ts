@@ -16,7 +16,7 @@ import type { Network } from '../../network/network.js';
 import { withoutNormalization } from '../front.js';
 import { type BoundProblem, type BoundResult, type Relaxation, specificationMargins } from '../relaxation.js';
 import { backSubstitute, concretize } from './back-substitution.js';
-import { type LayerBounds, layerBounds, rowsApply } from './layer-bounds.js';
+import { crownRowsApply, type LayerBounds, layerBounds } from './layer-bounds.js';
 import { inMarginKernel } from './margin-run.js';
 import { isNonlinear, slopesOf } from './nonlinear.js';
 import { crownRule } from './row-rule.js';
@@ -35,7 +35,9 @@ const DENSE_NEURONS = 1024;
 export const crownIsAffordable = (net: Network): boolean =>
   net.nodes.every(
     ({ layer, inputs }) =>
-      !isNonlinear(layer) || featuresOf(layer.input) <= DENSE_NEURONS || rowsApply(net, inputs[0] as number),
+      !isNonlinear(layer) ||
+      featuresOf(layer.input) <= DENSE_NEURONS ||
+      crownRowsApply(net, inputs[0] as number),
   );
 
 /**

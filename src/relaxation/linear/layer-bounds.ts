@@ -23,6 +23,7 @@ import { isNonlinear } from './nonlinear.js';
 import { rowStages } from './row-bounds.js';
 import { linesOf, type RowRule } from './row-rule.js';
 import { cheapNames } from './row-target.js';
+import { chainProblem, type SelectedChain, selectedChain } from './selected-chain.js';
 
 export interface LayerBounds {
   readonly stages: Stage[];
@@ -54,6 +55,13 @@ export const rowsApply = (net: Network, node: number): boolean => {
   );
   return target.window === undefined || alternate;
 };
+
+/** Whether CROWN bounds a node row by row: in a chain, or in one behind a selection of the input. */
+export function crownRowsApply(net: Network, node: number): boolean {
+  if (rowsApply(net, node)) return true;
+  const chain = selectedChain(net, node);
+  return chain !== undefined && rowsApply(chain.network, chain.path.length - 1);
+}
 
 const isUnstable = ({ lower, upper }: Bounds): Tensor => greater(neg(mul(lower, upper)), 0);
 
@@ -106,6 +114,7 @@ class Layers {
     if (!isRead) return;
     if (!this.#behind.has(node)) this.#store(node, this.at(node));
     else if (rowsApply(net, node)) this.#byRows(node);
+    else if (this.#rule.selects && crownRowsApply(net, node)) this.#behindSelection(node);
     else this.#densely(node);
     this.#known.set(node, this.#stored(node));
   }
@@ -142,6 +151,24 @@ class Layers {
     const cheap = cheapNames(target);
     const found = this.#named(node, refined.lower, refined.upper);
     this.#store(node, intersected(found, this.#named(node, cheap.lower, cheap.upper)));
+  }
+
+  /** By rows that end at a selection of the input. */
+  #behindSelection(node: number): void {
+    const chain = selectedChain(this.#problem.network, node) as SelectedChain;
+    const { path, from } = chain;
+    const box = this.at(from);
+    const target = {
+      problem: chainProblem(this.#problem, chain, box),
+      node: path.length - 1,
+      // Names of several chains' arrays.
+      rule: { ...this.#rule, name: `${this.#rule.name} ${node}` },
+      at: (k: number) => (k === INPUT ? box : this.at(path[k] as number)),
+      cheap: this.at(node),
+      refined: { lower: this.#name(node, 'lower'), upper: this.#name(node, 'upper') },
+      all: this.#all,
+    };
+    this.stages.push(...rowStages(target));
   }
 
   #densely(node: number): void {
