@@ -108,7 +108,7 @@ export async function trainRun(
   }
 }
 
-/** Says of a run that goes on with another way to compute rows, or PGPE's values, that last bits may change. */
+/** Says of a run that goes on with another way to compute rows or PGPE's values that last bits may change. */
 function otherRows({ path, rows, settings: { relaxation, smoothing } }: Run, device: Device): string[] {
   const now = rowsComputedBy();
   const isNone = relaxation === 'ibp' && smoothing !== 'pgpe';
