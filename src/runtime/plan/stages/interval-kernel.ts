@@ -11,7 +11,15 @@ import type { FloatType, Tensor } from '../../../graph/tensor.js';
 import { propagate, propagateBack } from '../../kernels/interval-kernel.js';
 import { type EncodedLayers, encodeLayers, type KernelLayer } from '../../kernels/layer-chain.js';
 import { hasRowKernel } from '../../kernels/row-kernel.js';
-import { type LayerRun, type MarginRun, type RunPlace, runPlaces } from '../layer-runs.js';
+import {
+  type LayerRun,
+  LEAST_WORK,
+  type MarginRun,
+  type RunLayer,
+  type RunPlace,
+  runPlaces,
+  workOf,
+} from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
 import { gradientName, type Step } from '../step.js';
 import type { Compiler, StageKind } from './kind.js';
@@ -55,9 +63,20 @@ export interface IntervalKernelStep extends Step {
   readonly wanted: readonly string[];
 }
 
+/** Whether the kernel does a run of so many multiplications of which programs see so many numbers. */
+export type Worth = (multiplications: number, seen: number) => boolean;
+
+/**
+ * What programs see goes through memory, to them and back as cotangents, which costs about as much as so many
+ * multiplications; below a few million of them calls cost as much as they save.
+ */
+const isWorth: Worth = (multiplications, seen) => multiplications >= Math.max(LEAST_WORK, 128 * seen);
+
 /** What is computed of a run of layers, and under which names. */
 class RunUse {
   readonly seen = new Map<string, number>();
+  /** Those that programs see. */
+  readonly #byPrograms = new Set<string>();
   readonly #positions: string[] = [];
   #layers = 0;
 
@@ -71,9 +90,21 @@ class RunUse {
     return `layers ${this.index}: ${layer} ${what} ${end}`;
   }
 
-  see(place: RunPlace): void {
+  /** Notes that a program reads a tensor, or another run. */
+  see(place: RunPlace, byProgram: boolean): void {
     this.#layers = Math.max(this.#layers, place.layer + 1);
     this.seen.set(this.nameOf(place), place.layer);
+    if (byProgram) this.#byPrograms.add(this.nameOf(place));
+  }
+
+  /** Whether the kernel is to do it. */
+  passes(isWorth: Worth): boolean {
+    const batch = this.run.input[0]?.shape[1] as number;
+    const features = [...this.#byPrograms].map((name) =>
+      (this.run.layers[this.seen.get(name) as number] as RunLayer).output.reduce((a, b) => a * b),
+    );
+    const seen = batch * features.reduce((a, b) => a + b, 0);
+    return isWorth(workOf(this.run, this.#layers), seen);
   }
 
   /** What the run reads up to the last layer that is seen. */
@@ -130,16 +161,34 @@ class Runs {
   /** Runs that an earlier stage has computed, and their levels. */
   readonly #levels = new Map<LayerRun | MarginRun, number>();
 
-  /** Notes what some tensors need of runs, and what those need. */
-  find(tensors: readonly Tensor[]): void {
-    for (const [x, place] of runPlaces(tensors)) {
+  readonly #left: ReadonlySet<LayerRun | MarginRun>;
+
+  /** Without the runs that are `left` to programs. */
+  constructor(left: ReadonlySet<LayerRun | MarginRun>) {
+    this.#left = left;
+  }
+
+  /** Tensors of runs that some outputs are computed from. */
+  places(outputs: readonly Tensor[]): Map<Tensor, RunPlace> {
+    return runPlaces(outputs, this.#left);
+  }
+
+  /** Notes what some tensors need of runs, and what those need; a program reads them, or a kernel. */
+  find(tensors: readonly Tensor[], byPrograms = true): void {
+    for (const [x, place] of this.places(tensors)) {
       const use = this.#uses.get(place.run) ?? useOf(place.run, this.#uses.size);
       this.#uses.set(place.run, use);
+      use.see(place, byPrograms || !tensors.includes(x));
       if (this.#replacements.has(x)) continue;
-      use.see(place);
       this.#replacements.set(x, input(use.nameOf(place), x.shape, x.dtype));
-      this.find(use.read);
+      this.find(use.read, false);
     }
+  }
+
+  /** Runs that are not worth it. */
+  unworthy(isWorth: Worth): (LayerRun | MarginRun)[] {
+    const uses = [...this.#uses.values()].filter((use) => !use.passes(isWorth));
+    return uses.map(({ run }) => run);
   }
 
   /** The same tensors with those of runs as inputs. */
@@ -167,7 +216,7 @@ class Runs {
   }
 
   #after(tensors: readonly Tensor[], levelOf: (run: LayerRun | MarginRun) => number): number {
-    const runs = [...runPlaces(tensors).values()].map(({ run }) => run);
+    const runs = [...this.places(tensors).values()].map(({ run }) => run);
     return Math.max(0, ...[...new Set(runs)].map((run) => levelOf(run) + 1));
   }
 
@@ -186,18 +235,36 @@ class Runs {
   }
 }
 
-/** The stages of a plan, with layers in the interval kernel where they contain some and it was built. */
+const hasLayers = (stage: { readonly kind: string }): stage is WholeStage | RowKernelStage =>
+  stage.kind === 'whole' || stage.kind === 'row-kernel';
+
+/** Runs of layers that are worth it: where one is left to programs, others before it may come to light. */
+function worthyRuns(stages: readonly { readonly kind: string }[], isWorth: Worth): Runs {
+  const left = new Set<LayerRun | MarginRun>();
+  for (;;) {
+    const runs = new Runs(left);
+    for (const stage of stages) if (hasLayers(stage)) runs.find(Object.values(outputsOf(stage)));
+    const unworthy = runs.unworthy(isWorth);
+    if (unworthy.length === 0) return runs;
+    for (const run of unworthy) left.add(run);
+  }
+}
+
+/**
+ * The stages of a plan, with layers in the interval kernel where they contain some that are worth it and it
+ * was built.
+ */
 export function withIntervalKernel<Stage extends { readonly kind: string }>(
   stages: readonly (Stage | WholeStage | RowKernelStage)[],
+  worth = isWorth,
 ): readonly (Stage | WholeStage | RowKernelStage | IntervalKernelStage)[] {
   if (!hasRowKernel()) return stages;
-  const runs = new Runs();
-  const contains = (stage: { readonly kind: string }): stage is WholeStage | RowKernelStage =>
-    stage.kind === 'whole' || stage.kind === 'row-kernel';
-  for (const stage of stages) if (contains(stage)) runs.find(Object.values(outputsOf(stage)));
+  const runs = worthyRuns(stages, worth);
   return stages.map((stage) => {
-    if (!contains(stage) || runPlaces(Object.values(outputsOf(stage))).size === 0) return stage;
-    const levels = runs.levels(Object.values(outputsOf(stage)));
+    if (!hasLayers(stage)) return stage;
+    const all = Object.values(outputsOf(stage));
+    if (runs.places(all).size === 0) return stage;
+    const levels = runs.levels(all);
     const outputs = runs.cut(outputsOf(stage));
     const rest = stage.kind === 'whole' ? { ...stage, outputs } : { ...stage, prepared: outputs };
     return { kind: 'interval-kernel', levels, rest, programs: stage };
@@ -226,14 +293,18 @@ async function reverse(run: Run, { data, wanted }: IntervalKernelStep): Promise<
   const cotangents = new Map(seen.map((name) => [name, run.arrays.get(gradientName(name)) as Floats]));
   if ([...cotangents.values()].every((cotangent) => cotangent === undefined)) return; // nothing depends on them
   const sums = new Map<string, Floats>();
+  const begun: [name: string, sum: Floats][] = [];
   for (const name of wanted) {
     const size = chain.sizes[arrays.indexOf(name)] as number;
-    const sum = (await run.planArray(`∂${name} of ${seen[0]}`, dtype, size)) as Floats;
-    sums.set(name, sum.fill(0));
+    const sum = (await run.planArray(`∂${name} by layers`, dtype, size)) as Floats;
+    sums.set(name, sum);
+    // The kernel adds to what another run of layers has left there.
+    if (run.arrays.get(gradientName(name)) === sum) continue;
+    begun.push([gradientName(name), sum.fill(0)]);
   }
   const into = arrays.map((name) => cotangents.get(name) ?? sums.get(name));
   propagateBack({ chain, arrays: arraysOf(run, data) }, await stored(run, data), into);
-  for (const [name, sum] of sums) await run.addGradient(gradientName(name), sum);
+  for (const [name, sum] of begun) await run.addGradient(name, sum);
 }
 
 function compileRun(data: KernelRunData | KernelMarginsData, compiler: Compiler): void {
