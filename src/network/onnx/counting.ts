@@ -2,7 +2,7 @@
  * Files that count: how many of their decisions between two classes are what a part of the input says, as
  * segmentation is judged. A count is not continuous; what is continuous lies on one side of it.
  *
- *   ArgMax of (a, b) ↦ v = b − a,   OneHot of v ↦ (−v, v),   Equal of v and a mask m ∈ {0, 1} ↦ (2m − 1) v
+ *   ArgMax of (a, b) ↦ v = b − a,   Equal of v and a mask m ∈ {0, 1} ↦ (2m − 1) v
  *   Σ [v > 0] ≥ Σ clip(v/δ, 0, 1),   Σ [v ≥ 0] ≤ Σ (1 − clip(−v/δ, 0, 1))
  *
  * Each v is a score: positive where the file says 1, negative where it says 0; where it is 0 both sums hold
@@ -30,11 +30,12 @@ const PASSING = new Set([
   'Unsqueeze',
 ]);
 
-/** What a value is: a score, a part of the input, a count, or a softmax along this axis. */
+/** What a value is: a score, a part of the input, a count, scores of both classes, a softmax along an axis. */
 type Meaning =
   | { readonly kind: 'score' }
   | { readonly kind: 'part' }
   | { readonly kind: 'count' }
+  | { readonly kind: 'hot'; readonly score: string; readonly axis: number }
   | { readonly kind: 'ordered'; readonly axis: number };
 
 const SCORE: Meaning = { kind: 'score' };
@@ -91,6 +92,7 @@ class Rewriting {
     if (opType === 'ArgMax') return this.#argMax(node, first);
     if (opType === 'Equal') return this.#equal(node, meanings);
     if (first?.kind === 'ordered') return this.#passOrdered(node, first.axis);
+    if (first?.kind === 'hot') return this.#passHot(node, first);
     if (first?.kind === 'score' && opType === 'OneHot') return this.#oneHot(node);
     if (first?.kind === 'score' && opType === 'ReduceSum') return this.#sum(node);
     const hasScores = meanings.some((meaning) => meaning !== undefined && meaning.kind !== 'part');
@@ -161,6 +163,7 @@ class Rewriting {
     const ordered =
       meaning?.kind !== 'ordered' || meaning.axis === axis || this.#isOldRow(meaning.axis, axis);
     if (meaning?.kind === 'score' || !ordered || integer(node, 'select_last_index', 0) !== 0) return false;
+    if (this.#convolved(node, axis)) return true;
     const sizes = this.#constant(`${output} sizes`, BigInt64Array.of(1n, 1n), [2]);
     const halves = [`${output} of 0`, `${output} of 1`];
     this.#nodes.push({
@@ -181,21 +184,75 @@ class Rewriting {
     return true;
   }
 
+  /**
+   * The score of two channels of a convolution as a convolution, of the differences of their weights; false
+   * where the input is another, or a bias has no exact difference.
+   */
+  #convolved(node: OnnxNode, axis: number): boolean {
+    const [output = ''] = node.outputs;
+    let maker: OnnxNode | undefined;
+    let dropped = 0;
+    for (let name = node.inputs[0]; ; name = maker.inputs[0]) {
+      maker = this.#nodes.find(({ outputs }) => outputs[0] === name);
+      if (maker === undefined) return false;
+      if (maker.opType === 'Gather' || maker.opType === 'Squeeze') dropped++;
+      else if (maker.opType !== 'Identity') break;
+    }
+    const [x = '', weights, biases = ''] = maker.inputs;
+    const [w, b] = [this.#known.get(weights ?? ''), this.#known.get(biases)];
+    if (maker.opType !== 'Conv' || integer(maker, 'group', 1) !== 1 || w?.shape[0] !== 2) return false;
+    if (axis !== 1 - dropped || dropped > 1 || this.#batchOf() !== 1) return false;
+    const weight = differences(w);
+    const bias = b && differences(b);
+    if (bias && bias[0] !== exactDifference(b)) return false;
+    const inputs = [x, this.#constant(`${output} weight`, weight, [1, ...w.shape.slice(1)])];
+    if (bias) inputs.push(this.#constant(`${output} bias`, bias, [1]));
+    const keeps = integer(node, 'keepdims', 1) !== 0;
+    const gone = [...(dropped ? [0] : []), ...(keeps ? [] : [1])];
+    const made = gone.length > 0 ? `${output} of all axes` : output;
+    this.#nodes.push({ ...maker, name: `scores of ${output}`, inputs, outputs: [made] });
+    if (gone.length > 0) {
+      const axes = this.#constant(`${output} gone`, BigInt64Array.from(gone, BigInt), [gone.length]);
+      this.#emit('Squeeze', [made, axes], output);
+    }
+    this.#meanings.set(output, SCORE);
+    return true;
+  }
+
+  /** The input's first extent. */
+  readonly #batchOf = (): unknown => this.whole.inputs.find(({ name }) => !this.#known.has(name))?.shape?.[0];
+
   /** Whether all along an axis were of one distribution in the old sense. */
   readonly #isOldRow = (from: number, axis: number): boolean =>
     this.whole.opset < 13 && from >= 0 && axis >= from;
 
   #oneHot(node: OnnxNode): boolean {
-    const [input = '', depth, values] = node.inputs;
-    const [output = ''] = node.outputs;
+    const [score = '', depth, values] = node.inputs;
     const numbers = (name: string | undefined) =>
       Array.from((this.#known.get(name ?? '')?.data ?? []) as ArrayLike<number | bigint>, Number).join();
     if (numbers(depth) !== '2' || numbers(values) !== '0,1') return false;
-    const axis = integer(node, 'axis', -1);
-    const axes = this.#constant(`${output} axes`, BigInt64Array.of(BigInt(axis)), [1]);
-    const no = this.#emit('Unsqueeze', [this.#emit('Neg', [input], `${output} no`), axes], `${output} 0`);
-    const yes = this.#emit('Unsqueeze', [input, axes], `${output} 1`);
-    this.#emit('Concat', [no, yes], output, { axis: { int: axis } });
+    this.#meanings.set(node.outputs[0] ?? '', { kind: 'hot', score, axis: integer(node, 'axis', -1) });
+    return true;
+  }
+
+  /** The axis of the classes moved, or one class of them: a score. */
+  #passHot(node: OnnxNode, { score, axis }: Extract<Meaning, { kind: 'hot' }>): boolean {
+    const { opType, inputs, outputs, attributes } = node;
+    const [output = ''] = outputs;
+    if (opType === 'Transpose') {
+      const order = attributes.perm && 'ints' in attributes.perm ? attributes.perm.ints : [];
+      const classes = axis < 0 ? axis + order.length : axis;
+      const others = order.filter((from) => from !== classes);
+      if (order.length === 0 || others.some((from, k) => k > 0 && from < (others[k - 1] as number)))
+        return false;
+      this.#meanings.set(output, { kind: 'hot', score, axis: order.indexOf(classes) });
+      return true;
+    }
+    const index = this.#known.get(inputs[1] ?? '');
+    if (opType !== 'Gather' || integer(node, 'axis', 0) !== axis || index?.shape.length !== 0) return false;
+    const chosen = Number(index.data[0]);
+    if (chosen !== 0 && chosen !== 1) return false;
+    this.#emit(chosen === 1 ? 'Identity' : 'Neg', [score], output);
     this.#meanings.set(output, SCORE);
     return true;
   }
@@ -229,4 +286,18 @@ class Rewriting {
     this.#nodes.push({ ...node, inputs: [each, ...axes] });
     return true;
   }
+}
+
+/** The second half of a tensor less the first, each rounded once. */
+function differences({ data }: OnnxTensor): Float64Array {
+  const half = data.length / 2;
+  return Float64Array.from({ length: half }, (_, i) => Number(data[half + i]) - Number(data[i]));
+}
+
+/** b_1 − b_0 where float64 holds it; else NaN. */
+function exactDifference({ data }: OnnxTensor): number {
+  const [a, b] = [Number(data[1]), Number(data[0])];
+  const difference = a - b;
+  const back = difference - a;
+  return a - (difference - back) - (b + back) === 0 ? difference : Number.NaN;
 }
