@@ -5,8 +5,9 @@
  */
 import { FormatError } from '../formats/format-error.js';
 import type { OnnxModel } from '../formats/onnx.js';
+import type { BoxReading } from '../network/onnx/box-reading.js';
 import { countingModel, type Side } from '../network/onnx/counting.js';
-import { type BoxReading, importModel } from '../network/onnx/import.js';
+import { importModel } from '../network/onnx/import.js';
 import type { Property } from '../verification/property/property.js';
 import type { NetworkOfBoxes } from '../verification/search/verify-boxes.js';
 

@@ -30,7 +30,7 @@ const PASSING = new Set([
   'Unsqueeze',
 ]);
 
-/** What a value is: a score, a part of the input, a count, scores of both classes, a softmax along an axis. */
+/** A score, a part of the input, a count, the scores of both classes, or a softmax along an axis. */
 type Meaning =
   | { readonly kind: 'score' }
   | { readonly kind: 'part' }
@@ -124,7 +124,7 @@ class Rewriting {
 
   #number = (name: string, value: number): string => this.#constant(name, Float32Array.of(value), []);
 
-  /** Before version 13 everything from the axis on is one distribution, and in order along each of its axes. */
+  /** Before version 13 everything from the axis on is one distribution, in order along each axis. */
   #softmax(node: OnnxNode): boolean {
     const axis = integer(node, 'axis', this.whole.opset < 13 ? 1 : -1);
     const [output = ''] = node.outputs;
