@@ -205,7 +205,8 @@ class Reverse : Forward<T> {
     addBias(k, v);
     if (weightSums[k])
       for (int plane = 0; plane < planes; plane++)
-        correlate(k, sums[k].of(v) + plane * sums[k].plane, activations[k].of(v) + plane * activations[k].plane,
+        correlate(k, sums[k].of(v) + plane * sums[k].plane,
+                  activations[k].of(v) + plane * activations[k].plane,
                   weightSums[k].get() + plane * l.outputs * l.taps());
     for (const Phase<T>& phase : phases[k]) adjoint(k, v, phase);
   }

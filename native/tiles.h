@@ -91,7 +91,8 @@ void tileAt(const Tiles<T>& tiles, int64_t at, const int32_t* offsets, const V<T
   else tileOf<T, 1>(places, weight, tiles.taps, offsets, x, sums);
 }
 
-// The product of a linear layer, straight from its matrix: entry (m, k) is at weight[m · toOutput + k · toTap].
+// The product of a linear layer, straight from its matrix, whose entry (m, k) is at
+// weight[m · toOutput + k · toTap]:
 // sums[(m · P + p) · planes + plane] += Σ_k w x[p][k], and |w| with the radii that lie `plane` further.
 template <class T, int M, int P, int PLANES>
 void matrixTile(const T* weight, int64_t toOutput, int64_t toTap, int64_t count, const V<T>* const* x,
