@@ -29,9 +29,10 @@ export function ballPolytopes(image, label, classes, { epsilon, clip }) {
   return [...Array(classes).keys()].filter((j) => j !== label).map((j) => ({ lower, upper, rows: [row(j)] }));
 }
 
-/** Proves polytopes out of reach of a box whose ReLUs have the signs of a path, by a tree of splits. */
+/** Proves polytopes out of reach of a box and the signs of a path by a tree, but for leaves not `mine`. */
 export function prove(nodes, box, how, tree, open, path = [], bounds = undefined) {
   const [kind, ...of] = Array.isArray(tree) ? tree : ['leaf'];
+  if (kind === 'leaf' && how.mine?.() === false) return;
   if (kind === 'x') {
     const [i, below, above] = of;
     demand(of.length === 3 && box.lower[i] <= box.upper[i], 'certificate: a wrong or unfinished halving');
@@ -39,8 +40,8 @@ export function prove(nodes, box, how, tree, open, path = [], bounds = undefined
     prove(nodes, { ...box, upper: box.upper.with(i, middle) }, how, below, open, path);
     return prove(nodes, { ...box, lower: box.lower.with(i, middle) }, how, above, open, path);
   }
-  const slopes = (Array.isArray(how) ? how : []).values();
-  bounds ??= boundNodes(nodes, box, how !== 'ibp' && (() => bytesOf(slopes.next().value)));
+  const slopes = (Array.isArray(how.bounds) ? how.bounds : []).values();
+  bounds ??= boundNodes(nodes, box, how.bounds !== 'ibp' && (() => bytesOf(slopes.next().value)));
   if (kind === 'leaf') {
     const { a, b } = tree || {};
     const hints = { alpha: bytesOf(a), path: path.map((one, at) => [...one, Number(b?.[at] ?? 0)]) };
@@ -57,7 +58,6 @@ export function prove(nodes, box, how, tree, open, path = [], bounds = undefined
     prove(nodes, box, how, branches[1], open, [...path, [k, i, -1]], bounds);
   }
 }
-
 /** The certificate of a file: JSON, and on the next line its own digest. */
 async function readCertificate(bytes) {
   const file = await plain(bytes).catch(() => refuse('certificate: the file is damaged'));
@@ -73,25 +73,26 @@ async function expect(what, named, ...bytes) {
   const found = await digest(...bytes);
   demand(named === found, `certificate: it is about another ${what}, of SHA-256 ${named}, not ${found}`);
 }
-
 /**
  * Checks a certificate by the bytes of the files, plain or in gzip: gives what is proved, or throws one line
- * on what is not. `share` [k, n] proves each n-th proof from the k-th; all n must be asked for.
+ * on what is not. `share` [k, n]: each n-th proof from the k-th, or leaf of fewer; all must be asked for.
  */
 export async function check({ certificate: file, model, property, images, share: [k, n] = [0, 1] }) {
   const [{ model: named, claim, proofs }, bytes] = [await readCertificate(file), await plain(model)];
   await expect('model', named, bytes);
   const [nodes, about] = [readOnnx(bytes), images ? aboutImages : aboutProperty];
   const all = await about(nodes, claim, proofs, images ?? property);
-  const share = all.filter((_, at) => at % n === k);
+  let leaf = 0;
+  const [few, mine] = [all.length < n, () => !few || leaf++ % n === k];
+  const share = all.filter((_, at) => few || at % n === k);
   for (const { of, bounds, tree, polytopes } of share)
     try {
       const open = polytopes();
-      prove(nodes, open[0], bounds, tree, open);
+      prove(nodes, open[0], { bounds, mine }, tree, open);
     } catch (error) {
       refuse(`${images ? 'image' : 'polytope'} ${of.join(', ')}: ${error.message}`);
     }
-  const proved = new Set(share.flatMap(({ of }) => of)).size;
+  const proved = few && k > 0 ? 0 : new Set(share.flatMap(({ of }) => of)).size;
   const ball = `images keep their label within ε = ${claim.epsilon}${claim.clip ? ', cut to [0, 1]' : ''}`;
   const what = images ? ball : 'sets of unsafe outputs are out of reach';
   return { what, proved, of: images?.count ?? proved };
@@ -109,8 +110,7 @@ async function aboutImages(nodes, claim, proofs, { images, labels, count }) {
     demand(known, `certificate: image ${i} is none of the ${count}, or its label is no class`);
     return ballPolytopes(images.subarray(i * inputs, (i + 1) * inputs), labels[i], classes, claim);
   };
-  const one = (how, i) => ({ ...how, of: [i], polytopes: () => around(i) });
-  return proofs.flatMap((how) => how.of.map((i) => one(how, i)));
+  return proofs.flatMap((how) => how.of.map((i) => ({ ...how, of: [i], polytopes: () => around(i) })));
 }
 
 /** Proofs that cover all polytopes of a property; those of a proof share their box. */

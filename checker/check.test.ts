@@ -79,6 +79,51 @@ test('a proof that is possible is found and accepted; of what is false none is e
   expect(accepted).toBeGreaterThan(20);
 });
 
+/** A certificate's text with its own digest, as anybody can make it. */
+function sealed(content: unknown): Uint8Array {
+  const text = JSON.stringify(content);
+  return gzipSync(`${text}\n${createHash('sha256').update(text).digest('hex')}\n`);
+}
+
+test('workers share the leaves of few proofs, and each leaf is proved by one of them', async () => {
+  let refused = 0;
+  await fc.assert(
+    fc.asyncProperty(denseNetworks, seeds, fc.integer({ min: 2, max: 4 }), async (net, seed, n) => {
+      const { model, property } = task(seed, net, 0.05);
+      const { certificate, proved } = await propertyCertificate({ model, property, seconds: 1 });
+      fc.pre(proved === 1);
+      const halves = (depth: number): unknown =>
+        depth === 0 ? 0 : ['x', 0, halves(depth - 1), halves(depth - 1)];
+      const proofs = [{ of: [0], bounds: 'crown', tree: halves(3) }];
+      const answers = async (about: typeof property) => {
+        const claim = { ...certificate.claim, property: createHash('sha256').update(about).digest('hex') };
+        const file = sealed({ ...certificate, certificate: 1, claim, proofs });
+        const given = { certificate: file, model, property: about };
+        const [whole, ...parts] = await Promise.allSettled(
+          [undefined, ...Array(n).keys()].map((k) =>
+            check(k === undefined ? given : { ...given, share: [k, n] as const }),
+          ),
+        );
+        return { whole: whole?.status === 'fulfilled', parts };
+      };
+      const right = await answers(property);
+      if (right.whole) {
+        const counts = right.parts.map((part) =>
+          part.status === 'fulfilled' ? part.value.proved : Number.NaN,
+        );
+        expect(counts).toEqual([1, ...Array(n - 1).fill(0)]);
+      }
+      // What is false is false in some leaf.
+      const wrong = await answers(task(seed, net, -1e-6).property);
+      expect(wrong.whole).toBe(false);
+      expect(wrong.parts.some(({ status }) => status === 'rejected')).toBe(true);
+      refused++;
+    }),
+    { numRuns: 25 },
+  );
+  expect(refused).toBeGreaterThan(10);
+});
+
 /** Trees that somebody might write who wants a false proof to pass. */
 const trees: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
   tree: fc.oneof(
@@ -99,12 +144,6 @@ const trees: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
     fc.anything(),
   ),
 })).tree;
-
-/** A certificate's text with its own digest, as anybody can make it. */
-function sealed(content: unknown): Uint8Array {
-  const text = JSON.stringify(content);
-  return gzipSync(`${text}\n${createHash('sha256').update(text).digest('hex')}\n`);
-}
 
 test('no tree proves what is false, not even with a digest that is right', async () => {
   await fc.assert(

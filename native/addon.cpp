@@ -1,7 +1,10 @@
-// The door of the row kernel for Node: `rows(ints, arrays, rows, lower, upper, gradients)` fills in bounds,
-// or gradients where they are passed; `instructionSet` names the one in use.
+// The door of the kernels for Node. `rows(ints, arrays, rows, lower, upper, gradients)` fills in bounds of
+// neurons, `margins(ints, arrays, margins, gradients)` those of rows of the outputs, or gradients where they
+// are passed; `propagate(ints, arrays, gradients, stored)` does the same for values or intervals of a chain
+// of layers; `losses(ints, chains, floats, labels, sums)` fills in sums of members' losses. `instructionSet`
+// names the one in use.
 //
-// Callers check shapes (`src/runtime/kernels/row-kernel.ts`); here only types and lengths are.
+// Callers check shapes (`src/runtime/kernels/`); here only types and lengths are.
 #include <node_api.h>
 
 #include <cstring>
@@ -9,6 +12,9 @@
 #include <vector>
 
 #include "chain.h"
+#include "layers.h"
+#include "loss.h"
+#include "margins.h"
 
 namespace {
 using namespace tautnet;
@@ -58,17 +64,44 @@ int chosenSet() {
 }
 int currentSet = chosenSet();
 
+// A chain whose steps are in `steps`.
+Chain chainOf(const View& ints, std::vector<Step>& steps) {
+  const int32_t* at = static_cast<const int32_t*>(ints.data);
+  Chain chain;
+  std::memcpy(&chain, at, 6 * sizeof(int32_t));
+  at += 6;
+  chain.input = region(at);
+  steps.resize((ints.length - HEAD_INTS) / STEP_INTS);
+  for (Step& s : steps) {
+    std::memcpy(&s, at, sizeof s);
+    at += STEP_INTS;
+  }
+  chain.count = int32_t(steps.size());
+  chain.steps = steps.data();
+  return chain;
+}
+
+template <class T>
+std::vector<const T*> pointers(const std::vector<View>& arrays) {
+  std::vector<const T*> from;
+  for (const View& a : arrays) from.push_back(static_cast<const T*>(a.data));
+  return from;
+}
+// Null where nothing is wanted.
+template <class T>
+std::vector<T*> places(const std::vector<View>& gradients) {
+  std::vector<T*> into;
+  for (const View& g : gradients) into.push_back(g.length ? static_cast<T*>(g.data) : nullptr);
+  return into;
+}
+
 template <class T>
 void run(const Chain& chain, const std::vector<View>& arrays, const std::vector<View>& gradients,
          const View& rows, const View& lower, const View& upper) {
-  std::vector<const T*> from;
-  std::vector<T*> into;
+  const std::vector<const T*> from = pointers<T>(arrays);
+  const std::vector<T*> into = places<T>(gradients);
   std::vector<int64_t> sizes;
-  for (const View& a : arrays) {
-    from.push_back(static_cast<const T*>(a.data));
-    sizes.push_back(int64_t(a.length));
-  }
-  for (const View& g : gradients) into.push_back(g.length ? static_cast<T*>(g.data) : nullptr);
+  for (const View& a : arrays) sizes.push_back(int64_t(a.length));
   const Work<T> work{chain,
                      from.data(),
                      gradients.empty() ? nullptr : into.data(),
@@ -85,9 +118,34 @@ void run(const Chain& chain, const std::vector<View>& arrays, const std::vector<
   baseline::run(work);
 }
 
+template <class T>
+void runMargins(const MarginChain& chain, const std::vector<View>& arrays, const std::vector<View>& gradients,
+                const View& margins) {
+  const std::vector<const T*> from = pointers<T>(arrays);
+  const std::vector<T*> into = places<T>(gradients);
+  const MarginWork<T> work{chain, from.data(), gradients.empty() ? nullptr : into.data(),
+                           int32_t(arrays.size()), static_cast<T*>(margins.data)};
+#if defined(__x86_64__)
+  if (currentSet == 2) return avx512::run(work);
+  if (currentSet == 1) return avx2::run(work);
+#endif
+  baseline::run(work);
+}
+
 napi_value refuse(napi_env env, const char* what) {
   napi_throw_type_error(env, nullptr, what);
   return nullptr;
+}
+
+// Whether arrays and their gradients are of one type and of the same lengths.
+bool agree(const std::vector<View>& arrays, const std::vector<View>& gradients, napi_typedarray_type type) {
+  if (!gradients.empty() && gradients.size() != arrays.size()) return false;
+  for (size_t i = 0; i < arrays.size(); i++)
+    if (arrays[i].type != type || arrays[i].data == nullptr ||
+        (!gradients.empty() && gradients[i].length != 0 &&
+         (gradients[i].length != arrays[i].length || gradients[i].type != type)))
+      return false;
+  return true;
 }
 
 napi_value rows(napi_env env, napi_callback_info info) {
@@ -103,29 +161,158 @@ napi_value rows(napi_env env, napi_callback_info info) {
       (ints.length - HEAD_INTS) % STEP_INTS != 0 || arrays.size() < 3 ||
       (!gradients.empty() && gradients.size() != arrays.size()))
     return refuse(env, "row kernel: lengths of chain, rows or arrays do not go together");
-  for (size_t i = 0; i < arrays.size(); i++)
-    if (arrays[i].type != lower.type || arrays[i].data == nullptr ||
-        (!gradients.empty() && gradients[i].length != 0 &&
-         (gradients[i].length != arrays[i].length || gradients[i].type != lower.type)))
-      return refuse(env, "row kernel: expected arrays and gradients of one type and of the same lengths");
-  const int32_t* at = static_cast<const int32_t*>(ints.data);
-  Chain chain;
-  std::memcpy(&chain, at, 6 * sizeof(int32_t));
-  at += 6;
-  chain.input = region(at);
-  std::vector<Step> steps((ints.length - HEAD_INTS) / STEP_INTS);
-  for (Step& s : steps) {
-    std::memcpy(&s, at, sizeof s);
-    at += STEP_INTS;
-  }
-  chain.count = int32_t(steps.size());
-  chain.steps = steps.data();
+  if (!agree(arrays, gradients, lower.type))
+    return refuse(env, "row kernel: expected arrays and gradients of one type and of the same lengths");
+  std::vector<Step> steps;
+  const Chain chain = chainOf(ints, steps);
   try {
     if (lower.type == napi_float32_array) run<float>(chain, arrays, gradients, chosen, lower, upper);
     else if (lower.type == napi_float64_array) run<double>(chain, arrays, gradients, chosen, lower, upper);
     else return refuse(env, "row kernel: expected Float32Array or Float64Array");
   } catch (const std::bad_alloc&) {
     napi_throw_error(env, nullptr, "row kernel: not enough memory; use smaller batches");
+  }
+  return nullptr;
+}
+
+template <class T>
+void run(const LossHead& head, const LossLayer* layers, const Chain* chains, const std::vector<View>& floats,
+         const View& labels, const View& sums) {
+  const auto array = [&](int k) { return static_cast<const T*>(floats[k].data); };
+  const int64_t members = int64_t(sums.length) / (int64_t(head.parts) * SUMS);
+  const LossWork<T> work{head,
+                         layers,
+                         chains,
+                         array(0),
+                         array(1),
+                         members,
+                         int64_t(floats[1].length) / members,
+                         array(2),
+                         static_cast<const int32_t*>(labels.data),
+                         array(3),
+                         array(4)[0],
+                         static_cast<double*>(sums.data)};
+#if defined(__x86_64__)
+  if (currentSet == 2) return avx512::losses(work);
+  if (currentSet == 1) return avx2::losses(work);
+#endif
+  baseline::losses(work);
+}
+
+// floats: normalization, points, images, weight, epsilon.
+napi_value losses(napi_env env, napi_callback_info info) {
+  size_t count = 5;
+  napi_value args[5];
+  napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
+  View ints, labels, sums;
+  if (count < 5 || !view(env, args[0], ints) || ints.type != napi_int32_array ||
+      !view(env, args[3], labels) || labels.type != napi_int32_array || !view(env, args[4], sums) ||
+      sums.type != napi_float64_array)
+    return refuse(env, "loss kernel: expected (Int32Array, chains, arrays, Int32Array, Float64Array)");
+  const std::vector<View> encoded = views(env, args[1]), floats = views(env, args[2]);
+  if (ints.length < LOSS_INTS + LOSS_LAYER_INTS || floats.size() != 5 || sums.length == 0)
+    return refuse(env, "loss kernel: lengths of chain, arrays or sums do not go together");
+  for (const View& f : floats)
+    if (f.type != floats[0].type || f.length == 0)
+      return refuse(env, "loss kernel: expected arrays of one type, none of them empty");
+  for (const View& c : encoded)
+    if (c.type != napi_int32_array || c.length < HEAD_INTS || (c.length - HEAD_INTS) % STEP_INTS != 0)
+      return refuse(env, "loss kernel: expected a chain for each hidden layer but the first");
+  LossHead head;
+  std::memcpy(&head, ints.data, sizeof head);
+  if (head.layers < 1 || ints.length != size_t(LOSS_INTS) + size_t(head.layers) * LOSS_LAYER_INTS)
+    return refuse(env, "loss kernel: expected as many layers as it says");
+  std::vector<LossLayer> layers(head.layers);
+  const int32_t* at = static_cast<const int32_t*>(ints.data) + LOSS_INTS;
+  std::memcpy(layers.data(), at, layers.size() * sizeof(LossLayer));
+  std::vector<std::vector<Step>> steps(encoded.size());
+  std::vector<Chain> chains;
+  for (size_t i = 0; i < encoded.size(); i++) chains.push_back(chainOf(encoded[i], steps[i]));
+  try {
+    if (floats[0].type == napi_float32_array)
+      run<float>(head, layers.data(), chains.data(), floats, labels, sums);
+    else if (floats[0].type == napi_float64_array)
+      run<double>(head, layers.data(), chains.data(), floats, labels, sums);
+    else
+      return refuse(env, "loss kernel: expected Float32Array or Float64Array");
+  } catch (const std::bad_alloc&) {
+    napi_throw_error(env, nullptr, "loss kernel: not enough memory; use smaller batches");
+  }
+  return nullptr;
+}
+
+napi_value margins(napi_env env, napi_callback_info info) {
+  size_t count = 4;
+  napi_value args[4];
+  napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
+  View ints, values;
+  if (count < 4 || !view(env, args[0], ints) || ints.type != napi_int32_array || !view(env, args[2], values))
+    return refuse(env, "margin kernel: expected (Int32Array, arrays, margins, gradients)");
+  const std::vector<View> arrays = views(env, args[1]), gradients = views(env, args[3]);
+  if (ints.length < MARGIN_HEAD_INTS + MARGIN_STEP_INTS || arrays.size() < 3 ||
+      (ints.length - MARGIN_HEAD_INTS) % MARGIN_STEP_INTS != 0 || !agree(arrays, gradients, values.type))
+    return refuse(env, "margin kernel: chain, arrays or gradients do not go together");
+  const int32_t* at = static_cast<const int32_t*>(ints.data);
+  std::vector<MarginStep> steps((ints.length - MARGIN_HEAD_INTS) / MARGIN_STEP_INTS);
+  std::memcpy(steps.data(), at + MARGIN_HEAD_INTS, steps.size() * sizeof(MarginStep));
+  const MarginChain chain{at[0], at[1], {at[2], at[3], at[4]}, int32_t(steps.size()), steps.data()};
+  if (values.length != size_t(chain.batch) * size_t(chain.rows))
+    return refuse(env, "margin kernel: expected a margin for each row of each image");
+  try {
+    if (values.type == napi_float32_array) runMargins<float>(chain, arrays, gradients, values);
+    else if (values.type == napi_float64_array) runMargins<double>(chain, arrays, gradients, values);
+    else return refuse(env, "margin kernel: expected Float32Array or Float64Array");
+  } catch (const std::bad_alloc&) {
+    napi_throw_error(env, nullptr, "margin kernel: not enough memory; use smaller batches");
+  }
+  return nullptr;
+}
+
+template <class T>
+void run(const Layers& chain, const std::vector<View>& arrays, const std::vector<View>& gradients,
+         const View& stored) {
+  std::vector<T*> data, into;
+  for (const View& a : arrays) data.push_back(static_cast<T*>(a.data));
+  for (const View& g : gradients) into.push_back(g.length ? static_cast<T*>(g.data) : nullptr);
+  const Propagation<T> work{chain, data.data(), gradients.empty() ? nullptr : into.data(),
+                            static_cast<T*>(stored.length ? stored.data : nullptr)};
+#if defined(__x86_64__)
+  if (currentSet == 2) return avx512::propagate(work);
+  if (currentSet == 1) return avx2::propagate(work);
+#endif
+  baseline::propagate(work);
+}
+
+// Forward without gradients; `stored` is an array, or none where no reverse follows.
+napi_value propagate(napi_env env, napi_callback_info info) {
+  size_t count = 4;
+  napi_value args[4];
+  napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
+  View ints, stored;
+  if (count < 4 || !view(env, args[0], ints) || ints.type != napi_int32_array ||
+      ints.length < INTERVAL_HEAD_INTS + LAYER_INTS || (ints.length - INTERVAL_HEAD_INTS) % LAYER_INTS != 0)
+    return refuse(env, "interval kernel: expected (Int32Array of a chain, arrays, gradients, stored)");
+  const std::vector<View> arrays = views(env, args[1]), gradients = views(env, args[2]);
+  const bool stores = view(env, args[3], stored);
+  if (!gradients.empty() && (gradients.size() != arrays.size() || !stores))
+    return refuse(env, "interval kernel: expected gradients for all arrays, and what the forward pass stored");
+  if (!arrays.empty() && !agree(arrays, gradients, arrays[0].type))
+    return refuse(env, "interval kernel: expected arrays and gradients of one type and of the same lengths");
+  if (arrays.empty() || (stores && stored.type != arrays[0].type))
+    return refuse(env, "interval kernel: expected what is stored in the arrays' type");
+  const int32_t* at = static_cast<const int32_t*>(ints.data);
+  Layers chain;
+  std::memcpy(&chain, at, INTERVAL_HEAD_INTS * sizeof(int32_t));
+  std::vector<Layer> layers((ints.length - INTERVAL_HEAD_INTS) / LAYER_INTS);
+  std::memcpy(layers.data(), at + INTERVAL_HEAD_INTS, layers.size() * sizeof(Layer));
+  chain.count = int32_t(layers.size());
+  chain.layers = layers.data();
+  try {
+    if (arrays[0].type == napi_float32_array) run<float>(chain, arrays, gradients, stored);
+    else if (arrays[0].type == napi_float64_array) run<double>(chain, arrays, gradients, stored);
+    else return refuse(env, "interval kernel: expected Float32Array or Float64Array");
+  } catch (const std::bad_alloc&) {
+    napi_throw_error(env, nullptr, "interval kernel: not enough memory; use smaller batches");
   }
   return nullptr;
 }
@@ -147,6 +334,12 @@ napi_value init(napi_env env, napi_value exports) {
   napi_value function;
   napi_create_function(env, "rows", NAPI_AUTO_LENGTH, rows, nullptr, &function);
   napi_set_named_property(env, exports, "rows", function);
+  napi_create_function(env, "losses", NAPI_AUTO_LENGTH, losses, nullptr, &function);
+  napi_set_named_property(env, exports, "losses", function);
+  napi_create_function(env, "margins", NAPI_AUTO_LENGTH, margins, nullptr, &function);
+  napi_set_named_property(env, exports, "margins", function);
+  napi_create_function(env, "propagate", NAPI_AUTO_LENGTH, propagate, nullptr, &function);
+  napi_set_named_property(env, exports, "propagate", function);
   napi_create_function(env, "instructionSet", NAPI_AUTO_LENGTH, instructionSet, nullptr, &function);
   napi_set_named_property(env, exports, "instructionSet", function);
   return exports;

@@ -5,17 +5,23 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-const ENGINE = 'onnxruntime-web/wasm';
+/** ONNX Runtime's doors: for the processor, and with WebGPU, which is twice as large. */
+export const ENGINES = { cpu: 'onnxruntime-web/wasm', webgpu: 'onnxruntime-web/webgpu' };
 
 /** The file of a relative import, TypeScript's or its compiled form. */
 const fileOf = (path) => [path.replace(/\.js$/, '.ts'), path].find(existsSync);
 
-/** A plugin of Rolldown. `external`: leaves ONNX Runtime to whoever uses the bundle. */
-export const browserVariants = ({ external = false } = {}) => ({
+/**
+ * A plugin of Rolldown. `external`: leaves ONNX Runtime to whoever uses the bundle; `device`: whose door of
+ * it is taken.
+ */
+export const browserVariants = ({ external = false, device = 'cpu' } = {}) => ({
   name: 'browser-variants',
   resolveId(source, importer) {
     if (source === 'onnxruntime-node')
-      return external ? { id: ENGINE, external: true } : this.resolve(ENGINE, importer, { skipSelf: true });
+      return external
+        ? { id: ENGINES[device], external: true }
+        : this.resolve(ENGINES[device], importer, { skipSelf: true });
     if (source.startsWith('node:'))
       throw new Error(`${importer}: expected nothing of Node in a browser, got ${source}; give it a variant`);
     if (!source.startsWith('.') || importer === undefined) return null;

@@ -1,6 +1,6 @@
 /**
- * Builds the row kernel (`native/`) into dist/native/rows.node where a C++ compiler is at hand; else says in
- * one line what is slower without it, and ONNX Runtime does the same work. Headers of Node's interface come
+ * Builds the kernels for rows and for intervals (`native/`) into dist/native/rows.node where a C++ compiler is
+ * at hand; else says in one line what is slower without them, and ONNX Runtime does the same work. Headers of Node's interface come
  * with the package node-api-headers, so that nothing is downloaded.
  *
  * `-- --sanitize FILE` builds it there with the address and undefined-behaviour sanitizers, for tests.
@@ -33,11 +33,14 @@ const SETS = [
   { name: 'avx512', bytes: 64, flags: AVX512 },
 ];
 
+/** Each is compiled for every set. */
+const KERNELS = ['rows', 'margins', 'intervals', 'loss'];
+
 /** Ends without a kernel: the package works without it. */
 function skip(reason) {
   console.log(
-    `build: without the row kernel (${reason}); bounds of CROWN, DeepPoly, DeepZ and HBox take several ` +
-      'times as long. Install g++ 12 or later and run npm run build again',
+    `build: without the native kernels (${reason}); bounds of CROWN, DeepPoly, DeepZ and HBox take several ` +
+      'times as long, training steps up to twice. Install g++ 12 or later and run npm run build again',
   );
   process.exit(0);
 }
@@ -75,15 +78,17 @@ mkdirSync(dirname(addon), { recursive: true });
 // A folder of its own for the objects: two builds do not meet, and the add-on is there whole or not at all.
 const folder = mkdtempSync(join(dirname(addon), 'build-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-const objects = sets.map(({ name, bytes, flags: set }) => {
-  const object = join(folder, `${name}.o`);
-  const defines = [`-DTAUTNET_SET=${name}`, `-DTAUTNET_BYTES=${bytes}`];
-  const files = ['-c', join(source, 'rows.cpp'), '-o', object];
-  compile(compiler, [...flags, ...set, ...defines, ...files]);
-  return object;
-});
+const objects = sets.flatMap(({ name, bytes, flags: set }) =>
+  KERNELS.map((kernel) => {
+    const object = join(folder, `${kernel}-${name}.o`);
+    const defines = [`-DTAUTNET_SET=${name}`, `-DTAUTNET_BYTES=${bytes}`];
+    const files = ['-c', join(source, `${kernel}.cpp`), '-o', object];
+    compile(compiler, [...flags, ...set, ...defines, ...files]);
+    return object;
+  }),
+);
 const linked = join(folder, 'rows.node');
 const door = ['-shared', `-I${include}`, join(source, 'addon.cpp')];
 compile(compiler, [...flags, ...door, ...objects, '-o', linked]);
 renameSync(linked, addon);
-console.log(`build: the row kernel for ${sets.map(({ name }) => name).join(', ')}`);
+console.log(`build: the native kernels for ${sets.map(({ name }) => name).join(', ')}`);

@@ -3,7 +3,7 @@
  * any static host: `site/page/dist/`, or where `--out` says. It holds no address of its own.
  */
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +26,7 @@ const PIXELS = 28 * 28;
 const { resolve: find } = createRequire(import.meta.url);
 
 /** Bundles one script, and returns the packages in it. */
-async function script(name, entry, define = {}) {
+async function script(name, entry, { define = {}, device } = {}) {
   const bundle = await rolldown({
     input: join(SOURCE, entry),
     platform: 'browser',
@@ -34,7 +34,7 @@ async function script(name, entry, define = {}) {
     tsconfig: join(SOURCE, 'tsconfig.json'),
     resolve: { extensionAlias: { '.js': ['.ts', '.tsx', '.js'] } },
     transform: { define },
-    plugins: [browserVariants()],
+    plugins: [browserVariants({ device })],
   });
   const { output } = await bundle.write({ file: join(PAGE, name), format: 'esm', minify: true });
   await bundle.close();
@@ -61,7 +61,21 @@ const hashOf = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
 await rm(PAGE, { recursive: true, force: true });
 await mkdir(PAGE, { recursive: true });
-const packages = [await script('app.js', 'main.tsx'), await script('worker.js', 'worker.ts')].flat();
+const runtime = dirname(find('onnxruntime-web/wasm'));
+const packages = await script('worker.js', 'worker.ts');
+
+// For browsers with a graphics processor alone. Names have hashes: pages of two versions never mix them.
+packages.push(...(await script('worker-gpu.js', 'worker.ts', { device: 'webgpu' })));
+await packed('engine-gpu.gz.bin', await readFile(join(runtime, 'ort-wasm-simd-threaded.asyncify.wasm')));
+const named = async (name) => {
+  const hash = hashOf(await readFile(join(PAGE, name)));
+  const own = name.replace('-gpu.', `-gpu-${hash.slice(0, 8)}.`);
+  await rename(join(PAGE, name), join(PAGE, own));
+  return own;
+};
+const gpu = { worker: await named('worker-gpu.js'), engine: await named('engine-gpu.gz.bin') };
+packages.push(...(await script('app.js', 'main.tsx', { define: { GPU_FILES: JSON.stringify(gpu) } })));
+
 await copyFile(join(SOURCE, 'index.html'), join(PAGE, 'index.html'));
 const styles = [join(SITE, 'dashboard', 'style.css'), join(SOURCE, 'page.css')];
 await writeFile(
@@ -69,8 +83,7 @@ await writeFile(
   (await Promise.all(styles.map((path) => readFile(path)))).join('\n'),
 );
 await copyFile(join(SOURCE, 'network.onnx'), join(PAGE, 'network.onnx'));
-const engine = join(dirname(find('onnxruntime-web/wasm')), 'ort-wasm-simd-threaded.wasm');
-await packed('engine.gz.bin', await readFile(engine));
+await packed('engine.gz.bin', await readFile(join(runtime, 'ort-wasm-simd-threaded.wasm')));
 await packed('digits.gz.bin', await digits());
 
 // What a visit without a network needs, each with its hash: a host that has half of a new version is refused.
@@ -84,15 +97,21 @@ const names = [
   'digits.gz.bin',
 ];
 const files = await Promise.all(names.map(async (name) => [name, hashOf(await readFile(join(PAGE, name)))]));
-await script('service-worker.js', 'service-worker.ts', { FILES: JSON.stringify(files) });
+const later = Object.values(gpu);
+await script('service-worker.js', 'service-worker.ts', {
+  define: { FILES: JSON.stringify(files), LATER: JSON.stringify(later) },
+});
 await writeFile(join(PAGE, 'LICENSES.txt'), await licencesOf([...new Set(packages)]));
 
-const sizes = await Promise.all(
-  [...names, 'service-worker.js'].map(async (name) => {
+async function onTheWire(files) {
+  const sizes = files.map(async (name) => {
     const bytes = await readFile(join(PAGE, name));
     return Math.min(bytes.length, gzipSync(bytes).length);
-  }),
-);
-const total = sizes.reduce((sum, size) => sum + size, 0);
-console.log(`site: ${PAGE}, ${(total / 1e6).toFixed(2)} MB over the wire`);
+  });
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(2)} MB`;
+const total = await onTheWire([...names, 'service-worker.js']);
+const more = megabytes(await onTheWire(later));
+console.log(`site: ${PAGE}, ${megabytes(total)} over the wire, ${more} more where there is a WebGPU adapter`);
 if (total > MOST) throw new Error(`site: expected at most ${MOST} bytes compressed, got ${total}`);

@@ -70,10 +70,10 @@ export async function pagePictures(root, figures) {
     for (const [name, { options, ready }] of Object.entries(PICTURES)) {
       const page = await browser.newPage({ ...options, reducedMotion: 'reduce' });
       await page.goto(`http://127.0.0.1:${server.address().port}/`);
-      await page.locator('.radius b').waitFor();
+      await page.locator('.radius b').first().waitFor();
       await draw(page);
       await ready(page);
-      await page.locator('.radius b').waitFor();
+      await page.locator('[data-exact="found"], [data-exact="open"]').waitFor();
       await page.getByText('computing').waitFor({ state: 'detached' });
       const path = join(figures, `${name}.png`);
       await page.screenshot({ path: join(root, path) });

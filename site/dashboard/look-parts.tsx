@@ -147,17 +147,18 @@ const CLOSE = 0.002;
 
 function Exact({ proved, broken, done, seconds }: ExactAnswer) {
   const found = broken !== null && broken - proved < CLOSE;
-  const where = broken === null ? `above ${short(proved)}` : `between ${short(proved)} and ${short(broken)}`;
+  const least = <b>{short(proved)}</b>;
+  const most = broken === null ? '' : `, < ${short(broken)}`;
   if (found)
     return (
       <span data-exact="found" title={`a counterexample at ${short(broken)}`}>
-        , <b>{short(proved)}</b> exact{done ? '' : ' …'}
+        , {least} exact{done ? '' : ' …'}
       </span>
     );
   return (
     <span data-exact={done ? 'open' : 'searching'}>
-      ; the exact one lies {where}
-      {done ? `, as far as ${seconds} s of branch and bound go` : ' …'}
+      , exact ≥ {least} so far{most}
+      {done ? ` (${seconds} s of branch and bound)` : ' …'}
     </span>
   );
 }

@@ -1,36 +1,34 @@
 /** The static page: draw a digit, watch a proof; everything is computed in the browser. */
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type {
-  ImagesAnswer,
-  LookAnswer,
-  RadiusAnswer,
-  Thumbnail,
-} from '../../src/insight/dashboard/answers.js';
-import type { CertifyAnswer, Digit, NetworkAnswer } from '../../src/insight/page/questions.js';
-import { useAsked } from '../dashboard/asked.js';
+import type { ImagesAnswer, LookAnswer, Thumbnail } from '../../src/insight/dashboard/answers.js';
+import type { CertifyAnswer, Digit, NetworkAnswer, RadiiAnswer } from '../../src/insight/page/questions.js';
+import { type Asked, useAsked } from '../dashboard/asked.js';
 import { Inside, type Source, Strip, useInside } from '../dashboard/inside.js';
 import { useKeys } from '../dashboard/keys.js';
 import { EpsilonSlider, MARKS, slid } from '../dashboard/look-parts.js';
-import { Card, Keys } from '../dashboard/parts.js';
+import { Card, Keys, useSettled } from '../dashboard/parts.js';
 import { NetworkCard } from './network.js';
 import { Pad } from './pad.js';
+import { SlowWorker } from './slow-worker.js';
 import { Training } from './training.js';
 import type { Start } from './worker.js';
-import { fileOf, load, PageWorker } from './workers.js';
+import { fileOf, load, PageWorker, RadiusSearch } from './workers.js';
 
 const STRIP = 24;
 
-/** Two workers: one answers at once, the other takes what is slow. */
+/** Workers: one answers at once, another takes what is slow, a third searches radii. */
 interface Engine {
   readonly start: Start;
   readonly fast: PageWorker;
-  readonly slow: PageWorker;
+  readonly slow: SlowWorker;
+  readonly search: RadiusSearch;
 }
 
 async function begin(): Promise<Engine> {
   const start = await load();
-  return { start, fast: new PageWorker(start), slow: new PageWorker(start) };
+  const search = new RadiusSearch(start);
+  return { start, fast: new PageWorker(start), slow: new SlowWorker(start), search };
 }
 
 /** A network that both workers have opened; each opening has a number of its own. */
@@ -54,14 +52,16 @@ function useEngine() {
   const [images, setImages] = useState<readonly Thumbnail[]>([]);
   const [problem, setProblem] = useState<string>();
   const [failed, setFailed] = useState<string>();
+  const [graphics, setGraphics] = useState(false);
   const numbers = useRef(0);
-  const openWith = async ({ fast, slow }: Engine, bytes: Uint8Array, name: string) => {
+  const openWith = async ({ fast, slow, search }: Engine, bytes: Uint8Array, name: string) => {
     setProblem(undefined);
     try {
       const question = { kind: 'open', bytes, name } as const;
       const network = await fast.ask<NetworkAnswer>(question);
       setOpened(undefined);
-      await slow.ask(question);
+      search.open(question);
+      await slow.open(question);
       setOpened({ number: ++numbers.current, network });
     } catch (error) {
       setProblem((error as Error).message);
@@ -74,13 +74,16 @@ function useEngine() {
       const first = await made.fast.ask<ImagesAnswer>({ kind: 'images', from: 0, count: STRIP });
       setImages(first.thumbnails);
       setEngine(made);
+      // What the page shows does not wait for the graphics processor, nor fail with it.
+      const taken = made.slow.takeGraphics(() => setGraphics(false));
+      setGraphics(await taken.catch(() => false));
     };
     started().catch((error: Error) => setFailed(error.message));
   }, []);
   const open = async (bytes: Uint8Array, name: string) => {
     if (engine) await openWith(engine, bytes, name);
   };
-  return { engine, opened, images, problem, failed, open, refuse: setProblem };
+  return { engine, opened, images, problem, failed, graphics, open, refuse: setProblem };
 }
 
 /** Keeps the page for visits without a network, where the browser can. */
@@ -109,19 +112,29 @@ function sourceOf(engine: Engine, { number }: Opened, { digit, name }: Chosen): 
   };
 }
 
+/** Radii of a digit that is looked at for a moment, as they become known. */
+function useRadii(engine: Engine | undefined, name: string | undefined, digit: Digit): Asked<RadiiAnswer> {
+  const settled = useSettled(name, 250);
+  const [told, setTold] = useState<{ readonly name: string; readonly known: RadiiAnswer }>();
+  const asked = useAsked<RadiiAnswer>(settled, (signal) =>
+    (engine as Engine).search.of(digit, signal, (known) => setTold({ name: settled as string, known })),
+  );
+  const known = told?.name === settled ? told?.known : undefined;
+  return { ...asked, answer: asked.answer ?? known };
+}
+
 function App() {
-  const { engine, opened, images, problem, failed, open, refuse } = useEngine();
+  const { engine, opened, images, problem, failed, graphics, open, refuse } = useEngine();
   const kept = useOffline();
   const [chosen, setChosen] = useState<Chosen>(tested(0));
   const [epsilon, setEpsilon] = useState(0.1);
   const drawn = useRef(0);
   const source = engine && opened && sourceOf(engine, opened, chosen);
   const inside = useInside(source, epsilon);
-  const radii = useAsked<readonly RadiusAnswer[]>(inside.answer && source?.name, (signal) =>
-    (engine as Engine).slow.ask({ kind: 'radii', digit: chosen.digit }, { signal }),
-  );
+  const radii = useRadii(engine, inside.answer && source?.name, chosen.digit);
   const image = 'image' in chosen.digit ? chosen.digit.image : undefined;
   const show = (by: number) => {
+    if (images.length === 0) return;
     const next = image === undefined ? 0 : Math.min(images.length - 1, Math.max(0, image + by));
     setChosen(tested(next));
   };
@@ -141,6 +154,11 @@ function App() {
         <span class={kept ? 'live on' : 'live'} role="status">
           {kept ? 'works offline' : 'computed in this page'}
         </span>
+        {graphics && (
+          <span class="live on" title="CROWN, attacks and certification run on the graphics processor">
+            WebGPU
+          </span>
+        )}
       </header>
       <main class="page">
         <h1>Draw a digit, watch a proof</h1>
@@ -172,7 +190,8 @@ function App() {
             ) : (
               <Inside
                 inside={inside}
-                radii={radii.answer ?? []}
+                radii={radii.answer?.radii ?? []}
+                exact={radii.answer?.exact}
                 problem={radii.problem}
                 title={titleOf(chosen)}
               />

@@ -6,6 +6,8 @@
 declare const self: ServiceWorkerGlobalScope;
 /** Names and SHA-256 of the page's files, written by the build. */
 declare const FILES: readonly (readonly [name: string, hash: string])[];
+/** Files that are fetched only where they are used; their names have their hashes. */
+declare const LATER: readonly string[];
 
 const OURS = `tautnet ${self.registration.scope} `;
 const version = `${OURS}${FILES.map(([, hash]) => hash.slice(0, 8)).join('')}`;
@@ -48,8 +50,15 @@ self.addEventListener('fetch', (event) => {
   const { scope } = self.registration;
   if (request.method !== 'GET' || !request.url.startsWith(scope)) return;
   const address = request.mode === 'navigate' ? addressOf('index.html') : request.url;
-  const answer = async () =>
-    (await (await caches.open(version)).match(address, { ignoreSearch: true })) ?? fetch(request);
+  const answer = async () => {
+    const cache = await caches.open(version);
+    const known = await cache.match(address, { ignoreSearch: true });
+    if (known !== undefined) return known;
+    const response = await fetch(request);
+    if (response.ok && LATER.some((name) => addressOf(name) === address))
+      await cache.put(address, response.clone());
+    return response;
+  };
   event.respondWith(answer());
 });
 

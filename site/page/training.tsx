@@ -2,7 +2,7 @@
 import { useRef, useState } from 'preact/hooks';
 import type { EpochCourse } from '../../src/experiment/train-in-memory.js';
 import type { Figure } from '../../src/insight/figure/figure.js';
-import type { TrainAnswer } from '../../src/insight/page/questions.js';
+import type { Told, TrainAnswer } from '../../src/insight/page/questions.js';
 import { FigureView } from '../dashboard/figure.js';
 import { Card } from '../dashboard/parts.js';
 import type { Start } from './worker.js';
@@ -76,8 +76,8 @@ export function Training({ start, open }: TrainingProps) {
     setProblem(undefined);
     try {
       const question = { kind: 'train', epsilon: EPSILON, epochs: EPOCHS } as const;
-      const watch = (course: EpochCourse) => setCourses((before) => [...before, course]);
-      const { bytes } = await own.ask<TrainAnswer>(question, { watch });
+      const tell = (told: Told) => setCourses((before) => [...before, told as EpochCourse]);
+      const { bytes } = await own.ask<TrainAnswer>(question, { tell });
       setTrained(URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>])));
       await open(bytes, NAME);
     } catch (error) {

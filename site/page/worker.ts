@@ -3,11 +3,13 @@
 import { unpackDigits } from '../../src/insight/page/digits.js';
 import { PageAnswers } from '../../src/insight/page/page-answers.js';
 import type { Question, Reply } from '../../src/insight/page/questions.js';
-import { useWasm } from '../../src/runtime/execution/wasm.js';
+import { useWasm, useWebDevice } from '../../src/runtime/execution/wasm.js';
 
 /** What a worker begins with. */
 export interface Start {
   readonly engine: ArrayBuffer;
+  /** Where its programs run, if not on the processor. */
+  readonly device?: 'webgpu';
   readonly digits: Uint8Array;
 }
 
@@ -20,7 +22,7 @@ const reply = (message: Reply) => self.postMessage(message);
 
 async function answer(id: number, question: Question): Promise<void> {
   try {
-    const answered = await answers?.answer(question, (course) => reply({ id, course }));
+    const answered = await answers?.answer(question, (told) => reply({ id, told }));
     reply({ id, answer: answered });
   } catch (error) {
     reply({ id, problem: (error as Error).message.split('\n')[0] as string });
@@ -30,6 +32,7 @@ async function answer(id: number, question: Question): Promise<void> {
 self.onmessage = ({ data }: MessageEvent<Start | { id: number; question: Question }>) => {
   if ('engine' in data) {
     useWasm(data.engine);
+    useWebDevice(data.device ?? 'cpu');
     answers = new PageAnswers(unpackDigits(data.digits));
     return;
   }

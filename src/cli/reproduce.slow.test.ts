@@ -7,7 +7,7 @@ import { tautnet } from '../testing/tautnet-process.js';
 test('every claim is looked at on a small scale, and the same seed gives the same bits again', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tautnet-reproduce-'));
   try {
-    const reproduce = (claim: string, out: string) =>
+    const reproduce = (claim: string, out: string, ...more: string[]) =>
       tautnet([
         'reproduce',
         claim,
@@ -18,6 +18,7 @@ test('every claim is looked at on a small scale, and the same seed gives the sam
         '--json',
         '--out',
         join(folder, out),
+        ...more,
       ]);
     const { code, stdout } = await reproduce('all', 'first');
     const { findings } = JSON.parse(stdout) as { findings: { claim: string; answer: string }[] };
@@ -40,6 +41,12 @@ test('every claim is looked at on a small scale, and the same seed gives the sam
     const [first, second] = [await digests('first'), await digests('second')];
     expect(second.length).toBe(3 + 3 * 2);
     expect(first).toEqual(expect.arrayContaining(second));
+
+    // More seeds come to those that there are.
+    expect(await reproduce('paradox', 'second', '--seeds', '3')).toMatchObject({ code: 0 });
+    const third = await digests('second');
+    expect(third.length).toBe(3 + 3 * 3);
+    expect(third).toEqual(expect.arrayContaining(second));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

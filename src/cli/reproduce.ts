@@ -2,13 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import {
-  CLAIMS,
-  type ClaimName,
-  experimentsFor,
-  SCALES,
-  type Scale,
-} from '../cluster/reproduction/claims.js';
+import { CLAIMS, type ClaimName, SCALES, type Scale } from '../cluster/reproduction/claims.js';
+import { experimentsFor, settingNames } from '../cluster/reproduction/experiments.js';
 import { findingsOf } from '../cluster/reproduction/findings.js';
 import { type ExperimentCost, reproduce, reproductionCost } from '../cluster/reproduction/reproduce.js';
 import { sharesOf } from '../cluster/run-locally.js';
@@ -23,6 +18,7 @@ import { sharingOf } from './sweep.js';
 
 interface ReproduceFlags {
   readonly scale: string;
+  readonly setting?: string;
   readonly seeds?: string;
   readonly out?: string;
   readonly threads?: string;
@@ -37,13 +33,14 @@ export const makeReproduceCommand: MakeCommand = (io) =>
     .description("test the paper's claims: tune, train with several seeds, certify, compare")
     .argument('<claims...>', `some of ${CLAIMS.join(', ')}, or all`)
     .option('--scale <name>', `how large (${SCALES.join('|')})`, 'small')
+    .option('--setting <names>', 'some of its settings, with commas: at small S2, T, CNN3 (default: all)')
     .option('--seeds <count>', 'seeds of each row (default: 10, at paper scale 5, at smoke 2)')
     .addOption(shared('out', 'folder of all runs; default: runs/reproduce/<scale>-<claims>'))
     .addOption(shared('threads', 'of all runs together; default: available cores'))
     .option('--parallel <count>', 'runs at a time (default: one for each thread)')
     .option('--equal-time', "then train each row once more for the slowest row's time, and compare again")
     .option('--dry-run', 'say what will be run and what it will cost, and stop')
-    .addHelpText('after', '\nThe same command goes on where it was stopped.')
+    .addHelpText('after', '\nThe same command goes on where it was stopped, also with more seeds.')
     .action((names: string[], flags: ReproduceFlags) => reproduceClaims(names, flags, io));
 
 /** The claims of the command line in their own order, each once. */
@@ -58,8 +55,13 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
   const scale = oneOf(SCALES, flags.scale, '--scale') as Scale;
   const seeds = wholeNumber('seeds', flags.seeds);
   const sharing = sharingOf(flags);
-  const experiments = experimentsFor(claims, scale);
-  const out = flags.out ?? join('runs', 'reproduce', `${scale}-${wanted.join('-')}`);
+  const only = settingsOf(flags.setting, scale);
+  const experiments = experimentsFor(claims, scale).filter(({ name }) => !only || only.includes(name));
+  if (experiments.length === 0)
+    throw new UsageError(
+      `--setting: expected one that ${claims.join(' or ')} looks at, got ${only?.join(', ')}; choose another`,
+    );
+  const out = flags.out ?? join('runs', 'reproduce', [scale, ...(only ?? []), ...wanted].join('-'));
   // What goes on has said what it costs.
   if (flags.dryRun || !existsSync(out)) {
     const costs = await reproductionCost({ experiments, seeds, sharing, signal: io.signal });
@@ -68,7 +70,11 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
     if (!flags.json) io.stderr.write(text);
   }
   const progress = sweepProgress(io.stderr);
-  const more = [...(seeds ? ['--seeds', seeds] : []), ...(flags.equalTime ? ['--equal-time'] : [])];
+  const more = [
+    ...(only ? ['--setting', only.join()] : []),
+    ...(seeds ? ['--seeds', seeds] : []),
+    ...(flags.equalTime ? ['--equal-time'] : []),
+  ];
   const evidence = await reproduce({
     experiments,
     seeds,
@@ -92,6 +98,12 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
     flags.json ? `${JSON.stringify({ findings, ...files })}\n` : `${findingsTable(findings)}\n`,
   );
   io.stderr.write(`results in ${files.page}, ${files.table} and ${files.figure}\n`);
+}
+
+/** The settings of `--setting`, each once; undefined for all. */
+function settingsOf(text: string | undefined, scale: Scale): readonly string[] | undefined {
+  const names = text?.split(',').map((name) => oneOf(settingNames(scale), name.trim(), '--setting'));
+  return names && [...new Set(names)];
 }
 
 /** @throws UsageError unless the text is one of the names */

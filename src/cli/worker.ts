@@ -2,7 +2,7 @@
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { openEngine } from '../cluster/broker/engine.js';
+import { withEngine } from '../cluster/broker/reconnect.js';
 import { serve } from '../cluster/broker/worker.js';
 import { type Sharing, sharesOf } from '../cluster/run-locally.js';
 import { UsageError } from '../experiment/errors.js';
@@ -52,13 +52,16 @@ async function work(flags: WorkerFlags, io: Io): Promise<void> {
     );
   if (device !== undefined) await chooseDevice(device);
   const say = (line: string): void => void io.stderr.write(`${line}\n`);
-  const engine = await openEngine(address, { onTrouble: say });
   const shares = sharesOf(sharing);
-  say(`${address.shown}: ${shares.parallel} jobs at a time, threads of each: ${shares.threads}`);
-  try {
-    const folder = flags.folder ?? join(tmpdir(), 'tautnet-worker');
-    await serve({ engine, ...shares, device, folder, lease, idle, signal: io.signal, log: say });
-  } finally {
-    await engine.close();
-  }
+  const folder = flags.folder ?? join(tmpdir(), 'tautnet-worker');
+  const options = { ...shares, device, folder, lease, idle, signal: io.signal, log: say };
+  let said = false;
+  await withEngine(address, { onTrouble: say, signal: io.signal }, async (engine) => {
+    if (!said) say(`${address.shown}: ${shares.parallel} jobs at a time, threads of each: ${shares.threads}`);
+    said = true;
+    await serve({ engine, ...options });
+  }).catch((error: unknown) => {
+    // Stopped while it waits for its server, it has nothing to hand back.
+    if (!io.signal.aborted) throw error;
+  });
 }

@@ -3,10 +3,10 @@ import { prepare } from '../experiment/prepare-training.js';
 import { resolveSettings } from '../experiment/settings/resolve-settings.js';
 import type { GivenSettings } from '../experiment/settings/settings.js';
 import { createPool } from '../runtime/pool/pool.js';
-import { training } from '../training/loop.js';
+import { type TrainingOptions, training } from '../training/loop.js';
 import type { Address } from './broker/address.js';
-import { openEngine } from './broker/engine.js';
 import { Astray, Follower, Over } from './broker/follower.js';
+import { withEngine } from './broker/reconnect.js';
 
 /** A training to be followed. */
 export interface FollowWork {
@@ -26,24 +26,29 @@ export interface FollowWork {
 export async function follow(work: FollowWork, signal?: AbortSignal): Promise<{ steps: number }> {
   const { address, session, threads } = work;
   const settings = resolveSettings({ ...work.settings, threads, out: 'followed' });
-  const engine = await openEngine(address);
   const pool = createPool(threads);
-  let steps = 0;
   try {
     const { options } = await prepare(settings, pool, undefined, signal);
-    const exchange = new Follower(engine, session, signal);
-    for (;;) {
-      try {
-        const state = await exchange.join();
-        for await (const _ of training({ ...options, exchange }, state)) steps++;
-        return { steps };
-      } catch (error) {
-        if (error instanceof Over) return { steps };
-        if (!(error instanceof Astray)) throw error;
-      }
-    }
+    return await withEngine(address, { signal }, async (engine) => {
+      const exchange = new Follower(engine, session, signal);
+      await engine.ready();
+      return { steps: await followed(exchange, options) };
+    });
   } finally {
     await pool.close();
-    await engine.close();
+  }
+}
+
+/** Follows from where the leader is, and from there again where it was lost sight of; steps taken. */
+async function followed(exchange: Follower, options: TrainingOptions): Promise<number> {
+  for (let steps = 0; ; ) {
+    try {
+      const state = await exchange.join();
+      for await (const _ of training({ ...options, exchange }, state)) steps++;
+      return steps;
+    } catch (error) {
+      if (error instanceof Over) return steps;
+      if (!(error instanceof Astray)) throw error;
+    }
   }
 }

@@ -18,6 +18,7 @@ const TRAINING = [
   ...['--relaxation', 'crown-ibp', '--smoothing', 'pgpe', '--samples', '24', '--threads', '1'],
   ...['--sigma-mode', 'layer', '--sigma-learning-rate', '0.1'],
 ];
+const RGS = ['--smoothing', 'rgs', '--samples', '16', '--sigma', '0.01', '--threads', '1'];
 const worker = (url: string): Started => startTautnet(['worker', '--queue', url, '--threads', '1']);
 const run = (name: string): string => join(folder, name);
 
@@ -73,6 +74,32 @@ describe.each([
       const [alone, many] = [await resultOf(run(`${name}-alone`)), await resultOf(run(`${name}-many`))];
       expect(many).toEqual(alone);
     });
+  });
+});
+
+describe.skipIf(absence.redis)('a training by RGS over workers, whose gradients travel', () => {
+  let server: QueueServer;
+  beforeAll(async () => {
+    server = await startRedis();
+  });
+  afterAll(() => server?.stop());
+
+  test('has the bits of one process: two workers follow it, one of which joins late', async () => {
+    const training = [...TRAINING.slice(0, TRAINING.indexOf('--smoothing')), ...RGS];
+    expect(await tautnet([...training, '--out', run('rgs-alone')])).toMatchObject({ code: 0 });
+    const first = worker(server.url);
+    const leader = startTautnet([...training, '--queue', server.url, '--out', run('rgs-many')]);
+    await said(first, /begun/);
+    await said(leader, /epoch/);
+    const second = worker(server.url);
+    const followed = Promise.all([first, second].map((each) => said(each, /done/)));
+    expect((await leader.ended).code).toBe(0);
+    await followed;
+    for (const { child, ended } of [first, second]) {
+      child.kill('SIGTERM');
+      expect((await ended).code).toBe(0);
+    }
+    expect(await resultOf(run('rgs-many'))).toEqual(await resultOf(run('rgs-alone')));
   });
 });
 

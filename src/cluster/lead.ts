@@ -6,8 +6,8 @@ import type { Run } from '../experiment/run/run-folder.js';
 import type { Settings } from '../experiment/settings/settings.js';
 import { type TrainingWatch, trainRun } from '../experiment/train-run.js';
 import type { Address } from './broker/address.js';
-import { openEngine } from './broker/engine.js';
 import { Leader } from './broker/leader.js';
+import { withEngine } from './broker/reconnect.js';
 
 /** @throws UsageError for a training that has nothing to spread */
 export function checkSpreads({ smoothing, device }: Settings): void {
@@ -30,16 +30,14 @@ export async function trainByWorkers(
   signal?: AbortSignal,
 ): Promise<void> {
   checkSpreads(run.settings);
-  const engine = await openEngine(address, { onTrouble: watch.notice });
-  try {
-    const { out: _, ...settings } = run.settings;
+  const { out: _, ...settings } = run.settings;
+  await withEngine(address, { onTrouble: watch.notice, signal }, async (engine) => {
     const leader = new Leader({ engine, settings, threads: settings.threads });
+    await leader.start();
     try {
       await trainRun(run, watch, signal, leader);
     } finally {
       await leader.close();
     }
-  } finally {
-    await engine.close();
-  }
+  });
 }

@@ -37,6 +37,7 @@ export type TrialEnd = { readonly result: TrialResult } | { readonly failed: str
 export interface SweepFolder {
   readonly path: string;
   readonly definition: SweepDefinition;
+  readonly id?: string;
   readonly finished: boolean;
   /** Trials that were begun, by rung and number, and how they ended if they did. */
   readonly begun: readonly { readonly trial: Trial; readonly end?: TrialEnd }[];
@@ -82,11 +83,43 @@ export async function createSweepFolder(path: string, definition: SweepDefinitio
     );
   for (const folder of [path, paths(path).jobs, paths(path).results, paths(path).trials])
     await makeFolder(folder);
-  await writeFileAtomic(
+  // Its id tells a sweep from another of the same definition.
+  await writeDefinition(path, definition, randomUUID());
+}
+
+const writeDefinition = (path: string, definition: SweepDefinition, id: string | undefined): Promise<void> =>
+  writeFileAtomic(
     paths(path).definition,
-    // Its id tells a sweep from another of the same definition.
-    json({ tautnet: { format: SWEEP_FORMAT, version: VERSION, id: randomUUID() }, ...definition }),
+    json({ tautnet: { format: SWEEP_FORMAT, version: VERSION, id }, ...definition }),
   );
+
+/** Whether a sweep over a list is another with more points at its end, or the same. */
+function extendsSweep(longer: SweepDefinition, shorter: SweepDefinition): boolean {
+  const count = shorter.search.points?.length ?? 0;
+  const begun: SweepDefinition = {
+    ...longer,
+    search: { ...longer.search, points: longer.search.points?.slice(0, count) },
+    labels: longer.labels?.slice(0, count),
+  };
+  return count > 0 && JSON.stringify(begun) === JSON.stringify(shorter);
+}
+
+/**
+ * Adds points to the end of a sweep over a list, of which nothing that has run is lost.
+ * @throws UsageError where the folder holds another sweep; RunInUse; FileError
+ */
+export async function extendSweepFolder(path: string, definition: SweepDefinition): Promise<void> {
+  const lock = await lockSweep(path);
+  try {
+    const known = await readSweepFolder(path);
+    if (!extendsSweep(definition, known.definition))
+      throw new UsageError(
+        `--out: expected a new folder or the same experiment, ${path} is another; choose another folder`,
+      );
+    await writeDefinition(path, definition, known.id);
+  } finally {
+    await lock.release();
+  }
 }
 
 /** @throws UsageError if there is no sweep; Failure if another version's layout cannot be read; FileError */
@@ -95,7 +128,7 @@ export async function readSweepFolder(path: string): Promise<SweepFolder> {
   if (!existsSync(file))
     throw new UsageError(`${path}: expected the folder of a sweep, it has no sweep.json; check the path`);
   const { tautnet, ...definition } = (await contentOf(file)) as SweepDefinition & {
-    tautnet?: { format: number; version: string };
+    tautnet?: { format: number; version: string; id?: string };
   };
   if (tautnet?.format !== SWEEP_FORMAT)
     throw new Failure(
@@ -111,7 +144,7 @@ export async function readSweepFolder(path: string): Promise<SweepFolder> {
       }),
   );
   begun.sort((a, b) => a.trial.rung - b.trial.rung || a.trial.number - b.trial.number);
-  return { path, definition, begun, finished: existsSync(summary) };
+  return { path, definition, id: tautnet.id, begun, finished: existsSync(summary) };
 }
 
 async function contentOf(file: string): Promise<unknown> {

@@ -22,7 +22,7 @@ export type {
 
 export type { Pool } from '../runtime/pool/pool.js';
 export { createPool } from '../runtime/pool/pool.js';
-export type { PairResult, PairTask, RunResult, RunTask } from '../runtime/pool/task.js';
+export type { PairsTask, RunResult, RunTask } from '../runtime/pool/task.js';
 export {
   accumulateNormals,
   deriveKey,

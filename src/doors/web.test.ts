@@ -10,6 +10,7 @@ import { initialize } from '../network/initialization.js';
 import { keyOf } from '../runtime/random/keys.js';
 import { uniformNumbers } from '../testing/numbers.js';
 import { ROOT } from '../testing/tautnet-process.js';
+import { certify } from '../verification/certification/cascade.js';
 
 const BUNDLE = join(ROOT, 'dist', 'web', 'index.js');
 let web: typeof import('./web.js');
@@ -58,6 +59,25 @@ describe('tautnet/web', () => {
       }),
       { numRuns: 30 },
     );
+  });
+
+  test('decides by branch and bound what it decides in Node, without linear programs', async () => {
+    const shape = [1, 5, 5] as const;
+    const net = architecture('fc-small', shape, 3);
+    const own = web.architecture('fc-small', shape, 3);
+    const parameters = initialize(net, 'kaiming', keyOf(6));
+    const count = 12;
+    const images = Uint8Array.from(
+      uniformNumbers('grey', 25 * count),
+      (value) => 32 + Math.floor(192 * value),
+    );
+    const split = { images, labels: Uint8Array.from({ length: count }, (_, i) => i % 3), count };
+    const options = { parameters, split, epsilon: 0.05, complete: { secondsPerImage: 30 } };
+    const here = await certify({ ...options, network: net, threads: 1 });
+    const there = await web.certifySplit({ ...options, network: own });
+    const told = ({ verdicts }: typeof here) => verdicts.map(({ image, verdict }) => [image, verdict]);
+    expect(told(there)).toEqual(told(here));
+    expect(there.verdicts.some(({ stage }) => stage === 'branch-and-bound')).toBe(true);
   });
 
   test('says in one line what a browser does not have', async () => {

@@ -106,6 +106,24 @@ export function batchValues(objective: Objective, parts: readonly Outputs[], ima
   };
 }
 
+/** The same from the numbers of each micro-batch, [micro-batches, names]. */
+export function scalarValues(
+  objective: Objective,
+  numbers: Float64Array,
+  names: readonly string[],
+  images: number,
+): BatchValues {
+  const sum = (name: string) => {
+    let total = 0;
+    for (let i = names.indexOf(name); i < numbers.length; i += names.length) total += numbers[i] as number;
+    return total;
+  };
+  return {
+    loss: sum('loss'),
+    metrics: Object.fromEntries(metricsOf(objective).map((name) => [name, sum(name) / images])),
+  };
+}
+
 /** Losses of pairs, and the metrics averaged over all their points. */
 export function pairValues(
   objective: Objective,

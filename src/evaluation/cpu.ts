@@ -7,7 +7,7 @@ import type { ParameterSlice, TaskFeeds, TaskPerturbation } from '../runtime/poo
 import type { Key } from '../runtime/random/keys.js';
 import type { CoordinateRange } from '../runtime/random/normals.js';
 import { inSharedMemory } from '../runtime/shared-memory.js';
-import { type BatchValues, batchValues, pairValues } from './batch-feeds.js';
+import { type BatchValues, batchValues, pairValues, scalarValues } from './batch-feeds.js';
 import {
   type BatchObjective,
   checkPerturbations,
@@ -123,16 +123,12 @@ export class CpuObjective implements BatchObjective {
     const shared = inSharedMemory(theta);
     const spread = perCoordinate(sigma);
     if (objective.statistics !== undefined) return this.singlePairs(shared, { keys, sigma });
-    const results = await Promise.all(
-      keys.map((key) => {
-        const perturbation = { key, sigma: spread };
-        return this.pool.pair({ plan: objective.value, feeds, theta: shared, layout, perturbation });
-      }),
-    );
-    return {
-      plus: results.map((result) => batchValues(objective, result.plus, images)),
-      minus: results.map((result) => batchValues(objective, result.minus, images)),
-    };
+    const plan = objective.value;
+    const found = await this.pool.pairs({ plan, feeds, theta: shared, layout, keys, sigma: spread });
+    const point = found.length / (2 * keys.length);
+    const at = (i: number) =>
+      scalarValues(objective, found.subarray(i * point, (i + 1) * point), plan.results, images);
+    return { plus: keys.map((_, i) => at(2 * i)), minus: keys.map((_, i) => at(2 * i + 1)) };
   }
 
   /** Pairs whose two points have statistics of their own. */

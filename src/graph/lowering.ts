@@ -41,6 +41,16 @@ export function withoutSums(program: EncodedProgram): EncodedProgram {
 const INT32 = 6;
 const UINT32 = 12;
 
+const XOR = new TextEncoder().encode('BitwiseXor');
+
+/** Whether a piece stands somewhere in bytes. */
+function holds(bytes: Uint8Array, piece: Uint8Array): boolean {
+  const first = piece[0] as number;
+  for (let at = bytes.indexOf(first); at >= 0; at = bytes.indexOf(first, at + 1))
+    if (piece.every((byte, i) => bytes[at + i] === byte)) return true;
+  return false;
+}
+
 /** x ^ y of two bytes, at 256 · x + y. */
 const bytesXor = (): Int32Array => Int32Array.from({ length: 65536 }, (_, i) => (i >> 8) ^ (i & 255));
 
@@ -52,12 +62,7 @@ const bytesXor = (): Int32Array => Int32Array.from({ length: 65536 }, (_, i) => 
  */
 export function withoutXor(program: EncodedProgram): EncodedProgram {
   // Few programs have it: the others are not read through.
-  if (
-    !Buffer.from(program.bytes.buffer, program.bytes.byteOffset, program.bytes.byteLength).includes(
-      'BitwiseXor',
-    )
-  )
-    return program;
+  if (!holds(program.bytes, XOR)) return program;
   const model = decodeOnnx(program.bytes, 'program');
   const initializers = [...model.initializers];
   const constant = (name: string, data: Int32Array, shape: readonly number[]): OnnxNode => {

@@ -26,6 +26,7 @@ export function certified(relaxation: Relaxation, { fusion = false }: CertifiedO
   return {
     name: relaxation.name,
     differentiable: relaxation.differentiable,
+    ...(!fusion && { bound: relaxation }),
     build({ network, parameters, x, labels, epsilon, clip }) {
       const problem: BoundProblem = {
         network,

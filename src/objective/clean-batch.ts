@@ -9,7 +9,8 @@
 import { input, type Tensor } from '../graph/index.js';
 import { batchForward, normalizedForward, type StatisticsOf } from '../network/batch-statistics.js';
 import { batchNormNodes, foldedNetwork, foldedParameters } from '../network/folding.js';
-import { type Network, logits as networkLogits, type Parameters } from '../network/network.js';
+import { logitsOfRuns } from '../network/layer-runs.js';
+import type { Network, Parameters } from '../network/network.js';
 import type { Stage } from '../runtime/plan/plan.js';
 
 export interface CleanBatch {
@@ -41,7 +42,7 @@ export function cleanBatch(
     return {
       network: net,
       parameters,
-      logits: () => networkLogits(net, parameters, x),
+      logits: () => logitsOfRuns(net, parameters, x),
       complete: (stages) => stages,
     };
 

@@ -33,9 +33,11 @@ import { type Network, type Parameters, parameterInputs, parameterName } from '.
 import type { Relaxation } from '../relaxation/relaxation.js';
 import { createPlan, hasPopulations } from '../runtime/plan/compile.js';
 import type { Plan, Stage } from '../runtime/plan/plan.js';
+import { withIntervalKernel } from '../runtime/plan/stages/interval-kernel.js';
 import { certified } from './certified.js';
 import { type CleanBatch, cleanBatch } from './clean-batch.js';
 import { inputBox } from './input-box.js';
+import { lossKernelOf } from './loss-kernel.js';
 import { crossEntropy, isPositive, naturalMargin } from './losses.js';
 import type { RobustLoss } from './robust-loss.js';
 import { warmupRegularizer } from './warmup-regularizer.js';
@@ -208,6 +210,7 @@ export function createObjective(options: ObjectiveOptions): Objective {
     inOne.single || !hasStatistics
       ? inOne
       : assemble(cleanBatch(net, parameters, x, present, { staged: true, statistics }));
+  const inKernel = withIntervalKernel(stages);
   const differentiable = method === undefined || method.differentiable;
   const names = [...Object.keys(parameters), ...(ofBatch ? statisticsNames(net) : [])];
   return {
@@ -219,8 +222,8 @@ export function createObjective(options: ObjectiveOptions): Objective {
     counts,
     parts,
     noise,
-    value: createPlan(stages),
-    gradient: differentiable ? createPlan(stages, names) : undefined,
+    value: createPlan(inKernel, [], undefined, lossKernelOf(options, method)),
+    gradient: differentiable ? createPlan(inKernel, names) : undefined,
     population:
       hasPopulations(stages) && !ofBatch
         ? (members) => ({

@@ -5,6 +5,7 @@
  */
 import type { FloatType, Tensor } from '../graph/index.js';
 import type { Network, Parameters } from '../network/network.js';
+import type { Relaxation } from '../relaxation/relaxation.js';
 import type { Stage } from '../runtime/plan/plan.js';
 
 /** A micro-batch as graph tensors. */
@@ -47,6 +48,8 @@ export interface RobustLoss {
   readonly name: string;
   /** Whether the loss has a useful derivative in the parameters. */
   readonly differentiable: boolean;
+  /** The relaxation, if the loss is the cross-entropy of its margins over the whole ball and nothing else. */
+  readonly bound?: Relaxation;
   /** @throws RangeError in one line for a network that the method cannot train */
   build(problem: RobustProblem): RobustGraph;
 }

@@ -20,6 +20,7 @@ import {
   sum,
   type Tensor,
 } from '../graph/index.js';
+import { markRuns } from '../network/layer-runs.js';
 import type { AffineLayer, Weights } from '../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from '../network/network.js';
 import { activationInterval } from './activation-lines.js';
@@ -96,6 +97,8 @@ function newIntervalBounds(net: Network, parameters: Parameters, box: Bounds): r
       ),
     );
   });
+  const ends = ({ lower, upper }: Bounds) => [lower, upper];
+  markRuns(net, parameters, ends(box), values.map(ends));
   return values;
 }
 

@@ -78,6 +78,7 @@ const inCheck: readonly Omit<CheckerMutant, 'file'>[] = [
     from: 'prove(nodes, box, how, branches[1], open, [...path, [k, i, -1]], bounds);',
     to: '',
   },
+  { name: 'some leaves are of nobody', from: 'leaf++ % n === k', to: 'leaf++ % (n + 1) === k' },
   { name: 'some polytope suffices', from: 'open.every(({ rows })', to: 'open.some(({ rows })' },
   { name: 'nearly positive is positive', from: 'row, hints) > 0', to: 'row, hints) > -1' },
   { name: 'the seal is not looked at', from: 'demand(seal === (await digest(text)),', to: 'demand(true,' },

@@ -20,5 +20,10 @@ export function chromiumPath(): string | undefined {
   });
 }
 
-export const openChromium = (executablePath: string): Promise<Browser> =>
-  chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
+/** A browser without an adapter for WebGPU, or with SwiftShader's, a graphics processor in software. */
+export function openChromium(executablePath: string, { webgpu = false } = {}): Promise<Browser> {
+  const graphics = webgpu
+    ? ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']
+    : ['--disable-gpu'];
+  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage', ...graphics] });
+}

@@ -63,7 +63,7 @@ export function recordingPool(): { readonly pool: Pool; readonly plans: Readonly
       return work(task);
     };
   return {
-    pool: { ...pool, run: remembered(pool.run), pair: remembered(pool.pair) },
+    pool: { ...pool, run: remembered(pool.run), pairs: remembered(pool.pairs) },
     get plans() {
       return new Set(plans.values());
     },

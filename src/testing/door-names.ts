@@ -80,7 +80,7 @@ export const DOORS = {
     `,
     types: `
       Device DeviceChoice DeviceReport DeviceTrouble Executor HostStage IterateStage Key
-      Lifting Model ModelSizes PairResult PairTask Plan PlanResult Pool RowsStage RunResult
+      Lifting Model ModelSizes PairsTask Plan PlanResult Pool RowsStage RunResult
       RunTask SessionOptions Stage Step Tensor WholeStage
     `,
   },

@@ -10,8 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface QueueServer {
   readonly url: string;
-  /** Ends it as an operator does, and starts it again on what it has kept. */
-  restart(): Promise<void>;
+  /** Ends it as an operator does, and starts it again on what it has kept, milliseconds `after`. */
+  restart(after?: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -43,7 +43,8 @@ export const absence = {
 for (const [name, reason] of Object.entries(absence))
   if (reason !== undefined) console.info(`skipped: tests of queues over ${name}, as ${reason}`);
 
-async function freePort(): Promise<number> {
+/** A port of 127.0.0.1 at which nobody listens. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -51,7 +52,8 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function until(holds: () => boolean, what: string): Promise<void> {
+/** Waits. @throws Error where it does not hold within half a minute */
+export async function until(holds: () => boolean, what: string): Promise<void> {
   for (const end = Date.now() + 30_000; !holds(); await sleep(50))
     if (Date.now() > end) throw new Error(`expected ${what} within 30 s`);
 }
@@ -73,8 +75,9 @@ async function running({ start, ready, signal }: Program, url: string, folder: s
   };
   return {
     url,
-    async restart() {
+    async restart(after = 0) {
       await down();
+      await sleep(after);
       child = start();
       await up();
     },

@@ -23,11 +23,14 @@ export interface Engine {
   /**
    * Resolves once everything that was made of it so far is connected. PostgreSQL's store remembers a first
    * connection that failed, and what asks again for ever would do so without a pause.
-   * @throws Failure where the server was lost meanwhile
+   * @throws LostServer where the server was lost meanwhile; all of it has to be made anew
    */
   ready(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** A server cannot be reached, or was lost while things were connected to it. */
+export class LostServer extends Failure {}
 
 export interface EngineOptions {
   /** Told, in one line and seldom, that the server cannot be reached; it is tried again. */
@@ -80,9 +83,9 @@ function notices(address: Address, { onTrouble }: EngineOptions): (error: Error)
 }
 
 /** What a driver said as a failure to connect. */
-function unreachable(address: Address, error: unknown): Failure {
+function unreachable(address: Address, error: unknown): LostServer {
   const { message, code } = error as NodeJS.ErrnoException;
-  return new Failure(
+  return new LostServer(
     `--queue: expected a server at ${address.shown}, it cannot be reached ` +
       `(${withoutSecrets(address, message || String(code))}); start it, or check the URL`,
     { cause: error },
@@ -143,6 +146,8 @@ async function postgresBackend(
     max: 16,
   });
   pool.on('error', trouble);
+  // A connection that is lost while it is used tells its own listeners; without one it ends the process.
+  pool.on('connect', (client) => void client.on('error', trouble));
   try {
     const client = await pool.connect();
     try {
@@ -164,7 +169,9 @@ interface Connected {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-/** Server of an address, reached. @throws Failure if packages are missing or it cannot be reached */
+/**
+ * Server of an address, reached. @throws Failure if packages are missing; LostServer if it cannot be reached
+ */
 export async function openEngine(address: Address, options: EngineOptions = {}): Promise<Engine> {
   const bull = await loaded(() => import('bullmq'), address);
   const trouble = notices(address, options);
@@ -189,7 +196,7 @@ export async function openEngine(address: Address, options: EngineOptions = {}):
     async ready() {
       await Promise.all(open.map((one) => one.waitUntilReady())).catch((error: unknown) => {
         const said = withoutSecrets(address, (error as Error).message);
-        throw new Failure(`--queue: ${address.shown} was lost while connecting (${said}); start again`, {
+        throw new LostServer(`--queue: ${address.shown} was lost while connecting (${said}); start again`, {
           cause: error,
         });
       });

@@ -55,7 +55,7 @@ export class Leader implements StepExchange {
   readonly #chunks: Queue;
   readonly #work: Queue;
   readonly #worker: ChunkWorker;
-  readonly #pulse: NodeJS.Timeout;
+  #pulse: NodeJS.Timeout | undefined;
   #pulses = 0;
   #offered = 0;
   /** Offers that were taken so far. */
@@ -75,6 +75,11 @@ export class Leader implements StepExchange {
     this.#worker = new ChunkWorker(engine, this.session);
     const events: QueueEvents = engine.events(chunksOf(this.session));
     events.on('completed', ({ jobId, returnvalue }) => this.#answered(jobId, returnvalue));
+  }
+
+  /** Connects and offers itself to workers. @throws LostServer where the server is lost meanwhile */
+  async start(): Promise<void> {
+    await this.#options.engine.ready();
     this.#pulse = setInterval(() => void this.#live().catch(() => undefined), PULSE);
     void this.#live().catch(() => undefined);
   }

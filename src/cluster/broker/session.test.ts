@@ -39,6 +39,7 @@ describe.skipIf(absence.redis)('a leader and its followers', () => {
 
   const leading = async (work: (leader: Leader, follower: Follower) => Promise<void>): Promise<void> => {
     const leader = new Leader({ engine, settings: {}, threads: 1 });
+    await leader.start();
     try {
       await work(leader, new Follower(engine, leader.session));
     } finally {

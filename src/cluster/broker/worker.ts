@@ -45,7 +45,10 @@ const LATER = 5_000;
 
 const firstLine = (error: unknown): string => String((error as Error).message ?? error).split('\n')[0] ?? '';
 
-/** Serves a queue until `signal` is aborted or nothing has come for long. @throws Failure */
+/**
+ * Serves a queue until `signal` is aborted or nothing has come for long. @throws LostServer where the server
+ * is lost before it is served
+ */
 export async function serve(options: WorkerOptions): Promise<void> {
   const server = new Server(options);
   await server.run();

@@ -201,6 +201,55 @@ async function slowLine(url: string, delay: number): Promise<{ url: string; clos
   return { url: slow.href, close: () => void line.close() };
 }
 
+/** A line to a server that breaks at the second connection, and stays broken for milliseconds. */
+async function breakingLine(url: string, milliseconds: number): Promise<{ url: string; close(): void }> {
+  const { port, hostname } = new URL(url);
+  const open = new Set<Socket>();
+  let connections = 0;
+  let broken = false;
+  const line = createServer((near) => {
+    connections++;
+    if (connections === 2) {
+      broken = true;
+      for (const socket of open) socket.destroy();
+      setTimeout(() => {
+        broken = false;
+      }, milliseconds);
+    }
+    near.on('error', () => near.destroy());
+    if (broken) return void near.destroy();
+    const far = connect(Number(port), hostname);
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      open.add(one);
+      one.pipe(other);
+      one.on('error', () => other.destroy()).on('close', () => other.destroy() && open.delete(one));
+    }
+  });
+  await new Promise<void>((resolve) => line.listen(0, '127.0.0.1', resolve));
+  const breaking = new URL(url);
+  breaking.port = String((line.address() as AddressInfo).port);
+  return { url: breaking.href, close: () => void line.close() };
+}
+
+describe.skipIf(absence.postgres)('a worker that loses its server while it connects', () => {
+  test('says so once, tries again with pauses, and does its jobs when it is back', async () => {
+    const server = await startPostgres();
+    const line = await breakingLine(server.url, 4000);
+    const running = sweep(await sweepFile('lost', 1, '{ seed: [1] }'), 'lost', '--queue', server.url);
+    const one = worker(line.url);
+    expect((await running.ended).code).toBe(0);
+    await stopped(one);
+    const { stderr } = await one.ended;
+    expect(stderr.match(/; trying again\n/g)?.length).toBe(1);
+    expect(stderr).toMatch(/begun/);
+    line.close();
+    await server.stop();
+  });
+});
+
 /** Makes the clock of a process go wrong by an hour. */
 const HOUR_AHEAD = `
 const [now, Real] = [Date.now, Date];

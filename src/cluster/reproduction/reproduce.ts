@@ -4,14 +4,13 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { UsageError } from '../../experiment/errors.js';
 import { writeFileAtomic } from '../../formats/atomic-file.js';
 import { makeFolder } from '../../formats/folder.js';
 import { writeFigure } from '../../insight/figure/write-figure.js';
 import { type SweepCost, sweepCost } from '../cost.js';
 import type { SweepDefinition } from '../definition.js';
 import { runLocally, type Sharing, sharesOf } from '../run-locally.js';
-import { createSweepFolder, readSweepFolder } from '../sweep-folder.js';
+import { createSweepFolder, extendSweepFolder, readSweepFolder } from '../sweep-folder.js';
 import type { SweepState } from '../sweep-state.js';
 import type { Experiment } from './claims.js';
 import { evidenceFigure } from './figures.js';
@@ -104,9 +103,8 @@ async function part(
     await createSweepFolder(path, definition);
   }
   const known = await readSweepFolder(path);
+  // A folder of fewer seeds gets the others.
   if (JSON.stringify(known.definition) !== JSON.stringify(definition))
-    throw new UsageError(
-      `--out: expected a new folder or the same experiment, ${path} is another; choose another folder`,
-    );
+    await extendSweepFolder(path, definition);
   return runLocally(path, sharing, { signal, update, onWait });
 }

@@ -98,16 +98,19 @@ export function bestPoints(
   );
 }
 
-/** Every row with the settings that were chosen, once for each seed. */
+/**
+ * Every row with the settings that were chosen, once for each seed: all rows of a seed, then of the next, so
+ * that what has run so far is paired, and more seeds come after.
+ */
 export function finalSweep(
   experiment: Experiment,
   best: ReadonlyMap<string, Assignment>,
   seeds: number,
 ): SweepDefinition {
   const { rows, settings, images, complete, losses, lossImages } = experiment;
-  const points = rows.flatMap(({ name }) =>
-    Array.from({ length: seeds }, (_, seed) => ({ ...best.get(name), seed }) as Assignment),
-  );
+  const points = Array.from({ length: seeds }, (_, seed) =>
+    rows.map(({ name }) => ({ ...best.get(name), seed }) as Assignment),
+  ).flat();
   return {
     settings,
     search: { search: 'list', points, objectives: { natural: 'maximize', certified: 'maximize' } },
@@ -119,7 +122,7 @@ export function finalSweep(
       losses,
       lossImages,
     },
-    labels: rows.flatMap(({ name }) => Array<string>(seeds).fill(name)),
+    labels: Array.from({ length: seeds }, () => rows.map(({ name }) => name)).flat(),
   };
 }
 

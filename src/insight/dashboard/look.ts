@@ -66,6 +66,8 @@ interface Opened {
   readonly pool: Pool;
   readonly evaluation: Evaluation;
   readonly neurons: Plan;
+  /** Where exact radii are searched, once they are: a worker of its own, so that steps of ε need not wait. */
+  searching?: { readonly context: VerificationContext; readonly programs: Programs };
 }
 
 function open({ network, parameters, dataset, clip }: LookOptions): Opened {
@@ -85,8 +87,6 @@ export class ImageLook {
   readonly #shape: Dataset['shape'];
   readonly #evaluation: Evaluation;
   readonly #answers = new Map<number, Promise<Answer>>();
-  #searching: VerificationContext | undefined;
-  #searchPrograms: Programs | undefined;
 
   constructor(options: LookOptions, opened = open(options)) {
     this.#options = options;
@@ -237,14 +237,16 @@ export class ImageLook {
     exact(true)(await exactRadius(this.#search(signal), image, { ...options, seconds, tell: exact(false) }));
   }
 
-  /** Where exact radii are searched: in a worker of its own, so that steps of ε need not wait. */
+  /** The search's evaluation of these images. */
   #search(signal: AbortSignal): Evaluation {
     const { network, parameters, clip } = this.#options;
-    this.#searching ??= createContext({ network, parameters, pool: createPool(1) });
-    const context = { ...this.#searching, signal };
+    this.#opened.searching ??= {
+      context: createContext({ network, parameters, pool: createPool(1) }),
+      programs: createPrograms(network, clip),
+    };
+    const { context, programs } = this.#opened.searching;
     const { split, ball } = this.#evaluation;
-    this.#searchPrograms ??= createPrograms(context.network, clip);
-    return { ...createEvaluation(context, split, ball), programs: this.#searchPrograms };
+    return { ...createEvaluation({ ...context, signal }, split, ball), programs };
   }
 
   /** Test images to choose from. */
@@ -259,6 +261,6 @@ export class ImageLook {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#opened.pool.close(), this.#searching?.pool.close()]);
+    await Promise.all([this.#opened.pool.close(), this.#opened.searching?.context.pool.close()]);
   }
 }

@@ -13,7 +13,7 @@ import { DIGITS, type Digits, PIXELS, packDigits, TRAINED_ON, unpackDigits } fro
 import { PageAnswers } from './page-answers.js';
 import { MOST, sizeProblem } from './page-limits.js';
 import { openPageNetwork } from './page-network.js';
-import type { CertifyAnswer, Digit } from './questions.js';
+import type { CertifyAnswer, Digit, RadiiAnswer } from './questions.js';
 
 const net = architecture('cnn3-narrow', [1, 28, 28], 10);
 const parameters = initialize(net, 'ibp', keyOf(3));
@@ -28,7 +28,7 @@ let page: PageAnswers;
 beforeAll(async () => {
   const mnist: Dataset = await loadDataset('mnist');
   digits = { train: first(mnist.train, TRAINED_ON), test: first(mnist.test, 40) };
-  page = new PageAnswers(digits);
+  page = new PageAnswers(digits, { exactSeconds: 3 });
   await page.answer({ kind: 'open', name: 'a.onnx', bytes });
 });
 const look = async (digit: Digit, epsilon = 0.01): Promise<LookAnswer> =>
@@ -101,6 +101,20 @@ describe('the page', () => {
       broken += Number(found);
     }
     expect(broken).toBeGreaterThan(0);
+  });
+
+  test('tells radii as they become known, the exact one at last: no relaxation proves more', async () => {
+    const told: RadiiAnswer[] = [];
+    const question = { kind: 'radii', digit: { pixels: pixelsOf(1) } } as const;
+    const answer = (await page.answer(question, (known) => told.push(known as RadiiAnswer))) as RadiiAnswer;
+    expect(told.at(-1)).toEqual(answer);
+    expect(answer.radii.map(({ relaxation }) => relaxation)).toEqual(['ibp', 'crown-ibp', 'crown']);
+    for (const [i, { radii, exact }] of told.entries()) {
+      expect(radii.length).toBe(Math.min(i + 1, 3));
+      expect(exact === undefined).toBe(i < 3);
+      for (const { epsilon } of exact ? radii : []) expect(exact?.proved).toBeGreaterThanOrEqual(epsilon);
+    }
+    expect(answer.exact).toMatchObject({ done: true, seconds: 3 });
   });
 
   test('certifies its test digits as a certification does', async () => {

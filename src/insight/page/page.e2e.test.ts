@@ -1,28 +1,26 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chromiumPath, openChromium } from '../../testing/chromium.js';
-import { type LocalServer, localServer } from '../../testing/local-server.js';
-import { ROOT, tautnet } from '../../testing/tautnet-process.js';
+import type { LocalServer } from '../../testing/local-server.js';
+import { buildPage, looksOf, ON_GRAPHICS, servePage, workerOf } from '../../testing/static-page.js';
+import { tautnet } from '../../testing/tautnet-process.js';
 import { readCertificateLines } from '../../verification/certification/certificate-lines.js';
-import type { LookAnswer } from '../dashboard/answers.js';
 
 const browserPath = chromiumPath();
 if (browserPath === undefined)
   console.log('skipped: no chromium on the PATH; install it, or name one in TAUTNET_CHROMIUM');
 
-const TYPES: Readonly<Record<string, string>> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-};
+/** Milliseconds that a page may take for anything: a loaded machine takes many times an idle one's. */
+const PATIENCE = 120_000;
 let folder: string;
 let site: string;
+/** Files of the page. */
+let names: readonly string[];
 let server: LocalServer;
 /** A file that the host has of another version. */
 let spoiled: string | undefined;
@@ -30,23 +28,8 @@ let spoiled: string | undefined;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tautnet-page-'));
   site = join(folder, 'site');
-  const built = spawnSync(process.execPath, [join('scripts', 'bundle-page.mjs'), '--out', site], {
-    cwd: ROOT,
-    encoding: 'utf8',
-  });
-  expect([built.status, built.stderr]).toEqual([0, '']);
-  // Below a path, as hosts of many sites have pages.
-  server = await localServer(async (request, response) => {
-    const name = /^\/some\/path\/([\w.-]*)$/.exec(request.url ?? '')?.[1];
-    const path = name === undefined ? undefined : join(site, name || 'index.html');
-    const content = path && (await readFile(path).catch(() => undefined));
-    if (!content) {
-      response.writeHead(404).end();
-      return;
-    }
-    response.setHeader('content-type', TYPES[extname(path)] ?? 'application/octet-stream');
-    response.end(name === spoiled ? Buffer.concat([content, Buffer.from('\n')]) : content);
-  });
+  names = await buildPage(site);
+  server = await servePage(site, (name) => name === spoiled);
 });
 afterAll(async () => {
   await server.close();
@@ -55,15 +38,19 @@ afterAll(async () => {
 
 describe('the static page', () => {
   test('is at most 5 MB over the wire, and its network less than one', async () => {
-    const names = await readdir(site);
-    const sizes = await Promise.all(
-      names.map(async (name) => {
+    const onTheWire = async (names: readonly string[]) => {
+      const sizes = names.map(async (name) => {
         const bytes = await readFile(join(site, name));
         return Math.min(bytes.length, gzipSync(bytes).length);
-      }),
-    );
-    const total = sizes.reduce((sum, size) => sum + size, 0);
-    console.log(`the static page: ${(total / 1e6).toFixed(2)} MB compressed, ${names.length} files`);
+      });
+      return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+    };
+    const [total, more] = await Promise.all([
+      onTheWire(names.filter((name) => !ON_GRAPHICS.test(name))),
+      onTheWire(names.filter((name) => ON_GRAPHICS.test(name))),
+    ]);
+    const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
+    console.log(`the static page: ${megabytes(total)} compressed, WebGPU ${megabytes(more)} more`);
     expect(total).toBeLessThan(5_000_000);
     expect((await readFile(join(site, 'network.onnx'))).length).toBeLessThan(1_000_000);
   });
@@ -80,10 +67,11 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
     address = `${server.url}/some/path/`;
     browser = await openChromium(browserPath as string);
     context = await browser.newContext({ reducedMotion: 'reduce' });
+    context.setDefaultTimeout(PATIENCE);
     page = await context.newPage();
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
     page.on('pageerror', (error) => complaints.push(error.message));
-    context.on('request', (request) => asked.push(new URL(request.url()).origin));
+    context.on('request', (request) => asked.push(request.url()));
     await page.goto(address);
     await page.locator('.verdict', { hasText: /CERTIFIED|NOT PROVED|BROKEN/ }).waitFor();
   });
@@ -121,8 +109,25 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
     await draw([0.3, 0.2], [0.7, 0.2], [0.45, 0.85]);
     await page.getByText('drawn, read as 7').waitFor();
     await page.locator('.verdict.certified').waitFor();
-    await page.locator('.radius b').waitFor();
-    expect(Number(await page.locator('.radius b').textContent())).toBeGreaterThan(0.1);
+    await page.locator('.radius b').first().waitFor();
+    expect(Number(await page.locator('.radius b').first().textContent())).toBeGreaterThan(0.1);
+  });
+
+  test('says of the exact radius what branch and bound proves and attacks break, as far as its time goes', async () => {
+    const text = async () => (await page.locator('.radius').textContent()) ?? '';
+    await page.locator('[data-exact="found"], [data-exact="open"]').waitFor();
+    const [, best, exact] =
+      /certified up to ε = ([\d.]+) by CROWN.*?, (?:exact ≥ )?([\d.]+) (?:exact|so far)/.exec(await text()) ??
+      [];
+    expect(Number(exact)).toBeGreaterThanOrEqual(Number(best));
+    // A search under way ends with its digit: the next one has its radii at once.
+    await page.keyboard.press('n');
+    await page.locator('[data-exact="searching"]').waitFor();
+    await page.keyboard.press('n');
+    await page.getByText('test image 1, label 2').waitFor();
+    await page.locator('[data-exact]').waitFor();
+    await draw([0.3, 0.2], [0.7, 0.2], [0.45, 0.85]);
+    await page.getByText('drawn, read as 7').waitFor();
   });
 
   test('shows what breaks it where the ball is wide, by keyboard too', async () => {
@@ -151,9 +156,7 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
       );
       expect(lines.length).toBeGreaterThan(count / 2);
       const images = lines.map(({ image }) => image);
-      const looks = (await page.evaluate(
-        `(${LOOKS})(${JSON.stringify({ images, relaxation })})`,
-      )) as LookAnswer[];
+      const looks = await looksOf(page, { images, relaxation, ...workerOf(names, 'cpu') });
       for (const [k, { margin }] of lines.entries()) {
         const [row] = looks[k]?.relaxations ?? [];
         expect(row?.proves).toBe(true);
@@ -177,6 +180,12 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
     await page.locator('.verdict.certified').waitFor();
   });
 
+  test('stays on WebAssembly where there is no adapter, and fetches nothing for one', async () => {
+    await page.getByText('works offline').waitFor();
+    expect(asked.filter((url) => ON_GRAPHICS.test(url))).toEqual([]);
+    expect(await page.locator('header').getByText('WebGPU').count()).toBe(0);
+  });
+
   test('takes files that are dropped anywhere, and does not read one that is too large', async () => {
     const alert = page.locator('.network').getByRole('alert');
     await page.evaluate(`(${DROP})('huge.onnx', new Uint8Array(40e6))`);
@@ -190,15 +199,19 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
   });
 
   test('trains a network, its curve live, and certifies digits with it', async () => {
+    await page.evaluate(WATCH_TRAINING);
     await page.getByRole('button', { name: 'Train' }).click();
-    await page.getByText('epoch 2 of 15').waitFor();
-    await page.locator('.training .curve').first().waitFor();
-    expect(await page.getByRole('button', { name: 'Stop' }).isVisible()).toBe(true);
     await page.getByText('epoch 15 of 15').waitFor({ timeout: 250_000 });
+    const seen = (await page.evaluate('window.seenOfTraining')) as SeenOfTraining[];
+    const live = seen.filter(({ epoch, stop }) => stop && epoch < 15);
+    // Every epoch is one more point of the curve while there is something to stop.
+    expect(live.length).toBeGreaterThan(3);
+    expect(live.map(({ points }) => points)).toEqual(live.map(({ epoch }) => epoch));
+    for (const [i, { epoch }] of live.entries()) expect(epoch).toBeGreaterThan(live[i - 1]?.epoch ?? 0);
     await page.locator('.network b', { hasText: 'trained-here.onnx' }).waitFor();
     await page.getByRole('button', { name: 'Certify 500 test digits at ε = 0.1' }).click();
     const certified = page.locator('[data-certified]');
-    await certified.waitFor({ timeout: 60_000 });
+    await certified.waitFor({ timeout: PATIENCE });
     expect(Number(await certified.getAttribute('data-certified'))).toBeGreaterThan(0.6);
   });
 
@@ -208,8 +221,9 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
       const size = { viewport: { width: 375, height: 720 }, hasTouch: true } as const;
       const options = { ...size, colorScheme, bypassCSP: true, reducedMotion: 'reduce' } as const;
       const phone = await browser.newPage(options);
+      phone.setDefaultTimeout(PATIENCE);
       await phone.goto(address);
-      await phone.locator('.radius b').waitFor();
+      await phone.locator('.radius b').first().waitFor();
       expect(Number(await phone.evaluate('document.documentElement.scrollWidth'))).toBeLessThanOrEqual(375);
       const moving = "getComputedStyle(document.querySelector('.margins .dot')).transitionDuration";
       expect(await phone.evaluate(moving)).toBe('0s');
@@ -226,10 +240,11 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
   test('keeps nothing of a host that has half of another version', async () => {
     spoiled = 'style.css';
     const other = await (await browser.newContext()).newPage();
+    other.setDefaultTimeout(PATIENCE);
     await other.goto(address);
     await other.locator('.verdict.certified').waitFor();
     const registered = 'navigator.serviceWorker.getRegistration().then((one) => one !== undefined)';
-    await expect.poll(() => other.evaluate(registered), { timeout: 20_000 }).toBe(false);
+    await expect.poll(() => other.evaluate(registered), { timeout: PATIENCE }).toBe(false);
     expect(await other.getByText('works offline').count()).toBe(0);
     await other.context().close();
     spoiled = undefined;
@@ -243,7 +258,7 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
     await page.locator('.verdict.certified').waitFor();
     await draw([0.5, 0.15], [0.5, 0.85]);
     await page.getByText('drawn, read as 1').waitFor();
-    expect([...new Set(asked)]).toEqual([server.url]);
+    expect([...new Set(asked.map((url) => new URL(url).origin))]).toEqual([server.url]);
     expect(complaints).toEqual([]);
   });
 });
@@ -256,33 +271,30 @@ interface AxeResults {
   }[];
 }
 
+/** The page at a moment of a training: epochs that it names, points of its first curve, a button to stop. */
+interface SeenOfTraining {
+  readonly epoch: number;
+  readonly points: number;
+  readonly stop: boolean;
+}
+
+/** Notes in the page itself what it shows of a training, whenever that changes: no moment is missed. */
+const WATCH_TRAINING = `(() => {
+  window.seenOfTraining = [];
+  const training = document.querySelector('.training');
+  new MutationObserver(() => {
+    const epoch = Number(/epoch (\\d+) of/.exec(training.textContent)?.[1] ?? 0);
+    const points = training.querySelector('.curve')?.getAttribute('d').match(/[ML]/g).length ?? 0;
+    const stop = [...training.querySelectorAll('button')].some(({ textContent }) => textContent === 'Stop');
+    const last = window.seenOfTraining.at(-1);
+    if (epoch > 0 && (last?.epoch !== epoch || last.stop !== stop))
+      window.seenOfTraining.push({ epoch, points, stop });
+  }).observe(training, { subtree: true, childList: true, characterData: true, attributes: true });
+})()`;
+
 /** Drops a file of these bytes onto the page. */
 const DROP = `(name, bytes) => {
   const dataTransfer = new DataTransfer();
   dataTransfer.items.add(new File([bytes], name));
   document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
-}`;
-
-/** Asks a worker of the page for bounds at ε = 0.1, as numbers. */
-const LOOKS = `async ({ images, relaxation }) => {
-  const unpacked = async (name) => {
-    const { body } = await fetch(name);
-    return new Response(body.pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
-  };
-  const worker = new Worker('worker.js', { type: 'module' });
-  const digits = new Uint8Array(await unpacked('digits.gz.bin'));
-  worker.postMessage({ engine: await unpacked('engine.gz.bin'), digits });
-  const ask = (question) =>
-    new Promise((resolve, reject) => {
-      worker.onmessage = ({ data: { problem, answer } }) =>
-        problem ? reject(new Error(problem)) : resolve(answer);
-      worker.postMessage({ id: 0, question });
-    });
-  const bytes = new Uint8Array(await (await fetch('network.onnx')).arrayBuffer());
-  await ask({ kind: 'open', name: 'network.onnx', bytes });
-  const looks = [];
-  for (const image of images)
-    looks.push(await ask({ kind: 'look', digit: { image }, epsilon: 0.1, relaxations: [relaxation] }));
-  worker.terminate();
-  return looks;
 }`;

@@ -1,12 +1,17 @@
 /** What the page asks of its workers, and what they answer: plain data. */
 import type { EpochCourse } from '../../experiment/train-in-memory.js';
 import type { BoundStage } from '../../verification/proof/batch-size.js';
+import type { ExactAnswer, RadiusAnswer } from '../dashboard/answers.js';
 
 /** A digit: one of the test images, or the pixels of one that was drawn. */
 export type Digit = { readonly image: number } | { readonly pixels: Uint8Array };
 
-/** Questions of the look-inside view, about the network that was opened last, and training. */
+/**
+ * Questions of the look-inside view, about the network that was opened last; training; and whether the
+ * worker's device computes as the CPU does.
+ */
 export type Question =
+  | { readonly kind: 'self-test' }
   | { readonly kind: 'open'; readonly name: string; readonly bytes: Uint8Array }
   | { readonly kind: 'images'; readonly from: number; readonly count: number }
   | {
@@ -39,14 +44,23 @@ export interface CertifyAnswer {
   readonly certified: number;
 }
 
+/** Radii of a digit, as far as they are known. */
+export interface RadiiAnswer {
+  readonly radii: readonly RadiusAnswer[];
+  readonly exact?: ExactAnswer;
+}
+
 /** A network that was trained in the page. */
 export interface TrainAnswer {
   /** As an ONNX file. */
   readonly bytes: Uint8Array;
 }
 
-/** From a worker: an answer, what went wrong in one line, or how far a training has come. */
+/** What is told while a question is worked on: epochs of a training, radii as they become known. */
+export type Told = EpochCourse | RadiiAnswer;
+
+/** From a worker: an answer, what went wrong in one line, or what is known before. */
 export type Reply =
   | { readonly id: number; readonly answer: unknown }
   | { readonly id: number; readonly problem: string }
-  | { readonly id: number; readonly course: EpochCourse };
+  | { readonly id: number; readonly told: Told };

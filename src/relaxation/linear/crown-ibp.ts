@@ -9,6 +9,7 @@ import { intervalBounds } from '../interval.js';
 import { type Bounds, type Relaxation, specificationMargins } from '../relaxation.js';
 import { backSubstitute, concretize } from './back-substitution.js';
 import { fusedCrownIbp } from './loss-fusion.js';
+import { inMarginKernel } from './margin-run.js';
 import { slopesOf } from './nonlinear.js';
 
 export const crownIbp: Relaxation = {
@@ -26,7 +27,7 @@ export const crownIbp: Relaxation = {
     const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) =>
       slopesOf(net, node, before(node)),
     );
-    return { stages: [], margins: concretize(bound, box) };
+    return { stages: [], margins: inMarginKernel(concretize(bound, box), problem, rows, before) };
   },
   fused: fusedCrownIbp,
 };

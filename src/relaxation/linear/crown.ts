@@ -23,6 +23,7 @@ import {
   type LayerBounds,
   layerBounds,
 } from './layer-bounds.js';
+import { inMarginKernel } from './margin-run.js';
 import { isNonlinear, slopesOf } from './nonlinear.js';
 import { crownRule } from './row-rule.js';
 
@@ -63,7 +64,7 @@ export function crownWith(options: CrownOptions = {}): Relaxation {
       const bound = backSubstitute(net, parameters, net.nodes.length - 1, rows, (node) =>
         slopesOf(net, node, before(node)),
       );
-      return { stages, margins: concretize(bound, box) };
+      return { stages, margins: inMarginKernel(concretize(bound, box), problem, rows, before) };
     },
   };
 }

@@ -41,6 +41,7 @@ import { withoutNormalization } from '../front.js';
 import { interval, intervalBounds } from '../interval.js';
 import { type BoundProblem, type Bounds, type FusedBound, specificationMargins } from '../relaxation.js';
 import { backSubstituteBy, concretize, throughLines } from './back-substitution.js';
+import { inMarginKernel } from './margin-run.js';
 import { slopesOf } from './nonlinear.js';
 import { singleRow } from './single-row.js';
 
@@ -109,7 +110,8 @@ export function fusedCrownIbp(original: BoundProblem): FusedBound {
     net.nodes[node]?.layer.kind === 'relu'
       ? singleRow(a, before(node), values[node] as Bounds)
       : throughLines(slopesOf(net, node, before(node)), a, 1, batch);
-  const least = concretize(backSubstituteBy(net, parameters, net.nodes.length - 1, fused, through), box);
+  const bound = backSubstituteBy(net, parameters, net.nodes.length - 1, fused, through);
+  const least = inMarginKernel(concretize(bound, box), problem, fused, before);
   const rest = sub(sum(sub(top, mul(slope, upper)), [0]), least);
   // In exact arithmetic the rest is positive; rounding must not take the logarithm below that of the label's
   // own term.

@@ -8,7 +8,7 @@
 import { add, type FloatType, mul, sub, type Tensor, transpose } from '../../graph/index.js';
 import { inputName, isInput } from '../../graph/operators/leaves.js';
 import { type AffineLayer, type Extents, featuresOf, type Weights } from '../../network/layers/layer.js';
-import { type NetworkNode, weightsOf } from '../../network/network.js';
+import { type Network, type NetworkNode, weightsOf } from '../../network/network.js';
 import {
   encodeChain,
   type KernelChain,
@@ -55,16 +55,45 @@ function affineStep(region: Region, behind: Region, layer: AffineLayer): KernelS
   };
 }
 
-/** Whether the rows of a layer are small enough for the kernel: what is larger runs in programs. */
-function fits(layer: AffineLayer, before: readonly NetworkNode[]): boolean {
+/** Whether the rows of a node are small enough for the kernel: what is larger runs in programs. */
+export function rowsFit({ nodes }: Network, node: number): boolean {
+  const layer = nodes[node]?.layer as AffineLayer;
   let region = startRegion(layer);
   let total = regionSize(region);
-  for (const { layer: passed } of before.toReversed()) {
+  for (const { layer: passed } of nodes.slice(0, node).toReversed()) {
     if (passed.kind !== 'affine') continue;
     region = regionBehind(region, passed);
     total += regionSize(region);
   }
   return total <= MOST_COEFFICIENTS;
+}
+
+/** Positions of the arrays that a chain reads, asked for in the order of the chain. */
+export interface ChainArrays {
+  affine(node: number): Pick<KernelChain, 'weight' | 'bias'>;
+  relu(node: number): readonly (number | undefined)[];
+}
+
+/** The chain of the rows of a node, from there to the input. */
+export function rowChain(net: Network, node: number, batch: number, arrays: ChainArrays): KernelChain {
+  const layer = net.nodes[node]?.layer as AffineLayer;
+  const start = arrays.affine(node);
+  let region = startRegion(layer);
+  const { grid } = region;
+  const channels = featuresOf(layer.output) / places(region);
+  const steps: KernelChain['steps'][number][] = [];
+  for (let k = node - 1; k >= 0; k--) {
+    const { layer: passed } = net.nodes[k] as NetworkNode;
+    if (passed.kind === 'relu')
+      steps.push({ step: { kind: 'relu', region: kernelRegion(region) }, arrays: arrays.relu(k) });
+    else if (passed.kind === 'affine') {
+      const behind = regionBehind(region, passed);
+      const { weight, bias } = arrays.affine(k);
+      steps.push({ step: affineStep(region, behind, passed), arrays: [weight, bias] });
+      region = behind;
+    }
+  }
+  return { batch, channels, grid, ...start, input: kernelRegion(region), steps };
 }
 
 /** Arrays of a kernel's chain: those that are no inputs of the graph are computed before. */
@@ -123,43 +152,27 @@ export function kernelRows(
   const { problem, node, rule, cheap, refined, all } = target;
   const { network: net, parameters, box } = problem;
   const layer = net.nodes[node]?.layer as AffineLayer;
-  if (!hasRowKernel() || !fits(layer, net.nodes.slice(0, node))) return undefined;
+  if (!hasRowKernel() || !rowsFit(net, node)) return undefined;
   const batch = box.lower.shape[1] as number;
   const arrays = new KernelArrays(target);
-  const start = arrays.affine(node, weightsOf(net, node, parameters), rule.reach ?? false);
-  let region = startRegion(layer);
-  const [grid, perChannel] = [region.grid, places(region)];
-  const steps: KernelChain['steps'][number][] = [];
-  for (let k = node - 1; k >= 0; k--) {
-    const { layer: passed } = net.nodes[k] as NetworkNode;
-    if (passed.kind === 'relu')
-      steps.push({
-        step: { kind: 'relu', region: kernelRegion(region) },
-        arrays: arrays.relu(target, k),
-      });
-    else if (passed.kind === 'affine') {
-      const behind = regionBehind(region, passed);
-      const { weight, bias } = arrays.affine(k, weightsOf(net, k, parameters), rule.reach ?? false);
-      steps.push({ step: affineStep(region, behind, passed), arrays: [weight, bias] });
-      region = behind;
-    }
-  }
+  const chain = rowChain(net, node, batch, {
+    relu: (k) => arrays.relu(target, k),
+    affine: (k) => arrays.affine(k, weightsOf(net, k, parameters), rule.reach ?? false),
+  });
   const centred = rule.reach
     ? { lower: mul(sub(box.lower, box.upper), 0.5), upper: mul(sub(box.upper, box.lower), 0.5) }
     : box;
   arrays.box('input', -1, centred);
-  const features = featuresOf(layer.output);
-  const head = { batch, channels: features / perChannel, grid };
   return {
     prepared: { ...arrays.prepared, [cheapNames.lower]: cheap.lower, [cheapNames.upper]: cheap.upper },
     rows: {
       cheap: cheapNames,
       refined,
-      shape: [features, batch],
-      places: perChannel,
+      shape: [featuresOf(layer.output), batch],
+      places: places(startRegion(layer)),
       dtype: box.lower.dtype as FloatType,
       all,
-      chain: encodeChain({ ...head, ...start, input: kernelRegion(region), steps }),
+      chain: encodeChain(chain),
       arrays: arrays.names,
       constants: arrays.constants,
     },

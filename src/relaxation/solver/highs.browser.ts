@@ -2,5 +2,7 @@
 
 /** @throws Error always */
 export async function highs(): Promise<never> {
-  throw new Error('expected no linear program in a browser, which has no solver; leave `complete` out');
+  throw new Error(
+    'expected no linear program in a browser, which has no solver; choose crown or alpha-crown',
+  );
 }

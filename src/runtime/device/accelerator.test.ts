@@ -22,8 +22,7 @@ import { openSession } from '../execution/session.js';
 import { createPlan } from '../plan/compile.js';
 import { createPool } from '../pool/pool.js';
 import { keyOf } from '../random/keys.js';
-import { TOLERANCE } from '../survey/devices.js';
-import { differenceFromCpu } from '../survey/self-test.js';
+import { differenceFromCpu, TOLERANCE } from '../survey/self-test.js';
 import type { Device } from './device.js';
 
 const present = await deviceForTests();

@@ -14,6 +14,7 @@ import { ELEMENT_TYPE } from '../../graph/encode.js';
 import { type HostData, hostArray, type Shape } from '../../graph/tensor.js';
 import { nanoseconds } from './clock.js';
 import { acceleratorOptions, type Device, onDevice, refuseReducedPrecision } from './device.js';
+import { runSession } from './run-session.js';
 
 /** Types that every device holds as the host does; booleans are packed differently. */
 export type KeptType = 'float32' | 'int32';
@@ -131,6 +132,7 @@ export const openDeviceArrays = (device: Device, counters: Counters = {}): Devic
   new CopyPrograms(device, counters);
 
 type OpenSession = () => Promise<ort.InferenceSession>;
+type Tensors = ort.InferenceSession.OnnxValueMapType;
 
 class CopyPrograms implements DeviceArrays {
   readonly #device: Device;
@@ -199,7 +201,7 @@ class CopyPrograms implements DeviceArrays {
     const inputs = [vector('float32', 'a'), vector('float32', 'b')];
     const adder = () => this.#open('add', () => vectorModel('float32', 'Add', inputs));
     const shape = [a.size];
-    await this.#run(adder, { a: a.tensor(shape), b: b.tensor(shape) }, { y: into.tensor(shape) });
+    await this.#write(adder, { a: a.tensor(shape), b: b.tensor(shape) }, { y: into.tensor(shape) });
   }
 
   async close(): Promise<void> {
@@ -231,21 +233,29 @@ class CopyPrograms implements DeviceArrays {
     return this.#open(`copy ${dtype} ${allocates}`, model, allocates);
   }
 
-  async #copy(dtype: KeptType, from: ort.Tensor, to: ort.Tensor): Promise<void> {
-    await this.#run(() => this.#copier(dtype), { x: from }, { y: to });
+  #copy(dtype: KeptType, from: ort.Tensor, to: ort.Tensor): Promise<void> {
+    return this.#write(() => this.#copier(dtype), { x: from }, { y: to });
   }
 
-  #run(
-    session: OpenSession,
-    feeds: Record<string, ort.Tensor>,
-    fetches?: Record<string, ort.Tensor>,
-  ): Promise<ort.InferenceSession.OnnxValueMapType> {
+  /** Outputs, which are new arrays. */
+  #run(open: OpenSession, feeds: Record<string, ort.Tensor>): Promise<Tensors> {
+    return this.#timed(open, (session) => session.run(feeds));
+  }
+
+  #write(open: OpenSession, feeds: Record<string, ort.Tensor>, into: Record<string, ort.Tensor>) {
+    return this.#timed(open, (session) => runSession(session, feeds, into));
+  }
+
+  #timed<Result>(
+    open: OpenSession,
+    work: (session: ort.InferenceSession) => Promise<Result>,
+  ): Promise<Result> {
     return onDevice(this.#device, async () => {
-      const opened = await session();
+      const opened = await open();
       const { busy } = this.#counters;
       const start = nanoseconds();
       try {
-        return await (fetches === undefined ? opened.run(feeds) : opened.run(feeds, fetches));
+        return await work(opened);
       } finally {
         if (busy !== undefined && this.#device !== 'cpu') Atomics.add(busy, 0, nanoseconds() - start);
       }

@@ -55,7 +55,9 @@ export const acceleratorOptions = (device: Accelerator): InferenceSession.Sessio
  * no bound allows for.
  */
 export function refuseReducedPrecision(): void {
-  process.env.NVIDIA_TF32_OVERRIDE ??= '0';
+  // A browser has no environment, and no such provider.
+  const { env } = globalThis.process ?? { env: {} };
+  env.NVIDIA_TF32_OVERRIDE ??= '0';
 }
 
 /**

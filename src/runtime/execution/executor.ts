@@ -1,10 +1,12 @@
 /** Runs plans in the calling thread; their programs stay open from one run to the next. */
 import type { HostData } from '../../graph/tensor.js';
 import { DeviceArray, type DeviceArrays, keepsArrays, openDeviceArrays } from '../device/array.js';
+import { nanoseconds } from '../device/clock.js';
 import { hasRowKernel } from '../kernels/row-kernel.js';
 import { planResidence } from '../plan/memory.js';
-import type { Feeds, Floats, ProgramArrays } from '../plan/run.js';
-import type { Plan } from '../plan/step.js';
+import type { Feeds, Floats, Members, ProgramArrays } from '../plan/run.js';
+import { kindOf } from '../plan/stages/index.js';
+import { type Plan, stepsOf, type Way } from '../plan/step.js';
 import { OpenPlan } from './open-plan.js';
 import { PlanRun } from './plan-run.js';
 import type { SessionOptions } from './session.js';
@@ -32,7 +34,12 @@ export interface KeptResult {
 /** Its functions may be passed on without it. */
 export interface Executor {
   run(plan: Plan, feeds: ProgramArrays): Promise<PlanResult>;
-  /** The same, but gradients stay where they are. */
+  /**
+   * Results, which are scalars, of a plan of values at each member's parameters on each micro-batch,
+   * [members, micro-batches, results]: in one call where its step can, else one after the other.
+   */
+  runMembers(plan: Plan, members: Members, feeds: readonly Feeds[]): Promise<Float64Array>;
+  /** As `run`, but gradients stay where they are. */
   runKeeping(plan: Plan, feeds: ProgramArrays): Promise<KeptResult>;
   /**
    * Feeds for several runs of a plan: what only programs read is sent to a device once, if it holds arrays.
@@ -85,6 +92,30 @@ class PlanExecutor implements Executor {
 
   readonly runKeeping: Executor['runKeeping'] = (plan, feeds) => this.#execute(plan, feeds, true);
 
+  readonly runMembers: Executor['runMembers'] = async (plan, members, feeds) => {
+    const [step, ...others] = stepsOf(plan.steps, this.#way());
+    const kind = step && others.length === 0 ? kindOf(step) : undefined;
+    const { busy } = this.#options;
+    if (step && kind?.runMembers) {
+      const start = nanoseconds();
+      const found = kind.runMembers(step, plan.results, members, feeds);
+      if (busy !== undefined) Atomics.add(busy, 0, nanoseconds() - start);
+      return found;
+    }
+    const { points, coordinates, layout } = members;
+    const found: number[] = [];
+    for (let from = 0; from < points.length; from += coordinates) {
+      const parameters = Object.fromEntries(
+        layout.map(({ name, offset, size }) => [name, points.subarray(from + offset, from + offset + size)]),
+      );
+      for (const feed of feeds) {
+        const { outputs } = await this.run(plan, { ...feed, ...parameters });
+        found.push(...plan.results.map((name) => Number(outputs[name]?.[0])));
+      }
+    }
+    return Float64Array.from(found);
+  };
+
   readonly keep: Executor['keep'] = async (plan, feeds) => {
     const stays = this.#holdsArrays ? planResidence(plan).reads : () => false;
     const uploaded: DeviceArray[] = [];
@@ -125,6 +156,10 @@ class PlanExecutor implements Executor {
     await this.#device?.close();
   };
 
+  #way(): Way {
+    return (this.#options.device ?? 'cpu') === 'cpu' && hasRowKernel() ? 'kernel' : 'programs';
+  }
+
   #open(plan: Plan): OpenPlan {
     const open =
       this.#plans.get(plan.id) ??
@@ -141,7 +176,7 @@ class PlanExecutor implements Executor {
     const run = new PlanRun(plan, feeds, {
       open: this.#open(plan),
       device: this.arrays,
-      way: (this.#options.device ?? 'cpu') === 'cpu' && hasRowKernel() ? 'kernel' : 'programs',
+      way: this.#way(),
       holdsArrays: this.#holdsArrays,
       gradientsStay,
       compute: this.write,

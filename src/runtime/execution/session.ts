@@ -17,8 +17,8 @@ import {
   onDevice,
   refuseReducedPrecision,
 } from '../device/device.js';
+import { runSession } from '../device/run-session.js';
 import type { Feeds, ProgramArrays } from '../plan/run.js';
-import { runSession } from './run-session.js';
 
 // Errors of a provider are thrown, and told in one line (`device`); its log would tell them a second time,
 // over several.
@@ -48,6 +48,7 @@ export interface SessionOptions extends Counters {
 }
 
 const OPTIONS: ort.InferenceSession.SessionOptions = {
+  executionProviders: ['cpu'],
   intraOpNumThreads: 1,
   interOpNumThreads: 1,
   executionMode: 'sequential',

@@ -1,5 +1,6 @@
 /** ONNX Runtime's WebAssembly: where a browser gets it from. */
 import ort from 'onnxruntime-node';
+import type { Device } from '../device/device.js';
 
 /**
  * Tells the runtime where its WebAssembly is, before the first program is opened in this thread. Without it
@@ -14,3 +15,13 @@ export function useWasm(wasm: string | ArrayBuffer): void {
   if (typeof wasm === 'string') env.wasm.wasmPaths = { wasm };
   else env.wasm.wasmBinary = wasm;
 }
+
+let device: Device = 'cpu';
+
+/** The device of pools that this thread opens from now on: WebGPU with its door, `onnxruntime-web/webgpu`. */
+export function useWebDevice(chosen: Exclude<Device, 'cuda'>): void {
+  device = chosen;
+}
+
+/** The device of pools for which none is named. */
+export const webDevice = (): Device => device;

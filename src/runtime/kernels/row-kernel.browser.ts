@@ -1,5 +1,8 @@
 /** `row-kernel.ts` where there is no native code: the programs of ONNX Runtime compute rows. */
 
+/** A browser has no native code. */
+export const addon = (): undefined => undefined;
+
 /** Whether rows run in the kernel. */
 export const hasRowKernel = (): boolean => false;
 

@@ -17,6 +17,25 @@ interface Addon {
     upper: Floats,
     gradients: readonly (Floats | undefined)[],
   ): void;
+  losses(
+    chain: Int32Array,
+    rows: readonly Int32Array[],
+    arrays: readonly Floats[],
+    labels: Int32Array,
+    sums: Float64Array,
+  ): void;
+  propagate(
+    chain: Int32Array,
+    arrays: readonly Floats[],
+    gradients: readonly (Floats | undefined)[],
+    stored: Floats | undefined,
+  ): void;
+  margins(
+    chain: Int32Array,
+    arrays: readonly Floats[],
+    margins: Floats,
+    gradients: readonly (Floats | undefined)[],
+  ): void;
   instructionSet(wanted?: string): string;
 }
 
@@ -28,7 +47,8 @@ const SWITCH = 'TAUTNET_ROWS';
 
 let loaded: Addon | null | undefined;
 
-function addon(): Addon | undefined {
+/** The native code: kernels for rows, margins, intervals and losses; undefined where it was not built. */
+export function addon(): Addon | undefined {
   if (loaded === undefined) {
     try {
       // The same path from src/ and from dist/.

@@ -15,11 +15,55 @@ const output = (command: string, ...args: string[]): string => {
 
 /** The sanitizer's library, that a process without it loads first; undefined without the compiler. */
 const library = output('g++', '-print-file-name=libasan.so') || undefined;
-if (library === undefined) console.log('row kernel: not run with sanitizers, there is no g++');
+if (library === undefined) console.log('native kernels: not run with sanitizers, there is no g++');
+
+const built = (file: string): string => JSON.stringify(join(ROOT, 'dist', file));
+
+/** Random networks, members and images through the loss kernel, in the same way. */
+const LOSSES = `
+const { architecture } = await import(${built('network/architectures.js')});
+const { parameterCount, parameterLayout } = await import(${built('network/parameters.js')});
+const { lossKernelOf } = await import(${built('objective/loss-kernel.js')});
+const { encodeLoss } = await import(${built('runtime/kernels/loss-chain.js')});
+const { relaxations } = await import(${built('relaxation/index.js')});
+const one = (values) => values[random(values.length)];
+const convolution = () =>
+  'conv ' + (1 + random(9)) + '@' + (1 + random(3)) + ' s' + (1 + random(2)) + ' p' + random(2) + ', ';
+for (let run = 0; run < 60; run++) {
+  const input = [1 + random(2), 6 + random(3), 6 + random(3)];
+  const hidden = one(['', 'linear 5, ', 'linear 18, ']);
+  const layers = Array.from({ length: random(3) }, convolution).join('') + hidden + 'linear';
+  const statistics = { mean: Array(input[0]).fill(0.5), std: Array(input[0]).fill(0.5) };
+  const network = architecture(layers, input, 2 + random(12), random(2) ? statistics : undefined);
+  const [microBatch, parts, members] = [1 + random(20), 1 + random(2), 1 + random(2)];
+  const options = {
+    network, microBatch, natural: one(['none', 'accuracy', 'loss']), clipBox: random(2) === 1,
+    l1: random(2), warmupRegularizer: random(2) === 1,
+  };
+  const { loss } = lossKernelOf(options, { bound: relaxations[one(['ibp', 'crown-ibp', 'crown', 'crown'])] });
+  const layout = parameterLayout(network);
+  const coordinates = parameterCount(layout);
+  const offsets = Object.fromEntries(layout.map(({ name, offset }) => [name, offset]));
+  const images = microBatch * parts;
+  const labels = Int32Array.from({ length: images }, () => random(network.classes));
+  for (const Type of [Float32Array, Float64Array])
+    for (const set of ['baseline', 'AVX2', 'AVX-512']) {
+      addon.instructionSet(set);
+      const points = exact(Type, members * coordinates);
+      const ints = encodeLoss(loss, parts, loss.warmup, { points, offsets, coordinates });
+      const weight = exact(Type, images).map((w, i) => (i % 7 === 6 ? 0 : 1.5 + w));
+      const normalization = Type.from(loss.normalization.length > 0 ? loss.normalization : [1, 0]);
+      const pixels = exact(Type, images * input[0] * input[1] * input[2]);
+      const floats = [normalization, points, pixels, weight, Type.of(0.1)];
+      const chains = loss.chains.map(({ ints }) => ints);
+      addon.losses(ints, chains, floats, labels, new Float64Array(members * parts * 8));
+    }
+}
+`;
 
 /**
  * Random chains, rows and cotangents through the add-on with every instruction set, in both float
- * types; every array ends where its memory ends.
+ * types, and random layers with what is seen of them; every array ends where its memory ends.
  */
 const PROGRAM = `
 import { createRequire } from 'node:module';
@@ -65,16 +109,48 @@ for (let run = 0; run < 60; run++) {
       addon.rows(encoded.ints, arrays, rows, lower, upper, wanted);
     }
 }
+const { encodeLayers } = await import(${JSON.stringify(join(ROOT, 'dist/runtime/kernels/layer-chain.js'))});
+for (let run = 0; run < 60; run++) {
+  const [batch, planes] = [1 + random(20), 1 + random(2)];
+  let [position, extents, isVector] = [planes, [1 + random(3), 1 + random(5), 1 + random(5)], false];
+  const next = () => position++;
+  const maybe = () => (random(2) ? position++ : undefined);
+  const layers = Array.from({ length: 1 + random(4) }, () => {
+    isVector ||= random(3) === 0;
+    const input = isVector ? [extents.reduce((a, b) => a * b), 1, 1] : extents;
+    const pair = (most) => [1 + random(most), 1 + random(most)];
+    const kernel = isVector ? [1, 1] : [1 + random(input[1]), 1 + random(input[2])];
+    const [stride, padding] = isVector ? [[1, 1], [0, 0]] : [pair(3), [random(3), random(3)]];
+    const places = kernel.map((k, i) => Math.floor((input[i + 1] + padding[i] - k) / stride[i]) + 1);
+    const output = [1 + random(20), ...places];
+    const ends = () => Array.from({ length: planes }, maybe);
+    const layer = { input, output, kernel, stride, padding, relu: random(2) === 1, weight: next() };
+    extents = output;
+    return { ...layer, bias: maybe(), sums: ends(), passed: layer.relu ? ends() : [] };
+  });
+  const encoded = encodeLayers({ batch, input: [0, 1].slice(0, planes), layers });
+  for (const Type of [Float32Array, Float64Array])
+    for (const set of ['baseline', 'AVX2', 'AVX-512']) {
+      addon.instructionSet(set);
+      const arrays = encoded.sizes.map((size) => exact(Type, size));
+      addon.propagate(encoded.ints, arrays, [], undefined);
+      const stored = new Type(new ArrayBuffer(encoded.stored * Type.BYTES_PER_ELEMENT));
+      addon.propagate(encoded.ints, arrays, [], stored);
+      const wanted = arrays.map((array) => (random(4) > 0 ? exact(Type, array.length) : undefined));
+      addon.propagate(encoded.ints, arrays, wanted, stored);
+    }
+}
+${LOSSES}
 console.log('clean');
 `;
 
 it.skipIf(library === undefined)(
-  'the row kernel touches no memory but its arrays and does nothing that C++ leaves undefined',
+  'the kernels touch no memory but their arrays and do nothing that C++ leaves undefined',
   () => {
     const addon = join(folder, 'rows.node');
     const args = [join('scripts', 'build-native.mjs'), '--sanitize', addon];
     const built = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
-    expect(built.stdout).toMatch(/build: the row kernel for/);
+    expect(built.stdout).toMatch(/build: the native kernels for/);
     const { stdout, stderr } = spawnSync(
       process.execPath,
       ['--input-type=module', '-e', PROGRAM.replace('process.argv[2]', JSON.stringify(addon))],

@@ -10,6 +10,7 @@ import { type MemberAxis, memberAxis } from './member-axis.js';
 import { inSharedBytes, newPlanId, wholeStep } from './single-program.js';
 import { kindOf, type Stage } from './stages/index.js';
 import type { Compiler } from './stages/kind.js';
+import { type LossKernelStage, lossKernel } from './stages/loss-kernel.js';
 import { ROW_INDICES } from './stages/rows/stage.js';
 import { gradientName, isResidual, type Plan, type Step, sumName, type Way } from './step.js';
 
@@ -87,9 +88,11 @@ class PlanCompiler implements Compiler {
   }
 
   way(way: Way, compile: () => void): void {
+    const outer = this.#way;
+    if (outer !== undefined && outer !== way) return;
     this.#way = way;
     compile();
-    this.#way = undefined;
+    this.#way = outer;
   }
 
   forward(step: Step): void {
@@ -122,20 +125,31 @@ class PlanCompiler implements Compiler {
  * Compiles stages; the last one is whole and its outputs are the results. With `wrt`, its output `loss` is
  * differentiated. With `population`, for all its members at once: inputs that differ between them are
  * replaced as it says. What replaces them is computed in the program that needs it if there is one alone,
- * else in a program of its own before.
+ * else in a program of its own before. With `kernel`, which gives the results without derivatives of one set
+ * of parameters, the stages are the other way to them.
  * @throws Error where a stage has no derivative or no population and one is asked for
  */
 export function createPlan(
   stages: readonly Stage[],
   wrt: readonly string[] = [],
   population?: Lifting,
+  kernel?: LossKernelStage,
 ): Plan {
-  const last = stages.at(-1);
+  const end = stages.at(-1);
+  const last = end?.kind === 'interval-kernel' ? end.programs : end;
   if (last?.kind !== 'whole') throw new Error('plan: expected the last stage to be a whole graph');
   const computesBefore =
     stages.length > 1 && population !== undefined && [...population.inputs.values()].some((x) => !isInput(x));
   const compiler = new PlanCompiler(wrt, population, computesBefore);
-  for (const [i, stage] of stages.entries()) kindOf(stage).compile(stage, compiler, i === stages.length - 1);
+  const compileAll = () => {
+    for (const [i, stage] of stages.entries())
+      kindOf(stage).compile(stage, compiler, i === stages.length - 1);
+  };
+  if (kernel === undefined) compileAll();
+  else {
+    compiler.way('kernel', () => lossKernel.compile(kernel, compiler, true));
+    compiler.way('programs', compileAll);
+  }
   return compiler.plan(Object.keys(last.outputs));
 }
 

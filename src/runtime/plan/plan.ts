@@ -8,6 +8,8 @@
  * - `whole`: a graph;
  * - `rows`: bounds of the neurons that earlier bounds leave unstable, as many rows of a graph as there are;
  * - `row-kernel`: the same bounds by native code where it was built, by its `rows` stage elsewhere;
+ * - `interval-kernel`: a graph whose values and intervals of layers native code computes where it was built;
+ * - `loss-kernel`: a whole objective, values only, by native code, beside the stages that give the same;
  * - `iterate`: a graph run a fixed number of times, what it computes fed back to it;
  * - `host`: a function of this process, such as a solver of linear programs.
  *
@@ -22,7 +24,9 @@
 export type { HostStage } from './stages/host.js';
 export type { HostSolver } from './stages/host-solver.js';
 export type { Stage } from './stages/index.js';
+export type { IntervalKernelStage } from './stages/interval-kernel.js';
 export type { IterateStage } from './stages/iterate.js';
+export type { LossKernelStage } from './stages/loss-kernel.js';
 export type { RowKernelStage } from './stages/row-kernel.js';
 export type { RowBounds, RowIndices, RowsData, RowsStage } from './stages/rows/stage.js';
 export type { WholeStage } from './stages/whole.js';

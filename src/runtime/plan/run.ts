@@ -11,6 +11,15 @@ export type Feeds = Readonly<Record<string, HostData>>;
 /** Arrays of the host, or on the device (`device/array`), by name. */
 export type ProgramArrays = Readonly<Record<string, HostData | DeviceArray>>;
 
+/** Sets of parameters that a plan of values is run at, one after the other. */
+export interface Members {
+  /** [members, coordinates]. */
+  readonly points: Floats;
+  readonly coordinates: number;
+  /** Where each parameter array lies in a member's coordinates. */
+  readonly layout: readonly { readonly name: string; readonly offset: number; readonly size: number }[];
+}
+
 export interface Run {
   readonly plan: Plan;
   /** Feeds and arrays that steps have computed, by name. */

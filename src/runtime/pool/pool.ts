@@ -14,13 +14,13 @@ import { keepsArrays, WAYS } from '../device/array.js';
 import { type Device, DeviceError, refuseReducedPrecision } from '../device/device.js';
 import { type MemoryBudget, memoryBudget } from '../device/memory.js';
 import type { SessionOptions } from '../execution/session.js';
+import { pairTasks } from './pair-tasks.js';
 import type {
   ComputeTask,
   KeptVector,
   NormalsTask,
   Outputs,
-  PairResult,
-  PairTask,
+  PairsTask,
   PopulationResult,
   PopulationTask,
   ProjectionTask,
@@ -61,10 +61,10 @@ export interface Pool {
    */
   readonly vectors: PoolVectors | undefined;
   /**
-   * Seconds that workers have spent inside ONNX Runtime so far, all together. For a device other than the CPU
-   * that stands for the time that it was busy: moving arrays there and back is part of it, opening programs
-   * is not; what it still does after a call whose results stay there is counted where a later call waits for
-   * it.
+   * Seconds that workers have spent inside ONNX Runtime and the loss kernel so far, all together. For a
+   * device other than the CPU that stands for the time that it was busy: moving arrays there and back is part
+   * of it, opening programs is not; what it still does after a call whose results stay there is counted where
+   * a later call waits for it.
    */
   busySeconds(): number;
   /** Bytes that have gone to the device, and come from it, so far; none for the CPU. */
@@ -73,7 +73,8 @@ export interface Pool {
   memory(): Promise<MemoryBudget>;
   /** @throws DeviceError if a device other than the CPU cannot go on */
   run(task: RunTask): Promise<RunResult>;
-  pair(task: PairTask): Promise<PairResult>;
+  /** The results of each key at both points on each micro-batch, [keys, 2, micro-batches, results]. */
+  pairs(task: PairsTask): Promise<Float64Array>;
   /** The result of each call. On a device other than the CPU, what calls share goes there once. */
   population(task: PopulationTask): Promise<PopulationResult[]>;
   /** Σ weighted normals where programs run: on a device, those of the last populations while they fit. */
@@ -169,7 +170,17 @@ class WorkerPool implements Pool {
   };
 
   readonly run: Pool['run'] = (task) => this.#onDevice('run', task);
-  readonly pair: Pool['pair'] = (task) => this.#onDevice('pair', task);
+  readonly pairs: Pool['pairs'] = async (task) => {
+    const tasks = pairTasks(task, this.threads, this.device === 'cpu');
+    const parts = await Promise.all(tasks.map((part) => this.#onDevice<Float64Array>('pairs', part)));
+    const all = new Float64Array(parts.reduce((size, { length }) => size + length, 0));
+    let at = 0;
+    for (const part of parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  };
   readonly population: Pool['population'] = (task) => this.#onDevice('population', task);
   readonly weigh: Pool['weigh'] = (task) => this.#onDevice('weigh', task);
 

@@ -50,16 +50,14 @@ export interface RunResult {
   readonly gradient?: Float32Array;
 }
 
-/** A plan without gradient run on several micro-batches at θ + σ∘z and at θ − σ∘z, z drawn once. */
-export interface PairTask extends Omit<RunTask, 'feeds' | 'perturbation'> {
+/**
+ * A plan without gradient run on several micro-batches at θ + σ∘z and at θ − σ∘z of each key, z drawn once.
+ * Its results are scalars and come back as [keys, 2, micro-batches, results].
+ */
+export interface PairsTask extends Omit<RunTask, 'feeds' | 'perturbation'> {
   readonly feeds: readonly TaskFeeds[];
-  readonly perturbation: TaskPerturbation;
-}
-
-/** Outputs of each micro-batch. */
-export interface PairResult {
-  readonly plus: readonly Outputs[];
-  readonly minus: readonly Outputs[];
+  readonly keys: readonly Key[];
+  readonly sigma: number | Float32Array;
 }
 
 /** A vector that stays on the device, by the number that the pool gave it. */

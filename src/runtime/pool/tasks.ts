@@ -17,8 +17,7 @@ import {
   type KeptVector,
   type NormalsTask,
   type Outputs,
-  type PairResult,
-  type PairTask,
+  type PairsTask,
   type ParameterSlice,
   type PopulationResult,
   type PopulationTask,
@@ -93,7 +92,7 @@ export class Tasks {
   }
 
   readonly run = (task: RunTask): Promise<RunResult> => this.#onOwn(() => this.#runAt(task));
-  readonly pair = (task: PairTask): Promise<PairResult> => this.#onOwn(() => this.#pairAt(task));
+  readonly pairs = (task: PairsTask): Promise<Float64Array> => this.#onOwn(() => this.#pairsAt(task));
 
   readonly population = (task: PopulationTask): Promise<PopulationResult[]> =>
     this.#givingBack(() => this.#sharing(task.plan, (shared) => this.#populationCalls(task, shared)));
@@ -229,17 +228,14 @@ export class Tasks {
     return { outputs, gradient };
   }
 
-  async #pairAt({ plan, layout, perturbation, ...task }: PairTask): Promise<PairResult> {
+  async #pairsAt({ plan, layout, keys, sigma, ...task }: PairsTask): Promise<Float64Array> {
     const feeds = task.feeds.map(feedsOf);
-    const [plus, minus] = [new Float32Array(task.theta.length), new Float32Array(task.theta.length)];
-    perturbPair(unshared(task.theta), perturbation.key, perturbation.sigma, plus, minus);
-    const at = async (point: Float32Array) => {
-      const outputs = [];
-      for (const feed of feeds)
-        outputs.push((await this.#executor.run(plan, withParameters(feed, point, layout))).outputs);
-      return outputs;
-    };
-    return { plus: await at(plus), minus: await at(minus) };
+    const theta = unshared(task.theta);
+    const coordinates = theta.length;
+    const points = new Float32Array(2 * keys.length * coordinates);
+    const at = (i: number) => points.subarray(i * coordinates, (i + 1) * coordinates);
+    for (const [i, key] of keys.entries()) perturbPair(theta, key, sigma, at(2 * i), at(2 * i + 1));
+    return this.#executor.runMembers(plan, { points, coordinates, layout }, feeds);
   }
 
   /** Feeds of each micro-batch with all that the calls of a task share. */

@@ -25,4 +25,4 @@ export async function population(task: PopulationTask): Promise<PopulationResult
   );
 }
 
-export const { pair, weigh, score, compute, upload, read, drop, normals, project } = tasks;
+export const { pairs, weigh, score, compute, upload, read, drop, normals, project } = tasks;

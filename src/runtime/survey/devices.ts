@@ -21,9 +21,7 @@ import {
   firstSentence,
 } from '../device/device.js';
 import type { Finding } from './probe.js';
-
-/** Greatest difference of a self-test's value from the CPU's, relative to 1 + the greatest of them. */
-export const TOLERANCE = 1e-4;
+import { TOLERANCE } from './self-test.js';
 
 /** Whether programs can run on a device, how fast, or why not. */
 export type DeviceReport = { readonly device: Device } & (

@@ -19,6 +19,9 @@ import { createExecutor } from '../execution/executor.js';
 import { createPlan } from '../plan/compile.js';
 import { fillNormals, keyOf } from '../random/keys.js';
 
+/** Greatest difference of a self-test's value from the CPU's, relative to 1 + the greatest of them. */
+export const TOLERANCE = 1e-4;
+
 const drawn = (size: number, seed: number): Float32Array => {
   const numbers = new Float32Array(size);
   fillNormals(keyOf(seed), numbers);

@@ -85,7 +85,7 @@ function proves(
   polytopes: readonly Polytope[],
 ): boolean {
   try {
-    prove(nodes, box, bounds, 0, polytopes);
+    prove(nodes, box, { bounds }, 0, polytopes);
     return true;
   } catch {
     return false;

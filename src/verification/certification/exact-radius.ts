@@ -1,6 +1,6 @@
 /**
  * The largest radius at which an image is robust, between two numbers that come closer: attacks break larger
- * balls, branch and bound proves smaller ones, by bisection.
+ * balls, branch and bound proves smaller ones, by bisection; a ball left undecided gives way to smaller ones.
  *
  *   proved ≤ ε* < broken,   ε* = sup {ε : f_y(x') > f_j(x') for all j ≠ y and x' in B(x, ε)}
  *
@@ -67,14 +67,17 @@ export async function exactRadius(
     if (broken === null) break;
     middle = (withstood + broken) / 2;
   }
-  while ((broken ?? largest) - proved > precision && left() > 0) {
-    const middle = (proved + (broken ?? largest)) / 2;
-    const search = createImageSearch(at(middle), { secondsPerImage: left() });
+  /** Nothing is decided from here on in half of the time that was left: smaller balls are easier. */
+  let open = largest;
+  const least = () => Math.min(open, broken ?? largest);
+  while (least() - proved > precision && left() > 0) {
+    const middle = (proved + least()) / 2;
+    const search = createImageSearch(at(middle), { secondsPerImage: left() / 2 });
     const { verdict } = await search(image, undefined);
-    if (verdict === 'undecided') break;
     if (verdict === 'certified') proved = middle;
-    else broken = middle;
-    tell?.(known());
+    else if (verdict === 'falsified') broken = middle;
+    else open = middle;
+    if (verdict !== 'undecided') tell?.(known());
   }
   return known();
 }

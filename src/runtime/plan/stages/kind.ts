@@ -5,7 +5,7 @@
 import type { EncodedProgram } from '../../../graph/encode.js';
 import type { Tensor } from '../../../graph/tensor.js';
 import type { MemberAxis } from '../member-axis.js';
-import type { Run } from '../run.js';
+import type { Feeds, Members, Run } from '../run.js';
 import type { Plan, Step, Way } from '../step.js';
 
 /** A plan while it is compiled. */
@@ -28,7 +28,7 @@ export interface Compiler {
   isActive(name: string): boolean;
   /** Says of arrays that they depend on what is differentiated. */
   activate(names: readonly string[]): void;
-  /** Adds what `compile` adds as one of two ways to the same arrays. */
+  /** Adds what `compile` adds as one of two ways to the same arrays; within a way, that one alone. */
   way(way: Way, compile: () => void): void;
   /** Adds a step to the forward run. */
   forward(step: Step): void;
@@ -53,7 +53,12 @@ export interface StageKind<Stage, S extends Step = Step> {
   /** Whether one run serves all members of a population. */
   readonly hasPopulations: boolean;
   run(run: Run, step: S): Promise<void>;
-  /** The same where the step's arrays stay on the device, if that is another way. */
+  /**
+   * A plan of this step alone at many members: its results, which are scalars, [members, micro-batches,
+   * results].
+   */
+  runMembers?(step: S, results: readonly string[], members: Members, feeds: readonly Feeds[]): Float64Array;
+  /** `run` where the step's arrays stay on the device, if that is another way. */
   runOnDevice?(run: Run, step: S): Promise<void>;
   /** Whether a plan of this step may hold arrays on a device; default yes. */
   fitsDevice?(step: S): boolean;

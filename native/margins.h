@@ -1,0 +1,58 @@
+// Shape of a margin kernel's chain, as `src/runtime/kernels/margin-chain.ts` encodes and checks it.
+//
+// A row is a linear function of the network's outputs for one image: coefficients [outputs, rows, batch].
+// Steps run from the last layer to the input; coefficients lie over whole layers.
+#pragma once
+#include <cstdint>
+
+#include "chain.h"
+
+namespace tautnet {
+
+struct Extents {
+  int32_t channels, height, width;
+  int64_t area() const { return int64_t(height) * width; }
+  int64_t features() const { return channels * area(); }
+};
+
+// AFFINE: from its output to its input; a linear layer is a convolution whose kernel is its whole input.
+// Positions of arrays, −1 for none. RELU: lower and upper bounds of its input, [features, batch]; AFFINE:
+// weight [out channels, in channels, kernelY, kernelX], bias.
+struct MarginStep {
+  int32_t kind;
+  Extents out, in;
+  int32_t kernelY, kernelX, strideY, strideX, padY, padX;
+  int32_t arrays[2];
+  int64_t taps() const { return int64_t(in.channels) * kernelY * kernelX; }
+};
+
+// Numbers of int32 in an encoded step, and before the steps.
+constexpr int MARGIN_STEP_INTS = 15, MARGIN_HEAD_INTS = 5;
+static_assert(sizeof(MarginStep) == MARGIN_STEP_INTS * sizeof(int32_t), "steps are numbers of int32");
+
+// Arrays: the rows' coefficients at position 0, the box's lower and upper ends [features, batch]
+// last.
+struct MarginChain {
+  int32_t batch, rows;
+  Extents output;
+  int32_t count;
+  const MarginStep* steps;
+};
+
+// `gradients` has an array for each that is to be differentiated, null for others.
+template <class T>
+struct MarginWork {
+  MarginChain chain;
+  const T* const* arrays;
+  T* const* gradients;  // null: values only
+  int32_t arrayCount;
+  T* margins;  // lower bounds [rows, batch]; with `gradients` their cotangents
+};
+
+#define TAUTNET_MARGINS(name) \
+  namespace name { void run(const MarginWork<float>&); void run(const MarginWork<double>&); }
+TAUTNET_MARGINS(baseline)
+TAUTNET_MARGINS(avx2)
+TAUTNET_MARGINS(avx512)
+
+}  // namespace tautnet

@@ -1,0 +1,39 @@
+/** Work on a server that may be lost while things are connected to it: they are all made anew then. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Address } from './address.js';
+import { type Engine, type EngineOptions, LostServer, openEngine } from './engine.js';
+
+/** Milliseconds before the server is tried again: twice as many each time, up to the longest. */
+const [FIRST, LONGEST] = [500, 30_000];
+
+/**
+ * Does work on an engine that is closed after it. Where the server is lost before the work is `ready`, it
+ * begins anew on another engine, with longer and longer pauses; that is told once, in one line.
+ * @throws Failure where the server was never reached, whatever the work throws, the reason of `signal`
+ */
+export async function withEngine<Result>(
+  address: Address,
+  { signal, onTrouble }: EngineOptions & { readonly signal?: AbortSignal },
+  work: (engine: Engine) => Promise<Result>,
+): Promise<Result> {
+  let [reached, told] = [false, false];
+  const tell = (line: string): void => {
+    told = true;
+    onTrouble?.(line);
+  };
+  for (let pause = FIRST; ; pause = Math.min(2 * pause, LONGEST)) {
+    let engine: Engine | undefined;
+    try {
+      engine = await openEngine(address, { onTrouble: tell });
+      return await work(engine);
+    } catch (error) {
+      reached ||= engine !== undefined;
+      if (!(error instanceof LostServer) || !reached) throw error;
+      if (!told) tell(`${address.shown}: lost while connecting; trying again`);
+    } finally {
+      await engine?.close();
+    }
+    signal?.throwIfAborted();
+    await sleep(pause, undefined, { signal }).catch(() => signal?.throwIfAborted());
+  }
+}

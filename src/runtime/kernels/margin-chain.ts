@@ -1,0 +1,123 @@
+/**
+ * The chain of layers that the margin kernel carries rows of the outputs back through, as numbers
+ * (`native/margins.h` reads them), and the check of every array against it: the kernel itself checks no bounds.
+ */
+
+type Pair = readonly [vertical: number, horizontal: number];
+type Extents = readonly [channels: number, height: number, width: number];
+
+export type MarginStep =
+  | {
+      readonly kind: 'relu';
+      readonly extents: Extents;
+      /** Positions of the bounds of its input, [features, batch]. */
+      readonly lower: number;
+      readonly upper: number;
+    }
+  | {
+      /** y = W ∗ x + b; a linear layer's kernel is its whole input. */
+      readonly kind: 'affine';
+      readonly output: Extents;
+      readonly input: Extents;
+      readonly kernel: Pair;
+      readonly stride: Pair;
+      /** Zeros above and left of the input. */
+      readonly padding: Pair;
+      /** Positions of its arrays. */
+      readonly weight: number;
+      readonly bias: number | undefined;
+    };
+
+/** Position 0 has the rows' coefficients [outputs, rows, batch], the last two the box [features, batch]. */
+export interface MarginChain {
+  readonly batch: number;
+  readonly rows: number;
+  /** From the last layer to the input. */
+  readonly steps: readonly MarginStep[];
+}
+
+/** The chain for the kernel, the length that each of its arrays must have, and how many margins there are. */
+export interface EncodedMargins {
+  readonly ints: Int32Array;
+  readonly sizes: readonly number[];
+  readonly margins: number;
+}
+
+/** Coefficients of a row at all layers together; what the kernel computes with then takes some 400 MB at most. */
+export const MOST_COEFFICIENTS = 2 ** 20;
+/** Neurons of all images of a layer, and weights of a layer. */
+const MOST_NUMBERS = 2 ** 31 - 1;
+
+const featuresOf = ([channels, height, width]: Extents): number => channels * height * width;
+
+function refuse(what: string): never {
+  throw new RangeError(`margin kernel: expected ${what}; use the programs of ONNX Runtime`);
+}
+
+const outputOf = (step: MarginStep): Extents => (step.kind === 'relu' ? step.extents : step.output);
+const inputOf = (step: MarginStep): Extents => (step.kind === 'relu' ? step.extents : step.input);
+
+function checkStep(step: MarginStep): void {
+  const geometry = step.kind === 'affine' ? [...step.kernel, ...step.stride] : [];
+  const counts = [...outputOf(step), ...inputOf(step), ...geometry];
+  if (!counts.every((n) => Number.isInteger(n) && n >= 1 && n < 2 ** 24))
+    refuse(`extents, kernel and stride of whole, positive numbers, got ${counts.join(', ')}`);
+  const padding = step.kind === 'affine' ? step.padding : [];
+  const sides = [...outputOf(step).slice(1), ...inputOf(step).slice(1), ...geometry, ...padding];
+  if (!sides.every((n) => Number.isInteger(n) && n >= 0 && n < 2 ** 15))
+    refuse(`sides, kernel, stride and padding below 32768, got ${sides.join(', ')}`);
+}
+
+/** Coefficients behind an affine step, with those around them that its kernel reaches. */
+function reached(step: MarginStep): number {
+  if (step.kind === 'relu') return featuresOf(step.extents);
+  const { input, output, kernel, stride, padding } = step;
+  const side = (i: 0 | 1) =>
+    Math.max(((output[i + 1] as number) - 1) * stride[i] + kernel[i], padding[i] + (input[i + 1] as number));
+  return input[0] * side(0) * side(1);
+}
+
+/** The chain in numbers; an error of one line where its shapes do not go together. */
+export function encodeMargins({ batch, rows, steps }: MarginChain): EncodedMargins {
+  const [first, last] = [steps[0], steps.at(-1)];
+  if (first === undefined || last === undefined) refuse('a layer at least, got none');
+  if (![batch, rows].every((n) => Number.isInteger(n) && n >= 1))
+    refuse(`a batch and rows, got ${batch} and ${rows}`);
+  steps.forEach(checkStep);
+  for (const [k, step] of steps.slice(1).entries()) {
+    const before = inputOf(steps[k] as MarginStep);
+    if (outputOf(step).some((n, i) => n !== before[i]))
+      refuse(`a layer that gives ${before.join('×')}, got ${outputOf(step).join('×')}`);
+  }
+  const coefficients = steps.reduce((sum, step) => sum + reached(step), featuresOf(outputOf(first)));
+  if (coefficients > MOST_COEFFICIENTS)
+    refuse(`at most ${MOST_COEFFICIENTS} coefficients of a row, got ${coefficients}`);
+  const sizes = [featuresOf(outputOf(first)) * rows * batch];
+  const need = (position: number | undefined, size: number): number => {
+    if (position === undefined) return -1;
+    if (!Number.isInteger(position) || position < 1 || sizes[position] !== undefined)
+      refuse(`one array at each position from 1, got another at ${position}`);
+    sizes[position] = size;
+    return position;
+  };
+  const body = steps.flatMap((step) => {
+    if (step.kind === 'relu') {
+      const { extents, lower, upper } = step;
+      const ends = [lower, upper].map((position) => need(position, featuresOf(extents) * batch));
+      return [0, ...extents, ...extents, 1, 1, 1, 1, 0, 0, ...ends];
+    }
+    const { output, input, kernel, stride, padding, weight, bias } = step;
+    const size = output[0] * input[0] * kernel[0] * kernel[1];
+    const positions = [need(weight, size), need(bias, output[0])];
+    return [1, ...output, ...input, ...kernel, ...stride, ...padding, ...positions];
+  });
+  const box = featuresOf(inputOf(last)) * batch;
+  const all = [...sizes, box, box];
+  if (all.some((n) => n === undefined)) refuse('an array at every position');
+  if (all.some((n) => n > MOST_NUMBERS)) refuse(`arrays of fewer than 2³¹ numbers, got ${Math.max(...all)}`);
+  return {
+    ints: Int32Array.from([batch, rows, ...outputOf(first), ...body]),
+    sizes: all,
+    margins: rows * batch,
+  };
+}

@@ -1,0 +1,100 @@
+/**
+ * Which tensors of a graph the interval and margin kernels can compute: whoever builds a graph of layers says
+ * which of its tensors are a layer's sums or what its ReLU passes, or bounds of rows carried back through
+ * layers, and plans may take them from a kernel instead.
+ */
+import type { Tensor } from '../../graph/tensor.js';
+import type { KernelLayer } from '../kernels/layer-chain.js';
+import type { MarginStep } from '../kernels/margin-chain.js';
+
+/** A layer of a run, with its arrays. */
+export interface RunLayer extends Pick<KernelLayer, 'input' | 'output' | 'kernel' | 'stride' | 'padding'> {
+  readonly weight: Tensor;
+  readonly bias: Tensor | undefined;
+  /** The value, or lower and upper bounds, [features, batch]. */
+  readonly sums: readonly Tensor[];
+  /** The same behind its ReLU; undefined where none follows. */
+  readonly passed: readonly Tensor[] | undefined;
+}
+
+/** Layers that follow one another, from a value, or from lower and upper bounds. */
+export interface LayerRun {
+  readonly input: readonly Tensor[];
+  readonly layers: readonly RunLayer[];
+}
+
+/** Rows of a network's outputs carried back to the input, with their arrays. */
+export interface MarginRun {
+  /** Coefficients [outputs, rows, batch]. */
+  readonly rows: Tensor;
+  /** From the last layer to the input. */
+  readonly steps: readonly MarginRunStep[];
+  /** Lower and upper ends of the input, [features, batch]. */
+  readonly box: readonly [lower: Tensor, upper: Tensor];
+}
+
+export type MarginRunStep =
+  | (Omit<MarginStep & { kind: 'relu' }, 'lower' | 'upper'> & Record<'lower' | 'upper', Tensor>)
+  | (Omit<MarginStep & { kind: 'affine' }, 'weight' | 'bias'> & {
+      readonly weight: Tensor;
+      readonly bias: Tensor | undefined;
+    });
+
+/** A tensor's place in its run; of margins there is one tensor. */
+export interface RunPlace {
+  readonly run: LayerRun | MarginRun;
+  readonly layer: number;
+  readonly what: 'sums' | 'passed';
+  readonly end: number;
+}
+
+const places = new WeakMap<Tensor, RunPlace>();
+
+/** Multiplications of a run for a batch below which programs do it as fast. */
+export const LEAST_WORK = 2 ** 22;
+
+/** Multiplications of the first layers of a run, of all its ends. */
+export function workOf({ input, layers }: LayerRun, count = layers.length): number {
+  const batch = input[0]?.shape[1] as number;
+  const multiplications = layers
+    .slice(0, count)
+    .map(
+      ({ input: [channels], output, kernel }) =>
+        output.reduce((a, b) => a * b) * channels * kernel[0] * kernel[1],
+    );
+  return input.length * batch * multiplications.reduce((a, b) => a + b, 0);
+}
+
+/** Says of the tensors of a run that the kernel can compute them. */
+export function markRun(run: LayerRun): void {
+  for (const [layer, { sums, passed }] of run.layers.entries()) {
+    for (const [end, x] of sums.entries()) places.set(x, { run, layer, what: 'sums', end });
+    for (const [end, x] of passed?.entries() ?? []) places.set(x, { run, layer, what: 'passed', end });
+  }
+}
+
+/** Says of margins [rows, batch] that the kernel can compute them. */
+export function markMargins(run: MarginRun, margins: Tensor): void {
+  places.set(margins, { run, layer: 0, what: 'sums', end: 0 });
+}
+
+/**
+ * Tensors of runs that some outputs are computed from, those nearest to the outputs; without the runs that
+ * are `left` to programs.
+ */
+export function runPlaces(
+  outputs: readonly Tensor[],
+  left: ReadonlySet<LayerRun | MarginRun>,
+): Map<Tensor, RunPlace> {
+  const found = new Map<Tensor, RunPlace>();
+  const met = new Set<Tensor>();
+  const open = [...outputs];
+  for (let x = open.pop(); x !== undefined; x = open.pop()) {
+    if (met.has(x)) continue;
+    met.add(x);
+    const place = places.get(x);
+    if (place === undefined || left.has(place.run)) open.push(...x.inputs);
+    else found.set(x, place);
+  }
+  return found;
+}

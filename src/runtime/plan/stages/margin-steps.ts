@@ -1,0 +1,94 @@
+/**
+ * Steps of the margin kernel (`kernels/margin-kernel.ts`): rows of a network's outputs carried back to the
+ * input, where a graph contains such margins (`layer-runs.ts`).
+ */
+import type { FloatType, Tensor } from '../../../graph/tensor.js';
+import { type EncodedMargins, encodeMargins, type MarginStep } from '../../kernels/margin-chain.js';
+import { kernelMarginGradients, kernelMargins } from '../../kernels/margin-kernel.js';
+import type { MarginRun, MarginRunStep } from '../layer-runs.js';
+import type { Floats, Run } from '../run.js';
+import { gradientName } from '../step.js';
+
+/** What one call of the kernel does, as plain data. */
+export interface KernelMarginsData {
+  readonly kind: 'margins';
+  readonly chain: EncodedMargins;
+  readonly dtype: FloatType;
+  /** Names of the kernel's arrays, by position. */
+  readonly arrays: readonly string[];
+  /** The name of the margins. */
+  readonly seen: readonly [string];
+}
+
+const readBy = (step: MarginRunStep): readonly Tensor[] =>
+  step.kind === 'relu' ? [step.lower, step.upper] : [step.weight, ...(step.bias ? [step.bias] : [])];
+
+/** The margins of a run, and their name. */
+export class MarginUse {
+  constructor(
+    readonly run: MarginRun,
+    readonly index: number,
+  ) {}
+
+  nameOf(): string {
+    return `margins ${this.index}`;
+  }
+
+  /** Of margins there is one tensor, so nothing is to be noted. */
+  see(): void {}
+
+  /** Whoever marks margins knows whether they are worth it. */
+  passes(): boolean {
+    return true;
+  }
+
+  get read(): readonly Tensor[] {
+    return [this.run.rows, ...this.run.steps.flatMap(readBy), ...this.run.box];
+  }
+
+  data(nameOf: (x: Tensor) => string): KernelMarginsData {
+    const { rows, steps, box } = this.run;
+    const arrays = [nameOf(rows)];
+    const position = (x: Tensor) => arrays.push(nameOf(x)) - 1;
+    const encoded = steps.map((step): MarginStep => {
+      if (step.kind === 'relu') return { ...step, lower: position(step.lower), upper: position(step.upper) };
+      return { ...step, weight: position(step.weight), bias: step.bias && position(step.bias) };
+    });
+    box.forEach(position);
+    const [, count, batch] = rows.shape as [number, number, number];
+    const chain = encodeMargins({ batch, rows: count, steps: encoded });
+    return { kind: 'margins', chain, dtype: rows.dtype as FloatType, arrays, seen: [this.nameOf()] };
+  }
+}
+
+const workOf = (run: Run, { chain, arrays }: KernelMarginsData) => ({
+  chain,
+  arrays: arrays.map((name) => run.arrays.get(name) as Floats),
+});
+
+export async function forwardMargins(run: Run, data: KernelMarginsData): Promise<void> {
+  const [name] = data.seen;
+  const margins = (await run.planArray(name, data.dtype, data.chain.margins)) as Floats;
+  kernelMargins(workOf(run, data), margins);
+  run.arrays.set(name, margins);
+}
+
+/** Cotangents of the margins to those of what the kernel read. */
+export async function reverseMargins(
+  run: Run,
+  data: KernelMarginsData,
+  wanted: readonly string[],
+): Promise<void> {
+  const [seen] = data.seen;
+  const cotangents = run.arrays.get(gradientName(seen)) as Floats | undefined;
+  if (cotangents === undefined) return; // nothing depends on them
+  const sums = new Map<string, Floats>();
+  for (const name of wanted) {
+    const size = data.chain.sizes[data.arrays.indexOf(name)] as number;
+    const sum = (await run.planArray(`∂${name} of ${seen}`, data.dtype, size)) as Floats;
+    sums.set(name, sum.fill(0));
+  }
+  const into = data.arrays.map((name) => sums.get(name));
+  kernelMarginGradients(workOf(run, data), cotangents, into);
+  for (const [name, sum] of sums) await run.addGradient(gradientName(name), sum);
+}
