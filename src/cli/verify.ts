@@ -4,15 +4,16 @@ import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
 import type { NamedModel } from '../experiment/query-task.js';
 import {
+  type BoxesTask,
   readRobustnessTask,
-  readVerificationTask,
+  readVerification,
   type VerificationTask,
+  verifyTask,
 } from '../experiment/verification-task.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
 import type { ReadLimits } from '../formats/read-limited.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import type { BoxTrace } from '../verification/proof/trace.js';
-import { verify } from '../verification/search/verify.js';
 import { writePropertyCertificate } from './certificate.js';
 import { ExitWith, Interrupted, type Io, type MakeCommand, written } from './command.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
@@ -175,7 +176,7 @@ async function answerOf(
     if (error instanceof UsageError) await leave('unknown', error, flags, io);
     throw error;
   });
-  const { network, parameters, exact, double, property, file, image, model } = asked;
+  const { file, image, model } = asked;
   const progress = verificationProgress(io.stderr);
   const traces: BoxTrace[] = [];
   try {
@@ -183,17 +184,11 @@ async function answerOf(
     // Reading counts, too; what is left of the limit may be nothing, and then that is the answer.
     const timeoutSeconds =
       timeout === undefined ? undefined : Math.max(1e-3, timeout - secondsSince(started));
-    const verification = await verify({
+    const verification = await verifyTask(asked, {
       ...options,
       device,
       sound: flags.sound,
-      double,
-      network,
-      parameters,
-      exact,
-      property,
       timeoutSeconds,
-      evaluate: (x) => model.run(x),
       signal: io.signal,
       ...(flags.certificate !== undefined && { traced: (found) => traces.push(...found) }),
       progress: (state) => progress.update(state),
@@ -215,6 +210,10 @@ async function answerOf(
     if (caveat !== undefined) io.stderr.write(`${caveat}\n`);
     if (verification.reason !== undefined) io.stderr.write(`${verification.reason}\n`);
     if (flags.certificate !== undefined && verification.verdict === 'unsat') {
+      if ('networks' in asked) {
+        io.stderr.write(`no certificate: ${asked.without}; the proof is of what boxes make of the model\n`);
+        return code;
+      }
       const seconds = Math.max(CERTIFICATE_SECONDS, CERTIFICATE_SHARE * verification.seconds);
       const about = {
         file,
@@ -240,7 +239,7 @@ function taskOf(
   { models, propertyPath }: Files,
   flags: VerifyFlags,
   limits: ReadLimits,
-): () => Promise<VerificationTask> {
+): () => Promise<VerificationTask | BoxesTask> {
   const { index, dataset, epsilon, dataDir, clipBox } = flags;
   if (index === undefined) {
     const idle = Object.entries({ '--dataset': dataset, '--epsilon': epsilon, '--data-dir': dataDir }).find(
@@ -252,7 +251,7 @@ function taskOf(
       throw new UsageError(
         'verify: expected a VNN-LIB file, or --index with the number of a test image, got neither',
       );
-    return () => readVerificationTask(models, propertyPath, limits);
+    return () => readVerification(models, propertyPath, limits);
   }
   if (propertyPath !== undefined)
     throw new UsageError(

@@ -1,5 +1,5 @@
 /**
- * What trials will cost, measured: one step of each kind is taken at the full ε, and multiplied.
+ * What trials will cost, measured: some steps of each kind are taken at the full ε, and multiplied.
  *
  * Trials are of one kind when they differ only in settings that change numbers, not work. The estimate is of
  * training; judging comes on top. It is rough: the unstable neurons of a network at its initialisation are
@@ -36,7 +36,13 @@ export interface StepCost {
   readonly stepsPerEpoch: number;
 }
 
-/** Takes two steps of a training, the second of them timed, without warm-up and without a run folder. */
+/** What is timed, behind the first step: so many steps, or as many as begin in so many seconds. */
+const TIMED = { steps: 40, seconds: 0.5 } as const;
+
+const medianOf = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
+
+/** Takes some steps of a training, without warm-up and without a run folder: the median of those timed. */
 export async function stepCost(settings: Settings, threads: number): Promise<StepCost> {
   const started = performance.now();
   const pool = createPool(threads);
@@ -46,12 +52,19 @@ export async function stepCost(settings: Settings, threads: number): Promise<Ste
     const steps = training(options, first)[Symbol.asyncIterator]();
     await steps.next();
     const second = performance.now();
-    const { done } = await steps.next();
-    const ended = performance.now();
+    const seconds: number[] = [];
+    for (let from = second; seconds.length < TIMED.steps && from - second < 1000 * TIMED.seconds; ) {
+      const { done } = await steps.next();
+      const ended = performance.now();
+      if (done) break;
+      seconds.push((ended - from) / 1000);
+      from = ended;
+    }
     await steps.return?.(undefined);
-    const one = done ? second - started : ended - second;
-    const perEpoch = stepsPerEpoch(options);
-    return { startSeconds: (second - started) / 1000, stepSeconds: one / 1000, stepsPerEpoch: perEpoch };
+    const startSeconds = (second - started) / 1000;
+    // Of a training of one step there is only the first, with all that comes before it.
+    const stepSeconds = seconds.length > 0 ? medianOf(seconds) : startSeconds;
+    return { startSeconds, stepSeconds, stepsPerEpoch: stepsPerEpoch(options) };
   } finally {
     await pool.close();
   }
@@ -85,7 +98,7 @@ export interface SweepCost {
 }
 
 /**
- * Measures one step of each kind of trial.
+ * Measures steps of each kind of trial.
  * @param parallel trials at a time, `threads` worker threads each
  * @throws UsageError for settings that cannot be
  */

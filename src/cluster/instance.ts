@@ -3,11 +3,11 @@
  * exception.
  */
 import type { NamedModel } from '../experiment/query-task.js';
-import { readVerificationTask } from '../experiment/verification-task.js';
+import { readVerification, verifyTask } from '../experiment/verification-task.js';
 import { readVnnlib } from '../formats/vnnlib.js';
 import type { DeviceChoice } from '../runtime/device/device.js';
+import type { Model } from '../runtime/execution/model.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
-import { verify } from '../verification/search/verify.js';
 
 /** An instance that is to be decided. Plain data. */
 export interface Instance {
@@ -56,16 +56,14 @@ export async function decideInstance(
 ): Promise<InstanceAnswer> {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
-  let model: Awaited<ReturnType<typeof readVerificationTask>>['model'] | undefined;
+  let model: Model | undefined;
   try {
-    const task = await readVerificationTask(await neededOf(models, vnnlib), vnnlib, { signal });
-    const opened = task.model;
-    model = opened;
+    const task = await readVerification(await neededOf(models, vnnlib), vnnlib, { signal });
+    model = task.model;
     const timeoutSeconds = Math.max(1e-3, limit - seconds());
-    const evaluate = (x: Float32Array) => opened.run(x);
     const chosen = device && (await chooseDevice(device));
-    const { verdict, stage, subproblems, lowerBound } = await verify({
-      ...{ ...task, threads, sound, timeoutSeconds, evaluate, signal },
+    const { verdict, stage, subproblems, lowerBound } = await verifyTask(task, {
+      ...{ threads, sound, timeoutSeconds, signal },
       ...(chosen && { device: chosen }),
     });
     const bound = lowerBound === undefined ? {} : { lowerBound };

@@ -133,7 +133,7 @@ describe.skipIf(!hasRowKernel())('a run whose layers and rows kernels computed',
 
   test('says it of PGPE with intervals too, whose values come from native code', async () => {
     expect(await warnings('other-values', 'ibp', 'ort', 'pgpe')).toEqual([
-      expect.stringMatching(/expected rows of ibp computed by .*, they are by ort/),
+      expect.stringMatching(/expected layers and rows computed by .*, they are by ort/),
     ]);
   });
 });

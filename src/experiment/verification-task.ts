@@ -7,18 +7,22 @@ import { datasetNamed } from '../data/datasets.js';
 import { pooledDescription, poolingFrom } from '../data/pooled.js';
 import { FileError } from '../formats/file-error.js';
 import { FormatError } from '../formats/format-error.js';
-import { decodeOnnx } from '../formats/onnx.js';
+import { decodeOnnx, type OnnxModel } from '../formats/onnx.js';
 import { type ReadLimits, readUnpacked } from '../formats/read-limited.js';
-import { readVnnlib } from '../formats/vnnlib.js';
+import { readVnnlib, type VnnlibProperty } from '../formats/vnnlib.js';
 import { featuresOf } from '../network/layers/layer.js';
 import type { Network } from '../network/network.js';
 import { interfaceOf } from '../network/onnx/interface.js';
 import { type Model, openModel } from '../runtime/execution/model.js';
 import { paddedBatch } from '../verification/certification/evaluation.js';
-import { propertyFor } from '../verification/property/from-vnnlib.js';
+import { propertyFor, propertyOf } from '../verification/property/from-vnnlib.js';
 import { plainLinks } from '../verification/property/links.js';
+import { centreOf } from '../verification/property/property.js';
 import { type Ball, robustnessProperty } from '../verification/property/robustness.js';
+import { type Verification, type VerifyOptions, verify } from '../verification/search/verify.js';
+import { type NetworkOfBoxes, verifyBoxes } from '../verification/search/verify-boxes.js';
 import { UsageError } from './errors.js';
+import { networksOfBoxes } from './networks-of-boxes.js';
 import { isPlain, type ModelTask, type NamedModel, pathsOf, readQueryTask } from './query-task.js';
 import { readDataset } from './read-dataset.js';
 import { foundAt, trainedNetwork } from './trained-network.js';
@@ -106,31 +110,123 @@ export async function readVerificationTask(
   propertyPath: string,
   limits: ReadLimits = {},
 ): Promise<VerificationTask> {
-  return reading(async () => {
-    const given = typeof models === 'string' ? [{ path: models }] : models;
-    for (const { path } of given) await foundAt(path);
-    const query = await readVnnlib(propertyPath, limits);
-    if (!isPlain(query)) return readQueryTask(query, given, limits);
-    const [modelPath, other] =
-      query.networks === undefined ? given.map(({ path }) => path) : pathsOf(query, given).values();
-    if (other !== undefined) throw new UsageError(`--network: expected one model, got ${other} too`);
-    const { network, parameters, exact, double, file } = await trainedNetwork(modelPath as string, limits);
-    const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
-    // A first extent that is a batch to the file's reader is one of the input's to a query.
-    if (query.networks !== undefined && sizes.inputs !== query.inputs)
-      return readQueryTask(query, given, limits);
-    const property = propertyFor(query, sizes);
-    const bytes = await readUnpacked(file, limits);
-    limits.signal?.throwIfAborted();
-    const declared = query.networks?.[0];
-    if (declared !== undefined) interfaceOf(declared, decodeOnnx(bytes, file), file);
-    const model = await openModel(bytes, sizes, file);
-    const { links } = declared === undefined ? {} : { links: plainLinks(sizes.inputs) };
-    return {
-      ...{ network, parameters, exact, double, property, file, model },
-      ...(links && { query, links }),
-    };
+  return reading(() => read<VerificationTask>(models, propertyPath, limits, undefined));
+}
+
+/** What is made of a query whose model is refused as a network. */
+type Otherwise<T> = (query: VnnlibProperty, path: string, refusal: UsageError) => Promise<T>;
+
+async function read<T>(
+  models: string | readonly NamedModel[],
+  propertyPath: string,
+  limits: ReadLimits,
+  otherwise: Otherwise<T> | undefined,
+): Promise<VerificationTask | T> {
+  const given = typeof models === 'string' ? [{ path: models }] : models;
+  for (const { path } of given) await foundAt(path);
+  const query = await readVnnlib(propertyPath, limits);
+  if (!isPlain(query)) return readQueryTask(query, given, limits);
+  const [modelPath = '', other] =
+    query.networks === undefined ? given.map(({ path }) => path) : pathsOf(query, given).values();
+  if (other !== undefined) throw new UsageError(`--network: expected one model, got ${other} too`);
+  const trained = await trainedNetwork(modelPath, limits).catch((error: unknown) => {
+    if (otherwise && error instanceof UsageError && error.cause instanceof FormatError) return error;
+    throw error;
   });
+  if (trained instanceof UsageError) return (otherwise as Otherwise<T>)(query, modelPath, trained);
+  const { network, parameters, exact, double, file } = trained;
+  const sizes = { inputs: featuresOf(network.input), outputs: network.classes };
+  // A first extent that is a batch to the file's reader is one of the input's to a query.
+  if (query.networks !== undefined && sizes.inputs !== query.inputs)
+    return readQueryTask(query, given, limits);
+  const property = propertyFor(query, sizes);
+  const bytes = await readUnpacked(file, limits);
+  limits.signal?.throwIfAborted();
+  const declared = query.networks?.[0];
+  if (declared !== undefined) interfaceOf(declared, decodeOnnx(bytes, file), file);
+  const model = await openModel(bytes, sizes, file);
+  const { links } = declared === undefined ? {} : { links: plainLinks(sizes.inputs) };
+  return {
+    ...{ network, parameters, exact, double, property, file, model },
+    ...(links && { query, links }),
+  };
+}
+
+/** A model that no network stands for everywhere, with those that do on some boxes of its property. */
+export interface BoxesTask extends Omit<ModelTask, 'network' | 'parameters' | 'exact'> {
+  readonly networks: readonly NetworkOfBoxes[];
+  /** Reason for which polytopes have no network. */
+  readonly without: string;
+  readonly image?: undefined;
+}
+
+/**
+ * The same for files that are read box by box, or not at all: what ONNX Runtime runs can be attacked.
+ * @throws as `readVerificationTask`, for files that ONNX Runtime does not run either
+ */
+export function readVerification(
+  models: string | readonly NamedModel[],
+  propertyPath: string,
+  limits: ReadLimits = {},
+): Promise<VerificationTask | BoxesTask> {
+  return reading(() => read(models, propertyPath, limits, (...about) => boxesTask(limits, ...about)));
+}
+
+/** The task of a query whose model is refused as a network. */
+async function boxesTask(
+  limits: ReadLimits,
+  query: VnnlibProperty,
+  file: string,
+  refusal: UsageError,
+): Promise<BoxesTask> {
+  const refused = (): never => {
+    limits.signal?.throwIfAborted();
+    throw refusal;
+  };
+  const bytes = await readUnpacked(file, limits).catch(refused);
+  const decoded = decoding(bytes, file) ?? refused();
+  const property = propertyOf(query);
+  const declared = query.networks?.[0];
+  if (declared !== undefined) interfaceOf(declared, decoded, file);
+  const { inputs, outputs } = property;
+  const model = await openModel(bytes, { inputs, outputs }, file).catch(refused);
+  const [first] = property.polytopes;
+  const values = first && (await model.run(centreOf(first.box)));
+  if (values?.every(Number.isFinite) === false) {
+    await model.close();
+    refused();
+  }
+  let networks: NetworkOfBoxes[] = [];
+  let without = refusal.message;
+  try {
+    networks = networksOfBoxes(decoded, property, file);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    without = error.message;
+  }
+  const double = decoded.inputs.some(({ type }) => type === 'DOUBLE');
+  const links = declared && plainLinks(inputs);
+  return { networks, without, double, property, file, model, ...(links && { query, links }) };
+}
+
+function decoding(bytes: Uint8Array, file: string): OnnxModel | undefined {
+  try {
+    return decodeOnnx(bytes, file);
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
+}
+
+/** The verification of a task, with ONNX Runtime running its files as the judge of counterexamples. */
+export function verifyTask(
+  task: VerificationTask | BoxesTask,
+  { traced, ...options }: Omit<VerifyOptions, 'network' | 'parameters' | 'property'>,
+): Promise<Verification> {
+  const evaluate = options.evaluate ?? ((x: Float32Array) => task.model.run(x));
+  return 'networks' in task
+    ? verifyBoxes({ ...task, ...options, evaluate })
+    : verify({ ...task, ...options, traced, evaluate });
 }
 
 /**

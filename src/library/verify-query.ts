@@ -1,8 +1,8 @@
 /** Queries of VNN-LIB 2.0 as one call: a file and its networks' models in, a proof or an assignment out. */
-import { readVerificationTask } from '../experiment/verification-task.js';
+import { readVerification, verifyTask } from '../experiment/verification-task.js';
 import type { TensorAssignment } from '../formats/vnnlib.js';
 import { assignmentOf } from '../verification/property/links.js';
-import { verify as search, type Verification } from '../verification/search/verify.js';
+import type { Verification } from '../verification/search/verify.js';
 import type { VerifyOptions } from './verify.js';
 
 /** The outcome of a query: a verification, and where it is `sat` the values of all tensors. */
@@ -43,10 +43,10 @@ export async function verifyQuery(
 ): Promise<QueryVerification> {
   const named = Object.entries(models).map(([name, path]) => ({ name, path }));
   const limits = { most: options.memoryBytes, signal: options.signal };
-  const task = await readVerificationTask(named, query, limits);
+  const task = await readVerification(named, query, limits);
   const { model, links, query: { networks = [] } = {} } = task;
   try {
-    const found = await search({ ...task, evaluate: (x) => model.run(x), ...options });
+    const found = await verifyTask(task, options);
     const { counterexample } = found;
     if (counterexample === undefined || links === undefined) return found;
     return { ...found, tensors: assignmentOf(networks, links, counterexample.input, counterexample.output) };

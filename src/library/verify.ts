@@ -1,6 +1,6 @@
 /** Verification as one call: a network and a property in, a proof or a counterexample out. */
 import { type TrainedNetwork, trainedNetwork } from '../experiment/trained-network.js';
-import { openModelFile } from '../experiment/verification-task.js';
+import { openModelFile, readVerification, verifyTask } from '../experiment/verification-task.js';
 import { readVnnlib } from '../formats/vnnlib.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { propertyOf } from '../verification/property/from-vnnlib.js';
@@ -43,6 +43,10 @@ export async function verify(
   options: VerifyOptions = {},
 ): Promise<Verification> {
   const limits = { most: options.memoryBytes, signal: options.signal };
+  if (typeof network === 'string' && typeof property === 'string') {
+    const task = await readVerification(network, property, limits);
+    return verifyTask(task, options).finally(() => task.model.close());
+  }
   const model: Model & Partial<TrainedNetwork> =
     typeof network === 'string' ? await trainedNetwork(network, limits) : network;
   const wanted = typeof property === 'string' ? propertyOf(await readVnnlib(property, limits)) : property;

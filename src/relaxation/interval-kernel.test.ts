@@ -134,8 +134,8 @@ describe.skipIf(!hasRowKernel())('the interval kernel', () => {
     const bounds = intervalBounds(sample, parameters, box).at(-1) as Bounds;
     const stages = [{ kind: 'whole', outputs: { ...bounds } } as const];
     expect(withIntervalKernel(stages)[0]?.kind).toBe('whole');
-    expect(withIntervalKernel(stages, 0)[0]?.kind).toBe('interval-kernel');
+    expect(withIntervalKernel(stages, () => true)[0]?.kind).toBe('interval-kernel');
     vi.stubEnv('TAUTNET_ROWS', 'ort');
-    expect(withIntervalKernel(stages, 0)[0]?.kind).toBe('whole');
+    expect(withIntervalKernel(stages, () => true)[0]?.kind).toBe('whole');
   });
 });

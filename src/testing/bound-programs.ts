@@ -41,7 +41,13 @@ export async function runStages(
   feeds: readonly Feeds[],
   wrt: readonly string[] = [],
 ): Promise<PlanResult[]> {
-  return runPlan(createPlan(withIntervalKernel(stages, 0), wrt), feeds);
+  return runPlan(
+    createPlan(
+      withIntervalKernel(stages, () => true),
+      wrt,
+    ),
+    feeds,
+  );
 }
 
 /** Results of a plan for each of the feeds. */

@@ -119,20 +119,58 @@ function dot(
   return [sum, error + count * unit * terms];
 }
 
-/** [1, n] · [n, m], with the matrix read transposed where it is asked for. */
+/** [1, …, n] · [n, m], with the matrix read transposed where it is asked for. */
 function product(x: Measured, w: Measured, turned: boolean, unit: number): Measured {
-  const inputs = x.values.length;
+  const inputs = w.shape[turned ? 1 : 0] as number;
   const outputs = w.values.length / inputs;
-  return measured([1, outputs], (j) =>
-    dot(
+  return measured([...x.shape.slice(0, -1), outputs], (at) => {
+    const [row, j] = [Math.floor(at / outputs), at % outputs];
+    const pair = (i: number) => [row * inputs + i, turned ? j * inputs + i : i * outputs + j] as const;
+    return dot(
       x,
       w,
-      Array.from({ length: inputs }, (_, i) => [i, turned ? j * inputs + i : i * outputs + j] as const),
+      Array.from({ length: inputs }, (_, i) => pair(i)),
       [0, 0],
       unit,
-    ),
-  );
+    );
+  });
 }
+
+/** Entries of one axis, by a list of indices. */
+const gather: Rule = ([x, indices], attributes) => {
+  const { shape } = x as Measured;
+  const axis = whole(attributes, 'axis', 0);
+  const [extent, inner] = [shape[axis] as number, sizeOf(shape.slice(axis + 1))];
+  const chosen = (indices as Measured).values;
+  return measured([...shape.slice(0, axis), chosen.length, ...shape.slice(axis + 1)], (i) => {
+    const [outer, k] = [Math.floor(i / (chosen.length * inner)), Math.floor(i / inner) % chosen.length];
+    return entry(x as Measured, (outer * extent + (chosen[k] as number)) * inner + (i % inner));
+  });
+};
+
+/** Sums over one axis, which goes. */
+const reduceSum: Rule = ([x, axes], _, unit) => {
+  const { shape } = x as Measured;
+  const axis = (axes as Measured).values[0] as number;
+  const [extent, inner] = [shape[axis] as number, sizeOf(shape.slice(axis + 1))];
+  return measured([...shape.slice(0, axis), ...shape.slice(axis + 1)], (i) => {
+    const first = Math.floor(i / inner) * extent * inner + (i % inner);
+    let [sum, error, terms] = [0, 0, 0];
+    for (let k = 0; k < extent; k++) {
+      const [value, e] = entry(x as Measured, first + k * inner);
+      sum += value;
+      terms += Math.abs(value);
+      error += e;
+    }
+    return [sum, error + extent * unit * terms];
+  });
+};
+
+/** Rows [1, n] side by side. */
+const concat: Rule = (inputs) => {
+  const values = inputs.flatMap((one) => Array.from(one.values.keys(), (i) => entry(one, i)));
+  return measured([1, values.length], (i) => values[i] as readonly [number, number]);
+};
 
 const gemm: Rule = ([x, w, c], attributes, unit) => {
   const scaled = (of: Measured, factor: number): Measured =>
@@ -192,9 +230,11 @@ const RULES: Readonly<Record<string, Rule>> = {
     Math.min(high?.[0] ?? Number.POSITIVE_INFINITY, Math.max(low?.[0] ?? Number.NEGATIVE_INFINITY, x)),
     e,
   ]),
+  Concat: concat,
   Conv: convolution,
   Div: both(divide),
   Flatten: ([x]) => ({ ...(x as Measured), shape: [1, (x as Measured).values.length] }),
+  Gather: gather,
   Gemm: gemm,
   LeakyRelu: pointwise(
     (attributes) =>
@@ -207,6 +247,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   Mul: both(multiply),
   Neg: both(([[x, e] = [0, 0]]) => [-x, e]),
   PRelu: both(([x = [0, 0], slope = [0, 0]], u) => leaky(x, slope[0], u)),
+  ReduceSum: reduceSum,
   Relu: both(([[x, e] = [0, 0]]) => [Math.max(0, x), e]),
   Sigmoid: both(([[x, e] = [0, 0]], u) => [1 / (1 + Math.exp(-x)), e / 4 + EXPONENTIAL * u]),
   Sub: both(([a = [0, 0], [b, eb] = [0, 0]], u) => add([a, [-b, eb]], u)),
@@ -215,7 +256,7 @@ const RULES: Readonly<Record<string, Rule>> = {
 
 const exactly = ({ shape, data }: OnnxTensor): Measured => ({
   shape,
-  values: Float64Array.from(data as ArrayLike<number>),
+  values: Float64Array.from(data as ArrayLike<number | bigint>, Number),
   errors: new Float64Array(data.length),
 });
 

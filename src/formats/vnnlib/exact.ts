@@ -28,6 +28,15 @@ export const exactOf = (text: string, value: number): Exact =>
     ? value
     : { text };
 
+/** A finite float64 as it is. */
+export function exactFloat(value: number): Exact {
+  if (Number.isSafeInteger(value)) return value + 0;
+  // Scaling by powers of two is exact; the second step reaches the smallest numbers.
+  let [scaled, shift] = [value, 0];
+  while (!Number.isInteger(scaled)) [scaled, shift] = [scaled * 2, shift + 1];
+  return fraction(BigInt(scaled), 1n << BigInt(shift));
+}
+
 function fractionOf(value: Exact): Fraction {
   if (typeof value === 'number') return { numerator: BigInt(value), denominator: 1n };
   if (!('text' in value)) return value;
@@ -87,6 +96,9 @@ export function quotientOf(a: Exact, b: Exact): Exact {
 
 export const isZero = (value: Exact): boolean =>
   typeof value === 'number' ? value === 0 : fractionOf(value).numerator === 0n;
+
+export const isNegative = (value: Exact): boolean =>
+  typeof value === 'number' ? value < 0 : fractionOf(value).numerator < 0n;
 
 /** The nearest float64; infinite beyond its range. */
 export function nearest(value: Exact): number {

@@ -1,5 +1,6 @@
 /** From a finished draft to layers and parameters, in float32 and, where that rounds them, in float64. */
 import { FormatError } from '../../formats/format-error.js';
+import { sha1 } from '../../graph/sha1.js';
 import { convolutionLayer } from '../layers/convolution.js';
 import { type GroupedGeometry, groupedConvolutionLayer } from '../layers/grouped-convolution.js';
 import {
@@ -93,6 +94,25 @@ function checkTable(node: DraftNode, index: number, source: string): void {
     );
 }
 
+/** Arrays of a draft that become parameters, and what only says how exact they are. */
+const NUMBERS = new Set(['weight', 'weightLow', 'bias', 'biasLow', 'foldings', 'exactBias']);
+
+/**
+ * All of the network that ends in draft node `last` but its parameters: programs of one network compute the
+ * other where two texts are equal.
+ */
+export function structureOf(draft: Draft, last: number): string {
+  const nodes = needed(draft, last).map((node) => {
+    const normalizes = node.kind === 'scale' && node.inputs[0] === INPUT;
+    return JSON.stringify(node, (key, value: unknown) => {
+      if (NUMBERS.has(key) && !normalizes) return undefined;
+      if (ArrayBuffer.isView(value)) return sha1(value);
+      return typeof value === 'object' && value !== null && 'shift' in value ? undefined : value;
+    });
+  });
+  return nodes.join('\n');
+}
+
 const isPlain = ({ groups = 1, dilation = [1, 1] }: GroupedGeometry): boolean =>
   groups === 1 && dilation.every((d) => d === 1);
 
@@ -116,6 +136,9 @@ function layerOf(node: DraftNode, input: Extents): Layer {
       return activationLayer(node.output, node.function);
     case 'join':
       return joinLayer(node.output);
+    case 'product':
+    case 'quotient':
+      throw new RangeError(`assemble: expected a ${node.kind} to be an input by now, got a node`);
     case 'scale': {
       // (x − mean)/std with std > 0 at the input is the normalisation that relaxations know to begin behind.
       const { weight, bias } = node;

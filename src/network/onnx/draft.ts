@@ -66,6 +66,8 @@ export interface Integers {
 export interface DraftWeights {
   /** Each within `foldings` + 1 relative roundings of what the file says. */
   readonly weight: Float64Array;
+  /** What float64 leaves of each weight, of element-wise nodes. */
+  readonly weightLow?: Float64Array;
   readonly bias: Float64Array;
   /** What float64 leaves of each bias, where sums were folded into it. */
   readonly biasLow?: Float64Array;
@@ -93,6 +95,9 @@ export type DraftNode = { readonly inputs: readonly number[]; readonly output: E
   | { readonly kind: 'relu' }
   | { readonly kind: 'smooth'; readonly function: ActivationName }
   | { readonly kind: 'join' }
+  /** Of two decided values (`decided.ts`); no layer. */
+  | { readonly kind: 'product' }
+  | { readonly kind: 'quotient' }
   | { readonly kind: 'selection'; readonly input: Extents; readonly view: View }
   | {
       readonly kind: 'pooling';

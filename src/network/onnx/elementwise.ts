@@ -114,7 +114,7 @@ export function ofConstants(call: Call, compute: (a: number, b: number) => numbe
   return { kind: 'constant', tensor: { name: '', shape, data: sameType(data, values) } };
 }
 
-const arithmetic = (rule: Rule, compute: (a: number, b: number) => number): OperatorReader => ({
+export const arithmetic = (rule: Rule, compute: (a: number, b: number) => number): OperatorReader => ({
   attributes: [],
   read(call) {
     const activations = call.inputs.filter(isActivation).length;
@@ -276,14 +276,6 @@ export const elementwiseOperators: Readonly<Record<string, OperatorReader>> = {
   Add: add,
   Sum: sum,
   Sub: sub,
-  Mul: arithmetic(
-    (c) => [c, 0],
-    (a, b) => a * b,
-  ),
-  Div: arithmetic(
-    (c, first) => (first ? undefined : [quotient([1, 0], [c, 0]), 0]),
-    (a, b) => a / b,
-  ),
   Neg: negation,
   Relu: relu,
   BatchNormalization: batchNormalization,

@@ -10,12 +10,15 @@ import { FormatError } from '../../formats/format-error.js';
 import { decodeOnnx, type OnnxModel } from '../../formats/onnx.js';
 import { INPUT, type Network, network } from '../network.js';
 import { assemble } from './assembly.js';
+import { type BoxReading, boxReading } from './box-reading.js';
 import { castingOperators } from './casting.js';
 import { concatenationOperators } from './concatenation.js';
 import { constantOperators } from './constants.js';
 import { convolutionOperators } from './convolution.js';
+import { withoutDecided } from './decided.js';
 import { type Activation, type Draft, extentsOf, sizeOf, type Value } from './draft.js';
 import { elementwiseOperators } from './elementwise.js';
+import type { FixedInputs } from './fixed.js';
 import { roomFor } from './limits.js';
 import { matrixOperators } from './matrix.js';
 import { maxPoolingOperators } from './max-pooling.js';
@@ -26,6 +29,8 @@ import { piecewiseLinearOperators } from './piecewise-linear.js';
 import { poolingOperators } from './pooling.js';
 import { rearrangingOperators } from './rearranging.js';
 import { reshapingOperators } from './reshaping.js';
+import { resizingOperators } from './resizing.js';
+import { scalingOperators } from './scaling.js';
 import { smoothOperators } from './smooth.js';
 import { materialized } from './view.js';
 
@@ -45,6 +50,8 @@ const operators: ReadonlyMap<string, OperatorReader> = new Map(
     ...poolingOperators,
     ...rearrangingOperators,
     ...reshapingOperators,
+    ...resizingOperators,
+    ...scalingOperators,
     ...smoothOperators,
   }),
 );
@@ -64,6 +71,8 @@ export interface ImportedNetwork {
   readonly exact: Readonly<Record<string, Float64Array>>;
   /** Whether the file computes in float64. */
   readonly double: boolean;
+  /** Of a network that was read for fixed inputs. */
+  readonly ofBoxes?: BoxReading;
   /** What the file says about itself: architecture, epsilon, dataset, … */
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -89,12 +98,16 @@ export function checkOpset({ opset }: OnnxModel, source: string): void {
     throw new FormatError(`${source}: expected opset ${OPSETS.join(' to ')}, got ${opset}`);
 }
 
-/** The same of a model that is read already. */
-export function importModel(model: OnnxModel, source: string): ImportedNetwork {
+/**
+ * The same of a model that is read already.
+ * @param fixed inputs that have one number each: the network is the file's function of the others, and reads
+ *  products with what they decide
+ */
+export function importModel(model: OnnxModel, source: string, fixed?: FixedInputs): ImportedNetwork {
   checkOpset(model, source);
   const input = inputOf(model, source);
   try {
-    return networkOf(model, input, source);
+    return networkOf(model, input, source, fixed);
   } catch (error) {
     // A first extent like 3 or 784 is a batch if the file treats it as one; otherwise it belongs to the only
     // image.
@@ -104,6 +117,7 @@ export function importModel(model: OnnxModel, source: string): ImportedNetwork {
         model,
         { ...input, batch: 1, shape: [input.batch, ...input.shape], batchAxis: -1 },
         source,
+        fixed,
       );
     } catch {
       throw error;
@@ -112,7 +126,7 @@ export function importModel(model: OnnxModel, source: string): ImportedNetwork {
 }
 
 /** The network of a model whose input is understood so. */
-function networkOf(model: OnnxModel, input: Input, source: string): ImportedNetwork {
+function networkOf(model: OnnxModel, input: Input, source: string, fixed?: FixedInputs): ImportedNetwork {
   const { shape } = input;
   if (sizeOf(shape) > LARGEST_ACTIVATION)
     throw new FormatError(
@@ -121,14 +135,21 @@ function networkOf(model: OnnxModel, input: Input, source: string): ImportedNetw
     );
   const output = onlyOne('output', model.outputs, source);
   const draft: Draft = [];
-  const last = readGraph(model, { ...input, input: input.name, output: output.name, source }, draft);
+  const last = readGraph(model, { ...input, input: input.name, output: output.name, source, fixed }, draft);
   if (last.node === INPUT)
     throw new FormatError(
       `${source}: expected the output ${output.name} to be made by a layer, got the input itself`,
     );
-  const { nodes, parameters, exact } = assemble(draft, last.node, extentsOf(shape), source);
-  const net = network(model.metadata.architecture || model.name || 'imported', extentsOf(shape), nodes);
-  return { network: net, parameters, exact, double: input.type === 'DOUBLE', metadata: model.metadata };
+  const whole = { draft, last: last.node, cuts: [], input: extentsOf(shape) };
+  const read = fixed ? withoutDecided(draft, last.node, extentsOf(shape), fixed) : whole;
+  const { nodes, parameters, exact } = assemble(read.draft, read.last, read.input, source);
+  const net = network(model.metadata.architecture || model.name || 'imported', read.input, nodes);
+  return {
+    ...{ network: net, parameters, exact, double: input.type === 'DOUBLE', metadata: model.metadata },
+    ...(fixed && {
+      ofBoxes: boxReading(draft, read, sizeOf(shape)),
+    }),
+  };
 }
 
 function onlyOne<T extends { name: string }>(what: string, values: readonly T[], source: string): T {
@@ -188,12 +209,13 @@ interface Ends {
   readonly shape: readonly number[];
   readonly batchAxis: 0 | -1;
   readonly source: string;
+  readonly fixed?: FixedInputs;
 }
 
 /** Reads every needed node into the draft; the activation of the output. */
 function readGraph(
   model: OnnxModel,
-  { input, output, batch, shape, batchAxis, source }: Ends,
+  { input, output, batch, shape, batchAxis, source, fixed }: Ends,
   draft: Draft,
 ): Activation {
   const order = neededNodes(model, output, source);
@@ -226,7 +248,7 @@ function readGraph(
         throw new FormatError(`${source}: ${nodeTitle(node)} reads ${name}, an output that is not supported`);
       return value;
     });
-    const call = { source, node, inputs, draft, input: extentsOf(shape), batch };
+    const call = { source, node, inputs, draft, input: extentsOf(shape), batch, fixed };
     const made = reader.read(call);
     const all: readonly Value[] = 'kind' in made ? [made] : made;
     room.take(call, all);

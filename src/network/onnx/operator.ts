@@ -6,6 +6,7 @@ import { FormatError } from '../../formats/format-error.js';
 import type { OnnxNode, OnnxTensor } from '../../formats/onnx.js';
 import type { Extents } from '../layers/layer.js';
 import { type Activation, type Draft, sizeOf, type Value } from './draft.js';
+import type { FixedInputs } from './fixed.js';
 import { materialized } from './view.js';
 
 /**
@@ -27,6 +28,8 @@ export interface Call {
    * batch is an axis like others and may be moved, merged and dropped; otherwise images have to stay apart.
    */
   readonly batch: number | undefined;
+  /** Inputs that have one number each, where the network is read for such a box. */
+  readonly fixed?: FixedInputs;
 }
 
 /**

@@ -43,6 +43,30 @@ const chain = (
   opset,
 });
 
+const factors = (values: readonly number[]): OnnxTensor => ({
+  name: 'f',
+  shape: [values.length],
+  data: Float32Array.from(values),
+});
+/** Resize in all its ways to the nearest neighbour. */
+const resizes = Object.fromEntries(
+  ['half_pixel', 'pytorch_half_pixel', 'asymmetric', 'align_corners'].flatMap((coordinates) =>
+    ['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'].map((nearest): [string, Built] => [
+      `Resize ${coordinates} ${nearest}`,
+      one(
+        'Resize',
+        {
+          coordinate_transformation_mode: string(coordinates),
+          nearest_mode: string(nearest),
+          mode: string('nearest'),
+        },
+        [factors([1, 1, 2, 3])],
+        { names: ['x', '', 'f'] },
+      ),
+    ]),
+  ),
+);
+
 const groups: Record<string, Record<string, Built>> = {
   convolutions: {
     'in two groups': one('Conv', { group: int(2), pads: ints(1, 0, 0, 2) }, [
@@ -273,6 +297,19 @@ const groups: Record<string, Record<string, Built>> = {
     'Pad by wrapping': one('Pad', { mode: string('wrap') }, [integers('p', [0, 0, 2, 1, 0, 0, 3, 4])], {
       opset: 19,
     }),
+    'Upsample by an attribute': one(
+      'Upsample',
+      { mode: string('nearest'), scales: { floats: [1, 1, 2, 3] } },
+      [],
+      { opset: 7 },
+    ),
+    'Upsample by an input': one('Upsample', {}, [factors([1, 1, 3, 2])], { opset: 9 }),
+    'Resize of version 10': one('Resize', {}, [factors([1, 2, 2, 3])], { opset: 10 }),
+    'Resize to sizes': one('Resize', {}, [integers('s', [3, 4, 14, 15])], {
+      input: [3, 4, 7, 5],
+      names: ['x', '', '', 's'],
+    }),
+    ...resizes,
     Expand: one('Expand', {}, [integers('s', [1, 3, 4, 5])], { input: ['N', 3, 1, 5] }),
     'Expand of one number': chain(
       ['N', 1],

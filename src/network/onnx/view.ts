@@ -132,7 +132,7 @@ function scaledRows(
   scale: Doubles,
   shift: Doubles,
 ): DraftWeights | undefined {
-  const { weight, bias, biasLow, foldings = 0, factors } = node;
+  const { weight, weightLow, bias, biasLow, foldings = 0, factors } = node;
   const row = weight.length / bias.length;
   let outputOf = (i: number): number => Math.floor(i / row);
   if (node.kind === 'transposed') {
@@ -169,6 +169,7 @@ function scaledRows(
   if (loses) return undefined;
   return {
     weight: scaled,
+    weightLow: weightLow?.map((w, i) => w * (scale.high[outputOf(i)] as number)),
     bias: sums.high,
     biasLow: sums.low,
     foldings: foldings + (scales ? 1 : 0),
@@ -193,19 +194,23 @@ function perRow(values: Doubles, rows: number): Doubles | undefined {
   return high && (values.low === undefined || low) ? { high, ...(low && { low }) } : undefined;
 }
 
-/** x ↦ s∘x + t with one s and one t per feature. */
+/**
+ * x ↦ s∘x + t with one s and one t per feature.
+ * @param alone whether it is a node of its own, whatever the numbers are
+ */
 export function elementwiseAffine(
   draft: Draft,
   x: Activation,
   scales: Float64Array | Doubles,
   shifts: Float64Array | Doubles,
+  alone = false,
 ): Activation {
   const [scale, shift] = [ofFloats(scales), ofFloats(shifts)];
   const identity = scale.low === undefined && scale.high.every((s) => s === 1);
-  if (identity && shift.high.every((t) => t === 0)) return x;
+  if (!alone && identity && shift.high.every((t) => t === 0)) return x;
   const { view } = x;
   if (view) {
-    if (!isPermutation(view)) return elementwiseAffine(draft, materialized(draft, x), scale, shift);
+    if (!isPermutation(view)) return elementwiseAffine(draft, materialized(draft, x), scale, shift, alone);
     const turned = (half: Float64Array): Float64Array => {
       const ofNode = new Float64Array(view.from);
       view.table.forEach((row, i) => {
@@ -218,11 +223,12 @@ export function elementwiseAffine(
       { ...x, view: undefined, shape: nodeExtents(draft, x) },
       bothHalves(scale, turned),
       bothHalves(shift, turned),
+      alone,
     );
     return { ...x, node, exclusive };
   }
   const before = x.node === INPUT ? undefined : draft[x.node];
-  if (x.exclusive && before !== undefined && 'weight' in before) {
+  if (!alone && x.exclusive && before !== undefined && 'weight' in before) {
     const rows = before.bias.length;
     const [rowScale, rowShift] = [perRow(scale, rows), perRow(shift, rows)];
     const folded = rowScale && rowShift && scaledRows(before, rowScale, rowShift);
@@ -243,6 +249,7 @@ export function elementwiseAffine(
         inputs: [x.node],
         output,
         weight: scale.high,
+        weightLow: scale.low,
         bias: shift.high,
         biasLow: shift.low,
       },

@@ -23,6 +23,7 @@ import { isNonlinear } from './nonlinear.js';
 import { rowStages } from './row-bounds.js';
 import { linesOf, type RowRule } from './row-rule.js';
 import { cheapNames } from './row-target.js';
+import { chainProblem, type SelectedChain, selectedChain } from './selected-chain.js';
 
 export interface LayerBounds {
   readonly stages: Stage[];
@@ -55,6 +56,29 @@ export const rowsApply = (net: Network, node: number): boolean => {
   return target.window === undefined || alternate;
 };
 
+/** Whether CROWN bounds a node row by row: in a chain, or in one behind a selection of the input. */
+export function crownRowsApply(net: Network, node: number): boolean {
+  if (node === INPUT) return false;
+  if (rowsApply(net, node)) return true;
+  const chain = selectedChain(net, node);
+  return chain !== undefined && rowsApply(chain.network, chain.path.length - 1);
+}
+
+/** Neurons of a layer up to which it is bounded densely without more time and memory than it is worth. */
+export const DENSE_NEURONS = 1024;
+
+/**
+ * Whether intervals bound a wide node as well as anything: each of its features is a multiple of one that a
+ * ReLU or activation gives, or of one that is bounded row by row.
+ */
+export function intervalsSuffice(net: Network, node: number): boolean {
+  const { layer, inputs } = net.nodes[node] as NetworkNode;
+  if (layer.kind !== 'affine' || layer.separable !== true || featuresOf(layer.output) <= DENSE_NEURONS)
+    return false;
+  const [from = INPUT] = inputs;
+  return from === INPUT || isNonlinear((net.nodes[from] as NetworkNode).layer) || crownRowsApply(net, from);
+}
+
 const isUnstable = ({ lower, upper }: Bounds): Tensor => greater(neg(mul(lower, upper)), 0);
 
 const intersected = (a: Bounds, b: Bounds): Bounds => ({
@@ -84,6 +108,13 @@ class Layers {
     const read = new Set(
       nodes.filter(({ layer }) => isNonlinear(layer)).map(({ inputs }) => inputs[0] as number),
     );
+    // Their intervals are as good as those of what they are multiples of.
+    if (rule.selects)
+      for (const node of [...read])
+        if (node !== INPUT && intervalsSuffice(problem.network, node)) {
+          const [from = INPUT] = (nodes[node] as NetworkNode).inputs;
+          if (from !== INPUT && !isNonlinear((nodes[from] as NetworkNode).layer)) read.add(from);
+        }
     for (const node of nodes.keys()) this.#bound(node, read.has(node));
   }
 
@@ -106,6 +137,8 @@ class Layers {
     if (!isRead) return;
     if (!this.#behind.has(node)) this.#store(node, this.at(node));
     else if (rowsApply(net, node)) this.#byRows(node);
+    else if (this.#rule.selects && crownRowsApply(net, node)) this.#behindSelection(node);
+    else if (this.#rule.selects && intervalsSuffice(net, node)) this.#store(node, this.at(node));
     else this.#densely(node);
     this.#known.set(node, this.#stored(node));
   }
@@ -142,6 +175,24 @@ class Layers {
     const cheap = cheapNames(target);
     const found = this.#named(node, refined.lower, refined.upper);
     this.#store(node, intersected(found, this.#named(node, cheap.lower, cheap.upper)));
+  }
+
+  /** By rows that end at a selection of the input. */
+  #behindSelection(node: number): void {
+    const chain = selectedChain(this.#problem.network, node) as SelectedChain;
+    const { path, from } = chain;
+    const box = this.at(from);
+    const target = {
+      problem: chainProblem(this.#problem, chain, box),
+      node: path.length - 1,
+      // Names of several chains' arrays.
+      rule: { ...this.#rule, name: `${this.#rule.name} ${node}` },
+      at: (k: number) => (k === INPUT ? box : this.at(path[k] as number)),
+      cheap: this.at(node),
+      refined: { lower: this.#name(node, 'lower'), upper: this.#name(node, 'upper') },
+      all: this.#all,
+    };
+    this.stages.push(...rowStages(target));
   }
 
   #densely(node: number): void {

@@ -21,6 +21,8 @@ export interface RowRule {
   readonly nested?: boolean;
   /** Bounds are ±Σ|a|r around a centre that is carried forwards by others. */
   readonly reach?: boolean;
+  /** Rows may end at a selection of the input. */
+  readonly selects?: boolean;
 }
 
 /** CROWN's bounds (Zhang et al. 2018, arXiv 1811.00866): two lines, bounds at the input alone. */
@@ -29,13 +31,14 @@ export const crownRule: RowRule = {
   slopes: reluSlopes,
   activation: activationLines,
   constant: 'below',
+  selects: true,
 };
 
 /**
  * DeepPoly as its authors compute it: a row is bounded by every layer that it passes. The bounds of a ReLU's
  * output are at least as tight there as those of its input behind the two lines, so the outputs are enough.
  */
-export const deepPolyRule: RowRule = { ...crownRule, name: 'deeppoly', nested: true };
+export const deepPolyRule: RowRule = { ...crownRule, name: 'deeppoly', nested: true, selects: false };
 
 /**
  * DeepZ: with λ x and λ x + 2μ around an unstable ReLU both bounds of a row a have the coefficients λ a, and

@@ -50,11 +50,7 @@ export async function openModel(
       const result = (
         await session.run({ [name]: new ort.Tensor(type as 'float32', data as Float32Array, shape) })
       )[output];
-      const values = result?.data;
-      if (!(values instanceof Float32Array || values instanceof Float64Array))
-        throw new FormatError(
-          `${source}: expected a float32 or float64 output, got ${result?.type ?? 'none'}`,
-        );
+      const values = numbersOf(result, source);
       if (values.length !== rows * outputs)
         throw new FormatError(
           `${source}: expected an output of ${rows * outputs} values, got ${values.length} ` +
@@ -93,6 +89,18 @@ export async function openSession(bytes: Uint8Array, source: string): Promise<or
   } catch (error) {
     throw notRun(error, source);
   }
+}
+
+/** An output's values; whole numbers and truth values as float64. */
+function numbersOf(result: ort.Tensor | undefined, source: string): Float32Array | Float64Array {
+  const data = result?.data;
+  if (data instanceof Float32Array || data instanceof Float64Array) return data;
+  const whole = data instanceof BigInt64Array || data instanceof Int32Array || data instanceof Uint8Array;
+  if (whole && result?.type !== 'float16') return Float64Array.from(data as ArrayLike<number>, Number);
+  throw new FormatError(
+    `${source}: expected an output of float32, float64, int64, int32, uint8 or bool, got ` +
+      `${result?.type ?? 'none'}`,
+  );
 }
 
 function onlyOne<T>(what: string, values: readonly T[], source: string): T {

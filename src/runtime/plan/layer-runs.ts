@@ -50,19 +50,22 @@ export interface RunPlace {
 
 const places = new WeakMap<Tensor, RunPlace>();
 
-type Layer = Pick<KernelLayer, 'input' | 'output' | 'kernel'>;
+/** Whether the kernel does a run of so many multiplications of which programs see so many numbers. */
+export type Worth = (multiplications: number, seen: number) => boolean;
 
-const multiplications = ({ input: [channels], output, kernel }: Layer): number =>
-  output.reduce((a, b) => a * b) * channels * kernel[0] * kernel[1];
+/** Multiplications of a run for a batch below which programs do it as fast. */
+export const LEAST_WORK = 2 ** 22;
 
-/** Multiplications of a run for a batch. */
-function workOf(run: LayerRun | MarginRun): number {
-  const isMargins = 'rows' in run;
-  const columns = isMargins
-    ? (run.rows.shape[1] as number) * (run.rows.shape[2] as number)
-    : (run.input[0]?.shape[1] as number);
-  const layers = isMargins ? run.steps.filter((step) => step.kind === 'affine') : run.layers;
-  return columns * layers.reduce((sum, layer) => sum + multiplications(layer), 0);
+/** Multiplications of the first layers of a run, of all its ends. */
+export function workOf({ input, layers }: LayerRun, count = layers.length): number {
+  const batch = input[0]?.shape[1] as number;
+  const multiplications = layers
+    .slice(0, count)
+    .map(
+      ({ input: [channels], output, kernel }) =>
+        output.reduce((a, b) => a * b) * channels * kernel[0] * kernel[1],
+    );
+  return input.length * batch * multiplications.reduce((a, b) => a + b, 0);
 }
 
 /** Says of the tensors of a run that the kernel can compute them. */
@@ -79,10 +82,13 @@ export function markMargins(run: MarginRun, margins: Tensor): void {
 }
 
 /**
- * Tensors of runs that some outputs are computed from, those nearest to the outputs; of runs with at least so
- * many multiplications.
+ * Tensors of runs that some outputs are computed from, those nearest to the outputs; without the runs that
+ * are `left` to programs.
  */
-export function runPlaces(outputs: readonly Tensor[], leastWork: number): Map<Tensor, RunPlace> {
+export function runPlaces(
+  outputs: readonly Tensor[],
+  left: ReadonlySet<LayerRun | MarginRun>,
+): Map<Tensor, RunPlace> {
   const found = new Map<Tensor, RunPlace>();
   const met = new Set<Tensor>();
   const open = [...outputs];
@@ -90,7 +96,7 @@ export function runPlaces(outputs: readonly Tensor[], leastWork: number): Map<Te
     if (met.has(x)) continue;
     met.add(x);
     const place = places.get(x);
-    if (place === undefined || workOf(place.run) < leastWork) open.push(...x.inputs);
+    if (place === undefined || left.has(place.run)) open.push(...x.inputs);
     else found.set(x, place);
   }
   return found;

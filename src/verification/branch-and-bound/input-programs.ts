@@ -8,7 +8,7 @@ import { forward, INPUT, type Network, parameterInputs } from '../../network/net
 import { withoutNormalization } from '../../relaxation/front.js';
 import { backSubstitute, concretize } from '../../relaxation/linear/back-substitution.js';
 import { crownBounds } from '../../relaxation/linear/crown.js';
-import { rowsApply } from '../../relaxation/linear/layer-bounds.js';
+import { crownRowsApply, rowsApply } from '../../relaxation/linear/layer-bounds.js';
 import { isNonlinear, slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { BoundProblem, Bounds } from '../../relaxation/relaxation.js';
 import { createPlan } from '../../runtime/plan/compile.js';
@@ -114,13 +114,22 @@ const MOST_FLOATS = { float64: 2 ** 22, float32: 2 ** 26 } as const;
 const ALIVE = 8;
 const BYTES = { float64: 8, float32: 4 } as const;
 
+/** Arrays of several branches, with what convolutions make of them, that dense rows pass at once. */
+const BRANCHES = 8;
+
 /** Rows of the layer that is bounded densely, times the widest that they pass: floats of one part. */
 function denseFloats(net: Network, dtype: FloatType): number {
   const widest = Math.max(featuresOf(net.input), ...net.nodes.map(({ layer }) => featuresOf(layer.output)));
   const bounded = net.nodes.filter(({ layer }) => isNonlinear(layer));
   if (dtype === 'float64') return 2 * widest * widest;
-  const dense = bounded.filter(({ inputs: [from] }) => from !== INPUT && !rowsApply(net, from as number));
-  return dense.reduce((most, { layer }) => Math.max(most, 2 * featuresOf(layer.input) * widest), 0);
+  const dense = bounded.filter(
+    ({ inputs: [from] }) => from !== INPUT && !crownRowsApply(net, from as number),
+  );
+  const each = dense.reduce((most, { layer }) => Math.max(most, 2 * featuresOf(layer.input) * widest), 0);
+  const branches = bounded.some(
+    ({ inputs: [from = INPUT] }) => crownRowsApply(net, from) && !rowsApply(net, from),
+  );
+  return branches ? BRANCHES * each : each;
 }
 
 /** Floats that an array over the rows of a program may have within the memory. */

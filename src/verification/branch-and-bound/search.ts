@@ -56,8 +56,15 @@ export const splitsInputs = (network: Network, polytopes: readonly Polytope[]): 
 const triesInputs = (network: Network, polytopes: readonly Polytope[]): boolean =>
   crownIsAffordable(network) && polytopes.every(({ box }) => varying(box) <= SOME_INPUTS);
 
+/** Ends that differ by less, beside their size, enclose one number. */
+const ROUNDED = 2 ** -40;
+
+/** How many inputs of a box vary. */
 const varying = ({ lower, upper }: Box): number =>
-  lower.reduce((count, low, i) => count + (low < (upper[i] as number) ? 1 : 0), 0);
+  lower.reduce((count, low, i) => {
+    const high = upper[i] as number;
+    return count + (high - low > ROUNDED * Math.max(Math.abs(low), Math.abs(high)) ? 1 : 0);
+  }, 0);
 
 /** Searches all polytopes. @returns `found` only if `options.found` said so */
 export async function search(

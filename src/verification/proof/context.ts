@@ -62,6 +62,8 @@ export interface ContextOptions {
   readonly evaluate?: Evaluate;
   readonly seed?: number;
   readonly signal?: AbortSignal;
+  /** Plans that are known (default: none). */
+  readonly plans?: PlanStore;
 }
 
 /** @throws RangeError if parameters are missing or of another size than the network's */
@@ -73,10 +75,11 @@ export function createContext({
   evaluate,
   seed = 0,
   signal,
+  plans = planStore(),
 }: ContextOptions): VerificationContext {
   const layout = parameterLayout(network);
   const theta = inSharedMemory(flatten(parameters, layout));
-  const plan = planStore();
+  const plan = plans;
   const run: VerificationContext['run'] = async (plan, feeds) =>
     (await pool.run({ plan, feeds, theta, layout })).outputs;
   return {

@@ -41,6 +41,7 @@ export interface PropertyLimits {
   readonly memoryBytes?: number;
   /** Proofs in float64 that bound their rounding errors. */
   readonly sound?: boolean;
+  readonly boundsFirst?: boolean;
   /** Takes how the search proved polytopes, by their numbers in the property. */
   readonly traced?: (traces: readonly BoxTrace[]) => void;
   readonly progress?: (progress: Omit<VerifyProgress, 'seconds'>) => void;

@@ -47,7 +47,8 @@ const MANY_BOXES = 16;
 function whyUnbounded(stage: RootStage, climb: PropertyClimb): string | undefined {
   const { context, polytopes, limits } = climb;
   if (limits.sound) return 'its bounds allow for rounding, but do not bound it';
-  if (new Set(polytopes.map(({ box }) => box)).size > MANY_BOXES && splitsInputs(context.network, polytopes))
+  const many = new Set(polytopes.map(({ box }) => box)).size > MANY_BOXES;
+  if (many && splitsInputs(context.network, polytopes) && !(limits.boundsFirst && stage === 'ibp'))
     return 'a search that bounds many boxes at once does so sooner';
   if (climb.late()) return 'no time is left';
   return stage === 'crown' && !crownIsAffordable(context.network)
@@ -64,6 +65,7 @@ const boundStage = (stage: RootStage): PropertyStage => ({
     const problem: RootProblem = {
       ...climb.context,
       over: () => climb.late() || signal?.aborted === true,
+      ...(climb.limits.boundsFirst && stage === 'ibp' && { columns: MANY_BOXES }),
     };
     const polytopes = climb.openPolytopes(open);
     const found = await rootBounds(problem, stage, polytopes);
@@ -111,11 +113,10 @@ const searchStage: PropertyStage = {
   },
 };
 
-/** Cheapest first. */
-export const propertyStages = [
-  rangeStage,
-  attackStage,
-  boundStage('ibp'),
-  boundStage('crown'),
-  searchStage,
-] as const;
+const boundStages = [boundStage('ibp'), boundStage('crown')] as const;
+
+/** Cheapest first; an attack before bounds of whole boxes, or behind them. */
+export const propertyStages = (boundsFirst: boolean): readonly PropertyStage[] =>
+  boundsFirst
+    ? [rangeStage, ...boundStages, attackStage, searchStage]
+    : [rangeStage, attackStage, ...boundStages, searchStage];

@@ -9,6 +9,7 @@ import { add, input, mul } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { forward, type Network, parameterInputs } from '../../network/network.js';
 import { relaxations } from '../../relaxation/index.js';
+import type { Feeds } from '../../runtime/execution/session.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan } from '../../runtime/plan/plan.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
@@ -35,6 +36,8 @@ const ROWS = 32;
 export interface RootProblem extends VerificationContext {
   /** Asked before each call of a program. */
   readonly over: () => boolean;
+  /** Boxes bounded by one call of a program (default 1). */
+  readonly columns?: number;
 }
 
 export interface RootBound {
@@ -43,14 +46,14 @@ export interface RootBound {
   readonly proved: boolean;
 }
 
-/** One call: inequalities of one box, each by the number of its polytope. */
-interface Call {
+/** One column of a call: inequalities of one box, each by the number of its polytope. */
+interface Column {
   readonly box: Box;
   readonly rows: readonly { readonly polytope: number; readonly inequality: Inequality }[];
 }
 
-function callsOf(polytopes: readonly Polytope[]): Call[] {
-  const byBox = new Map<Box, Call['rows'][number][]>();
+function columnsOf(polytopes: readonly Polytope[]): Column[] {
+  const byBox = new Map<Box, Column['rows'][number][]>();
   polytopes.forEach(({ box, unsafe }, polytope) => {
     const rows = byBox.get(box) ?? [];
     byBox.set(box, rows);
@@ -64,14 +67,14 @@ function callsOf(polytopes: readonly Polytope[]): Call[] {
   );
 }
 
-function boundPlan(network: Network, stage: RootStage, rows: number): Plan {
+function boundPlan(network: Network, stage: RootStage, rows: number, columns: number): Plan {
   const box = {
-    lower: input('lower', [featuresOf(network.input), 1]),
-    upper: input('upper', [featuresOf(network.input), 1]),
+    lower: input('lower', [featuresOf(network.input), columns]),
+    upper: input('upper', [featuresOf(network.input), columns]),
   };
   const specification = {
     kind: 'rows',
-    coefficients: input('coefficients', [network.classes, rows, 1]),
+    coefficients: input('coefficients', [network.classes, rows, columns]),
   } as const;
   const parameters = parameterInputs(network);
   const { stages, margins } = relaxations[stage].bound({ network, parameters, box, specification });
@@ -98,33 +101,58 @@ export async function rootBounds(
   const { network, pool, evaluate, over } = problem;
   if (stage === 'crown' && (whySkipped(network, 'crown') !== undefined || largestBatch(network, 'crown') < 1))
     return undefined;
-  const calls = callsOf(polytopes);
-  const rows = Math.max(1, ...calls.map((call) => call.rows.length));
-  const plan = problem.plan(`root ${stage} ${rows}`, () => boundPlan(network, stage, rows));
+  const all = columnsOf(polytopes);
+  const rows = Math.max(1, ...all.map((column) => column.rows.length));
+  const columns = Math.min(problem.columns ?? 1, all.length);
+  const plan = problem.plan(`root ${stage} ${rows} ${columns}`, () =>
+    boundPlan(network, stage, rows, columns),
+  );
   const bounds = polytopes.map((): RootBound => ({ lower: Number.NEGATIVE_INFINITY, proved: false }));
+  const calls = Array.from({ length: Math.ceil(all.length / columns) }, (_, i) =>
+    all.slice(i * columns, (i + 1) * columns),
+  );
   await inLanes({ threads: pool.threads, expired: over }, calls, async (call) => {
-    const coefficients = new Float32Array(network.classes * rows);
-    call.rows.forEach(({ inequality: { outputs } }, row) => {
-      outputs.forEach((c, j) => {
-        coefficients[j * rows + row] = c;
+    const outputs = await problem.run(plan, feedsOf(network, call, rows, columns));
+    const of = (name: string, at: number) => outputs[name]?.[at] as number;
+    for (const [k, column] of call.entries()) {
+      if (over()) return;
+      const centre = centreOf(column.box);
+      const y = await evaluate(Float32Array.from(centre));
+      column.rows.forEach(({ polytope, inequality }, row) => {
+        const lower = of('margins', row * columns + k) + leastOfInputs(inequality, column.box);
+        const before = bounds[polytope] as RootBound;
+        const scale = scaleWith(sizeOfTerms(inequality, centre, y), of('size', k));
+        const proved = isProof(
+          lower,
+          violation({ box: column.box, unsafe: [inequality] }, centre, y),
+          scale,
+          floatThreshold(scale, inequality.outputs, (j) => of('error', j * columns + k)),
+        );
+        if (lower > before.lower || proved)
+          bounds[polytope] = { lower: Math.max(lower, before.lower), proved: proved || before.proved };
       });
-    });
-    const outputs = await problem.run(plan, { ...enclosingBox(call.box), coefficients });
-    const centre = centreOf(call.box);
-    const y = await evaluate(Float32Array.from(centre));
-    call.rows.forEach(({ polytope, inequality }, row) => {
-      const lower = ((outputs.margins as Float32Array)[row] as number) + leastOfInputs(inequality, call.box);
-      const before = bounds[polytope] as RootBound;
-      const scale = scaleWith(sizeOfTerms(inequality, centre, y), outputs.size?.[0] as number);
-      const proved = isProof(
-        lower,
-        violation({ box: call.box, unsafe: [inequality] }, centre, y),
-        scale,
-        floatThreshold(scale, inequality.outputs, (j) => outputs.error?.[j] as number),
-      );
-      if (lower > before.lower || proved)
-        bounds[polytope] = { lower: Math.max(lower, before.lower), proved: proved || before.proved };
-    });
+    }
   });
   return bounds;
+}
+
+/** Boxes and rows of a call as the program takes them; columns that are left over repeat the last box. */
+function feedsOf(network: Network, call: readonly Column[], rows: number, columns: number): Feeds {
+  const inputs = featuresOf(network.input);
+  const [lower, upper] = [new Float32Array(inputs * columns), new Float32Array(inputs * columns)];
+  const coefficients = new Float32Array(network.classes * rows * columns);
+  for (let k = 0; k < columns; k++) {
+    const { box, rows: of } = call[Math.min(k, call.length - 1)] as Column;
+    const ends = enclosingBox(box);
+    for (let i = 0; i < inputs; i++) {
+      lower[i * columns + k] = ends.lower[i] as number;
+      upper[i * columns + k] = ends.upper[i] as number;
+    }
+    of.forEach(({ inequality: { outputs } }, row) => {
+      outputs.forEach((c, j) => {
+        coefficients[(j * rows + row) * columns + k] = c;
+      });
+    });
+  }
+  return { lower, upper, coefficients };
 }

@@ -12,7 +12,7 @@ import type { Network } from '../../network/network.js';
 import type { ParameterArrays } from '../../network/parameters.js';
 import type { Device } from '../../runtime/device/device.js';
 import { createPool, type Pool } from '../../runtime/pool/pool.js';
-import { createContext } from '../proof/context.js';
+import { createContext, type PlanStore } from '../proof/context.js';
 import type { Counterexample, Evaluate } from '../proof/counterexample.js';
 import { TooLate, untilDeadline } from '../proof/deadline.js';
 import { climb } from '../proof/ladder.js';
@@ -46,11 +46,15 @@ export interface VerifyOptions {
   readonly deviceMegabytes?: number;
   /** Workers to use instead of own ones; left open. */
   readonly pool?: Pool;
+  /** Plans of networks of the same layers with other parameters, and of this one from then on. */
+  readonly plans?: PlanStore;
   /**
    * Bounds in float64 less a bound of all their rounding errors: proofs that hold for adversarially chosen
    * weights too.
    */
   readonly sound?: boolean;
+  /** Whether whole boxes are bounded before they are attacked (default false): where most are proved. */
+  readonly boundsFirst?: boolean;
   /** Seed of everything random (default 0). */
   readonly seed?: number;
   /**
@@ -97,12 +101,13 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const seconds = () => (performance.now() - started) / 1000;
   const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
-    const { exact, evaluate, seed, signal, memoryBytes, traced, progress } = options;
-    const context = createContext({ network, parameters, exact, pool, evaluate, seed, signal });
+    const { exact, evaluate, seed, signal, memoryBytes, plans, traced, progress } = options;
+    const context = createContext({ network, parameters, exact, pool, evaluate, seed, signal, plans });
     const found = await answerInTime(
       new PropertyClimb(untilDeadline(context, deadline), property.polytopes, {
         deadline,
         memoryBytes,
+        boundsFirst: options.boundsFirst,
         sound: options.sound || options.double,
         traced,
         progress: progress && ((state) => progress({ ...state, seconds: seconds() })),
@@ -131,7 +136,7 @@ async function answerInTime(context: PropertyClimb): Promise<Answer> {
 /** The answer of the stages, one after another. */
 async function answer(context: PropertyClimb): Promise<Answer> {
   const { verdicts, rungs } = await climb({
-    stages: propertyStages,
+    stages: propertyStages(context.limits.boundsFirst === true),
     context,
     items: [...context.polytopes.keys()],
     endsAll: ({ counterexample }) => counterexample !== undefined,

@@ -5,7 +5,7 @@
 import type { FloatType, Tensor } from '../../../graph/tensor.js';
 import { type EncodedMargins, encodeMargins, type MarginStep } from '../../kernels/margin-chain.js';
 import { kernelMarginGradients, kernelMargins } from '../../kernels/margin-kernel.js';
-import type { MarginRun, MarginRunStep } from '../layer-runs.js';
+import type { MarginRun, MarginRunStep, Worth } from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
 import { gradientName } from '../step.js';
 
@@ -36,6 +36,17 @@ export class MarginUse {
 
   /** Of margins there is one tensor, so nothing is to be noted. */
   see(): void {}
+
+  passes(isWorth: Worth): boolean {
+    const { rows, steps } = this.run;
+    const ofRow = steps.map((step) => {
+      if (step.kind === 'relu') return 0;
+      const { input, output, kernel } = step;
+      return output.reduce((a, b) => a * b) * input[0] * kernel[0] * kernel[1];
+    });
+    const margins = (rows.shape[1] as number) * (rows.shape[2] as number);
+    return isWorth(margins * ofRow.reduce((a, b) => a + b, 0), margins);
+  }
 
   get read(): readonly Tensor[] {
     return [this.run.rows, ...this.run.steps.flatMap(readBy), ...this.run.box];
