@@ -1,9 +1,10 @@
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { absence, startRedis } from '../testing/queue-servers.js';
-import { tautnet } from '../testing/tautnet-process.js';
+import { slurmAbsence, startSlurm } from '../testing/slurm-cluster.js';
+import { fileOf, startTautnet, tautnet } from '../testing/tautnet-process.js';
 import { queueAddress } from './broker/address.js';
 import { slurmOptions, slurmScript, submitWorkers } from './slurm.js';
 
@@ -96,6 +97,45 @@ describe('workers by Slurm', () => {
     } finally {
       for (const pid of (await readFile(join(folder, 'sbatch.pids'), 'utf8')).trim().split('\n'))
         process.kill(Number(pid), 'SIGTERM');
+      await server.stop();
+    }
+  });
+});
+
+describe.skipIf(slurmAbsence ?? absence.redis)('workers that Slurm itself starts', () => {
+  test('do the trials of a sweep; requeued in the middle of one, they go on from its checkpoint', async () => {
+    process.env.PATH = path;
+    const [server, slurm] = [await startRedis(), await startSlurm()];
+    const outer = process.env.SLURM_CONF;
+    process.env.SLURM_CONF = slurm.configuration;
+    try {
+      const file = join(folder, 'requeued.yaml');
+      const settings =
+        'architecture: fc-small, train-limit: 700, validation: 100, batch-size: 50, epochs: 20, ' +
+        'checkpoint-seconds: 0.1';
+      await writeFile(file, `search: grid\nsettings: { ${settings} }\nparameters: { seed: [1, 2] }\n`);
+      const out = join(folder, 'requeued');
+      const place = ['--out', out, '--queue', server.url];
+      const running = startTautnet(['sweep', file, ...place, '--slurm', '1']);
+      const trial = join(out, 'trials', '0000');
+      await fileOf(running, join(trial, 'checkpoints', 'last.safetensors'));
+      const created = (await stat(join(trial, 'config.yaml'))).mtimeMs;
+      const job = slurm.says('squeue', '-h', '-o', '%F').trim();
+      slurm.says('scontrol', 'requeue', `${job}_0`);
+      // Slurm gives what is requeued two minutes to settle, which nobody has to wait for.
+      await vi.waitFor(() => expect(slurm.says('squeue', '-h', '-o', '%T').trim()).toBe('PENDING'), 60_000);
+      slurm.says('scontrol', 'update', `JobId=${job}`, 'StartTime=now');
+      const ended = await running.ended;
+      expect([ended.code, ended.stdout]).toEqual([0, expect.stringContaining('seed 2')]);
+      expect(slurm.says('scontrol', 'show', 'job', job)).toMatch(/Restarts=1/);
+      expect((await stat(join(trial, 'config.yaml'))).mtimeMs).toBe(created);
+      const log = await readFile(join(out, 'slurm', 'worker-0.log'), 'utf8');
+      expect(log.match(/jobs at a time/g)?.length).toBe(2);
+      slurm.says('scancel', job);
+    } finally {
+      if (outer === undefined) delete process.env.SLURM_CONF;
+      else process.env.SLURM_CONF = outer;
+      await slurm.stop();
       await server.stop();
     }
   });

@@ -43,7 +43,8 @@ export const absence = {
 for (const [name, reason] of Object.entries(absence))
   if (reason !== undefined) console.info(`skipped: tests of queues over ${name}, as ${reason}`);
 
-async function freePort(): Promise<number> {
+/** A port of 127.0.0.1 at which nobody listens. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -51,7 +52,8 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function until(holds: () => boolean, what: string): Promise<void> {
+/** Waits. @throws Error where it does not hold within half a minute */
+export async function until(holds: () => boolean, what: string): Promise<void> {
   for (const end = Date.now() + 30_000; !holds(); await sleep(50))
     if (Date.now() > end) throw new Error(`expected ${what} within 30 s`);
 }

@@ -7,8 +7,8 @@ import { type Engine, type EngineOptions, LostServer, openEngine } from './engin
 const [FIRST, LONGEST] = [500, 30_000];
 
 /**
- * Does work on an engine that is closed after it. Where the server is lost before the work's `ready`, the work
- * begins anew on another engine, with longer and longer pauses; it is told once, in one line.
+ * Does work on an engine that is closed after it. Where the server is lost before the work is `ready`, it
+ * begins anew on another engine, with longer and longer pauses; that is told once, in one line.
  * @throws Failure where the server was never reached, whatever the work throws, the reason of `signal`
  */
 export async function withEngine<Result>(
