@@ -12,7 +12,7 @@
  */
 import type { FloatType, Tensor } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
-import type { Network } from '../../network/network.js';
+import { INPUT, type Network } from '../../network/network.js';
 import { withoutNormalization } from '../front.js';
 import { type BoundProblem, type BoundResult, type Relaxation, specificationMargins } from '../relaxation.js';
 import { backSubstitute, concretize } from './back-substitution.js';
@@ -39,6 +39,7 @@ export const crownIsAffordable = (net: Network): boolean =>
   net.nodes.every(
     ({ layer, inputs }) =>
       !isNonlinear(layer) ||
+      inputs[0] === INPUT ||
       featuresOf(layer.input) <= DENSE_NEURONS ||
       crownRowsApply(net, inputs[0] as number) ||
       intervalsSuffice(net, inputs[0] as number),

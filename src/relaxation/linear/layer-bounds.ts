@@ -58,6 +58,7 @@ export const rowsApply = (net: Network, node: number): boolean => {
 
 /** Whether CROWN bounds a node row by row: in a chain, or in one behind a selection of the input. */
 export function crownRowsApply(net: Network, node: number): boolean {
+  if (node === INPUT) return false;
   if (rowsApply(net, node)) return true;
   const chain = selectedChain(net, node);
   return chain !== undefined && rowsApply(chain.network, chain.path.length - 1);
