@@ -1,7 +1,7 @@
 /**
- * Builds the kernels for rows and for intervals (`native/`) into dist/native/rows.node where a C++ compiler is
- * at hand; else says in one line what is slower without them, and ONNX Runtime does the same work. Headers of Node's interface come
- * with the package node-api-headers, so that nothing is downloaded.
+ * Builds the native kernels (`native/`) into dist/native/rows.node where a C++ compiler is at hand; else says
+ * in one line what is slower without them, and ONNX Runtime does the same work. Headers of Node's interface
+ * come with the package node-api-headers, so that nothing is downloaded.
  *
  * `-- --sanitize FILE` builds it there with the address and undefined-behaviour sanitizers, for tests.
  */
