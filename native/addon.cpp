@@ -1,8 +1,8 @@
 // The door of the kernels for Node. `rows(ints, arrays, rows, lower, upper, gradients)` fills in bounds of
 // neurons, `margins(ints, arrays, margins, gradients)` those of rows of the outputs, or gradients where they
-// are passed; `propagate(ints, arrays, gradients, stored)` does the same for values or intervals of a chain of
-// layers; `losses(ints, chains, floats, labels, sums)` fills in sums of members' losses. `instructionSet` names
-// the one in use.
+// are passed; `propagate(ints, arrays, gradients, stored)` does the same for values or intervals of a chain
+// of layers; `losses(ints, chains, floats, labels, sums)` fills in sums of members' losses. `instructionSet`
+// names the one in use.
 //
 // Callers check shapes (`src/runtime/kernels/`); here only types and lengths are.
 #include <node_api.h>
@@ -220,8 +220,11 @@ napi_value losses(napi_env env, napi_callback_info info) {
       return refuse(env, "loss kernel: expected a chain for each hidden layer but the first");
   LossHead head;
   std::memcpy(&head, ints.data, sizeof head);
+  if (head.layers < 1 || ints.length != size_t(LOSS_INTS) + size_t(head.layers) * LOSS_LAYER_INTS)
+    return refuse(env, "loss kernel: expected as many layers as it says");
   std::vector<LossLayer> layers(head.layers);
-  std::memcpy(layers.data(), static_cast<const int32_t*>(ints.data) + LOSS_INTS, layers.size() * sizeof(LossLayer));
+  const int32_t* at = static_cast<const int32_t*>(ints.data) + LOSS_INTS;
+  std::memcpy(layers.data(), at, layers.size() * sizeof(LossLayer));
   std::vector<std::vector<Step>> steps(encoded.size());
   std::vector<Chain> chains;
   for (size_t i = 0; i < encoded.size(); i++) chains.push_back(chainOf(encoded[i], steps[i]));

@@ -8,26 +8,37 @@ namespace tautnet {
 namespace TAUTNET_SET {
 namespace {
 
-// A layer and the grid of its input. Taps are in the order (y, x, channel).
+// A layer and the grid of its input, [row, column, channel]; taps are in the same order. What a linear layer
+// reads lies as its weights do, [channel, row, column].
 struct Shape : LossLayer {
-  int64_t gridWidth, gridSize;  // entries of a row, and of all
-  std::vector<int32_t> offsets;  // of each tap from its place's first
+  bool isLinear;
+  int64_t gridWidth, gridSize;    // entries of a row, and of all
+  std::vector<int32_t> offsets;   // of each tap from its place's first
+  std::vector<int32_t> sources;   // where each tap's weight lies among those of its output
   explicit Shape(const LossLayer& l) : LossLayer(l) {
+    isLinear = places() == 1 && padY == 0 && padX == 0 && kernelY == height && kernelX == width;
     gridWidth = std::max<int64_t>(int64_t(columns - 1) * strideX + kernelX, width + padX) * channels;
     gridSize = std::max<int64_t>(int64_t(rows - 1) * strideY + kernelY, height + padY) * gridWidth;
-    for (int y = 0; y < kernelY; y++)
-      for (int64_t t = 0; t < run(); t++) offsets.push_back(int32_t(y * gridWidth + t));
+    for (int32_t y = 0; y < kernelY; y++)
+      for (int32_t x = 0; x < kernelX; x++)
+        for (int32_t c = 0; c < channels; c++) {
+          const int32_t tap = int32_t(offsets.size());
+          offsets.push_back(isLinear ? tap : int32_t(y * gridWidth) + x * channels + c);
+          sources.push_back(isLinear ? tap : (c * kernelY + y) * kernelX + x);
+        }
   }
-  // Taps of one row of the kernel, side by side in the grid too.
-  int64_t run() const { return int64_t(kernelX) * channels; }
+  // Taps side by side in the grid, and how often.
+  int64_t run() const { return isLinear ? taps() : int64_t(kernelX) * channels; }
+  int runs() const { return isLinear ? 1 : kernelY; }
   // The first entry that an output place sees.
   int64_t base(int64_t place) const {
     return place / columns * strideY * gridWidth + place % columns * strideX * channels;
   }
-  // The first entry of a place of the input itself.
+  // The first entry of a place of the input itself, and from one of its channels to the next.
   int64_t inner(int64_t place) const {
-    return (place / width + padY) * gridWidth + (place % width + padX) * channels;
+    return isLinear ? place : (place / width + padY) * gridWidth + (place % width + padX) * channels;
   }
+  int64_t step() const { return isLinear ? area() : 1; }
   int64_t area() const { return int64_t(height) * width; }
 };
 
@@ -57,22 +68,22 @@ struct Weights {
     if (depth > 0) adjoint = allocate<T>(s.taps() * s.outputs);
   }
   void read(const Shape& s, const T* parameters) {
-    const int64_t taps = s.taps(), window = int64_t(s.kernelY) * s.kernelX;
+    const int64_t taps = s.taps();
     const T* from = parameters + s.weight;
     bias = parameters + s.bias;
     T* to = forward.get();
     for (int64_t o = 0; o < s.outputs; o += width) {
       const int64_t n = std::min(width, s.outputs - o);
-      for (int64_t k = 0; k < window; k++)
-        for (int64_t c = 0; c < s.channels; c++)
-          for (int64_t i = o; i < o + n; i++) *to++ = from[i * taps + c * window + k];
+      for (int64_t t = 0; t < taps; t++) {
+        const T* first = from + o * taps + s.sources[t];
+        for (int64_t i = 0; i < n; i++) *to++ = first[i * taps];
+      }
     }
     if (depth == 0) return;
     T* back = adjoint.get();
     for (int64_t t = 0; t < taps; t += depth)
       for (int64_t o = 0; o < s.outputs; o++)
-        for (int64_t i = t; i < std::min(taps, t + depth); i++)
-          *back++ = from[o * taps + i % s.channels * window + i / s.channels];
+        for (int64_t i = t; i < std::min(taps, t + depth); i++) *back++ = from[o * taps + s.sources[i]];
   }
 };
 
@@ -90,7 +101,7 @@ template <class T, int N, bool Natural>
 void sumPlace(const Shape& s, const V<T>* x, const V<T>* c, const V<T>* r, const T* w, V<T>* into) {
   V<T> natural[N] = {}, centre[N] = {}, radius[N] = {};
   const int64_t run = s.run();
-  for (int y = 0; y < s.kernelY; y++) {
+  for (int y = 0; y < s.runs(); y++) {
     const int64_t from = y * s.gridWidth;
     for (int64_t t = from; t < from + run; t++) {
       const V<T> ct = c[t], rt = r[t];
@@ -143,8 +154,8 @@ void eachPlace(const Shape& s, const Weights<T>& w, const Input<T>& in, bool nat
     const auto sum = sums.all[natural][n];
     for (int64_t place = 0; place < s.places(); place++) {
       const int64_t at = s.base(place);
-      sum(s, in.natural.get() + at, in.centre.get() + at, in.radius.get() + at, w.forward.get() + o * s.taps(),
-          found);
+      const T* tile = w.forward.get() + o * s.taps();
+      sum(s, in.natural.get() + at, in.centre.get() + at, in.radius.get() + at, tile, found);
       body(place, o, n, found);
     }
   }

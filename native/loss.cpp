@@ -56,8 +56,8 @@ template <class T>
 class Losses {
   static constexpr int L = Vector<T>::lanes;
   static constexpr T TINY = T(1e-30);  // as in `slopes.ts`
-  const LossWork<T>& work;
-  const LossHead& head;
+  LossWork<T> work;
+  const LossHead head;
   const Products<T> products;
   std::vector<Shape> shapes;
   std::vector<Weights<T>> weights;
@@ -84,9 +84,11 @@ class Losses {
   explicit Losses(const LossWork<T>& w)
       : work(w), head(w.head), last(w.head.layers - 1), vectors((w.head.batch + L - 1) / L) {
     for (int i = 0; i <= last; i++) shapes.emplace_back(w.layers[i]);
-    for (int i = 0; i < last; i++)
-      weights.emplace_back(shapes[i], tileOf(shapes[i]), hasLines() ? Products<T>::piece(shapes[i].taps()) : 0);
-    weights.emplace_back(shapes[last], shapes[last].outputs, hasLines() ? shapes[last].taps() : 0);
+    for (int i = 0; i <= last; i++) {
+      const Shape& s = shapes[i];
+      const int64_t depth = i == last ? s.taps() : Products<T>::piece(s.taps());
+      weights.emplace_back(s, i == last ? s.outputs : tileOf(s), hasLines() ? depth : 0);
+    }
     images.resize(isCrown() || head.hasRegularizer ? vectors : 1);
     for (Images<T>& one : images) {
       one.inputs.resize(shapes.size());
@@ -103,11 +105,21 @@ class Losses {
     labelWeights = allocate<V<T>>(shapes[last].taps());
     for (int64_t e = 0; e < shapes[last].taps(); e++) every.push_back(int32_t(e));
     for (auto* a : {&margins, &logits}) *a = allocate<V<T>>(shapes[last].outputs);
-    readPixels();
+    for (int k = 0; k < head.parts * vectors; k++) pixels.emplace_back().reserve(shapes[0]);
+    present.resize(pixels.size());
     if (isCrown()) reserveTables();
   }
 
-  void all() {
+  // Whether the memory at hand is that of the same shapes.
+  bool fits(const LossWork<T>& w) const {
+    const auto same = [](const LossLayer& a, const LossLayer& b) { return !std::memcmp(&a, &b, sizeof a); };
+    return !std::memcmp(&head, &w.head, sizeof head) && std::equal(shapes.begin(), shapes.end(), w.layers, same);
+  }
+
+  void all(const LossWork<T>& w) {
+    work = w;
+    readPixels();
+    if (isCrown()) writeBoxes();
     for (int64_t member = 0; member < work.members; member++) {
       parameters = work.points + member * work.coordinates;
       for (int i = 0; i <= last; i++) weights[i].read(shapes[i], parameters);
@@ -132,8 +144,16 @@ class Losses {
 
   double weightNorm() const {
     double norm = 0;
-    for (const Shape& s : shapes)
-      for (int64_t k = 0; k < s.taps() * s.outputs; k++) norm += std::abs(double(parameters[s.weight + k]));
+    for (const Shape& s : shapes) {
+      const T* w = parameters + s.weight;
+      const int64_t size = s.taps() * s.outputs;
+      double sums[8] = {};  // so that none waits for the one before
+      int64_t k = 0;
+      for (; k + 8 <= size; k += 8)
+        for (int n = 0; n < 8; n++) sums[n] += std::abs(double(w[k + n]));
+      for (; k < size; k++) sums[0] += std::abs(double(w[k]));
+      for (double sum : sums) norm += sum;
+    }
     return norm;
   }
 
@@ -143,16 +163,16 @@ class Losses {
     const int64_t area = s.area(), features = area * s.channels;
     for (int part = 0; part < head.parts; part++)
       for (int v = 0; v < vectors; v++) {
-        pixels.emplace_back();
-        present.push_back(V<T>{});
-        Input<T>& in = pixels.back();
-        in.reserve(s);
+        Input<T>& in = pixels[size_t(part) * vectors + v];
+        V<T>& there = present[size_t(part) * vectors + v];
+        there = V<T>{};
         for (int l = 0; l < std::min(L, head.batch - v * L); l++) {
           const int64_t image = int64_t(part) * head.batch + v * L + l;
-          present.back()[l] = work.weight[image] > T(0) ? T(1) : T(0);
+          there[l] = work.weight[image] > T(0) ? T(1) : T(0);
           const T* x = work.images + image * features;
           for (int64_t c = 0; c < s.channels; c++)
-            for (int64_t p = 0; p < area; p++) readPixel(in, s.inner(p) + c, l, c, x[c * area + p]);
+            for (int64_t p = 0; p < area; p++)
+              readPixel(in, s.inner(p) + c * s.step(), l, c, x[c * area + p]);
         }
       }
   }
@@ -197,12 +217,13 @@ class Losses {
     const T* bias = weights[i].bias;
     eachPlace<T>(s, weights[i], inputOf(part, v, i), natural,
                  [&](int64_t place, int64_t o, int n, const V<T>* found) {
-                   const int64_t at = place * s.outputs + o, to = next.inner(place) + o;
+                   const int64_t at = place * s.outputs + o, step = next.step();
+                   V<T>* to = behind + next.inner(place) + o * step;
                    for (int k = 0; k < n; k++) {
                      const V<T> centre = found[n + k] + bias[o + k], radius = found[2 * n + k];
                      h.lower[at + k] = centre - radius;
                      h.upper[at + k] = centre + radius;
-                     if (natural) behind[to + k] = relu<T>(found[k] + bias[o + k]);
+                     if (natural) to[k * step] = relu<T>(found[k] + bias[o + k]);
                    }
                  });
   }
@@ -214,11 +235,12 @@ class Losses {
     Input<T>& in = imagesOf(v).inputs[i + 1];
     if (lines) h.passing.clear();
     for (int64_t place = 0; place < s.places(); place++) {
-      const int64_t from = place * s.outputs, to = next.inner(place);
+      const int64_t from = place * s.outputs, first = next.inner(place);
       for (int64_t o = 0; o < s.outputs; o++) {
         const V<T> lower = relu<T>(h.lower[from + o]), upper = relu<T>(h.upper[from + o]);
-        in.centre[to + o] = (lower + upper) * T(0.5);
-        in.radius[to + o] = (upper - lower) * T(0.5);
+        const int64_t to = first + o * next.step();
+        in.centre[to] = (lower + upper) * T(0.5);
+        in.radius[to] = (upper - lower) * T(0.5);
         if (lines) line(h, from + o, int32_t(o));
       }
       if (lines) h.passing.endPixel();
@@ -239,10 +261,22 @@ class Losses {
 #include "loss-sums.inc"
 };
 
+// The memory of a thread's last call serves the next of the same shapes: the system would map and clear it
+// anew each time.
+template <class T>
+void compute(const LossWork<T>& work) {
+  static thread_local std::unique_ptr<Losses<T>> last;
+  if (!last || !last->fits(work)) {
+    last.reset();
+    last = std::make_unique<Losses<T>>(work);
+  }
+  last->all(work);
+}
+
 }  // namespace
 
-void losses(const LossWork<float>& work) { Losses<float>(work).all(); }
-void losses(const LossWork<double>& work) { Losses<double>(work).all(); }
+void losses(const LossWork<float>& work) { compute(work); }
+void losses(const LossWork<double>& work) { compute(work); }
 
 }  // namespace TAUTNET_SET
 }  // namespace tautnet

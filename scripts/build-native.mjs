@@ -1,7 +1,7 @@
 /**
- * Builds the row kernel (`native/`) into dist/native/rows.node where a C++ compiler is at hand; else says in
- * one line what is slower without it, and ONNX Runtime does the same work. Headers of Node's interface come
- * with the package node-api-headers, so that nothing is downloaded.
+ * Builds the native kernels (`native/`) into dist/native/rows.node where a C++ compiler is at hand; else says
+ * in one line what is slower without them, and ONNX Runtime does the same work. Headers of Node's interface
+ * come with the package node-api-headers, so that nothing is downloaded.
  *
  * `-- --sanitize FILE` builds it there with the address and undefined-behaviour sanitizers, for tests.
  */
@@ -39,8 +39,8 @@ const KERNELS = ['rows', 'margins', 'intervals', 'loss'];
 /** Ends without a kernel: the package works without it. */
 function skip(reason) {
   console.log(
-    `build: without the row kernel (${reason}); bounds of CROWN, DeepPoly, DeepZ and HBox take several ` +
-      'times as long. Install g++ 12 or later and run npm run build again',
+    `build: without the native kernels (${reason}); bounds of CROWN, DeepPoly, DeepZ and HBox take several ` +
+      'times as long, training steps up to twice. Install g++ 12 or later and run npm run build again',
   );
   process.exit(0);
 }
@@ -91,4 +91,4 @@ const linked = join(folder, 'rows.node');
 const door = ['-shared', `-I${include}`, join(source, 'addon.cpp')];
 compile(compiler, [...flags, ...door, ...objects, '-o', linked]);
 renameSync(linked, addon);
-console.log(`build: the row kernel for ${sets.map(({ name }) => name).join(', ')}`);
+console.log(`build: the native kernels for ${sets.map(({ name }) => name).join(', ')}`);

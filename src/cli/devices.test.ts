@@ -21,8 +21,10 @@ describe('tautnet devices', () => {
 
   test('says what computes rows, and what would make it faster', () => {
     expect(rowsLine('native, AVX-512')).toBe(
-      'rows of tight relaxations on the cpu: the row kernel (native, AVX-512)',
+      'layers and rows on the cpu: the native kernels (native, AVX-512)',
     );
-    expect(rowsLine('ort')).toMatch(/ONNX Runtime \(ort\).*slower; for the row kernel, run `npm run build`/);
+    expect(rowsLine('ort')).toMatch(
+      /ONNX Runtime \(ort\).*slower; for the native kernels, run `npm run build`/,
+    );
   });
 });

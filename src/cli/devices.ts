@@ -21,12 +21,12 @@ export const makeDevicesCommand: MakeCommand = (io) =>
       );
     });
 
-/** What computes bounds of single neurons on the CPU. */
+/** What computes layers, and bounds of single neurons, on the CPU. */
 export const rowsLine = (rows: string): string =>
   rows === 'ort'
-    ? 'rows of tight relaxations on the cpu: ONNX Runtime (ort), several times slower; for the row kernel, ' +
+    ? 'layers and rows on the cpu: ONNX Runtime (ort), rows several times slower; for the native kernels, ' +
       'run `npm run build` with g++ installed and leave TAUTNET_ROWS unset'
-    : `rows of tight relaxations on the cpu: the row kernel (${rows})`;
+    : `layers and rows on the cpu: the native kernels (${rows})`;
 
 /**
  * Speeds are of matrix products; a device that is not usable is followed by the reason and the step that

@@ -3,8 +3,11 @@
  * computed tensors is affine once a box fixes what one of them depends on, and a number where it fixes both.
  * Boxes that fix the same numbers of those that make factors share a network.
  */
+import { FormatError } from '../formats/format-error.js';
 import type { OnnxModel } from '../formats/onnx.js';
-import { type BoxReading, importModel } from '../network/onnx/import.js';
+import type { BoxReading } from '../network/onnx/box-reading.js';
+import { countingModel, type Side } from '../network/onnx/counting.js';
+import { importModel } from '../network/onnx/import.js';
 import type { Property } from '../verification/property/property.js';
 import type { NetworkOfBoxes } from '../verification/search/verify-boxes.js';
 
@@ -21,11 +24,15 @@ export function networksOfBoxes(model: OnnxModel, property: Property, source: st
     lower.forEach((low, i) => {
       if (low !== upper[i]) isFixed[i] = 0;
     });
+  const counting = countingModel(model, sideOf(property) ?? 'below');
+  if (counting && sideOf(property) === undefined) return [];
   const networkAt = (polytope: number) => {
     const { lower } = (polytopes[polytope] as Property['polytopes'][number]).box;
     const used = new Set<number>();
     const numbers = lower.map((low, i) => (isFixed[i] ? low : Number.NaN));
-    const { ofBoxes, ...read } = importModel(model, source, { numbers, single, used });
+    const { ofBoxes, ...read } = importModel(counting ?? model, source, { numbers, single, used });
+    if (counting && [...used].some((i) => numbers[i] !== 0 && numbers[i] !== 1))
+      throw new FormatError(`${source}: expected zeros and ones to count with, got other numbers in a box`);
     return { ...read, ...(ofBoxes as BoxReading), used };
   };
   if (polytopes.length === 0) return [];
@@ -43,4 +50,17 @@ export function networksOfBoxes(model: OnnxModel, property: Property, source: st
     polytopes: group,
     read: () => networkAt(group[0] as number),
   }));
+}
+
+/**
+ * The side of a count on which a sum proves a property: below it where all that is unsafe are small counts,
+ * above it where they are large ones; undefined where both are.
+ */
+function sideOf({ outputs, polytopes }: Property): Side | undefined {
+  const signs = new Set(
+    polytopes.flatMap(({ unsafe }) => unsafe.map((row) => Math.sign(row.outputs[0] as number))),
+  );
+  signs.delete(0);
+  if (outputs !== 1 || signs.size > 1) return undefined;
+  return signs.has(-1) ? 'above' : 'below';
 }

@@ -90,7 +90,7 @@ describe('a training whose device is lost', () => {
   });
 });
 
-describe.skipIf(!hasRowKernel())('a run whose rows the kernel computed', () => {
+describe.skipIf(!hasRowKernel())('a run whose layers and rows kernels computed', () => {
   afterEach(() => vi.unstubAllEnvs());
 
   /** Warnings of a run of one relaxation that is created with the kernel and goes on as `rows` says. */
@@ -115,22 +115,25 @@ describe.skipIf(!hasRowKernel())('a run whose rows the kernel computed', () => {
     return said;
   }
 
-  test('says in one line that it goes on without it, and that last bits may differ', async () => {
-    const by = rowsComputedBy();
-    expect(await warnings('other-rows', 'crown', 'ort')).toEqual([
-      `${join(folder, 'other-rows')}: expected rows of crown computed by ${by} as before, they are by ort: ` +
-        'last bits may differ; see TAUTNET_ROWS and npm run build',
-    ]);
-  });
+  test.each(['crown', 'ibp'] as const)(
+    'says in one line that it goes on without them with %s, and that last bits may differ',
+    async (relaxation) => {
+      const by = rowsComputedBy();
+      const name = `other-rows-${relaxation}`;
+      expect(await warnings(name, relaxation, 'ort')).toEqual([
+        `${join(folder, name)}: expected layers and rows computed by ${by} as before, they are by ort: ` +
+          'last bits may differ; see TAUTNET_ROWS and npm run build',
+      ]);
+    },
+  );
 
-  test('says nothing where it goes on with it, or where no rows are computed', async () => {
+  test('says nothing where it goes on with them', async () => {
     expect(await warnings('same-rows', 'crown', '')).toEqual([]);
-    expect(await warnings('no-rows', 'ibp', 'ort')).toEqual([]);
   });
 
   test('says it of PGPE with intervals too, whose values come from native code', async () => {
     expect(await warnings('other-values', 'ibp', 'ort', 'pgpe')).toEqual([
-      expect.stringMatching(/expected rows of ibp computed by .*, they are by ort/),
+      expect.stringMatching(/expected layers and rows computed by .*, they are by ort/),
     ]);
   });
 });

@@ -108,13 +108,12 @@ export async function trainRun(
   }
 }
 
-/** Says of a run that goes on with another way to compute rows, or PGPE's values, that last bits may change. */
-function otherRows({ path, rows, settings: { relaxation, smoothing } }: Run, device: Device): string[] {
+/** Says of a run that goes on with other kernels, or without, that its last bits may change. */
+function otherRows({ path, rows }: Run, device: Device): string[] {
   const now = rowsComputedBy();
-  const isNone = relaxation === 'ibp' && smoothing !== 'pgpe';
-  if (device !== 'cpu' || isNone || rows === undefined || rows === now) return [];
+  if (device !== 'cpu' || rows === undefined || rows === now) return [];
   return [
-    `${path}: expected rows of ${relaxation} computed by ${rows} as before, they are by ${now}: last bits ` +
+    `${path}: expected layers and rows computed by ${rows} as before, they are by ${now}: last bits ` +
       'may differ; see TAUTNET_ROWS and npm run build',
   ];
 }

@@ -1,13 +1,17 @@
 import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
+import { encodeOnnx } from '../formats/onnx.js';
 import { createPool } from '../runtime/pool/pool.js';
+import { integers, model, op } from '../testing/onnx-models.js';
 import { createContext } from '../verification/proof/context.js';
 import { type Polytope, violation } from '../verification/property/property.js';
 import { attackPolytopes } from '../verification/search/property-attack.js';
 import { verify } from '../verification/search/verify.js';
-import { readVerificationTask } from './verification-task.js';
+import { readVerification, readVerificationTask, verifyTask } from './verification-task.js';
 
 const instances = fileURLToPath(new URL('../../../shared/vnncomp2022', import.meta.url));
 describe.skipIf(!existsSync(instances))('instances of the verification competition', () => {
@@ -49,4 +53,51 @@ describe.skipIf(!existsSync(instances))('instances of the verification competiti
       await task.model.close();
     }
   });
+});
+
+describe('a file that is no network, but that ONNX Runtime runs', () => {
+  /** y_0 = sin x_0 · x_1 and y_1 = x_0 x_1, an unsupported operator and a product that nothing fixes. */
+  const file = encodeOnnx(
+    model({
+      input: ['batch', 2],
+      nodes: [
+        op('Gather', ['x', 'first'], 'a', { axis: { int: 1 } }),
+        op('Gather', ['x', 'second'], 'b', { axis: { int: 1 } }),
+        op('Sin', ['a'], 's'),
+        op('Mul', ['s', 'b'], 'p'),
+        op('Mul', ['a', 'b'], 'q'),
+        op('Concat', ['p', 'q'], 'y', { axis: { int: 1 } }),
+      ],
+      constants: [integers('first', [0]), integers('second', [1])],
+    }),
+  );
+  const asked = (assertion: string) =>
+    '(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)(declare-const Y_1 Real)' +
+    '(assert (and (>= X_0 0) (<= X_0 2) (>= X_1 -1) (<= X_1 1)))' +
+    `(assert ${assertion})`;
+
+  test.each([
+    ['(and (>= Y_0 0.5) (<= Y_1 1.9))', 'sat'],
+    ['(>= Y_0 1.1)', 'unknown'],
+  ] as const)(
+    '%s is %s',
+    async (assertion, verdict) => {
+      const folder = await mkdtemp(join(tmpdir(), 'tautnet-task-'));
+      const [network, property] = [join(folder, 'f.onnx'), join(folder, 'p.vnnlib')];
+      await writeFile(network, file);
+      await writeFile(property, asked(assertion));
+      await expect(readVerificationTask(network, property)).rejects.toThrow(/Sin .*not supported/);
+      const task = await readVerification(network, property);
+      try {
+        const found = await verifyTask(task, { timeoutSeconds: 30, threads: 1 });
+        expect(found.verdict).toBe(verdict);
+        if (verdict === 'unknown') expect(found.reason).toMatch(/Sin .*attacked alone/);
+        else expect(found.counterexample?.output[0]).toBeGreaterThanOrEqual(0.5);
+      } finally {
+        await task.model.close();
+        await rm(folder, { recursive: true });
+      }
+    },
+    60_000,
+  );
 });

@@ -17,6 +17,7 @@ import { type Model, openModel } from '../runtime/execution/model.js';
 import { paddedBatch } from '../verification/certification/evaluation.js';
 import { propertyFor, propertyOf } from '../verification/property/from-vnnlib.js';
 import { plainLinks } from '../verification/property/links.js';
+import { centreOf } from '../verification/property/property.js';
 import { type Ball, robustnessProperty } from '../verification/property/robustness.js';
 import { type Verification, type VerifyOptions, verify } from '../verification/search/verify.js';
 import { type NetworkOfBoxes, verifyBoxes } from '../verification/search/verify-boxes.js';
@@ -189,6 +190,12 @@ async function boxesTask(
   if (declared !== undefined) interfaceOf(declared, decoded, file);
   const { inputs, outputs } = property;
   const model = await openModel(bytes, { inputs, outputs }, file).catch(refused);
+  const [first] = property.polytopes;
+  const values = first && (await model.run(centreOf(first.box)));
+  if (values?.every(Number.isFinite) === false) {
+    await model.close();
+    refused();
+  }
   let networks: NetworkOfBoxes[] = [];
   let without = refusal.message;
   try {

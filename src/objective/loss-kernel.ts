@@ -21,12 +21,21 @@ import {
 import { type EncodedChain, encodeChain } from '../runtime/kernels/row-chain.js';
 import { hasRowKernel } from '../runtime/kernels/row-kernel.js';
 import type { LossKernelStage } from '../runtime/plan/plan.js';
-import type { ObjectiveOptions } from './objective.js';
 import type { RobustLoss } from './robust-loss.js';
+
+/** What an objective is built of, as far as the kernel asks (`ObjectiveOptions`). */
+export interface LossKernelOptions {
+  readonly network: Network;
+  readonly microBatch: number;
+  readonly natural?: KernelLoss['natural'];
+  readonly clipBox?: boolean;
+  readonly l1?: number;
+  readonly warmupRegularizer?: boolean;
+}
 
 /** The kernel's way to the values of an objective; undefined where it has none or was not built. */
 export function lossKernelOf(
-  options: ObjectiveOptions,
+  options: LossKernelOptions,
   method: RobustLoss | undefined,
 ): LossKernelStage | undefined {
   const loss = hasRowKernel() ? kernelLoss(options, method?.bound) : undefined;
@@ -34,7 +43,7 @@ export function lossKernelOf(
 }
 
 /** What the kernel computes of an objective; undefined where it does not. */
-function kernelLoss(options: ObjectiveOptions, bound: Relaxation | undefined): KernelLoss | undefined {
+function kernelLoss(options: LossKernelOptions, bound: Relaxation | undefined): KernelLoss | undefined {
   const {
     network,
     microBatch,

@@ -9,6 +9,7 @@ import type { BoundProblem } from '../relaxation/relaxation.js';
 import { createExecutor, type PlanResult } from '../runtime/execution/executor.js';
 import { createPlan } from '../runtime/plan/compile.js';
 import type { Plan, Stage } from '../runtime/plan/plan.js';
+import { withIntervalKernel } from '../runtime/plan/stages/interval-kernel.js';
 import { uniformNumbers } from './numbers.js';
 
 export type Feeds = Readonly<Record<string, HostData>>;
@@ -31,13 +32,22 @@ export function boundProblem(
   };
 }
 
-/** Results of the stages for each of the feeds; gradients of the output `loss` in the order of `wrt`. */
+/**
+ * Results of the stages for each of the feeds; gradients of the output `loss` in the order of `wrt`. Layers
+ * run in the interval kernel where it was built, however small they are.
+ */
 export async function runStages(
   stages: readonly Stage[],
   feeds: readonly Feeds[],
   wrt: readonly string[] = [],
 ): Promise<PlanResult[]> {
-  return runPlan(createPlan(stages, wrt), feeds);
+  return runPlan(
+    createPlan(
+      withIntervalKernel(stages, () => true),
+      wrt,
+    ),
+    feeds,
+  );
 }
 
 /** Results of a plan for each of the feeds. */

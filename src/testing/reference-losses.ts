@@ -2,8 +2,9 @@
  * The losses of the reference values, as stages over the inputs x, lower, upper, labels and the parameters.
  */
 import { add, type FloatType, input, mul, total } from '../graph/index.js';
+import { logitsOfRuns } from '../network/layer-runs.js';
 import { featuresOf } from '../network/layers/layer.js';
-import { logits, type Network } from '../network/network.js';
+import type { Network } from '../network/network.js';
 import { crossEntropy, marginCrossEntropy } from '../objective/losses.js';
 import type { Relaxation } from '../relaxation/relaxation.js';
 import type { Stage } from '../runtime/plan/plan.js';
@@ -18,7 +19,7 @@ export function lossStages(
 ): Stage[] {
   const { natural, elision, dtype } = options;
   const problem = { ...boundProblem(net, batch, dtype), elision };
-  const values = logits(net, problem.parameters, input('x', [featuresOf(net.input), batch], dtype));
+  const values = logitsOfRuns(net, problem.parameters, input('x', [featuresOf(net.input), batch], dtype));
   const { stages, margins } = relaxation.bound(problem);
   const robust = mul(total(marginCrossEntropy(margins)), 1 / batch);
   const loss =

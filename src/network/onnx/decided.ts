@@ -2,8 +2,8 @@
  * Draft nodes that fixed inputs decide, and the network without them.
  *
  * Where a box fixes the inputs that a node depends on, the node is one number for each feature: it becomes a
- * further input of the network, whose interval encloses that number (`enclosure.ts`). What is decided that way
- * need not be affine: products and quotients of decided values are allowed.
+ * further input of the network, whose interval encloses that number (`enclosure.ts`). What is decided so need
+ * not be affine: products and quotients of decided values are allowed.
  */
 import type { Extents } from '../layers/layer.js';
 import { INPUT } from '../network.js';

@@ -1,6 +1,5 @@
 /** Relu, joins, arithmetic with constants, and batch normalisation at inference. */
 import { batchAxisOf, broadcasted, broadcastedActivation, commonShape, sameType } from './arrangement.js';
-import { seesDecided } from './decided.js';
 import {
   bothHalves,
   type DoubleDouble,
@@ -12,7 +11,6 @@ import {
   squareRoot,
 } from './double-double.js';
 import { type Activation, append, type Constant, extentsOf, sizeOf, type Value } from './draft.js';
-import { fixedValues } from './fixed.js';
 import {
   activation,
   anyActivation,
@@ -116,51 +114,7 @@ export function ofConstants(call: Call, compute: (a: number, b: number) => numbe
   return { kind: 'constant', tensor: { name: '', shape, data: sameType(data, values) } };
 }
 
-/** What a product or quotient makes of its second factor. */
-interface Scaling {
-  readonly kind: 'product' | 'quotient';
-  readonly factorOf: (m: DoubleDouble) => DoubleDouble;
-}
-
-/** x∘m or x/m of decided values, or where m is fixed, by the factors that m makes. */
-function withFixed(
-  call: Call,
-  [a, b]: readonly [Activation, Activation],
-  { kind, factorOf }: Scaling,
-): Activation | undefined {
-  const { draft, fixed } = call;
-  if (fixed === undefined) return undefined;
-  if (seesDecided(draft, a, fixed) && seesDecided(draft, b, fixed)) {
-    const [x, m] = [a, b].map((one) => materialized(draft, enlarged(call, one))) as [Activation, Activation];
-    if (batchAxisOf(call, x) === batchAxisOf(call, m)) {
-      const inputs = [x.node, m.node];
-      return { ...x, ...append(draft, { kind, inputs, output: extentsOf(x.shape) }, x.shape) };
-    }
-  }
-  for (const [x, m] of kind === 'product' ? [[a, b] as const, [b, a] as const] : [[a, b] as const]) {
-    const spread = enlarged(call, m);
-    const values = fixedValues(draft, spread, fixed);
-    if (values === undefined) continue;
-    const factors = doubles(values.high.length, (i) => factorOf(entry(values, i)));
-    if (!factors.high.every(Number.isFinite)) refuse(call, 'divisors other than 0', '0, which the box fixes');
-    const shifts = new Float64Array(factors.high.length);
-    // Networks of other numbers are to have the same layers.
-    return elementwiseAffine(draft, enlarged(call, x), factors, shifts, true);
-  }
-  return undefined;
-}
-
-/** Products and quotients of activations, of which one is fixed; else of an activation and a constant. */
-const scaling = (by: Scaling, otherwise: OperatorReader): OperatorReader => ({
-  attributes: [],
-  read(call) {
-    const [a, b] = call.inputs;
-    if (call.inputs.length !== 2 || !isActivation(a) || !isActivation(b)) return otherwise.read(call);
-    return withFixed(call, [a, b], by) ?? otherwise.read(call);
-  },
-});
-
-const arithmetic = (rule: Rule, compute: (a: number, b: number) => number): OperatorReader => ({
+export const arithmetic = (rule: Rule, compute: (a: number, b: number) => number): OperatorReader => ({
   attributes: [],
   read(call) {
     const activations = call.inputs.filter(isActivation).length;
@@ -322,20 +276,6 @@ export const elementwiseOperators: Readonly<Record<string, OperatorReader>> = {
   Add: add,
   Sum: sum,
   Sub: sub,
-  Mul: scaling(
-    { kind: 'product', factorOf: (m) => m },
-    arithmetic(
-      (c) => [c, 0],
-      (a, b) => a * b,
-    ),
-  ),
-  Div: scaling(
-    { kind: 'quotient', factorOf: (m) => quotient([1, 0], m) },
-    arithmetic(
-      (c, first) => (first ? undefined : [quotient([1, 0], [c, 0]), 0]),
-      (a, b) => a / b,
-    ),
-  ),
   Neg: negation,
   Relu: relu,
   BatchNormalization: batchNormalization,

@@ -1,9 +1,9 @@
 /**
  * Intervals of draft nodes at given inputs, in float64 with a running bound of all rounding errors.
  *
- * A feature is v ± e: v as float64 computes it, e so large that the file's real-number function is enclosed at
- * all inputs within their own errors. Sums of n terms are off by (n + 8) u Σ|terms| at most, u = 2⁻⁵³, where 8
- * is room for the roundings of folded weights and of e itself (Higham 2002, §3.1).
+ * A feature is v ± e: v as float64 computes it, e so large that the file's real-number function is enclosed
+ * at all inputs within their own errors. Sums of n terms are off by (n + 8) u Σ|terms| at most, u = 2⁻⁵³,
+ * where 8 is room for the roundings of folded weights and of e itself (Higham 2002, §3.1).
  */
 import { featuresOf } from '../layers/layer.js';
 import { INPUT } from '../network.js';
@@ -20,7 +20,7 @@ const UNIT = 2 ** -53;
 const ROUNDINGS = 8;
 /** Sums of errors are rounded, too, and a product may underflow. */
 const [SLACK, UNDERFLOW] = [1 + 2 ** -20, 2 ** -1070];
-/** Error of the exponential functions of the engine, and of what is made of them: their values are below 1. */
+/** Error of sigmoid and tanh as the engine computes them: their values are below 1. */
 const EXPONENTIAL = 2 ** -46;
 
 /** One feature as a sum. */

@@ -2,9 +2,9 @@
  * Values that fixed inputs alone decide: masks, and the sums that they are divided by.
  *
  * A property's box may leave an input no choice. What depends on such inputs only is a number then, and a
- * product with it is affine. The number is computed as the file says it, in fractions of whole numbers, through
- * rearrangements, sums, means, constant factors and ReLU; nothing is rounded before the last step, to the two
- * float64 that constants of a file are folded with.
+ * product with it is affine. The number is computed as the file says it, in fractions of whole numbers,
+ * through rearrangements, sums, means, constant factors and ReLU; nothing is rounded before the last step, to
+ * the two float64 that constants of a file are folded with.
  */
 import {
   type Exact,
@@ -34,8 +34,8 @@ const MOST_FEATURES = 2 ** 16;
 const DEEPEST = 200;
 
 /**
- * The values of an activation, each within 2⁻⁹⁶ of the sizes of its terms; undefined where it depends on an input that
- * varies, or on more than sums of fixed ones. Marks the inputs that it depends on as used.
+ * The values of an activation, each within 2⁻⁹⁶ of the sizes of its terms; undefined where it depends on an
+ * input that varies, or on more than sums of fixed ones. Marks the inputs that it depends on as used.
  */
 export function fixedValues(draft: Draft, x: Activation, fixed: FixedInputs): Doubles | undefined {
   const size = x.view?.table.length ?? sizeOf(x.shape);

@@ -8,17 +8,16 @@
  */
 import { FormatError } from '../../formats/format-error.js';
 import { decodeOnnx, type OnnxModel } from '../../formats/onnx.js';
-import { featuresOf } from '../layers/layer.js';
 import { INPUT, type Network, network } from '../network.js';
-import { assemble, structureOf } from './assembly.js';
+import { assemble } from './assembly.js';
+import { type BoxReading, boxReading } from './box-reading.js';
 import { castingOperators } from './casting.js';
 import { concatenationOperators } from './concatenation.js';
 import { constantOperators } from './constants.js';
 import { convolutionOperators } from './convolution.js';
-import { type CutDraft, withoutDecided } from './decided.js';
+import { withoutDecided } from './decided.js';
 import { type Activation, type Draft, extentsOf, sizeOf, type Value } from './draft.js';
 import { elementwiseOperators } from './elementwise.js';
-import { type Enclosed, enclosures, inputsOf } from './enclosure.js';
 import type { FixedInputs } from './fixed.js';
 import { roomFor } from './limits.js';
 import { matrixOperators } from './matrix.js';
@@ -31,6 +30,7 @@ import { poolingOperators } from './pooling.js';
 import { rearrangingOperators } from './rearranging.js';
 import { reshapingOperators } from './reshaping.js';
 import { resizingOperators } from './resizing.js';
+import { scalingOperators } from './scaling.js';
 import { smoothOperators } from './smooth.js';
 import { materialized } from './view.js';
 
@@ -51,30 +51,13 @@ const operators: ReadonlyMap<string, OperatorReader> = new Map(
     ...rearrangingOperators,
     ...reshapingOperators,
     ...resizingOperators,
+    ...scalingOperators,
     ...smoothOperators,
   }),
 );
 
 /** Standard operators that can be read. */
 export const importedOperators: readonly string[] = [...operators.keys()].sort();
-
-/** How a network that was read for fixed inputs stands for its file on a box. */
-export interface BoxReading {
-  /** Inputs of the file, the first ones of the network. */
-  readonly inputs: number;
-  /** Equal texts have equal programs (`structureOf`). */
-  readonly structure: string;
-  /**
-   * The box of the network: the file's inputs, and behind them intervals that enclose what fixed inputs decide.
-   * They depend on fixed inputs alone.
-   */
-  readonly extended: (box: BoxEnds) => BoxEnds;
-}
-
-interface BoxEnds {
-  readonly lower: Float64Array;
-  readonly upper: Float64Array;
-}
 
 /** The network of an ONNX file, its parameters, and what the file says. */
 export interface ImportedNetwork {
@@ -164,52 +147,8 @@ function networkOf(model: OnnxModel, input: Input, source: string, fixed?: Fixed
   return {
     ...{ network: net, parameters, exact, double: input.type === 'DOUBLE', metadata: model.metadata },
     ...(fixed && {
-      ofBoxes: {
-        inputs: sizeOf(shape),
-        structure: structureOf(read.draft, read.last),
-        extended: extending(draft, read),
-      },
+      ofBoxes: boxReading(draft, read, sizeOf(shape)),
     }),
-  };
-}
-
-/** Relative error of a decimal, and of its neighbours in float64. */
-const DECIMAL = 2 ** -51;
-
-/** Boxes with the enclosures of what was cut; equal fixed inputs are computed once. */
-function extending(draft: Draft, { cuts, input }: CutDraft): BoxReading['extended'] {
-  const valuesOf = cuts.map(({ node }) => remembered(draft, node));
-  return (box) => {
-    if (cuts.length === 0) return box;
-    const [lower, upper] = [box.lower, box.upper].map((ends) => {
-      const longer = new Float64Array(featuresOf(input));
-      longer.set(ends);
-      return longer;
-    }) as [Float64Array, Float64Array];
-    cuts.forEach(({ at }, k) => {
-      const { values, errors } = (valuesOf[k] as Enclosing)(box.lower);
-      values.forEach((value, i) => {
-        lower[at + i] = value - (errors[i] as number);
-        upper[at + i] = value + (errors[i] as number);
-      });
-    });
-    return { lower, upper };
-  };
-}
-
-/** The enclosure of a node at an input. */
-type Enclosing = (input: Float64Array) => Enclosed;
-
-/** That of a draft's node; inputs that are equal where it reads them are computed once. */
-function remembered(draft: Draft, node: number): Enclosing {
-  const read = inputsOf(draft, [node]);
-  const known = new Map<string, Enclosed>();
-  return (values) => {
-    const key = (read?.map((i) => values[i] as number) ?? [...values]).join(' ');
-    const errors = values.map((value) => Math.abs(value) * DECIMAL);
-    const found = known.get(key) ?? (enclosures(draft, [node], { values, errors })[0] as Enclosed);
-    known.set(key, found);
-    return found;
   };
 }
 

@@ -12,11 +12,17 @@
  */
 import type { FloatType, Tensor } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
-import type { Network } from '../../network/network.js';
+import { INPUT, type Network } from '../../network/network.js';
 import { withoutNormalization } from '../front.js';
 import { type BoundProblem, type BoundResult, type Relaxation, specificationMargins } from '../relaxation.js';
 import { backSubstitute, concretize } from './back-substitution.js';
-import { crownRowsApply, type LayerBounds, layerBounds } from './layer-bounds.js';
+import {
+  crownRowsApply,
+  DENSE_NEURONS,
+  intervalsSuffice,
+  type LayerBounds,
+  layerBounds,
+} from './layer-bounds.js';
 import { inMarginKernel } from './margin-run.js';
 import { isNonlinear, slopesOf } from './nonlinear.js';
 import { crownRule } from './row-rule.js';
@@ -26,9 +32,6 @@ export interface CrownOptions {
   readonly all?: boolean;
 }
 
-/** Neurons of a layer up to which it is bounded densely without more time and memory than it is worth. */
-const DENSE_NEURONS = 1024;
-
 /**
  * Whether CROWN's bounds of all neurons are affordable: row by row over receptive fields, or of few neurons.
  */
@@ -36,8 +39,10 @@ export const crownIsAffordable = (net: Network): boolean =>
   net.nodes.every(
     ({ layer, inputs }) =>
       !isNonlinear(layer) ||
+      inputs[0] === INPUT ||
       featuresOf(layer.input) <= DENSE_NEURONS ||
-      crownRowsApply(net, inputs[0] as number),
+      crownRowsApply(net, inputs[0] as number) ||
+      intervalsSuffice(net, inputs[0] as number),
   );
 
 /**

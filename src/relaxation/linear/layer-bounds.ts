@@ -58,9 +58,25 @@ export const rowsApply = (net: Network, node: number): boolean => {
 
 /** Whether CROWN bounds a node row by row: in a chain, or in one behind a selection of the input. */
 export function crownRowsApply(net: Network, node: number): boolean {
+  if (node === INPUT) return false;
   if (rowsApply(net, node)) return true;
   const chain = selectedChain(net, node);
   return chain !== undefined && rowsApply(chain.network, chain.path.length - 1);
+}
+
+/** Neurons of a layer up to which it is bounded densely without more time and memory than it is worth. */
+export const DENSE_NEURONS = 1024;
+
+/**
+ * Whether intervals bound a wide node as well as anything: each of its features is a multiple of one that a
+ * ReLU or activation gives, or of one that is bounded row by row.
+ */
+export function intervalsSuffice(net: Network, node: number): boolean {
+  const { layer, inputs } = net.nodes[node] as NetworkNode;
+  if (layer.kind !== 'affine' || layer.separable !== true || featuresOf(layer.output) <= DENSE_NEURONS)
+    return false;
+  const [from = INPUT] = inputs;
+  return from === INPUT || isNonlinear((net.nodes[from] as NetworkNode).layer) || crownRowsApply(net, from);
 }
 
 const isUnstable = ({ lower, upper }: Bounds): Tensor => greater(neg(mul(lower, upper)), 0);
@@ -92,6 +108,13 @@ class Layers {
     const read = new Set(
       nodes.filter(({ layer }) => isNonlinear(layer)).map(({ inputs }) => inputs[0] as number),
     );
+    // Their intervals are as good as those of what they are multiples of.
+    if (rule.selects)
+      for (const node of [...read])
+        if (node !== INPUT && intervalsSuffice(problem.network, node)) {
+          const [from = INPUT] = (nodes[node] as NetworkNode).inputs;
+          if (from !== INPUT && !isNonlinear((nodes[from] as NetworkNode).layer)) read.add(from);
+        }
     for (const node of nodes.keys()) this.#bound(node, read.has(node));
   }
 
@@ -115,6 +138,7 @@ class Layers {
     if (!this.#behind.has(node)) this.#store(node, this.at(node));
     else if (rowsApply(net, node)) this.#byRows(node);
     else if (this.#rule.selects && crownRowsApply(net, node)) this.#behindSelection(node);
+    else if (this.#rule.selects && intervalsSuffice(net, node)) this.#store(node, this.at(node));
     else this.#densely(node);
     this.#known.set(node, this.#stored(node));
   }

@@ -4,9 +4,10 @@ import { type FloatType, inputName, mul, reshape, sum, type Tensor } from '../..
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode } from '../../network/network.js';
 import { hasRowKernel, useInstructionSet } from '../../runtime/kernels/row-kernel.js';
+import { createPlan } from '../../runtime/plan/compile.js';
 import { markMargins } from '../../runtime/plan/layer-runs.js';
 import { withIntervalKernel } from '../../runtime/plan/stages/interval-kernel.js';
-import { boundProblem, randomBox, runStages } from '../../testing/bound-programs.js';
+import { boundProblem, randomBox, runPlan } from '../../testing/bound-programs.js';
 import { uniformNumbers } from '../../testing/numbers.js';
 import { distance } from '../../testing/operator-check.js';
 import { convolutionalNetworks, denseNetworks, randomParameters } from '../../testing/random-networks.js';
@@ -59,7 +60,7 @@ async function margins({ net, seed, batch, dtype }: Case, inKernel: boolean) {
   const classes = uniformNumbers(`labels ${seed}`, batch);
   feeds.labels = Int32Array.from(classes, (u) => Math.floor(u * net.classes));
   const wrt = ['lower', 'upper', ...Object.values(parameters).map(inputName)];
-  const [result] = await runStages(inKernel ? withIntervalKernel(stages) : stages, [feeds], wrt);
+  const [result] = await runPlan(createPlan(inKernel ? withIntervalKernel(stages) : stages, wrt), [feeds]);
   return {
     isKnown: run !== undefined,
     values: [result?.outputs.margins, result?.outputs.loss, ...(result?.gradients ?? [])] as Float64Array[],

@@ -1,6 +1,6 @@
 /**
  * Chains that begin behind a selection of the input: a network of their own, over the selected box. Where no
- * feature is selected twice that box says all that the input's box says of the chain, and where one is it is a
+ * feature is selected twice that box says all that the input's box says of the chain; where one is, it is a
  * larger set.
  */
 import { INPUT, type Network, type NetworkNode, network, parameterName } from '../../network/network.js';

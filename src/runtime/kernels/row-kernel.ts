@@ -47,7 +47,7 @@ const SWITCH = 'TAUTNET_ROWS';
 
 let loaded: Addon | null | undefined;
 
-/** The native code, with the kernels for rows, margins, intervals and losses; undefined where it was not built. */
+/** The native code: kernels for rows, margins, intervals and losses; undefined where it was not built. */
 export function addon(): Addon | undefined {
   if (loaded === undefined) {
     try {

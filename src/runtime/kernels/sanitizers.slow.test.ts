@@ -15,7 +15,7 @@ const output = (command: string, ...args: string[]): string => {
 
 /** The sanitizer's library, that a process without it loads first; undefined without the compiler. */
 const library = output('g++', '-print-file-name=libasan.so') || undefined;
-if (library === undefined) console.log('row kernel: not run with sanitizers, there is no g++');
+if (library === undefined) console.log('native kernels: not run with sanitizers, there is no g++');
 
 const built = (file: string): string => JSON.stringify(join(ROOT, 'dist', file));
 
@@ -63,7 +63,7 @@ for (let run = 0; run < 60; run++) {
 
 /**
  * Random chains, rows and cotangents through the add-on with every instruction set, in both float
- * types; every array ends where its memory ends.
+ * types, and random layers with what is seen of them; every array ends where its memory ends.
  */
 const PROGRAM = `
 import { createRequire } from 'node:module';
@@ -109,17 +109,48 @@ for (let run = 0; run < 60; run++) {
       addon.rows(encoded.ints, arrays, rows, lower, upper, wanted);
     }
 }
+const { encodeLayers } = await import(${JSON.stringify(join(ROOT, 'dist/runtime/kernels/layer-chain.js'))});
+for (let run = 0; run < 60; run++) {
+  const [batch, planes] = [1 + random(20), 1 + random(2)];
+  let [position, extents, isVector] = [planes, [1 + random(3), 1 + random(5), 1 + random(5)], false];
+  const next = () => position++;
+  const maybe = () => (random(2) ? position++ : undefined);
+  const layers = Array.from({ length: 1 + random(4) }, () => {
+    isVector ||= random(3) === 0;
+    const input = isVector ? [extents.reduce((a, b) => a * b), 1, 1] : extents;
+    const pair = (most) => [1 + random(most), 1 + random(most)];
+    const kernel = isVector ? [1, 1] : [1 + random(input[1]), 1 + random(input[2])];
+    const [stride, padding] = isVector ? [[1, 1], [0, 0]] : [pair(3), [random(3), random(3)]];
+    const places = kernel.map((k, i) => Math.floor((input[i + 1] + padding[i] - k) / stride[i]) + 1);
+    const output = [1 + random(20), ...places];
+    const ends = () => Array.from({ length: planes }, maybe);
+    const layer = { input, output, kernel, stride, padding, relu: random(2) === 1, weight: next() };
+    extents = output;
+    return { ...layer, bias: maybe(), sums: ends(), passed: layer.relu ? ends() : [] };
+  });
+  const encoded = encodeLayers({ batch, input: [0, 1].slice(0, planes), layers });
+  for (const Type of [Float32Array, Float64Array])
+    for (const set of ['baseline', 'AVX2', 'AVX-512']) {
+      addon.instructionSet(set);
+      const arrays = encoded.sizes.map((size) => exact(Type, size));
+      addon.propagate(encoded.ints, arrays, [], undefined);
+      const stored = new Type(new ArrayBuffer(encoded.stored * Type.BYTES_PER_ELEMENT));
+      addon.propagate(encoded.ints, arrays, [], stored);
+      const wanted = arrays.map((array) => (random(4) > 0 ? exact(Type, array.length) : undefined));
+      addon.propagate(encoded.ints, arrays, wanted, stored);
+    }
+}
 ${LOSSES}
 console.log('clean');
 `;
 
 it.skipIf(library === undefined)(
-  'the row and loss kernels touch no memory but their arrays and do nothing that C++ leaves undefined',
+  'the kernels touch no memory but their arrays and do nothing that C++ leaves undefined',
   () => {
     const addon = join(folder, 'rows.node');
     const args = [join('scripts', 'build-native.mjs'), '--sanitize', addon];
     const built = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
-    expect(built.stdout).toMatch(/build: the row kernel for/);
+    expect(built.stdout).toMatch(/build: the native kernels for/);
     const { stdout, stderr } = spawnSync(
       process.execPath,
       ['--input-type=module', '-e', PROGRAM.replace('process.argv[2]', JSON.stringify(addon))],

@@ -53,18 +53,20 @@ const places = new WeakMap<Tensor, RunPlace>();
 /** Multiplications of a run for a batch below which programs do it as fast. */
 export const LEAST_WORK = 2 ** 22;
 
-function work({ input, layers }: LayerRun): number {
+/** Multiplications of the first layers of a run, of all its ends. */
+export function workOf({ input, layers }: LayerRun, count = layers.length): number {
   const batch = input[0]?.shape[1] as number;
-  const multiplications = layers.map(
-    ({ input: [channels], output, kernel }) =>
-      output.reduce((a, b) => a * b) * channels * kernel[0] * kernel[1],
-  );
-  return batch * multiplications.reduce((a, b) => a + b, 0);
+  const multiplications = layers
+    .slice(0, count)
+    .map(
+      ({ input: [channels], output, kernel }) =>
+        output.reduce((a, b) => a * b) * channels * kernel[0] * kernel[1],
+    );
+  return input.length * batch * multiplications.reduce((a, b) => a + b, 0);
 }
 
 /** Says of the tensors of a run that the kernel can compute them. */
 export function markRun(run: LayerRun): void {
-  if (work(run) < LEAST_WORK) return;
   for (const [layer, { sums, passed }] of run.layers.entries()) {
     for (const [end, x] of sums.entries()) places.set(x, { run, layer, what: 'sums', end });
     for (const [end, x] of passed?.entries() ?? []) places.set(x, { run, layer, what: 'passed', end });
@@ -76,8 +78,14 @@ export function markMargins(run: MarginRun, margins: Tensor): void {
   places.set(margins, { run, layer: 0, what: 'sums', end: 0 });
 }
 
-/** Tensors of runs that some outputs are computed from, those nearest to the outputs. */
-export function runPlaces(outputs: readonly Tensor[]): Map<Tensor, RunPlace> {
+/**
+ * Tensors of runs that some outputs are computed from, those nearest to the outputs; without the runs that
+ * are `left` to programs.
+ */
+export function runPlaces(
+  outputs: readonly Tensor[],
+  left: ReadonlySet<LayerRun | MarginRun>,
+): Map<Tensor, RunPlace> {
   const found = new Map<Tensor, RunPlace>();
   const met = new Set<Tensor>();
   const open = [...outputs];
@@ -85,7 +93,7 @@ export function runPlaces(outputs: readonly Tensor[]): Map<Tensor, RunPlace> {
     if (met.has(x)) continue;
     met.add(x);
     const place = places.get(x);
-    if (place === undefined) open.push(...x.inputs);
+    if (place === undefined || left.has(place.run)) open.push(...x.inputs);
     else found.set(x, place);
   }
   return found;

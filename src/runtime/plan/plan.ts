@@ -9,7 +9,7 @@
  * - `rows`: bounds of the neurons that earlier bounds leave unstable, as many rows of a graph as there are;
  * - `row-kernel`: the same bounds by native code where it was built, by its `rows` stage elsewhere;
  * - `interval-kernel`: a graph whose values and intervals of layers native code computes where it was built;
- * - `loss-kernel`: a whole objective, values only, by native code where it was built, by its stages elsewhere;
+ * - `loss-kernel`: a whole objective, values only, by native code, beside the stages that give the same;
  * - `iterate`: a graph run a fixed number of times, what it computes fed back to it;
  * - `host`: a function of this process, such as a solver of linear programs.
  *

@@ -13,7 +13,7 @@ const MOST_WORK = 2 ** 30;
 /** Parameters of all members of a task. */
 const MOST_NUMBERS = 2 ** 22;
 
-/** The task in parts, which together have its pairs in their order. What is computed does not depend on them. */
+/** The task in parts, which have its pairs in their order; what is computed does not depend on the parts. */
 export function pairTasks(task: PairsTask, threads: number, onCpu: boolean): PairsTask[] {
   const { keys } = task;
   const share = onCpu && hasRowKernel() ? pairsAtOnce(task, threads) : 1;

@@ -61,10 +61,10 @@ export interface Pool {
    */
   readonly vectors: PoolVectors | undefined;
   /**
-   * Seconds that workers have spent inside ONNX Runtime and the loss kernel so far, all together. For a device other than the CPU
-   * that stands for the time that it was busy: moving arrays there and back is part of it, opening programs
-   * is not; what it still does after a call whose results stay there is counted where a later call waits for
-   * it.
+   * Seconds that workers have spent inside ONNX Runtime and the loss kernel so far, all together. For a
+   * device other than the CPU that stands for the time that it was busy: moving arrays there and back is part
+   * of it, opening programs is not; what it still does after a call whose results stay there is counted where
+   * a later call waits for it.
    */
   busySeconds(): number;
   /** Bytes that have gone to the device, and come from it, so far; none for the CPU. */

@@ -127,7 +127,7 @@ function denseFloats(net: Network, dtype: FloatType): number {
   );
   const each = dense.reduce((most, { layer }) => Math.max(most, 2 * featuresOf(layer.input) * widest), 0);
   const branches = bounded.some(
-    ({ inputs: [from] }) => crownRowsApply(net, from as number) && !rowsApply(net, from as number),
+    ({ inputs: [from = INPUT] }) => crownRowsApply(net, from) && !rowsApply(net, from),
   );
   return branches ? BRANCHES * each : each;
 }

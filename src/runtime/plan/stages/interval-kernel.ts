@@ -5,37 +5,22 @@
  * A plan has both ways, as it may run where no kernel was built or on a device. Populations have programs
  * alone. Values are the same but for the order in which sums are rounded.
  */
-import { input, inputName, isInput } from '../../../graph/operators/leaves.js';
-import { substitute } from '../../../graph/substitute.js';
-import type { FloatType, Tensor } from '../../../graph/tensor.js';
 import { propagate, propagateBack } from '../../kernels/interval-kernel.js';
-import { type EncodedLayers, encodeLayers, type KernelLayer } from '../../kernels/layer-chain.js';
 import { hasRowKernel } from '../../kernels/row-kernel.js';
-import { type LayerRun, type MarginRun, type RunPlace, runPlaces } from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
 import { gradientName, type Step } from '../step.js';
+import {
+  hasLayers,
+  isWorth,
+  type KernelLevel,
+  type KernelRunData,
+  outputsOf,
+  worthyRuns,
+} from './kernel-runs.js';
 import type { Compiler, StageKind } from './kind.js';
-import { forwardMargins, type KernelMarginsData, MarginUse, reverseMargins } from './margin-steps.js';
+import { forwardMargins, type KernelMarginsData, reverseMargins } from './margin-steps.js';
 import { type RowKernelStage, rowKernel } from './row-kernel.js';
 import { type WholeStage, whole } from './whole.js';
-
-/** What one call of the kernel does, as plain data. */
-export interface KernelRunData {
-  readonly kind: 'layers';
-  readonly chain: EncodedLayers;
-  readonly dtype: FloatType;
-  /** Names of the kernel's arrays, by position. */
-  readonly arrays: readonly string[];
-  /** Those that the kernel fills in. */
-  readonly seen: readonly string[];
-}
-
-/** Runs of layers that need nothing of one another. */
-export interface KernelLevel {
-  /** What they read and is no input of the graph, by name: computed before. */
-  readonly prepared: Readonly<Record<string, Tensor>>;
-  readonly runs: readonly (KernelRunData | KernelMarginsData)[];
-}
 
 export interface IntervalKernelStage {
   readonly kind: 'interval-kernel';
@@ -55,149 +40,21 @@ export interface IntervalKernelStep extends Step {
   readonly wanted: readonly string[];
 }
 
-/** What is computed of a run of layers, and under which names. */
-class RunUse {
-  readonly seen = new Map<string, number>();
-  readonly #positions: string[] = [];
-  #layers = 0;
-
-  constructor(
-    readonly run: LayerRun,
-    readonly index: number,
-  ) {}
-
-  /** The name of a tensor of the run. */
-  nameOf({ layer, what, end }: RunPlace): string {
-    return `layers ${this.index}: ${layer} ${what} ${end}`;
-  }
-
-  see(place: RunPlace): void {
-    this.#layers = Math.max(this.#layers, place.layer + 1);
-    this.seen.set(this.nameOf(place), place.layer);
-  }
-
-  /** What the run reads up to the last layer that is seen. */
-  get read(): readonly Tensor[] {
-    const layers = this.run.layers.slice(0, this.#layers);
-    return [...this.run.input, ...layers.flatMap(({ weight, bias }) => [weight, ...(bias ? [bias] : [])])];
-  }
-
-  data(nameOf: (x: Tensor) => string): KernelRunData {
-    const { input: from, layers } = this.run;
-    const position = (name: string) => this.#positions.push(name) - 1;
-    const ends = from.map((x) => position(nameOf(x)));
-    const seen = (layer: number, what: RunPlace['what']) =>
-      from.map((_, end) => {
-        const name = this.nameOf({ run: this.run, layer, what, end });
-        return this.seen.has(name) ? position(name) : undefined;
-      });
-    const encoded = layers.slice(0, this.#layers).map(
-      ({ weight, bias, passed, ...geometry }, k): KernelLayer => ({
-        ...geometry,
-        relu: passed !== undefined,
-        weight: position(nameOf(weight)),
-        bias: bias && position(nameOf(bias)),
-        sums: seen(k, 'sums'),
-        passed: seen(k, 'passed'),
-      }),
-    );
-    const [{ shape, dtype }] = from as [Tensor];
-    const chain = encodeLayers({
-      batch: shape[1] as number,
-      input: ends as [number],
-      layers: encoded,
-    });
-    const seenNames = [...this.seen.keys()];
-    return { kind: 'layers', chain, dtype: dtype as FloatType, arrays: this.#positions, seen: seenNames };
-  }
-}
-
-/** What is computed of a run, and under which names. */
-type Use = RunUse | MarginUse;
-
-const useOf = (run: LayerRun | MarginRun, index: number): Use =>
-  'rows' in run ? new MarginUse(run, index) : new RunUse(run, index);
-
-/** The graphs of a stage that may contain layers. */
-const outputsOf = (stage: WholeStage | RowKernelStage): Readonly<Record<string, Tensor>> =>
-  stage.kind === 'whole' ? stage.outputs : stage.prepared;
-
-/** Runs of layers in the stages of a plan. */
-class Runs {
-  readonly #uses = new Map<LayerRun | MarginRun, Use>();
-  readonly #replacements = new Map<Tensor, Tensor>();
-  readonly #names = new Map<Tensor, string>();
-  /** Runs that an earlier stage has computed, and their levels. */
-  readonly #levels = new Map<LayerRun | MarginRun, number>();
-
-  /** Notes what some tensors need of runs, and what those need. */
-  find(tensors: readonly Tensor[]): void {
-    for (const [x, place] of runPlaces(tensors)) {
-      const use = this.#uses.get(place.run) ?? useOf(place.run, this.#uses.size);
-      this.#uses.set(place.run, use);
-      if (this.#replacements.has(x)) continue;
-      use.see(place);
-      this.#replacements.set(x, input(use.nameOf(place), x.shape, x.dtype));
-      this.find(use.read);
-    }
-  }
-
-  /** The same tensors with those of runs as inputs. */
-  cut(outputs: Readonly<Record<string, Tensor>>): Readonly<Record<string, Tensor>> {
-    const names = Object.keys(outputs);
-    const values = substitute(Object.values(outputs), this.#replacements);
-    return Object.fromEntries(names.map((name, i) => [name, values[i] as Tensor]));
-  }
-
-  /** Runs that tensors need and no earlier stage has computed, in an order in which they can be. */
-  levels(tensors: readonly Tensor[]): KernelLevel[] {
-    const fresh = new Map<number, Use[]>();
-    const levelOf = (run: LayerRun | MarginRun): number => {
-      const known = this.#levels.get(run);
-      if (known !== undefined) return known;
-      const use = this.#uses.get(run) as Use;
-      const level = this.#after(use.read, levelOf);
-      this.#levels.set(run, level);
-      fresh.set(level, [...(fresh.get(level) ?? []), use]);
-      return level;
-    };
-    this.#after(tensors, levelOf);
-    const order = [...fresh].sort(([a], [b]) => a - b);
-    return order.map(([, uses]) => this.#level(uses));
-  }
-
-  #after(tensors: readonly Tensor[], levelOf: (run: LayerRun | MarginRun) => number): number {
-    const runs = [...runPlaces(tensors).values()].map(({ run }) => run);
-    return Math.max(0, ...[...new Set(runs)].map((run) => levelOf(run) + 1));
-  }
-
-  #level(uses: readonly Use[]): KernelLevel {
-    const prepared: Record<string, Tensor> = {};
-    const nameOf = (x: Tensor): string => {
-      const value = this.#replacements.get(x) ?? x;
-      if (isInput(value)) return inputName(value);
-      const name = this.#names.get(x) ?? `layers read ${this.#names.size}`;
-      if (!this.#names.has(x)) prepared[name] = x;
-      this.#names.set(x, name);
-      return name;
-    };
-    const runs = uses.map((use) => use.data(nameOf));
-    return { prepared: this.cut(prepared), runs };
-  }
-}
-
-/** The stages of a plan, with layers in the interval kernel where they contain some and it was built. */
+/**
+ * The stages of a plan, with layers in the interval kernel where they contain some that are worth it and it
+ * was built.
+ */
 export function withIntervalKernel<Stage extends { readonly kind: string }>(
   stages: readonly (Stage | WholeStage | RowKernelStage)[],
+  worth = isWorth,
 ): readonly (Stage | WholeStage | RowKernelStage | IntervalKernelStage)[] {
   if (!hasRowKernel()) return stages;
-  const runs = new Runs();
-  const contains = (stage: { readonly kind: string }): stage is WholeStage | RowKernelStage =>
-    stage.kind === 'whole' || stage.kind === 'row-kernel';
-  for (const stage of stages) if (contains(stage)) runs.find(Object.values(outputsOf(stage)));
+  const runs = worthyRuns(stages, worth);
   return stages.map((stage) => {
-    if (!contains(stage) || runPlaces(Object.values(outputsOf(stage))).size === 0) return stage;
-    const levels = runs.levels(Object.values(outputsOf(stage)));
+    if (!hasLayers(stage)) return stage;
+    const all = Object.values(outputsOf(stage));
+    if (runs.places(all).size === 0) return stage;
+    const levels = runs.levels(all);
     const outputs = runs.cut(outputsOf(stage));
     const rest = stage.kind === 'whole' ? { ...stage, outputs } : { ...stage, prepared: outputs };
     return { kind: 'interval-kernel', levels, rest, programs: stage };
@@ -224,16 +81,20 @@ async function reverse(run: Run, { data, wanted }: IntervalKernelStep): Promise<
   if (data.kind === 'margins') return reverseMargins(run, data, wanted);
   const { chain, dtype, arrays, seen } = data;
   const cotangents = new Map(seen.map((name) => [name, run.arrays.get(gradientName(name)) as Floats]));
-  if ([...cotangents.values()].every((cotangent) => cotangent === undefined)) return; // nothing depends on them
+  if ([...cotangents.values()].every((cotangent) => cotangent === undefined)) return; // not needed
   const sums = new Map<string, Floats>();
+  const begun: [name: string, sum: Floats][] = [];
   for (const name of wanted) {
     const size = chain.sizes[arrays.indexOf(name)] as number;
-    const sum = (await run.planArray(`∂${name} of ${seen[0]}`, dtype, size)) as Floats;
-    sums.set(name, sum.fill(0));
+    const sum = (await run.planArray(`∂${name} by layers`, dtype, size)) as Floats;
+    sums.set(name, sum);
+    // The kernel adds to what another run of layers has left there.
+    if (run.arrays.get(gradientName(name)) === sum) continue;
+    begun.push([gradientName(name), sum.fill(0)]);
   }
   const into = arrays.map((name) => cotangents.get(name) ?? sums.get(name));
   propagateBack({ chain, arrays: arraysOf(run, data) }, await stored(run, data), into);
-  for (const [name, sum] of sums) await run.addGradient(gradientName(name), sum);
+  for (const [name, sum] of begun) await run.addGradient(name, sum);
 }
 
 function compileRun(data: KernelRunData | KernelMarginsData, compiler: Compiler): void {

@@ -37,6 +37,11 @@ export class MarginUse {
   /** Of margins there is one tensor, so nothing is to be noted. */
   see(): void {}
 
+  /** Whoever marks margins knows whether they are worth it. */
+  passes(): boolean {
+    return true;
+  }
+
   get read(): readonly Tensor[] {
     return [this.run.rows, ...this.run.steps.flatMap(readBy), ...this.run.box];
   }
