@@ -14,7 +14,10 @@ import {
 import type { Model } from './read-network.js';
 
 /** What may be said of a verification; all of it has a default. */
-export type VerifyOptions = Omit<SearchOptions, 'network' | 'parameters' | 'property'>;
+export type VerifyOptions = Omit<
+  SearchOptions,
+  'network' | 'parameters' | 'property' | 'plans' | 'boundsFirst'
+>;
 
 /**
  * Decides whether some input of the property's boxes leads to an unsafe output: attack → IBP → CROWN →
