@@ -131,8 +131,11 @@ describe.skipIf(slurmAbsence ?? absence.redis)('workers that Slurm itself starts
       expect((await stat(join(trial, 'config.yaml'))).mtimeMs).toBe(created);
       const log = await readFile(join(out, 'slurm', 'worker-0.log'), 'utf8');
       expect(log.match(/jobs at a time/g)?.length).toBe(2);
-      slurm.says('scancel', job);
     } finally {
+      // A worker that is cancelled ends by itself; one that Slurm has left behind would stay.
+      slurm.says('scancel', '--user=root');
+      await vi.waitFor(() => expect(slurm.says('squeue', '-h').trim()).toBe(''), 60_000);
+
       if (outer === undefined) delete process.env.SLURM_CONF;
       else process.env.SLURM_CONF = outer;
       await slurm.stop();

@@ -31,7 +31,7 @@ import { batchNormNodes } from '../network/folding.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { type Network, type Parameters, parameterInputs, parameterName } from '../network/network.js';
 import type { Relaxation } from '../relaxation/relaxation.js';
-import { createPlan, hasPopulations } from '../runtime/plan/compile.js';
+import { createPlan, createValuePlan, hasPopulations } from '../runtime/plan/compile.js';
 import type { Plan, Stage } from '../runtime/plan/plan.js';
 import { withIntervalKernel } from '../runtime/plan/stages/interval-kernel.js';
 import { certified } from './certified.js';
@@ -222,7 +222,7 @@ export function createObjective(options: ObjectiveOptions): Objective {
     counts,
     parts,
     noise,
-    value: createPlan(inKernel, [], undefined, lossKernelOf(options, method)),
+    value: createValuePlan(inKernel, lossKernelOf(options, method)),
     gradient: differentiable ? createPlan(inKernel, names) : undefined,
     population:
       hasPopulations(stages) && !ofBatch

@@ -14,20 +14,22 @@ export interface KernelLayers {
 }
 
 function check({ chain: { sizes }, arrays }: KernelLayers): void {
+  const type = arrays[0]?.constructor.name;
   if (arrays.length !== sizes.length)
     throw new RangeError(`interval kernel: expected ${sizes.length} arrays, got ${arrays.length}`);
   for (const [i, array] of arrays.entries())
     if (array.length !== sizes[i] || array.constructor !== arrays[0]?.constructor)
       throw new RangeError(
-        `interval kernel: expected array ${i} of ${sizes[i]} numbers as ${arrays[0]?.constructor.name}, got ` +
+        `interval kernel: expected array ${i} of ${sizes[i]} numbers as ${type}, got ` +
           `${array.length} as ${array.constructor.name}`,
       );
 }
 
 function checkStored({ chain, arrays }: KernelLayers, stored: Floats): void {
+  const type = arrays[0]?.constructor.name;
   if (stored.length !== chain.stored || stored.constructor !== arrays[0]?.constructor)
     throw new RangeError(
-      `interval kernel: expected ${chain.stored} numbers for activations as ${arrays[0]?.constructor.name}, ` +
+      `interval kernel: expected ${chain.stored} numbers for activations as ${type}, ` +
         `got ${stored.length} as ${stored.constructor.name}`,
     );
 }

@@ -1,6 +1,7 @@
 /**
  * A chain of layers that the interval kernel carries values or intervals through, as numbers
- * (`native/layers.h` reads them), and the check of every array against it: the kernel itself checks no bounds.
+ * (`native/layers.h` reads them), and the check of every array against it: the kernel itself checks no
+ * bounds.
  */
 
 type Pair = readonly [vertical: number, horizontal: number];

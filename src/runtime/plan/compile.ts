@@ -121,36 +121,45 @@ class PlanCompiler implements Compiler {
   }
 }
 
+/** Names of the results that the last stage gives. @throws Error if it is no whole graph */
+function resultsOf(stages: readonly Stage[]): string[] {
+  const end = stages.at(-1);
+  const last = end?.kind === 'interval-kernel' ? end.programs : end;
+  if (last?.kind !== 'whole') throw new Error('plan: expected the last stage to be a whole graph');
+  return Object.keys(last.outputs);
+}
+
+function compileAll(stages: readonly Stage[], compiler: PlanCompiler): void {
+  for (const [i, stage] of stages.entries()) kindOf(stage).compile(stage, compiler, i === stages.length - 1);
+}
+
 /**
  * Compiles stages; the last one is whole and its outputs are the results. With `wrt`, its output `loss` is
  * differentiated. With `population`, for all its members at once: inputs that differ between them are
  * replaced as it says. What replaces them is computed in the program that needs it if there is one alone,
- * else in a program of its own before. With `kernel`, which gives the results without derivatives of one set
- * of parameters, the stages are the other way to them.
+ * else in a program of its own before.
  * @throws Error where a stage has no derivative or no population and one is asked for
  */
 export function createPlan(
   stages: readonly Stage[],
   wrt: readonly string[] = [],
   population?: Lifting,
-  kernel?: LossKernelStage,
 ): Plan {
-  const end = stages.at(-1);
-  const last = end?.kind === 'interval-kernel' ? end.programs : end;
-  if (last?.kind !== 'whole') throw new Error('plan: expected the last stage to be a whole graph');
+  const results = resultsOf(stages);
   const computesBefore =
     stages.length > 1 && population !== undefined && [...population.inputs.values()].some((x) => !isInput(x));
   const compiler = new PlanCompiler(wrt, population, computesBefore);
-  const compileAll = () => {
-    for (const [i, stage] of stages.entries())
-      kindOf(stage).compile(stage, compiler, i === stages.length - 1);
-  };
-  if (kernel === undefined) compileAll();
-  else {
-    compiler.way('kernel', () => lossKernel.compile(kernel, compiler, true));
-    compiler.way('programs', compileAll);
-  }
-  return compiler.plan(Object.keys(last.outputs));
+  compileAll(stages, compiler);
+  return compiler.plan(results);
+}
+
+/** A plan without derivatives; with `kernel`, which gives the same results, the stages are the other way. */
+export function createValuePlan(stages: readonly Stage[], kernel: LossKernelStage | undefined): Plan {
+  if (kernel === undefined) return createPlan(stages);
+  const compiler = new PlanCompiler([], undefined, false);
+  compiler.way('kernel', () => lossKernel.compile(kernel, compiler, true));
+  compiler.way('programs', () => compileAll(stages, compiler));
+  return compiler.plan(resultsOf(stages));
 }
 
 /**
