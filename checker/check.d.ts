@@ -20,7 +20,7 @@ export interface Given {
   readonly model: Uint8Array;
   readonly property?: Uint8Array;
   readonly images?: Images;
-  /** [k, n]: every n-th proof from the k-th alone, or leaf where proofs are fewer; all n must be asked for. */
+  /** [k, n]: every n-th proof from the k-th, or leaf where proofs are fewer; all n must be asked for. */
   readonly share?: readonly [k: number, n: number];
 }
 export declare function plain(bytes: Uint8Array): Promise<Uint8Array>;
