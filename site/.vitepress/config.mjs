@@ -52,6 +52,8 @@ export default defineConfig({
         ['mnist', 'MNIST'],
         ['claims', 'Claims of the paper'],
         ['small-s2', 'Claims 1 and 3 at small scale'],
+        ['small-cnn3', 'Claims 1 and 3 with CNN3'],
+        ['small-t', 'Claim 2 at small scale'],
         ['pgpe-exact', 'PGPE with exact bounds'],
         ['speed', 'Speed and memory'],
       ]),
