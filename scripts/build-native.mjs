@@ -5,10 +5,13 @@
  *
  * `-- --sanitize FILE` builds it there with the address and undefined-behaviour sanitizers, for tests.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -33,8 +36,8 @@ const SETS = [
   { name: 'avx512', bytes: 64, flags: AVX512 },
 ];
 
-/** Each is compiled for every set. */
-const KERNELS = ['rows', 'margins', 'intervals', 'loss'];
+/** Each is compiled for every set, the longest first. */
+const KERNELS = ['intervals', 'rows', 'margins', 'loss'];
 
 /** Ends without a kernel: the package works without it. */
 function skip(reason) {
@@ -56,10 +59,20 @@ function headers() {
 const isCompiler = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 
 /** Runs the compiler; a line of its own words when it fails. */
-function compile(compiler, args) {
-  const { status, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
+async function compile(compiler, args) {
+  const child = spawn(compiler, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const [[status], words] = await Promise.all([once(child, 'close'), text(child.stderr)]);
   if (status !== 0)
-    skip(`${compiler} failed: ${stderr.split('\n').find((line) => line.includes('error')) ?? status}`);
+    skip(`${compiler} failed: ${words.split('\n').find((line) => line.includes('error')) ?? status}`);
+}
+
+/** Runs the compiler several times, as many at once as there are cores. */
+async function compileAll(compiler, calls) {
+  const left = [...calls];
+  const lane = async () => {
+    for (let args = left.shift(); args !== undefined; args = left.shift()) await compile(compiler, args);
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, lane));
 }
 
 function isFresh() {
@@ -78,17 +91,20 @@ mkdirSync(dirname(addon), { recursive: true });
 // A folder of its own for the objects: two builds do not meet, and the add-on is there whole or not at all.
 const folder = mkdtempSync(join(dirname(addon), 'build-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-const objects = sets.flatMap(({ name, bytes, flags: set }) =>
-  KERNELS.map((kernel) => {
-    const object = join(folder, `${kernel}-${name}.o`);
-    const defines = [`-DTAUTNET_SET=${name}`, `-DTAUTNET_BYTES=${bytes}`];
-    const files = ['-c', join(source, `${kernel}.cpp`), '-o', object];
-    compile(compiler, [...flags, ...set, ...defines, ...files]);
-    return object;
-  }),
+const objects = KERNELS.flatMap((kernel) =>
+  sets.map(({ name, bytes, flags: set }) => ({
+    object: join(folder, `${kernel}-${name}.o`),
+    source: join(source, `${kernel}.cpp`),
+    flags: [...set, `-DTAUTNET_SET=${name}`, `-DTAUTNET_BYTES=${bytes}`],
+  })),
+);
+await compileAll(
+  compiler,
+  objects.map((one) => [...flags, ...one.flags, '-c', one.source, '-o', one.object]),
 );
 const linked = join(folder, 'rows.node');
-const door = ['-shared', `-I${include}`, join(source, 'addon.cpp')];
-compile(compiler, [...flags, ...door, ...objects, '-o', linked]);
+const names = values.sanitize === undefined ? ['-s'] : [];
+const door = ['-shared', ...names, `-I${include}`, join(source, 'addon.cpp')];
+await compile(compiler, [...flags, ...door, ...objects.map(({ object }) => object), '-o', linked]);
 renameSync(linked, addon);
 console.log(`build: the native kernels for ${sets.map(({ name }) => name).join(', ')}`);

@@ -6,7 +6,7 @@ import { hasRowKernel } from '../kernels/row-kernel.js';
 import { planResidence } from '../plan/memory.js';
 import type { Feeds, Floats, Members, ProgramArrays } from '../plan/run.js';
 import { kindOf } from '../plan/stages/index.js';
-import { type Plan, stepsOf, type Way } from '../plan/step.js';
+import { onWay, type Plan, type Way } from '../plan/step.js';
 import { OpenPlan } from './open-plan.js';
 import { PlanRun } from './plan-run.js';
 import type { SessionOptions } from './session.js';
@@ -93,7 +93,7 @@ class PlanExecutor implements Executor {
   readonly runKeeping: Executor['runKeeping'] = (plan, feeds) => this.#execute(plan, feeds, true);
 
   readonly runMembers: Executor['runMembers'] = async (plan, members, feeds) => {
-    const [step, ...others] = stepsOf(plan.steps, this.#way());
+    const [step, ...others] = onWay(plan.steps, this.#way());
     const kind = step && others.length === 0 ? kindOf(step) : undefined;
     const { busy } = this.#options;
     if (step && kind?.runMembers) {

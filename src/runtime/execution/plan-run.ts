@@ -4,7 +4,7 @@ import type { DeviceArray, DeviceArrays } from '../device/array.js';
 import { type PlanResidence, planResidence } from '../plan/memory.js';
 import type { Feeds, Floats, ProgramArrays, Run } from '../plan/run.js';
 import { kindOf } from '../plan/stages/index.js';
-import { gradientName, type Plan, stepsOf, sumName, type Way } from '../plan/step.js';
+import { gradientName, onWay, type Plan, sumName, type Way } from '../plan/step.js';
 import { GradientSums, zeroName } from './gradient-sums.js';
 import type { OpenPlan } from './open-plan.js';
 
@@ -50,7 +50,7 @@ export class PlanRun implements Run {
   }
 
   async steps(): Promise<void> {
-    for (const step of stepsOf(this.plan.steps, this.#context.way)) {
+    for (const step of onWay(this.plan.steps, this.#context.way)) {
       const kind = kindOf(step);
       const onDevice = this.#residence?.onDevice.has(step) ? kind.runOnDevice : undefined;
       await (onDevice ?? kind.run)(this, step);

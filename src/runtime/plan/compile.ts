@@ -12,7 +12,15 @@ import { kindOf, type Stage } from './stages/index.js';
 import type { Compiler } from './stages/kind.js';
 import { type LossKernelStage, lossKernel } from './stages/loss-kernel.js';
 import { ROW_INDICES } from './stages/rows/stage.js';
-import { gradientName, isResidual, type Plan, type Step, sumName, type Way } from './step.js';
+import {
+  gradientName,
+  isResidual,
+  type Plan,
+  type PlanProgram,
+  type Step,
+  sumName,
+  type Way,
+} from './step.js';
 
 export { programPlan } from './single-program.js';
 
@@ -33,7 +41,7 @@ const computedBefore = (population: Lifting): Lifting => ({
 });
 
 class PlanCompiler implements Compiler {
-  readonly #programs: EncodedProgram[] = [];
+  readonly #programs: PlanProgram[] = [];
   readonly #forward: Step[] = [];
   readonly #backward: Step[] = [];
   /** Names that depend on what is differentiated. */
@@ -62,11 +70,11 @@ class PlanCompiler implements Compiler {
   }
 
   program(outputs: Readonly<Record<string, Tensor>>, every?: 'all'): number {
-    return this.#programs.push(inSharedBytes(this.axis.encode(outputs, every))) - 1;
+    return this.#programs.push(this.#onWay(inSharedBytes(this.axis.encode(outputs, every)))) - 1;
   }
 
   plainProgram(outputs: Readonly<Record<string, Tensor>>): number {
-    return this.#programs.push(inSharedBytes(encodeProgram(outputs))) - 1;
+    return this.#programs.push(this.#onWay(inSharedBytes(encodeProgram(outputs)))) - 1;
   }
 
   encoded(program: number): EncodedProgram {
@@ -103,8 +111,8 @@ class PlanCompiler implements Compiler {
     this.#backward.unshift(this.#onWay(step));
   }
 
-  #onWay(step: Step): Step {
-    return this.#way === undefined ? step : { ...step, way: this.#way };
+  #onWay<T extends Step | EncodedProgram>(one: T): T & { readonly way?: Way } {
+    return this.#way === undefined ? one : { ...one, way: this.#way };
   }
 
   #gradient(name: string): Plan['wrt'][number] {

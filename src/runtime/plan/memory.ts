@@ -3,7 +3,7 @@ import type { Footprint } from '../../graph/footprint.js';
 import { sizeOf } from '../../graph/tensor.js';
 import { kindOf } from './stages/index.js';
 import type { Residence } from './stages/kind.js';
-import { type Plan, type Step, stepsOf } from './step.js';
+import { onWay, type Plan, type Step } from './step.js';
 
 export interface PlanResidence {
   /** Whether a device may hold arrays of the plan. */
@@ -28,7 +28,7 @@ const NOWHERE: PlanResidence = {
  * results alone. Plans with float64, or with a step that does not fit a device, run through the host.
  */
 export function planResidence({ programs, steps: all, results }: Plan): PlanResidence {
-  const steps = stepsOf(all, 'programs');
+  const steps = onWay(all, 'programs');
   const hasDouble = programs.some(({ inputs, outputs }) =>
     [...inputs, ...outputs].some(({ dtype }) => dtype === 'float64'),
   );
@@ -68,14 +68,15 @@ const SUMS = 3;
  */
 export function planFootprint(plan: Plan, perProgram = false): Footprint {
   const { computed, onDevice } = planResidence(plan);
-  const handedOn = plan.programs.flatMap(({ outputs }) => outputs.filter(({ name }) => computed.has(name)));
-  const steps = stepsOf(plan.steps, 'programs');
+  const programs = onWay(plan.programs, 'programs');
+  const handedOn = programs.flatMap(({ outputs }) => outputs.filter(({ name }) => computed.has(name)));
+  const steps = onWay(plan.steps, 'programs');
   const ofSteps = steps.map((step) => kindOf(step).deviceNumbers?.(step, plan, onDevice.has(step)) ?? 0);
   const adding = steps.filter((step) => kindOf(step).adds?.(step) !== undefined).length;
   const summed = adding > 1 ? plan.wrt.map(({ shape }) => SUMS * sizeOf(shape)) : [];
   const numbers = [...handedOn.map(({ shape }) => sizeOf(shape)), ...ofSteps, ...summed];
   const held = numbers.reduce((sum, count) => sum + 4 * count, 0);
-  const footprints = plan.programs.map(({ footprint }) => footprint);
+  const footprints = programs.map(({ footprint }) => footprint);
   const peaks = footprints.map(({ peak }) => peak);
   const open = perProgram ? peaks.reduce((a, b) => a + b, 0) : Math.max(...peaks);
   return { peak: held + open, largest: Math.max(...footprints.map(({ largest }) => largest)) };

@@ -14,16 +14,21 @@ export interface Step {
  */
 export type Way = 'kernel' | 'programs';
 
-/** The steps of one way. */
-export const stepsOf = (steps: readonly Step[], way: Way): readonly Step[] =>
-  steps.filter((step) => step.way === undefined || step.way === way);
+/** What is on one way: steps, or programs. */
+export const onWay = <T extends { readonly way?: Way }>(all: readonly T[], way: Way): readonly T[] =>
+  all.filter((one) => one.way === undefined || one.way === way);
+
+/** A program of a plan, and the way that it is on. */
+export interface PlanProgram extends EncodedProgram {
+  readonly way?: Way;
+}
 
 /**
  * A compiled computation: programs and the steps that run them. Plain data, so that workers can be sent it.
  */
 export interface Plan {
   readonly id: string;
-  readonly programs: readonly EncodedProgram[];
+  readonly programs: readonly PlanProgram[];
   readonly steps: readonly Step[];
   /** Names that the last stage gives back. */
   readonly results: readonly string[];
