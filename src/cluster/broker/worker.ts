@@ -92,9 +92,10 @@ class Server {
       const running = this.#worker.run();
       running.catch(() => undefined);
       while (!signal.aborted && !this.#isIdle()) await pause(500, signal);
-      await this.#worker.pause(true);
+      if (signal.aborted) await this.#worker.pause(true);
       while (this.#underWay.size > 0) await sleep(50);
-      await this.#worker.close();
+      // Who was idle has nothing left to say, and its server may be gone.
+      await this.#worker.close(!signal.aborted);
     } finally {
       signal.removeEventListener('abort', stop);
       await this.#children.close();

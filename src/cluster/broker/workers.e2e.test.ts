@@ -281,3 +281,14 @@ describe.skipIf(absence.redis)('a worker behind a slow line whose clock is an ho
     await server.stop();
   });
 });
+
+describe.skipIf(absence.redis)('an idle worker', () => {
+  test('ends when it was asked to, although its server is gone', async () => {
+    const server = await startRedis();
+    const one = worker(server.url, '--idle', '4');
+    await reached(one);
+    await server.stop();
+    const { code } = await one.ended;
+    expect(code).toBe(0);
+  });
+});
