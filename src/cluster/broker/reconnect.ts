@@ -6,6 +6,9 @@ import { type Engine, type EngineOptions, LostServer, openEngine } from './engin
 /** Milliseconds before the server is tried again: twice as many each time, up to the longest. */
 const [FIRST, LONGEST] = [500, 30_000];
 
+/** Milliseconds without trouble after which it is told again: each attempt would have its own line. */
+const QUIET = 2 * LONGEST;
+
 /**
  * Does work on an engine that is closed after it. Where the server is lost before the work is `ready`, it
  * begins anew on another engine, with longer and longer pauses; that is told once, in one line.
@@ -16,10 +19,11 @@ export async function withEngine<Result>(
   { signal, onTrouble }: EngineOptions & { readonly signal?: AbortSignal },
   work: (engine: Engine) => Promise<Result>,
 ): Promise<Result> {
-  let [reached, told] = [false, false];
+  let reached = false;
+  let toldAt = Number.NEGATIVE_INFINITY;
   const tell = (line: string): void => {
-    told = true;
-    onTrouble?.(line);
+    if (performance.now() - toldAt > QUIET) onTrouble?.(line);
+    toldAt = performance.now();
   };
   for (let pause = FIRST; ; pause = Math.min(2 * pause, LONGEST)) {
     let engine: Engine | undefined;
@@ -29,7 +33,7 @@ export async function withEngine<Result>(
     } catch (error) {
       reached ||= engine !== undefined;
       if (!(error instanceof LostServer) || !reached) throw error;
-      if (!told) tell(`${address.shown}: lost while connecting; trying again`);
+      tell(`${address.shown}: lost while connecting; trying again`);
     } finally {
       await engine?.close();
     }
