@@ -9,6 +9,7 @@
 
 #include <cstring>
 #include <new>
+#include <string>
 #include <vector>
 
 #include "chain.h"
@@ -64,6 +65,14 @@ int chosenSet() {
 }
 int currentSet = chosenSet();
 
+// Calls a kernel's function of the instruction set in use.
+#if defined(__x86_64__)
+#define TAUTNET_ON_SET(function, work) \
+  currentSet == 2 ? avx512::function(work) : currentSet == 1 ? avx2::function(work) : baseline::function(work)
+#else
+#define TAUTNET_ON_SET(function, work) baseline::function(work)
+#endif
+
 // A chain whose steps are in `steps`.
 Chain chainOf(const View& ints, std::vector<Step>& steps) {
   const int32_t* at = static_cast<const int32_t*>(ints.data);
@@ -111,11 +120,7 @@ void run(const Chain& chain, const std::vector<View>& arrays, const std::vector<
                      int64_t(rows.length),
                      static_cast<T*>(lower.data),
                      static_cast<T*>(upper.data)};
-#if defined(__x86_64__)
-  if (currentSet == 2) return avx512::run(work);
-  if (currentSet == 1) return avx2::run(work);
-#endif
-  baseline::run(work);
+  TAUTNET_ON_SET(run, work);
 }
 
 template <class T>
@@ -125,15 +130,24 @@ void runMargins(const MarginChain& chain, const std::vector<View>& arrays, const
   const std::vector<T*> into = places<T>(gradients);
   const MarginWork<T> work{chain, from.data(), gradients.empty() ? nullptr : into.data(),
                            int32_t(arrays.size()), static_cast<T*>(margins.data)};
-#if defined(__x86_64__)
-  if (currentSet == 2) return avx512::run(work);
-  if (currentSet == 1) return avx2::run(work);
-#endif
-  baseline::run(work);
+  TAUTNET_ON_SET(run, work);
 }
 
 napi_value refuse(napi_env env, const char* what) {
   napi_throw_type_error(env, nullptr, what);
+  return nullptr;
+}
+
+// Calls body with a number of a type of arrays; refuses other types, and what there is no memory for.
+template <class Body>
+napi_value typed(napi_env env, const std::string& kernel, napi_typedarray_type type, Body body) {
+  try {
+    if (type == napi_float32_array) body(float());
+    else if (type == napi_float64_array) body(double());
+    else return refuse(env, (kernel + " kernel: expected Float32Array or Float64Array").c_str());
+  } catch (const std::bad_alloc&) {
+    napi_throw_error(env, nullptr, (kernel + " kernel: not enough memory; use smaller batches").c_str());
+  }
   return nullptr;
 }
 
@@ -165,14 +179,9 @@ napi_value rows(napi_env env, napi_callback_info info) {
     return refuse(env, "row kernel: expected arrays and gradients of one type and of the same lengths");
   std::vector<Step> steps;
   const Chain chain = chainOf(ints, steps);
-  try {
-    if (lower.type == napi_float32_array) run<float>(chain, arrays, gradients, chosen, lower, upper);
-    else if (lower.type == napi_float64_array) run<double>(chain, arrays, gradients, chosen, lower, upper);
-    else return refuse(env, "row kernel: expected Float32Array or Float64Array");
-  } catch (const std::bad_alloc&) {
-    napi_throw_error(env, nullptr, "row kernel: not enough memory; use smaller batches");
-  }
-  return nullptr;
+  return typed(env, "row", lower.type, [&](auto number) {
+    run<decltype(number)>(chain, arrays, gradients, chosen, lower, upper);
+  });
 }
 
 template <class T>
@@ -192,11 +201,7 @@ void run(const LossHead& head, const LossLayer* layers, const Chain* chains, con
                          array(3),
                          array(4)[0],
                          static_cast<double*>(sums.data)};
-#if defined(__x86_64__)
-  if (currentSet == 2) return avx512::losses(work);
-  if (currentSet == 1) return avx2::losses(work);
-#endif
-  baseline::losses(work);
+  TAUTNET_ON_SET(losses, work);
 }
 
 // floats: normalization, points, images, weight, epsilon.
@@ -228,17 +233,9 @@ napi_value losses(napi_env env, napi_callback_info info) {
   std::vector<std::vector<Step>> steps(encoded.size());
   std::vector<Chain> chains;
   for (size_t i = 0; i < encoded.size(); i++) chains.push_back(chainOf(encoded[i], steps[i]));
-  try {
-    if (floats[0].type == napi_float32_array)
-      run<float>(head, layers.data(), chains.data(), floats, labels, sums);
-    else if (floats[0].type == napi_float64_array)
-      run<double>(head, layers.data(), chains.data(), floats, labels, sums);
-    else
-      return refuse(env, "loss kernel: expected Float32Array or Float64Array");
-  } catch (const std::bad_alloc&) {
-    napi_throw_error(env, nullptr, "loss kernel: not enough memory; use smaller batches");
-  }
-  return nullptr;
+  return typed(env, "loss", floats[0].type, [&](auto number) {
+    run<decltype(number)>(head, layers.data(), chains.data(), floats, labels, sums);
+  });
 }
 
 napi_value margins(napi_env env, napi_callback_info info) {
@@ -258,14 +255,9 @@ napi_value margins(napi_env env, napi_callback_info info) {
   const MarginChain chain{at[0], at[1], {at[2], at[3], at[4]}, int32_t(steps.size()), steps.data()};
   if (values.length != size_t(chain.batch) * size_t(chain.rows))
     return refuse(env, "margin kernel: expected a margin for each row of each image");
-  try {
-    if (values.type == napi_float32_array) runMargins<float>(chain, arrays, gradients, values);
-    else if (values.type == napi_float64_array) runMargins<double>(chain, arrays, gradients, values);
-    else return refuse(env, "margin kernel: expected Float32Array or Float64Array");
-  } catch (const std::bad_alloc&) {
-    napi_throw_error(env, nullptr, "margin kernel: not enough memory; use smaller batches");
-  }
-  return nullptr;
+  return typed(env, "margin", values.type, [&](auto number) {
+    runMargins<decltype(number)>(chain, arrays, gradients, values);
+  });
 }
 
 template <class T>
@@ -276,11 +268,7 @@ void run(const Layers& chain, const std::vector<View>& arrays, const std::vector
   for (const View& g : gradients) into.push_back(g.length ? static_cast<T*>(g.data) : nullptr);
   const Propagation<T> work{chain, data.data(), gradients.empty() ? nullptr : into.data(),
                             static_cast<T*>(stored.length ? stored.data : nullptr)};
-#if defined(__x86_64__)
-  if (currentSet == 2) return avx512::propagate(work);
-  if (currentSet == 1) return avx2::propagate(work);
-#endif
-  baseline::propagate(work);
+  TAUTNET_ON_SET(propagate, work);
 }
 
 // Forward without gradients; `stored` is an array, or none where no reverse follows.
@@ -307,14 +295,9 @@ napi_value propagate(napi_env env, napi_callback_info info) {
   std::memcpy(layers.data(), at + INTERVAL_HEAD_INTS, layers.size() * sizeof(Layer));
   chain.count = int32_t(layers.size());
   chain.layers = layers.data();
-  try {
-    if (arrays[0].type == napi_float32_array) run<float>(chain, arrays, gradients, stored);
-    else if (arrays[0].type == napi_float64_array) run<double>(chain, arrays, gradients, stored);
-    else return refuse(env, "interval kernel: expected Float32Array or Float64Array");
-  } catch (const std::bad_alloc&) {
-    napi_throw_error(env, nullptr, "interval kernel: not enough memory; use smaller batches");
-  }
-  return nullptr;
+  return typed(env, "interval", arrays[0].type, [&](auto number) {
+    run<decltype(number)>(chain, arrays, gradients, stored);
+  });
 }
 
 // The instruction set in use; a name selects one of those that this machine has (for tests).

@@ -9,16 +9,23 @@ namespace tautnet {
 namespace TAUTNET_SET {
 namespace {
 
-// sums[n] = Σ over the list's e of a[e] · weight[e, n], n < N.
+// s[n] += Σ over the list's e of a[e] · weight[e, n], n < N; inlined, so that s stays in registers.
 template <class T, int N>
-void spread(const V<T>* a, const int32_t* list, int64_t count, const T* weight, int64_t taps, V<T>* sums) {
-  V<T> s[N] = {};
+inline __attribute__((always_inline)) void weigh(const V<T>* a, const int32_t* list, int64_t count,
+                                                 const T* weight, int64_t taps, V<T>* s) {
   for (int64_t i = 0; i < count; i++) {
     const V<T> x = a[list[i]];
     const T* row = weight + list[i] * taps;
     TAUTNET_UNROLL
     for (int n = 0; n < N; n++) s[n] += x * row[n];
   }
+}
+
+// sums[n] = Σ over the list's e of a[e] · weight[e, n], n < N.
+template <class T, int N>
+void spread(const V<T>* a, const int32_t* list, int64_t count, const T* weight, int64_t taps, V<T>* sums) {
+  V<T> s[N] = {};
+  weigh<T, N>(a, list, count, weight, taps, s);
   TAUTNET_UNROLL
   for (int n = 0; n < N; n++) sums[n] = s[n];
 }
@@ -28,12 +35,7 @@ template <class T, int N>
 void spreadOn(const V<T>* a, const int32_t* list, int64_t count, const T* weight, int64_t taps,
               const int64_t* offsets, V<T>* to) {
   V<T> s[N] = {};
-  for (int64_t i = 0; i < count; i++) {
-    const V<T> x = a[list[i]];
-    const T* row = weight + list[i] * taps;
-    TAUTNET_UNROLL
-    for (int n = 0; n < N; n++) s[n] += x * row[n];
-  }
+  weigh<T, N>(a, list, count, weight, taps, s);
   TAUTNET_UNROLL
   for (int n = 0; n < N; n++) to[offsets[n]] += s[n];
 }

@@ -3,24 +3,19 @@
  * compute them in the interval kernel.
  */
 import type { Tensor } from '../graph/index.js';
+import type { Convolution } from '../runtime/kernels/convolution.js';
 import { isMatrix } from '../runtime/kernels/layer-chain.js';
 import { type LayerRun, markRun, type RunLayer } from '../runtime/plan/layer-runs.js';
+import { asConvolution } from './layers/as-convolution.js';
 import { type AffineLayer, featuresOf } from './layers/layer.js';
 import { forward, INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from './network.js';
 
-type Geometry = Pick<RunLayer, 'input' | 'output' | 'kernel' | 'stride' | 'padding'>;
-
-/** A layer as the kernel computes it; undefined for one that it does not know. */
-function geometryOf({ name, input, output, window }: AffineLayer): Geometry | undefined {
-  if (name === 'linear') {
-    const vector = { input: [featuresOf(input), 1, 1], output: [featuresOf(output), 1, 1] } as const;
-    return { ...vector, kernel: [1, 1], stride: [1, 1], padding: [0, 0] };
-  }
-  return name === 'convolution' && window !== undefined ? { input, output, ...window } : undefined;
-}
+/** A layer as the kernel computes it, a linear one on a vector; undefined for one that it does not know. */
+const geometryOf = (layer: AffineLayer): Convolution | undefined =>
+  asConvolution(layer, layer.name === 'linear' ? [featuresOf(layer.input), 1, 1] : layer.input);
 
 /** Whether a layer reads another's output as it lies: the same image, or all features in order. */
-const follows = ({ output }: Geometry, next: Geometry): boolean =>
+const follows = ({ output }: Convolution, next: Convolution): boolean =>
   output.every((n, i) => n === next.input[i]) || isMatrix(next);
 
 /** The run that begins with a node, and the node behind its last. */

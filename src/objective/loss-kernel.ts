@@ -4,18 +4,19 @@
  *
  * Its values are those of the objective's graphs but for rounding; derivatives are left to the graphs.
  */
-import { type Extents, featuresOf, type Layer } from '../network/layers/layer.js';
+import { asConvolution } from '../network/layers/as-convolution.js';
+import type { Extents, Layer } from '../network/layers/layer.js';
 import type { Normalization } from '../network/layers/normalize.js';
 import { chain, isChain, type Network, parameterName } from '../network/network.js';
 import { relaxations } from '../relaxation/index.js';
 import { rowChain, rowsFit } from '../relaxation/linear/row-chain.js';
 import type { Relaxation } from '../relaxation/relaxation.js';
+import { multiplicationsOf } from '../runtime/kernels/convolution.js';
 import {
   checkLoss,
   KERNEL_RELAXATIONS,
   type KernelLoss,
   type LossLayer,
-  layerWork,
   lossFits,
 } from '../runtime/kernels/loss-chain.js';
 import { type EncodedChain, encodeChain } from '../runtime/kernels/row-chain.js';
@@ -77,7 +78,7 @@ function kernelLoss(options: LossKernelOptions, bound: Relaxation | undefined): 
 
 /** Three passes forwards, a row back for each class, and with CROWN for each hidden neuron. */
 function imageWork(layers: readonly LossLayer[], relaxation: KernelLoss['relaxation']): number {
-  const all = layers.map(layerWork).reduce((a, b) => a + b, 0);
+  const all = layers.map(multiplicationsOf).reduce((a, b) => a + b, 0);
   const margins = relaxation === 'ibp' ? 0 : (layers.at(-1)?.output[0] as number);
   return all * (3 + margins + (relaxation === 'crown' && layers.length > 2 ? 32 : 0));
 }
@@ -115,14 +116,8 @@ function chainLayers({ nodes, input }: Network, first: number): LossLayer[] | un
 function chainLayer(layer: Layer, from: Extents, node: number): LossLayer | undefined {
   if (layer.kind !== 'affine' || layer.parameters.length !== 2) return undefined;
   const names = { weight: parameterName(node, 'weight'), bias: parameterName(node, 'bias') };
-  const { output } = layer;
-  if (layer.name === 'linear' && featuresOf(layer.input) === featuresOf(from)) {
-    const kernel = [from[1], from[2]] as const;
-    return { input: from, output, kernel, stride: [1, 1], padding: [0, 0], ...names };
-  }
-  const isSame = layer.input.every((n, i) => n === from[i]);
-  if (layer.name !== 'convolution' || layer.window === undefined || !isSame) return undefined;
-  return { input: from, output, ...layer.window, ...names };
+  const geometry = asConvolution(layer, from);
+  return geometry && { ...geometry, ...names };
 }
 
 /** Chains of the rows of each hidden layer but the first; undefined where one is too large. */

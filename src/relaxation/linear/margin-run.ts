@@ -3,23 +3,14 @@
  * kernel: those of chains of convolutions, linear layers and ReLUs.
  */
 import type { Tensor } from '../../graph/index.js';
-import { type AffineLayer, type Extents, featuresOf } from '../../network/layers/layer.js';
+import { asConvolution } from '../../network/layers/as-convolution.js';
+import { featuresOf } from '../../network/layers/layer.js';
 import { isChain, type NetworkNode, weightsOf } from '../../network/network.js';
 import { MOST_COEFFICIENTS } from '../../runtime/kernels/margin-chain.js';
 import { type MarginRun, type MarginRunStep, markMargins } from '../../runtime/plan/layer-runs.js';
 import type { BoundProblem, Bounds } from '../relaxation.js';
 
 type Problem = Pick<BoundProblem, 'network' | 'parameters' | 'box'>;
-
-type Geometry = Omit<MarginRunStep & { kind: 'affine' }, 'weight' | 'bias'>;
-
-/** A layer as the kernel carries rows from `output` to `input`; undefined for one that it does not know. */
-function geometryOf({ name, ...layer }: AffineLayer, output: Extents, input: Extents): Geometry | undefined {
-  if (name === 'linear' && output[1] === 1 && output[2] === 1)
-    return { kind: 'affine', output, input, kernel: [input[1], input[2]], stride: [1, 1], padding: [0, 0] };
-  const isKnown = name === 'convolution' && layer.input.every((n, i) => n === input[i]);
-  return isKnown && layer.window ? { kind: 'affine', output, input, ...layer.window } : undefined;
-}
 
 /**
  * The run of rows [outputs, rows, batch] from the last node back to the input; `before` gives the bounds of
@@ -41,10 +32,10 @@ export function marginRun(
       steps.push({ kind: 'relu', extents: output, lower, upper });
       continue;
     }
-    const geometry = layer.kind === 'affine' ? geometryOf(layer, output, input) : undefined;
+    const geometry = layer.kind === 'affine' ? asConvolution(layer, input) : undefined;
     if (geometry === undefined) return undefined;
     const { weight, bias } = weightsOf(net, k, parameters);
-    steps.push({ ...geometry, weight: weight as Tensor, bias });
+    steps.push({ kind: 'affine', ...geometry, weight: weight as Tensor, bias });
   }
   return { rows, steps, box: [box.lower, box.upper] };
 }

@@ -2,10 +2,9 @@
  * The door to the interval kernel (`native/`), where it was built: values or intervals of a chain of layers,
  * and the derivative. Without it, plans do the same with programs of ONNX Runtime.
  */
+import { checkArrays, checkGradients, type Floats } from './arrays.js';
 import type { EncodedLayers } from './layer-chain.js';
 import { addon } from './row-kernel.js';
-
-type Floats = Float32Array | Float64Array;
 
 export interface KernelLayers {
   readonly chain: EncodedLayers;
@@ -13,17 +12,7 @@ export interface KernelLayers {
   readonly arrays: readonly Floats[];
 }
 
-function check({ chain: { sizes }, arrays }: KernelLayers): void {
-  const type = arrays[0]?.constructor.name;
-  if (arrays.length !== sizes.length)
-    throw new RangeError(`interval kernel: expected ${sizes.length} arrays, got ${arrays.length}`);
-  for (const [i, array] of arrays.entries())
-    if (array.length !== sizes[i] || array.constructor !== arrays[0]?.constructor)
-      throw new RangeError(
-        `interval kernel: expected array ${i} of ${sizes[i]} numbers as ${type}, got ` +
-          `${array.length} as ${array.constructor.name}`,
-      );
-}
+const check = ({ chain: { sizes }, arrays }: KernelLayers): void => checkArrays('interval', sizes, arrays);
 
 function checkStored({ chain, arrays }: KernelLayers, stored: Floats): void {
   const type = arrays[0]?.constructor.name;
@@ -56,8 +45,6 @@ export function propagateBack(
 ): void {
   check(work);
   checkStored(work, stored);
-  const wrong = gradients.findIndex((g, i) => g !== undefined && g.length !== work.arrays[i]?.length);
-  if (wrong >= 0 || gradients.length !== work.arrays.length)
-    throw new RangeError('interval kernel: expected a gradient of the size of each array, or none');
+  checkGradients('interval', work.arrays, gradients);
   addon()?.propagate(work.chain.ints, work.arrays, gradients, stored);
 }

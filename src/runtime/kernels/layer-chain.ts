@@ -3,18 +3,10 @@
  * (`native/layers.h` reads them), and the check of every array against it: the kernel itself checks no
  * bounds.
  */
-
-type Pair = readonly [vertical: number, horizontal: number];
-type Extents = readonly [channels: number, height: number, width: number];
+import { type Convolution, featuresOf, paddedFeaturesOf, weightsOf } from './convolution.js';
 
 /** y = W ∗ x + b, then perhaps the ReLU; a linear layer reads [features, 1, 1] with a kernel of 1 × 1. */
-export interface KernelLayer {
-  readonly input: Extents;
-  readonly output: Extents;
-  readonly kernel: Pair;
-  readonly stride: Pair;
-  /** Zeros above and left of the input. */
-  readonly padding: Pair;
+export interface KernelLayer extends Convolution {
   readonly relu: boolean;
   /** Positions of its arrays. */
   readonly weight: number;
@@ -46,8 +38,6 @@ export const MOST_STORED = 2 ** 30;
 /** Numbers of the widest vector: images are padded to a multiple, and arrays to an address. */
 const WIDEST_VECTOR = 16;
 
-const featuresOf = ([channels, height, width]: Extents): number => channels * height * width;
-
 function refuse(what: string): never {
   throw new RangeError(`interval kernel: expected ${what}; use the programs of ONNX Runtime`);
 }
@@ -63,13 +53,6 @@ function checkLayer({ input, output, kernel, stride, padding }: KernelLayer): vo
   if (sizes.some((n) => n > MOST_STORED)) refuse(`at most 2³⁰ features of a layer, got ${sizes.join(', ')}`);
 }
 
-/** Extent of an input with the zeros around it that its layer reads, along one side. */
-const padded = ({ input, output, kernel, stride, padding }: KernelLayer, side: 0 | 1): number =>
-  Math.max(
-    ((output[side + 1] as number) - 1) * stride[side] + kernel[side],
-    padding[side] + (input[side + 1] as number),
-  );
-
 /** Cotangents of a layer's sums with the zeros around them that its adjoint reads, along one side. */
 const widened = ({ input, output, kernel, stride, padding }: KernelLayer, side: 0 | 1): number =>
   Math.ceil(kernel[side] / stride[side]) +
@@ -79,12 +62,7 @@ const widened = ({ input, output, kernel, stride, padding }: KernelLayer, side: 
   );
 
 /** Whether a layer reads features as a vector and gives a vector: their order is all that counts. */
-export const isMatrix = ({
-  input,
-  output,
-  kernel,
-  padding,
-}: Pick<KernelLayer, 'input' | 'output' | 'kernel' | 'padding'>): boolean =>
+export const isMatrix = ({ input, output, kernel, padding }: Convolution): boolean =>
   [...input.slice(1), ...output.slice(1), ...kernel].every((n) => n === 1) && padding.every((n) => n === 0);
 
 function checkOrder(layers: readonly KernelLayer[]): void {
@@ -119,11 +97,11 @@ export function encodeLayers({ batch, input, layers }: LayerChain): EncodedLayer
   layers.forEach(checkLayer);
   checkOrder(layers);
   const planes = input.length;
-  const stored = [...layers.map((l) => l.input[0] * padded(l, 0) * padded(l, 1)), featuresOf(last.output)];
+  const stored = [...layers.map(paddedFeaturesOf), featuresOf(last.output)];
   const images = Math.ceil(batch / WIDEST_VECTOR) * WIDEST_VECTOR;
   const numbers = stored.reduce((a, b) => a + b) * planes * images + WIDEST_VECTOR;
   const cotangents = layers.map((l) => l.output[0] * widened(l, 0) * widened(l, 1) * planes * images);
-  const weights = layers.map((l) => l.output[0] * l.input[0] * l.kernel[0] * l.kernel[1]);
+  const weights = layers.map(weightsOf);
   const most = Math.max(numbers, ...cotangents, ...weights.map((n) => n * planes * WIDEST_VECTOR));
   if (most > MOST_STORED) refuse(`at most 2³⁰ numbers to be stored, got ${most}`);
   const positions = new Positions();

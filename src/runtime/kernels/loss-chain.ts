@@ -2,17 +2,11 @@
  * The chain of layers whose certified loss the loss kernel computes, as numbers (`native/loss.h` reads them),
  * and the check of every array against it: the kernel itself checks no bounds.
  */
+import { type Convolution, featuresOf, paddedFeaturesOf, weightsOf } from './convolution.js';
 import type { EncodedChain } from './row-chain.js';
 
 /** A convolution with a ReLU behind it; a linear layer is one whose kernel is its whole input. */
-export interface LossLayer {
-  /** Channels, height, width. */
-  readonly input: readonly [number, number, number];
-  readonly output: readonly [number, number, number];
-  readonly kernel: readonly [number, number];
-  readonly stride: readonly [number, number];
-  /** Zeros above and left of the input. */
-  readonly padding: readonly [number, number];
+export interface LossLayer extends Convolution {
   /** Names of its arrays. */
   readonly weight: string;
   readonly bias: string;
@@ -45,31 +39,13 @@ export interface KernelLoss {
   readonly work: number;
 }
 
-const product = (extents: readonly number[]): number => extents.reduce((a, b) => a * b, 1);
-
-/** Numbers of a layer's arrays. */
-export const layerSizes = ({ input, output, kernel }: LossLayer): { weight: number; bias: number } => ({
-  weight: output[0] * input[0] * product(kernel),
-  bias: output[0],
-});
-
 function refuse(what: string): never {
   throw new RangeError(`loss kernel: expected ${what}; use the programs of ONNX Runtime`);
 }
 
-/** Multiply-adds of an image. */
-export const layerWork = (layer: LossLayer): number =>
-  layerSizes(layer).weight * layer.output[1] * layer.output[2];
-
 /** Numbers of the largest array of a layer: its input with zeros around it, its output or its weights. */
-function largestArray(layer: LossLayer): number {
-  const { input, output, kernel, stride, padding } = layer;
-  const grid = [0, 1].map((i) => {
-    const reach = ((output[1 + i] as number) - 1) * (stride[i] as number) + (kernel[i] as number);
-    return Math.max(reach, (input[1 + i] as number) + (padding[i] as number));
-  });
-  return Math.max(product(grid) * input[0], product(output), layerSizes(layer).weight);
-}
+const largestArray = (layer: LossLayer): number =>
+  Math.max(paddedFeaturesOf(layer), featuresOf(layer.output), weightsOf(layer));
 
 /** What a vector of images and its weights take of memory stays small against what programs take. */
 const MOST_NUMBERS = 2 ** 21;
@@ -113,10 +89,10 @@ export function checkLoss({ layers, chains, batch, relaxation, normalization }: 
 /** Lengths of the arrays that rows of the last of these layers read, by position. */
 function rowSizes(layers: readonly LossLayer[], batch: number): number[] {
   const [own, ...before] = layers.toReversed() as [LossLayer, ...LossLayer[]];
-  const of = (layer: LossLayer) => [layerSizes(layer).weight, layerSizes(layer).bias];
-  const box = batch * product((layers[0] as LossLayer).input);
+  const of = (layer: LossLayer) => [weightsOf(layer), layer.output[0]];
+  const box = batch * featuresOf((layers[0] as LossLayer).input);
   const steps = before.flatMap((layer) => {
-    const lines = batch * product(layer.output);
+    const lines = batch * featuresOf(layer.output);
     return [lines, lines, lines, ...of(layer)];
   });
   return [...of(own), ...steps, box, box];
@@ -154,9 +130,8 @@ export function encodeLoss(
     Number(hasRegularizer),
     loss.layers.length,
     ...loss.layers.flatMap((layer) => {
-      const { weight, bias } = layerSizes(layer);
       const shape = [...layer.input, ...layer.output, ...layer.kernel, ...layer.stride, ...layer.padding];
-      return [...shape, at(layer.weight, weight), at(layer.bias, bias)];
+      return [...shape, at(layer.weight, weightsOf(layer)), at(layer.bias, layer.output[0])];
     }),
   ]);
 }

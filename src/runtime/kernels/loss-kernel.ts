@@ -2,10 +2,10 @@
  * The door to the loss kernel (`native/`), which is built with the row kernel: the certified loss of many
  * members on the same images, values only. Without it, plans do the same with programs of ONNX Runtime.
  */
-import { encodeLoss, type KernelLoss, type MemberPoints } from './loss-chain.js';
+import type { Floats } from './arrays.js';
+import { featuresOf } from './convolution.js';
+import { encodeLoss, type KernelLoss, type LossLayer, type MemberPoints } from './loss-chain.js';
 import { addon } from './row-kernel.js';
-
-type Floats = Float32Array | Float64Array;
 
 /** Sums of a member on a micro-batch, in the order of the kernel's. */
 export const LOSS_SUMS = {
@@ -36,7 +36,7 @@ export interface LossImages {
 }
 
 function check({ layers, batch }: KernelLoss, members: MemberPoints, on: LossImages): number {
-  const features = (layers[0]?.input ?? []).reduce((a, b) => a * b, 1);
+  const features = featuresOf((layers[0] as LossLayer).input);
   const classes = layers.at(-1)?.output[0] as number;
   const { images, labels, weight } = on;
   const parts = labels.length / batch;

@@ -3,9 +3,7 @@
  * (`native/margins.h` reads them), and the check of every array against it: the kernel itself checks no
  * bounds.
  */
-
-type Pair = readonly [vertical: number, horizontal: number];
-type Extents = readonly [channels: number, height: number, width: number];
+import { type Convolution, type Extents, featuresOf, paddedFeaturesOf, weightsOf } from './convolution.js';
 
 export type MarginStep =
   | {
@@ -15,19 +13,13 @@ export type MarginStep =
       readonly lower: number;
       readonly upper: number;
     }
-  | {
-      /** y = W ∗ x + b; a linear layer's kernel is its whole input. */
+  | (Convolution & {
+      /** A linear layer's kernel is its whole input. */
       readonly kind: 'affine';
-      readonly output: Extents;
-      readonly input: Extents;
-      readonly kernel: Pair;
-      readonly stride: Pair;
-      /** Zeros above and left of the input. */
-      readonly padding: Pair;
       /** Positions of its arrays. */
       readonly weight: number;
       readonly bias: number | undefined;
-    };
+    });
 
 /** Position 0 has the rows' coefficients [outputs, rows, batch], the last two the box [features, batch]. */
 export interface MarginChain {
@@ -49,8 +41,6 @@ export const MOST_COEFFICIENTS = 2 ** 20;
 /** Neurons of all images of a layer, and weights of a layer. */
 const MOST_NUMBERS = 2 ** 31 - 1;
 
-const featuresOf = ([channels, height, width]: Extents): number => channels * height * width;
-
 function refuse(what: string): never {
   throw new RangeError(`margin kernel: expected ${what}; use the programs of ONNX Runtime`);
 }
@@ -70,13 +60,8 @@ function checkStep(step: MarginStep): void {
 }
 
 /** Coefficients behind an affine step, with those around them that its kernel reaches. */
-function reached(step: MarginStep): number {
-  if (step.kind === 'relu') return featuresOf(step.extents);
-  const { input, output, kernel, stride, padding } = step;
-  const side = (i: 0 | 1) =>
-    Math.max(((output[i + 1] as number) - 1) * stride[i] + kernel[i], padding[i] + (input[i + 1] as number));
-  return input[0] * side(0) * side(1);
-}
+const reached = (step: MarginStep): number =>
+  step.kind === 'relu' ? featuresOf(step.extents) : paddedFeaturesOf(step);
 
 /** The chain in numbers; an error of one line where its shapes do not go together. */
 export function encodeMargins({ batch, rows, steps }: MarginChain): EncodedMargins {
@@ -108,8 +93,7 @@ export function encodeMargins({ batch, rows, steps }: MarginChain): EncodedMargi
       return [0, ...extents, ...extents, 1, 1, 1, 1, 0, 0, ...ends];
     }
     const { output, input, kernel, stride, padding, weight, bias } = step;
-    const size = output[0] * input[0] * kernel[0] * kernel[1];
-    const positions = [need(weight, size), need(bias, output[0])];
+    const positions = [need(weight, weightsOf(step)), need(bias, output[0])];
     return [1, ...output, ...input, ...kernel, ...stride, ...padding, ...positions];
   });
   const box = featuresOf(inputOf(last)) * batch;

@@ -3,10 +3,9 @@
  * by back-substitution with CROWN's lines, and the derivative. Without it, plans do the same with programs of
  * ONNX Runtime.
  */
+import { checkArrays, checkGradients, type Floats } from './arrays.js';
 import type { EncodedMargins } from './margin-chain.js';
 import { addon } from './row-kernel.js';
-
-type Floats = Float32Array | Float64Array;
 
 export interface KernelMargins {
   readonly chain: EncodedMargins;
@@ -15,14 +14,7 @@ export interface KernelMargins {
 }
 
 function check({ chain: { sizes, margins }, arrays }: KernelMargins, values: Floats): void {
-  if (arrays.length !== sizes.length)
-    throw new RangeError(`margin kernel: expected ${sizes.length} arrays, got ${arrays.length}`);
-  for (const [i, array] of arrays.entries())
-    if (array.length !== sizes[i] || array.constructor !== values.constructor)
-      throw new RangeError(
-        `margin kernel: expected array ${i} of ${sizes[i]} numbers as ${values.constructor.name}, got ` +
-          `${array.length} as ${array.constructor.name}`,
-      );
+  checkArrays('margin', sizes, arrays, values);
   if (values.length !== margins)
     throw new RangeError(`margin kernel: expected ${margins} margins, got ${values.length}`);
 }
@@ -43,8 +35,6 @@ export function kernelMarginGradients(
   gradients: readonly (Floats | undefined)[],
 ): void {
   check(work, cotangents);
-  const wrong = gradients.findIndex((g, i) => g !== undefined && g.length !== work.arrays[i]?.length);
-  if (wrong >= 0 || gradients.length !== work.arrays.length)
-    throw new RangeError('margin kernel: expected a gradient of the size of each array, or none');
+  checkGradients('margin', work.arrays, gradients);
   addon()?.margins(work.chain.ints, work.arrays, cotangents, gradients);
 }

@@ -4,9 +4,8 @@
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { checkArrays, checkGradients, type Floats } from './arrays.js';
 import type { EncodedChain } from './row-chain.js';
-
-type Floats = Float32Array | Float64Array;
 
 interface Addon {
   rows(
@@ -92,14 +91,7 @@ export interface KernelRows {
 
 function check({ chain, arrays, rows }: KernelRows, lower: Floats, upper: Floats): void {
   const { ints, sizes } = chain;
-  if (arrays.length !== sizes.length)
-    throw new RangeError(`row kernel: expected ${sizes.length} arrays, got ${arrays.length}`);
-  for (const [i, array] of arrays.entries())
-    if (array.length !== sizes[i] || array.constructor !== lower.constructor)
-      throw new RangeError(
-        `row kernel: expected array ${i} of ${sizes[i]} numbers as ${lower.constructor.name}, got ` +
-          `${array.length} as ${array.constructor.name}`,
-      );
+  checkArrays('row', sizes, arrays, lower);
   if (lower.length !== rows.length || upper.length !== rows.length || upper.constructor !== lower.constructor)
     throw new RangeError(
       `row kernel: expected ${rows.length} lower and upper bounds, got ${lower.length} and ${upper.length}`,
@@ -128,9 +120,7 @@ export function kernelGradients(
   gradients: readonly (Floats | undefined)[],
 ): void {
   check(work, lower, upper);
-  const wrong = gradients.findIndex((g, i) => g !== undefined && g.length !== work.arrays[i]?.length);
-  if (wrong >= 0 || gradients.length !== work.arrays.length)
-    throw new RangeError(`row kernel: expected a gradient of the size of each array, or none`);
+  checkGradients('row', work.arrays, gradients);
   if (work.rows.length > 0)
     (addon() as Addon).rows(work.chain.ints, work.arrays, work.rows, lower, upper, gradients);
 }

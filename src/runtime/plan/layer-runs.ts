@@ -4,11 +4,11 @@
  * layers, and plans may take them from a kernel instead.
  */
 import type { Tensor } from '../../graph/tensor.js';
-import type { KernelLayer } from '../kernels/layer-chain.js';
+import { type Convolution, multiplicationsOf } from '../kernels/convolution.js';
 import type { MarginStep } from '../kernels/margin-chain.js';
 
 /** A layer of a run, with its arrays. */
-export interface RunLayer extends Pick<KernelLayer, 'input' | 'output' | 'kernel' | 'stride' | 'padding'> {
+export interface RunLayer extends Convolution {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
   /** The value, or lower and upper bounds, [features, batch]. */
@@ -59,12 +59,7 @@ export const LEAST_WORK = 2 ** 22;
 /** Multiplications of the first layers of a run, of all its ends. */
 export function workOf({ input, layers }: LayerRun, count = layers.length): number {
   const batch = input[0]?.shape[1] as number;
-  const multiplications = layers
-    .slice(0, count)
-    .map(
-      ({ input: [channels], output, kernel }) =>
-        output.reduce((a, b) => a * b) * channels * kernel[0] * kernel[1],
-    );
+  const multiplications = layers.slice(0, count).map(multiplicationsOf);
   return input.length * batch * multiplications.reduce((a, b) => a + b, 0);
 }
 

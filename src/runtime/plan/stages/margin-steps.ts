@@ -3,6 +3,7 @@
  * input, where a graph contains such margins (`layer-runs.ts`).
  */
 import type { FloatType, Tensor } from '../../../graph/tensor.js';
+import { multiplicationsOf } from '../../kernels/convolution.js';
 import { type EncodedMargins, encodeMargins, type MarginStep } from '../../kernels/margin-chain.js';
 import { kernelMarginGradients, kernelMargins } from '../../kernels/margin-kernel.js';
 import type { MarginRun, MarginRunStep, Worth } from '../layer-runs.js';
@@ -41,8 +42,7 @@ export class MarginUse {
     const { rows, steps } = this.run;
     const ofRow = steps.map((step) => {
       if (step.kind === 'relu') return 0;
-      const { input, output, kernel } = step;
-      return output.reduce((a, b) => a * b) * input[0] * kernel[0] * kernel[1];
+      return multiplicationsOf(step);
     });
     const margins = (rows.shape[1] as number) * (rows.shape[2] as number);
     return isWorth(margins * ofRow.reduce((a, b) => a + b, 0), margins);
