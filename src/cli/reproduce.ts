@@ -56,10 +56,12 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
   const seeds = wholeNumber('seeds', flags.seeds);
   const sharing = sharingOf(flags);
   const only = settingsOf(flags.setting, scale);
-  const experiments = experimentsFor(claims, scale).filter(({ name }) => !only || only.includes(name));
+  const needed = experimentsFor(claims, scale);
+  const experiments = needed.filter(({ name }) => !only || only.includes(name));
   if (experiments.length === 0)
     throw new UsageError(
-      `--setting: expected one that ${claims.join(' or ')} looks at, got ${only?.join(', ')}; choose another`,
+      `--setting: expected one that ${claims.join(' or ')} looks at (${needed.map(({ name }) => name).join(', ')}), ` +
+        `got ${only?.join(', ')}; choose another`,
     );
   const out = flags.out ?? join('runs', 'reproduce', [scale, ...(only ?? []), ...wanted].join('-'));
   // What goes on has said what it costs.
