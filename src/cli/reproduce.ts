@@ -58,11 +58,13 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
   const only = settingsOf(flags.setting, scale);
   const needed = experimentsFor(claims, scale);
   const experiments = needed.filter(({ name }) => !only || only.includes(name));
-  if (experiments.length === 0)
+  if (experiments.length === 0) {
+    const names = needed.map(({ name }) => name).join(', ');
     throw new UsageError(
-      `--setting: expected one that ${claims.join(' or ')} looks at (${needed.map(({ name }) => name).join(', ')}), ` +
-        `got ${only?.join(', ')}; choose another`,
+      `--setting: expected one that ${claims.join(' or ')} looks at (${names}), got ${only?.join(', ')}; ` +
+        'choose another',
     );
+  }
   const out = flags.out ?? join('runs', 'reproduce', [scale, ...(only ?? []), ...wanted].join('-'));
   // What goes on has said what it costs.
   if (flags.dryRun || !existsSync(out)) {
