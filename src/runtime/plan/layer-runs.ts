@@ -56,7 +56,7 @@ const weights = new WeakMap<LayerRun, Tensor>();
 export type Worth = (multiplications: number, seen: number) => boolean;
 
 /** Multiplications of a run for a batch below which programs do it as fast. */
-export const LEAST_WORK = 2 ** 22;
+export const LEAST_WORK = 2 ** 19;
 
 /** Multiplications of the first layers of a run, of all its ends. */
 export function workOf({ input, layers }: LayerRun, count = layers.length): number {

@@ -223,9 +223,12 @@ export class Runs {
   }
 }
 
-/** Whether a stage's graphs may contain layers. */
+/**
+ * Whether a stage's graphs may contain layers. Programs compute what is constant to derivatives: a run that
+ * later stages share would be, too.
+ */
 export const hasLayers = (stage: { readonly kind: string }): stage is WholeStage | RowKernelStage =>
-  stage.kind === 'whole' || stage.kind === 'row-kernel';
+  (stage.kind === 'whole' && !(stage as WholeStage).constant) || stage.kind === 'row-kernel';
 
 /** Runs of layers that are worth it: where one is left to programs, others before it may come to light. */
 export function worthyRuns(stages: readonly { readonly kind: string }[], isWorth: Worth): Runs {
