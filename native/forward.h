@@ -188,16 +188,16 @@ class Forward {
   template <class Done>
   void matrixProduct(const T* weight, int64_t outputs, int64_t taps, int64_t toOutput, int64_t toTap,
                      const Activations<T>& from, Done done) {
-    const int tileOutputs = TILE_OUTPUTS / planes;
-    const int64_t size = outputs * planes * TILE_PLACES;
+    const int64_t size = outputs * planes * MATRIX_PLACES;
     if (productSize < size) products = allocate<V<T>>(productSize = size);
-    for (int64_t v = 0; v < vectors; v += TILE_PLACES) {
-      const int count = int(std::min<int64_t>(TILE_PLACES, vectors - v));
+    const int64_t pieces = (vectors + MATRIX_PLACES - 1) / MATRIX_PLACES, piece = (vectors + pieces - 1) / pieces;
+    for (int64_t v = 0; v < vectors; v += piece) {
+      const int count = int(std::min(piece, vectors - v)), tileOutputs = matrixOutputs(count, planes);
       const int64_t each = count * planes;
       std::memset(products.get(), 0, size_t(outputs * each) * sizeof(V<T>));
       for (int64_t tap = 0; tap < taps; tap += BLOCK) {
         const int64_t block = std::min(BLOCK, taps - tap);
-        const V<T>* x[TILE_PLACES];
+        const V<T>* x[MATRIX_PLACES];
         for (int i = 0; i < count; i++) x[i] = from.of(v + i) + tap;
         for (int64_t o = 0; o < outputs;) {
           const int width = o + tileOutputs <= outputs ? tileOutputs : 1;
@@ -303,6 +303,8 @@ class Forward {
       }
       for (int64_t o = 0; o < w.outputs;) {
         const int width = Tiles<T>::widthAt(w.outputs, o);
+        fetch<T>(into + o * p.outputStep, p.outputStep, activations[k + 1].plane, planes, width,
+                 p.last.data() + place, count);
         tileAt(w, o, p.offsets.data(), x, count, first);
         if (planes == 2) tileAt(a, o, p.offsets.data(), radii, count, second);
         for (int m = 0; m < width; m++) {

@@ -271,17 +271,16 @@ class Reverse : Forward<T> {
     const int32_t blocks = (l.area() + PLACES - 1) / PLACES, block = (l.area() + blocks - 1) / blocks;
     for (int32_t place = 0; place < l.area(); place += block) {
       const int32_t count = std::min(block, l.area() - place);
-      for (int32_t o = 0; o < l.outputs;) {
-        const int width = o + PAIR_OUTPUTS <= l.outputs ? PAIR_OUTPUTS : 1;
-        const V<T>* from = g + o * channelStep[k];
-        for (int64_t t = 0; t < taps; t += piece) {
-          const int n = int(std::min<int64_t>(piece, taps - t));
-          T* sum = into + o * taps + t;
+      // What a few taps read stays in the innermost cache while all outputs pass.
+      for (int64_t t = 0; t < taps; t += piece) {
+        const int n = int(std::min<int64_t>(piece, taps - t));
+        for (int32_t o = 0; o < l.outputs;) {
+          const int width = o + PAIR_OUTPUTS <= l.outputs ? PAIR_OUTPUTS : 1;
           const auto tile = width == 1 ? correlateOf<T, 1> : correlateOf<T, PAIR_OUTPUTS>;
-          tile(n, from, channelStep[k], at[k].data() + place, x, p.first.data() + place, p.offsets.data() + t,
-               count, sum, taps);
+          tile(n, g + o * channelStep[k], channelStep[k], at[k].data() + place, x, p.first.data() + place,
+               p.offsets.data() + t, count, into + o * taps + t, taps);
+          o += width;
         }
-        o += width;
       }
     }
   }
