@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { atMost, dyadic, plus, times } from '../../testing/dyadic.js';
 import { createBoxSearch } from './box-search.js';
 import { tightenByInequalities } from './implied-bounds.js';
 import type { Inequality } from './property.js';
@@ -49,6 +50,37 @@ describe('bounds that inequalities of inputs imply', () => {
       { numRuns: 1000 },
     );
     expect(tightened).toBeGreaterThan(300);
+  });
+
+  test('are moved outwards by more than all that was rounded, of tiny numbers too', () => {
+    const number = fc.oneof(
+      fc.double({ min: -1e3, max: 1e3, noNaN: true }),
+      fc.integer({ min: -9, max: 9 }).map((k) => k / 10),
+      fc.constantFrom(0, 2 ** -1074, -(2 ** -1074), 2 ** -1022 / 3, 3 * 2 ** -600),
+    );
+    const term = fc.tuple(number, number, number);
+    const factor = number.filter((d) => d !== 0);
+    fc.assert(
+      fc.property(fc.array(term, { maxLength: 4 }), factor, number, (terms, factorOfLast, bound) => {
+        const last = terms.length;
+        const search = createBoxSearch(last + 1);
+        // d_k x_k ≤ b − Σ min d_i x_i, exactly.
+        let rest = dyadic(bound);
+        for (const [i, [d, a, b]] of terms.entries()) {
+          const [low, high] = [Math.min(a, b), Math.max(a, b)];
+          search.above(i, low);
+          search.below(i, high);
+          rest = plus(rest, times(dyadic(-d), dyadic(d > 0 ? low : high)));
+        }
+        const d = [...terms.map(([of]) => of), factorOfLast];
+        expect(tightenByInequalities(search, [row(d, bound)])).toBe(true);
+        const [lower, upper] = search.bounds(last);
+        const implied = factorOfLast > 0 ? upper : lower;
+        if (Number.isFinite(implied))
+          expect(atMost(rest, times(dyadic(factorOfLast), dyadic(implied)))).toBe(true);
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   test('follow one from another, and are moved outwards by little', () => {
