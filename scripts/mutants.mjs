@@ -1,5 +1,5 @@
 /**
- * `npm run mutants [-- --share S] [--seed N] [--whole] [--break P] [--concurrency N] [--incremental] [PATH …]`:
+ * `npm run mutants [-- --share S] [--seed N] [--whole] [--break P] [--concurrency N] [--incremental] [--list] [PATH …]`:
  * changes of the verifier's code that Stryker tries, each of which a test beside it must notice, and the
  * share that one does, file by file.
  *
@@ -12,7 +12,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Stryker } from '@stryker-mutator/core';
 import settings from '../stryker.config.mjs';
@@ -63,12 +63,13 @@ const COUNTED = [...NOTICED, 'Survived', 'NoCoverage'];
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    share: { type: 'string', default: '0.03' },
+    share: { type: 'string', default: '0.02' },
     seed: { type: 'string', default: '1' },
     whole: { type: 'boolean', default: false },
     break: { type: 'string', default: '0' },
     concurrency: { type: 'string', default: '2' },
     incremental: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
   },
 });
 
@@ -88,6 +89,10 @@ function filesOf(path) {
 /** A number in [0, 1) that depends on the words only. */
 const hashOf = (...words) => createHash('sha256').update(words.join('\0')).digest().readUInt32BE(0) / 2 ** 32;
 
+/** Comments, imports, closing brackets and members of interfaces, in which there is nothing to change. */
+const PLAIN = /^$|^(\/?\*|\/\/|import |\} from |export (type|interface) |interface )|^[\])};,>]*$/;
+const MEMBER = /^(readonly )?#?\w+\??(\([^=]*\))?: [^=]*[;,]$|^type \w+,$/;
+
 /** `FILE:N-N` for each line in the sample. */
 function sampleOf(file) {
   const seen = new Map();
@@ -97,6 +102,7 @@ function sampleOf(file) {
       const text = line.trim();
       const twin = seen.get(text) ?? 0;
       seen.set(text, twin + 1);
+      if (PLAIN.test(text) || MEMBER.test(text)) return [];
       return hashOf(values.seed, file, text, twin) < Number(values.share)
         ? [`${file}:${i + 1}-${i + 1}`]
         : [];
@@ -159,13 +165,14 @@ for (const [folder, own] of grouped(files, dirname)) {
   if (chosen.length === 0) continue;
   const mutate = chosen.flatMap((file) => lines.get(file));
   console.log(`${folder}: ${mutate.map((one) => basename(one)).join(' ')}`);
-  results.push(...(await mutantsOf(folder, chosen, mutate)));
+  if (values.list) continue;
+  const found = await mutantsOf(folder, chosen, mutate);
+  results.push(
+    ...found.map((one) => ({ ...one, fileName: relative('.', one.fileName).replaceAll('\\', '/') })),
+  );
+  console.log(row(folder, found));
 }
-const cwd = `${process.cwd()}/`;
-report(
-  results.map((one) => ({ ...one, fileName: one.fileName.replace(cwd, '') })),
-  (Date.now() - began) / 1000,
-);
+report(results, (Date.now() - began) / 1000);
 const score = (100 * among(results, NOTICED)) / Math.max(1, among(results, COUNTED));
 if (score < Number(values.break)) {
   console.error(
