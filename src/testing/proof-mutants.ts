@@ -66,11 +66,6 @@ export const proofMutants: readonly ProofMutant[] = [
     { name: 'nothing underflows', from: 'UNDERFLOW[a.dtype as FloatType]', to: '0' },
     { name: 'lower ends stay', from: 'lower: sub(bounds.lower, error)', to: 'lower: bounds.lower' },
     { name: 'upper ends stay', from: 'upper: add(bounds.upper, error)', to: 'upper: bounds.upper' },
-    {
-      name: 'a ReLU hides what is no number',
-      from: 'lower: add(bounds.lower, mul(lower, 0))',
-      to: 'lower: bounds.lower',
-    },
   ]),
   ...of('verification/branch-and-bound/sound-crown', [
     {

@@ -105,7 +105,8 @@ describe('bounds that inequalities of inputs imply', () => {
     const search = createBoxSearch(2);
     search.above(0, 0);
     search.below(0, 1);
-    expect(tightenByInequalities(search, [row([1, 0], 0.5), row([-1, 1], 0, [1])])).toBe(true);
+    const rows = [row([1, 0], 0.5), row([-1, 1], 0, [1]), row([-1, 1], 0, [0, 1])];
+    expect(tightenByInequalities(search, rows)).toBe(true);
     expect([search.bounds(0), search.bounds(1)]).toEqual([
       [0, 1],
       [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
