@@ -94,6 +94,12 @@ export const proofMutants: readonly ProofMutant[] = [
       from: 'allowance(engine, sizeOfTerms(inequality, centre, atCentre), inequality, rounding)',
       to: '0',
     },
+    {
+      name: 'what was not come to is proved',
+      test: 'verification/branch-and-bound/early-end',
+      from: 'this.#frontier.length > 0 || this.#begun < this.#groups.length',
+      to: 'false',
+    },
     { name: 'both halves are the lower one', from: 'lower: above, upper', to: 'lower, upper: below' },
   ]),
   ...of('verification/property/implied-bounds', [
