@@ -32,16 +32,12 @@ const ELSEWHERE = [
   ['verification/branch-and-bound', 'relu-programs unstable', 'verification/branch-and-bound/relu-splitting'],
   [
     'verification/certification',
-    'answers attack-stage bound-stage certificate-lines certification evaluation natural-stage options ' +
+    'answers attack-stage certificate-lines certification evaluation natural-stage options ' +
       'programs verdict',
     'verification/certification/cascade',
   ],
   ['verification/search', 'attack-starts property-climb', 'verification/search/property-attack'],
-  [
-    'verification/search',
-    'complete-search property-stages root-bounds verify-boxes',
-    'verification/search/verify',
-  ],
+  ['verification/search', 'complete-search property-stages root-bounds', 'verification/search/verify'],
   ['relaxation', 'front index interval mixture relaxation slopes', 'relaxation/soundness'],
   [
     'relaxation/linear',
