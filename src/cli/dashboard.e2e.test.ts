@@ -5,6 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRun } from '../experiment/run/run-folder.js';
 import { resolveSettings } from '../experiment/settings/resolve-settings.js';
+import { seriousFaults } from '../testing/accessibility.js';
 import { chromiumPath, openChromium } from '../testing/chromium.js';
 import { SHORT_TRAINING, type Started, startTautnet, tautnet } from '../testing/tautnet-process.js';
 
@@ -16,6 +17,9 @@ const HOSTILE = '<img src=x onerror=alert(1)>';
 let folder: string;
 let started: Started;
 let url: string;
+/** Heights of the numbers at axes, in pixels of the screen. */
+const HEIGHTS_OF_AXES =
+  "[...document.querySelectorAll('.axes text')].map((text) => text.getBoundingClientRect().height)";
 
 /** The address that the command prints once it listens. */
 const addressOf = ({ child, ended }: Started): Promise<string> =>
@@ -218,16 +222,29 @@ describe.skipIf(browserPath === undefined)('the page in a browser', () => {
     expect(complaints.filter((text) => !/404|422/.test(text))).toEqual([]);
   });
 
-  test('fits a phone, in light and dark', async () => {
-    for (const colorScheme of ['light', 'dark'] as const) {
-      const phone = await browser.newPage({ viewport: { width: 375, height: 720 }, colorScheme });
-      for (const hash of ['', '#/run/first', '#/look/first', '#/landscape/first']) {
+  test.each(['light', 'dark'] as const)(
+    'every screen fits a phone in %s, its axes are legible, and axe-core finds nothing serious',
+    async (colorScheme) => {
+      const size = { viewport: { width: 375, height: 720 }, hasTouch: true } as const;
+      const phone = await browser.newPage({ ...size, colorScheme, bypassCSP: true, reducedMotion: 'reduce' });
+      const screens = {
+        '': '[data-run="first"]',
+        '#/run/first': '.curve',
+        '#/compare/first/tiny': 'table.compare',
+        '#/look/first': '.radius b',
+        '#/landscape/tiny': '.measures',
+        '#/run/none': '[role=alert]',
+      };
+      for (const [hash, ready] of Object.entries(screens)) {
         await phone.goto(`${url}${hash}`);
-        await phone.locator('h1').first().waitFor();
+        await phone.locator(ready).first().waitFor({ timeout: 120_000 });
         const wide = await phone.evaluate('document.documentElement.scrollWidth');
         expect([hash, Number(wide) <= 375]).toEqual([hash, true]);
+        const heights = (await phone.evaluate(HEIGHTS_OF_AXES)) as number[];
+        expect([hash, heights.filter((height) => height < 10)]).toEqual([hash, []]);
+        expect([hash, await seriousFaults(phone)]).toEqual([hash, []]);
       }
       await phone.close();
-    }
-  });
+    },
+  );
 });

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { decode } from 'fast-png';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { figureCsv } from './csv.js';
-import type { Figure, Mark } from './figure.js';
+import { COLOUR_COUNT, coloursOf, type Figure, type Mark } from './figure.js';
 import { figureSvg } from './svg.js';
 import { writeFigure } from './write-figure.js';
 
@@ -123,6 +123,31 @@ describe('a figure', () => {
       ),
     );
     expect(figureCsv(figureOf(others))).toContain('a figure,contours,ibp,1,2,,,5,');
+  });
+
+  test('gives an accuracy, a verdict and a relaxation its one colour, and no other series that colour', () => {
+    const names = fc.uniqueArray(
+      fc.constantFrom('natural', 'certified', 'falsified', 'crown', 'loss', 'robust', 'constructor'),
+      { minLength: 1 },
+    );
+    const colours = (series: readonly string[]) =>
+      coloursOf(figureOf(series.map((name) => ({ kind: 'line', series: name, x: grid, y: grid }))));
+    fc.assert(
+      fc.property(names, (series) => {
+        const found = colours(series);
+        for (const [name, colour] of [
+          ['natural', 0],
+          ['certified', 2],
+          ['falsified', 3],
+          ['crown', 2],
+        ] as const)
+          if (series.includes(name)) expect(found.get(name)).toBe(colour);
+        const own = series.filter((name) => name !== 'crown');
+        expect(new Set(own.map((name) => found.get(name))).size).toBe(own.length);
+      }),
+    );
+    const many = Array.from({ length: 20 }, (_, i) => `series ${i}`);
+    for (const colour of colours(many).values()) expect(colour).toBeLessThan(COLOUR_COUNT);
   });
 
   test('draws bars and contours', () => {

@@ -2,7 +2,7 @@
  * A figure as one SVG file that needs nothing beside it: drawn by Observable Plot on a document in memory,
  * with text and lines that are dark on light grounds and light on dark ones, as the reader prefers.
  */
-import { type Axis, type Figure, type Mark, type Panel, seriesOf } from './figure.js';
+import { type Axis, coloursOf, type Figure, type Mark, type Panel, seriesOf } from './figure.js';
 import { areaY, barY, contour, dot, identity, line, parseHTML, plot, text as words } from './plot-library.js';
 
 /** Colours of series that are told apart on white and on black, by colour-blind readers too. */
@@ -144,7 +144,8 @@ export function figureSvg(figure: Figure, heading = true): string {
   const { title, subtitle, caption, columns, panels, panelSize = PANEL } = figure;
   if (panels.length === 0) throw new RangeError('figure: expected one panel at least, got none');
   const series = seriesOf(figure);
-  const colourOf: Colours = (name) => COLOURS[Math.max(0, series.indexOf(name)) % COLOURS.length] as string;
+  const colours = coloursOf(figure);
+  const colourOf: Colours = (name) => COLOURS[colours.get(name) ?? 0] as string;
   const width = Math.min(columns, panels.length) * panelSize[0] + 2 * MARGIN;
   const inner = width - 2 * MARGIN;
   const heads = subtitle === undefined ? [] : lines(subtitle, inner);
