@@ -1,7 +1,7 @@
 /** A figure of the library, drawn from the same plain data as its SVG and PNG files. */
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Axis, Figure, Mark, Panel } from '../../src/insight/figure/figure.js';
-import { coloursOf } from '../../src/insight/figure/figure.js';
+import { coloursOf, yLabelOf } from '../../src/insight/figure/figure.js';
 import { short } from './parts.js';
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [52, 14, 10, 36];
@@ -173,10 +173,6 @@ function useWidth(wished: number) {
   return { drawing, width };
 }
 
-/** The label of the y axis, without a word that the title says already. */
-const labelOf = ({ title, y }: Panel): string =>
-  y.label.toLowerCase().startsWith(title.toLowerCase()) ? y.label.slice(title.length) : y.label;
-
 function Axed({ panel, size: [wished, high], colour }: PanelProps) {
   const { drawing, width } = useWidth(wished);
   const height = Math.max(LEAST_HEIGHT, Math.round((high * width) / wished));
@@ -200,7 +196,7 @@ function Axed({ panel, size: [wished, high], colour }: PanelProps) {
   return (
     <div class="panel">
       <h3>
-        {panel.title} <small>{labelOf(panel)}</small>
+        {panel.title} <small>{yLabelOf(panel)}</small>
       </h3>
       <svg ref={drawing} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={panel.title}>
         <Axes panel={panel} place={place} size={[width, height]} {...ends} />

@@ -67,7 +67,7 @@ describe('a figure', () => {
   test('breaks a line where a number is missing', () => {
     const pieces = (y: readonly number[]) => {
       const svg = figureSvg(figureOf([{ kind: 'line', series: 'a', x: [0, 1, 2, 3, 4], y }]));
-      const path = /aria-label="line".*?d="([^"]*)"/.exec(svg)?.[1] ?? '';
+      const path = /data-mark="line".*?d="([^"]*)"/.exec(svg)?.[1] ?? '';
       return path.match(/M/g)?.length;
     };
     expect(pieces([0, 1, 2, 3, 4])).toBe(1);
@@ -153,7 +153,7 @@ describe('a figure', () => {
   test('draws bars and contours', () => {
     const svg = figureSvg({ ...figureOf([]), panels: others.map((mark) => ({ ...panel, marks: [mark] })) });
     expect(svg.match(/<rect[^>]*height="[\d.]+"[^>]*>/g)?.length).toBeGreaterThan(2);
-    expect(svg).toContain('aria-label="contour"');
+    expect(svg).toContain('data-mark="contour"');
   });
 
   test('with another name is refused in one line, and so is one without panels', async () => {

@@ -92,6 +92,10 @@ export function seriesOf(figure: Figure): readonly string[] {
   return [...new Set(names)];
 }
 
+/** The label of a panel's y axis without what its title says already: "Accuracy", "accuracy (%)" → "(%)". */
+export const yLabelOf = ({ title, y }: Panel): string =>
+  y.label.toLowerCase().startsWith(title.toLowerCase()) ? y.label.slice(title.length).trim() : y.label;
+
 /** Colours that a figure has. */
 export const COLOUR_COUNT = 8;
 

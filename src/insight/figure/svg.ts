@@ -2,7 +2,7 @@
  * A figure as one SVG file that needs nothing beside it: drawn by Observable Plot on a document in memory,
  * with text and lines that are dark on light grounds and light on dark ones, as the reader prefers.
  */
-import { type Axis, coloursOf, type Figure, type Mark, type Panel, seriesOf } from './figure.js';
+import { type Axis, coloursOf, type Figure, type Mark, type Panel, seriesOf, yLabelOf } from './figure.js';
 import { areaY, barY, contour, dot, identity, line, parseHTML, plot, text as words } from './plot-library.js';
 
 /** Colours of series that are told apart on white and on black, by colour-blind readers too. */
@@ -94,12 +94,17 @@ function panelSvg(panel: Panel, colourOf: Colours, [width, height]: readonly [nu
       ticks: categories ? undefined : 6,
       grid: false,
     },
-    y: { ...scaleOf(panel.y, false), ticks: 5 },
+    y: { ...scaleOf({ ...panel.y, label: yLabelOf(panel) }, false), ticks: 5 },
     ...(contours && { color: { scheme: 'Viridis' as const } }),
     marks: panel.marks.flatMap((mark) => drawn(mark, colourOf)),
   });
   // The figure has a style of its own, in which grounds follow the reader's preference.
   for (const style of drawing.querySelectorAll('style')) style.remove();
+  // The figure has one name; a name of a group without a role is none that readers may use.
+  for (const group of drawing.querySelectorAll('[aria-label]')) {
+    group.setAttribute('data-mark', group.getAttribute('aria-label') ?? '');
+    group.removeAttribute('aria-label');
+  }
   return drawing.outerHTML;
 }
 
@@ -109,17 +114,19 @@ const text = (x: number, y: number, content: string, look: string): string =>
 /** About as wide as a line of Inter is, in pixels. */
 const widthOf = (content: string): number => 6.7 * [...content].length;
 
-/** Names of series beside their colours, in lines of at most `width` pixels. */
+/** Names of series beside their colours, in lines of at most `width` pixels; a longer name is broken. */
 function legend(series: readonly string[], colourOf: Colours, width: number) {
   let [x, y] = [0, 0];
   const items = series.map((name) => {
     const size = 40 + widthOf(name);
     if (x > 0 && x + size > width) [x, y] = [0, y + 20];
-    const item =
-      `<rect x="${MARGIN + x}" y="${y}" width="14" height="4" rx="2" fill="${colourOf(name)}"/>` +
-      text(MARGIN + x + 20, y + 6, name, 'name');
+    const left = MARGIN + x;
+    const mark = `<rect x="${left}" y="${y}" width="14" height="4" rx="2" fill="${colourOf(name)}"/>`;
+    const parts = lines(name, width - 20);
+    const texts = parts.map((part, i) => text(left + 20, y + 6 + 16 * i, part, 'name'));
+    y += 16 * (parts.length - 1);
     x += size;
-    return item;
+    return mark + texts.join('');
   });
   return { items: items.join(''), height: series.length > 0 ? y + 26 : 0 };
 }
