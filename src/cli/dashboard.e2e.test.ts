@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Page, Request } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRun } from '../experiment/run/run-folder.js';
 import { resolveSettings } from '../experiment/settings/resolve-settings.js';
@@ -138,6 +138,29 @@ describe.skipIf(browserPath === undefined)('the page in a browser', () => {
     await page.locator('[data-exact]').waitFor();
     expect([...new Set(asked)]).toEqual([new URL(url).origin]);
     expect(complaints).toEqual([]);
+  });
+
+  test('asks for one step of ε at a time while ε moves fast, and ends at the last', async () => {
+    await page.goto(`${url}#/look/first`);
+    await page.locator('.margin').first().waitFor();
+    const asked: string[] = [];
+    let [underWay, most] = [0, 0];
+    const isStep = (request: Request) => request.url().includes('relaxations=ibp,crown-ibp');
+    const begun = (request: Request) => {
+      if (!isStep(request)) return;
+      asked.push(new URL(request.url()).searchParams.get('epsilon') ?? '');
+      most = Math.max(most, ++underWay);
+    };
+    const ended = (request: Request) => {
+      if (isStep(request)) underWay--;
+    };
+    page.on('request', begun).on('requestfinished', ended).on('requestfailed', ended);
+    for (let k = 0; k < 15; k++) await page.keyboard.press('ArrowRight');
+    const epsilon = Number(await page.locator('.slider output').textContent());
+    await expect.poll(() => Number(Number(asked.at(-1)).toPrecision(3)), { timeout: 30_000 }).toBe(epsilon);
+    await page.locator('.verdict', { hasText: /CERTIFIED|NOT PROVED|BROKEN/ }).waitFor();
+    expect(most).toBe(1);
+    page.off('request', begun).off('requestfinished', ended).off('requestfailed', ended);
   });
 
   test('draws the landscape of a run once, and morphs it by keyboard and by mouse', async () => {
