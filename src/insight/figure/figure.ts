@@ -92,9 +92,15 @@ export function seriesOf(figure: Figure): readonly string[] {
   return [...new Set(names)];
 }
 
-/** The label of a panel's y axis without what its title says already: "Accuracy", "accuracy (%)" → "(%)". */
-export const yLabelOf = ({ title, y }: Panel): string =>
-  y.label.toLowerCase().startsWith(title.toLowerCase()) ? y.label.slice(title.length).trim() : y.label;
+/**
+ * The label of a panel's y axis without what its title says already: "Accuracy", "accuracy (%)" → "(%)" and
+ * "Robust loss", "loss" → "".
+ */
+export function yLabelOf({ title, y: { label } }: Panel): string {
+  const [said, meant] = [title.toLowerCase(), label.toLowerCase()];
+  if (said.endsWith(meant)) return '';
+  return meant.startsWith(said) ? label.slice(title.length).trim() : label;
+}
 
 /** Colours that a figure has. */
 export const COLOUR_COUNT = 8;
