@@ -28,7 +28,7 @@ const PICTURES = {
   },
   'page-broken': {
     options: { viewport: { width: 1120, height: 800 }, colorScheme: 'dark' },
-    below: '.pad',
+    below: '.pad button',
     async ready(page) {
       await page.keyboard.press('4');
       await page.locator('.verdict.broken').waitFor();

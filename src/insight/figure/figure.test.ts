@@ -156,6 +156,27 @@ describe('a figure', () => {
     expect(svg).toContain('data-mark="contour"');
   });
 
+  test('puts a contour where its value is', () => {
+    const five = [0, 1, 2, 3, 4];
+    const values = five.flatMap(() => five.map((x) => x));
+    const svg = figureSvg(figureOf([{ kind: 'contours', series: 'x', x: five, y: five, values }]));
+    const paths = [...svg.matchAll(/<path[^>]* d="([^"]*)"/g)].map(([, d = '']) => d);
+    // A panel is 380 pixels wide, 60 of them left of its axis and 16 right.
+    const at = (value: number) => 60 + ((380 - 76) * value) / 4;
+    const seen = paths.flatMap((d) => [...d.matchAll(/[ML]([\d.]+),/g)].map(([, x]) => Number(x)));
+    for (const value of [1, 2, 3])
+      expect(Math.min(...seen.map((x) => Math.abs(x - at(value))))).toBeLessThan(0.5);
+    expect(svg).toContain('clip');
+  });
+
+  test('breaks a title that is longer than its figure is wide', () => {
+    const title = 'words that are many '.repeat(10).trim();
+    const svg = figureSvg(figureOf(marks, title));
+    const parts = [...svg.matchAll(/class="title">([^<]*)</g)].map(([, text]) => text);
+    expect(parts.length).toBeGreaterThan(3);
+    expect(parts.join(' ')).toBe(title);
+  });
+
   test('with another name is refused in one line, and so is one without panels', async () => {
     await expect(writeFigure('a.jpg', figureOf(marks))).rejects.toThrow(
       'figure: expected a name that ends in .svg, .png, .csv, got a.jpg; choose another',

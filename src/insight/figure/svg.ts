@@ -26,6 +26,15 @@ const finite = (value: number | undefined): number =>
 const points = (x: readonly number[], ...ys: readonly (readonly number[])[]) =>
   x.map((value, i) => ({ x: finite(value), a: finite(ys[0]?.[i]), b: finite(ys[1]?.[i]) }));
 
+const endsOf = (grid: readonly number[]) => [grid[0] as number, grid.at(-1) as number] as const;
+
+/** Ends of the cells around points at equal distances: Plot takes values to be those of cells' middles. */
+function cellsOf(grid: readonly number[]): readonly [number, number] {
+  const [first, last] = endsOf(grid);
+  const half = (last - first) / (grid.length - 1) / 2;
+  return [first - half, last + half];
+}
+
 type Colours = (series: string) => string;
 
 /** What Plot draws for one mark. */
@@ -58,8 +67,8 @@ function drawn(mark: Mark, colourOf: Colours) {
     }
     case 'contours': {
       const { x, y, values } = mark;
-      const corners = { x1: x[0], x2: x.at(-1), y1: y[0], y2: y.at(-1) };
-      const grid = { width: x.length, height: y.length, ...corners };
+      const [[x1, x2], [y1, y2]] = [cellsOf(x), cellsOf(y)];
+      const grid = { width: x.length, height: y.length, x1, x2, y1, y2, clip: true };
       return [contour(values as number[], { ...grid, thresholds: 14, fill: identity, stroke: '#0003' })];
     }
   }
@@ -77,7 +86,8 @@ const scaleOf = ({ label, scale, domain, percent }: Axis, categories: boolean) =
 function panelSvg(panel: Panel, colourOf: Colours, [width, height]: readonly [number, number]): string {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const categories = panel.marks.some(({ kind }) => kind === 'bars');
-  const contours = panel.marks.some(({ kind }) => kind === 'contours');
+  const plane = panel.marks.find((mark) => mark.kind === 'contours');
+  const within = (axis: Axis, grid?: readonly number[]) => (grid ? { ...axis, domain: endsOf(grid) } : axis);
   const drawing = plot({
     document,
     className: 'panel',
@@ -89,13 +99,13 @@ function panelSvg(panel: Panel, colourOf: Colours, [width, height]: readonly [nu
     marginBottom: 38,
     grid: !categories,
     x: {
-      ...scaleOf(panel.x, categories),
+      ...scaleOf(within(panel.x, plane?.x), categories),
       labelAnchor: 'center',
       ticks: categories ? undefined : 6,
       grid: false,
     },
-    y: { ...scaleOf({ ...panel.y, label: yLabelOf(panel) }, false), ticks: 5 },
-    ...(contours && { color: { scheme: 'Viridis' as const } }),
+    y: { ...scaleOf(within({ ...panel.y, label: yLabelOf(panel) }, plane?.y), false), ticks: 5 },
+    ...(plane && { color: { scheme: 'Viridis' as const } }),
     marks: panel.marks.flatMap((mark) => drawn(mark, colourOf)),
   });
   // The figure has a style of its own, in which grounds follow the reader's preference.
@@ -110,6 +120,9 @@ function panelSvg(panel: Panel, colourOf: Colours, [width, height]: readonly [nu
 
 const text = (x: number, y: number, content: string, look: string): string =>
   `<text x="${x}" y="${y}" class="${look}">${escaped(content)}</text>`;
+
+/** How much larger than other text a title is. */
+const TITLE = 1.45;
 
 /** About as wide as a line of Inter is, in pixels. */
 const widthOf = (content: string): number => 6.7 * [...content].length;
@@ -157,7 +170,8 @@ export function figureSvg(figure: Figure, heading = true): string {
   const inner = width - 2 * MARGIN;
   const heads = subtitle === undefined ? [] : lines(subtitle, inner);
   const names = legend(series, colourOf, inner);
-  const headed = heading ? 46 : 14;
+  const titles = heading ? lines(title, inner / TITLE) : [];
+  const headed = heading ? 24 + 22 * titles.length : 14;
   const legendTop = headed + 18 * heads.length;
   const top = legendTop + names.height;
   const rowHeight = panelSize[1] + 24;
@@ -173,7 +187,7 @@ export function figureSvg(figure: Figure, heading = true): string {
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" `,
     `viewBox="0 0 ${width} ${height}" role="img"><title>${escaped(title)}</title><style>${STYLE}</style>`,
     `<rect class="ground" width="${width}" height="${height}"/>`,
-    heading ? text(MARGIN, 30, title, 'title') : '',
+    ...titles.map((line, i) => text(MARGIN, 30 + 22 * i, line, 'title')),
     ...heads.map((line, i) => text(MARGIN, headed + 4 + 18 * i, line, 'quiet')),
     `<g transform="translate(0,${legendTop})">${names.items}</g>`,
     ...placed,
