@@ -82,6 +82,13 @@ const scaleOf = ({ label, scale, domain, percent }: Axis, categories: boolean) =
   ...(percent && { percent }),
 });
 
+/** About as wide as a line of Inter is, in pixels. */
+const widthOf = (content: string): number => 6.7 * [...content].length;
+
+/** Width of the longest text beside a point, in pixels. */
+const longestLabel = ({ marks }: Panel): number =>
+  Math.max(0, ...marks.flatMap((mark) => (mark.kind === 'dots' ? (mark.labels ?? []).map(widthOf) : [])));
+
 /** One panel as the text of an `svg` element. */
 function panelSvg(panel: Panel, colourOf: Colours, [width, height]: readonly [number, number]): string {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
@@ -94,7 +101,7 @@ function panelSvg(panel: Panel, colourOf: Colours, [width, height]: readonly [nu
     width,
     height,
     marginLeft: 60,
-    marginRight: panel.marks.some((mark) => mark.kind === 'dots' && mark.labels) ? 60 : 16,
+    marginRight: Math.min(16 + longestLabel(panel), width / 3),
     marginTop: 26,
     marginBottom: 38,
     grid: !categories,
@@ -123,9 +130,6 @@ const text = (x: number, y: number, content: string, look: string): string =>
 
 /** How much larger than other text a title is. */
 const TITLE = 1.45;
-
-/** About as wide as a line of Inter is, in pixels. */
-const widthOf = (content: string): number => 6.7 * [...content].length;
 
 /** Names of series beside their colours, in lines of at most `width` pixels; a longer name is broken. */
 function legend(series: readonly string[], colourOf: Colours, width: number) {
