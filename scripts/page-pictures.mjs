@@ -10,8 +10,6 @@ import { basename, extname, join } from 'node:path';
 import { openBrowser } from './open-browser.mjs';
 
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css' };
-/** Pixels below the last part of a picture. */
-const MARGIN = 16;
 /** A seven, in parts of the pad's side. */
 const SEVEN = [
   [0.28, 0.22],
@@ -19,16 +17,18 @@ const SEVEN = [
   [0.6, 0.45],
   [0.46, 0.85],
 ];
-/** Pictures by their names: what is done with the drawn digit, what is waited for, and where they end. */
+/** Pictures by their names: what is done with the drawn digit, what is waited for, where they end. */
 const PICTURES = {
   'page-certified': {
     options: { viewport: { width: 1120, height: 800 } },
     below: '.bench',
+    margin: 16,
     ready: (page) => page.locator('.verdict.certified').waitFor(),
   },
   'page-broken': {
     options: { viewport: { width: 1120, height: 800 }, colorScheme: 'dark' },
     below: '.pad button',
+    margin: 1,
     async ready(page) {
       await page.keyboard.press('4');
       await page.locator('.verdict.broken').waitFor();
@@ -71,7 +71,7 @@ export async function pagePictures(root, figures) {
   const browser = await openBrowser();
   try {
     const paths = [];
-    for (const [name, { options, below, ready }] of Object.entries(PICTURES)) {
+    for (const [name, { options, below, margin, ready }] of Object.entries(PICTURES)) {
       const page = await browser.newPage({ ...options, reducedMotion: 'reduce' });
       await page.goto(`http://127.0.0.1:${server.address().port}/`);
       await page.locator('.radius b').first().waitFor();
@@ -85,7 +85,7 @@ export async function pagePictures(root, figures) {
         x: 0,
         y: 0,
         width: options.viewport.width,
-        height: Math.ceil(end.y + end.height + MARGIN),
+        height: Math.ceil(end.y + end.height + margin),
       };
       await page.screenshot({ path: join(root, path), fullPage: true, clip });
       await page.close();

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Browser, Page, Request } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRun } from '../experiment/run/run-folder.js';
@@ -243,6 +244,24 @@ describe.skipIf(browserPath === undefined)('the page in a browser', () => {
     await page.goto(`${url}#/run/none`);
     await page.getByRole('alert').waitFor();
     expect(complaints.filter((text) => !/404|422/.test(text))).toEqual([]);
+  });
+
+  test('a report is whole without scripts and fits a phone, and axe-core finds nothing serious', async () => {
+    expect((await tautnet(['report', join(folder, 'first')])).code).toBe(0);
+    const address = pathToFileURL(join(folder, 'first', 'report.html')).href;
+    const viewport = { width: 375, height: 720 };
+    const plain = await browser.newPage({ javaScriptEnabled: false, viewport });
+    const asked: string[] = [];
+    plain.on('request', (request) => asked.push(request.url()));
+    await plain.goto(address);
+    for (const name of ['Course of training', 'Schedules', 'Unstable neurons by layer', 'Time', 'Settings'])
+      await plain.getByRole('heading', { name }).waitFor();
+    expect(asked.filter((one) => !one.startsWith('data:'))).toEqual([address]);
+    const judged = await browser.newPage({ viewport, bypassCSP: true });
+    await judged.goto(address);
+    expect(await judged.evaluate('document.documentElement.scrollWidth')).toBe(375);
+    expect(await seriousFaults(judged)).toEqual([]);
+    await Promise.all([plain.close(), judged.close()]);
   });
 
   test.each(['light', 'dark'] as const)(
