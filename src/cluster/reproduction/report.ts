@@ -198,10 +198,9 @@ const sectionsOf = (evidence: Evidence, findings: readonly Finding[]): string[] 
  * @param figure the file of its figure, beside it
  */
 export function reportPage(evidence: readonly Evidence[], command: string, figure: string): string {
-  const trials = evidence.flatMap(({ final, equalTime }) => [
-    ...rowTrials(final),
-    ...(equalTime ? rowTrials(equalTime) : []),
-  ]);
+  const trials = evidence.flatMap(({ tuning, final, equalTime }) =>
+    [final, ...(equalTime ? [equalTime] : []), tuning].flatMap(rowTrials),
+  );
   const commits = new Set(trials.map(({ result }) => result.commit));
   const findings = evidence.flatMap(findingsOf);
   const claims = [
