@@ -4,8 +4,19 @@
  */
 import type { Dots, Figure, Panel as FigurePanel, Line } from '../../insight/figure/figure.js';
 import { paretoFront } from '../../insight/runs/pareto.js';
+import type { Row } from './claims.js';
 import { type Evidence, ofRow, panelsOf, trialsOf } from './findings.js';
 import { type RowTrial, rowTrials } from './sweeps.js';
+
+/**
+ * Colours are few: a row that is smoothed and nothing else has the colour of the one that is not, as circles.
+ */
+export function lookOf({ name, settings }: Row): { readonly series: string; readonly hollow: boolean } {
+  const { method, relaxation, smoothing, antithetic, unbiased, sigmaMode, controlVariate } = settings;
+  const isChanged = antithetic || unbiased || sigmaMode !== undefined || controlVariate !== undefined;
+  if (smoothing === undefined || isChanged) return { series: name, hollow: false };
+  return { series: String(method ?? relaxation), hollow: true };
+}
 
 /** A cloud of seeds for each row. */
 const clouds = (
@@ -13,10 +24,10 @@ const clouds = (
   trials: readonly RowTrial[],
   x: (trial: RowTrial) => number,
 ): Dots[] =>
-  experiment.rows.flatMap(({ name }) => {
-    const own = ofRow(trials, name);
+  experiment.rows.flatMap((row) => {
+    const own = ofRow(trials, row.name);
     if (own.length === 0) return [];
-    return [{ kind: 'dots', series: name, x: own.map(x), y: own.map(({ result }) => result.certified) }];
+    return [{ kind: 'dots', ...lookOf(row), x: own.map(x), y: own.map(({ result }) => result.certified) }];
   });
 
 const certified = { label: 'certified accuracy (%)', percent: true };
@@ -26,12 +37,14 @@ const natural = { label: 'natural accuracy (%)', percent: true };
 function tuningPanel(evidence: Evidence): FigurePanel {
   const { experiment } = evidence;
   const trials = rowTrials(evidence.tuning);
-  const fronts = experiment.rows.flatMap(({ name }): Line[] => {
-    const points = ofRow(trials, name).map(({ result }) => [result.natural, result.certified] as const);
+  const fronts = experiment.rows.flatMap((row): Line[] => {
+    const points = ofRow(trials, row.name).map(({ result }) => [result.natural, result.certified] as const);
     const front = paretoFront(points).map((i) => points[i] as readonly [number, number]);
     const ordered = front.toSorted(([a], [b]) => a - b);
     if (ordered.length < 2) return [];
-    return [{ kind: 'line', series: name, x: ordered.map(([x]) => x), y: ordered.map(([, y]) => y) }];
+    const { series, hollow } = lookOf(row);
+    const [x, y] = [ordered.map(([at]) => at), ordered.map(([, at]) => at)];
+    return [{ kind: 'line', series, dashed: hollow, x, y }];
   });
   return {
     title: `${experiment.name}, tuning: held-out images`,
@@ -69,6 +82,6 @@ export const evidenceFigure = (evidence: readonly Evidence[]): Figure => ({
   panelSize: [460, 320],
   panels: evidence.flatMap(panels),
   caption:
-    'A dot is a run, a colour a row, a line a Pareto front; up is better, to the right is more natural ' +
-    'accuracy or more time.',
+    'A dot is a run, a circle a smoothed one (RGS or PGPE), a line a Pareto front; up is better, to the right ' +
+    'is more natural accuracy or more time.',
 });

@@ -6,7 +6,7 @@ import type { TrialResult } from '../trial.js';
 import { CLAIMS, type Experiment, SCALES } from './claims.js';
 import { equalTimeSweep } from './equal-time.js';
 import { experimentsFor, settingNames } from './experiments.js';
-import { evidenceFigure } from './figures.js';
+import { evidenceFigure, lookOf } from './figures.js';
 import { type Evidence, findingsOf, rankingOf } from './findings.js';
 import { reportCsv, reportPage } from './report.js';
 import { bestPoints, finalSweep, type RowTrial, rowTrials, tuningSweep } from './sweeps.js';
@@ -82,6 +82,15 @@ describe('the experiments', () => {
       ...['S2 ibp', 'S2 crown-ibp', 'S2 crown'],
       ...['CNN3 ibp', 'CNN3 crown-ibp', 'CNN3 crown', 'CNN3 nested-crown-ibp', 'CNN3 deeppoly'],
     ]);
+  });
+
+  test('at small scale are told apart in their figure by eight colours, filled or not', () => {
+    const named = all.filter(({ scale }) => scale !== 'paper');
+    for (const { experiment } of named) {
+      const looks = experiment.rows.map(lookOf);
+      expect(new Set(looks.map(({ series }) => series)).size).toBeLessThanOrEqual(8);
+      expect(new Set(looks.map(({ series, hollow }) => `${series} ${hollow}`)).size).toBe(looks.length);
+    }
   });
 
   test('are the usual ones unless settings are named, with the rows that are named', () => {
