@@ -82,6 +82,6 @@ export const evidenceFigure = (evidence: readonly Evidence[]): Figure => ({
   panelSize: [460, 320],
   panels: evidence.flatMap(panels),
   caption:
-    'A dot is a run, a circle a smoothed one (RGS or PGPE), a line a Pareto front; up is better, to the right ' +
-    'is more natural accuracy or more time.',
+    'A dot is a run, a circle a smoothed one (RGS or PGPE), a line a Pareto front; up is better, to the ' +
+    'right is more natural accuracy or more time.',
 });
