@@ -102,14 +102,10 @@ describe.skipIf(!hasRowKernel())('an attack whose network is in the interval ker
     );
   });
 
-  it('of an embedding has each point of an image among the batch', async () => {
+  it('is left to programs where several points of an image are attacked at once', () => {
     const [net] = fc.sample(convolutionalNetworks({ min: 2, max: 2 }), { numRuns: 1, seed: 2 });
     const graph = taps({ block: 1, attack: { steps: STEPS } }).build(problemOf(net as Network, 3));
-    const [stage] = ofKernel(inKernel(graph));
-    expect(Object.keys(stage?.prepared ?? {})).toHaveLength(1);
-    const native = await losses(net as Network, 7, 3, graph);
-    vi.stubEnv('TAUTNET_ROWS', 'ort');
-    expect(distance(native, await losses(net as Network, 7, 3, graph))).toBeLessThan(1e-12);
+    expect(ofKernel(inKernel(graph))).toEqual([]);
   });
 
   it('is left to programs where the network branches', () => {
