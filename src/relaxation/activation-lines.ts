@@ -188,7 +188,7 @@ export function activationLines(name: ActivationName, bounds: Bounds, shares?: T
 /** Computes a tensor once and reads it by name. */
 type Sharing = (name: string, value: Tensor) => Tensor;
 
-/** The line above for any share, of arrays that are computed once: the tangent where it is one, else `rest`. */
+/** The line above for any share, of arrays that are computed once: a tangent or, where it is none, `rest`. */
 function movableLineAbove(f: ActivationFunction, bounds: Bounds, once: Sharing) {
   const { first, bulges, wide, chordal, narrowed } = shapeAbove(f, bounds);
   const one = add(mul(first, 0), 1);

@@ -197,7 +197,7 @@ async function searchSmooth(
   return { stage, verdict: 'proved', subproblems, lowerBound };
 }
 
-/** Steps of ascent in the tangents of all hidden neurons: a first pass, and longer ones for what it leaves. */
+/** Steps of ascent in the tangents of all hidden neurons: a first pass, and longer ones for what is left. */
 const FIRST_PASS = 5;
 const LONGER_PASSES = [20, 10];
 /** Share of the time left that a pass may take. */

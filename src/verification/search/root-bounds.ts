@@ -175,7 +175,7 @@ const NO_ROUNDING: Rounding = { hidden: 0, error: () => 0 };
 const runDouble = async (pool: Pool, plan: Plan, feeds: Feeds) =>
   (await pool.run({ plan, feeds, theta: NOTHING, layout: [] })).outputs;
 
-/** Whether a bound of c·y is a proof. Terms over the inputs are left to the search, which bounds their errors. */
+/** Whether a bound of c·y is a proof. Terms over the inputs are the search's, which bounds their errors. */
 const isSoundProof = (margin: number, inequality: Inequality, size: number): boolean =>
   inequality.inputs === undefined &&
   Number.isFinite(margin) &&
