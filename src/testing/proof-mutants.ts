@@ -91,6 +91,7 @@ export const proofMutants: readonly ProofMutant[] = [
     },
     {
       name: 'rounding is not allowed for',
+      test: 'verification/branch-and-bound/rounded-away',
       from: 'allowance(engine, sizeOfTerms(inequality, centre, atCentre), inequality, rounding)',
       to: '0',
     },
