@@ -56,7 +56,7 @@ const ways = [
 
 describe.each(ways)('$name', ({ inputs, of }) => {
   it('prove nothing that float32 makes of terms that cancel', async () => {
-    // w · 10⁶ is rounded up by 0.00048, which the bias takes off and float32 does not see: y = 0.01285 … 0.0129.
+    // w · 10⁶ is rounded up by 0.00048, which the bias takes off: y is 0.01285, and 0.0133 in float32.
     expect((await of(shifted(inputs, 1e6), below(inputs, 0.0131))).verdict).toBe('open');
   });
 
