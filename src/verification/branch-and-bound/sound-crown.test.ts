@@ -44,6 +44,7 @@ async function bounds(
   const ofOutputs = sumOf(rows, logits(net, problem.parameters, box.lower), net.classes);
   const values = mixed ? add(ofOutputs, sumOf(overInputs, box.lower, inputs)) : ofOutputs;
   const sound = soundCrown(problem, rows, mixed ? overInputs : undefined).margins;
+  // Intervals know rows of outputs only.
   const outputs = { sound, values, ...(!mixed && soundIntervalBounds(problem, rows)) };
   const plan = createPlan([{ kind: 'whole', outputs }]);
   // Numbers of float32 in both types, so that arithmetic is the only difference.
