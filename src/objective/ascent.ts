@@ -29,6 +29,7 @@ import {
 } from '../graph/index.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits } from '../network/network.js';
+
 import type { Bounds } from '../relaxation/relaxation.js';
 import type { IterateStage, Stage } from '../runtime/plan/plan.js';
 import { inputBox } from './input-box.js';
@@ -132,10 +133,10 @@ function comparison({ name, shape, box, loss }: Ascent, restart: number, last: b
   const here = loss(point);
   const best = where(greater(here, height), point, input(names.best, shape, dtype));
   const outputs = { [`${names.best} of all`]: best, [`${names.height} of all`]: maximum(here, height) };
-  return { kind: 'whole', outputs: last ? { [name]: best } : outputs };
+  return { kind: 'whole', outputs: last ? { [name]: best } : outputs, constant: true };
 }
 
-/** The attack as stages of a plan. @throws RangeError for steps, sizes or restarts that are none */
+/** The attack as stages of a plan, constant to derivatives. @throws RangeError for steps, sizes or restarts that are none */
 export function ascentStages(ascent: Ascent): Stage[] {
   const { steps, stepSize, restarts } = checkAscent(ascent);
   const each = Array.from({ length: restarts }, (_, restart) => restart);
@@ -144,7 +145,11 @@ export function ascentStages(ascent: Ascent): Stage[] {
   );
   const lowest = minimum(sum((starts[0] as readonly [string, Tensor])[1], [0]), LOWEST);
   return [
-    { kind: 'whole', outputs: { ...Object.fromEntries(starts), [`${ascent.name} lowest`]: lowest } },
+    {
+      kind: 'whole',
+      outputs: { ...Object.fromEntries(starts), [`${ascent.name} lowest`]: lowest },
+      constant: true,
+    },
     ...each.flatMap((restart) => [
       restartStage(ascent, restart, steps, stepSize),
       comparison(ascent, restart, restart === restarts - 1),
