@@ -27,8 +27,8 @@ import {
   transpose,
   where,
 } from '../graph/index.js';
+import { logitsOfRuns } from '../network/layer-runs.js';
 import { featuresOf } from '../network/layers/layer.js';
-import { logits } from '../network/network.js';
 
 import type { Bounds } from '../relaxation/relaxation.js';
 import type { IterateStage, Stage } from '../runtime/plan/plan.js';
@@ -105,6 +105,11 @@ function restartStage(ascent: Ascent, restart: number, steps: number, stepSize: 
   const size = input(`${name} step`, [], dtype);
   const here = loss(point);
   const [slope] = gradient(total(here), [point]) as [Tensor];
+  const next = (value: Tensor, rise: Tensor) => ({
+    [names.point]: project(add(point, mul(sign(rise), mul(radius, size))), box),
+    [names.best]: where(greater(value, height), point, best),
+    [names.height]: maximum(value, height),
+  });
   return {
     kind: 'iterate',
     count: steps,
@@ -113,11 +118,8 @@ function restartStage(ascent: Ascent, restart: number, steps: number, stepSize: 
       [names.best]: restart === 0 ? names.start : `${before.best} of all`,
       [names.height]: restart === 0 ? `${name} lowest` : `${before.height} of all`,
     },
-    next: {
-      [names.point]: project(add(point, mul(sign(slope), mul(radius, size))), box),
-      [names.best]: where(greater(here, height), point, best),
-      [names.height]: maximum(here, height),
-    },
+    next: next(here, slope),
+    ascent: { point, value: here, next },
     schedule: {
       [`${name} step`]: Array.from({ length: steps }, (_, k) => stepSizeAt(k, steps, { stepSize })),
     },
@@ -193,7 +195,7 @@ export function adversary(
       shape,
       box,
       radius,
-      loss: (point) => crossEntropy(logits(network, parameters, point), labels),
+      loss: (point) => crossEntropy(logitsOfRuns(network, parameters, point), labels),
     }),
     point: input('adversary', shape, dtype),
     noise: { start: features * restarts },
