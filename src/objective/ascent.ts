@@ -138,7 +138,10 @@ function comparison({ name, shape, box, loss }: Ascent, restart: number, last: b
   return { kind: 'whole', outputs: last ? { [name]: best } : outputs, constant: true };
 }
 
-/** The attack as stages of a plan, constant to derivatives. @throws RangeError for steps, sizes or restarts that are none */
+/**
+ * The attack as stages of a plan, constant to derivatives.
+ * @throws RangeError for steps, sizes or restarts that are none
+ */
 export function ascentStages(ascent: Ascent): Stage[] {
   const { steps, stepSize, restarts } = checkAscent(ascent);
   const each = Array.from({ length: restarts }, (_, restart) => restart);
