@@ -71,6 +71,53 @@ inline void setLanes(T* array, int64_t feature, int64_t batch, int64_t images, V
   for (int64_t l = 0; images * L + l < batch; l++) to[l] = v[l];
 }
 
+// Moments of a layer's intervals: sums in vectors that are added up in double.
+template <class T>
+class Tally {
+  static constexpr int L = Vector<T>::lanes;
+  enum { WIDTH, CENTRE, ACTIVE, INACTIVE, ACTIVE_SQUARES, INACTIVE_SQUARES, ACTIVES, INACTIVES, COUNT };
+  V<T> sums[COUNT] = {};
+  double all[COUNT] = {};
+
+ public:
+  // Gives the centre where the interval is below zero, else 0.
+  V<T> see(V<T> low, V<T> up) {
+    const V<T> zero = {}, one = zero + T(1), centre = (low + up) * T(0.5);
+    const V<T> active = low > T(0) ? centre : zero, inactive = up < T(0) ? centre : zero;
+    sums[WIDTH] += up - low;
+    sums[CENTRE] += centre;
+    sums[ACTIVE] += active;
+    sums[INACTIVE] += inactive;
+    sums[ACTIVE_SQUARES] += active * active;
+    sums[INACTIVE_SQUARES] += inactive * inactive;
+    sums[ACTIVES] += low > T(0) ? one : zero;
+    sums[INACTIVES] += up < T(0) ? one : zero;
+    return inactive;
+  }
+  // Adds what was seen of one vector of images, with their weights.
+  void add(V<T> weight) {
+    for (int i = 0; i < COUNT; i++) {
+      double sum = 0;
+      for (int l = 0; l < L; l++) sum += double(sums[i][l]) * double(weight[l]);
+      all[i] += sum;
+      sums[i] = V<T>{};
+    }
+  }
+  // `count`: features times images. Writes MOMENTS, and where it is asked for MOMENT_TOTALS.
+  void finish(T count, T* moments, T* totals) const {
+    const double m = all[CENTRE] / double(count);
+    const auto squares = [&](int i) {
+      const double sum = all[ACTIVE_SQUARES + i] - 2 * m * all[ACTIVE + i] + m * m * all[ACTIVES + i];
+      return T(sum > 0 ? sum : 0);
+    };
+    const T found[MOMENTS] = {T(all[WIDTH]), T(all[ACTIVE]), T(all[INACTIVE]), squares(0), squares(1)};
+    std::copy(found, found + MOMENTS, moments);
+    if (totals == nullptr) return;
+    const T needed[MOMENT_TOTALS] = {T(m), found[1], found[2], T(all[ACTIVES]), T(all[INACTIVES])};
+    std::copy(needed, needed + MOMENT_TOTALS, totals);
+  }
+};
+
 // The forward pass. `stored` (null: none) has the activations of all images afterwards, those that layer k
 // reads at activations[k], padded with zeros; without it, only those that linear layers read are of all.
 template <class T>
@@ -82,11 +129,15 @@ class Forward {
   const int planes;
   const int64_t vectors;  // of images
   std::vector<Activations<T>> activations;  // what layer k reads; the last entry: what the chain leaves
+  // Centres of intervals below zero, else 0, of layers with moments: the derivative reads them.
+  std::vector<Activations<T>> inactive;
+  T* totals = nullptr;  // MOMENT_TOTALS of each layer
   std::vector<Places> places;
   std::vector<Tiles<T>> weights, absolute;
 
  private:
   std::vector<Array<V<T>>> memory;
+  std::vector<Tally<T>> tallies;  // of each layer with moments
   Array<V<T>> products;
   int64_t productSize = 0;
 
@@ -94,6 +145,7 @@ class Forward {
   Forward(const Layers& chain, T* const* arrays, T* stored)
       : chain(chain), arrays(arrays), planes(chain.planes), vectors((chain.batch + L - 1) / L) {
     for (int k = 0; k < chain.count; k++) places.push_back(placesOf(chain, k));
+    tallies.resize(chain.count);
     layOut(stored);
   }
 
@@ -113,24 +165,39 @@ class Forward {
       }
       k = end;
     }
+    for (int k = 0; k < chain.count; k++)
+      if (T* into = momentsOf(k)) {
+        const T count = T(chain.layers[k].features()) * std::max(imagesPresent(), T(1));
+        tallies[k].finish(count, into, totals == nullptr ? nullptr : totals + k * MOMENT_TOTALS);
+      }
   }
 
  protected:
+  T* momentsOf(int k) const {
+    const int32_t position = chain.layers[k].moments;
+    return position < 0 ? nullptr : arrays[position];
+  }
+  V<T> presentOf(int64_t v) const { return lanesOf<T>(arrays[chain.present], 0, chain.batch, v); }
+  T imagesPresent() const {
+    T sum = 0;
+    for (int32_t i = 0; i < chain.batch; i++) sum += arrays[chain.present][i];
+    return sum;
+  }
   // Calls done(output, vector, W x or W c, |W| r) for all images side by side, as places are elsewhere; the
   // matrix's entry (o, k) is at weight[o · toOutput + k · toTap].
   template <class Done>
   void matrixProduct(const T* weight, int64_t outputs, int64_t taps, int64_t toOutput, int64_t toTap,
                      const Activations<T>& from, Done done) {
-    const int tileOutputs = TILE_OUTPUTS / planes;
-    const int64_t size = outputs * planes * TILE_PLACES;
+    const int64_t size = outputs * planes * MATRIX_PLACES;
     if (productSize < size) products = allocate<V<T>>(productSize = size);
-    for (int64_t v = 0; v < vectors; v += TILE_PLACES) {
-      const int count = int(std::min<int64_t>(TILE_PLACES, vectors - v));
+    const int64_t pieces = (vectors + MATRIX_PLACES - 1) / MATRIX_PLACES, piece = (vectors + pieces - 1) / pieces;
+    for (int64_t v = 0; v < vectors; v += piece) {
+      const int count = int(std::min(piece, vectors - v)), tileOutputs = matrixOutputs(count, planes);
       const int64_t each = count * planes;
       std::memset(products.get(), 0, size_t(outputs * each) * sizeof(V<T>));
       for (int64_t tap = 0; tap < taps; tap += BLOCK) {
         const int64_t block = std::min(BLOCK, taps - tap);
-        const V<T>* x[TILE_PLACES];
+        const V<T>* x[MATRIX_PLACES];
         for (int i = 0; i < count; i++) x[i] = from.of(v + i) + tap;
         for (int64_t o = 0; o < outputs;) {
           const int width = o + tileOutputs <= outputs ? tileOutputs : 1;
@@ -154,6 +221,8 @@ class Forward {
   void layOut(T* stored) {
     int64_t total = 0;
     for (int k = 0; k <= chain.count; k++) total += planes * storedFeatures(chain, k);
+    for (int k = 0; k < chain.count; k++)
+      if (chain.layers[k].moments >= 0) total += chain.layers[k].features();
     // Behind the array's beginning, where its memory is aligned; there is room (`storedSize`).
     const uintptr_t address = (reinterpret_cast<uintptr_t>(stored) + 63) & ~uintptr_t(63);
     V<T>* at = reinterpret_cast<V<T>*>(address);
@@ -168,6 +237,14 @@ class Forward {
       memory.push_back(allocate<V<T>>(planes * size * (ofAll ? vectors : 1)));
       activations.push_back({memory.back().get(), size, ofAll ? planes * size : 0});
     }
+    inactive.resize(chain.count);
+    if (stored == nullptr) return;
+    for (int k = 0; k < chain.count; k++) {
+      if (chain.layers[k].moments < 0) continue;
+      inactive[k] = {at, 0, total};
+      at += chain.layers[k].features();
+    }
+    totals = reinterpret_cast<T*>(reinterpret_cast<V<T>*>(address) + vectors * total);
   }
 
   void pack() {
@@ -226,6 +303,8 @@ class Forward {
       }
       for (int64_t o = 0; o < w.outputs;) {
         const int width = Tiles<T>::widthAt(w.outputs, o);
+        fetch<T>(into + o * p.outputStep, p.outputStep, activations[k + 1].plane, planes, width,
+                 p.last.data() + place, count);
         tileAt(w, o, p.offsets.data(), x, count, first);
         if (planes == 2) tileAt(a, o, p.offsets.data(), radii, count, second);
         for (int m = 0; m < width; m++) {
@@ -237,6 +316,7 @@ class Forward {
         }
         o += width;
       }
+      if (l.moments >= 0) tallies[k].add(presentOf(v));
     }
   }
 
@@ -248,6 +328,7 @@ class Forward {
                     V<T>* to = activations[k + 1].of(v) + o;
                     if (planes == 1) passAll<1>(k, o, 0, 1, v, to, &here, &first, &second);
                     else passAll<2>(k, o, 0, 1, v, to, &here, &first, &second);
+                    if (l.moments >= 0) tallies[k].add(presentOf(v));
                   });
   }
 
@@ -267,6 +348,10 @@ class Forward {
         up = c + second[i];
       }
       if (isSeen) see(l, l.sums, channel, place + i, v, low, up);
+      if (PLANES == 2 && l.moments >= 0) {
+        const V<T> centre = tallies[k].see(low, up);
+        if (inactive[k].at != nullptr) inactive[k].of(v)[channel * l.area() + place + i] = centre;
+      }
       if (l.relu) {
         low = positive<T>(low);
         up = positive<T>(up);

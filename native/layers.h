@@ -1,5 +1,5 @@
 // Shape of a chain of layers whose values, or intervals, are carried forward and differentiated, as
-// `src/runtime/kernels/interval-chain.ts` encodes and checks it.
+// `src/runtime/kernels/layer-chain.ts` encodes and checks it.
 //
 // Images are the lanes of a vector. Arrays are [features, batch] with features = channels · height · width.
 #pragma once
@@ -17,6 +17,7 @@ struct Layer {
   // Positions of arrays, −1 for none: weight, bias; then what the caller wants to see, lower and upper
   // bounds (or the value, in the place of the lower) of the layer's sums, and of what its ReLU passes.
   int32_t weight, bias, sums[2], passed[2];
+  int32_t moments;  // position of the sums below over all images of what its ReLU reads, with two planes
   int64_t taps() const { return int64_t(inputs) * kernelY * kernelX; }
   int32_t area() const { return outputHeight * outputWidth; }
   int64_t features() const { return int64_t(outputs) * area(); }
@@ -24,13 +25,21 @@ struct Layer {
   bool isLinear() const { return height * width * kernelY * kernelX * area() == 1 && padY + padX == 0; }
 };
 
-// Numbers of int32 in an encoded layer, and before the layers: batch, planes, positions of the input.
-constexpr int LAYER_INTS = 19, INTERVAL_HEAD_INTS = 4;
+// Numbers of int32 in an encoded layer, and before the layers: batch, planes, positions of the input and of
+// the images' weights in moments.
+constexpr int LAYER_INTS = 20, INTERVAL_HEAD_INTS = 5;
+
+// Sums of a layer's intervals [l, u] with centres c = (l + u)/2, over features and weighted images: of widths
+// u − l; of c where l > 0 and where u < 0; of (c − m)² there, m the mean centre of all.
+constexpr int MOMENTS = 5;
+// What the derivative of moments needs: m, the sums of c where l > 0 and where u < 0, and of weights there.
+constexpr int MOMENT_TOTALS = 5;
 
 // `planes` is 1 for values, 2 for intervals (centre and radius inside, lower and upper bound outside).
 struct Layers {
   int32_t batch, planes;
   int32_t input[2];  // positions of the input's values, or of its lower and upper bounds
+  int32_t present;   // position of the images' weights in moments, −1 for none
   int32_t count;
   const Layer* layers;
 };
@@ -42,7 +51,8 @@ struct Propagation {
   Layers chain;
   T* const* arrays;
   T* const* gradients;  // null: forward
-  T* stored;            // activations, forward to reverse, `storedSize` numbers; null: none are stored
+  // Activations, forward to reverse, and behind them MOMENT_TOTALS of each layer; null: none are stored.
+  T* stored;
 };
 
 // Extents of a layer's input with its zeros around it.

@@ -25,6 +25,30 @@ struct Phase {
   Tiles<T> weights, absolute;      // [inputs, outputs · taps]
 };
 
+// The derivative of a layer's moments in its intervals' ends, from cotangents g of MOMENTS.
+//
+//   of both ends: ½(g₁ + 2 g₃ (c − m)) where l > 0, ½(g₂ + 2 g₄ (c − m)) where u < 0, and everywhere, as m is
+//   the mean of n centres, −(g₃ Σ (c − m) + g₄ Σ (c − m))/n, sums over where l > 0 and where u < 0
+template <class T>
+struct MomentSlopes {
+  bool any = false;
+  T width = 0, mean = 0, everywhere = 0, active = 0, inactive = 0, activeBend = 0, inactiveBend = 0;
+  MomentSlopes() = default;
+  MomentSlopes(const T* g, const T* totals, T count)
+      : any(true), width(g[0]), mean(totals[0]), active(g[1] / 2), inactive(g[2] / 2), activeBend(g[3]),
+        inactiveBend(g[4]) {
+    const T above = totals[1] - mean * totals[3], below = totals[2] - mean * totals[4];
+    everywhere = -(g[3] * above + g[4] * below) / count;
+  }
+  // `isActive`: whether l > 0; `below`: the centre where u < 0, else 0.
+  template <class Mask>
+  V<T> ofCentre(V<T> centre, Mask isActive, V<T> below) const {
+    const V<T> zero = {};
+    const V<T> down = below < T(0) ? inactive + inactiveBend * (below - mean) : zero;
+    return (isActive ? active + activeBend * (centre - mean) : down) + everywhere;
+  }
+};
+
 template <class T>
 class Reverse : Forward<T> {
   using Base = Forward<T>;
@@ -44,6 +68,7 @@ class Reverse : Forward<T> {
   std::vector<std::vector<Phase<T>>> phases;
   std::vector<Array<V<T>>> memory, biasSums;
   std::vector<Array<T>> weightSums;
+  std::vector<MomentSlopes<T>> slopes;
 
  public:
   Reverse(const Propagation<T>& work)
@@ -57,6 +82,7 @@ class Reverse : Forward<T> {
       const bool ofTaps = !l.isLinear() && gradient(l.weight) != nullptr;
       weightSums.push_back(ofTaps ? allocate<T>(planes * l.outputs * l.taps()) : Array<T>());
       biasSums.push_back(allocate<V<T>>(l.outputs));
+      slopes.push_back(slopesOf(k));
     }
   }
 
@@ -82,6 +108,12 @@ class Reverse : Forward<T> {
 
  private:
   T* gradient(int32_t position) const { return position < 0 ? nullptr : gradients[position]; }
+  MomentSlopes<T> slopesOf(int k) const {
+    const T* cotangents = gradient(chain.layers[k].moments);
+    if (cotangents == nullptr) return {};
+    const T count = T(chain.layers[k].features()) * std::max(this->imagesPresent(), T(1));
+    return {cotangents, this->totals + k * MOMENT_TOTALS, count};
+  }
   bool wantsInput() const { return gradient(chain.input[0]) || gradient(chain.input[1]); }
   static int32_t reach(int32_t kernel, int32_t stride) { return (kernel + stride - 1) / stride - 1; }
 
@@ -169,7 +201,8 @@ class Reverse : Forward<T> {
     const int32_t *into = at[k].data(), *from = places[k].last.data();
     const int64_t plane = activations[k + 1].plane, sumsPlane = sums[k].plane;
     const bool sees = isSeen[k];
-    const V<T> zero = {};
+    const MomentSlopes<T>& slope = slopes[k];
+    const V<T> zero = {}, there = slope.any ? this->presentOf(v) : zero;
     for (int i = 0; i < count; i++) {
       const int32_t p = place[i];
       const int64_t feature = channel * l.area() + p;
@@ -195,6 +228,13 @@ class Reverse : Forward<T> {
       if (sees) {
         up += seen(l.sums[1], feature, v);
         low += seen(l.sums[0], feature, v);
+      }
+      if (slope.any) {
+        const V<T> centre = passed[from[p]], below = this->inactive[k].of(v)[feature];
+        const V<T> both = slope.ofCentre(centre, centre > passed[plane + from[p]], below) * there;
+        const V<T> width = there * slope.width;
+        up += both + width;
+        low += both - width;
       }
       to[into[p]] = low + up;
       to[sumsPlane + into[p]] = up - low;
@@ -231,17 +271,16 @@ class Reverse : Forward<T> {
     const int32_t blocks = (l.area() + PLACES - 1) / PLACES, block = (l.area() + blocks - 1) / blocks;
     for (int32_t place = 0; place < l.area(); place += block) {
       const int32_t count = std::min(block, l.area() - place);
-      for (int32_t o = 0; o < l.outputs;) {
-        const int width = o + PAIR_OUTPUTS <= l.outputs ? PAIR_OUTPUTS : 1;
-        const V<T>* from = g + o * channelStep[k];
-        for (int64_t t = 0; t < taps; t += piece) {
-          const int n = int(std::min<int64_t>(piece, taps - t));
-          T* sum = into + o * taps + t;
+      // What a few taps read stays in the innermost cache while all outputs pass.
+      for (int64_t t = 0; t < taps; t += piece) {
+        const int n = int(std::min<int64_t>(piece, taps - t));
+        for (int32_t o = 0; o < l.outputs;) {
+          const int width = o + PAIR_OUTPUTS <= l.outputs ? PAIR_OUTPUTS : 1;
           const auto tile = width == 1 ? correlateOf<T, 1> : correlateOf<T, PAIR_OUTPUTS>;
-          tile(n, from, channelStep[k], at[k].data() + place, x, p.first.data() + place, p.offsets.data() + t,
-               count, sum, taps);
+          tile(n, g + o * channelStep[k], channelStep[k], at[k].data() + place, x, p.first.data() + place,
+               p.offsets.data() + t, count, into + o * taps + t, taps);
+          o += width;
         }
-        o += width;
       }
     }
   }

@@ -12,10 +12,26 @@ namespace {
 
 // Outputs and places of a tile: their product of sums stays in registers.
 constexpr int TILE_OUTPUTS = TAUTNET_BYTES == 64 ? 8 : 4, TILE_PLACES = 3;
+// Vectors of images that share each weight of a linear layer: whoever reads a large matrix reads it once.
+constexpr int MATRIX_PLACES = TAUTNET_BYTES == 64 ? 4 : 3;
+// Outputs of a tile of a linear layer.
+constexpr int matrixOutputs(int places, int planes) {
+  return (places == 4 ? TILE_OUTPUTS * 3 / 4 : TILE_OUTPUTS) / planes;
+}
 // Taps that are added up before they go on, so that errors of long sums grow less (`proof/running-error.ts`).
 constexpr int64_t RUN = 32;
 // Inputs of a linear layer at a time, so that those of several vectors of images stay in the cache.
 constexpr int64_t BLOCK = 256;
+
+// Fetches at[places[i]] of some channels and of both planes, which are needed after the next tile.
+template <class T>
+inline void fetch(const V<T>* at, int64_t channelStep, int64_t plane, int planes, int channels,
+                  const int32_t* places, int count) {
+  for (int i = 0; i < planes; i++)
+    for (int m = 0; m < channels; m++)
+      for (int p = 0; p < count; p++)
+        __builtin_prefetch(at + i * plane + m * channelStep + places[p], 1);
+}
 
 // sums[m · P + p] = Σ_k weight[k · M + m] · x[p][offsets[k]].
 template <class T, int M, int P>
@@ -128,9 +144,15 @@ void matrixTile(const T* weight, int64_t toOutput, int64_t toTap, int64_t count,
 template <class T, int PLANES>
 void matrixTileOf(int outputs, int places, const T* weight, int64_t toOutput, int64_t toTap, int64_t count,
                   const V<T>* const* x, int64_t plane, V<T>* sums) {
-  constexpr int M = TILE_OUTPUTS / PLANES;
+  constexpr int M = matrixOutputs(3, PLANES);
 #define TAUTNET_TILE(m, p) \
   return matrixTile<T, m, p, PLANES>(weight, toOutput, toTap, count, x, plane, sums)
+#if TAUTNET_BYTES == 64
+  if (places == 4) {
+    if (outputs == matrixOutputs(4, PLANES)) TAUTNET_TILE(matrixOutputs(4, PLANES), 4);
+    TAUTNET_TILE(1, 4);
+  }
+#endif
   if (outputs == M) {
     if (places == 3) TAUTNET_TILE(M, 3);
     if (places == 2) TAUTNET_TILE(M, 2);

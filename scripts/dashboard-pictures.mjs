@@ -7,7 +7,8 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { openBrowser } from './open-browser.mjs';
 
-const SIZE = { width: 1120, height: 800 };
+/** A picture is at least as high, and as high as its screen. */
+const SIZE = { width: 1120, height: 520 };
 const SHORT = [
   ...'--architecture cnn3-narrow --train-limit 10000 --validation 500 --epochs 5 --epsilon 0.1'.split(' '),
   ...'--warmup-start 0 --warmup-epochs 3 --batch-size 50 --learning-rate 0.002'.split(' '),
@@ -40,17 +41,14 @@ const SCREENS = {
   runs: { hash: '', ready: (page) => page.locator('[data-run="ibp"] .spark').waitFor() },
   compare: {
     hash: `#/compare/${Object.keys(RUNS).join('/')}`,
-    height: 960,
     ready: (page) => page.locator('.points').first().waitFor(),
   },
   run: {
     hash: '#/run/quickstart',
-    height: 1600,
     ready: (page) => page.getByRole('heading', { name: 'Unstable neurons while it trains' }).waitFor(),
   },
   look: {
     hash: '#/look/quickstart',
-    height: 1180,
     async ready(page) {
       // Beyond the radius that the network was trained for.
       for (let i = 0; i < 12; i++) await page.keyboard.press('ArrowRight');
@@ -60,7 +58,6 @@ const SCREENS = {
   },
   landscape: {
     hash: '#/landscape/quickstart',
-    height: 1000,
     async ready(page) {
       await page.getByRole('slider', { name: 'σ' }).waitFor();
       for (let i = 0; i < 3; i++) await page.keyboard.press('ArrowRight');
@@ -70,8 +67,8 @@ const SCREENS = {
 /** Screens of the short runs; the others are of the quickstart. */
 const OF_SHORT_RUNS = ['runs', 'compare'];
 
-async function pictureOf(browser, url, { hash, height = SIZE.height, ready }, path, root) {
-  const page = await browser.newPage({ viewport: { ...SIZE, height }, reducedMotion: 'reduce' });
+async function pictureOf(browser, url, { hash, ready }, path, root) {
+  const page = await browser.newPage({ viewport: SIZE, reducedMotion: 'reduce' });
   // A landscape that nobody has looked at yet takes minutes.
   page.setDefaultTimeout(600_000);
   await page.goto(`${url}${hash}`);
@@ -81,7 +78,7 @@ async function pictureOf(browser, url, { hash, height = SIZE.height, ready }, pa
   const shorten = `for (const code of document.querySelectorAll('code')) code.textContent =
     code.textContent.replaceAll(${JSON.stringify(root.endsWith('/') ? root : `${root}/`)}, '')`;
   await page.evaluate(shorten);
-  await page.screenshot({ path });
+  await page.screenshot({ path, fullPage: true });
   await page.close();
 }
 

@@ -17,14 +17,18 @@ const SEVEN = [
   [0.6, 0.45],
   [0.46, 0.85],
 ];
-/** Pictures by their names: what is done with the drawn digit, and what is waited for. */
+/** Pictures by their names: what is done with the drawn digit, what is waited for, where they end. */
 const PICTURES = {
   'page-certified': {
     options: { viewport: { width: 1120, height: 800 } },
+    below: '.bench',
+    margin: 16,
     ready: (page) => page.locator('.verdict.certified').waitFor(),
   },
   'page-broken': {
-    options: { viewport: { width: 1120, height: 490 }, colorScheme: 'dark' },
+    options: { viewport: { width: 1120, height: 800 }, colorScheme: 'dark' },
+    below: '.pad button',
+    margin: 1,
     async ready(page) {
       await page.keyboard.press('4');
       await page.locator('.verdict.broken').waitFor();
@@ -67,7 +71,7 @@ export async function pagePictures(root, figures) {
   const browser = await openBrowser();
   try {
     const paths = [];
-    for (const [name, { options, ready }] of Object.entries(PICTURES)) {
+    for (const [name, { options, below, margin, ready }] of Object.entries(PICTURES)) {
       const page = await browser.newPage({ ...options, reducedMotion: 'reduce' });
       await page.goto(`http://127.0.0.1:${server.address().port}/`);
       await page.locator('.radius b').first().waitFor();
@@ -76,7 +80,14 @@ export async function pagePictures(root, figures) {
       await page.locator('[data-exact="found"], [data-exact="open"]').waitFor();
       await page.getByText('computing').waitFor({ state: 'detached' });
       const path = join(figures, `${name}.png`);
-      await page.screenshot({ path: join(root, path) });
+      const end = await page.locator(below).boundingBox();
+      const clip = {
+        x: 0,
+        y: 0,
+        width: options.viewport.width,
+        height: Math.ceil(end.y + end.height + margin),
+      };
+      await page.screenshot({ path: join(root, path), fullPage: true, clip });
       await page.close();
       paths.push(path);
     }

@@ -29,6 +29,7 @@ export default defineConfig({
         ['devices', 'Devices'],
         ['library', 'The library'],
         ['sweep', 'Sweeps'],
+        ['reproduce', 'Reproduce'],
         ['scale', 'Scale'],
       ]),
       group('Concepts', 'concepts', [

@@ -2,7 +2,7 @@
 import type { CompareAnswer } from '../../src/insight/dashboard/answers.js';
 import { FigureView } from './figure.js';
 import { useKeys } from './keys.js';
-import { Card, Keys, percent, Refused } from './parts.js';
+import { Card, Keys, percent, Refused, Scrolled } from './parts.js';
 import { go, hashOf } from './route.js';
 import { revisionOf, useAnswer } from './server.js';
 
@@ -19,7 +19,7 @@ export function Compare({ names }: { names: readonly string[] }) {
       <h1>
         Compare <small>{runs.length} runs</small>
       </h1>
-      <div class="scroll">
+      <Scrolled label="runs and their settings">
         <table class="compare">
           <thead>
             <tr>
@@ -51,7 +51,7 @@ export function Compare({ names }: { names: readonly string[] }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scrolled>
       {differing.length === 0 && <p class="quiet">No setting differs.</p>}
       {figure ? (
         <FigureView figure={figure} />

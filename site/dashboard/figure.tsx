@@ -1,6 +1,7 @@
 /** A figure of the library, drawn from the same plain data as its SVG and PNG files. */
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Axis, Figure, Mark, Panel } from '../../src/insight/figure/figure.js';
-import { seriesOf } from '../../src/insight/figure/figure.js';
+import { coloursOf, yLabelOf } from '../../src/insight/figure/figure.js';
 import { short } from './parts.js';
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [52, 14, 10, 36];
@@ -100,7 +101,7 @@ function Axes({
           </text>
         </g>
       ))}
-      {ticks(ends.x, 7).map((x) => (
+      {ticks(ends.x, Math.min(7, Math.floor(width / 80))).map((x) => (
         <text key={x} x={place.px(x)} y={height - BOTTOM + 16} text-anchor="middle">
           {text(panel.x, x)}
         </text>
@@ -146,24 +147,35 @@ function Bars({ mark, colour }: { mark: Mark & { kind: 'bars' }; colour: (series
   );
 }
 
-function PanelView({
-  panel,
-  size,
-  colour,
-}: {
-  panel: Panel;
-  size: readonly [number, number];
-  colour: (series: string) => string;
-}) {
-  const [width, height] = size;
-  const bars = panel.marks.find((mark) => mark.kind === 'bars');
-  if (bars)
-    return (
-      <div class="panel">
-        <h3>{panel.title}</h3>
-        <Bars mark={bars} colour={colour} />
-      </div>
-    );
+interface PanelProps {
+  readonly panel: Panel;
+  /** What the figure wishes for; text keeps its size where there is less room. */
+  readonly size: readonly [number, number];
+  readonly colour: (series: string) => string;
+}
+
+/** Least height of a panel with axes, in pixels. */
+const LEAST_HEIGHT = 200;
+
+/** The width that a drawing has on the page, in pixels. */
+function useWidth(wished: number) {
+  const drawing = useRef<SVGSVGElement>(null);
+  const [width, setWidth] = useState(wished);
+  useLayoutEffect(() => {
+    if (drawing.current === null) return;
+    const observer = new ResizeObserver(([entry]) => {
+      const found = Math.round(entry?.contentRect.width ?? 0);
+      if (found > 0) setWidth(found);
+    });
+    observer.observe(drawing.current);
+    return () => observer.disconnect();
+  }, []);
+  return { drawing, width };
+}
+
+function Axed({ panel, size: [wished, high], colour }: PanelProps) {
+  const { drawing, width } = useWidth(wished);
+  const height = Math.max(LEAST_HEIGHT, Math.round((high * width) / wished));
   const points = panel.marks.map(pointsOf);
   const ends: Extent = {
     x: extent(
@@ -184,10 +196,10 @@ function PanelView({
   return (
     <div class="panel">
       <h3>
-        {panel.title} <small>{panel.y.label}</small>
+        {panel.title} <small>{yLabelOf(panel)}</small>
       </h3>
-      <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={panel.title}>
-        <Axes panel={panel} place={place} size={size} {...ends} />
+      <svg ref={drawing} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={panel.title}>
+        <Axes panel={panel} place={place} size={[width, height]} {...ends} />
         {panel.marks.map((mark, i) => (
           <Drawn key={`${i}:${mark.kind}`} mark={mark} place={place} colour={colour} />
         ))}
@@ -196,16 +208,40 @@ function PanelView({
   );
 }
 
+function PanelView(props: PanelProps) {
+  const { panel, colour } = props;
+  const bars = panel.marks.find((mark) => mark.kind === 'bars');
+  if (bars === undefined) return <Axed {...props} />;
+  return (
+    <div class="panel">
+      <h3>{panel.title}</h3>
+      <Bars mark={bars} colour={colour} />
+    </div>
+  );
+}
+
+/** Series that are nothing but curves and their bands: the legend shows them as lines. */
+const isCurve = ({ panels }: Figure, series: string): boolean =>
+  panels.every(({ marks }) =>
+    marks.every(
+      (mark) =>
+        mark.kind === 'line' ||
+        mark.kind === 'band' ||
+        (mark.kind === 'bars' ? mark.parts.every((part) => part.series !== series) : mark.series !== series),
+    ),
+  );
+
 export function FigureView({ figure }: { figure: Figure }) {
-  const series = seriesOf(figure);
-  const colour = (name: string) => `c${Math.max(0, series.indexOf(name)) % 8}`;
+  const colours = coloursOf(figure);
+  const series = [...colours.keys()];
+  const colour = (name: string) => `c${colours.get(name) ?? 0}`;
   return (
     <section class="figure">
       <h2>{figure.title}</h2>
       {series.length > 0 && (
         <ul class="legend">
           {series.map((name) => (
-            <li key={name} class={colour(name)}>
+            <li key={name} class={isCurve(figure, name) ? `line ${colour(name)}` : colour(name)}>
               {name}
             </li>
           ))}

@@ -35,27 +35,57 @@ export interface InsideAnswers {
   readonly problem: string | undefined;
 }
 
+/** A ball that is asked about, and its name. */
+interface Ball {
+  readonly name: string;
+  readonly source: Source;
+  readonly epsilon: number;
+}
+
+function useQuestion<Answer>(ball: Ball | undefined, question: (epsilon: number) => InsideQuestion) {
+  const asked = ball && question(ball.epsilon);
+  const name = asked && `${asked.kind} ${ball.name}`;
+  return useAsked(name, (signal) => ball?.source.ask(asked as InsideQuestion, signal) as Promise<Answer>);
+}
+
+/**
+ * The fast relaxations of a ball. One question is under way at a time, then the newest: while ε moves,
+ * answers come as fast as they are computed, and none waits behind others.
+ */
+function useFast(ball: Ball | undefined): Asked<LookAnswer> & { readonly of: Ball | undefined } {
+  const [turn, setTurn] = useState<Ball>();
+  const fast = useQuestion<LookAnswer>(turn, (epsilon) => ({
+    ...{ kind: 'look', epsilon },
+    relaxations: ['ibp', 'crown-ibp'],
+  }));
+  useEffect(() => {
+    if (ball && ball.name !== turn?.name && (turn === undefined || !fast.waiting)) setTurn(ball);
+  });
+  return { ...fast, of: turn };
+}
+
 /** Asks about an image: the fast relaxations at once, the others when ε rests. */
 export function useInside(source: Source | undefined, epsilon: number): InsideAnswers {
-  const at = source && `${source.name} ${epsilon}`;
-  const settled = useSettled(at, 250);
-  function useQuestion<Answer>(name: string | undefined, question: InsideQuestion): Asked<Answer> {
-    const named = name && `${question.kind} ${name}`;
-    return useAsked(named, (signal) => (source as Source).ask(question, signal) as Promise<Answer>);
-  }
-  const fast = useQuestion<LookAnswer>(at, { kind: 'look', epsilon, relaxations: ['ibp', 'crown-ibp'] });
-  const slow = useQuestion<LookAnswer>(settled, { kind: 'look', epsilon, relaxations: ['crown'] });
-  const attack = useQuestion<AttackAnswer>(settled, { kind: 'attack', epsilon });
+  const ball = source && { name: `${source.name} ${epsilon}`, source, epsilon };
+  const rests = useSettled(ball?.name, 250) === undefined ? undefined : ball;
+  const fast = useFast(ball);
+  const slow = useQuestion<LookAnswer>(rests, (at) => ({
+    ...{ kind: 'look', epsilon: at },
+    relaxations: ['crown'],
+  }));
+  const attack = useQuestion<AttackAnswer>(rests, (at) => ({ kind: 'attack', epsilon: at }));
   const [last, setLast] = useState<{ readonly name: string; readonly answer: LookAnswer }>();
   useEffect(() => {
-    if (source && fast.answer) setLast({ name: source.name, answer: fast.answer });
+    if (fast.of && fast.answer) setLast({ name: fast.of.source.name, answer: fast.answer });
   }, [fast.answer]);
-  const answer = fast.answer ?? (last?.name === source?.name ? last?.answer : undefined);
+  const known = fast.of?.source.name === source?.name ? fast.answer : undefined;
+  const answer = known ?? (last?.name === source?.name ? last?.answer : undefined);
+  const isCurrent = known !== undefined && fast.of?.name === ball?.name;
   return {
     answer,
-    rows: [...(answer?.relaxations ?? []), ...(fast.answer ? (slow.answer?.relaxations ?? []) : [])],
+    rows: [...(answer?.relaxations ?? []), ...(isCurrent ? (slow.answer?.relaxations ?? []) : [])],
     attack: attack.answer,
-    waiting: !fast.answer || slow.waiting || attack.waiting,
+    waiting: !isCurrent || slow.waiting || attack.waiting,
     problem: fast.problem ?? slow.problem ?? attack.problem,
   };
 }

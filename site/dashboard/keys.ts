@@ -12,6 +12,8 @@ export function useKeys(keys: Keys): void {
         target instanceof HTMLInputElement && target.type !== 'range' && target.type !== 'checkbox';
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (writes && event.key !== 'Escape') return;
+      // Arrows scroll what has the focus for that.
+      if (event.key.startsWith('Arrow') && target.closest('.scroll')) return;
       // A link or a button that has the focus takes Enter and Space itself.
       if (/^(A|BUTTON)$/.test(target.tagName) && (event.key === 'Enter' || event.key === ' ')) return;
       const action = keys[event.key];

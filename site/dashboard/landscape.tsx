@@ -10,7 +10,7 @@ import { morphedFigure, sigmasOf } from '../../src/insight/landscape/landscape-f
 import { MEASURES, measureCells } from '../../src/insight/landscape/measure-cells.js';
 import { FigureView } from './figure.js';
 import { useKeys } from './keys.js';
-import { Card, Keys, Refused, useSettled } from './parts.js';
+import { Card, Keys, Refused, Scrolled, useSettled } from './parts.js';
 import { go } from './route.js';
 import { useEvents } from './server.js';
 
@@ -19,7 +19,7 @@ type Direction = (typeof LANDSCAPE_DIRECTIONS)[number];
 /** Measures of every curve at one σ. */
 function Measures({ found, sigma }: { found: Found; sigma: number }) {
   return (
-    <div class="scroll">
+    <Scrolled label="measures">
       <table class="measures">
         <caption>
           Measures at {sigma === 0 ? 'the loss itself, σ = 0' : `σ = ${sigma}`}: less is better, but for the
@@ -50,7 +50,7 @@ function Measures({ found, sigma }: { found: Found; sigma: number }) {
           )}
         </tbody>
       </table>
-    </div>
+    </Scrolled>
   );
 }
 

@@ -46,6 +46,12 @@ export function Verdict({ rows, attack, margin, waiting }: VerdictProps) {
   );
 }
 
+/** The largest lower bound of a margin. */
+function largestOf(rows: readonly RelaxationRow[], j: number): string {
+  const known = rows.flatMap(({ margins }) => margins[j] ?? []);
+  return known.length > 0 ? short(Math.max(...known)) : '–';
+}
+
 export function Margins({ answer, rows }: { answer: LookAnswer; rows: readonly RelaxationRow[] }) {
   const values = rows.flatMap(({ margins }) => margins.filter((value) => value !== null));
   const far = Math.max(...values.map(Math.abs), Math.abs(answer.margin), 1e-6);
@@ -78,21 +84,30 @@ export function Margins({ answer, rows }: { answer: LookAnswer; rows: readonly R
             >
               <line class="rail" x1="4" x2="296" y1="7" y2="7" />
               <line class="zero" x1="150" x2="150" y1="0" y2="14" />
-              {rows.map(({ relaxation, margins }) => {
+              {rows.map(({ relaxation, margins }, k) => {
                 const value = margins[j];
                 if (value === null || value === undefined) return null;
+                // One below the other: equal bounds do not hide one another.
                 return (
-                  <circle key={relaxation} class={`dot r-${relaxation}`} cx={at(value)} cy="7" r="4.5">
+                  <circle
+                    key={relaxation}
+                    class={`dot r-${relaxation}`}
+                    cx={at(value)}
+                    cy={4 + 3 * k}
+                    r="3.5"
+                  >
                     <title>{`${nameOf(relaxation)}: ${short(value)}`}</title>
                   </circle>
                 );
               })}
             </svg>
+            <span class="least">{largestOf(rows, j)}</span>
           </div>
         ))}
       </div>
       <p class="quiet">
-        Right of the line the answer cannot become that class. A proof has all dots of one colour there.
+        Right of the line the answer cannot become that class. A proof has all dots of one colour there. The
+        numbers are the largest bounds.
       </p>
     </section>
   );
@@ -107,7 +122,7 @@ export function Layers({ answer: { layers } }: { answer: LookAnswer }) {
         <li class="c2">active</li>
         <li class="c7">inactive</li>
       </ul>
-      <div class="bars">
+      <div class="bars layers">
         {layers.map(({ neurons, active, inactive, unstable }, k) => (
           <div class="bar" key={`${k}:${neurons}`}>
             <span>

@@ -65,6 +65,14 @@ export const Refused = ({ title, children }: { title: string; children: Componen
   </>
 );
 
+/** What may be wider than the page, and is then scrolled by keyboard, too. */
+export const Scrolled = ({ label, children }: { label: string; children: ComponentChildren }) => (
+  // biome-ignore lint/a11y/noNoninteractiveTabindex: browsers do not all give the focus to what scrolls
+  <section class="scroll" aria-label={label} tabIndex={0}>
+    {children}
+  </section>
+);
+
 /** A value that has not changed for a while. */
 export function useSettled<T>(value: T, milliseconds: number): T | undefined {
   const [settled, setSettled] = useState<T>();

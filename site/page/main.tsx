@@ -170,16 +170,6 @@ function App() {
           <div class="side">
             <Pad draw={(pixels) => setChosen({ digit: { pixels }, name: `drawn ${++drawn.current}` })} />
             <Strip images={images} chosen={image} choose={(next) => setChosen(tested(next))} />
-            {engine && (
-              <NetworkCard
-                network={opened?.network}
-                problem={problem}
-                open={openFile}
-                refuse={refuse}
-                epsilon={epsilon}
-                certify={() => engine.slow.ask<CertifyAnswer>({ kind: 'certify', epsilon })}
-              />
-            )}
           </div>
           <div class="seen">
             <div class="controls">
@@ -197,6 +187,16 @@ function App() {
               />
             )}
           </div>
+          {engine && (
+            <NetworkCard
+              network={opened?.network}
+              problem={problem}
+              open={openFile}
+              refuse={refuse}
+              epsilon={epsilon}
+              certify={() => engine.slow.ask<CertifyAnswer>({ kind: 'certify', epsilon })}
+            />
+          )}
         </div>
         {engine && <Training start={engine.start} open={open} />}
         <Keys

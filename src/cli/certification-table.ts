@@ -11,7 +11,7 @@ import { aligned } from './aligned.js';
 
 /** Text of several lines; `title` says what was certified. */
 export function certificationTable(report: Omit<CertificationReport, 'verdicts'>, title: string): string {
-  const { images, epsilon, stages, seconds } = report;
+  const { images, epsilon, sound, stages, seconds } = report;
   const accuracies = (['natural', 'certified', 'adversarial'] as const).map((name) => [
     name,
     percent(report[name]),
@@ -33,7 +33,7 @@ export function certificationTable(report: Omit<CertificationReport, 'verdicts'>
     skipped === undefined ? [] : [`${name} left out: ${skipped}`],
   );
   return [
-    `${title}, ε = ${epsilon}, ${images} test images`,
+    `${title}, ε = ${epsilon}, ${images} test images${sound ? ', sound proofs' : ''}`,
     '',
     ...aligned([['accuracy', '', 'images'], ...accuracies]),
     '',

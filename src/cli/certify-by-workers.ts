@@ -18,7 +18,16 @@ export interface CertifyByWorkers {
   readonly complete: CertifiedWhat['complete'];
   readonly options: Pick<
     CertificationOptions,
-    'network' | 'parameters' | 'split' | 'epsilon' | 'attack' | 'relaxation' | 'seed' | 'indices'
+    | 'network'
+    | 'parameters'
+    | 'exact'
+    | 'split'
+    | 'epsilon'
+    | 'attack'
+    | 'relaxation'
+    | 'sound'
+    | 'seed'
+    | 'indices'
   > & { readonly clipBox: boolean };
   readonly update: (progress: CertificationProgress) => void;
 }
@@ -26,14 +35,15 @@ export interface CertifyByWorkers {
 /** @throws Failure if images fail each time; the reason of `io.signal` */
 export async function certifiedByWorkers(asked: CertifyByWorkers, io: Io): Promise<CertificationReport> {
   const { address, path, dataset, dataDir, complete, options, update } = asked;
-  const { network, parameters, split, epsilon, clipBox, attack = {}, relaxation, seed, indices } = options;
+  const { network, parameters, split, epsilon, clipBox, attack = {}, indices } = options;
+  const { relaxation, sound, seed } = options;
   const [start, end] = [indices?.[0] ?? 0, (indices?.at(-1) ?? split.count - 1) + 1];
   const what: CertifiedWhat = {
     path: resolve(path),
     dataset,
     dataDir: dataDir && resolve(dataDir),
-    ...{ epsilon, clipBox, attack, relaxation, seed, complete },
-    fingerprint: fingerprintOf(network, parameters, split, { epsilon, clip: clipBox }, VERSION),
+    ...{ epsilon, clipBox, attack, relaxation, ...(sound && { sound }), seed, complete },
+    fingerprint: fingerprintOf(network, parameters, split, { epsilon, clip: clipBox }, VERSION, options),
   };
   const counts = { done: 0, certified: 0, falsified: 0 };
   return certifyByWorkers(

@@ -45,6 +45,7 @@ beforeAll(async () => {
   await writeFile(join(finished, 'parameters.safetensors'), encodeParameters(network, parameters));
   model = join(folder, 'model.onnx');
   await writeFile(model, exportOnnx(network, parameters));
+  await writeFile(join(finished, 'network.onnx'), exportOnnx(network, parameters));
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -68,6 +69,26 @@ describe('tautnet certify', () => {
     expect(wrong.stderr).toMatch(
       /^tautnet: --relaxation: expected one of ibp, .*, got "lp"; check the name\n$/,
     );
+  });
+
+  test('with --sound proves of the file with rounding errors taken off, and says so wherever verdicts are', async () => {
+    const out = join(folder, 'sound.jsonl');
+    const flags = ['--limit', '12', '--threads', '1', '--out', out, '--sound'];
+    const { code, stdout } = await certify([finished, ...flags, '--json', '--complete', '--timeout', '5']);
+    expect(code).toBe(0);
+    const found = JSON.parse(stdout);
+    expect(found).toMatchObject({ sound: true, images: 12 });
+    const lines = (await readFile(out, 'utf8')).trim().split('\n');
+    const certified = lines.map((line) => JSON.parse(line)).filter(({ verdict }) => verdict === 'certified');
+    expect(certified.length).toBeGreaterThan(0);
+    expect(certified.length).toBe(Math.round(12 * found.certified));
+    for (const line of certified) expect(line.sound).toBe(true);
+    expect((await certify([finished, ...flags])).stdout).toContain('12 test images, sound proofs\n');
+    const wrong = await certify([finished, ...flags, '--relaxation', 'deeppoly']);
+    expect([wrong.code, wrong.stderr]).toEqual([
+      2,
+      'tautnet: --relaxation: expected one of ibp, crown-ibp, crown with --sound, got deeppoly; leave one out\n',
+    ]);
   });
 
   test('prints one JSON object on stdout and keeps the verdicts and counterexamples in the run', async () => {

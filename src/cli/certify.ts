@@ -3,7 +3,6 @@
  * they amount to.
  */
 
-import { join } from 'node:path';
 import { Command } from 'commander';
 import type { Address } from '../cluster/broker/address.js';
 import type { Split } from '../data/dataset.js';
@@ -11,7 +10,6 @@ import { datasetNamed } from '../data/datasets.js';
 import { pooledDescription, poolingFrom } from '../data/pooled.js';
 import { UsageError } from '../experiment/errors.js';
 import { misfitOf } from '../experiment/misfit.js';
-import { keepCertification } from '../experiment/run/certification-record.js';
 import type { Settings } from '../experiment/settings/settings.js';
 import { trainedNetwork } from '../experiment/trained-network.js';
 import { VERSION } from '../experiment/version.js';
@@ -22,26 +20,24 @@ import type { ParameterArrays } from '../network/parameters.js';
 import type { DeviceChoice } from '../runtime/device/device.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import { certify } from '../verification/certification/cascade.js';
-import {
-  type CertificateFiles,
-  certificateFiles,
-  writeCertificate,
-} from '../verification/certification/certificate.js';
+import { type CertificateFiles, certificateFiles } from '../verification/certification/certificate.js';
 import { IMAGE_SECONDS } from '../verification/certification/complete-stage.js';
 import { fingerprintOf, type JournalIdentity, openJournal } from '../verification/certification/journal.js';
-import type { CertificationProgress } from '../verification/certification/options.js';
-import type { Verdict } from '../verification/certification/verdict.js';
-import { type BoundStage, boundStages, provingRelaxations } from '../verification/proof/batch-size.js';
+import type { CertificationOptions, CertificationProgress } from '../verification/certification/options.js';
+import {
+  type BoundStage,
+  boundStages,
+  isSoundStage,
+  provingRelaxations,
+} from '../verification/proof/batch-size.js';
 import type { BoxTrace } from '../verification/proof/trace.js';
 import { MEMORY } from '../verification/search/complete-search.js';
-import { writeImageCertificate } from './certificate.js';
-import { certificationTable } from './certification-table.js';
 import { certifiedByWorkers } from './certify-by-workers.js';
+import { tellCertification } from './certify-results.js';
 import { Interrupted, type Io, type MakeCommand } from './command.js';
 import { fetchedDataset } from './fetched-dataset.js';
 import { positiveNumber, setting, wholeNumber } from './flag-values.js';
 import { fileOfRange, type ImageRange, imageRange, withinSplit } from './image-range.js';
-import { writeJunit } from './junit.js';
 import { certificationProgress } from './progress/certification.js';
 import { addressOf, type QueueFlag, queueOption } from './queue-option.js';
 import { checkResultFiles } from './result-files.js';
@@ -66,6 +62,7 @@ interface CertifyFlags {
   readonly attackRestarts?: string;
   readonly seed?: string;
   readonly complete?: boolean;
+  readonly sound?: boolean;
   readonly timeout?: string;
   readonly memory?: string;
   readonly queue?: QueueFlag;
@@ -93,6 +90,7 @@ export const makeCertifyCommand: MakeCommand = (io) => {
     shared('dataset', 'default: that of the run'),
     shared('epsilon', 'default: that of the run'),
     shared('seed', 'default: 0'),
+    shared('sound'),
     shared('timeout', `with --complete; default: ${IMAGE_SECONDS}`),
     shared('memory', `default: most of what a device has free, ${MEMORY / 2 ** 20} for a search`),
     ...clipOptions(),
@@ -119,7 +117,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     threads: setting('threads', flags.threads, '--threads'),
     seed: setting('seed', flags.seed, '--seed'),
   };
-  const relaxation = provingRelaxation(flags.relaxation);
+  const relaxation = provingRelaxation(flags);
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
   const address = queueOf(flags, io);
   const limits = searchLimits(flags, wanted);
@@ -127,7 +125,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
   // What can be refused without reading the network is refused before it.
   setting('dataset', flags.dataset, '--dataset');
   setting('epsilon', flags.epsilon, '--epsilon');
-  const trained = await trainedNetwork(path, readLimits(flags, io));
+  const trained = await trainedNetwork(path, { ...readLimits(flags, io), fromFile: flags.sound });
   const { trainedFor, network } = trained;
   const name = needed('dataset', flags.dataset, trainedFor.dataset, path);
   const epsilon = needed('epsilon', flags.epsilon, trainedFor.epsilon, path);
@@ -154,6 +152,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     device,
     indices,
     relaxation,
+    sound: flags.sound,
     ...rest,
   };
   const certified = { network, parameters: trained.parameters, split: dataset.test };
@@ -161,7 +160,12 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     limits && address === undefined
       ? openJournal(
           journalFile(files),
-          identityOf(certified, options, limits, `${path} on ${name}, ε = ${epsilon}`),
+          identityOf(
+            certified,
+            { ...options, exact: trained.exact },
+            limits,
+            `${path} on ${name}, ε = ${epsilon}`,
+          ),
         )
       : undefined;
   if (journal && journal.known.size > 0) io.stderr.write(`going on: ${keptIn(files, journal.known.size)}\n`);
@@ -187,7 +191,15 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
           progress: update,
         })
       : certifiedByWorkers(
-          { address, path, dataset: name, dataDir, complete: limits, options: whole, update },
+          {
+            address,
+            path,
+            dataset: name,
+            dataDir,
+            complete: limits,
+            options: { ...whole, exact: trained.exact },
+            update,
+          },
           io,
         );
   const report = await certifying
@@ -202,38 +214,13 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
         : error;
     });
 
-  const { verdicts, ...result } = report;
-  io.stdout.write(
-    flags.json
-      ? `${JSON.stringify(result)}\n`
-      : certificationTable(report, `${path}: ${network.name} on ${name}${partOf(range, indices)}`),
-  );
-  const about = { dataset: name, network: network.name, 'clip-box': String(options.clipBox) };
-  await writeCertificate(files, { verdicts, epsilon }, featuresOf(network.input), about);
-  // Verdicts that are the run's own are told on its page, too.
-  if (files.verdicts === join(path, 'certificate.jsonl')) await keepCertification(path, result);
-  if (flags.junit !== undefined) await writeVerdictsAsJunit(flags.junit, path, verdicts);
-  if (flags.certificate !== undefined) {
-    const ball = { epsilon, clip: options.clipBox };
-    const about = { file: trained.file, split: dataset.test, ball, verdicts, traces };
-    await writeImageCertificate(flags.certificate, about, io);
-  }
+  const where = `${path}: ${network.name} on ${name}${partOf(range, indices)}`;
+  const about = { path, where, files, trained, traces, clip: options.clipBox };
+  await tellCertification(report, { ...about, dataset: name, split: dataset.test }, flags, io);
   // What is undecided may be gone on with, given more time.
-  journal?.end(verdicts);
+  journal?.end(report.verdicts);
   io.stderr.write(`verdicts in ${files.verdicts}, counterexamples in ${files.counterexamples}\n`);
 }
-
-/** A report for continuous integration: a test for each image. */
-const writeVerdictsAsJunit = (file: string, path: string, verdicts: readonly Verdict[]): Promise<void> =>
-  writeJunit(
-    file,
-    `tautnet certify ${path}`,
-    verdicts.map(({ image, label, verdict, stage }) => ({
-      name: `image ${image}, label ${label}`,
-      ...(verdict === 'falsified' && { failure: stage === 'natural' ? 'misclassified' : verdict }),
-      ...(verdict === 'undecided' && { skipped: verdict }),
-    })),
-  );
 
 /** The queue, if there is one. @throws UsageError for flags of this machine beside it */
 function queueOf(flags: CertifyFlags, io: Io): Address | undefined {
@@ -251,8 +238,12 @@ function readLimits({ memory }: CertifyFlags, { signal }: Io): ReadLimits {
 }
 
 /** @throws UsageError for a name that is none */
-function provingRelaxation(name: string | undefined): BoundStage | undefined {
+function provingRelaxation({ relaxation: name, sound }: CertifyFlags): BoundStage | undefined {
   const found = provingRelaxations.find((each) => each === name);
+  if (sound && found !== undefined && !isSoundStage(found))
+    throw new UsageError(
+      `--relaxation: expected one of ${boundStages.join(', ')} with --sound, got ${name}; leave one out`,
+    );
   if (name === undefined || found !== undefined) return found;
   throw new UsageError(
     `--relaxation: expected one of ${provingRelaxations.join(', ')}, got "${name}"; check the name`,
@@ -296,13 +287,17 @@ const keptIn = (files: CertificateFiles, count: number): string =>
 const journalFile = ({ verdicts }: CertificateFiles): string =>
   `${verdicts.replace(/\.jsonl$/, '')}.journal.jsonl`;
 
+type IdentityOptions = Pick<CertificationOptions, 'epsilon' | 'sound' | 'exact'> & {
+  readonly clipBox: boolean;
+};
+
 function identityOf(
   { network, parameters, split }: { network: Network; parameters: ParameterArrays; split: Split },
-  { epsilon, clipBox }: { epsilon: number; clipBox: boolean },
+  { epsilon, clipBox, ...proofs }: IdentityOptions,
   limits: JournalIdentity['limits'],
   about: string,
 ): JournalIdentity {
-  const fingerprint = fingerprintOf(network, parameters, split, { epsilon, clip: clipBox }, VERSION);
+  const fingerprint = fingerprintOf(network, parameters, split, { epsilon, clip: clipBox }, VERSION, proofs);
   return { fingerprint, about, limits, features: featuresOf(network.input) };
 }
 

@@ -1,10 +1,12 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import { pathToFileURL } from 'node:url';
+import type { Browser, Page, Request } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRun } from '../experiment/run/run-folder.js';
 import { resolveSettings } from '../experiment/settings/resolve-settings.js';
+import { seriousFaults } from '../testing/accessibility.js';
 import { chromiumPath, openChromium } from '../testing/chromium.js';
 import { SHORT_TRAINING, type Started, startTautnet, tautnet } from '../testing/tautnet-process.js';
 
@@ -12,10 +14,15 @@ const browserPath = chromiumPath();
 if (browserPath === undefined)
   console.log('skipped: no chromium on the PATH; install it, or name one in TAUTNET_CHROMIUM');
 
+/** Milliseconds that a page may take for anything: a loaded machine takes many times an idle one's. */
+const PATIENCE = 120_000;
 const HOSTILE = '<img src=x onerror=alert(1)>';
 let folder: string;
 let started: Started;
 let url: string;
+/** Heights of the numbers at axes, in pixels of the screen. */
+const HEIGHTS_OF_AXES =
+  "[...document.querySelectorAll('.axes text')].map((text) => text.getBoundingClientRect().height)";
 
 /** The address that the command prints once it listens. */
 const addressOf = ({ child, ended }: Started): Promise<string> =>
@@ -78,6 +85,7 @@ describe.skipIf(browserPath === undefined)('the page in a browser', () => {
   beforeAll(async () => {
     browser = await openChromium(browserPath as string);
     page = await browser.newPage({ reducedMotion: 'reduce' });
+    page.setDefaultTimeout(PATIENCE);
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('dialog', (dialog) => {
@@ -136,6 +144,29 @@ describe.skipIf(browserPath === undefined)('the page in a browser', () => {
     expect(complaints).toEqual([]);
   });
 
+  test('asks for one step of ε at a time while ε moves fast, and ends at the last', async () => {
+    await page.goto(`${url}#/look/first`);
+    await page.locator('.margin').first().waitFor();
+    const asked: string[] = [];
+    let [underWay, most] = [0, 0];
+    const isStep = (request: Request) => request.url().includes('relaxations=ibp,crown-ibp');
+    const begun = (request: Request) => {
+      if (!isStep(request)) return;
+      asked.push(new URL(request.url()).searchParams.get('epsilon') ?? '');
+      most = Math.max(most, ++underWay);
+    };
+    const ended = (request: Request) => {
+      if (isStep(request)) underWay--;
+    };
+    page.on('request', begun).on('requestfinished', ended).on('requestfailed', ended);
+    for (let k = 0; k < 15; k++) await page.keyboard.press('ArrowRight');
+    const epsilon = Number(await page.locator('.slider output').textContent());
+    await expect.poll(() => Number(Number(asked.at(-1)).toPrecision(3)), { timeout: PATIENCE }).toBe(epsilon);
+    await page.locator('.verdict', { hasText: /CERTIFIED|NOT PROVED|BROKEN/ }).waitFor();
+    expect(most).toBe(1);
+    page.off('request', begun).off('requestfinished', ended).off('requestfailed', ended);
+  });
+
   test('draws the landscape of a run once, and morphs it by keyboard and by mouse', async () => {
     const tiny = [...SHORT_TRAINING, '--architecture', 'linear 4, linear', '--out', join(folder, 'tiny')];
     expect((await tautnet(tiny)).code).toBe(0);
@@ -159,7 +190,7 @@ describe.skipIf(browserPath === undefined)('the page in a browser', () => {
     };
     await alone();
     const slider = page.getByRole('slider', { name: 'σ' });
-    await slider.waitFor({ timeout: 120_000 });
+    await slider.waitFor();
     await page.getByRole('heading', { name: 'The loss itself' }).waitFor();
     expect(await page.locator('.band').count()).toBe(0);
     expect(await page.locator('.measures tbody tr').count()).toBe(2);
@@ -218,16 +249,48 @@ describe.skipIf(browserPath === undefined)('the page in a browser', () => {
     expect(complaints.filter((text) => !/404|422/.test(text))).toEqual([]);
   });
 
-  test('fits a phone, in light and dark', async () => {
-    for (const colorScheme of ['light', 'dark'] as const) {
-      const phone = await browser.newPage({ viewport: { width: 375, height: 720 }, colorScheme });
-      for (const hash of ['', '#/run/first', '#/look/first', '#/landscape/first']) {
+  test('a report is whole without scripts and fits a phone, and axe-core finds nothing serious', async () => {
+    expect((await tautnet(['report', join(folder, 'first')])).code).toBe(0);
+    const address = pathToFileURL(join(folder, 'first', 'report.html')).href;
+    const viewport = { width: 375, height: 720 };
+    const plain = await browser.newPage({ javaScriptEnabled: false, viewport });
+    const asked: string[] = [];
+    plain.on('request', (request) => asked.push(request.url()));
+    await plain.goto(address);
+    for (const name of ['Course of training', 'Schedules', 'Unstable neurons by layer', 'Time', 'Settings'])
+      await plain.getByRole('heading', { name }).waitFor();
+    expect(asked.filter((one) => !one.startsWith('data:'))).toEqual([address]);
+    const judged = await browser.newPage({ viewport, bypassCSP: true });
+    await judged.goto(address);
+    expect(await judged.evaluate('document.documentElement.scrollWidth')).toBe(375);
+    expect(await seriousFaults(judged)).toEqual([]);
+    await Promise.all([plain.close(), judged.close()]);
+  });
+
+  test.each(['light', 'dark'] as const)(
+    'every screen fits a phone in %s, its axes are legible, and axe-core finds nothing serious',
+    async (colorScheme) => {
+      const size = { viewport: { width: 375, height: 720 }, hasTouch: true } as const;
+      const phone = await browser.newPage({ ...size, colorScheme, bypassCSP: true, reducedMotion: 'reduce' });
+      phone.setDefaultTimeout(PATIENCE);
+      const screens = {
+        '': '[data-run="first"]',
+        '#/run/first': '.curve',
+        '#/compare/first/tiny': 'table.compare',
+        '#/look/first': '.radius b',
+        '#/landscape/tiny': '.measures',
+        '#/run/none': '[role=alert]',
+      };
+      for (const [hash, ready] of Object.entries(screens)) {
         await phone.goto(`${url}${hash}`);
-        await phone.locator('h1').first().waitFor();
+        await phone.locator(ready).first().waitFor();
         const wide = await phone.evaluate('document.documentElement.scrollWidth');
         expect([hash, Number(wide) <= 375]).toEqual([hash, true]);
+        const heights = (await phone.evaluate(HEIGHTS_OF_AXES)) as number[];
+        expect([hash, heights.filter((height) => height < 10)]).toEqual([hash, []]);
+        expect([hash, await seriousFaults(phone)]).toEqual([hash, []]);
       }
       await phone.close();
-    }
-  });
+    },
+  );
 });

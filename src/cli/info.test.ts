@@ -6,12 +6,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeCheckpoint } from '../experiment/run/checkpoint.js';
 import { createRun, RUN_FORMAT } from '../experiment/run/run-folder.js';
 import { resolveSettings } from '../experiment/settings/resolve-settings.js';
+import { encodeFileVersion, encodeScalars } from '../formats/event-file.js';
 import { architecture } from '../network/architectures.js';
 import { initialize } from '../network/initialization.js';
 import { exportOnnx } from '../network/onnx/export.js';
 import { encodeParameters } from '../network/parameters.js';
 import { keyOf } from '../runtime/random/keys.js';
 import { recordedIo } from '../testing/io.js';
+import { encodeCertificate } from '../verification/certificate/format.js';
 import { COMMANDS } from './commands.js';
 import { run } from './program.js';
 
@@ -28,6 +30,7 @@ beforeAll(async () => {
   const network = architecture('fc-small', [1, 2, 2], 3);
   const parameters = initialize(network, 'kaiming', keyOf(0));
   const onnx = exportOnnx(network, parameters, { dataset: 'mnist', epsilon: 0.1 });
+  const sealed = { model: 'a', proofs: [{ of: [0, 3], bounds: 'ibp', tree: 0 }] } as const;
   const verdict = { image: 0, label: 1, verdict: 'certified', stage: 'ibp', margin: 1 };
   const files = {
     'net.onnx': onnx,
@@ -43,6 +46,10 @@ beforeAll(async () => {
     'certificate.jsonl': `${JSON.stringify(verdict)}\n`,
     'metrics.jsonl': '{"step":4,"epoch":1,"loss":0.5}\n{"step":5,"ep',
     'answer.txt': 'unsat\n',
+    'images.gz': encodeCertificate({ ...sealed, claim: { images: 'b', epsilon: 0.1, clip: true } }),
+    'property.gz': encodeCertificate({ ...sealed, claim: { property: 'c' } }),
+    'changed.gz': gzipSync('{"certificate":1}\n0123\n'),
+    events: Buffer.concat([encodeFileVersion(0), encodeScalars(0, 1, { loss: 1 }), Buffer.from('torn')]),
     'cut.onnx': onnx.subarray(0, 100),
     'torn.jsonl': '{"image":0,"label":1,"verdict":"cert',
     'noise.bin': Uint8Array.of(200, 1, 2, 3, 0, 9, 9, 9, 9, 9),
@@ -75,6 +82,10 @@ describe('tautnet info', () => {
     ['certificate.jsonl', ['verdicts on images', 'certified 100.00 %']],
     ['metrics.jsonl', ['metrics of a run', 'step, epoch, loss']],
     ['answer.txt', ['result of verify', 'unsat']],
+    ['images.gz', ['certificate of images', /images proved +2/, 'cut to [0, 1]', 'next: tautnet check']],
+    ['property.gz', ['certificate of a property', '<network.onnx> <property.vnnlib>']],
+    ['events', ['TensorBoard events', /records +2/]],
+    ['run/config.yaml', ['settings of a run', /architecture +cnn3/, 'next: tautnet train --config']],
     ['run', ['unfinished run', 'cnn3 on mnist', 'next: tautnet train --resume']],
     ['.', ['folder of runs', 'next: tautnet compare']],
     ['cut.onnx', ['ONNX network', 'nothing: expected']],
@@ -94,6 +105,7 @@ describe('tautnet info', () => {
     ['plain', 2, 'got a folder without runs'],
     ['noise.bin', 2, 'got something else; check the path'],
     ['other.txt', 2, 'got something else; check the path'],
+    ['changed.gz', 1, 'expected a certificate and its SHA-256, got other bytes'],
     ['torn.jsonl', 1, 'line 1: expected a verdict on an image'],
   ])('refuses %s in one line', async (name, exitCode, line) => {
     const { code, stdout, stderr } = await tautnet('info', at(name));

@@ -30,7 +30,8 @@ test('every claim is looked at on a small scale, and the same seed gives the sam
     for (const relaxation of ['ibp', 'hbox', 'deepz', 'crown-ibp', 'crown'])
       expect(page).toContain(relaxation);
 
-    // A part of the same runs: their bits are in the table of the first.
+    // A part of the same runs, one row and then the others: their bits are in the table of the first.
+    expect(await reproduce('paradox', 'second', '--rows', 'crown')).toMatchObject({ code: 0 });
     expect(await reproduce('paradox', 'second')).toMatchObject({ code: 0 });
     const digests = async (out: string) =>
       (await readFile(join(folder, out, 'results.csv'), 'utf8'))
@@ -47,6 +48,18 @@ test('every claim is looked at on a small scale, and the same seed gives the sam
     const third = await digests('second');
     expect(third.length).toBe(3 + 3 * 3);
     expect(third).toEqual(expect.arrayContaining(second));
+
+    // Once more in the time of the slowest row, and written from the folder by another call.
+    expect(await reproduce('paradox', 'second', '--equal-time', '--seeds', '3')).toMatchObject({ code: 0 });
+    const written = await readFile(join(folder, 'second', 'results.md'), 'utf8');
+    expect(written).toContain('### Equal time');
+    const copy = join(folder, 'docs', 'results');
+    expect(await reproduce('paradox', 'second', '--report', copy)).toMatchObject({ code: 0 });
+    expect(await readFile(`${copy}.md`, 'utf8')).toBe(written);
+    for (const kind of ['csv', 'svg'])
+      expect(await readFile(`${copy}.${kind}`, 'utf8')).toBe(
+        await readFile(join(folder, 'second', `results.${kind}`), 'utf8'),
+      );
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -2,28 +2,38 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { CLAIMS, type ClaimName, SCALES, type Scale } from '../cluster/reproduction/claims.js';
+import {
+  CLAIMS,
+  type ClaimName,
+  type Experiment,
+  SCALES,
+  type Scale,
+} from '../cluster/reproduction/claims.js';
+import { ranOptions } from '../cluster/reproduction/command.js';
+import { reproductionCost } from '../cluster/reproduction/cost.js';
+import { readEvidence } from '../cluster/reproduction/evidence-folder.js';
 import { experimentsFor, settingNames } from '../cluster/reproduction/experiments.js';
-import { findingsOf } from '../cluster/reproduction/findings.js';
-import { type ExperimentCost, reproduce, reproductionCost } from '../cluster/reproduction/reproduce.js';
+import { type Evidence, findingsOf, panelsOf, rankingOf } from '../cluster/reproduction/findings.js';
+import { reproduce, writeResults } from '../cluster/reproduction/reproduce.js';
 import { sharesOf } from '../cluster/run-locally.js';
 import { UsageError } from '../experiment/errors.js';
-import { aligned } from './aligned.js';
 import { type Io, type MakeCommand, written } from './command.js';
 import { wholeNumber } from './flag-values.js';
 import { sweepProgress } from './progress/sweep.js';
-import { duration } from './progress/training.js';
+import { costTable, findingsTable } from './reproduction-tables.js';
 import { shared } from './shared-options.js';
 import { sharingOf } from './sweep.js';
 
 interface ReproduceFlags {
   readonly scale: string;
   readonly setting?: string;
+  readonly rows?: string;
   readonly seeds?: string;
   readonly out?: string;
   readonly threads?: string;
   readonly parallel?: string;
   readonly equalTime?: boolean;
+  readonly report?: string;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
@@ -33,14 +43,20 @@ export const makeReproduceCommand: MakeCommand = (io) =>
     .description("test the paper's claims: tune, train with several seeds, certify, compare")
     .argument('<claims...>', `some of ${CLAIMS.join(', ')}, or all`)
     .option('--scale <name>', `how large (${SCALES.join('|')})`, 'small')
-    .option('--setting <names>', 'some of its settings, with commas: at small S2, T, CNN3 (default: all)')
+    .option('--setting <names>', 'some of its settings, with commas; see below')
+    .option('--rows <names>', 'some rows of the claims, with commas, such as ibp,crown (default: all)')
     .option('--seeds <count>', 'seeds of each row (default: 10, at paper scale 5, at smoke 2)')
     .addOption(shared('out', 'folder of all runs; default: runs/reproduce/<scale>-<claims>'))
     .addOption(shared('threads', 'of all runs together; default: available cores'))
     .option('--parallel <count>', 'runs at a time (default: one for each thread)')
     .option('--equal-time', "then train each row once more for the slowest row's time, and compare again")
     .option('--dry-run', 'say what will be run and what it will cost, and stop')
-    .addHelpText('after', '\nThe same command goes on where it was stopped, also with more seeds.')
+    .option('--report <path>', 'write what has run so far to <path>.md, .csv and .svg, and stop')
+    .addHelpText(
+      'after',
+      `\nSettings: ${settingsHelp()}\n` +
+        'The same command goes on where it was stopped, also with more seeds or other rows.',
+    )
     .action((names: string[], flags: ReproduceFlags) => reproduceClaims(names, flags, io));
 
 /** The claims of the command line in their own order, each once. */
@@ -56,98 +72,89 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
   const seeds = wholeNumber('seeds', flags.seeds);
   const sharing = sharingOf(flags);
   const only = settingsOf(flags.setting, scale);
-  const needed = experimentsFor(claims, scale);
-  const experiments = needed.filter(({ name }) => !only || only.includes(name));
-  if (experiments.length === 0) {
-    const names = needed.map(({ name }) => name).join(', ');
-    throw new UsageError(
-      `--setting: expected one that ${claims.join(' or ')} looks at (${names}), got ${only?.join(', ')}; ` +
-        'choose another',
-    );
-  }
+  const experiments = experimentsFor(claims, scale, { settings: only, rows: listOf(flags.rows) });
   const out = flags.out ?? join('runs', 'reproduce', [scale, ...(only ?? []), ...wanted].join('-'));
+  const command = (evidence: readonly Evidence[]): string =>
+    [
+      ...['tautnet reproduce', ...wanted, '--scale', scale],
+      ...(only ? ['--setting', only.join()] : []),
+      ...ranOptions(evidence, experimentsFor(claims, scale, { settings: only })),
+      ...(evidence.some(({ equalTime }) => equalTime) ? ['--equal-time'] : []),
+    ].join(' ');
+  if (flags.report !== undefined) return report(flags.report, out, experiments, command, flags, io);
   // What goes on has said what it costs.
   if (flags.dryRun || !existsSync(out)) {
-    const costs = await reproductionCost({ experiments, seeds, sharing, signal: io.signal });
+    const costs = await reproductionCost({ experiments, seeds, sharing, out, signal: io.signal });
     const text = flags.json ? `${JSON.stringify(costs)}\n` : costTable(costs, sharesOf(sharing).parallel);
     if (flags.dryRun) return written(io.stdout, text);
     if (!flags.json) io.stderr.write(text);
   }
   const progress = sweepProgress(io.stderr);
-  const more = [
-    ...(only ? ['--setting', only.join()] : []),
-    ...(seeds ? ['--seeds', seeds] : []),
-    ...(flags.equalTime ? ['--equal-time'] : []),
-  ];
   const evidence = await reproduce({
-    experiments,
-    seeds,
-    equalTime: flags.equalTime,
-    out,
-    sharing,
-    command: ['tautnet reproduce', ...wanted, '--scale', scale, ...more].join(' '),
-    signal: io.signal,
+    ...{ experiments, seeds, equalTime: flags.equalTime, out, sharing, command, signal: io.signal },
     phase: (name) => void io.stderr.write(`${name}\n`),
     update: (state) => progress.update(state),
     onWait: (line) => void io.stderr.write(`${line}\n`),
   }).finally(() => progress.stop());
+  await told(evidence, join(out, 'results'), flags, io);
+}
+
+/** Writes what has run so far, and nothing else. @throws UsageError where nothing has */
+async function report(
+  path: string,
+  out: string,
+  experiments: readonly Experiment[],
+  command: (evidence: readonly Evidence[]) => string,
+  flags: ReproduceFlags,
+  io: Io,
+): Promise<void> {
+  const read = await Promise.all(experiments.map((experiment) => readEvidence(out, experiment)));
+  const evidence = read.filter((each) => each !== undefined);
+  if (evidence.length === 0)
+    throw new UsageError(
+      `--report: expected runs in ${out}, it has none of these claims; name their folder: --out`,
+    );
+  await writeResults(path, evidence, command(evidence));
+  await told(evidence, path, flags, io);
+}
+
+/** Says what was found and where it is written. */
+async function told(
+  evidence: readonly Evidence[],
+  path: string,
+  flags: ReproduceFlags,
+  io: Io,
+): Promise<void> {
   const findings = evidence.flatMap(findingsOf);
-  const files = {
-    page: join(out, 'results.md'),
-    table: join(out, 'results.csv'),
-    figure: join(out, 'results.svg'),
-  };
+  const files = { page: `${path}.md`, table: `${path}.csv`, figure: `${path}.svg` };
+  const best = evidence.flatMap((each) =>
+    panelsOf(each).map((equal) => ({ experiment: each.experiment.name, equal, ...rankingOf(each, equal) })),
+  );
   await written(
     io.stdout,
-    flags.json ? `${JSON.stringify({ findings, ...files })}\n` : `${findingsTable(findings)}\n`,
+    flags.json ? `${JSON.stringify({ findings, best, ...files })}\n` : findingsTable(evidence),
   );
   io.stderr.write(`results in ${files.page}, ${files.table} and ${files.figure}\n`);
 }
 
-/** The settings of `--setting`, each once; undefined for all. */
-function settingsOf(text: string | undefined, scale: Scale): readonly string[] | undefined {
-  const names = text?.split(',').map((name) => oneOf(settingNames(scale), name.trim(), '--setting'));
-  return names && [...new Set(names)];
-}
+/** Names with commas between them, each once; undefined for none. */
+const listOf = (text: string | undefined): readonly string[] | undefined =>
+  text === undefined ? undefined : [...new Set(text.split(',').map((name) => name.trim()))];
+
+/** The settings of `--setting`; undefined for the usual ones. */
+const settingsOf = (text: string | undefined, scale: Scale): readonly string[] | undefined =>
+  listOf(text)?.map((name) => oneOf(settingNames(scale), name, '--setting'));
+
+/** "smoke: S2, T; small: S2, T, CNN3, and where named full-0.1, …; …". */
+const settingsHelp = (): string =>
+  SCALES.map((scale) => {
+    const named = settingNames(scale, 'optional');
+    const more = named.length > 0 ? `, and only where named ${named.join(', ')}` : '';
+    return `${scale}: ${settingNames(scale, 'usual').join(', ')}${more}`;
+  }).join('; ');
 
 /** @throws UsageError unless the text is one of the names */
 function oneOf(names: readonly string[], text: string, what: string, more = ''): string {
   if (names.includes(text)) return text;
   throw new UsageError(`${what}: expected one of ${names.join(', ')}${more}, got "${text}"; choose one`);
-}
-
-function costTable(costs: readonly ExperimentCost[], parallel: number): string {
-  const rows = costs.flatMap(({ experiment, tuning, final }) =>
-    (
-      [
-        ['tuning', tuning],
-        ['all seeds', final],
-      ] as const
-    ).map(([name, cost]) => [
-      `${experiment}, ${name}`,
-      String(cost.trials),
-      String(cost.kinds.reduce((sum, { steps }) => sum + steps, 0)),
-      duration(cost.seconds),
-    ]),
-  );
-  const seconds = costs.reduce((sum, { tuning, final }) => sum + tuning.seconds + final.seconds, 0);
-  return `${[
-    ...aligned([['part', 'runs', 'steps', 'training'], ...rows]),
-    '',
-    `about ${duration(seconds)} of training, ${parallel} at a time; certification comes on top`,
-  ].join('\n')}\n`;
-}
-
-const points = (value: number): string => (Number.isFinite(value) ? (100 * value).toFixed(2) : '?');
-
-function findingsTable(findings: ReturnType<typeof findingsOf>): string {
-  return aligned([
-    ['difference of certified accuracy, points', 'mean', 'low', 'high', 'seeds', ''],
-    ...findings.map(({ claim, better, worse, certified, answer, experiment, equal }) => [
-      `${claim}, ${experiment}, equal ${equal}: ${better} − ${worse}`,
-      ...[certified.mean, certified.low, certified.high].map(points),
-      String(certified.count),
-      answer,
-    ]),
-  ]).join('\n');
 }

@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { UsageError } from '../experiment/errors.js';
 import type { NamedModel } from '../experiment/query-task.js';
+import type { NetworkReading } from '../experiment/trained-network.js';
 import {
   type BoxesTask,
   readRobustnessTask,
@@ -11,7 +12,6 @@ import {
   verifyTask,
 } from '../experiment/verification-task.js';
 import { writeFileAtomic } from '../formats/atomic-file.js';
-import type { ReadLimits } from '../formats/read-limited.js';
 import { chooseDevice } from '../runtime/survey/devices.js';
 import type { BoxTrace } from '../verification/proof/trace.js';
 import { writePropertyCertificate } from './certificate.js';
@@ -161,7 +161,7 @@ async function answerOf(
     ...(megabytes !== undefined && { memoryBytes: megabytes * 2 ** 20, deviceMegabytes: megabytes }),
   };
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
-  const limits = { most: options.memoryBytes, signal: io.signal };
+  const limits = { most: options.memoryBytes, signal: io.signal, fromFile: flags.sound };
   const task = taskOf(files, flags, limits);
   const paths = models.map(({ path }) => path);
   const inputs = propertyPath === undefined ? paths : [...paths, propertyPath];
@@ -238,7 +238,7 @@ const secondsSince = (started: number): number => (performance.now() - started) 
 function taskOf(
   { models, propertyPath }: Files,
   flags: VerifyFlags,
-  limits: ReadLimits,
+  limits: NetworkReading,
 ): () => Promise<VerificationTask | BoxesTask> {
   const { index, dataset, epsilon, dataDir, clipBox } = flags;
   if (index === undefined) {

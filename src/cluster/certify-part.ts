@@ -22,6 +22,8 @@ export interface CertifiedWhat {
   readonly clipBox: boolean;
   readonly attack: { readonly steps?: number; readonly restarts?: number };
   readonly relaxation?: CertificationOptions['relaxation'];
+  /** Whether proofs bound their rounding errors. */
+  readonly sound?: boolean;
   readonly seed?: number;
   /** Limits of branch and bound for an image; not at all unless given. */
   readonly complete?: { readonly seconds: number; readonly bytes: number };
@@ -50,15 +52,21 @@ export type PartReport = Pick<CertificationReport, 'verdicts' | 'stages'>;
 export async function certifyPart(work: CertifyWork, signal?: AbortSignal): Promise<PartReport> {
   const { what, start, end, threads } = work;
   const { path, dataset, dataDir, epsilon, clipBox, fingerprint, complete, ...options } = what;
+  const { attack, relaxation, sound, seed } = options;
   datasetNamed(dataset);
-  const { network, parameters, exact, double, trainedFor } = await trainedNetwork(path, { signal });
+  const { network, parameters, exact, double, trainedFor } = await trainedNetwork(path, {
+    signal,
+    fromFile: what.sound,
+  });
   const read = await readDataset(dataset, { dataDir, pool: trainedFor.pool, signal });
   const misfit = misfitOf(network, read);
   if (misfit !== undefined) throw new Failure(`${path}: ${misfit}`);
   const { test: split } = read;
-  if (fingerprintOf(network, parameters, split, { epsilon, clip: clipBox }, VERSION) !== fingerprint)
+  if (
+    fingerprintOf(network, parameters, split, { epsilon, clip: clipBox }, VERSION, { sound, exact }) !==
+    fingerprint
+  )
     throw new Failure(`${path}: expected the network and images of who asked, got others; share the folder`);
-  const { attack, relaxation, seed } = options;
   const { verdicts, stages } = await certify({
     ...{
       network,
@@ -70,6 +78,7 @@ export async function certifyPart(work: CertifyWork, signal?: AbortSignal): Prom
       clipBox,
       attack,
       relaxation,
+      sound,
       seed,
       threads,
       signal,

@@ -131,6 +131,7 @@ export async function certifyByWorkers(
     ...accuraciesOf(verdicts),
     images: verdicts.length,
     epsilon: what.epsilon,
+    ...(what.sound && { sound: what.sound }),
     stages: stagesOf(parts),
     seconds: (performance.now() - started) / 1000,
     verdicts,

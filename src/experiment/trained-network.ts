@@ -40,20 +40,47 @@ export interface TrainedNetwork {
   readonly certificate: string;
 }
 
+/** How a network is read. */
+export interface NetworkReading extends ReadLimits {
+  /**
+   * Of a run, its ONNX file's own numbers rather than the run's: the file rounds the constants of the
+   * normalisation (default false).
+   */
+  readonly fromFile?: boolean;
+}
+
 /**
  * Reads the network of a finished run (a folder) or of a model (a file).
  * @throws UsageError if nothing is there, or something that is neither or cannot be read; Failure for a run
  *  that is not finished; the reason of the limits' signal
  */
-export async function trainedNetwork(path: string, limits: ReadLimits = {}): Promise<TrainedNetwork> {
+export async function trainedNetwork(path: string, how: NetworkReading = {}): Promise<TrainedNetwork> {
+  const { fromFile, ...limits } = how;
   const found = await foundAt(path);
   const trained = found.isDirectory() ? await ofRun(path, limits) : await ofModel(path, limits);
+  if (fromFile && found.isDirectory()) return withNumbersOf(trained.file, trained, limits);
   for (const [name, array] of Object.entries(trained.parameters))
     if (!array.every(Number.isFinite))
       throw new Failure(
         `${path}: expected finite parameters, got others in ${name}; its training has diverged`,
       );
   return trained;
+}
+
+/** A run's network as its ONNX file has it; any other as it is. @throws as `trainedNetwork` */
+export const asFile = async <Given extends object>(given: Given): Promise<Given> => {
+  const { path, file } = given as { readonly path?: string; readonly file?: string };
+  return path !== undefined && file !== undefined ? withNumbersOf(file, given) : given;
+};
+
+async function withNumbersOf<Given extends object>(
+  file: string,
+  given: Given,
+  limits: ReadLimits = {},
+): Promise<Given> {
+  const { network, parameters, exact, double } = await ofModel(file, limits);
+  const { name } = (given as unknown as TrainedNetwork).network;
+  return { ...given, network: { ...network, name }, parameters, exact, double };
 }
 
 /** What is at the path of a run or a model. @throws UsageError if nothing is, or its name cannot be given */

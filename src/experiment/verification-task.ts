@@ -25,7 +25,7 @@ import { UsageError } from './errors.js';
 import { networksOfBoxes } from './networks-of-boxes.js';
 import { isPlain, type ModelTask, type NamedModel, pathsOf, readQueryTask } from './query-task.js';
 import { readDataset } from './read-dataset.js';
-import { foundAt, trainedNetwork } from './trained-network.js';
+import { foundAt, type NetworkReading, trainedNetwork } from './trained-network.js';
 
 export interface VerificationTask extends ModelTask {
   /** The test image whose ball the property is about, where it is one. */
@@ -40,7 +40,7 @@ export interface ImageTask {
 }
 
 /** One image of a data set's test split, and the ball around it. */
-export interface ImageChoice extends ReadLimits {
+export interface ImageChoice extends NetworkReading {
   /** Default: that of the run. */
   readonly dataset?: string;
   /** Radius ε in pixels (default: that of the run). */
@@ -108,7 +108,7 @@ export async function readRobustnessTask(modelPath: string, choice: ImageChoice)
 export async function readVerificationTask(
   models: string | readonly NamedModel[],
   propertyPath: string,
-  limits: ReadLimits = {},
+  limits: NetworkReading = {},
 ): Promise<VerificationTask> {
   return reading(() => read<VerificationTask>(models, propertyPath, limits, undefined));
 }
@@ -119,7 +119,7 @@ type Otherwise<T> = (query: VnnlibProperty, path: string, refusal: UsageError) =
 async function read<T>(
   models: string | readonly NamedModel[],
   propertyPath: string,
-  limits: ReadLimits,
+  limits: NetworkReading,
   otherwise: Otherwise<T> | undefined,
 ): Promise<VerificationTask | T> {
   const given = typeof models === 'string' ? [{ path: models }] : models;
@@ -167,7 +167,7 @@ export interface BoxesTask extends Omit<ModelTask, 'network' | 'parameters' | 'e
 export function readVerification(
   models: string | readonly NamedModel[],
   propertyPath: string,
-  limits: ReadLimits = {},
+  limits: NetworkReading = {},
 ): Promise<VerificationTask | BoxesTask> {
   return reading(() => read(models, propertyPath, limits, (...about) => boxesTask(limits, ...about)));
 }

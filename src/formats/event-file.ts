@@ -33,6 +33,20 @@ export function encodeRecord(data: Uint8Array): Uint8Array {
   return record;
 }
 
+/** Whole records with right checksums that bytes begin with; undefined where there is none. */
+export function countRecords(bytes: Uint8Array): number | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let count = 0;
+  for (let at = 0; at + 16 <= bytes.length; count++) {
+    if (view.getUint32(at + 8, true) !== maskedCrc(bytes.subarray(at, at + 8))) break;
+    const end = at + 12 + Number(view.getBigUint64(at, true));
+    if (end + 4 > bytes.length || view.getUint32(end, true) !== maskedCrc(bytes.subarray(at + 12, end)))
+      break;
+    at = end + 4;
+  }
+  return count === 0 ? undefined : count;
+}
+
 type Write = (writer: BinaryWriter) => void;
 
 const message = (writer: BinaryWriter, field: number, write: Write): void => {

@@ -6,7 +6,7 @@ import { misfitOf } from '../experiment/misfit.js';
 import { readDataset } from '../experiment/read-dataset.js';
 import { type CertificationRecord, keepCertification } from '../experiment/run/certification-record.js';
 import { checkSetting } from '../experiment/settings/resolve-settings.js';
-import type { TrainedNetwork } from '../experiment/trained-network.js';
+import { asFile, type TrainedNetwork } from '../experiment/trained-network.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { certify as certifySplit } from '../verification/certification/cascade.js';
 import { certificateFiles, writeCertificate } from '../verification/certification/certificate.js';
@@ -51,29 +51,28 @@ export async function certify(
   options: CertifyOptions = {},
 ): Promise<CertificationReport> {
   const { images, epsilon: radius, dataDir, save, ...rest } = options;
-  const { network, parameters } = model;
-  const { exact, double }: Partial<TrainedNetwork> = model;
-  const known = 'trainedFor' in model ? model.trainedFor : {};
+  const read: Model & Partial<TrainedNetwork> = options.sound ? await asFile(model) : model;
+  const { network, parameters, exact, double, trainedFor: known = {} } = read;
   const [dataset, given] = [images ?? known.dataset, radius ?? known.epsilon];
   if (dataset === undefined)
     throw new UsageError('certify: expected images, got none, and the model does not say; give `images`');
   if (given === undefined)
     throw new UsageError('certify: expected a radius, got none, and the model does not say; give `epsilon`');
   const epsilon = checkSetting('epsilon', given, 'certify: epsilon');
-  const read =
+  const found =
     typeof dataset === 'string'
       ? await readDataset(dataset, { dataDir: dataDir ?? known.dataDir, pool: known.pool })
       : undefined;
-  const misfit = read && misfitOf(network, read);
+  const misfit = found && misfitOf(network, found);
   if (misfit !== undefined) throw new DataError(`certify: ${misfit}; choose other images`);
-  const split = read?.test ?? (dataset as Split);
+  const split = found?.test ?? (dataset as Split);
   const clipBox = rest.clipBox ?? known.clipBox ?? true;
   const report = await certifySplit({ ...rest, network, parameters, exact, double, split, epsilon, clipBox });
   if (save && 'certificate' in model)
     await writeCertificate(certificateFiles(model.certificate), report, featuresOf(network.input), {
       network: network.name,
       'clip-box': String(clipBox),
-      ...(read && { dataset: read.name }),
+      ...(found && { dataset: found.name }),
     });
   if (save && 'path' in model) await keepCertification(model.path as string, withoutVerdicts(report));
   return report;

@@ -1,5 +1,5 @@
 /** Verification as one call: a network and a property in, a proof or a counterexample out. */
-import { type TrainedNetwork, trainedNetwork } from '../experiment/trained-network.js';
+import { asFile, type TrainedNetwork, trainedNetwork } from '../experiment/trained-network.js';
 import { openModelFile, readVerification, verifyTask } from '../experiment/verification-task.js';
 import { readVnnlib } from '../formats/vnnlib.js';
 import { featuresOf } from '../network/layers/layer.js';
@@ -45,13 +45,17 @@ export async function verify(
   property: Property | string,
   options: VerifyOptions = {},
 ): Promise<Verification> {
-  const limits = { most: options.memoryBytes, signal: options.signal };
+  const limits = { most: options.memoryBytes, signal: options.signal, fromFile: options.sound };
   if (typeof network === 'string' && typeof property === 'string') {
     const task = await readVerification(network, property, limits);
     return verifyTask(task, options).finally(() => task.model.close());
   }
   const model: Model & Partial<TrainedNetwork> =
-    typeof network === 'string' ? await trainedNetwork(network, limits) : network;
+    typeof network === 'string'
+      ? await trainedNetwork(network, limits)
+      : options.sound
+        ? await asFile(network)
+        : network;
   const wanted = typeof property === 'string' ? propertyOf(await readVnnlib(property, limits)) : property;
   const { parameters, exact, double } = model;
   const problem = { exact, double, ...options, network: model.network, parameters, property: wanted };

@@ -27,8 +27,9 @@ import {
   transpose,
   where,
 } from '../graph/index.js';
+import { logitsOfRuns } from '../network/layer-runs.js';
 import { featuresOf } from '../network/layers/layer.js';
-import { logits } from '../network/network.js';
+
 import type { Bounds } from '../relaxation/relaxation.js';
 import type { IterateStage, Stage } from '../runtime/plan/plan.js';
 import { inputBox } from './input-box.js';
@@ -104,6 +105,11 @@ function restartStage(ascent: Ascent, restart: number, steps: number, stepSize: 
   const size = input(`${name} step`, [], dtype);
   const here = loss(point);
   const [slope] = gradient(total(here), [point]) as [Tensor];
+  const next = (value: Tensor, rise: Tensor) => ({
+    [names.point]: project(add(point, mul(sign(rise), mul(radius, size))), box),
+    [names.best]: where(greater(value, height), point, best),
+    [names.height]: maximum(value, height),
+  });
   return {
     kind: 'iterate',
     count: steps,
@@ -112,11 +118,8 @@ function restartStage(ascent: Ascent, restart: number, steps: number, stepSize: 
       [names.best]: restart === 0 ? names.start : `${before.best} of all`,
       [names.height]: restart === 0 ? `${name} lowest` : `${before.height} of all`,
     },
-    next: {
-      [names.point]: project(add(point, mul(sign(slope), mul(radius, size))), box),
-      [names.best]: where(greater(here, height), point, best),
-      [names.height]: maximum(here, height),
-    },
+    next: next(here, slope),
+    ascent: { point, value: here, next },
     schedule: {
       [`${name} step`]: Array.from({ length: steps }, (_, k) => stepSizeAt(k, steps, { stepSize })),
     },
@@ -132,10 +135,10 @@ function comparison({ name, shape, box, loss }: Ascent, restart: number, last: b
   const here = loss(point);
   const best = where(greater(here, height), point, input(names.best, shape, dtype));
   const outputs = { [`${names.best} of all`]: best, [`${names.height} of all`]: maximum(here, height) };
-  return { kind: 'whole', outputs: last ? { [name]: best } : outputs };
+  return { kind: 'whole', outputs: last ? { [name]: best } : outputs, constant: true };
 }
 
-/** The attack as stages of a plan. @throws RangeError for steps, sizes or restarts that are none */
+/** The attack as stages of a plan, constant to derivatives. @throws RangeError for steps, sizes or restarts that are none */
 export function ascentStages(ascent: Ascent): Stage[] {
   const { steps, stepSize, restarts } = checkAscent(ascent);
   const each = Array.from({ length: restarts }, (_, restart) => restart);
@@ -144,7 +147,11 @@ export function ascentStages(ascent: Ascent): Stage[] {
   );
   const lowest = minimum(sum((starts[0] as readonly [string, Tensor])[1], [0]), LOWEST);
   return [
-    { kind: 'whole', outputs: { ...Object.fromEntries(starts), [`${ascent.name} lowest`]: lowest } },
+    {
+      kind: 'whole',
+      outputs: { ...Object.fromEntries(starts), [`${ascent.name} lowest`]: lowest },
+      constant: true,
+    },
     ...each.flatMap((restart) => [
       restartStage(ascent, restart, steps, stepSize),
       comparison(ascent, restart, restart === restarts - 1),
@@ -188,7 +195,7 @@ export function adversary(
       shape,
       box,
       radius,
-      loss: (point) => crossEntropy(logits(network, parameters, point), labels),
+      loss: (point) => crossEntropy(logitsOfRuns(network, parameters, point), labels),
     }),
     point: input('adversary', shape, dtype),
     noise: { start: features * restarts },

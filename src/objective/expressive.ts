@@ -4,7 +4,7 @@
  * 1] takes it from the one, a lower bound of the worst case, to the other, an upper bound.
  */
 import { mul, reshape, sum, type Tensor } from '../graph/index.js';
-import { logits } from '../network/network.js';
+import { logitsOfRuns } from '../network/layer-runs.js';
 import { interval } from '../relaxation/interval.js';
 import { type Relaxation, specificationMargins } from '../relaxation/relaxation.js';
 import { adversary, type PixelAttack } from './ascent.js';
@@ -60,7 +60,7 @@ export function expressive(
         box: inputBox(x, epsilon, clip),
         specification: { kind: 'labels', labels },
       });
-      const outputs = logits(network, parameters, point);
+      const outputs = logitsOfRuns(network, parameters, point);
       return {
         stages: [...stages, ...bound.stages],
         loss: mixture({ outputs, bounds: bound.margins, problem, alpha }),

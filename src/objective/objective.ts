@@ -33,6 +33,7 @@ import { type Network, type Parameters, parameterInputs, parameterName } from '.
 import type { Relaxation } from '../relaxation/relaxation.js';
 import { createPlan, createValuePlan, hasPopulations } from '../runtime/plan/compile.js';
 import type { Plan, Stage } from '../runtime/plan/plan.js';
+import { withAscentKernel } from '../runtime/plan/stages/ascent-kernel.js';
 import { withIntervalKernel } from '../runtime/plan/stages/interval-kernel.js';
 import { certified } from './certified.js';
 import { type CleanBatch, cleanBatch } from './clean-batch.js';
@@ -210,7 +211,9 @@ export function createObjective(options: ObjectiveOptions): Objective {
     inOne.single || !hasStatistics
       ? inOne
       : assemble(cleanBatch(net, parameters, x, present, { staged: true, statistics }));
-  const inKernel = withIntervalKernel(stages);
+  const inKernel = withIntervalKernel(stages).map((stage) =>
+    stage.kind === 'iterate' ? withAscentKernel(stage) : stage,
+  );
   const differentiable = method === undefined || method.differentiable;
   const names = [...Object.keys(parameters), ...(ofBatch ? statisticsNames(net) : [])];
   return {

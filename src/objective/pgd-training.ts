@@ -6,7 +6,7 @@
  *
  * A lower bound of the worst case: networks it trains resist attacks, but are hard to certify.
  */
-import { logits } from '../network/network.js';
+import { logitsOfRuns } from '../network/layer-runs.js';
 import { adversary, type PixelAttack } from './ascent.js';
 import { crossEntropy, naturalMargin } from './losses.js';
 import type { RobustLoss } from './robust-loss.js';
@@ -18,7 +18,7 @@ export function pgdTraining(attack: PixelAttack = {}): RobustLoss {
     differentiable: true,
     build(problem) {
       const { stages, point, noise } = adversary(problem, attack);
-      const outputs = logits(problem.network, problem.parameters, point);
+      const outputs = logitsOfRuns(problem.network, problem.parameters, point);
       return {
         stages,
         loss: crossEntropy(outputs, problem.labels),

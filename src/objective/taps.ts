@@ -27,8 +27,8 @@ import {
   total,
   transpose,
 } from '../graph/index.js';
+import { logitsOfRuns } from '../network/layer-runs.js';
 import { featuresOf } from '../network/layers/layer.js';
-import { logits } from '../network/network.js';
 import { type Bounds, specificationMargins } from '../relaxation/relaxation.js';
 import { type AscentOptions, ascentStages, noiseOf, randomPlace } from './ascent.js';
 import { splitBlocks } from './blocks.js';
@@ -118,7 +118,7 @@ export function tapsOver(problem: RobustProblem, box: Bounds, options: TapsOptio
   const ends = wide(embedding);
 
   // g_y − g_j at point j of each image, [points, batch]; with a single point its loss stands for all of them.
-  const outputs = (z: Tensor) => logits(classifier, own, reshape(z, [features, points * batch]));
+  const outputs = (z: Tensor) => logitsOfRuns(classifier, own, reshape(z, [features, points * batch]));
   const coefficients = specificationMargins({ kind: 'labels', labels }, classes, dtype);
   const margins = (z: Tensor) =>
     reshape(sum(mul(coefficients, reshape(outputs(z), [classes, points, batch])), [0]), [points, batch]);

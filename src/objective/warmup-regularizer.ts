@@ -12,6 +12,7 @@
 import {
   add,
   addAll,
+  concat,
   constant,
   div,
   greater,
@@ -20,6 +21,8 @@ import {
   mul,
   neg,
   relu,
+  reshape,
+  slice,
   sub,
   type Tensor,
   total,
@@ -28,30 +31,53 @@ import {
 import { INPUT, type Network, type Parameters } from '../network/network.js';
 import { intervalBounds } from '../relaxation/interval.js';
 import type { Bounds } from '../relaxation/relaxation.js';
+import { markMoments } from '../runtime/plan/layer-runs.js';
 
 const TOLERANCE = 0.5;
 const TINY = 1e-12;
 
+/** Mean of what sums up to a scalar, over so many features and the images that are present. */
+const meanOf = (sum: Tensor, features: number, present: Tensor): Tensor =>
+  div(sum, mul(maximum(total(present), 1), features));
 /** Mean of x [features, batch] over the images that are present. */
 const mean = (x: Tensor, present: Tensor): Tensor =>
-  div(total(mul(x, present)), mul(maximum(total(present), 1), x.shape[0] as number));
+  meanOf(total(mul(x, present)), x.shape[0] as number, present);
 /** relu(ξ − ratio)/ξ */
 const shortfall = (ratio: Tensor): Tensor => mul(relu(sub(TOLERANCE, ratio)), 1 / TOLERANCE);
 /** min(a/b, b/a), at most 1; 0 where one of them is 0. */
 const balance = (a: Tensor, b: Tensor): Tensor => div(minimum(a, b), maximum(maximum(a, b), TINY));
 
-function layerTerm({ lower, upper }: Bounds, inputWidth: Tensor, present: Tensor): Tensor {
-  const tightness = shortfall(div(inputWidth, maximum(mean(sub(upper, lower), present), TINY)));
+/**
+ * Sums over the neurons of a layer and the images that are present: of widths; of centres of active and of
+ * inactive neurons; of their squared deviations. Plans may take them from the interval kernel.
+ */
+function momentsOf({ lower, upper }: Bounds, present: Tensor): Tensor[] {
   const centre = mul(add(lower, upper), 0.5);
   const zero = constant(0, [], lower.dtype);
   const active = (x: Tensor) => total(mul(where(greater(lower, 0), x, zero), present));
   const inactive = (x: Tensor) => total(mul(where(greater(neg(upper), 0), x, zero), present));
   const deviation = sub(centre, mean(centre, present));
   const squared = mul(deviation, deviation);
+  const sums = [
+    total(mul(sub(upper, lower), present)),
+    ...[active(centre), inactive(centre), active(squared), inactive(squared)],
+  ];
+  const moments = concat(
+    sums.map((sum) => reshape(sum, [1])),
+    0,
+  );
+  markMoments([lower, upper], present, moments);
+  return sums.map((_, i) => reshape(slice(moments, 0, i, i + 1), []));
+}
+
+function layerTerm(bounds: Bounds, inputWidth: Tensor, present: Tensor): Tensor {
+  const [widths, ...sums] = momentsOf(bounds, present);
+  const [active, inactive, activeSquares, inactiveSquares] = sums as [Tensor, Tensor, Tensor, Tensor];
+  const width = meanOf(widths as Tensor, bounds.lower.shape[0] as number, present);
   return addAll([
-    tightness,
-    shortfall(balance(active(centre), neg(inactive(centre)))),
-    shortfall(balance(active(squared), inactive(squared))),
+    shortfall(div(inputWidth, maximum(width, TINY))),
+    shortfall(balance(active, neg(inactive))),
+    shortfall(balance(activeSquares, inactiveSquares)),
   ]);
 }
 

@@ -21,9 +21,10 @@ import {
   type Tensor,
 } from '../graph/index.js';
 import { markRuns } from '../network/layer-runs.js';
-import type { AffineLayer, Weights } from '../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode, type Parameters, weightsOf } from '../network/network.js';
 import { activationInterval } from './activation-lines.js';
+import { separableFront } from './front.js';
+import { halved, intervalAffine } from './interval-affine.js';
 import {
   type BoundProblem,
   type BoundResult,
@@ -31,22 +32,6 @@ import {
   type Relaxation,
   specificationMargins,
 } from './relaxation.js';
-
-/** Halves the linear part and leaves the bias. */
-const halved = (weights: Weights): Weights =>
-  weights.weight ? { ...weights, weight: mul(weights.weight, 0.5) } : weights;
-
-/** Interval of an affine layer's output, in centre–radius form. */
-export function intervalAffine(layer: AffineLayer, weights: Weights, { lower, upper }: Bounds): Bounds {
-  const twice = layer.parameters.length === 0; // a layer without weights cannot take the halving
-  const scaled = halved(weights);
-  const centre = layer.apply(scaled, twice ? mul(add(lower, upper), 0.5) : add(lower, upper));
-  const radius = layer.linear(
-    layer.absolute(scaled),
-    twice ? mul(sub(upper, lower), 0.5) : sub(upper, lower),
-  );
-  return { lower: sub(centre, radius), upper: add(centre, radius) };
-}
 
 /** Interval of one node's output from intervals of what it reads. */
 export function intervalNode(
@@ -86,6 +71,9 @@ export function intervalBounds(net: Network, parameters: Parameters, box: Bounds
 }
 
 function newIntervalBounds(net: Network, parameters: Parameters, box: Bounds): readonly Bounds[] {
+  // Relaxations that begin behind the front have the same tensors.
+  const front = separableFront({ network: net, parameters, box });
+  if (front) return [front.box, ...intervalBounds(front.network, front.parameters, front.box)];
   const values: Bounds[] = [];
   net.nodes.forEach(({ inputs }, node) => {
     values.push(

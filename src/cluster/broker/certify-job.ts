@@ -20,6 +20,7 @@ const whatSchema = z.strictObject({
   clipBox: z.boolean(),
   attack: z.strictObject({ steps: count.optional(), restarts: count.optional() }),
   relaxation: z.enum(provingRelaxations).optional(),
+  sound: z.boolean().optional(),
   seed: z.int().min(0).optional(),
   complete: z.strictObject({ seconds: z.number().positive(), bytes: z.number().positive() }).optional(),
   fingerprint: z.string().regex(/^[0-9a-f]{64}$/),

@@ -44,6 +44,8 @@ export interface Experiment {
   readonly title: string;
   readonly settings: GivenSettings;
   readonly rows: readonly Row[];
+  /** Every row of this setting, also those that were not asked for: reported where a folder has them. */
+  readonly allRows?: readonly Row[];
   readonly comparisons: readonly Comparison[];
   /** Tuning trials of each row: points of its space. */
   readonly trials: number;
@@ -57,4 +59,6 @@ export interface Experiment {
   /** Relaxations under which the loss of every trained network is measured, and on how many images. */
   readonly losses: readonly string[];
   readonly lossImages: number;
+  /** Run only where it is named: a wider search than the claims need. */
+  readonly optional?: true;
 }

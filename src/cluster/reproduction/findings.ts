@@ -1,7 +1,8 @@
 /** What runs say of comparisons: differences paired by seed, with 95 % t-intervals. */
 import type { SweepState } from '../sweep-state.js';
 import type { Comparison, Experiment } from './claims.js';
-import { type Interval, pairedInterval } from './statistics.js';
+import { epochsInTime, slowestRow } from './equal-time.js';
+import { type Interval, meanInterval, pairedInterval } from './statistics.js';
 import { type RowTrial, rowTrials } from './sweeps.js';
 
 /** One experiment that was run. */
@@ -12,6 +13,8 @@ export interface Evidence {
   readonly final: SweepState;
   /** Every row but the slowest once more, in the slowest's time. */
   readonly equalTime?: SweepState;
+  /** The row whose time that is (default: the slowest). */
+  readonly slowest?: string;
 }
 
 /** What rows had equally much of. */
@@ -32,13 +35,19 @@ export interface Finding extends Comparison {
 export const panelsOf = ({ equalTime }: Evidence): readonly Panel[] =>
   equalTime === undefined ? ['steps'] : ['steps', 'time'];
 
-/** The runs of a panel. The slowest row has all its time in equal steps already. */
-export function trialsOf({ final, equalTime }: Evidence, panel: Panel): RowTrial[] {
+/**
+ * The runs of a panel. The slowest row has all its time in equal steps already, and so have those as slow; a
+ * row that could have had more and was not trained again is not in the panel of equal time.
+ */
+export function trialsOf({ final, equalTime, slowest }: Evidence, panel: Panel): RowTrial[] {
   const inSteps = rowTrials(final);
   if (panel === 'steps' || equalTime === undefined) return inSteps;
   const inTime = rowTrials(equalTime);
   const again = new Set(equalTime.definition.labels);
-  return [...inSteps.filter(({ row }) => !again.has(row)), ...inTime];
+  const fitting = epochsInTime(inSteps, slowest ?? (slowestRow(inSteps) as string));
+  const spent = ({ row, result }: RowTrial): boolean =>
+    !again.has(row) && (fitting.get(row) as number) <= result.epochs;
+  return [...inSteps.filter(spent), ...inTime];
 }
 
 export const ofRow = (trials: readonly RowTrial[], name: string): RowTrial[] =>
@@ -61,4 +70,42 @@ export function findingsOf(evidence: Evidence): Finding[] {
       return [{ ...comparison, experiment: experiment.name, equal, certified, natural, answer }];
     });
   });
+}
+
+/** The rows of a panel by mean certified accuracy, and what stands between the best and the others. */
+export interface Ranking {
+  readonly best: string;
+  /** Mean certified accuracy, in [0, 1]. */
+  readonly certified: number;
+  /** The next best, and the best's certified accuracy minus its, paired by seed. */
+  readonly runnerUp: string;
+  readonly lead: Interval;
+  /** Whether the whole interval is above 0. */
+  readonly isSeparable: boolean;
+  /** Rows whose difference from the best has 0 in its interval. */
+  readonly asGood: readonly string[];
+}
+
+/**
+ * Which row makes the best network of a setting; undefined for fewer than two. The best is chosen after
+ * looking, so its lead is a little larger here than in new seeds.
+ */
+export function rankingOf(evidence: Evidence, panel: Panel): Ranking | undefined {
+  const trials = trialsOf(evidence, panel);
+  const ranked = [...new Set(trials.map(({ row }) => row))]
+    .map((row) => {
+      const own = ofRow(trials, row);
+      return { row, own, mean: meanInterval(own.map(({ result }) => result.certified)).mean };
+    })
+    .toSorted((a, b) => b.mean - a.mean);
+  const [best, ...others] = ranked;
+  const [next] = others;
+  if (best === undefined || next === undefined) return undefined;
+  const ahead = ({ own }: typeof best): Interval =>
+    pairedInterval(bySeed(best.own, 'certified'), bySeed(own, 'certified'));
+  const lead = ahead(next);
+  return {
+    ...{ best: best.row, certified: best.mean, runnerUp: next.row, lead, isSeparable: lead.low > 0 },
+    asGood: others.filter((other) => ahead(other).low <= 0).map(({ row }) => row),
+  };
 }

@@ -5,7 +5,7 @@
 
 import { markdownTable } from '../../formats/markdown.js';
 import { csvText } from '../../insight/figure/csv.js';
-import { hypervolume } from '../../insight/runs/pareto.js';
+import { hypervolume, paretoFront } from '../../insight/runs/pareto.js';
 import { commandOf, givenSettings } from '../definition.js';
 import {
   type Answer,
@@ -15,6 +15,7 @@ import {
   ofRow,
   type Panel,
   panelsOf,
+  rankingOf,
   trialsOf,
 } from './findings.js';
 import { type Interval, meanInterval } from './statistics.js';
@@ -27,59 +28,78 @@ const points = (value: number): string =>
   Number.isFinite(value) ? `${value >= 0 ? '+' : '−'}${Math.abs(100 * value).toFixed(2)}` : '?';
 const range = ({ mean, low, high }: Interval): string => `${points(mean)} [${points(low)}, ${points(high)}]`;
 
+/** Rows of which no other row's means are better in both natural and certified accuracy. */
+function frontOf(names: readonly string[], trials: readonly RowTrial[]): ReadonlySet<string> {
+  const ran = names.filter((name) => ofRow(trials, name).length > 0);
+  const means = ran.map((name) =>
+    (['natural', 'certified'] as const).map(
+      (measure) => meanInterval(ofRow(trials, name).map(({ result }) => result[measure])).mean,
+    ),
+  );
+  return new Set(paretoFront(means).map((i) => ran[i] as string));
+}
+
+const HEAD = [
+  'row',
+  'seeds',
+  'epochs',
+  'natural %',
+  'certified %',
+  'adversarial %',
+  'minutes a run',
+  'tuned',
+];
+
+/** Each row's means over seeds; in equal steps also the hypervolume of its tuning, which had equal steps. */
 function resultsTable(evidence: Evidence, panel: Panel): string {
   const { experiment, tuning } = evidence;
   const [trials, tuned] = [trialsOf(evidence, panel), rowTrials(tuning)];
-  const head = [
-    'row',
-    'seeds',
-    'epochs',
-    'natural %',
-    'certified %',
-    'adversarial %',
-    'hypervolume',
-    'minutes a run',
-  ];
-  const rows = experiment.rows.map(({ name, tune }) => {
+  const front = frontOf(
+    experiment.rows.map(({ name }) => name),
+    trials,
+  );
+  const rows = experiment.rows.flatMap(({ name, tune }) => {
     const own = ofRow(trials, name);
+    if (own.length === 0) return [];
     const mean = (pick: (trial: RowTrial) => number): Interval => meanInterval(own.map(pick));
-    const front = ofRow(tuned, name).map(({ result }) => [result.natural, result.certified]);
+    const reached = ofRow(tuned, name).map(({ result }) => [result.natural, result.certified]);
     const chosen = Object.keys(tune).map((setting) => `${setting} ${own[0]?.point[setting] ?? '–'}`);
-    if (own.length === 0) return [name, '0', '–', '–', '–', '–', '–', '–', ''];
     return [
-      name,
-      String(own.length),
-      String(own[0]?.result.epochs),
-      plusMinus(mean(({ result }) => result.natural)),
-      plusMinus(mean(({ result }) => result.certified)),
-      plusMinus(mean(({ result }) => result.adversarial)),
-      hypervolume(front, [0, 0]).toFixed(4),
-      mean(({ result }) => result.minutes).mean.toFixed(2),
-      chosen.join(', '),
+      [
+        front.has(name) ? `${name} *` : name,
+        String(own.length),
+        String(own[0]?.result.epochs),
+        plusMinus(mean(({ result }) => result.natural)),
+        plusMinus(mean(({ result }) => result.certified)),
+        plusMinus(mean(({ result }) => result.adversarial)),
+        mean(({ result }) => result.minutes).mean.toFixed(2),
+        chosen.join(', '),
+        ...(panel === 'steps' ? [hypervolume(reached, [0, 0]).toFixed(4)] : []),
+      ],
     ];
   });
-  return markdownTable([[...head, 'tuned'], ...rows]);
+  return markdownTable([[...HEAD, ...(panel === 'steps' ? ['hypervolume'] : [])], ...rows]);
 }
 
 /** Mean loss of each row's networks under every relaxation. */
-function lossTable({ experiment, final }: Evidence): string {
-  const trials = rowTrials(final);
-  const rows = experiment.rows.map(({ name }) => [
-    name,
-    ...experiment.losses.map((relaxation) => {
-      const losses = ofRow(trials, name).map(({ result }) => result.losses[relaxation] ?? Number.NaN);
-      return losses.length === 0 ? '–' : meanInterval(losses).mean.toPrecision(4);
-    }),
-  ]);
-  return markdownTable([['trained with', ...experiment.losses], ...rows]);
+function lossTable(evidence: Evidence, panel: Panel): string {
+  const { rows, losses } = evidence.experiment;
+  const trials = trialsOf(evidence, panel);
+  const lines = rows.flatMap(({ name }) => {
+    const own = ofRow(trials, name);
+    if (own.length === 0) return [];
+    const mean = (relaxation: string): number =>
+      meanInterval(own.map(({ result }) => result.losses[relaxation] ?? Number.NaN)).mean;
+    return [[name, ...losses.map((relaxation) => mean(relaxation).toPrecision(4))]];
+  });
+  return markdownTable([['trained with', ...losses], ...lines]);
 }
 
 const findingsTable = (findings: readonly Finding[]): string =>
   markdownTable([
-    ['claim', 'equal', 'difference', 'certified, points', 'natural, points', 'seeds', ''],
-    ...findings.map(({ claim, equal, better, worse, certified, natural, answer }) => [
+    ['claim', 'difference', 'certified, points', 'natural, points', 'seeds', ''],
+    ...findings.map(({ claim, better, worse, certified, natural, answer }) => [
       claim,
-      equal,
       `${better} − ${worse}`,
       range(certified),
       range(natural),
@@ -106,43 +126,93 @@ function verdictLines(findings: readonly Finding[]): string[] {
   });
 }
 
-/** The section of one experiment. */
-function sectionsOf(evidence: Evidence, findings: readonly Finding[]): string[] {
-  const { experiment } = evidence;
-  const { images, trials, tuningSeeds = 1 } = experiment;
-  const each = tuningSeeds > 1 ? ` with ${tuningSeeds} seeds each` : '';
-  const on = images === undefined ? 'all test images' : `the first ${images} test images`;
-  const complete =
-    experiment.complete === undefined
-      ? 'IBP, CROWN-IBP and CROWN'
-      : `IBP, CROWN-IBP, CROWN, and branch and bound with ${experiment.complete} s an image`;
-  const inTime = 'In equal time: as many epochs as fit into the training time of the slowest row.';
+/** Which row is best, and whether it can be told from the others. */
+function rankingLine(evidence: Evidence, panel: Panel): string[] {
+  const ranking = rankingOf(evidence, panel);
+  if (ranking === undefined) return [];
+  const { best, certified, runnerUp, lead, isSeparable, asGood } = ranking;
+  const answer = isSeparable ? '' : `, not separable: as good may be ${asGood.join(', ')}`;
   return [
-    `## ${experiment.name}: ${experiment.title}`,
-    `${experiment.settings.epochs ?? 'Published'} epochs; ${trials} tuning trials a row${each} on held-out ` +
-      `images; ${on}, certified by ${complete}. Hypervolume: of (natural, certified) of the tuning trials ` +
-      'above (0, 0).',
-    resultsTable(evidence, 'steps'),
-    ...(panelsOf(evidence).includes('time') ? [inTime, resultsTable(evidence, 'time')] : []),
-    `Mean loss under each relaxation at the full ε in equal steps, ${experiment.lossImages} test images:`,
-    lossTable(evidence),
-    'Differences, paired by seed, 95 % t-intervals:',
-    findingsTable(findings.filter((finding) => finding.experiment === experiment.name)),
+    `Best by mean certified accuracy: **${best}**, ${percent(certified)} %, ${range(lead)} points over ` +
+      `${runnerUp} (${lead.count} seeds, chosen after looking)${answer}.`,
   ];
 }
 
-/** The page; its figure is `results.svg` beside it. */
-export function reportPage(evidence: readonly Evidence[], command: string): string {
-  const commits = new Set(
-    evidence.flatMap(({ final }) => rowTrials(final)).map(({ result }) => result.commit),
+/** How a row was tuned, as its sweep says: other versions had other budgets. */
+function tuningLine({ experiment: { rows }, tuning }: Evidence): string {
+  const tuned = rowTrials(tuning);
+  const budgets = rows.map(({ name }) => {
+    const own = ofRow(tuned, name).map(({ point }) => point);
+    const seeds = new Set(own.map(({ seed }) => seed)).size;
+    const points = new Set(own.map(({ seed: _, ...point }) => JSON.stringify(point))).size;
+    return `${points} tuning trials a row${seeds > 1 ? ` with ${seeds} seeds each` : ''} on held-out images`;
+  });
+  return [...new Set(budgets)].join(', or ');
+}
+
+/** What the runs of one experiment are. */
+function conditions(evidence: Evidence): string {
+  const { settings } = evidence.experiment;
+  const { images, complete } = evidence.final.definition.judge;
+  const on = images === undefined ? 'all test images' : `the first ${images} test images`;
+  const by =
+    complete === undefined
+      ? 'IBP, CROWN-IBP and CROWN'
+      : `IBP, CROWN-IBP, CROWN, and branch and bound with ${complete} s an image`;
+  return (
+    `${settings.epochs ?? 'Published'} epochs; ${tuningLine(evidence)}; ${on}, certified by ${by}. ` +
+    '\\*: no other row is better in both natural and certified accuracy. Hypervolume: of (natural, ' +
+    'certified) of the tuning trials above (0, 0). Minutes are wall clock, with whatever else ran.'
   );
+}
+
+/** One panel of an experiment. */
+function panelSection(evidence: Evidence, panel: Panel, findings: readonly Finding[]): string[] {
+  const { experiment, slowest } = evidence;
+  const own = findings.filter(({ experiment: name, equal }) => name === experiment.name && equal === panel);
+  return [
+    panel === 'steps' ? '### Equal steps' : '### Equal time',
+    ...(panel === 'time'
+      ? [`As many epochs as fit into the training time of ${slowest ?? 'the slowest row'}.`]
+      : []),
+    resultsTable(evidence, panel),
+    ...rankingLine(evidence, panel),
+    `Mean loss under each relaxation at the full ε, ${experiment.lossImages} test images:`,
+    lossTable(evidence, panel),
+    ...(own.length > 0
+      ? ['Differences, paired by seed, 95 % t-intervals:', findingsTable(own)]
+      : ['No comparison of these claims has both its rows.']),
+  ];
+}
+
+/** The section of one experiment. */
+const sectionsOf = (evidence: Evidence, findings: readonly Finding[]): string[] => [
+  `## ${evidence.experiment.name}: ${evidence.experiment.title}`,
+  conditions(evidence),
+  ...panelsOf(evidence).flatMap((panel) => panelSection(evidence, panel, findings)),
+];
+
+/**
+ * The page.
+ * @param command what computed it
+ * @param figure the file of its figure, beside it
+ */
+export function reportPage(evidence: readonly Evidence[], command: string, figure: string): string {
+  const trials = evidence.flatMap(({ tuning, final, equalTime }) =>
+    [final, ...(equalTime ? [equalTime] : []), tuning].flatMap(rowTrials),
+  );
+  const commits = new Set(trials.map(({ result }) => result.commit));
   const findings = evidence.flatMap(findingsOf);
-  const sections = evidence.flatMap((each) => sectionsOf(each, findings));
+  const claims = [
+    ...new Set(evidence.flatMap(({ experiment }) => experiment.comparisons.map(({ claim }) => claim))),
+  ];
+  const names = evidence.map(({ experiment }) => experiment.name);
   return `${[
-    '# Reproduction of the claims',
+    `# Reproduction of ${claims.join(', ')} in ${names.join(', ')}`,
     [`\`${command}\`, computed by ${[...commits].join(', ')}.`, '', ...verdictLines(findings)].join('\n'),
-    '![natural against certified accuracy, and certified accuracy against time](results.svg)',
-    ...sections,
+    `![natural against certified accuracy, certified accuracy against time, and tuning](${figure})`,
+    `Every run with its command, seed, commit, minutes and digest: \`${figure.replace(/svg$/, 'csv')}\`.`,
+    ...evidence.flatMap((each) => sectionsOf(each, findings)),
   ]
     .map((section) => section.trimEnd())
     .join('\n\n')}\n`;

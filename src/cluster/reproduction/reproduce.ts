@@ -3,20 +3,30 @@
  * Each part is a sweep, so what was stopped goes on with the same call.
  */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.js';
 import { makeFolder } from '../../formats/folder.js';
 import { writeFigure } from '../../insight/figure/write-figure.js';
-import { type SweepCost, sweepCost } from '../cost.js';
 import type { SweepDefinition } from '../definition.js';
-import { runLocally, type Sharing, sharesOf } from '../run-locally.js';
+import { runLocally, type Sharing } from '../run-locally.js';
+import type { Assignment } from '../search/parameter.js';
 import { createSweepFolder, extendSweepFolder, readSweepFolder } from '../sweep-folder.js';
 import type { SweepState } from '../sweep-state.js';
 import type { Experiment } from './claims.js';
+import { equalTimeSweep, slowestRow } from './equal-time.js';
+import {
+  equalTimePath,
+  equalTimeRows,
+  finalPath,
+  readEvidence,
+  readPart,
+  tuningPath,
+} from './evidence-folder.js';
+import { extended } from './extension.js';
 import { evidenceFigure } from './figures.js';
 import type { Evidence } from './findings.js';
 import { reportCsv, reportPage } from './report.js';
-import { bestPoints, equalTimeSweep, finalSweep, rowTrials, tuningSweep } from './sweeps.js';
+import { bestPoints, finalSweep, type RowTrial, rowTrials, tuningSweep } from './sweeps.js';
 
 export interface ReproductionOptions {
   readonly experiments: readonly Experiment[];
@@ -27,36 +37,13 @@ export interface ReproductionOptions {
   /** Folder of all sweeps and results. */
   readonly out: string;
   readonly sharing: Sharing;
-  /** The command that does this, for the page. */
-  readonly command: string;
+  /** The command that does all that has run, for the page. */
+  readonly command: (evidence: readonly Evidence[]) => string;
   readonly signal?: AbortSignal;
   /** Told where the work stands: "S2, tuning". */
   readonly phase?: (name: string) => void;
   readonly update?: (state: SweepState) => void;
   readonly onWait?: (line: string) => void;
-}
-
-/** What both sweeps of an experiment will cost. */
-export interface ExperimentCost {
-  readonly experiment: string;
-  readonly tuning: SweepCost;
-  readonly final: SweepCost;
-}
-
-/** Measures one step of each kind of each experiment. Training alone: certification comes on top. */
-export async function reproductionCost(
-  options: Pick<ReproductionOptions, 'experiments' | 'seeds' | 'sharing' | 'signal'>,
-): Promise<ExperimentCost[]> {
-  const shares = { ...sharesOf(options.sharing), signal: options.signal };
-  const costs: ExperimentCost[] = [];
-  for (const experiment of options.experiments) {
-    const starts = new Map(experiment.rows.map((row) => [row.name, { ...row.settings, ...row.start }]));
-    const seeds = options.seeds ?? experiment.seeds;
-    const tuning = await sweepCost(tuningSweep(experiment), shares);
-    const final = await sweepCost(finalSweep(experiment, starts as never, seeds), shares);
-    costs.push({ experiment: experiment.name, tuning, final });
-  }
-  return costs;
 }
 
 /**
@@ -68,31 +55,50 @@ export async function reproduce(options: ReproductionOptions): Promise<readonly 
   const evidence: Evidence[] = [];
   for (const experiment of experiments) {
     phase?.(`${experiment.name}, tuning`);
-    const tuning = await part(join(out, experiment.name, 'tuning'), tuningSweep(experiment), options);
+    const tuning = await part(tuningPath(out, experiment), tuningSweep(experiment), options);
     const best = bestPoints(experiment, rowTrials(tuning));
     phase?.(`${experiment.name}, all seeds`);
     const seeds = options.seeds ?? experiment.seeds;
-    const final = await part(
-      join(out, experiment.name, 'final'),
-      finalSweep(experiment, best, seeds),
-      options,
-    );
-    const longer = options.equalTime ? equalTimeSweep(experiment, best, seeds, rowTrials(final)) : undefined;
-    if (longer) phase?.(`${experiment.name}, all seeds in equal time`);
-    const equalTime = longer && (await part(join(out, experiment.name, 'equal-time'), longer, options));
-    evidence.push({ experiment, tuning, final, ...(equalTime && { equalTime }) });
-    await writeResults(out, evidence, command);
+    const final = await part(finalPath(out, experiment), finalSweep(experiment, best, seeds), options);
+    if (options.equalTime) await inEqualTime(experiment, best, rowTrials(final), options);
+    evidence.push((await readEvidence(out, experiment)) as Evidence);
+    await writeResults(join(out, 'results'), evidence, command(evidence));
   }
   return evidence;
 }
 
-async function writeResults(out: string, evidence: readonly Evidence[], command: string): Promise<void> {
-  await writeFileAtomic(join(out, 'results.md'), reportPage(evidence, command));
-  await writeFileAtomic(join(out, 'results.csv'), reportCsv(evidence));
-  await writeFigure(join(out, 'results.svg'), evidenceFigure(evidence));
+/** Trains the rows of an experiment once more, in the slowest one's time. */
+async function inEqualTime(
+  experiment: Experiment,
+  best: ReadonlyMap<string, Assignment>,
+  final: readonly RowTrial[],
+  options: ReproductionOptions,
+): Promise<void> {
+  const { out, phase } = options;
+  const slowest = slowestRow(final, await equalTimeRows(out, experiment));
+  if (slowest === undefined) return;
+  const path = equalTimePath(out, experiment, slowest);
+  const known = (await readPart(path))?.definition;
+  const seeds = options.seeds ?? experiment.seeds;
+  const longer = equalTimeSweep(experiment, best, seeds, final, { slowest, known });
+  if (longer === undefined) return;
+  phase?.(`${experiment.name}, all seeds in the time of ${slowest}`);
+  await part(path, longer, options);
 }
 
-/** A sweep begun, gone on with, or read if it is finished. */
+/** Writes the page, the table and the figure: `path` with .md, .csv and .svg. @throws FileError */
+export async function writeResults(
+  path: string,
+  evidence: readonly Evidence[],
+  command: string,
+): Promise<void> {
+  await makeFolder(dirname(path));
+  await writeFileAtomic(`${path}.md`, reportPage(evidence, command, `${basename(path)}.svg`));
+  await writeFileAtomic(`${path}.csv`, reportCsv(evidence));
+  await writeFigure(`${path}.svg`, evidenceFigure(evidence));
+}
+
+/** A sweep begun, gone on with, extended, or read if it is finished. */
 async function part(
   path: string,
   definition: SweepDefinition,
@@ -102,9 +108,9 @@ async function part(
     await makeFolder(path);
     await createSweepFolder(path, definition);
   }
-  const known = await readSweepFolder(path);
-  // A folder of fewer seeds gets the others.
-  if (JSON.stringify(known.definition) !== JSON.stringify(definition))
-    await extendSweepFolder(path, definition);
+  const known = (await readSweepFolder(path)).definition;
+  // A folder of fewer seeds or rows gets the others.
+  const whole = extended(known, definition);
+  if (whole !== known) await extendSweepFolder(path, whole ?? definition);
   return runLocally(path, sharing, { signal, update, onWait });
 }

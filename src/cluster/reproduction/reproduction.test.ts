@@ -4,14 +4,18 @@ import { plannedTrials } from '../definition.js';
 import type { SweepState } from '../sweep-state.js';
 import type { TrialResult } from '../trial.js';
 import { CLAIMS, type Experiment, SCALES } from './claims.js';
-import { experimentsFor } from './experiments.js';
-import { evidenceFigure } from './figures.js';
-import { type Evidence, findingsOf } from './findings.js';
+import { equalTimeSweep } from './equal-time.js';
+import { experimentsFor, settingNames } from './experiments.js';
+import { evidenceFigure, lookOf } from './figures.js';
+import { type Evidence, findingsOf, rankingOf } from './findings.js';
 import { reportCsv, reportPage } from './report.js';
-import { bestPoints, equalTimeSweep, finalSweep, type RowTrial, rowTrials, tuningSweep } from './sweeps.js';
+import { bestPoints, finalSweep, type RowTrial, rowTrials, tuningSweep } from './sweeps.js';
 
 const all = SCALES.flatMap((scale) =>
-  experimentsFor(CLAIMS, scale).map((experiment) => ({ scale, experiment })),
+  experimentsFor(CLAIMS, scale, { settings: settingNames(scale) }).map((experiment) => ({
+    scale,
+    experiment,
+  })),
 );
 const [small] = experimentsFor(['paradox'], 'small') as [Experiment];
 
@@ -34,6 +38,15 @@ function ended(
     })),
   };
 }
+/** A sweep of one of its rows alone. */
+const withRow = (definition: SweepState['definition'], row: string): SweepState['definition'] => ({
+  ...definition,
+  search: {
+    ...definition.search,
+    points: definition.search.points?.filter((_, i) => definition.labels?.[i] === row),
+  },
+  labels: definition.labels?.filter((label) => label === row),
+});
 const starts = new Map(small.rows.map((row) => [row.name, { ...row.settings, ...row.start } as never]));
 
 describe('the experiments', () => {
@@ -50,12 +63,13 @@ describe('the experiments', () => {
       expect(new Set(names).size).toBe(names.length);
       for (const { better, worse } of experiment.comparisons)
         for (const name of [better, worse]) expect(names).toContain(name);
-      // PGPE is given enough steps of enough pairs to come anywhere.
+      // PGPE gets enough steps of enough pairs to come anywhere; under a solver's bound, what is affordable.
+      const [steps, pairs] = names.includes('exact-pgpe') ? [2000, 8] : [6000, 32];
       for (const { settings } of planned)
         if (settings.smoothing === 'pgpe' && experiment.trials > 1) {
           const images = (settings.trainLimit ?? 60_000) - settings.validation;
-          expect((images / settings.batchSize) * settings.epochs).toBeGreaterThanOrEqual(6000);
-          expect(settings.samples).toBeGreaterThanOrEqual(32);
+          expect((images / settings.batchSize) * settings.epochs).toBeGreaterThanOrEqual(steps);
+          expect(settings.samples).toBeGreaterThanOrEqual(pairs);
         }
     },
   );
@@ -66,8 +80,31 @@ describe('the experiments', () => {
     for (const claim of CLAIMS) expect(rows(CLAIMS)).toEqual(expect.arrayContaining(rows([claim])));
     expect(rows(['paradox'])).toEqual([
       ...['S2 ibp', 'S2 crown-ibp', 'S2 crown'],
-      ...['CNN3 ibp', 'CNN3 crown-ibp'],
+      ...['CNN3 ibp', 'CNN3 crown-ibp', 'CNN3 crown', 'CNN3 nested-crown-ibp', 'CNN3 deeppoly'],
     ]);
+  });
+
+  test('at small scale are told apart in their figure by eight colours, filled or not', () => {
+    const named = all.filter(({ scale }) => scale !== 'paper');
+    for (const { experiment } of named) {
+      const looks = experiment.rows.map(lookOf);
+      expect(new Set(looks.map(({ series }) => series)).size).toBeLessThanOrEqual(8);
+      expect(new Set(looks.map(({ series, hollow }) => `${series} ${hollow}`)).size).toBe(looks.length);
+    }
+  });
+
+  test('are the usual ones unless settings are named, with the rows that are named', () => {
+    const names = (selection: Parameters<typeof experimentsFor>[2]) =>
+      experimentsFor(['paradox', 'rgs'], 'small', selection).map(
+        ({ name, rows }) => `${name}: ${rows.map((row) => row.name).join(' ')}`,
+      );
+    expect(names({ rows: ['crown', 'ibp-rgs'] })).toEqual(['S2: crown ibp-rgs', 'CNN3: crown']);
+    expect(names({ settings: ['full-0.3'], rows: ['deeppoly'] })).toEqual(['full-0.3: deeppoly']);
+    expect(settingNames('small', 'usual')).toEqual(['S2', 'T', 'CNN3']);
+    expect(() => names({ rows: ['crwon'] })).toThrow(/^--rows: expected some of ibp, .*, got "crwon"/);
+    expect(() => names({ settings: ['T'] })).toThrow(
+      '--setting: expected one that paradox or rgs looks at (S2,',
+    );
   });
 });
 
@@ -125,9 +162,24 @@ describe('a comparison', () => {
     );
   });
 
+  test('of the best row with the next says whether they can be told apart', () => {
+    const reached = (gap: number) =>
+      rankingOf(
+        evidence((row, seed) =>
+          result(0.9, row === 'ibp' ? 0.6 + gap + (noise[seed] ?? 0) : row === 'crown' ? 0.6 : 0.5),
+        ),
+        'steps',
+      );
+    expect(reached(0.01)).toMatchObject({
+      ...{ best: 'ibp', runnerUp: 'crown', isSeparable: true, asGood: [] },
+      lead: { mean: expect.closeTo(0.0102), count: 5 },
+    });
+    expect(reached(0.001)).toMatchObject({ best: 'ibp', isSeparable: false, asGood: ['crown'] });
+  });
+
   test('is on the page with what it found, and every run is in the table with its command', () => {
     const some = evidence((row, seed) => result(0.9, row === 'crown' ? 0.4 : 0.6 + (noise[seed] ?? 0)));
-    const page = reportPage([some], 'tautnet reproduce paradox');
+    const page = reportPage([some], 'tautnet reproduce paradox', 'results.svg');
     expect(page).toContain('- **paradox**: comparisons 1 shown (ibp over crown in S2); 0 refuted; 1 open');
     const lines = reportCsv([some]).trimEnd().split('\n');
     expect(lines.length).toBe(1 + 3 * small.trials * (small.tuningSeeds as number) + 3 * 5);
@@ -150,16 +202,39 @@ describe('a comparison', () => {
     // IBP is worse than CROWN in equal steps and better in equal time.
     const both: Evidence = {
       ...evidence((row, seed) => took(row, (row === 'crown' ? 0.6 : 0.5) + (noise[seed] ?? 0))),
-      equalTime: ended(longer, (row, seed) => took(row, 0.7 - (noise[seed] ?? 0))),
+      equalTime: ended(longer, (row, seed) => ({
+        ...took(row, 0.7 - (noise[seed] ?? 0)),
+        epochs: row === 'ibp' ? 400 : 80,
+      })),
     };
     const answers = findingsOf(both).filter(({ worse }) => worse === 'crown');
     expect(answers.map(({ equal, answer }) => [equal, answer])).toEqual([
       ['steps', 'refuted'],
       ['time', 'shown'],
     ]);
-    expect(reportPage([both], '')).toContain('ibp over crown in S2 at equal time');
+    const page = reportPage([both], '', 'results.svg');
+    expect(page).toContain('ibp over crown in S2 at equal time');
+    const [steps, time] = ['### Equal steps', '### Equal time'].map(
+      (head) => page.split(head)[1] as string,
+    ) as [string, string];
+    for (const panel of [steps, time])
+      for (const part of ['| row | seeds |', '| trained with | ibp |', '| paradox | ibp − crown |'])
+        expect(panel).toContain(part);
+    // The slowest row is in both panels with the same runs; what could have more time and has not, in one.
+    expect(
+      [...time.matchAll(/^\| (\S+) .*\| 5 \| (\d+) \|/gm)].map(([, row, epochs]) => [row, epochs]),
+    ).toEqual([
+      ['ibp', '400'],
+      ['crown-ibp', '80'],
+      ['crown', '40'],
+    ]);
+    const without = withRow(longer, 'ibp');
+    expect(rankingOf({ ...both, equalTime: ended(without, () => took('ibp', 0.7)) }, 'time')).toMatchObject({
+      ...{ best: 'ibp', runnerUp: 'crown', isSeparable: true, asGood: [] },
+    });
     expect(reportCsv([both]).match(/^S2,equal time,/gm)).toHaveLength(10);
-    expect(evidenceFigure([both]).panels).toHaveLength(4);
+    // Two panels of steps, two of time, one of tuning.
+    expect(evidenceFigure([both]).panels).toHaveLength(5);
     expect(
       equalTimeSweep(small, starts, 5, rowTrials(evidence(() => result(0.9, 0.5)).final)),
     ).toBeUndefined();

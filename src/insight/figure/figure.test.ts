@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { decode } from 'fast-png';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { figureCsv } from './csv.js';
-import type { Figure, Mark } from './figure.js';
+import { COLOUR_COUNT, coloursOf, type Figure, type Mark } from './figure.js';
 import { figureSvg } from './svg.js';
 import { writeFigure } from './write-figure.js';
 
@@ -67,7 +67,7 @@ describe('a figure', () => {
   test('breaks a line where a number is missing', () => {
     const pieces = (y: readonly number[]) => {
       const svg = figureSvg(figureOf([{ kind: 'line', series: 'a', x: [0, 1, 2, 3, 4], y }]));
-      const path = /aria-label="line".*?d="([^"]*)"/.exec(svg)?.[1] ?? '';
+      const path = /data-mark="line".*?d="([^"]*)"/.exec(svg)?.[1] ?? '';
       return path.match(/M/g)?.length;
     };
     expect(pieces([0, 1, 2, 3, 4])).toBe(1);
@@ -125,10 +125,56 @@ describe('a figure', () => {
     expect(figureCsv(figureOf(others))).toContain('a figure,contours,ibp,1,2,,,5,');
   });
 
+  test('gives an accuracy, a verdict and a relaxation its one colour, and no other series that colour', () => {
+    const names = fc.uniqueArray(
+      fc.constantFrom('natural', 'certified', 'falsified', 'crown', 'loss', 'robust', 'constructor'),
+      { minLength: 1 },
+    );
+    const colours = (series: readonly string[]) =>
+      coloursOf(figureOf(series.map((name) => ({ kind: 'line', series: name, x: grid, y: grid }))));
+    fc.assert(
+      fc.property(names, (series) => {
+        const found = colours(series);
+        for (const [name, colour] of [
+          ['natural', 0],
+          ['certified', 2],
+          ['falsified', 3],
+          ['crown', 2],
+        ] as const)
+          if (series.includes(name)) expect(found.get(name)).toBe(colour);
+        const own = series.filter((name) => name !== 'crown');
+        expect(new Set(own.map((name) => found.get(name))).size).toBe(own.length);
+      }),
+    );
+    const many = Array.from({ length: 20 }, (_, i) => `series ${i}`);
+    for (const colour of colours(many).values()) expect(colour).toBeLessThan(COLOUR_COUNT);
+  });
+
   test('draws bars and contours', () => {
     const svg = figureSvg({ ...figureOf([]), panels: others.map((mark) => ({ ...panel, marks: [mark] })) });
     expect(svg.match(/<rect[^>]*height="[\d.]+"[^>]*>/g)?.length).toBeGreaterThan(2);
-    expect(svg).toContain('aria-label="contour"');
+    expect(svg).toContain('data-mark="contour"');
+  });
+
+  test('puts a contour where its value is', () => {
+    const five = [0, 1, 2, 3, 4];
+    const values = five.flatMap(() => five.map((x) => x));
+    const svg = figureSvg(figureOf([{ kind: 'contours', series: 'x', x: five, y: five, values }]));
+    const paths = [...svg.matchAll(/<path[^>]* d="([^"]*)"/g)].map(([, d = '']) => d);
+    // A panel is 380 pixels wide, 60 of them left of its axis and 16 right.
+    const at = (value: number) => 60 + ((380 - 76) * value) / 4;
+    const seen = paths.flatMap((d) => [...d.matchAll(/[ML]([\d.]+),/g)].map(([, x]) => Number(x)));
+    for (const value of [1, 2, 3])
+      expect(Math.min(...seen.map((x) => Math.abs(x - at(value))))).toBeLessThan(0.5);
+    expect(svg).toContain('clip');
+  });
+
+  test('breaks a title that is longer than its figure is wide', () => {
+    const title = 'words that are many '.repeat(10).trim();
+    const svg = figureSvg(figureOf(marks, title));
+    const parts = [...svg.matchAll(/class="title">([^<]*)</g)].map(([, text]) => text);
+    expect(parts.length).toBeGreaterThan(3);
+    expect(parts.join(' ')).toBe(title);
   });
 
   test('with another name is refused in one line, and so is one without panels', async () => {

@@ -91,3 +91,35 @@ export function seriesOf(figure: Figure): readonly string[] {
   );
   return [...new Set(names)];
 }
+
+/**
+ * The label of a panel's y axis without what its title says already: "Accuracy", "accuracy (%)" → "(%)" and
+ * "Robust loss", "loss" → "".
+ */
+export function yLabelOf({ title, y: { label } }: Panel): string {
+  const [said, meant] = [title.toLowerCase(), label.toLowerCase()];
+  if (said.endsWith(meant)) return '';
+  return meant.startsWith(said) ? label.slice(title.length).trim() : label;
+}
+
+/** Colours that a figure has. */
+export const COLOUR_COUNT = 8;
+
+/** Series that have one colour in all figures: blue 0, orange 1, green 2, red 3, grey 7. */
+const FIXED: Readonly<Record<string, number>> = {
+  ...{ natural: 0, adversarial: 1, certified: 2 },
+  ...{ falsified: 3, undecided: 1, 'wrong as it is': 7 },
+  ...{ unstable: 1, active: 2, inactive: 7 },
+  ...{ ibp: 0, 'crown-ibp': 1, crown: 2 },
+  'Pareto front': 7,
+};
+
+/** The colour of each series as a number below COLOUR_COUNT: its fixed one, or the next that is free. */
+export function coloursOf(figure: Figure): ReadonlyMap<string, number> {
+  const series = seriesOf(figure);
+  const fixed = (name: string): number | undefined => (Object.hasOwn(FIXED, name) ? FIXED[name] : undefined);
+  const taken = new Set(series.map(fixed));
+  const free = Array.from({ length: COLOUR_COUNT }, (_, i) => i).filter((colour) => !taken.has(colour));
+  let next = 0;
+  return new Map(series.map((name) => [name, fixed(name) ?? (free[next++ % free.length] as number)]));
+}

@@ -2,7 +2,7 @@
  * A figure as one SVG file that needs nothing beside it: drawn by Observable Plot on a document in memory,
  * with text and lines that are dark on light grounds and light on dark ones, as the reader prefers.
  */
-import { type Axis, type Figure, type Mark, type Panel, seriesOf } from './figure.js';
+import { type Axis, coloursOf, type Figure, type Mark, type Panel, seriesOf, yLabelOf } from './figure.js';
 import { areaY, barY, contour, dot, identity, line, parseHTML, plot, text as words } from './plot-library.js';
 
 /** Colours of series that are told apart on white and on black, by colour-blind readers too. */
@@ -25,6 +25,15 @@ const finite = (value: number | undefined): number =>
   Number.isFinite(value) ? (value as number) : Number.NaN;
 const points = (x: readonly number[], ...ys: readonly (readonly number[])[]) =>
   x.map((value, i) => ({ x: finite(value), a: finite(ys[0]?.[i]), b: finite(ys[1]?.[i]) }));
+
+const endsOf = (grid: readonly number[]) => [grid[0] as number, grid.at(-1) as number] as const;
+
+/** Ends of the cells around points at equal distances: Plot takes values to be those of cells' middles. */
+function cellsOf(grid: readonly number[]): readonly [number, number] {
+  const [first, last] = endsOf(grid);
+  const half = (last - first) / (grid.length - 1) / 2;
+  return [first - half, last + half];
+}
 
 type Colours = (series: string) => string;
 
@@ -58,8 +67,8 @@ function drawn(mark: Mark, colourOf: Colours) {
     }
     case 'contours': {
       const { x, y, values } = mark;
-      const corners = { x1: x[0], x2: x.at(-1), y1: y[0], y2: y.at(-1) };
-      const grid = { width: x.length, height: y.length, ...corners };
+      const [[x1, x2], [y1, y2]] = [cellsOf(x), cellsOf(y)];
+      const grid = { width: x.length, height: y.length, x1, x2, y1, y2, clip: true };
       return [contour(values as number[], { ...grid, thresholds: 14, fill: identity, stroke: '#0003' })];
     }
   }
@@ -73,53 +82,68 @@ const scaleOf = ({ label, scale, domain, percent }: Axis, categories: boolean) =
   ...(percent && { percent }),
 });
 
+/** About as wide as a line of Inter is, in pixels. */
+const widthOf = (content: string): number => 6.7 * [...content].length;
+
+/** Width of the longest text beside a point, in pixels. */
+const longestLabel = ({ marks }: Panel): number =>
+  Math.max(0, ...marks.flatMap((mark) => (mark.kind === 'dots' ? (mark.labels ?? []).map(widthOf) : [])));
+
 /** One panel as the text of an `svg` element. */
 function panelSvg(panel: Panel, colourOf: Colours, [width, height]: readonly [number, number]): string {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const categories = panel.marks.some(({ kind }) => kind === 'bars');
-  const contours = panel.marks.some(({ kind }) => kind === 'contours');
+  const plane = panel.marks.find((mark) => mark.kind === 'contours');
+  const within = (axis: Axis, grid?: readonly number[]) => (grid ? { ...axis, domain: endsOf(grid) } : axis);
   const drawing = plot({
     document,
     className: 'panel',
     width,
     height,
     marginLeft: 60,
-    marginRight: panel.marks.some((mark) => mark.kind === 'dots' && mark.labels) ? 60 : 16,
+    marginRight: Math.min(16 + longestLabel(panel), width / 3),
     marginTop: 26,
     marginBottom: 38,
     grid: !categories,
     x: {
-      ...scaleOf(panel.x, categories),
+      ...scaleOf(within(panel.x, plane?.x), categories),
       labelAnchor: 'center',
       ticks: categories ? undefined : 6,
       grid: false,
     },
-    y: { ...scaleOf(panel.y, false), ticks: 5 },
-    ...(contours && { color: { scheme: 'Viridis' as const } }),
+    y: { ...scaleOf(within({ ...panel.y, label: yLabelOf(panel) }, plane?.y), false), ticks: 5 },
+    ...(plane && { color: { scheme: 'Viridis' as const } }),
     marks: panel.marks.flatMap((mark) => drawn(mark, colourOf)),
   });
   // The figure has a style of its own, in which grounds follow the reader's preference.
   for (const style of drawing.querySelectorAll('style')) style.remove();
+  // The figure has one name; a name of a group without a role is none that readers may use.
+  for (const group of drawing.querySelectorAll('[aria-label]')) {
+    group.setAttribute('data-mark', group.getAttribute('aria-label') ?? '');
+    group.removeAttribute('aria-label');
+  }
   return drawing.outerHTML;
 }
 
 const text = (x: number, y: number, content: string, look: string): string =>
   `<text x="${x}" y="${y}" class="${look}">${escaped(content)}</text>`;
 
-/** About as wide as a line of Inter is, in pixels. */
-const widthOf = (content: string): number => 6.7 * [...content].length;
+/** How much larger than other text a title is. */
+const TITLE = 1.45;
 
-/** Names of series beside their colours, in lines of at most `width` pixels. */
+/** Names of series beside their colours, in lines of at most `width` pixels; a longer name is broken. */
 function legend(series: readonly string[], colourOf: Colours, width: number) {
   let [x, y] = [0, 0];
   const items = series.map((name) => {
     const size = 40 + widthOf(name);
     if (x > 0 && x + size > width) [x, y] = [0, y + 20];
-    const item =
-      `<rect x="${MARGIN + x}" y="${y}" width="14" height="4" rx="2" fill="${colourOf(name)}"/>` +
-      text(MARGIN + x + 20, y + 6, name, 'name');
+    const left = MARGIN + x;
+    const mark = `<rect x="${left}" y="${y}" width="14" height="4" rx="2" fill="${colourOf(name)}"/>`;
+    const parts = lines(name, width - 20);
+    const texts = parts.map((part, i) => text(left + 20, y + 6 + 16 * i, part, 'name'));
+    y += 16 * (parts.length - 1);
     x += size;
-    return item;
+    return mark + texts.join('');
   });
   return { items: items.join(''), height: series.length > 0 ? y + 26 : 0 };
 }
@@ -144,12 +168,14 @@ export function figureSvg(figure: Figure, heading = true): string {
   const { title, subtitle, caption, columns, panels, panelSize = PANEL } = figure;
   if (panels.length === 0) throw new RangeError('figure: expected one panel at least, got none');
   const series = seriesOf(figure);
-  const colourOf: Colours = (name) => COLOURS[Math.max(0, series.indexOf(name)) % COLOURS.length] as string;
+  const colours = coloursOf(figure);
+  const colourOf: Colours = (name) => COLOURS[colours.get(name) ?? 0] as string;
   const width = Math.min(columns, panels.length) * panelSize[0] + 2 * MARGIN;
   const inner = width - 2 * MARGIN;
   const heads = subtitle === undefined ? [] : lines(subtitle, inner);
   const names = legend(series, colourOf, inner);
-  const headed = heading ? 46 : 14;
+  const titles = heading ? lines(title, inner / TITLE) : [];
+  const headed = heading ? 24 + 22 * titles.length : 14;
   const legendTop = headed + 18 * heads.length;
   const top = legendTop + names.height;
   const rowHeight = panelSize[1] + 24;
@@ -165,7 +191,7 @@ export function figureSvg(figure: Figure, heading = true): string {
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" `,
     `viewBox="0 0 ${width} ${height}" role="img"><title>${escaped(title)}</title><style>${STYLE}</style>`,
     `<rect class="ground" width="${width}" height="${height}"/>`,
-    heading ? text(MARGIN, 30, title, 'title') : '',
+    ...titles.map((line, i) => text(MARGIN, 30 + 22 * i, line, 'title')),
     ...heads.map((line, i) => text(MARGIN, headed + 4 + 18 * i, line, 'quiet')),
     `<g transform="translate(0,${legendTop})">${names.items}</g>`,
     ...placed,

@@ -73,6 +73,13 @@ export function describeSafetensors(path: string, bytes: Uint8Array): Described 
   };
 }
 
+/** @param records of a TensorBoard event file */
+export const describeEvents = (records: number): Described => ({
+  kind: 'TensorBoard events of a run',
+  facts: [['records', counted(records)]],
+  next: ['tensorboard --logdir <folder of the run>', 'tautnet export-metrics <folder of the run>'],
+});
+
 export function describeVerdicts(lines: readonly CertificateLine[]): Described {
   const { natural, certified, adversarial } = accuraciesOf(lines);
   const count = (of: CertificateLine['verdict']) =>

@@ -1,6 +1,6 @@
 /**
  * What a path is, told from its content and not from its name: the folder of a run, an ONNX network, a
- * VNN-LIB property, tensors, verdicts, a result of `verify`.
+ * VNN-LIB property, tensors, verdicts, a certificate, events, settings, a result of `verify`.
  */
 
 import { existsSync } from 'node:fs';
@@ -11,15 +11,19 @@ import { percent } from '../../experiment/percent.js';
 import { readMetrics } from '../../experiment/run/metrics.js';
 import { runPaths } from '../../experiment/run/run-folder.js';
 import { quoted } from '../../experiment/run/summary.js';
+import { readConfigFile } from '../../experiment/settings/config-file.js';
+import { kebab } from '../../experiment/settings/setting-text.js';
 import { trainedNetwork } from '../../experiment/trained-network.js';
 import { methodTitle } from '../../experiment/training-method.js';
+import { countRecords } from '../../formats/event-file.js';
 import { toFileError } from '../../formats/file-error.js';
 import { FormatError } from '../../formats/format-error.js';
 import { readUnpacked } from '../../formats/read-limited.js';
 import { readCertificateLines } from '../../verification/certification/certificate-lines.js';
 import { readResults } from '../runs/run-results.js';
+import { describeCertificate, isCertificate } from './certificates.js';
 import type { Description } from './description.js';
-import { describeSafetensors, describeVerdicts, describeVnnlib } from './files.js';
+import { describeEvents, describeSafetensors, describeVerdicts, describeVnnlib } from './files.js';
 import { boundsOf, describeOnnx, networkFacts } from './networks.js';
 
 type Described = Omit<Description, 'path' | 'bytes'>;
@@ -77,12 +81,23 @@ const isSafetensors = (bytes: Uint8Array): boolean =>
 /** The first line of text that begins with one of these says what `verify` found. */
 const RESULT = /^(sat|unsat|unknown|timeout|timed-out|holds|violated)\b/;
 
+async function describeConfig(path: string): Promise<Described> {
+  const { given } = await readConfigFile(path);
+  return {
+    kind: 'settings of a run',
+    facts: Object.entries(given).map(([name, value]) => [kebab(name), String(value)] as const),
+    next: [`tautnet train --config ${quoted(path)} --out <folder>`],
+  };
+}
+
 async function describeText(path: string, bytes: Uint8Array): Promise<Described | undefined> {
   const start = Buffer.from(bytes.subarray(0, 4096)).toString('utf8').trimStart();
   const result = RESULT.exec(start)?.[1];
   if (result !== undefined)
     return { kind: 'result of verify', facts: [['answer', result]], next: ['tautnet verify --help'] };
   if (/^(;|\()/.test(start)) return describeVnnlib(path, bytes);
+  if (isCertificate(start)) return describeCertificate(path, bytes);
+  if (/^tautnet:\s/.test(start)) return describeConfig(path);
   if (/^\{"image":/.test(start)) return describeVerdicts((await readCertificateLines(path)) ?? []);
   if (/^\{"step":/.test(start)) {
     const metrics = await readMetrics(path);
@@ -108,10 +123,12 @@ async function describeFile(path: string): Promise<Described> {
   const bytes = await readUnpacked(path);
   const unknown = () =>
     new UsageError(
-      `${path}: expected a run, an ONNX network, a VNN-LIB property, safetensors, verdicts or metrics, got ` +
-        'something else; check the path',
+      `${path}: expected a run or one of its files, an ONNX network, a VNN-LIB property, safetensors or a ` +
+        'certificate, got something else; check the path',
     );
   if (isSafetensors(bytes)) return describeSafetensors(path, bytes);
+  const events = countRecords(bytes);
+  if (events !== undefined) return describeEvents(events);
   if (isText(bytes)) {
     const found = await describeText(path, bytes);
     if (found === undefined) throw unknown();

@@ -84,7 +84,7 @@ describe('a landscape', () => {
       each.plane?.surfaces.forEach(({ values }, s) => {
         expect(values[4]).toBe(each.line.curves[s]?.values[2]);
       });
-      expect(figureSvg(planeFigure(found, each) as never)).toContain('aria-label="contour"');
+      expect(figureSvg(planeFigure(found, each) as never)).toContain('data-mark="contour"');
     }
     const figure = landscapeFigure(found);
     expect(figure.panels.map(({ title }) => title)).toEqual([

@@ -1,10 +1,10 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { seriousFaults } from '../../testing/accessibility.js';
 import { chromiumPath, openChromium } from '../../testing/chromium.js';
 import type { LocalServer } from '../../testing/local-server.js';
 import { buildPage, looksOf, ON_GRAPHICS, servePage, workerOf } from '../../testing/static-page.js';
@@ -216,7 +216,6 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
   });
 
   test('fits a phone and a finger, light and dark, at rest, and axe-core finds nothing serious', async () => {
-    const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
     for (const colorScheme of ['light', 'dark'] as const) {
       const size = { viewport: { width: 375, height: 720 }, hasTouch: true } as const;
       const options = { ...size, colorScheme, bypassCSP: true, reducedMotion: 'reduce' } as const;
@@ -229,10 +228,7 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
       expect(await phone.evaluate(moving)).toBe('0s');
       await touch(phone, [0.5, 0.1], [0.5, 0.9]);
       await phone.getByText('drawn, read as 1').waitFor();
-      await phone.addScriptTag({ path: axe });
-      const found = (await phone.evaluate('axe.run()')) as AxeResults;
-      const serious = found.violations.filter(({ impact }) => /serious|critical/.test(impact));
-      expect(serious.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+      expect(await seriousFaults(phone)).toEqual([]);
       await phone.close();
     }
   });
@@ -262,14 +258,6 @@ describe.skipIf(browserPath === undefined)('the static page in a browser', () =>
     expect(complaints).toEqual([]);
   });
 });
-
-interface AxeResults {
-  readonly violations: readonly {
-    readonly id: string;
-    readonly impact: string;
-    readonly nodes: readonly { readonly html: string }[];
-  }[];
-}
 
 /** The page at a moment of a training: epochs that it names, points of its first curve, a button to stop. */
 interface SeenOfTraining {

@@ -31,8 +31,8 @@ color:#1f2328;background:#fff}
 h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.25rem .9rem .25rem 0;border-bottom:1px solid #8883;overflow-wrap:anywhere}
-pre{background:#8881;padding:.8rem;border-radius:8px;overflow-x:auto}
-svg{max-width:100%;height:auto;display:block}
+pre{background:#8881;padding:.8rem;border-radius:8px;white-space:pre-wrap;overflow-wrap:anywhere}
+.figure{overflow-x:auto}svg{width:100%;min-width:560px;height:auto;display:block}
 .results{display:flex;gap:1rem;flex-wrap:wrap}.results div{flex:1 1 12rem;padding:.9rem 1.1rem;
 border:1px solid #8884;border-radius:10px}.results b{display:block;font-size:1.7rem;font-weight:600}
 .images{display:grid;grid-template-columns:repeat(auto-fill,minmax(250px,1fr));gap:1rem}
@@ -64,6 +64,11 @@ const hardImage = (hard: HardImage): string => {
   );
 };
 
+/** A figure keeps a size at which its text can be read: on a phone it is scrolled. */
+const drawing = (figure: Figure): string =>
+  `<div class="figure" role="region" tabindex="0" aria-label="${escaped(figure.title)}">` +
+  `${figureSvg(figure, false)}</div>`;
+
 export function reportPage(content: ReportContent): string {
   const { title, subtitle, commands, results, notes, figures, hardest, times, settings } = content;
   const cards = results.map(
@@ -80,7 +85,7 @@ export function reportPage(content: ReportContent): string {
     `<h1>${escaped(title)}</h1><p>${escaped(subtitle)}</p>\n`,
     ...notes.map((note) => `<p class="note">${escaped(note)}</p>\n`),
     cards.length === 0 ? '' : `<div class="results">${cards.join('')}</div>\n`,
-    ...figures.map((figure) => section(figure.title, figureSvg(figure, false))),
+    ...figures.map((figure) => section(figure.title, drawing(figure))),
     section('Hardest images', images && explained + images),
     section('Time', table(times)),
     section('Settings', table(settings)),

@@ -4,8 +4,8 @@ import { describe, expect, it, vi } from 'vitest';
 import { normalNumbers, uniformNumbers } from '../../testing/numbers.js';
 import { dualBound, type LinearProgram, type Minimum, openLinearProgram } from './linear-solver.js';
 
-/** How many of the next runs of the solver fail. */
-const trouble = vi.hoisted(() => ({ failures: 0 }));
+/** How many of the next runs of the solver fail, and of how many it does not know what came out. */
+const trouble = vi.hoisted(() => ({ failures: 0, unknown: 0 }));
 vi.mock('highs', async (original) => {
   const { default: load } = await original<{ default: () => Promise<Highs> }>();
   return {
@@ -18,6 +18,8 @@ vi.mock('highs', async (original) => {
           if (trouble.failures-- > 0) throw new Error('run failed with HiGHS status -1');
           return run(...hooks);
         };
+        const status = model.getModelStatus.bind(model);
+        model.getModelStatus = () => (trouble.unknown-- > 0 ? 15 : status());
         return model;
       };
       return { constants: highs.constants, createModel };
@@ -117,6 +119,18 @@ describe('a linear program', () => {
     expect(() => open.minimum(costOf(6))).toThrow(
       'expected the solver to minimise, but it failed (run failed with HiGHS status -1)',
     );
+    expectMinimum(program, costOf(6), open.minimum(costOf(6)) as Minimum);
+    open.close();
+  });
+
+  it('are found once more from nothing where the solver does not know what it found', async () => {
+    const program = randomProgram(3, 4);
+    const open = await openLinearProgram(program, 10);
+    trouble.unknown = 1;
+    expectMinimum(program, costOf(5), open.minimum(costOf(5)) as Minimum);
+    trouble.unknown = 2;
+    expect(() => open.minimum(costOf(6))).toThrow('3 rows, but the solver ended with status 15');
+    trouble.unknown = 0;
     expectMinimum(program, costOf(6), open.minimum(costOf(6)) as Minimum);
     open.close();
   });

@@ -93,21 +93,22 @@ export async function openLinearProgram(program: LinearProgram, seconds: number)
    * Numerical trouble with the basis that the last minimum ended at is not one of the program: it is then
    * solved from nothing.
    */
-  const run = () => {
+  const { optimal, timeLimit, infeasible } = highs.constants.modelStatus;
+  const run = (): number => {
     try {
       model.run();
-    } catch {
-      model.clearSolver();
-      failing('minimise', () => model.run());
-    }
+      const status = model.getModelStatus();
+      if (status === optimal || status === infeasible || status === timeLimit) return status;
+    } catch {}
+    model.clearSolver();
+    failing('minimise', () => model.run());
+    return model.getModelStatus();
   };
   return {
     minimum(cost) {
       failing('take the cost', () => model.changeColsCost({ kind: 'range', from: 0, to: numCols - 1 }, cost));
       model.zeroAllClocks();
-      run();
-      const status = model.getModelStatus();
-      const { optimal, timeLimit, infeasible } = highs.constants.modelStatus;
+      const status = run();
       if (status === infeasible) return undefined;
       if (status !== optimal) {
         const what = status === timeLimit ? `ran out of ${seconds} s` : `ended with status ${status}`;

@@ -62,6 +62,34 @@ describe.skipIf(!hasRowKernel())('intervals of one layer', () => {
     ]);
   });
 
+  it('have the moments that they show by hand, of the images that count', () => {
+    // Sums of a batch of three: [−½, 4½], [−1½, −½] and, were it there, [½, 4½].
+    const moments = encodeLayers({
+      ...{ batch: 3, input: [0, 1], present: 5 },
+      layers: [{ ...layer, sums: [], passed: [], moments: 4 }],
+    });
+    const arrays = [
+      [1, 0, 4, -1, 0.5, 0],
+      [2, 0, 4, 1, 1, 2],
+      [1, -2],
+      [0.5],
+      [0, 0, 0, 0, 0],
+      [1, 1, 0],
+    ].map((values) => new Float64Array(values));
+    propagate({ chain: moments, arrays });
+    // Widths 5 + 1; none above zero; image 2 below: its centre −1, the mean of 2 and −1 being ½.
+    expect([...(arrays[4] as Float64Array)]).toEqual([6, 0, -1, 0, 2.25]);
+    const stored = new Float64Array(moments.stored);
+    propagate({ chain: moments, arrays }, stored);
+    const gradients = arrays.map((array) => new Float64Array(array.length));
+    // ∂/∂ of the squared deviation: −1½ in the centre of image 2, and 1½ in image 1's, as the mean moves.
+    (gradients[4] as Float64Array)[4] = 1;
+    propagateBack({ chain: moments, arrays }, stored, gradients);
+    expect(gradients[3]).toEqual(Float64Array.of(0));
+    // Centres have half of it in each end; lower x₁ and upper x₂ make the lower sum.
+    expect([...(gradients[0] as Float64Array)]).toEqual([0.75, -0.75, 0, -1.5, 1.5, 0]);
+  });
+
   it('with one value are those of x, without the ReLU where it does not pass', () => {
     const only = { ...layer, weight: 1, bias: undefined, sums: [2, undefined], passed: [3, undefined] };
     const values = encodeLayers({ batch: 2, input: [0], layers: [only] });
@@ -121,6 +149,11 @@ describe('the door to the interval kernel', () => {
     expect(hostile({ weight: -1 })).toThrow('positions of arrays, got -1');
     expect(hostile({ weight: 9 })).toThrow('an array at every position');
     expect(() => encodeLayers({ ...chain, batch: 0 })).toThrow('a batch, got 0');
+    const moments = { ...chain, layers: [{ ...layer, moments: 8 }] };
+    expect(() => encodeLayers(moments)).toThrow(/the weights of images in them/);
+    expect(hostile({ moments: 8, relu: false })).toThrow(/the weights of images in them/);
+    const noRelu = { ...moments, present: 9, layers: [{ ...layer, moments: 8, relu: false }] };
+    expect(() => encodeLayers(noRelu)).toThrow(/moments of what a ReLU reads/);
     expect(() => encodeLayers({ ...chain, layers: [] })).toThrow('a layer at least');
     expect(() => encodeLayers({ ...chain, input: [0] })).toThrow(/one value of a layer to be seen/);
   });

@@ -17,6 +17,8 @@ export interface KernelLayer extends Convolution {
    */
   readonly sums: readonly (number | undefined)[];
   readonly passed: readonly (number | undefined)[];
+  /** Position of the moments of its sums' bounds (`MOMENTS`), where the caller sees them. */
+  readonly moments?: number;
 }
 
 export interface LayerChain {
@@ -24,7 +26,15 @@ export interface LayerChain {
   /** Positions of the input's values, or of its lower and upper bounds. */
   readonly input: readonly [value: number] | readonly [lower: number, upper: number];
   readonly layers: readonly KernelLayer[];
+  /** Position of the images' weights in moments, [batch]; where a layer has moments. */
+  readonly present?: number;
 }
+
+/**
+ * Sums of a layer's bounds [l, u] with centres c = (l + u)/2, over features and weighted images: of widths
+ * u − l; of c where l > 0, and where u < 0; of (c − m)² where l > 0, and where u < 0, m the mean centre.
+ */
+export const MOMENTS = 5;
 
 /** The chain for the kernel, the length that each of its arrays must have, and that of what it stores. */
 export interface EncodedLayers {
@@ -37,6 +47,8 @@ export interface EncodedLayers {
 export const MOST_STORED = 2 ** 30;
 /** Numbers of the widest vector: images are padded to a multiple, and arrays to an address. */
 const WIDEST_VECTOR = 16;
+/** Numbers of each layer that the derivative of moments needs. */
+const MOMENT_TOTALS = 5;
 
 function refuse(what: string): never {
   throw new RangeError(`interval kernel: expected ${what}; use the programs of ONNX Runtime`);
@@ -76,6 +88,12 @@ function checkOrder(layers: readonly KernelLayer[]): void {
   }
 }
 
+function checkMoments(layers: readonly KernelLayer[], planes: number, present: number | undefined): void {
+  if (layers.length === 0) return;
+  if (planes !== 2 || present === undefined) refuse('moments of bounds, and the weights of images in them');
+  if (layers.some(({ relu }) => !relu)) refuse('moments of what a ReLU reads');
+}
+
 /** Lengths of arrays by their positions, and positions as the kernel reads them. */
 class Positions {
   readonly sizes: number[] = [];
@@ -90,7 +108,7 @@ class Positions {
 }
 
 /** The chain in numbers; an error of one line where its shapes do not go together. */
-export function encodeLayers({ batch, input, layers }: LayerChain): EncodedLayers {
+export function encodeLayers({ batch, input, layers, present }: LayerChain): EncodedLayers {
   const [first, last] = [layers[0], layers.at(-1)];
   if (first === undefined || last === undefined) refuse('a layer at least, got none');
   if (!Number.isInteger(batch) || batch < 1 || batch > MOST_STORED) refuse(`a batch, got ${batch}`);
@@ -99,7 +117,11 @@ export function encodeLayers({ batch, input, layers }: LayerChain): EncodedLayer
   const planes = input.length;
   const stored = [...layers.map(paddedFeaturesOf), featuresOf(last.output)];
   const images = Math.ceil(batch / WIDEST_VECTOR) * WIDEST_VECTOR;
-  const numbers = stored.reduce((a, b) => a + b) * planes * images + WIDEST_VECTOR;
+  const withMoments = layers.filter(({ moments }) => moments !== undefined);
+  checkMoments(withMoments, planes, present);
+  const centres = withMoments.map((l) => featuresOf(l.output)).reduce((a, b) => a + b, 0);
+  const totals = withMoments.length > 0 ? layers.length * MOMENT_TOTALS : 0;
+  const numbers = (stored.reduce((a, b) => a + b) * planes + centres) * images + totals + WIDEST_VECTOR;
   const cotangents = layers.map((l) => l.output[0] * widened(l, 0) * widened(l, 1) * planes * images);
   const weights = layers.map(weightsOf);
   const most = Math.max(numbers, ...cotangents, ...weights.map((n) => n * planes * WIDEST_VECTOR));
@@ -113,14 +135,16 @@ export function encodeLayers({ batch, input, layers }: LayerChain): EncodedLayer
   const box = Array.from({ length: 2 }, (_, end) =>
     positions.of(input[end], featuresOf(first.input) * batch),
   );
+  const there = positions.of(present, batch);
   const body = layers.flatMap((l, k) => [
     ...[...l.input, ...l.output, ...l.kernel, ...l.stride, ...l.padding, l.relu ? 1 : 0],
     positions.of(l.weight, weights[k] as number),
     positions.of(l.bias, l.output[0]),
     ...seen(l.sums, featuresOf(l.output)),
     ...seen(l.passed, featuresOf(l.output)),
+    positions.of(l.moments, MOMENTS),
   ]);
   const { sizes } = positions;
   if (Array.from(sizes).some((n) => n === undefined)) refuse('an array at every position');
-  return { ints: Int32Array.from([batch, planes, ...box, ...body]), sizes, stored: numbers };
+  return { ints: Int32Array.from([batch, planes, ...box, there, ...body]), sizes, stored: numbers };
 }

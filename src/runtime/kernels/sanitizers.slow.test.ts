@@ -162,9 +162,11 @@ for (let run = 0; run < 60; run++) {
     const ends = () => Array.from({ length: planes }, maybe);
     const layer = { input, output, kernel, stride, padding, relu: random(2) === 1, weight: next() };
     extents = output;
-    return { ...layer, bias: maybe(), sums: ends(), passed: layer.relu ? ends() : [] };
+    const moments = layer.relu && planes === 2 ? maybe() : undefined;
+    return { ...layer, bias: maybe(), sums: ends(), passed: layer.relu ? ends() : [], moments };
   });
-  const encoded = encodeLayers({ batch, input: [0, 1].slice(0, planes), layers });
+  const present = layers.some(({ moments }) => moments !== undefined) ? position++ : undefined;
+  const encoded = encodeLayers({ batch, input: [0, 1].slice(0, planes), layers, present });
   for (const Type of [Float32Array, Float64Array])
     for (const set of ['baseline', 'AVX2', 'AVX-512']) {
       addon.instructionSet(set);

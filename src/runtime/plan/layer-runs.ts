@@ -44,17 +44,19 @@ export type MarginRunStep =
 export interface RunPlace {
   readonly run: LayerRun | MarginRun;
   readonly layer: number;
-  readonly what: 'sums' | 'passed';
+  readonly what: 'sums' | 'passed' | 'moments';
   readonly end: number;
 }
 
 const places = new WeakMap<Tensor, RunPlace>();
+/** Weights of images in the moments of a run, [1, batch]. */
+const weights = new WeakMap<LayerRun, Tensor>();
 
 /** Whether the kernel does a run of so many multiplications of which programs see so many numbers. */
 export type Worth = (multiplications: number, seen: number) => boolean;
 
 /** Multiplications of a run for a batch below which programs do it as fast. */
-export const LEAST_WORK = 2 ** 22;
+export const LEAST_WORK = 2 ** 19;
 
 /** Multiplications of the first layers of a run, of all its ends. */
 export function workOf({ input, layers }: LayerRun, count = layers.length): number {
@@ -70,6 +72,24 @@ export function markRun(run: LayerRun): void {
     for (const [end, x] of passed?.entries() ?? []) places.set(x, { run, layer, what: 'passed', end });
   }
 }
+
+/**
+ * Says of the moments of bounds that a ReLU reads (`MOMENTS` of `kernels/layer-chain`) that the kernel can
+ * compute them, where it can compute the bounds; `present`: weights of images in them, [1, batch].
+ */
+export function markMoments(bounds: readonly Tensor[], present: Tensor, moments: Tensor): void {
+  const [lower, upper] = bounds.map((x) => places.get(x));
+  if (lower === undefined || 'rows' in lower.run || lower.what !== 'sums') return;
+  const { run, layer } = lower;
+  const isInterval = upper?.run === run && upper.layer === layer && lower.end === 0 && upper.end === 1;
+  if (!isInterval || run.layers[layer]?.passed === undefined) return;
+  if ((weights.get(run) ?? present) !== present) return;
+  weights.set(run, present);
+  places.set(moments, { run, layer, what: 'moments', end: 0 });
+}
+
+/** Weights of images in the moments of a run, if it has any. */
+export const momentWeights = (run: LayerRun): Tensor | undefined => weights.get(run);
 
 /** Says of margins [rows, batch] that the kernel can compute them. */
 export function markMargins(run: MarginRun, margins: Tensor): void {

@@ -9,6 +9,7 @@
  * - `rows`: bounds of the neurons that earlier bounds leave unstable, as many rows of a graph as there are;
  * - `row-kernel`: the same bounds by native code where it was built, by its `rows` stage elsewhere;
  * - `interval-kernel`: a graph whose values and intervals of layers native code computes where it was built;
+ * - `ascent-kernel`: an `iterate` that climbs a loss, its network by native code where it was built;
  * - `loss-kernel`: a whole objective, values only, by native code, beside the stages that give the same;
  * - `iterate`: a graph run a fixed number of times, what it computes fed back to it;
  * - `host`: a function of this process, such as a solver of linear programs.
@@ -21,6 +22,7 @@
  * the unstable neurons of all members side by side.
  */
 
+export type { AscentKernelStage } from './stages/ascent-kernel.js';
 export type { HostStage } from './stages/host.js';
 export type { HostSolver } from './stages/host-solver.js';
 export type { Stage } from './stages/index.js';

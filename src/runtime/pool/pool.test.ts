@@ -218,4 +218,15 @@ describe('a call that takes long', () => {
     expect(ended).toBe(false);
     expect((await left).outputs.sums).toEqual(new Float32Array(size));
   }, 60_000);
+
+  it('ends before its worker does, though another worker of a closing pool is done before', async () => {
+    const open = createPool(2);
+    await Promise.all([open.run(task), open.run(task)]);
+    const [left, short, refused] = [open.run(long), open.run(task), open.run(task)];
+    const reason = refused.catch((error: Error) => error.message);
+    await open.close();
+    expect((await left).outputs.sums).toEqual(new Float32Array(size));
+    expect((await short).gradient).toHaveLength(theta.length);
+    expect(await reason).toMatch(/^pool: expected an open one/);
+  }, 60_000);
 });

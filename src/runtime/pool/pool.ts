@@ -7,13 +7,9 @@ import '../device/telemetry.js';
 
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { Piscina } from 'piscina';
-import { compiledUrl } from '../compiled-file.js';
 import { keepsArrays, WAYS } from '../device/array.js';
 import { type Device, DeviceError, refuseReducedPrecision } from '../device/device.js';
 import { type MemoryBudget, memoryBudget } from '../device/memory.js';
-import type { SessionOptions } from '../execution/session.js';
 import { pairTasks } from './pair-tasks.js';
 import type {
   ComputeTask,
@@ -30,6 +26,7 @@ import type {
   WeighTask,
   WeightedSums,
 } from './task.js';
+import { Workers } from './workers.js';
 
 /** Vectors that stay on a device, by number. Errors are those of `Pool`. */
 export interface PoolVectors {
@@ -98,25 +95,8 @@ export interface Pool {
   close(options?: { readonly waits?: boolean }): Promise<void>;
 }
 
-const workerFile = fileURLToPath(compiledUrl('runtime/pool/worker.js'));
-
-const LONGEST_TIMER = 2 ** 31 - 1;
 /** Milliseconds that `close` waits for a call: a solver may take as long as it likes. */
 const CLOSE_WAITS = 30_000;
-
-function workers(threads: number, options: SessionOptions): Piscina {
-  const piscina = new Piscina({
-    filename: workerFile,
-    minThreads: threads,
-    maxThreads: threads,
-    idleTimeout: Number.POSITIVE_INFINITY,
-    closeTimeout: LONGEST_TIMER,
-    workerData: options,
-  });
-  // Only that tasks still run when the pool is closed: what closed it is the error to be told.
-  piscina.on('error', () => undefined);
-  return piscina;
-}
 
 /**
  * Starts `threads` workers (default: as many as the processor runs at once), and one more for a device other
@@ -137,9 +117,9 @@ class WorkerPool implements Pool {
   /** Nanoseconds inside ONNX Runtime, and bytes moved each way: workers add to them. */
   readonly #busy = new BigInt64Array(new SharedArrayBuffer(8));
   readonly #moved = new BigInt64Array(new SharedArrayBuffer(16));
-  #workers: Piscina;
+  #workers: Workers;
   /** Workers that run programs: those of the CPU, or the one of the device. */
-  #owner: Piscina;
+  #owner: Workers;
   /** Calls under way or waiting. */
   #calls = 0;
   #budget: Promise<MemoryBudget> | undefined;
@@ -152,8 +132,8 @@ class WorkerPool implements Pool {
     this.threads = threads;
     this.#megabytes = megabytes;
     const [busy, moved] = [this.#busy, this.#moved];
-    this.#workers = workers(threads, { device: 'cpu', busy });
-    this.#owner = device === 'cpu' ? this.#workers : workers(1, { device, busy, moved });
+    this.#workers = new Workers(threads, { device: 'cpu', busy });
+    this.#owner = device === 'cpu' ? this.#workers : new Workers(1, { device, busy, moved });
     this.vectors = keepsArrays(device) ? poolVectors((name, task) => this.#onDevice(name, task)) : undefined;
   }
 
@@ -189,27 +169,27 @@ class WorkerPool implements Pool {
     const starts = Array.from({ length: Math.ceil(coordinates / share) }, (_, i) => i * share);
     const draw = (start: number): Promise<WeightedSums> => {
       const part: NormalsTask = { ...task, start, count: Math.min(share, coordinates - start) };
-      return this.#workers.run(part, { name: 'normals' });
+      return this.#workers.run('normals', part);
     };
     return joined(await Promise.all(starts.map(draw)), starts, coordinates);
   };
 
-  readonly project: Pool['project'] = (task) => this.#workers.run(task, { name: 'project' });
+  readonly project: Pool['project'] = (task) => this.#workers.run('project', task);
 
   readonly renew = (): void => {
     if (this.device !== 'cpu' || this.#calls === 0) return;
     const old = this.#workers;
-    this.#workers = workers(this.threads, { device: 'cpu', busy: this.#busy });
+    this.#workers = new Workers(this.threads, { device: 'cpu', busy: this.#busy });
     this.#owner = this.#workers;
     this.#calls = 0;
-    void old.close({ force: true });
+    void old.close();
   };
 
   // Running tasks are waited for: a thread that is ended inside ONNX Runtime takes the process with it.
   readonly close: Pool['close'] = async ({ waits = true } = {}) => {
     this.#isOpen = false;
     const all = [...new Set([this.#workers, this.#owner])];
-    const closed = Promise.all(all.map((each) => each.close({ force: true })));
+    const closed = Promise.all(all.map((each) => each.close()));
     if (!waits) return;
     const late = sleep(CLOSE_WAITS, undefined, { ref: false });
     await Promise.race([closed, late.then(() => Promise.all(all.map((each) => each.destroy())))]);
@@ -219,7 +199,7 @@ class WorkerPool implements Pool {
     const owner = this.#owner;
     this.#calls++;
     try {
-      return await owner.run(task, { name });
+      return await owner.run(name, task);
     } catch (error) {
       throw this.device !== 'cpu' && this.#isOpen ? new DeviceError(this.device, error) : error;
     } finally {

@@ -10,7 +10,8 @@ describe('a box in the engine’s numbers', () => {
     fc.assert(
       fc.property(end, end, (a, b) => {
         const box = { lower: Float64Array.of(Math.min(a, b)), upper: Float64Array.of(Math.max(a, b)) };
-        const { lower, upper } = enclosingBox(box);
+        const { lower, upper } = endsOf({ dtype: 'float32' }, box) as ReturnType<typeof enclosingBox>;
+        expect([lower, upper]).toEqual([enclosingBox(box).lower, enclosingBox(box).upper]);
         const [low, high] = [box.lower[0] as number, box.upper[0] as number];
         expect(lower[0]).toBeLessThanOrEqual(low);
         expect(upper[0]).toBeGreaterThanOrEqual(high);
@@ -29,6 +30,9 @@ describe('a box in the engine’s numbers', () => {
         );
         expect(lower[0]).toBeLessThan(a);
         expect(upper[0]).toBeGreaterThan(a);
+        // By two units in the last place, and no more.
+        expect(a - (lower[0] as number)).toBeLessThanOrEqual(Math.abs(a) * 2 ** -51 + Number.MIN_VALUE);
+        expect((upper[0] as number) - a).toBeLessThanOrEqual(Math.abs(a) * 2 ** -51 + Number.MIN_VALUE);
       }),
     );
   });
@@ -47,5 +51,8 @@ describe('what a bound must exceed', () => {
     const nothing = { hidden: 0, error: () => 0 };
     expect(allowance({ dtype: 'float64' }, 8, row, nothing)).toBeGreaterThanOrEqual(8 * 2 ** -50);
     expect(allowance({ dtype: 'float64' }, 0, row, nothing)).toBeGreaterThan(0);
+    // Bounds of that type have left room for all other rounding.
+    const lost = { hidden: 1e9, error: () => Number.NaN };
+    expect(allowance({ dtype: 'float64' }, 8, row, lost)).toBeLessThan(9 * 2 ** -50);
   });
 });

@@ -48,7 +48,7 @@ import {
   parameterInputs,
   weightsOf,
 } from '../../network/network.js';
-import { activationLines, chosenTangents } from '../../relaxation/activation-lines.js';
+import { chosenTangents, movableLines } from '../../relaxation/activation-lines.js';
 import {
   backSubstituteBy,
   concretize,
@@ -334,8 +334,11 @@ class DualProgram {
       const start = add(chosen[side], zero);
       return { key, name, begin: this.#share(name, start), nothing: mul(start, 0) };
     });
+    const movable = movableLines(layer.function, ends, (what, value) =>
+      this.#share(`line ${what}:${node}`, value),
+    );
     const lines = ([below, above]: readonly Tensor[]) =>
-      below && above ? activationLines(layer.function, ends, { below, above }) : slopesOf(net, node, ends);
+      below && above ? movable({ below, above }) : slopesOf(net, node, ends);
     if (!this.shape.halved) return { shares, lines };
     const nothing = mul(add(ends.lower, zero), 0);
     const betas = (['β low', 'β high'] as const).map((side) => {

@@ -87,27 +87,33 @@ function factor(net: Network, node: number, { dtype }: Tensor): number {
 
 /**
  * Collects the error of a back-substitution of `count` rows for each of `batch` boxes: give `visit` to
- * `backSubstituteBy`, then take `total`, [1, count · batch].
+ * `backSubstituteBy`, then take `total`, [1, count · batch]. `with` is the error so far and that of rows of
+ * further nodes, which are made numbers there.
  */
 export function errorOf(net: Network, sizes: (node: number) => Tensor, count: number, batch: number) {
   let sumOf: Tensor | undefined;
+  const of = (node: number, a: Tensor): Tensor => {
+    const features = a.shape[0] as number;
+    const size = mul(sizes(node), factor(net, node, a));
+    const terms =
+      batch === 1
+        ? mul(abs(a), size)
+        : mul(reshape(abs(a), [features, count, batch]), reshape(size, [features, 1, batch]));
+    const all = [node, ...(net.nodes[node]?.inputs ?? [])].map((of) => sum(sizes(of), [0]));
+    const lost = mul(add(addAll(all), 1), UNDERFLOW[a.dtype as FloatType]);
+    return reshape(add(reshape(sum(terms, [0]), [count, batch]), reshape(lost, [1, batch])), [
+      1,
+      count * batch,
+    ]);
+  };
   return {
     visit(node: number, a: Tensor): void {
-      const features = a.shape[0] as number;
-      const size = mul(sizes(node), factor(net, node, a));
-      const terms =
-        batch === 1
-          ? mul(abs(a), size)
-          : mul(reshape(abs(a), [features, count, batch]), reshape(size, [features, 1, batch]));
-      const all = [node, ...(net.nodes[node]?.inputs ?? [])].map((of) => sum(sizes(of), [0]));
-      const lost = mul(add(addAll(all), 1), UNDERFLOW[a.dtype as FloatType]);
-      const error = reshape(add(reshape(sum(terms, [0]), [count, batch]), reshape(lost, [1, batch])), [
-        1,
-        count * batch,
-      ]);
+      const error = of(node, a);
       sumOf = sumOf === undefined ? error : add(sumOf, error);
     },
     total: (): Tensor => sumOf as Tensor,
+    with: (rows: Iterable<readonly [node: number, a: Tensor]>): Tensor =>
+      addAll([sumOf as Tensor, ...[...rows].map(([node, a]) => of(node, a))]),
   };
 }
 

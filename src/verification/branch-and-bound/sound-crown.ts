@@ -1,12 +1,13 @@
 /**
- * CROWN with the rounding error of every bound taken off (`rounding-error.ts`), for many boxes at once: one
- * graph, dense, for the small networks that are split on their inputs.
+ * IBP and CROWN with the rounding error of every bound taken off (`rounding-error.ts`), for many boxes at
+ * once: one graph, dense; CROWN for the small networks that are split on their inputs.
  */
-import { add, maximum, minimum, reshape, sub, type Tensor } from '../../graph/index.js';
+import { add, addAll, maximum, minimum, reshape, sub, type Tensor } from '../../graph/index.js';
 import { INPUT, type NetworkNode } from '../../network/network.js';
 import {
   backSubstituteBy,
   concretize,
+  type Front,
   type LinearBound,
   throughLines,
 } from '../../relaxation/linear/back-substitution.js';
@@ -22,17 +23,20 @@ export interface SoundBound {
   readonly margins: Tensor;
 }
 
-/**
- * Lower bounds of rows [outputs, rows, batch], plus `inputs` [inputs, rows · batch] on the input, over each
- * box of the problem.
- */
-export function soundCrown(problem: BoundProblem, rows: Tensor, inputs?: Tensor): SoundBound {
-  const { network: net, parameters, box } = problem;
-  const batch = box.lower.shape[1] as number;
+/** What bounds of hidden neurons are, and what is known of every node. */
+interface Enclosure {
+  readonly sizes: (node: number) => Tensor;
+  /** Bounds of what nonlinear nodes read. */
+  readonly before: Map<number, Bounds>;
+  /** Bounds of node outputs: intervals, where nothing better is known. */
+  readonly known: Map<number, Bounds>;
+  at(node: number): Bounds;
+}
+
+function enclosure({ network: net, parameters, box }: BoundProblem): Enclosure {
   const before = new Map<number, Bounds>();
   const known = new Map<number, Bounds>([[INPUT, box]]);
-  const read = (nonlinear: number) => before.get(nonlinear) as Bounds;
-  const sizes = magnitudes(net, parameters, box, read);
+  const sizes = magnitudes(net, parameters, box, (node) => before.get(node) as Bounds);
   const at = (node: number): Bounds => {
     const found =
       known.get(node) ??
@@ -40,6 +44,18 @@ export function soundCrown(problem: BoundProblem, rows: Tensor, inputs?: Tensor)
     known.set(node, found);
     return found;
   };
+  return { sizes, before, known, at };
+}
+
+/**
+ * Lower bounds of rows [outputs, rows, batch], plus `inputs` [inputs, rows · batch] on the input, over each
+ * box of the problem.
+ */
+export function soundCrown(problem: BoundProblem, rows: Tensor, inputs?: Tensor): SoundBound {
+  const { network: net, parameters, box } = problem;
+  const batch = box.lower.shape[1] as number;
+  const { sizes, before, known, at } = enclosure(problem);
+  const read = (nonlinear: number) => before.get(nonlinear) as Bounds;
   const bound = (target: number, over: Tensor, onInputs?: Tensor): SoundBound => {
     const count = over.shape[1] as number;
     const error = errorOf(net, sizes, count, batch);
@@ -67,4 +83,36 @@ export function soundCrown(problem: BoundProblem, rows: Tensor, inputs?: Tensor)
     known.set(target, tight);
   });
   return bound(net.nodes.length - 1, rows, inputs);
+}
+
+/**
+ * Lower bounds of rows [outputs, rows, batch] whose hidden bounds are intervals: `ibp` with the last affine
+ * layers merged into the rows, `crownIbp` the best of one back-substitution at each activation on its way, of
+ * which `ibp` is the first, and at the input; [rows, batch] each.
+ */
+export function soundIntervalBounds(
+  problem: BoundProblem,
+  rows: Tensor,
+): { readonly ibp: Tensor; readonly crownIbp: Tensor } {
+  const { network: net, parameters, box } = problem;
+  const [, count, batch] = rows.shape as [number, number, number];
+  const { sizes, before, at } = enclosure(problem);
+  net.nodes.forEach(({ layer, inputs }, node) => {
+    if (isNonlinear(layer)) before.set(node, at(inputs[0] as number));
+  });
+  const error = errorOf(net, sizes, count, batch);
+  const lines = (node: number, a: Tensor) =>
+    throughLines(slopesOf(net, node, before.get(node) as Bounds), a, count, batch);
+  const found: Tensor[] = [];
+  const meet = (front: Front, constant: Tensor | undefined) => {
+    const sums = [...front].map(([node, coefficients], i) =>
+      concretize({ coefficients, constant: i === 0 ? constant : undefined }, at(node)),
+    );
+    // The rows of the first node have been visited.
+    const total = error.with([...front].slice(1));
+    found.push(sub(addAll(sums), reshape(total, [count, batch])));
+  };
+  const bound = backSubstituteBy(net, parameters, net.nodes.length - 1, rows, lines, error.visit, meet);
+  found.push(sub(concretize(bound, box), reshape(error.total(), [count, batch])));
+  return { ibp: found[0] as Tensor, crownIbp: found.reduce((a, b) => maximum(a, b)) };
 }

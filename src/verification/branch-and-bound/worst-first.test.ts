@@ -50,6 +50,38 @@ describe('a frontier', () => {
     );
   });
 
+  test('takes the worst, at most so many and so few that all threads have some', async () => {
+    const frontier = worstFirst<Node>({ threads: 3, expired: () => false });
+    frontier.push(Array.from({ length: 20 }, (_, bound) => ({ bound, depth: 0 })));
+    const batches: number[][] = [];
+    const divide = async (batch: readonly Node[]): Promise<Node[]> => {
+      batches.push(batch.map(({ bound }) => bound));
+      await Promise.resolve();
+      return [];
+    };
+    const never = () => false;
+    await frontier.work(4, never, divide, () => undefined);
+    // A third of what waits, rounded up, or four.
+    expect(batches.map(({ length }) => length)).toEqual([4, 4, 4, 3, 2, 1, 1, 1]);
+    expect(batches.flat()).toEqual(Array.from({ length: 20 }, (_, bound) => bound));
+  });
+
+  test('has another thread wait for what one divides, and work on it', async () => {
+    const frontier = worstFirst<Node>({ threads: 2, expired: () => false });
+    frontier.push([{ bound: 0, depth: 0 }]);
+    let [now, most] = [0, 0];
+    const divide = async ([first]: readonly Node[]): Promise<Node[]> => {
+      most = Math.max(most, ++now);
+      for (let turns = 0; turns < 20; turns++) await Promise.resolve();
+      now--;
+      const { bound, depth } = first as Node;
+      return depth < 2 ? [bound + 1, bound + 2].map((more) => ({ bound: more, depth: depth + 1 })) : [];
+    };
+    const never = () => false;
+    await frontier.work(1, never, divide, () => undefined);
+    expect([most, frontier.length]).toEqual([2, 0]);
+  });
+
   test('keeps what waits when it is over, and throws what a division throws', async () => {
     const frontier = worstFirst<Node>({ threads: 1, expired: () => false });
     frontier.push([3, 1, 2].map((bound) => ({ bound, depth: 0 })));

@@ -59,7 +59,7 @@ export function worstFirst<T extends { readonly bound: number }>(
           }
           const share = Math.max(1, Math.min(most, Math.ceil(queue.length / engine.threads)));
           const batch: T[] = [];
-          while (batch.length < share && queue.length > 0) batch.push(queue.pop() as T);
+          while (batch.length < share) batch.push(queue.pop() as T);
           underWay.add(batch);
           try {
             push(await divide(batch));

@@ -1,8 +1,9 @@
 /** Lower bounds of the margins over the ball, by one relaxation: positive ones are proofs. */
-import { type BoundStage, whySkipped } from '../proof/batch-size.js';
+import { neighbour } from '../../attack/box.js';
+import { type BoundStage, type SoundStage, whySkipped } from '../proof/batch-size.js';
 import { enclosingRadius, isProof } from '../proof/rounding.js';
 import type { ImageStage } from './certification.js';
-import { type Evaluation, paddedBatch } from './evaluation.js';
+import { type Evaluation, isProofHere, paddedBatch } from './evaluation.js';
 
 /** Lower bounds of one image's margins. */
 export interface MarginBounds {
@@ -18,8 +19,8 @@ export async function lowerBounds(
   images: readonly number[],
   batch: number,
 ): Promise<MarginBounds[]> {
-  const { run, programs, network, ball, double } = evaluation;
-  if (double) return soundBounds(evaluation, images, batch);
+  const { run, programs, network, ball, sound } = evaluation;
+  if (sound) return soundBounds(evaluation, stage as SoundStage, images, batch);
   const epsilon = Float32Array.of(enclosingRadius(ball.epsilon));
   const { margins } = await run(programs.bound(stage, batch), {
     ...paddedBatch(evaluation, images, batch),
@@ -28,9 +29,10 @@ export async function lowerBounds(
   return marginsOf(margins as Float32Array, network.classes, images, batch);
 }
 
-/** CROWN in float64, with its rounding errors taken off. */
+/** Bounds in float64, with their rounding errors taken off. */
 async function soundBounds(
   evaluation: Evaluation,
+  stage: SoundStage,
   images: readonly number[],
   batch: number,
 ): Promise<MarginBounds[]> {
@@ -50,7 +52,7 @@ async function soundBounds(
     epsilon: Float64Array.of(enclosingRadius(ball.epsilon)),
     rows,
   };
-  const { margins } = await runDouble(programs.sound(batch), feeds);
+  const { margins } = await runDouble(programs.sound(stage, batch), feeds);
   return marginsOf(margins as Float64Array, classes, images, batch);
 }
 
@@ -64,7 +66,7 @@ function marginsOf(
   return images.map((_, row) => {
     const own = Float32Array.from({ length: classes - 1 }, (_, j) => {
       const bound = margins[j * batch + row] as number;
-      return Number.isNaN(bound) ? Number.NEGATIVE_INFINITY : bound;
+      return Number.isNaN(bound) ? Number.NEGATIVE_INFINITY : floatBelow(bound);
     });
     return {
       margins: own,
@@ -73,29 +75,36 @@ function marginsOf(
   });
 }
 
+/** The largest float32 that is not above. */
+const floatBelow = (bound: number): number => {
+  const near = Math.fround(bound);
+  return near > bound ? neighbour(near, -1) : near;
+};
+
 /** The stage of a relaxation. */
 export const boundStage = (stage: BoundStage): ImageStage => ({
   name: stage,
-  skipped: ({ evaluation: { network, double } }) =>
+  skipped: ({ evaluation: { network, double, sound } }) =>
     double && stage !== 'crown'
       ? 'a float64 file is bounded in float64, by CROWN'
-      : whySkipped(network, stage),
+      : whySkipped(network, stage, sound),
   run: (open, certification, decide) =>
     certification.inBatches(stage, open, async (images, batch) => {
-      const found = await lowerBounds(certification.evaluation, stage, images, batch);
+      const { evaluation } = certification;
+      const found = await lowerBounds(evaluation, stage, images, batch);
       const likely: { readonly image: number; readonly bound: number }[] = [];
       images.forEach((image, row) => {
         const { margins, smallest: bound } = found[row] as MarginBounds;
         const { margin, scale } = certification.answerOf(image);
         certification.bounded(image, margins);
         certification.raise(image, Math.min(bound, margin));
-        if (isProof(bound, margin, scale)) likely.push({ image, bound });
+        if (evaluation.sound || isProof(bound, margin, scale)) likely.push({ image, bound });
       });
       const thresholds = await certification.thresholdsOf(likely.map(({ image }) => image));
       likely.forEach(({ image, bound }, k) => {
         const { margin, scale } = certification.answerOf(image);
         const label = certification.labelOf(image);
-        if (isProof(bound, margin, scale, thresholds[k]))
+        if (isProofHere(evaluation, bound, margin, scale, thresholds[k] as number))
           decide(image, { image, label, verdict: 'certified', stage, margin: bound });
       });
     }),

@@ -370,3 +370,58 @@ test('of a float64 file the float64 function is what is answered, attacked, boun
   ]);
   expect(found.stages.ibp?.skipped).toContain('float64');
 });
+
+describe('sound proofs', () => {
+  test('are of the numbers beyond float32, and of layers that cancel, where default ones are not', async () => {
+    // f_0 = 10⁹ (x − (1 + 10⁻⁹) x) + 0.5 = 0.5 − x, which float32 takes for 0.5.
+    const one = [1, 1, 1] as const;
+    const net = chain('rounded', one, [linearLayer(one, 2), linearLayer([2, 1, 1], 2)]);
+    const exact = {
+      [parameterName(0, 'weight')]: Float64Array.of(1, 1 + 1e-9),
+      [parameterName(0, 'bias')]: Float64Array.of(0, 0),
+      [parameterName(1, 'weight')]: Float64Array.of(1e9, -1e9, 0, 0),
+      [parameterName(1, 'bias')]: Float64Array.of(0.5, 0),
+    };
+    const parameters = Object.fromEntries(
+      Object.entries(exact).map(([name, values]) => [name, Float32Array.from(values)]),
+    );
+    const split = { count: 2, images: Uint8Array.of(255, 0), labels: Uint8Array.of(0, 0) };
+    const complete = { secondsPerImage: 2 };
+    const options = { network: net, parameters, exact, split, epsilon: 0.01, attack, pool, complete };
+    const kinds = async (sound: boolean) => {
+      const found = await certify({ ...options, sound });
+      expect(found.sound).toBe(sound || undefined);
+      return found.verdicts.map(({ verdict }) => verdict);
+    };
+    expect(await kinds(true)).toEqual(['undecided', 'certified']);
+    expect(await kinds(false)).not.toContain('falsified');
+  });
+
+  test('have margins below all values in the ball, to the last digits, and are about as many', async () => {
+    const sound = await certifySet({ sound: true });
+    for (const stage of ['ibp', 'crown-ibp', 'crown'] as const)
+      expect(sound.stages[stage]?.certified).toBeGreaterThan(0);
+    expect(sound.certified).toBeGreaterThan(report.certified - 0.03);
+    const proved = certifiedOf(sound);
+    const corners = 64;
+    const bits = uniformNumbers('corners', corners * FEATURES * proved.length);
+    const points = Float64Array.from(bits, (bit, at) => {
+      const image = proved[Math.floor(at / (corners * FEATURES))]?.image as number;
+      const pixel = (set.split.images[image * FEATURES + (at % FEATURES)] as number) / 255;
+      return Math.min(1, Math.max(0, pixel + (bit < 0.5 ? -EPSILON : EPSILON)));
+    });
+    const labels = proved.flatMap(({ label }) => Array.from({ length: corners }, () => label));
+    const values = marginsOf(await doubleLogits(set.network, set.parameters, points), labels);
+    values.forEach((value, k) => {
+      expect(proved[Math.floor(k / corners)]?.margin).toBeLessThanOrEqual(value + 1e-13);
+    });
+  });
+
+  test('of one relaxation alone are refused for those that have none', async () => {
+    await expect(certifySet({ sound: true, relaxation: 'deeppoly' })).rejects.toThrow(
+      'certify: expected a relaxation of ibp, crown-ibp, crown with `sound`, got deeppoly',
+    );
+    const alone = await certifySet({ sound: true, relaxation: 'ibp' });
+    expect(Object.keys(alone.stages)).toEqual(['natural', 'ibp', 'attack']);
+  });
+});

@@ -36,12 +36,13 @@ function stagesOf({ relaxation, complete }: CertificationOptions): readonly Imag
  */
 export async function certify(options: CertificationOptions): Promise<CertificationReport> {
   checkOptions(options);
-  const { network, parameters, exact, double, split, epsilon, clipBox: clip = true, seed, signal } = options;
+  const { network, parameters, exact, double, sound, split, epsilon, seed, signal } = options;
+  const { clipBox: clip = true } = options;
   const started = performance.now();
   const pool = options.pool ?? createPool(options.threads, options.device, options.deviceMegabytes);
   try {
     const context = createContext({ network, parameters, exact, pool, seed, signal });
-    const evaluation = createEvaluation(context, split, { epsilon, clip }, double);
+    const evaluation = createEvaluation(context, split, { epsilon, clip }, { double, sound });
     const onDevice = pool.device === 'cpu' ? undefined : await pool.memory();
     const certification = new Certification(evaluation, options, onDevice);
     const climbed = await climb({
@@ -57,6 +58,7 @@ export async function certify(options: CertificationOptions): Promise<Certificat
       ...accuraciesOf(verdicts),
       images: verdicts.length,
       epsilon,
+      ...(sound && { sound }),
       stages: Object.fromEntries(
         climbed.rungs.map((rung) => [rung.name, reportOf(rung)]),
       ) as CertificationReport['stages'],

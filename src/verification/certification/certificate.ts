@@ -6,7 +6,7 @@
  * {"image":8,"label":5,"verdict":"falsified","stage":"attack","margin":-0.02,"counterexample":0}
  * {"image":9,"label":9,"verdict":"undecided","stage":null,"margin":-0.4}
  * ```
- * `counterexample` is a row of `counterexamples`, float32 [rows, features], pixels in the units of the data
+ * Proofs that bound their rounding errors also have `"sound":true`. `counterexample` is a row of `counterexamples`, float32 [rows, features], pixels in the units of the data
  * set; `images`, int32 [rows], says which image each row belongs to, so that the arrays can be checked
  * without the lines.
  */
@@ -34,7 +34,7 @@ export function certificateFiles(verdicts: string): CertificateFiles {
 }
 
 /** A margin that is no number in JSON (no bound at all) becomes null. */
-const line = (verdict: Verdict, row: number | undefined): string => {
+const line = (verdict: Verdict, row: number | undefined, sound: boolean | undefined): string => {
   const { image, label, stage, margin } = verdict;
   return JSON.stringify({
     image,
@@ -42,6 +42,7 @@ const line = (verdict: Verdict, row: number | undefined): string => {
     verdict: verdict.verdict,
     stage,
     margin,
+    ...(sound && verdict.verdict === 'certified' && { sound }),
     ...(row !== undefined && { counterexample: row }),
   });
 };
@@ -56,7 +57,7 @@ const isFalsified = (verdict: Verdict): verdict is Falsified => verdict.verdict 
  */
 export async function writeCertificate(
   { verdicts, counterexamples }: CertificateFiles,
-  report: Pick<CertificationReport, 'verdicts' | 'epsilon'>,
+  report: Pick<CertificationReport, 'verdicts' | 'epsilon' | 'sound'>,
   features: number,
   about: Readonly<Record<string, string>> = {},
 ): Promise<void> {
@@ -73,11 +74,11 @@ export async function writeCertificate(
         data: Int32Array.from(falsified, ({ image }) => image),
       },
     },
-    { ...about, epsilon: String(report.epsilon) },
+    { ...about, epsilon: String(report.epsilon), ...(report.sound && { sound: 'true' }) },
   );
   await writeFileAtomic(counterexamples, bytes);
   await writeFileAtomic(
     verdicts,
-    report.verdicts.map((verdict) => `${line(verdict, rows.get(verdict.image))}\n`).join(''),
+    report.verdicts.map((verdict) => `${line(verdict, rows.get(verdict.image), report.sound)}\n`).join(''),
   );
 }

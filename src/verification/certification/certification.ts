@@ -3,7 +3,13 @@
  * parallel on the pool; what is known of open images – answers, bounds – is passed from stage to stage.
  */
 import { withSmallerChunk } from '../../runtime/device/halving.js';
-import { type BatchStage, batchFor, type DeviceMemory, largestBatch } from '../proof/batch-size.js';
+import {
+  type BatchStage,
+  batchFor,
+  type DeviceMemory,
+  largestBatch,
+  largestSoundBatch,
+} from '../proof/batch-size.js';
 import type { Stage } from '../proof/ladder.js';
 import { marginThreshold } from '../proof/rounding.js';
 import { type Answer, errorsOf } from './answers.js';
@@ -86,7 +92,7 @@ export class Certification {
    */
   async thresholdsOf(images: readonly number[]): Promise<number[]> {
     const { evaluation } = this;
-    if (evaluation.double) return images.map((image) => DOUBLE_THRESHOLD * (1 + this.answerOf(image).scale));
+    if (evaluation.sound) return images.map((image) => DOUBLE_THRESHOLD * (1 + this.answerOf(image).scale));
     const unknown = images.filter((image) => !this.#thresholds.has(image));
     const batch = this.#batchOf('crown-ibp', unknown.length);
     for (let i = 0; i < unknown.length; i += batch) {
@@ -144,7 +150,9 @@ export class Certification {
     const largest =
       this.#smaller.get(stage) ??
       options.batchSizes?.[stage] ??
-      largestBatch(evaluation.network, stage, onDevice);
+      (evaluation.sound
+        ? largestSoundBatch(evaluation.network, stage)
+        : largestBatch(evaluation.network, stage, onDevice));
     return batchFor(largest, images, onDevice && 1);
   }
 }

@@ -8,12 +8,12 @@
  */
 import { ball } from '../../attack/box.js';
 import { inTime, TooLate } from '../proof/deadline.js';
-import { enclosingRadius, isInside, isProof, proofThreshold } from '../proof/rounding.js';
+import { enclosingRadius, isInside, proofThreshold } from '../proof/rounding.js';
 import { renumbered } from '../proof/trace.js';
 import { ballAround, overtakingPolytopes } from '../property/robustness.js';
 import { createCompleteSearch } from '../search/complete-search.js';
 import type { Certification, ImageStage } from './certification.js';
-import { type Evaluation, paddedBatch } from './evaluation.js';
+import { type Evaluation, isProofHere, paddedBatch } from './evaluation.js';
 import type { CompleteOptions, ImageProgress } from './options.js';
 import type { Verdict } from './verdict.js';
 
@@ -42,7 +42,7 @@ export function createImageSearch(
       ? await evaluation.runDouble(programs.forward(1, 'float64'), { images: Float64Array.from(x) })
       : await evaluation.run(programs.forward(1), { images: x })
     ).logits as Float32Array | Float64Array;
-  const search = createCompleteSearch({ ...context, evaluate }, evaluation.double);
+  const search = createCompleteSearch({ ...context, evaluate }, evaluation.sound);
 
   return async (image, known, progress) => {
     const deadline = performance.now() + 1000 * secondsPerImage;
@@ -57,7 +57,13 @@ export function createImageSearch(
     const others = Array.from(y.keys()).filter((j) => j !== label);
     const open = others.flatMap((j, index) =>
       known &&
-      isProof(known.margins[index] as number, (y[label] as number) - (y[j] as number), scale, known.threshold)
+      isProofHere(
+        evaluation,
+        known.margins[index] as number,
+        (y[label] as number) - (y[j] as number),
+        scale,
+        known.threshold,
+      )
         ? []
         : [index],
     );
@@ -66,7 +72,7 @@ export function createImageSearch(
       label,
       verdict: 'certified',
       stage: 'branch-and-bound',
-      margin: proofThreshold(0),
+      margin: evaluation.sound ? Number.MIN_VALUE : proofThreshold(0),
     };
     if (open.length === 0) return certified;
 

@@ -12,6 +12,7 @@ import type { Plan } from '../../runtime/plan/plan.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
 
 import { doublesOf, type VerificationContext } from '../proof/context.js';
+import { isProof } from '../proof/rounding.js';
 import type { Ball } from '../property/robustness.js';
 import { createPrograms, type Programs } from './programs.js';
 
@@ -23,6 +24,8 @@ export interface Evaluation {
   readonly programs: Programs;
   /** Whether the network is a float64 file's, of which proofs and answers are then. */
   readonly double: boolean;
+  /** Whether proofs are in float64, with their rounding errors taken off. */
+  readonly sound: boolean;
   /** Outputs of a plan in float64 by name, at the file's own constants. */
   runDouble(plan: Plan, feeds: Feeds): Promise<Readonly<Record<string, HostData>>>;
   /** Outputs of a plan by name, at the network's parameters. */
@@ -39,16 +42,28 @@ export interface Evaluation {
   ): Promise<void>;
 }
 
+/**
+ * Whether a lower bound of a margin is a proof, as `isProof` says; of bounds in float64 the float32 answer at
+ * the image says nothing.
+ */
+export const isProofHere = (
+  { double, sound }: Pick<Evaluation, 'double' | 'sound'>,
+  bound: number,
+  atImage: number,
+  scale: number,
+  threshold: number,
+): boolean => (sound && !double ? bound > threshold : isProof(bound, atImage, scale, threshold));
+
 const NOTHING = new Float32Array(0);
 
 export function createEvaluation(
   context: VerificationContext,
   split: Split,
   ball: Ball,
-  double = false,
+  { double = false, sound = false }: { readonly double?: boolean; readonly sound?: boolean } = {},
 ): Evaluation {
   const { network, pool, signal } = context;
-  const doubles = double ? doublesOf(context) : {};
+  const doubles = double || sound ? doublesOf(context) : {};
   return {
     context,
     network,
@@ -56,6 +71,7 @@ export function createEvaluation(
     ball,
     programs: createPrograms(network, ball.clip),
     double,
+    sound: double || sound,
     async runDouble(plan, feeds) {
       signal?.throwIfAborted();
       const given = { ...doubles, ...feeds };

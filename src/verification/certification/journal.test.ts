@@ -164,6 +164,7 @@ test('a fingerprint is of the parameters, the images, their labels, the ball and
       epsilon?: number;
       clip?: boolean;
       version?: string;
+      proofs?: Parameters<typeof fingerprintOf>[5];
     } = {},
   ) => {
     const ball = { epsilon: changes.epsilon ?? 0.1, clip: changes.clip ?? true };
@@ -173,6 +174,7 @@ test('a fingerprint is of the parameters, the images, their labels, the ball and
       changes.split ?? split,
       ball,
       changes.version ?? '1',
+      changes.proofs,
     );
   };
   const [name, array] = Object.entries(parameters)[0] as [string, Float32Array];
@@ -184,6 +186,8 @@ test('a fingerprint is of the parameters, the images, their labels, the ball and
     of({ epsilon: 0.2 }),
     of({ clip: false }),
     of({ version: '2' }),
+    of({ proofs: { sound: true } }),
+    of({ proofs: { sound: true, exact: { [name]: Float64Array.of(1 + 1e-9) } } }),
   ];
   expect(new Set(all).size).toBe(all.length);
   expect(of()).toBe(all[0]);

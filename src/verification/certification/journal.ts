@@ -24,7 +24,7 @@ import { featuresOf } from '../../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../../network/network.js';
 import { flatten, type ParameterArrays, parameterLayout } from '../../network/parameters.js';
 import type { Ball } from '../property/robustness.js';
-import type { VerdictStore } from './options.js';
+import type { CertificationOptions, VerdictStore } from './options.js';
 import type { Verdict } from './verdict.js';
 
 export interface JournalIdentity {
@@ -58,7 +58,7 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Arra
 
 /**
  * A digest of all that a verdict is about: what the network computes, the images with their labels, the ball;
- * and who says so, the version.
+ * and who says so, the version; where proofs are `sound`, that they are, and the numbers beyond float32.
  */
 export function fingerprintOf(
   network: Network,
@@ -66,12 +66,16 @@ export function fingerprintOf(
   { images, labels }: Split,
   { epsilon, clip }: Ball,
   version: string,
+  { sound = false, exact = {} }: Pick<CertificationOptions, 'sound' | 'exact'> = {},
 ): string {
   const x = input('x', [featuresOf(network.input), 1]);
   const program = encodeProgram({ y: logits(network, parameterInputs(network), x) });
-  const hash = createHash('sha256').update(JSON.stringify({ epsilon, clip, version }));
+  const hash = createHash('sha256').update(
+    JSON.stringify({ epsilon, clip, version, ...(sound && { sound }) }),
+  );
   for (const part of [program.bytes, flatten(parameters, parameterLayout(network)), images, labels])
     hash.update(bytesOf(part));
+  if (sound) for (const [name, numbers] of Object.entries(exact)) hash.update(name).update(bytesOf(numbers));
   return hash.digest('hex');
 }
 

@@ -6,7 +6,13 @@ import type { Network } from '../../network/network.js';
 import type { ParameterArrays } from '../../network/parameters.js';
 import type { Device } from '../../runtime/device/device.js';
 import type { Pool } from '../../runtime/pool/pool.js';
-import { type BatchStage, type BoundStage, provingRelaxations } from '../proof/batch-size.js';
+import {
+  type BatchStage,
+  type BoundStage,
+  boundStages,
+  isSoundStage,
+  provingRelaxations,
+} from '../proof/batch-size.js';
 import type { BoxTrace } from '../proof/trace.js';
 import type { StageName, Verdict } from './verdict.js';
 
@@ -62,6 +68,11 @@ export interface CertificationOptions {
   readonly exact?: Readonly<Record<string, Float64Array>>;
   /** Whether the model computes in float64: then proofs and counterexamples are of that, with `exact`. */
   readonly double?: boolean;
+  /**
+   * Bounds in float64, of `exact`, less a bound of all their rounding errors: proofs that hold for
+   * adversarially chosen weights too (default false).
+   */
+  readonly sound?: boolean;
   readonly split: Split;
   /** Radius of the ball ‖x' − x‖∞ ≤ ε in pixels, in (0, 1]. */
   readonly epsilon: number;
@@ -115,6 +126,8 @@ export function checkOptions(options: CertificationOptions): void {
   const { relaxation } = options;
   if (relaxation !== undefined && !provingRelaxations.includes(relaxation))
     refuse(`a relaxation of ${provingRelaxations.join(', ')}`, relaxation);
+  if (options.sound && relaxation !== undefined && !isSoundStage(relaxation))
+    refuse(`a relaxation of ${boundStages.join(', ')} with \`sound\``, relaxation);
   if (network.classes < 2) refuse('a network with at least 2 classes', network.classes);
   if (split.count < 1) refuse('at least one image', split.count);
   const features = split.images.length / split.count;

@@ -7,8 +7,8 @@ import { inputBox } from '../../objective/input-box.js';
 import { relaxations } from '../../relaxation/index.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import { gradientName, type Plan } from '../../runtime/plan/plan.js';
-import { soundCrown } from '../branch-and-bound/sound-crown.js';
-import type { BoundStage } from '../proof/batch-size.js';
+import { soundCrown, soundIntervalBounds } from '../branch-and-bound/sound-crown.js';
+import { type BoundStage, SOUND_ROWS, type SoundStage } from '../proof/batch-size.js';
 import { runningError } from '../proof/running-error.js';
 
 /** Name under which the attack's program gives the gradient in x, [batch, features]. */
@@ -19,9 +19,9 @@ export interface Programs {
   forward(batch: number, dtype?: FloatType): Plan;
   /**
    * (`images`, `epsilon`, `rows` [classes, classes − 1, batch]) → `margins` [classes − 1, batch], in float64:
-   * CROWN's bounds over the ball with their rounding errors taken off.
+   * bounds over the ball with their rounding errors taken off.
    */
-  sound(batch: number): Plan;
+  sound(stage: SoundStage, batch: number): Plan;
   /** (`images`, `epsilon`) → `error` [classes, batch], running errors of the outputs over the ball. */
   error(batch: number): Plan;
   /** (`images`, `labels` [batch], `epsilon`) → `margins` [classes − 1, batch], lower bounds over the ball. */
@@ -40,15 +40,18 @@ export function createPrograms(net: Network, clipBox: boolean): Programs {
     const outputs = { logits: logits(net, parameterInputs(net, dtype), imagesOf(batch, dtype)) };
     return createPlan([{ kind: 'whole', outputs }]);
   };
-  const sound = (batch: number): Plan => {
+  const sound = (stage: SoundStage, batch: number): Plan => {
     const rows = input('rows', [net.classes, net.classes - 1, batch], 'float64');
     const problem = {
       network: net,
       parameters: parameterInputs(net, 'float64'),
       box: inputBox(imagesOf(batch, 'float64'), input('epsilon', [], 'float64'), clipBox),
       specification: { kind: 'rows', coefficients: rows },
+      rowFloats: SOUND_ROWS,
     } as const;
-    return createPlan([{ kind: 'whole', outputs: { margins: soundCrown(problem, rows).margins } }]);
+    const { ibp, crownIbp } = soundIntervalBounds(problem, rows);
+    const margins = { ibp, 'crown-ibp': crownIbp, crown: soundCrown(problem, rows).margins }[stage];
+    return createPlan([{ kind: 'whole', outputs: { margins } }]);
   };
   const bound = (stage: BoundStage, batch: number): Plan => {
     const { stages, margins } = relaxations[stage].bound({

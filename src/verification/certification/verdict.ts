@@ -75,6 +75,8 @@ export interface CertificationReport extends Accuracies {
   readonly images: number;
   /** Radius of the ball in pixels of [0, 1]. */
   readonly epsilon: number;
+  /** Whether every proof bounds its rounding errors; left out where it was not asked for. */
+  readonly sound?: boolean;
   readonly stages: Readonly<
     Record<'natural' | 'attack', StageReport> & Partial<Record<StageName, StageReport>>
   >;

@@ -12,6 +12,14 @@ import type { MemoryBudget } from '../../runtime/device/memory.js';
 /** Relaxations of the cascade, cheapest first. */
 export const boundStages = ['ibp', 'crown-ibp', 'crown'] as const;
 
+/** Relaxations whose bounds can have their rounding errors taken off. */
+export type SoundStage = (typeof boundStages)[number];
+export const isSoundStage = (stage: BoundStage): stage is SoundStage =>
+  (boundStages as readonly BoundStage[]).includes(stage);
+/** Floats of the rows that those of CROWN carry at once; and boxes of one call. */
+export const SOUND_ROWS = 2 ** 23;
+const SOUND_BOXES = 4;
+
 /** Relaxations that can be the only one of a certification; those of solvers have tolerances of their own. */
 export const provingRelaxations = [
   ...['ibp', 'hbox', 'deepz', 'crown-ibp', 'nested-crown-ibp', 'crown', 'crown-all'],
@@ -108,6 +116,10 @@ export function largestBatch(net: Network, stage: BatchStage, budget?: DeviceMem
   return within(floats / widest);
 }
 
+/** The same of bounds in float64, dense, whose rows a stage carries for all boxes at once. */
+export const largestSoundBatch = (net: Network, stage: BatchStage): number =>
+  stage === 'crown' ? Math.min(SOUND_BOXES, largestBatch(net, stage)) : largestBatch(net, stage);
+
 /**
  * Batch for `count` images: the largest, or a part of them, so that even few occupy several threads and
  * little is padding. A device is one worker's, which takes them all.
@@ -115,9 +127,9 @@ export function largestBatch(net: Network, stage: BatchStage, budget?: DeviceMem
 export const batchFor = (largest: number, count: number, parts = 4): number =>
   Math.min(largest, powerAbove(count / parts));
 
-/** Reason for which a stage cannot be run on a network; undefined if it can. */
-export function whySkipped(net: Network, stage: BatchStage): string | undefined {
+/** Reason for which a stage cannot be run on a network; undefined if it can. `sound`: in float64, dense. */
+export function whySkipped(net: Network, stage: BatchStage, sound = false): string | undefined {
   const dense = 2 * widestLayer(net) ** 2;
-  if (!boundsLayers(stage) || isChain(net) || dense <= DENSE_FLOATS) return undefined;
+  if (!boundsLayers(stage) || (isChain(net) && !sound) || dense <= DENSE_FLOATS) return undefined;
   return `dense back-substitution of ${widestLayer(net)} neurons needs too much memory`;
 }

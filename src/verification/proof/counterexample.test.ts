@@ -55,3 +55,47 @@ test('what is no number is no input', async () => {
   const polytope = { box: { lower: Float64Array.of(0), upper: Float64Array.of(1) }, unsafe: [] };
   expect(await confirm(polytope, 0, [Number.NaN], async () => [0])).toBe(undefined);
 });
+
+const at = (
+  x: number,
+  y: number,
+  { strict = false, sign = 0 as 0 | 1 | -1, d = undefined as number | undefined },
+) => {
+  const unsafe = [
+    { outputs: Float64Array.of(1), bound: 5 },
+    { outputs: Float64Array.of(1), ...(d !== undefined && { inputs: Float64Array.of(d) }), bound: 1, strict },
+  ];
+  const strictInputs = sign === 0 ? undefined : [{ input: 0, sign, bound: 0.5 }];
+  const polytope = { box: { lower: Float64Array.of(0), upper: Float64Array.of(1) }, unsafe, strictInputs };
+  return confirm(polytope, 0, [x], async () => [y]).then((found) => found !== undefined);
+};
+
+test('equality confirms an inequality, and not a strict one; any one that is missed confirms nothing', async () => {
+  expect(await at(0, 1, {})).toBe(true);
+  expect(await at(0, 1, { strict: true })).toBe(false);
+  expect(await at(0, 0.75, { strict: true })).toBe(true);
+  expect(await at(0, 1.25, { strict: true })).toBe(false);
+  expect(await at(0, 1.25, {})).toBe(false);
+  // The input counts: y + d x ≤ 1.
+  expect(await at(1, 1, { d: 0.25 })).toBe(false);
+  expect(await at(1, 1, { d: -0.25, strict: true })).toBe(true);
+});
+
+test('a strict bound of an input is not met at its end', async () => {
+  expect(await at(0.5, 0, { sign: 1 })).toBe(false);
+  expect(await at(0.5, 0, { sign: -1 })).toBe(false);
+  expect(await at(0.25, 0, { sign: 1 })).toBe(true);
+  expect(await at(0.25, 0, { sign: -1 })).toBe(false);
+  expect(await at(0.75, 0, { sign: -1 })).toBe(true);
+  expect(await at(0.75, 0, { sign: 1 })).toBe(false);
+});
+
+test('all outputs must be numbers, and all inputs', async () => {
+  const box = { lower: Float64Array.of(0, 0), upper: Float64Array.of(1, 1) };
+  const polytope = { box, unsafe: [{ outputs: Float64Array.of(1, 0), bound: 0 }] };
+  expect(await confirm(polytope, 0, [0, 0], async () => [0, Number.NaN])).toBe(undefined);
+  expect(await confirm(polytope, 0, [0, Number.NaN], async () => [0, 0])).toBe(undefined);
+  expect(await confirm(polytope, 0, [0, 9], async () => [0, 0])).toMatchObject({
+    input: Float64Array.of(0, 1),
+  });
+});

@@ -149,4 +149,17 @@ describe('the ladder', () => {
     );
     expect(seen).toEqual([]);
   });
+
+  test('seconds of stages are those that passed, and no more than the whole took', async () => {
+    const slow: TestStage = {
+      name: 'slow',
+      run: () => new Promise((resolve) => setTimeout(resolve, 30)),
+    };
+    const began = performance.now();
+    const { rungs } = await climb({ stages: [slow, slow], context: [], items: [1] });
+    const whole = (performance.now() - began) / 1000;
+    const each = rungs.map(({ seconds }) => seconds);
+    expect(Math.min(...each)).toBeGreaterThan(0.025);
+    expect(each.reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(whole);
+  });
 });

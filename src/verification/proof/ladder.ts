@@ -59,6 +59,7 @@ export async function climb<Context, Verdict extends object, Name extends string
   context,
   items,
   decided,
+  // Stryker disable next-line ArrowFunction: what is undefined ends nothing either
   endsAll = () => false,
 }: Ladder<Context, Verdict, Name>): Promise<Climb<Verdict, Name>> {
   const verdicts = new Map<number, Verdict>();

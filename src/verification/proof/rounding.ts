@@ -64,6 +64,7 @@ export function floatThreshold(
 
 const atLeast = (threshold: number, error: number): number => {
   const running = RUNNING * 2 ** -24 * error;
+  // Stryker disable next-line EqualityOperator: at NEVER itself both are NEVER, no threshold is above it
   return running < NEVER ? Math.max(threshold, running) : NEVER;
 };
 

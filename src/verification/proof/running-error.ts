@@ -43,7 +43,7 @@ import type { Bounds } from '../../relaxation/relaxation.js';
 
 /** Sizes below this are counted as this, so that underflow is an error like others. */
 const SMALLEST = 2 ** -50;
-/** Floats of one box's derivatives in the widest layer; in larger networks errors add up layer by layer. */
+/** Floats of one box's derivatives in the widest layer. */
 const MOST_DERIVATIVES = 2 ** 24;
 
 interface State {
@@ -103,16 +103,18 @@ function statesOf(
 /**
  * e of the outputs, [outputs, n], in units of 2⁻²⁴: NaN or infinite where float32 overflows.
  * @param values those of all nodes at the box's centre
+ * @param most floats of the derivatives in the widest layer; in larger networks errors add up layer by layer
  */
 export function runningError(
   net: Network,
   parameters: Parameters,
   box: Bounds,
   values: readonly Tensor[],
+  most = MOST_DERIVATIVES,
 ): Tensor {
   const states = statesOf(net, parameters, box, values);
-  const widest = net.nodes.reduce((most, { layer }) => Math.max(most, featuresOf(layer.output)), 1);
-  return widest * net.classes <= MOST_DERIVATIVES
+  const widest = net.nodes.reduce((width, { layer }) => Math.max(width, featuresOf(layer.output)), 1);
+  return widest * net.classes <= most
     ? byDerivatives(net, parameters, values, states)
     : byLayers(net, parameters, states);
 }

@@ -121,6 +121,22 @@ describe('a property from VNN-LIB', () => {
     expect(polytopes[0]?.box).toEqual({ lower: Float64Array.of(1), upper: Float64Array.of(1) });
   });
 
+  it('keeps cases whose constants are equal, and leaves out those that are not in order', () => {
+    const cases = ['<= 1 1', '>= 1 1', '= 1 1', '<= 1 2', '<= 2 1', '>= 1 2', '= 1 2'].map(
+      (comparison, k) => `(and (${comparison}) (<= Y_0 ${k}))`,
+    );
+    const { polytopes } = propertyOfText(
+      `${declarations(1, 1)}${boxAsserts(1, 0, 1)}(assert (or ${cases.join(' ')}))`,
+    );
+    expect(polytopes.map(({ unsafe }) => unsafe[0]?.bound)).toEqual([0, 1, 2, 3]);
+    // An end that both bounds share is one point.
+    const point = `${declarations(1, 1)}(assert (<= X_0 0.1))(assert (>= X_0 0.1))(assert (<= Y_0 0))`;
+    expect(propertyOfText(point).polytopes[0]?.box).toEqual({
+      lower: Float64Array.of(0.1),
+      upper: Float64Array.of(0.1),
+    });
+  });
+
   it('holds one copy of equal boxes and equal rows, wherever they are written', () => {
     const box = (low: number) => `(>= X_0 ${low}) (<= X_1 ${low + 1})`;
     const swapped = (low: number) => `(<= X_1 ${low + 1}) (>= X_0 ${low}.0)`;

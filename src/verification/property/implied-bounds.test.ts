@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { atMost, dyadic, plus, times } from '../../testing/dyadic.js';
 import { createBoxSearch } from './box-search.js';
 import { tightenByInequalities } from './implied-bounds.js';
 import type { Inequality } from './property.js';
@@ -51,6 +52,37 @@ describe('bounds that inequalities of inputs imply', () => {
     expect(tightened).toBeGreaterThan(300);
   });
 
+  test('are moved outwards by more than all that was rounded, of tiny numbers too', () => {
+    const number = fc.oneof(
+      fc.double({ min: -1e3, max: 1e3, noNaN: true }),
+      fc.integer({ min: -9, max: 9 }).map((k) => k / 10),
+      fc.constantFrom(0, 2 ** -1074, -(2 ** -1074), 2 ** -1022 / 3, 3 * 2 ** -600),
+    );
+    const term = fc.tuple(number, number, number);
+    const factor = number.filter((d) => d !== 0);
+    fc.assert(
+      fc.property(fc.array(term, { maxLength: 4 }), factor, number, (terms, factorOfLast, bound) => {
+        const last = terms.length;
+        const search = createBoxSearch(last + 1);
+        // d_k x_k ≤ b − Σ min d_i x_i, exactly.
+        let rest = dyadic(bound);
+        for (const [i, [d, a, b]] of terms.entries()) {
+          const [low, high] = [Math.min(a, b), Math.max(a, b)];
+          search.above(i, low);
+          search.below(i, high);
+          rest = plus(rest, times(dyadic(-d), dyadic(d > 0 ? low : high)));
+        }
+        const d = [...terms.map(([of]) => of), factorOfLast];
+        expect(tightenByInequalities(search, [row(d, bound)])).toBe(true);
+        const [lower, upper] = search.bounds(last);
+        const implied = factorOfLast > 0 ? upper : lower;
+        if (Number.isFinite(implied))
+          expect(atMost(rest, times(dyadic(factorOfLast), dyadic(implied)))).toBe(true);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   test('follow one from another, and are moved outwards by little', () => {
     const search = createBoxSearch(3);
     search.above(0, 0);
@@ -73,7 +105,8 @@ describe('bounds that inequalities of inputs imply', () => {
     const search = createBoxSearch(2);
     search.above(0, 0);
     search.below(0, 1);
-    expect(tightenByInequalities(search, [row([1, 0], 0.5), row([-1, 1], 0, [1])])).toBe(true);
+    const rows = [row([1, 0], 0.5), row([-1, 1], 0, [1]), row([-1, 1], 0, [0, 1])];
+    expect(tightenByInequalities(search, rows)).toBe(true);
     expect([search.bounds(0), search.bounds(1)]).toEqual([
       [0, 1],
       [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],

@@ -11,6 +11,8 @@ import type { Inequality } from './property.js';
 
 /** Unit roundoff, doubled: what each operation may be off by, relative to the size of what is added up. */
 const ROUNDING = 2 ** -52;
+/** Operations besides those of each term. */
+const FEWEST = 4;
 /** Bounds closer to 0 than this become this. */
 const SMALLEST = 2 ** -900;
 
@@ -20,20 +22,24 @@ const isOfInputs = ({ inputs, outputs }: Inequality): boolean =>
 
 /** The bound, from above or below, that `row` implies for input k; undefined while another input has none. */
 function impliedBy({ inputs = new Float64Array(), bound }: Inequality, k: number, search: BoxSearch) {
-  let [rest, size, terms] = [bound, Math.abs(bound), 4];
+  let [rest, size, terms] = [bound, Math.abs(bound), FEWEST];
   for (const [i, d] of inputs.entries()) {
     if (i === k || d === 0) continue;
     const [lower, upper] = search.bounds(i);
-    const least = d * (d > 0 ? lower : upper);
+    const end = d > 0 ? lower : upper;
+    const least = d * end;
     if (!Number.isFinite(least)) return undefined;
+    if (end === 0) continue;
     rest -= least;
     size += Math.abs(least);
     terms++;
   }
+  // Nothing is added up: 0 is what is implied, exactly.
+  if (bound === 0 && terms === FEWEST) return 0;
   const d = inputs[k] as number;
   // Divided by d < 0 a larger number is a lower bound further down.
-  const implied = (rest + size * terms * ROUNDING) / d;
-  return size > 0 && Math.abs(implied) < SMALLEST ? Math.sign(d) * SMALLEST : implied;
+  const implied = (rest + size * terms * ROUNDING + terms * Number.MIN_VALUE) / d;
+  return Math.abs(implied) < SMALLEST ? Math.sign(d) * SMALLEST : implied;
 }
 
 /**

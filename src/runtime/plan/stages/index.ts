@@ -3,6 +3,7 @@
  * are plain data, find it again in any thread.
  */
 import type { Step } from '../step.js';
+import { type AscentKernelStage, ascentKernel } from './ascent-kernel.js';
 import { type HostStage, host } from './host.js';
 import { type IntervalKernelStage, intervalKernel } from './interval-kernel.js';
 import { type IterateStage, iterate } from './iterate.js';
@@ -14,7 +15,14 @@ import type { RowsStage } from './rows/stage.js';
 import { type WholeStage, whole } from './whole.js';
 
 /** A part of a computation that is compiled and run by itself, by its kind. */
-export type Stage = WholeStage | RowsStage | RowKernelStage | IntervalKernelStage | IterateStage | HostStage;
+export type Stage =
+  | WholeStage
+  | RowsStage
+  | RowKernelStage
+  | IntervalKernelStage
+  | IterateStage
+  | AscentKernelStage
+  | HostStage;
 
 const KINDS = {
   whole,
@@ -22,6 +30,7 @@ const KINDS = {
   'row-kernel': rowKernel,
   'interval-kernel': intervalKernel,
   'loss-kernel': lossKernel,
+  'ascent-kernel': ascentKernel,
   iterate,
   host,
 } satisfies Record<Stage['kind'] | LossKernelStage['kind'], unknown>;

@@ -38,9 +38,20 @@ export interface IterateStage {
    * `Date.now()`, once it has run once.
    */
   readonly deadline?: string;
+  /** Says that the graph climbs a loss, so that plans may take its slope from the interval kernel. */
+  readonly ascent?: Ascent;
 }
 
-export interface IterateStep extends Omit<IterateStage, 'next'>, Step {
+/** next(point) as a function of a loss at the point and of the loss's derivative there. */
+export interface Ascent {
+  /** The input of the graph that is the point. */
+  readonly point: Tensor;
+  /** The loss, a number for each point. */
+  readonly value: Tensor;
+  next(value: Tensor, slope: Tensor): Readonly<Record<string, Tensor>>;
+}
+
+export interface IterateStep extends Omit<IterateStage, 'next' | 'ascent'>, Step {
   readonly kind: 'iterate';
   readonly program: number;
   readonly members?: number;
@@ -66,7 +77,7 @@ function checkLoop({ count, state, next, schedule = {} }: IterateStage): void {
 }
 
 /** The arrays that the loop begins with, by their names in the state. */
-function beginLoop({ arrays }: Run, { state }: IterateStep): void {
+export function beginLoop({ arrays }: Run, { state }: IterateStep): void {
   for (const [name, from] of Object.entries(state)) {
     const first = arrays.get(from);
     if (first === undefined) throw new Error(`plan: nothing provides the array ${from}`);
@@ -101,12 +112,23 @@ function isOver({ arrays }: Run, { deadline = '' }: IterateStep, until: Floats |
 
 async function runOnHost(run: Run, step: IterateStep): Promise<void> {
   const { plan, arrays } = run;
-  const { program, count, state, until } = step;
+  const { program, state } = step;
   beginLoop(run, step);
   for (const { name, shape } of plan.programs[program]?.inputs ?? [])
     if (state[name] !== undefined) arrays.set(name, ofMembers(arrays.get(name) as HostData, sizeOf(shape)));
+  await loopOnHost(run, step, async (scalars) => run.call(program, scalars));
+}
+
+/** The repetitions of a loop that has begun; `next` gives the next values of the state. */
+export async function loopOnHost(
+  run: Run,
+  step: IterateStep,
+  next: (scalars: Record<string, HostData>) => Promise<Record<string, HostData>>,
+): Promise<void> {
+  const { arrays } = run;
+  const { count, state, until } = step;
   for (let k = 0; k < count; k++) {
-    const computed = await run.call(program, scalarsOf(run, step, k));
+    const computed = await next(scalarsOf(run, step, k));
     // The program's outputs are overwritten while it reads them the next time: it must read a copy, the first
     // of which is used again.
     for (const name of Object.keys(state)) {
@@ -148,7 +170,7 @@ async function runOnDevice(run: Run, step: IterateStep): Promise<void> {
 
 function compile(stage: IterateStage, compiler: Compiler): void {
   checkLoop(stage);
-  const { next, ...data } = stage;
+  const { next, ascent, ...data } = stage;
   compiler.variablesOf(Object.values(next));
   const begin = compiler.axis.repeated(stage.state, next);
   compiler.axis.mark(Object.keys(stage.state));

@@ -10,6 +10,7 @@ import {
   type LayerRun,
   LEAST_WORK,
   type MarginRun,
+  momentWeights,
   type RunLayer,
   type RunPlace,
   runPlaces,
@@ -51,6 +52,7 @@ class RunUse {
   readonly #byPrograms = new Set<string>();
   readonly #positions: string[] = [];
   #layers = 0;
+  #hasMoments = false;
 
   constructor(
     readonly run: LayerRun,
@@ -66,7 +68,8 @@ class RunUse {
   see(place: RunPlace, byProgram: boolean): void {
     this.#layers = Math.max(this.#layers, place.layer + 1);
     this.seen.set(this.nameOf(place), place.layer);
-    if (byProgram) this.#byPrograms.add(this.nameOf(place));
+    if (place.what === 'moments') this.#hasMoments = true;
+    else if (byProgram) this.#byPrograms.add(this.nameOf(place));
   }
 
   /** Whether the kernel is to do it. */
@@ -82,7 +85,13 @@ class RunUse {
   /** What the run reads up to the last layer that is seen. */
   get read(): readonly Tensor[] {
     const layers = this.run.layers.slice(0, this.#layers);
-    return [...this.run.input, ...layers.flatMap(({ weight, bias }) => [weight, ...(bias ? [bias] : [])])];
+    const parameters = layers.flatMap(({ weight, bias }) => [weight, ...(bias ? [bias] : [])]);
+    return [...this.run.input, ...parameters, ...this.#present];
+  }
+
+  /** Weights of images in moments, where there are any. */
+  get #present(): readonly Tensor[] {
+    return this.#hasMoments ? [momentWeights(this.run) as Tensor] : [];
   }
 
   data(nameOf: (x: Tensor) => string): KernelRunData {
@@ -94,6 +103,11 @@ class RunUse {
         const name = this.nameOf({ run: this.run, layer, what, end });
         return this.seen.has(name) ? position(name) : undefined;
       });
+    const [present] = this.#present.map((x) => position(nameOf(x)));
+    const seenMoments = (layer: number) => {
+      const name = this.nameOf({ run: this.run, layer, what: 'moments', end: 0 });
+      return this.seen.has(name) ? position(name) : undefined;
+    };
     const encoded = layers.slice(0, this.#layers).map(
       ({ weight, bias, passed, ...geometry }, k): KernelLayer => ({
         ...geometry,
@@ -102,6 +116,7 @@ class RunUse {
         bias: bias && position(nameOf(bias)),
         sums: seen(k, 'sums'),
         passed: seen(k, 'passed'),
+        moments: seenMoments(k),
       }),
     );
     const [{ shape, dtype }] = from as [Tensor];
@@ -109,6 +124,7 @@ class RunUse {
       batch: shape[1] as number,
       input: ends as [number],
       layers: encoded,
+      present,
     });
     const seenNames = [...this.seen.keys()];
     return { kind: 'layers', chain, dtype: dtype as FloatType, arrays: this.#positions, seen: seenNames };
@@ -207,9 +223,12 @@ export class Runs {
   }
 }
 
-/** Whether a stage's graphs may contain layers. */
+/**
+ * Whether a stage's graphs may contain layers. Programs compute what is constant to derivatives: a run that
+ * later stages share would be, too.
+ */
 export const hasLayers = (stage: { readonly kind: string }): stage is WholeStage | RowKernelStage =>
-  stage.kind === 'whole' || stage.kind === 'row-kernel';
+  (stage.kind === 'whole' && !(stage as WholeStage).constant) || stage.kind === 'row-kernel';
 
 /** Runs of layers that are worth it: where one is left to programs, others before it may come to light. */
 export function worthyRuns(stages: readonly { readonly kind: string }[], isWorth: Worth): Runs {

@@ -12,6 +12,8 @@ import type { Compiler, StageKind } from './kind.js';
 export interface WholeStage {
   readonly kind: 'whole';
   readonly outputs: Readonly<Record<string, Tensor>>;
+  /** What it computes is constant to the derivative of later stages (default false). */
+  readonly constant?: boolean;
 }
 
 const gradientOf = (x: Tensor): string => gradientName(inputName(x));
@@ -31,13 +33,13 @@ function compileLast({ outputs }: WholeStage, compiler: Compiler): void {
   compiler.forward(wholeStep(program, variables.map(gradientOf)));
 }
 
-function compileInner({ outputs }: WholeStage, compiler: Compiler): void {
+function compileInner({ outputs, constant = false }: WholeStage, compiler: Compiler): void {
   const variables = compiler.variablesOf(Object.values(outputs));
   const program = compiler.program(outputs);
   const { outputs: encoded } = compiler.encoded(program);
   compiler.axis.mark(encoded.filter(({ lifted }) => lifted).map(({ name }) => name));
   compiler.forward(wholeStep(program));
-  if (variables.length === 0) return;
+  if (variables.length === 0 || constant) return;
   const active = Object.entries(outputs).filter(
     ([, y]) => isFloat(y.dtype) && compiler.variablesOf([y]).length > 0,
   );

@@ -1,0 +1,138 @@
+/**
+ * Mistakes that somebody could make in what decides whether a bound is a proof, each of which tests must
+ * notice: constants that are too small, terms dropped, ends moved inwards. Stryker, which changes operators
+ * and conditions, tries none of them.
+ */
+
+export interface ProofMutant {
+  readonly name: string;
+  /** A file of `src/`, without its ending. */
+  readonly file: string;
+  /** Another test than the one beside the file. */
+  readonly test?: string;
+  /** Text that stands there once, and what stands there instead. */
+  readonly from: string;
+  readonly to: string;
+}
+
+const of = (file: string, mutants: readonly Omit<ProofMutant, 'file'>[]): ProofMutant[] =>
+  mutants.map((mutant) => ({ file, ...mutant }));
+
+export const proofMutants: readonly ProofMutant[] = [
+  ...of('verification/proof/rounding', [
+    { name: 'a threshold is a few units in the last place', from: 'RELATIVE = 1e-5', to: 'RELATIVE = 2e-7' },
+    { name: 'the ball is not enlarged', from: 'BALL_SLACK = 2 ** -21', to: 'BALL_SLACK = 0' },
+    { name: 'activations do not count as terms', from: 'HIDDEN_SHARE = 0.1', to: 'HIDDEN_SHARE = 0' },
+    {
+      name: 'one deviation of the running error is enough',
+      test: 'verification/branch-and-bound/allowance',
+      from: 'RUNNING = 4',
+      to: 'RUNNING = 1',
+    },
+  ]),
+  ...of('verification/proof/running-error', [
+    {
+      name: 'sizes are those of lower ends',
+      from: 'size: maximum(abs(lower), abs(upper))',
+      to: 'size: abs(lower)',
+    },
+    { name: 'weights are not squared', from: 'weight: mul(weight, weight)', to: 'weight' },
+    { name: 'biases have no size', from: 'add(linear, abs(bias))', to: 'linear' },
+    {
+      name: 'what is joined adds no error',
+      from: 'stateOf(addAll(from.map(({ moved }) => moved)), addAll(from.map(({ size }) => size)))',
+      to: 'stateOf(addAll(from.map(({ moved }) => moved)))',
+    },
+    {
+      name: 'ReLUs are on where they are at the centre',
+      from: 'greater(reach, 0)',
+      to: 'greater(values[from] as Tensor, 0)',
+    },
+    { name: 'errors of earlier layers are forgotten', from: 'addAll([...carried, own])', to: 'own' },
+  ]),
+  ...of('verification/branch-and-bound/allowance', [
+    { name: 'subtraction rounds nothing', from: 'SUBTRACTION = 2 ** -50', to: 'SUBTRACTION = 0' },
+    { name: 'nothing underflows', from: 'UNDERFLOW = 2 ** -1000', to: 'UNDERFLOW = 0' },
+    { name: 'ends of decimals stay', from: 'Math.abs(end) * 2 ** -52', to: '0' },
+  ]),
+  ...of('verification/branch-and-bound/rounding-error', [
+    { name: 'the unit is a hundredth', from: 'float64: 2 ** -52', to: 'float64: 2 ** -52 / 100' },
+    { name: 'the unit of float32 is a hundredth', from: 'float32: 2 ** -23', to: 'float32: 2 ** -23 / 100' },
+    { name: 'each rounding is counted once', from: 'float64: 2 ** -52 }', to: 'float64: 2 ** -53 }' },
+    { name: 'weights have signs', from: 'layer.linear(layer.absolute(weights)', to: 'layer.linear(weights' },
+    { name: 'biases have signs', from: 'add(linear, abs(bias))', to: 'add(linear, bias)' },
+    { name: 'smooth lines are as large as what they read', from: 'SMOOTH = 2', to: 'SMOOTH = 0' },
+    { name: 'only the last node counts', from: 'add(sumOf, error)', to: 'error' },
+    { name: 'nothing underflows', from: 'UNDERFLOW[a.dtype as FloatType]', to: '0' },
+    { name: 'lower ends stay', from: 'lower: sub(bounds.lower, error)', to: 'lower: bounds.lower' },
+    { name: 'upper ends stay', from: 'upper: add(bounds.upper, error)', to: 'upper: bounds.upper' },
+  ]),
+  ...of('verification/branch-and-bound/sound-crown', [
+    {
+      name: 'bounds keep their rounding',
+      from: 'sub(concretize({ ...found, coefficients }, box), reshape(error.total(), [count, batch]))',
+      to: 'concretize({ ...found, coefficients }, box)',
+    },
+    {
+      name: 'bounds at activations keep their rounding',
+      from: 'sub(addAll(sums), reshape(total, [count, batch]))',
+      to: 'addAll(sums)',
+    },
+    {
+      name: 'bounds at the input keep their rounding',
+      from: 'sub(concretize(bound, box), reshape(error.total(), [count, batch]))',
+      to: 'concretize(bound, box)',
+    },
+    {
+      name: 'rows over inputs are forgotten',
+      from: 'add(found.coefficients, onInputs)',
+      to: 'found.coefficients',
+    },
+  ]),
+  ...of('verification/branch-and-bound/leaf', [
+    { name: 'the solver is exact', from: 'SLACK = 1e-6', to: 'SLACK = 0' },
+    { name: 'inequalities are scaled down', from: 'bound: found.bound * scale', to: 'bound: found.bound' },
+  ]),
+  ...of('verification/branch-and-bound/input-splitting', [
+    {
+      name: 'bounds above the value at the centre count',
+      from: 'best > 0 && best <= value + proofThreshold(Math.abs(value)) && Number.isFinite(best)',
+      to: 'best > 0',
+    },
+    {
+      name: 'rounding is not allowed for',
+      test: 'verification/branch-and-bound/rounded-away',
+      from: 'allowance(engine, sizeOfTerms(inequality, centre, atCentre), inequality, rounding)',
+      to: '0',
+    },
+    {
+      name: 'what was not come to is proved',
+      test: 'verification/branch-and-bound/early-end',
+      from: 'this.#frontier.length > 0 || this.#begun < this.#groups.length',
+      to: 'false',
+    },
+    { name: 'both halves are the lower one', from: 'lower: above, upper', to: 'lower, upper: below' },
+  ]),
+  ...of('verification/property/implied-bounds', [
+    { name: 'what is implied rounds nothing', from: 'ROUNDING = 2 ** -52', to: 'ROUNDING = 0' },
+    { name: 'products never underflow', from: ' + terms * Number.MIN_VALUE', to: '' },
+    { name: 'what is implied never underflows', from: 'SMALLEST = 2 ** -900', to: 'SMALLEST = 0' },
+    {
+      name: 'the least is the greatest',
+      from: 'end = d > 0 ? lower : upper',
+      to: 'end = d > 0 ? upper : lower',
+    },
+  ]),
+  ...of('verification/property/from-vnnlib', [
+    {
+      name: 'quotients are exact',
+      from: 'quotient + Math.sign(c) * (Math.abs(quotient) * 2 ** -50 + Number.MIN_VALUE)',
+      to: 'quotient',
+    },
+    {
+      name: 'a quotient of a third is exact',
+      from: 'const exact = isPowerOfTwo(coefficient)',
+      to: 'const exact = true',
+    },
+  ]),
+];
