@@ -33,6 +33,11 @@ const ELSEWHERE = [
   ],
   ['verification/branch-and-bound', 'relu-programs unstable', 'verification/branch-and-bound/relu-splitting'],
   [
+    'verification/branch-and-bound',
+    'dual-program part-arrays',
+    'verification/branch-and-bound/relu-programs',
+  ],
+  [
     'verification/certification',
     'answers attack-stage bound-stage certificate-lines certification evaluation natural-stage options ' +
       'programs verdict',
