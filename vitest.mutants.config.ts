@@ -24,7 +24,8 @@ export default defineConfig({
     include: JSON.parse(process.env.MUTANTS_TESTS ?? '[]'),
     exclude: ['src/**/*.{slow,e2e}.test.ts'],
     setupFiles: ['src/testing/property-seed.ts', 'src/testing/first-failure.ts'],
-    testTimeout: 300_000,
+    // On a loaded machine; what never ends is Stryker's to end.
+    testTimeout: 1_800_000,
     env: { ORT_DISABLE_TELEMETRY: '1', ...softwareDevice() },
     bail: 1,
   },

@@ -1,14 +1,16 @@
 /**
- * `npm run mutants [-- --share S] [--seed N] [--whole] [--break P] [--concurrency N] [--incremental] [--list] [PATH …]`:
- * changes of the verifier's code that Stryker tries, each of which a test beside it must notice, and the
- * share that one does, file by file.
+ * `npm run mutants [-- --share S] [--seed N] [--whole] [--break P] [--list] [PATH …]`: changes of the
+ * verifier's code that Stryker tries, each of which a test beside it must notice, and the share that one
+ * does, file by file.
  *
- * A line is in the sample if a hash of the seed, its file, its text and its number among equal lines is below
- * the share: the sample stays the same when other lines change. `--whole` takes all lines, and changes that span
- * several. Paths (files or folders) take the place of all of `src/verification` and `src/relaxation`.
+ * A line is in the sample if a hash of the seed, its file, its text and its number among equal lines is
+ * below the share: the sample stays the same when other lines change. `--whole` takes all lines, and changes
+ * that span several; `--list` only says which. Paths (files or folders) take the place of all of
+ * `src/verification` and `src/relaxation`.
  *
- * The files of each folder are run together, with the tests beside them and those of `ELSEWHERE`. The exit code is 1
- * if the share is below `--break`, in percent.
+ * The files of each folder are run together, with the tests beside them and those of `ELSEWHERE`, by two
+ * processes (`--concurrency N`); `--incremental` leaves out what was tried before and has not changed. The
+ * exit code is 1 if the share is below `--break`, in percent.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -31,8 +33,13 @@ const ELSEWHERE = [
   ],
   ['verification/branch-and-bound', 'relu-programs unstable', 'verification/branch-and-bound/relu-splitting'],
   [
+    'verification/branch-and-bound',
+    'dual-program part-arrays',
+    'verification/branch-and-bound/relu-programs',
+  ],
+  [
     'verification/certification',
-    'answers attack-stage certificate-lines certification evaluation natural-stage options ' +
+    'answers attack-stage bound-stage certificate-lines certification evaluation natural-stage options ' +
       'programs verdict',
     'verification/certification/cascade',
   ],
@@ -137,7 +144,8 @@ const among = (results, statuses) => results.filter(({ status }) => statuses.inc
 
 function row(name, results) {
   const [noticed, counted] = [among(results, NOTICED), among(results, COUNTED)];
-  return `${percent(noticed, counted).padStart(8)} ${String(noticed).padStart(5)} of ${String(counted).padEnd(5)} ${name}`;
+  const share = `${String(noticed).padStart(5)} of ${String(counted).padEnd(5)}`;
+  return `${percent(noticed, counted).padStart(8)} ${share} ${name}`;
 }
 
 /** The changes that no test noticed, and the table of files. */

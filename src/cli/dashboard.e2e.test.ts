@@ -14,6 +14,8 @@ const browserPath = chromiumPath();
 if (browserPath === undefined)
   console.log('skipped: no chromium on the PATH; install it, or name one in TAUTNET_CHROMIUM');
 
+/** Milliseconds that a page may take for anything: a loaded machine takes many times an idle one's. */
+const PATIENCE = 120_000;
 const HOSTILE = '<img src=x onerror=alert(1)>';
 let folder: string;
 let started: Started;
@@ -83,6 +85,7 @@ describe.skipIf(browserPath === undefined)('the page in a browser', () => {
   beforeAll(async () => {
     browser = await openChromium(browserPath as string);
     page = await browser.newPage({ reducedMotion: 'reduce' });
+    page.setDefaultTimeout(PATIENCE);
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('dialog', (dialog) => {
@@ -158,7 +161,7 @@ describe.skipIf(browserPath === undefined)('the page in a browser', () => {
     page.on('request', begun).on('requestfinished', ended).on('requestfailed', ended);
     for (let k = 0; k < 15; k++) await page.keyboard.press('ArrowRight');
     const epsilon = Number(await page.locator('.slider output').textContent());
-    await expect.poll(() => Number(Number(asked.at(-1)).toPrecision(3)), { timeout: 30_000 }).toBe(epsilon);
+    await expect.poll(() => Number(Number(asked.at(-1)).toPrecision(3)), { timeout: PATIENCE }).toBe(epsilon);
     await page.locator('.verdict', { hasText: /CERTIFIED|NOT PROVED|BROKEN/ }).waitFor();
     expect(most).toBe(1);
     page.off('request', begun).off('requestfinished', ended).off('requestfailed', ended);
@@ -187,7 +190,7 @@ describe.skipIf(browserPath === undefined)('the page in a browser', () => {
     };
     await alone();
     const slider = page.getByRole('slider', { name: 'σ' });
-    await slider.waitFor({ timeout: 120_000 });
+    await slider.waitFor();
     await page.getByRole('heading', { name: 'The loss itself' }).waitFor();
     expect(await page.locator('.band').count()).toBe(0);
     expect(await page.locator('.measures tbody tr').count()).toBe(2);
@@ -269,6 +272,7 @@ describe.skipIf(browserPath === undefined)('the page in a browser', () => {
     async (colorScheme) => {
       const size = { viewport: { width: 375, height: 720 }, hasTouch: true } as const;
       const phone = await browser.newPage({ ...size, colorScheme, bypassCSP: true, reducedMotion: 'reduce' });
+      phone.setDefaultTimeout(PATIENCE);
       const screens = {
         '': '[data-run="first"]',
         '#/run/first': '.curve',
@@ -279,7 +283,7 @@ describe.skipIf(browserPath === undefined)('the page in a browser', () => {
       };
       for (const [hash, ready] of Object.entries(screens)) {
         await phone.goto(`${url}${hash}`);
-        await phone.locator(ready).first().waitFor({ timeout: 120_000 });
+        await phone.locator(ready).first().waitFor();
         const wide = await phone.evaluate('document.documentElement.scrollWidth');
         expect([hash, Number(wide) <= 375]).toEqual([hash, true]);
         const heights = (await phone.evaluate(HEIGHTS_OF_AXES)) as number[];

@@ -44,7 +44,7 @@ export const makeReproduceCommand: MakeCommand = (io) =>
     .argument('<claims...>', `some of ${CLAIMS.join(', ')}, or all`)
     .option('--scale <name>', `how large (${SCALES.join('|')})`, 'small')
     .option('--setting <names>', 'some of its settings, with commas; see below')
-    .option('--rows <names>', 'some rows of the claims, with commas, such as ibp,crown (default: all)')
+    .option('--rows <names>', 'rows of the claims, with commas, such as ibp,crown (default: the usual ones)')
     .option('--seeds <count>', 'seeds of each row (default: 10, at paper scale 5, at smoke 2)')
     .addOption(shared('out', 'folder of all runs; default: runs/reproduce/<scale>-<claims>'))
     .addOption(shared('threads', 'of all runs together; default: available cores'))

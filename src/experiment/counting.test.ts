@@ -12,13 +12,17 @@ import { networksOfBoxes } from './networks-of-boxes.js';
 const pool = createPool(1);
 afterAll(() => pool.close());
 
-const recipes: fc.Arbitrary<Segmentation & { readonly radius: number }> = fc.record({
-  seed: fc.integer({ min: 0, max: 2 ** 30 }),
-  height: fc.integer({ min: 1, max: 4 }),
-  width: fc.integer({ min: 2, max: 4 }),
-  hidden: fc.integer({ min: 1, max: 4 }),
-  radius: fc.constantFrom(0.001, 0.02, 0.2),
-});
+const recipes: fc.Arbitrary<Segmentation & { readonly radius: number }> = fc
+  .record({
+    seed: fc.integer({ min: 0, max: 2 ** 30 }),
+    height: fc.integer({ min: 1, max: 4 }),
+    width: fc.integer({ min: 2, max: 4 }),
+    hidden: fc.integer({ min: 1, max: 4 }),
+    radius: fc.constantFrom(0.001, 0.02, 0.2),
+    skip: fc.boolean(),
+  })
+  // A branch of half the size needs even sides.
+  .map((recipe) => ({ ...recipe, skip: recipe.skip && recipe.height % 2 === 0 && recipe.width % 2 === 0 }));
 
 /** Images around one, with the mask that the file itself gives its middle but for a few pixels. */
 async function problemOf(recipe: typeof recipes extends fc.Arbitrary<infer T> ? T : never) {

@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { add, evaluate, type FloatType, gradient, input, mul, type Tensor, total } from '../graph/index.js';
 import { type ActivationName, activationFunctions, activationNames } from '../network/activations/index.js';
 import { expectDerivatives, runProgram, weighted } from '../testing/operator-check.js';
-import { activationInterval, activationLines, activationStrip, chosenTangents } from './activation-lines.js';
+import {
+  activationInterval,
+  activationLines,
+  activationStrip,
+  chosenTangents,
+  movableLines,
+} from './activation-lines.js';
 import type { Bounds } from './relaxation.js';
 
 const exact = { sigmoid: (x: number) => 1 / (1 + Math.exp(-x)), tanh: Math.tanh };
@@ -225,6 +231,49 @@ describe.each(activationNames)('lines around %s', (name) => {
         expect(Math.abs(value - (moved[k]?.[i] as number)), `[-1, ${u[i]}]`).toBeLessThan(1e-5);
       });
     });
+  });
+
+  it('that move with shares are the lines at those shares, to the bit, and with their derivatives', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(ends, fc.double({ min: 0, max: 1, noNaN: true })), {
+          minLength: 40,
+          maxLength: 40,
+        }),
+        fc.constantFrom<FloatType>('float32', 'float64'),
+        async (cases, dtype) => {
+          const [bounds, shares] = [boundsOf(cases.length, dtype), sharesOf(cases.length, dtype)];
+          const fixed = Object.values(activationLines(name, bounds, shares)) as Tensor[];
+          const moved = Object.values(movableLines(name, bounds, (_, value) => value)(shares)) as Tensor[];
+          const slopes = (lines: readonly Tensor[]) =>
+            gradient(
+              lines.map((line, k) => mul(weighted(line), 1 + 0.3 * k)).reduce((a, b) => add(a, b)),
+              Object.values(shares),
+            );
+          const named = (all: readonly Tensor[], of: string) =>
+            Object.fromEntries(all.map((tensor, i) => [`${of} ${i}`, tensor] as const));
+          const made = await runProgram(
+            {
+              ...named([...fixed, ...slopes(fixed)], 'fixed'),
+              ...named([...moved, ...slopes(moved)], 'moved'),
+            },
+            {
+              l: cases.map(([[l]]) => l),
+              u: cases.map(([[, u]]) => u),
+              above: cases.map(([, share]) => share),
+              below: cases.map(([, share]) => 1 - share),
+            },
+          );
+          for (let i = 0; i < 6; i++)
+            made[`moved ${i}`]?.forEach((value, k) => {
+              const expected = made[`fixed ${i}`]?.[k] as number;
+              if (i < 4) expect(value + 0).toBe(expected + 0);
+              else expect(Math.abs(value - expected)).toBeLessThanOrEqual(1e-5 * (1 + Math.abs(expected)));
+            });
+        },
+      ),
+      { numRuns: 10 },
+    );
   });
 
   it('are differentiable through the ends of the interval', () => {

@@ -108,33 +108,51 @@ function chosenShare(f: ActivationFunction, bounds: Bounds): Tensor {
   return stopGradient(minimum(maximum(div(sub(chosen, first), room), 0), 1));
 }
 
-function lineAbove(f: ActivationFunction, { lower, upper }: Bounds, share?: Tensor): Line {
+/** What the line above is, but for its tangent. */
+interface Shape {
+  /** f'(t), and the least intercept with which a line of that slope is above f. */
+  tangentAt(t: Tensor): Line;
+  readonly first: Tensor;
+  readonly chosen: Tensor;
+  /** Whether the line is a tangent: f bulges above the chord, and [l, u] is not narrow. */
+  readonly bulges: Tensor;
+  readonly wide: Tensor;
+  /** The line where it is none, on a wide and on a narrow interval. */
+  readonly chordal: Line;
+  readonly narrowed: Line;
+}
+
+function shapeAbove(f: ActivationFunction, { lower, upper }: Bounds): Shape {
   const [low, high] = [f.value(lower), f.value(upper)];
   const width = sub(upper, lower);
   const middle = mul(add(lower, upper), 0.5);
   const narrow = NARROW[lower.dtype as FloatType];
   /** The least intercept with which a line of this slope is above the function at all of the points. */
-  const over = (slope: Tensor, ...points: readonly (readonly [x: Tensor, y: Tensor])[]) =>
-    points.map(([x, y]) => sub(y, mul(slope, x))).reduce((a, b) => maximum(a, b));
+  const over = (slope: Tensor, ...points: readonly (readonly [x: Tensor, y: Tensor])[]): Line => ({
+    slope,
+    intercept: points.map(([x, y]) => sub(y, mul(slope, x))).reduce((a, b) => maximum(a, b)),
+  });
   const [left, right] = [[lower, low] as const, [upper, high] as const];
-
-  const chord = div(sub(high, low), maximum(width, narrow));
-  const { first, chosen } = tangentPoints(f, { lower, upper });
-  const t = share === undefined ? chosen : add(first, mul(share, relu(sub(upper, first))));
-  const tangent = f.derivative(t);
-  const flat = f.derivative(middle);
-
   const bulge = sub(sub(high, low), mul(f.derivative(upper), width));
-  const bulges = greater(where(greater(upper, 0), bulge, -1), 0);
-  const wide = greater(width, narrow);
-  const choose = (tangential: Tensor, chordal: Tensor, narrowed: Tensor) =>
-    where(wide, where(bulges, tangential, chordal), narrowed);
-  const intercept = choose(
-    over(tangent, [t, f.value(t)], left),
-    over(chord, left),
-    over(flat, [middle, f.value(middle)], left, right),
-  );
-  return { slope: choose(tangent, chord, flat), intercept: add(intercept, slackOf(lower)) };
+  return {
+    ...tangentPoints(f, { lower, upper }),
+    tangentAt: (t) => over(f.derivative(t), [t, f.value(t)], left),
+    bulges: greater(where(greater(upper, 0), bulge, -1), 0),
+    wide: greater(width, narrow),
+    chordal: over(div(sub(high, low), maximum(width, narrow)), left),
+    narrowed: over(f.derivative(middle), [middle, f.value(middle)], left, right),
+  };
+}
+
+/** t = t₀ + p (u − t₀). */
+const tangentPoint = (first: Tensor, room: Tensor, share: Tensor): Tensor => add(first, mul(share, room));
+
+function lineAbove(f: ActivationFunction, bounds: Bounds, share?: Tensor): Line {
+  const { first, chosen, tangentAt, bulges, wide, chordal, narrowed } = shapeAbove(f, bounds);
+  const room = relu(sub(bounds.upper, first));
+  const tangent = tangentAt(share === undefined ? chosen : tangentPoint(first, room, share));
+  const choose = (of: keyof Line) => where(wide, where(bulges, tangent[of], chordal[of]), narrowed[of]);
+  return { slope: choose('slope'), intercept: add(choose('intercept'), slackOf(bounds.lower)) };
 }
 
 /** Which tangents lines are, as shares p ∈ [0, 1]; where a line is none, its share says nothing. */
@@ -164,6 +182,54 @@ export function activationLines(name: ActivationName, bounds: Bounds, shares?: T
     lowerIntercept: neg(below.intercept),
     upper: above.slope,
     intercept: above.intercept,
+  };
+}
+
+/** Computes a tensor once and reads it by name. */
+type Sharing = (name: string, value: Tensor) => Tensor;
+
+/** The line above for any share, of arrays that are computed once: a tangent or, where it is none, `rest`. */
+function movableLineAbove(f: ActivationFunction, bounds: Bounds, once: Sharing) {
+  const { first, bulges, wide, chordal, narrowed } = shapeAbove(f, bounds);
+  const one = add(mul(first, 0), 1);
+  const tangential = where(wide, where(bulges, one, mul(one, 0)), mul(one, 0));
+  const rest = (of: keyof Line) => mul(where(wide, chordal[of], narrowed[of]), sub(1, tangential));
+  const [start, room] = [once('first', first), once('room', relu(sub(bounds.upper, first)))];
+  const [low, left] = [once('low', f.value(bounds.lower)), once('left', mul(bounds.lower, 1))];
+  const mask = once('tangential', tangential);
+  const slopeElse = once('slope', rest('slope'));
+  const interceptElse = once('intercept', add(rest('intercept'), slackOf(bounds.lower)));
+  return (share: Tensor): Line => {
+    const t = tangentPoint(start, room, share);
+    const slope = f.derivative(t);
+    const intercept = maximum(sub(f.value(t), mul(slope, t)), sub(low, mul(slope, left)));
+    return {
+      slope: add(mul(slope, mask), slopeElse),
+      intercept: add(mul(intercept, mask), interceptElse),
+    };
+  };
+}
+
+/**
+ * `activationLines` for shares that change: what depends on the bounds alone is computed once, by `once`,
+ * which is given each array's name.
+ */
+export function movableLines(
+  name: ActivationName,
+  bounds: Bounds,
+  once: Sharing,
+): (shares: TangentShares) => Slopes {
+  const f = activationFunctions[name];
+  const above = movableLineAbove(f, bounds, (what, value) => once(`above ${what}`, value));
+  const below = movableLineAbove(turned(f), mirrored(bounds), (what, value) => once(`below ${what}`, value));
+  return (shares) => {
+    const [over, under] = [above(shares.above), below(shares.below)];
+    return {
+      lower: under.slope,
+      lowerIntercept: neg(under.intercept),
+      upper: over.slope,
+      intercept: over.intercept,
+    };
   };
 }
 

@@ -74,6 +74,16 @@ export const proofMutants: readonly ProofMutant[] = [
       to: 'concretize({ ...found, coefficients }, box)',
     },
     {
+      name: 'bounds at activations keep their rounding',
+      from: 'sub(addAll(sums), reshape(total, [count, batch]))',
+      to: 'addAll(sums)',
+    },
+    {
+      name: 'bounds at the input keep their rounding',
+      from: 'sub(concretize(bound, box), reshape(error.total(), [count, batch]))',
+      to: 'concretize(bound, box)',
+    },
+    {
       name: 'rows over inputs are forgotten',
       from: 'add(found.coefficients, onInputs)',
       to: 'found.coefficients',
@@ -91,6 +101,7 @@ export const proofMutants: readonly ProofMutant[] = [
     },
     {
       name: 'rounding is not allowed for',
+      test: 'verification/branch-and-bound/rounded-away',
       from: 'allowance(engine, sizeOfTerms(inequality, centre, atCentre), inequality, rounding)',
       to: '0',
     },

@@ -10,6 +10,8 @@ export interface Segmentation {
   readonly height: number;
   readonly width: number;
   readonly hidden: number;
+  /** Whether a branch of half the size, raised again, is joined to what it was made of, as in a U-Net. */
+  readonly skip?: boolean;
   /** Of the weights. */
   readonly seed: number;
 }
@@ -21,18 +23,29 @@ const scalar = (name: string, value: number): OnnxTensor => ({
 });
 
 /** The file, or with `scores` the same up to the logits of class 1 over those of class 0, [1, height · width]. */
-export function segmentation({ height, width, hidden, seed }: Segmentation, scores = false): OnnxModel {
+export function segmentation(
+  { height, width, hidden, skip = false, seed }: Segmentation,
+  scores = false,
+): OnnxModel {
   const normals = (name: string, shape: readonly number[], scale: number): OnnxTensor => {
     const size = shape.reduce((a, b) => a * b, 1);
     const values = normalNumbers(`segmentation ${seed} ${name}`, size);
     return { name, shape, data: Float32Array.from(values, (z) => scale * z) };
   };
   const pads = { pads: { ints: [1, 1, 1, 1] }, kernel_shape: { ints: [3, 3] } };
+  const square = { kernel_shape: { ints: [2, 2] }, strides: { ints: [2, 2] } };
+  const branch = [
+    op('Conv', ['r1', 'w3', 'b1'], 'h2', square),
+    op('Relu', ['h2'], 'r2'),
+    op('ConvTranspose', ['r2', 'w4', 'b1'], 'raised', square),
+    op('Concat', ['r1', 'raised'], 'joined', { axis: { int: 1 } }),
+  ];
   const body = [
     op('Gather', ['x', 'colours'], 'image', { axis: { int: 1 } }),
     op('Conv', ['image', 'w1', 'b1'], 'h1', pads),
     op('Relu', ['h1'], 'r1'),
-    op('Conv', ['r1', 'w2', 'b2'], 'logits', { kernel_shape: { ints: [1, 1] } }),
+    ...(skip ? branch : []),
+    op('Conv', [skip ? 'joined' : 'r1', 'w2', 'b2'], 'logits', { kernel_shape: { ints: [1, 1] } }),
   ];
   const tail = [
     op('Gather', ['x', 'last'], 'gt', { axis: { int: 1 } }),
@@ -60,7 +73,10 @@ export function segmentation({ height, width, hidden, seed }: Segmentation, scor
     constants: [
       normals('w1', [hidden, 3, 3, 3], 0.5),
       normals('b1', [hidden], 0.3),
-      normals('w2', [2, hidden, 1, 1], 1),
+      normals('w2', [2, skip ? 2 * hidden : hidden, 1, 1], 1),
+      ...(skip
+        ? [normals('w3', [hidden, hidden, 2, 2], 0.5), normals('w4', [hidden, hidden, 2, 2], 0.5)]
+        : []),
       normals('b2', [2], 0.3),
       integers('colours', [0, 1, 2]),
       scalar('last', -1),

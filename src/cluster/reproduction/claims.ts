@@ -44,6 +44,8 @@ export interface Experiment {
   readonly title: string;
   readonly settings: GivenSettings;
   readonly rows: readonly Row[];
+  /** Names of those that are run unless the user says which (default: all); the others cost too much. */
+  readonly usualRows?: readonly string[];
   /** Every row of this setting, also those that were not asked for: reported where a folder has them. */
   readonly allRows?: readonly Row[];
   readonly comparisons: readonly Comparison[];

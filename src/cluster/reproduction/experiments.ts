@@ -20,7 +20,7 @@ export const settingNames = (scale: Scale, which: 'all' | 'usual' | 'optional' =
 export interface Selection {
   /** Names of settings (default: all that are not optional). */
   readonly settings?: readonly string[];
-  /** Names of rows (default: all that the claims need). */
+  /** Names of rows (default: all that the claims need, or the usual ones of a setting that says which). */
   readonly rows?: readonly string[];
 }
 
@@ -42,8 +42,13 @@ export function experimentsFor(
       `--setting: expected one that ${claims.join(' or ')} looks at ` +
         `(${looked.map(({ name }) => name).join(', ')}), got ${settings?.join(', ')}; choose another`,
     );
-  return rows === undefined ? chosen : withRows(chosen, rows);
+  return rows === undefined ? chosen.map(withUsualRows) : withRows(chosen, rows);
 }
+
+const withUsualRows = (experiment: Experiment): Experiment => ({
+  ...experiment,
+  rows: experiment.rows.filter(({ name }) => experiment.usualRows?.includes(name) ?? true),
+});
 
 function withClaims(experiment: Experiment, claims: readonly ClaimName[]): Experiment {
   return {

@@ -99,6 +99,7 @@ describe('the experiments', () => {
         ({ name, rows }) => `${name}: ${rows.map((row) => row.name).join(' ')}`,
       );
     expect(names({ rows: ['crown', 'ibp-rgs'] })).toEqual(['S2: crown ibp-rgs', 'CNN3: crown']);
+    expect(names({})[1]).toBe('CNN3: ibp crown-ibp crown-ibp-rgs');
     expect(names({ settings: ['full-0.3'], rows: ['deeppoly'] })).toEqual(['full-0.3: deeppoly']);
     expect(settingNames('small', 'usual')).toEqual(['S2', 'T', 'CNN3']);
     expect(() => names({ rows: ['crwon'] })).toThrow(/^--rows: expected some of ibp, .*, got "crwon"/);

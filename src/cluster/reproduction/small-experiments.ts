@@ -115,6 +115,7 @@ const WIDE: Experiment = {
     select: 'last',
     ...{ ...SUBSET, epochs: 20, warmupEpochs: 10 },
   },
+  usualRows: ['ibp', 'crown-ibp', 'crown-ibp-rgs'],
   ...{ trials: 4, seeds: 5, complete: 1, ...MEASURED },
 };
 

@@ -30,7 +30,8 @@ export function describeCertificate(path: string, bytes: Uint8Array): Omit<Descr
   const { certificate, model, claim, proofs } = contentOf(path, bytes);
   if (certificate !== 1 || !Array.isArray(proofs) || !claim)
     throw new FormatError(
-      `${path}: expected a certificate of version 1, got ${JSON.stringify(certificate)}; take another tautnet`,
+      `${path}: expected a certificate of version 1, got ${JSON.stringify(certificate)}; ` +
+        'take the tautnet that wrote it',
     );
   const ofImages = 'images' in claim;
   const proved = counted(proofs.reduce((sum, proof) => sum + (proof?.of?.length ?? 0), 0));
@@ -45,7 +46,9 @@ export function describeCertificate(path: string, bytes: Uint8Array): Omit<Descr
       [`SHA-256 of the ${ofImages ? 'images' : 'property'}`, ofImages ? claim.images : claim.property],
     ],
     next: [
-      `tautnet check ${quoted(path)} ${ofImages ? '<folder of the run>' : '<network.onnx> <property.vnnlib>'}`,
+      `tautnet check ${quoted(path)} `.concat(
+        ofImages ? '<folder of the run>' : '<network.onnx> <property.vnnlib>',
+      ),
     ],
   };
 }

@@ -13,9 +13,9 @@ interface Waiting {
 }
 
 /**
- * Threads that run tasks in their order, one each. A thread that is ended inside ONNX Runtime takes the process
- * with it; Piscina's own `close` ends all of them when the first one of several is done. Hence the queue stands
- * here, and Piscina gets as many tasks at once as it has threads.
+ * Threads that run tasks in their order, one each. A thread that is ended inside ONNX Runtime takes the
+ * process with it; Piscina's own `close` ends all of them when the first one of several is done. Hence the
+ * queue stands here, and Piscina gets as many tasks at once as it has threads.
  */
 export class Workers {
   readonly #piscina: Piscina;

@@ -33,6 +33,8 @@ import {
   sub,
   sum,
   type Tensor,
+  takeRows,
+  transpose,
   where,
 } from '../../graph/index.js';
 import { activationFunctions } from '../../network/activations/index.js';
@@ -46,7 +48,7 @@ import {
   parameterInputs,
   weightsOf,
 } from '../../network/network.js';
-import { activationLines, chosenTangents } from '../../relaxation/activation-lines.js';
+import { chosenTangents, movableLines } from '../../relaxation/activation-lines.js';
 import {
   backSubstituteBy,
   concretize,
@@ -91,6 +93,17 @@ export interface DualShape {
   readonly keep?: boolean;
   /** Multipliers β of z − l ≥ 0 and u − z ≥ 0, z read by smooth activations: a part has ends of its own. */
   readonly halved?: boolean;
+  /**
+   * p, signs, scores and the minimising input are [n, rows] outside of the program, so that the numbers of a
+   * column lie together.
+   */
+  readonly byColumn?: boolean;
+  /**
+   * Columns are trials: p and signs are those of so many parts, `of` int32 [n] is each trial's part, and one
+   * more ReLU is decided in each, row `trial:k` int32 [n] of node k, −1 in the other nodes, with the sign
+   * `trial side` [1, n]. With `byColumn`, `warm` and `decisions`.
+   */
+  readonly parents?: number;
   /** The rows have a part over the inputs too, `input rows` [inputs, n]. */
   readonly inputRows?: boolean;
   /**
@@ -254,12 +267,14 @@ class DualProgram {
 
   #stateOf(node: number): ReluState {
     const { dtype } = this;
-    const { columns: n, decisions, warm, unstable } = this.shape;
+    const { columns: n, decisions, warm, unstable, byColumn } = this.shape;
     const rows = rowsOf(node, featuresOf(this.#node(node).layer.output), unstable?.[node]);
     const { count, pick } = rows;
     const ends = this.#boundsOf(node);
     const [lower, upper] = [pick(ends.lower), pick(ends.upper)];
-    const sign = decisions ? input(nodeArray('sign', node), [count, n], dtype) : undefined;
+    const trial = this.shape.parents === undefined ? undefined : this.#trialOf(node, count);
+    const parents = decisions ? this.#multipliers('sign', node, count) : undefined;
+    const sign = parents && trial ? add(parents, mul(trial, input('trial side', [1, n], dtype))) : parents;
     const live =
       unstable?.[node] === undefined ? undefined : input(nodeArray('live', node), [count, 1], dtype);
     const computed = linesOf(lower, upper, live, sign);
@@ -271,13 +286,38 @@ class DualProgram {
     ) as unknown as Lines;
     const slope = this.#share(`slope:${node}`, mul(reluSlopes(ends).upper, 1));
     const zero = mul(reshape(sum(this.#rows, [0]), [1, n]), 0);
-    const name = warm ? nodeArray('p', node) : `begin:${node}`;
     const crownAlpha = add(
       where(greater(add(upper, lower), 0), constant(1, [], dtype), constant(0, [], dtype)),
       zero,
     );
-    const begin = warm ? input(name, [count, n], dtype) : this.#share(name, crownAlpha);
-    return { node, lines, sign, slope, ...rows, begin, name, nothing: mul(warm ? begin : crownAlpha, 0) };
+    const start = warm ? this.#multipliers('p', node, count) : crownAlpha;
+    // What a trial decides begins with β = 0.
+    const first = trial ? mul(start, sub(1, trial)) : start;
+    const read = warm && !byColumn;
+    const name = read ? nodeArray('p', node) : `begin:${node}`;
+    return {
+      ...{ node, lines, slope, ...rows, name, nothing: mul(start, 0) },
+      begin: read ? start : this.#share(name, first),
+      sign: sign && byColumn ? this.#share(`signs:${node}`, sign) : sign,
+    };
+  }
+
+  /** p or signs of a node's rows as they are given, [rows, n]. */
+  #multipliers(what: 'p' | 'sign', node: number, rows: number): Tensor {
+    const { columns: n, byColumn, parents } = this.shape;
+    if (!byColumn) return input(nodeArray(what, node), [rows, n], this.dtype);
+    const parts = input(nodeArray(what, node), [parents ?? n, rows], this.dtype);
+    return transpose(parents === undefined ? parts : takeRows(parts, input('of', [n], 'int32')));
+  }
+
+  /** 1 at the row that a trial decides, [rows, n]. */
+  #trialOf(node: number, rows: number): Tensor {
+    return equalRows(input(nodeArray('trial', node), [this.shape.columns], 'int32'), rows, this.dtype);
+  }
+
+  /** [rows, n] as the caller reads it. */
+  #outward(x: Tensor): Tensor {
+    return this.shape.byColumn ? transpose(x) : x;
   }
 
   #smoothStateOf(node: number): SmoothState {
@@ -294,8 +334,11 @@ class DualProgram {
       const start = add(chosen[side], zero);
       return { key, name, begin: this.#share(name, start), nothing: mul(start, 0) };
     });
+    const movable = movableLines(layer.function, ends, (what, value) =>
+      this.#share(`line ${what}:${node}`, value),
+    );
     const lines = ([below, above]: readonly Tensor[]) =>
-      below && above ? activationLines(layer.function, ends, { below, above }) : slopesOf(net, node, ends);
+      below && above ? movable({ below, above }) : slopesOf(net, node, ends);
     if (!this.shape.halved) return { shares, lines };
     const nothing = mul(add(ends.lower, zero), 0);
     const betas = (['β low', 'β high'] as const).map((side) => {
@@ -351,11 +394,12 @@ class DualProgram {
     const results: Record<string, Tensor> = { bound: maximum(best, value) };
     if (this.shape.keep)
       this.#states.forEach(({ node }, i) => {
-        results[nodeArray('p', node)] = mul(p[i] as Tensor, 1);
+        results[nodeArray('p', node)] = this.#outward(mul(p[i] as Tensor, 1));
       });
     if (!this.shape.scores) return results;
-    results.point = where(greater(coefficients, 0), this.#box.lower, this.#box.upper);
-    results['at point'] = logits(this.net, this.#parameters, results.point);
+    const point = where(greater(coefficients, 0), this.#box.lower, this.#box.upper);
+    results.point = this.#outward(point);
+    results['at point'] = logits(this.net, this.#parameters, point);
     for (const state of this.#states)
       Object.assign(results, this.#scores(state, arrived.get(state.node) as Tensor));
     for (const node of this.#smooth.keys())
@@ -395,8 +439,8 @@ class DualProgram {
     const upper = pick(slope);
     const shift = moved && maximum(mul(moved, upper), mul(moved, sub(upper, 1)));
     return {
-      [nodeArray('gap', node)]: gap,
-      [nodeArray('score', node)]: mul(abs(shift ? sub(shift, gap) : gap), lines.keep),
+      [nodeArray('gap', node)]: this.#outward(gap),
+      [nodeArray('score', node)]: this.#outward(mul(abs(shift ? sub(shift, gap) : gap), lines.keep)),
     };
   }
 }

@@ -94,6 +94,8 @@ export interface HiddenBoundingOptions {
   /** Steps of ascent in α. */
   readonly iterations: number;
   readonly known?: HiddenBounds;
+  /** The node whose known ends are new: what does not read it stays as it is known. */
+  readonly changed?: number;
   /** Takes the α that each bound was found with, by the ReLU or activation that reads the values. */
   readonly slopes?: Map<number, HiddenSlopes>;
 }
@@ -180,13 +182,17 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
     async bound(box, options) {
       const hidden = new Map<number, Ends>();
       for (const node of nonlinear) {
-        const step = engine.plan(`interval ${node}`, () => intervalPlan(net, node, engine.dtype));
+        const old = options.known?.get(node);
         const before = nonlinearBefore(net, (net.nodes[node] as NetworkNode).inputs[0] as number);
+        if (old !== undefined && options.changed !== undefined && !before.includes(options.changed)) {
+          hidden.set(node, old);
+          continue;
+        }
+        const step = engine.plan(`interval ${node}`, () => intervalPlan(net, node, engine.dtype));
         const { lower, upper } = (await engine.run(
           step,
           regionFeeds(box, hidden, before),
         )) as unknown as Ends;
-        const old = options.known?.get(node);
         const ends: Ends = {
           lower: lower.map((l, i) => Math.max(l, old?.lower[i] ?? Number.NEGATIVE_INFINITY)),
           upper: upper.map((u, i) => Math.min(u, old?.upper[i] ?? Number.POSITIVE_INFINITY)),

@@ -24,7 +24,7 @@ import { reluSlopes } from '../../relaxation/slopes.js';
 
 /** Names of the arrays that belong to node k, a ReLU or a smooth activation. */
 export const nodeArray = (
-  what: 'lower' | 'upper' | 'sign' | 'p' | 'score' | 'gap' | 'index' | 'map' | 'live',
+  what: 'lower' | 'upper' | 'sign' | 'trial' | 'p' | 'score' | 'gap' | 'index' | 'map' | 'live',
   node: number,
 ): string => `${what}:${node}`;
 

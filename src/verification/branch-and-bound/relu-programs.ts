@@ -10,19 +10,23 @@ import { dualOf } from './dual-program.js';
 import { type Ends, type Engine, type Floats, floats, type Goal, type HiddenBounds } from './engine.js';
 import { columnsOf, regionFeeds } from './hidden-bounds.js';
 import type { Signs } from './leaf.js';
-import { nodeArray } from './relu-lines.js';
+import {
+  bestAt,
+  decidedBy,
+  type Multipliers,
+  multiplierFeeds,
+  multipliersAt,
+  type Outputs,
+  type Segment,
+  segmentsOf,
+  trialFeeds,
+} from './part-arrays.js';
 import { type UnstableRelus, unstableRelus } from './unstable.js';
 
 /** A part of the box by decided ReLUs. */
-export interface Subproblem {
+export interface Subproblem extends Multipliers {
   /** Number of its goal. */
   readonly goal: number;
-  /** Decided ReLUs by their number among the unstable ones: i for z ≥ 0, ~i for z ≤ 0. */
-  readonly decisions: readonly number[];
-  /** α of the unstable ReLUs in 255ths. */
-  readonly alpha: Uint8Array;
-  /** β of the decisions. */
-  readonly beta: readonly number[];
   /** Lower bound of the goal's row minus its threshold. */
   readonly bound: number;
 }
@@ -32,10 +36,8 @@ export interface Bounded {
   readonly subproblem: Subproblem;
   /** ReLUs that may be decided next; none where its bound is positive or all are decided. */
   readonly candidates: readonly number[];
-  /** Where its linear bound is least, [inputs]. */
-  readonly point: Float32Array;
-  /** Whether the goal's row is not positive there. */
-  readonly reached: boolean;
+  /** Where its linear bound is least, [inputs], if the goal's row is not positive there. */
+  readonly reached?: Float32Array;
 }
 
 /** One box and what is to be shown on it. */
@@ -48,19 +50,16 @@ export interface ReluRegion {
 }
 
 /** Candidates for a decision by each of the two scores. */
-const CANDIDATES = 3;
+const CANDIDATES = 2;
 /**
  * Children begin where their parent's ascent ended: 20 steps each raise bounds hardly more, and cost almost
  * twice as much.
  */
 const ITERATIONS = 3;
-type Outputs = Readonly<Record<string, Floats>>;
 
 /** Distance of a bound above its goal's threshold; −∞ where arithmetic overflowed, which proves nothing. */
 const above = (bound: number, { threshold }: Goal): number =>
   Number.isFinite(bound) ? bound - threshold : Number.NEGATIVE_INFINITY;
-
-const indexOf = (decision: number): number => (decision < 0 ? ~decision : decision);
 
 /** The programs of one box: subproblems in, bounds out. */
 export class ReluPrograms {
@@ -72,6 +71,7 @@ export class ReluPrograms {
   /** Whether goals have terms over the inputs. */
   readonly #inputRows: boolean;
   readonly #inputs: number;
+  readonly #segments: readonly Segment[];
 
   constructor(
     readonly engine: Engine,
@@ -80,6 +80,7 @@ export class ReluPrograms {
     const { network: net } = engine;
     const { box, hidden, goals } = options;
     this.unstable = unstableRelus(engine, net, hidden);
+    this.#segments = segmentsOf(this.unstable);
     this.most = columnsOf(engine);
     this.#region = { ...regionFeeds(box, hidden), ...this.unstable.feeds };
     this.#relus = [...hidden.keys()].filter((k) => (net.nodes[k] as NetworkNode).layer.kind === 'relu');
@@ -107,22 +108,46 @@ export class ReluPrograms {
     steps = this.options.iterations ?? ITERATIONS,
   ): Promise<Bounded[]> {
     const columns = this.#columnsFor(subproblems.length);
-    const outputs = (await this.engine.run(
-      this.#planOf(columns, steps),
-      this.#feedsOf(columns, subproblems),
-    )) as Outputs;
+    const goals = subproblems.map(({ goal }) => goal);
+    const outputs = (await this.engine.run(this.#planOf(columns, steps), {
+      ...this.#goalFeeds(columns, goals),
+      ...this.#partFeeds(columns, subproblems),
+    })) as Outputs;
     return subproblems.map((parent, j) => this.#bounded(parent, outputs, columns, j));
   }
 
-  /** Bounds without ascent, less the thresholds. */
-  async boundAsTheyAre(subproblems: readonly Subproblem[]): Promise<number[]> {
+  /**
+   * Bounds of subproblems with one more ReLU decided, without ascent, less the thresholds.
+   * @param trials the number of a subproblem and what is decided in it
+   */
+  async boundTrials(
+    subproblems: readonly Subproblem[],
+    trials: readonly (readonly [from: number, decision: number])[],
+  ): Promise<number[]> {
     const values: number[] = [];
-    for (let start = 0; start < subproblems.length; start += this.most) {
-      const some = subproblems.slice(start, start + this.most);
+    for (let start = 0; start < trials.length; start += this.most) {
+      const some = trials.slice(start, start + this.most);
       const columns = this.#columnsFor(some.length);
-      const { bound } = await this.engine.run(this.#planOf(columns, 0), this.#feedsOf(columns, some));
-      some.forEach(({ goal }, j) => {
-        values.push(above((bound as Floats)[j] as number, this.#goal(goal)));
+      const numbers = [...new Set(some.map(([from]) => from))];
+      const parents = numbers.map((from) => subproblems[from] as Subproblem);
+      const place = new Map(numbers.map((from, at) => [from, at]));
+      // Most have four candidates, that is eight trials.
+      const few = Math.max(2, columns / 4);
+      const room = parents.length <= few ? few : columns;
+      const goals = some.map(([from]) => (subproblems[from] as Subproblem).goal);
+      const { bound } = (await this.engine.run(this.#planOf(columns, 0, room), {
+        ...this.#goalFeeds(columns, goals),
+        ...this.#partFeeds(room, parents),
+        of: Int32Array.from({ length: columns }, (_, t) => place.get(some[t]?.[0] as number) ?? 0),
+        ...trialFeeds(
+          this.engine,
+          this.#segments,
+          columns,
+          some.map(([, decision]) => decision),
+        ),
+      })) as Outputs;
+      goals.forEach((goal, t) => {
+        values.push(above((bound as Floats)[t] as number, this.#goal(goal)));
       });
     }
     return values;
@@ -132,7 +157,7 @@ export class ReluPrograms {
     const { node, neuron } = this.unstable;
     const signs = new Map(this.#relus.map((k) => [k, new Map<number, 1 | -1>()]));
     for (const decision of decisions) {
-      const i = indexOf(decision);
+      const i = decidedBy(decision);
       signs.get(node[i] as number)?.set(neuron[i] as number, decision < 0 ? -1 : 1);
     }
     return signs;
@@ -146,7 +171,7 @@ export class ReluPrograms {
     return wanted <= this.most / 8 ? Math.max(8, this.most / 8) : this.most;
   }
 
-  #planOf(columns: number, steps: number): Plan {
+  #planOf(columns: number, steps: number, parents?: number): Plan {
     return dualOf(this.engine, {
       target: this.engine.network.nodes.length - 1,
       columns,
@@ -158,22 +183,19 @@ export class ReluPrograms {
       keep: steps > 0,
       inputRows: this.#inputRows,
       unstable: this.unstable.capacity,
+      byColumn: true,
+      ...(parents !== undefined && { parents }),
     });
   }
 
-  /** Arrays of one call; columns beyond the subproblems are zero, with a threshold that is met at once. */
-  #feedsOf(columns: number, subproblems: readonly Subproblem[]): Feeds {
+  /** Rows of a call; those of columns beyond the goals are zero, with a threshold that is met at once. */
+  #goalFeeds(columns: number, goals: readonly number[]): Record<string, Floats> {
     const { engine } = this;
     const rows = floats(engine, engine.network.classes * columns);
     const threshold = floats(engine, columns).fill(-1e30);
-    const feeds: Record<string, Feeds[string]> = { ...this.#region, rows, threshold };
-    for (const node of this.#relus)
-      for (const what of ['p', 'sign'] as const)
-        feeds[nodeArray(what, node)] = floats(engine, (this.unstable.capacity[node] as number) * columns);
     const overInputs = floats(engine, this.#inputRows ? this.#inputs * columns : 0);
-    if (this.#inputRows) feeds['input rows'] = overInputs;
-    subproblems.forEach((subproblem, j) => {
-      const { coefficients, inputs, threshold: least } = this.#goal(subproblem.goal);
+    goals.forEach((goal, j) => {
+      const { coefficients, inputs, threshold: least } = this.#goal(goal);
       inputs?.forEach((d, k) => {
         overInputs[k * columns + j] = d;
       });
@@ -181,67 +203,35 @@ export class ReluPrograms {
         rows[k * columns + j] = c;
       });
       threshold[j] = least;
-      this.#writeMultipliers(feeds as Record<string, Floats>, columns, j, subproblem);
     });
-    return feeds;
+    return { rows, threshold, ...(this.#inputRows && { 'input rows': overInputs }) };
   }
 
-  #writeMultipliers(
-    feeds: Readonly<Record<string, Floats>>,
-    columns: number,
-    j: number,
-    { alpha, beta, decisions }: Subproblem,
-  ): void {
-    const { count, node, row } = this.unstable;
-    const write = (what: 'p' | 'sign', i: number, value: number): void => {
-      (feeds[nodeArray(what, node[i] as number)] as Floats)[(row[i] as number) * columns + j] = value;
-    };
-    for (let i = 0; i < count; i++) write('p', i, (alpha[i] as number) / 255);
-    decisions.forEach((decision, d) => {
-      write('p', indexOf(decision), beta[d] as number);
-      write('sign', indexOf(decision), decision < 0 ? -1 : 1);
-    });
+  #partFeeds(columns: number, subproblems: readonly Subproblem[]): Feeds {
+    return { ...this.#region, ...multiplierFeeds(this.engine, this.#segments, columns, subproblems) };
   }
 
   /** Column j of the outputs of a call. */
   #bounded(parent: Subproblem, outputs: Outputs, columns: number, j: number): Bounded {
-    const { count, node, row } = this.unstable;
     const goal = this.#goal(parent.goal);
     const { coefficients, inputs, threshold } = goal;
     const value = above((outputs.bound as Floats)[j] as number, goal);
-    const at = (what: 'p' | 'score' | 'gap', i: number) =>
-      (outputs[nodeArray(what, node[i] as number)] as Floats)[(row[i] as number) * columns + j] as number;
-    const alpha = new Uint8Array(count);
-    for (let i = 0; i < count; i++) alpha[i] = Math.round(255 * Math.min(1, at('p', i)));
-    const beta = parent.decisions.map((decision) => at('p', indexOf(decision)));
-    const decided = new Set(parent.decisions.map(indexOf));
-    const open = Array.from({ length: count }, (_, i) => i).filter((i) => !decided.has(i));
-    const top = (what: 'score' | 'gap') => best(open, (i) => at(what, i), CANDIDATES);
-    const column = (of: Floats, k: number) => of[k * columns + j] as number;
-    const point = Float32Array.from({ length: this.#inputs }, (_, k) => column(outputs.point as Floats, k));
+    const decided = new Set(parent.decisions.map(decidedBy));
+    const top = (what: 'score' | 'gap') => bestAt(what, this.#segments, outputs, j, decided, CANDIDATES);
+    const point = (outputs.point as Floats).subarray(j * this.#inputs, (j + 1) * this.#inputs);
     const terms = (c: Float64Array | undefined, v: (k: number) => number) =>
       c?.reduce((sum, a, k) => sum + a * v(k), 0) ?? 0;
     const atPoint =
-      terms(coefficients, (k) => column(outputs['at point'] as Floats, k)) +
-      terms(inputs, (k) => point[k] as number);
+      terms(coefficients, (k) => (outputs['at point'] as Floats)[k * columns + j] as number) +
+      terms(inputs, (k) => Math.fround(point[k] as number));
     return {
-      subproblem: { ...parent, alpha, beta, bound: Math.max(parent.bound, value) },
+      subproblem: {
+        ...parent,
+        ...multipliersAt(this.#segments, outputs, j, parent.decisions),
+        bound: Math.max(parent.bound, value),
+      },
       candidates: value > 0 ? [] : [...new Set([...top('score'), ...top('gap')])],
-      point,
-      reached: atPoint <= threshold,
+      ...(atPoint <= threshold && { reached: Float32Array.from(point) }),
     };
   }
-}
-
-/** The `count` indices of greatest positive score. */
-function best(indices: readonly number[], score: (index: number) => number, count: number): number[] {
-  const found: { index: number; value: number }[] = [];
-  for (const index of indices) {
-    const value = score(index);
-    if (found.length === count && value <= (found.at(-1) as { value: number }).value) continue;
-    found.push({ index, value });
-    found.sort((a, b) => b.value - a.value);
-    if (found.length > count) found.pop();
-  }
-  return found.map(({ index }) => index);
 }

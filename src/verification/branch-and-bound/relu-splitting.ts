@@ -5,7 +5,7 @@
  * A subproblem is a list of decided ReLUs. Its two children decide one more; their bounds are raised
  * together, many subproblems at once. The ReLU to decide is chosen among the best of a score of its influence
  * (BaBSR) and of its triangle's gap by bounding both children of each candidate without ascent (filtered
- * smart branching, De Palma et al. 2021), the lesser child being the greatest. A candidate of which that
+ * smart branching, De Palma et al. 2021): the sum of both is to be the greatest. A candidate of which that
  * proves one child costs nothing: the other sign is decided at once. Worst bounds first.
  */
 import type { ProvedPart } from '../proof/trace.js';
@@ -132,8 +132,8 @@ class ReluSplitting {
     this.#subproblems += bounded.length;
     for (const { subproblem } of bounded) if (subproblem.bound > 0) this.#prove(subproblem);
     const open = bounded.filter(({ subproblem }) => !(subproblem.bound > 0));
-    for (const { subproblem, point, reached } of open)
-      if (reached && (await this.#confirm(point, subproblem.goal))) return [];
+    for (const { subproblem, reached } of open)
+      if (reached && (await this.#confirm(reached, subproblem.goal))) return [];
     const decided = open.flatMap(({ subproblem, candidates }) =>
       candidates.length === 0 ? [subproblem] : [],
     );
@@ -179,12 +179,13 @@ class ReluSplitting {
    * closes the subproblem; with one proved, the other sign is decided at once.
    */
   async #choose(open: readonly Bounded[]): Promise<Branch[]> {
-    const trials = open.flatMap(({ subproblem, candidates }, from) =>
-      candidates.length > 1
-        ? candidates.map((i) => ({ from, i, pair: [child(subproblem, i), child(subproblem, ~i)] }))
-        : [],
+    const trials = open.flatMap(({ candidates }, from) =>
+      candidates.length > 1 ? candidates.map((i) => ({ from, i })) : [],
     );
-    const values = await this.#programs.boundAsTheyAre(trials.flatMap(({ pair }) => pair));
+    const values = await this.#programs.boundTrials(
+      open.map(({ subproblem }) => subproblem),
+      trials.flatMap(({ from, i }) => [[from, i] as const, [from, ~i] as const]),
+    );
     const tried = open.map(() => new Map<number, readonly [active: number, inactive: number]>());
     trials.forEach(({ from, i }, t) => {
       tried[from]?.set(i, [values[2 * t] as number, values[2 * t + 1] as number]);
@@ -211,6 +212,8 @@ export function branchOf(
   proved: (part: Subproblem) => void = () => {},
 ): Branch[] {
   const lesser = (i: number) => Math.min(...bounds(i));
+  // Neither child is proved where they are compared.
+  const both = (i: number) => bounds(i)[0] + bounds(i)[1];
   const closing = candidates.find((i) => lesser(i) > 0);
   if (closing !== undefined) {
     for (const decision of [closing, ~closing]) proved(child(subproblem, decision));
@@ -218,7 +221,7 @@ export function branchOf(
   }
   // Where one child is proved there is nothing but the other.
   const forced = candidates.flatMap((i) => (bounds(i)[0] > 0 ? [~i] : bounds(i)[1] > 0 ? [i] : []));
-  const next = candidates.filter((i) => !(Math.max(...bounds(i)) > 0)).sort((i, j) => lesser(j) - lesser(i));
+  const next = candidates.filter((i) => !(Math.max(...bounds(i)) > 0)).sort((i, j) => both(j) - both(i));
   const rest = forced.reduce((part, decision) => {
     proved(child(part, ~decision));
     return child(part, decision);

@@ -89,6 +89,13 @@ export async function rootOf(
   return { box: ends, hidden, slopes, rows, ...open };
 }
 
+/** The root with bounds of hidden neurons raised by so many steps more. */
+export async function tightened(engine: Engine, root: Root, iterations: number): Promise<Root> {
+  const { box, hidden: known, rows } = root;
+  const hidden = await createHiddenBounding(engine).bound(box, { iterations, known });
+  return { ...root, hidden, ...(await openGoals(engine, box, hidden, rows)) };
+}
+
 /** Bounds of float64 have their errors taken off. */
 const NOTHING: Rounding = { hidden: 0, error: () => 0 };
 

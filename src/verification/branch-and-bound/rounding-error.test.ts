@@ -138,7 +138,16 @@ describe('the error of a back-substitution', () => {
       for (const node of nodes)
         error.visit(node, input(`a ${node}`, [featuresAt(node), ROWS * batch], 'float64'));
       const rows = Object.fromEntries(nodes.map((node) => [`a ${node}`, rowsAt(node, batch)]));
-      const { total } = await run({ total: error.total() }, { ...feedsOf('float64', 0, batch), ...rows });
+      // The same of rows of which some are not visited.
+      const some = errorOf(net, sizes, ROWS, batch);
+      const tensorOf = (node: number) =>
+        [node, input(`a ${node}`, [featuresAt(node), ROWS * batch], 'float64')] as const;
+      for (const node of nodes.slice(0, 4)) some.visit(...tensorOf(node));
+      const outputs = { total: error.total(), with: some.with(nodes.slice(4).map(tensorOf)) };
+      const { total, with: both } = await run(outputs, { ...feedsOf('float64', 0, batch), ...rows });
+      both?.forEach((found, at) => {
+        expect(found / (total?.[at] as number)).toBeCloseTo(1, 12);
+      });
       for (let r = 0; r < ROWS; r++)
         for (let b = 0; b < batch; b++) {
           let sum = 0;

@@ -11,7 +11,7 @@ import type { Engine } from './engine.js';
 import { type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';
 import { splitRelus } from './relu-splitting.js';
-import { grouped, type Root, type RootOptions, type Row, rootOf } from './root.js';
+import { grouped, type Root, type RootOptions, type Row, rootOf, tightened } from './root.js';
 import { splitSmooth } from './smooth-splitting.js';
 import { trialOf } from './trial.js';
 import { unstableRelus } from './unstable.js';
@@ -154,10 +154,12 @@ async function searchSmooth(
     }
     begun++;
     const some = indices.map((index) => polytopes[index] as Polytope);
-    const root = await rootOf(engine, box, some, options);
+    const wide = varying(box) > SOME_INPUTS;
+    const found = await rootOf(engine, box, some, options);
+    const root = wide ? await tightest(engine, found, options) : found;
     const indexOf = (goal: number) => indices[root.goals[goal]?.polytope as number] as number;
     subproblems++;
-    if (root.goals.length === 0 || varying(box) <= SOME_INPUTS) {
+    if (root.goals.length === 0 || !wide) {
       lowerBound = Math.min(lowerBound, root.lowerBound);
       open.push(...root.goals.map((_, goal) => indexOf(goal)));
       continue;
@@ -194,6 +196,33 @@ async function searchSmooth(
     return { stage, verdict: 'open', subproblems, lowerBound, reason: reason ?? 'time' };
   return { stage, verdict: 'proved', subproblems, lowerBound };
 }
+
+/** Steps of ascent in the tangents of all hidden neurons: a first pass, and longer ones for what is left. */
+const FIRST_PASS = 5;
+const LONGER_PASSES = [20, 10];
+/** Share of the time left that a pass may take. */
+const PASS_SHARE = 0.8;
+
+/**
+ * The root with hidden bounds raised by their tangents: behind smooth activations that is worth more than any
+ * number of halved intervals.
+ */
+async function tightest(
+  engine: Engine,
+  root: Root,
+  { secondsLeft }: Pick<SearchOptions, 'secondsLeft'>,
+): Promise<Root> {
+  if (root.goals.length === 0) return root;
+  const before = secondsLeft();
+  const first = better(root, await tightened(engine, root, FIRST_PASS));
+  const left = secondsLeft();
+  const longer = LONGER_PASSES.find((steps) => ((before - left) * steps) / FIRST_PASS <= PASS_SHARE * left);
+  if (first.goals.length === 0 || longer === undefined || engine.expired()) return first;
+  return better(first, await tightened(engine, first, longer));
+}
+
+/** A pass that the time ended may know of no bound. */
+const better = (known: Root, next: Root): Root => (next.lowerBound > known.lowerBound ? next : known);
 
 /** Searches polytopes on the signs of ReLUs, one box after the other, α-CROWN first. */
 async function searchRelus(

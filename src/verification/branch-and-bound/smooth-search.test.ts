@@ -13,6 +13,7 @@ import { decide, evaluationOf } from '../../testing/searches.js';
 import { type Box, type Polytope, violation } from '../property/property.js';
 import type { Engine } from './engine.js';
 import { createHiddenBounding } from './hidden-bounds.js';
+import { rootOf, tightened } from './root.js';
 
 const engineOf = searchEngines();
 
@@ -94,6 +95,48 @@ describe.each(networks)('$name', (net) => {
     expect(counts.atRoot).toBeGreaterThan(2);
     expect(counts.reached).toBeGreaterThan(0);
   }, 120_000);
+
+  it('a pass over the tangents of hidden neurons raises the root, in both modes, and keeps below all samples', async () => {
+    const gains: number[] = [];
+    for (let seed = 0; seed < 3; seed++) {
+      const parameters = singleParameters(net, seed);
+      const engine = engineOf(net, parameters);
+      const evaluate = evaluationOf(engine);
+      const box = singleBox(net, seed, 0.4);
+      const unsafe = randomInequalities(net, seed, 1, false);
+      const values = placesOf(box, seed, 40).map(async (x) =>
+        violation({ box, unsafe }, x, await evaluate(x)),
+      );
+      const least = Math.min(...(await Promise.all(values)));
+      const options = { secondsLeft: () => 0, evaluate };
+      for (const mode of [engine, sound(engine, parameters)]) {
+        const root = await rootOf(mode, box, [{ box, unsafe }], options);
+        const next = await tightened(mode, root, 10);
+        gains.push(next.lowerBound - root.lowerBound);
+        expect(next.lowerBound).toBeLessThan(least + 1e-4);
+        for (const [node, { lower, upper }] of next.hidden)
+          lower.forEach((low, i) => {
+            expect(low).toBeGreaterThanOrEqual(root.hidden.get(node)?.lower[i] as number);
+            expect(upper[i]).toBeLessThanOrEqual(root.hidden.get(node)?.upper[i] as number);
+          });
+      }
+    }
+    expect(Math.max(...gains)).toBeGreaterThan(0.005);
+  }, 120_000);
+
+  it('bounds behind a halved interval alone change, and are those of all computed anew', async () => {
+    const parameters = singleParameters(net, 1);
+    const box = singleBox(net, 1, 0.3);
+    const ends = { lower: Float32Array.from(box.lower), upper: Float32Array.from(box.upper) };
+    const bounding = createHiddenBounding(engineOf(net, parameters));
+    const whole = await bounding.bound(ends, { iterations: 0 });
+    const [node, of] = [...whole].at(-2) as [number, { lower: Float32Array; upper: Float32Array }];
+    const upper = of.upper.map((u, i) => (i === 0 ? (u + (of.lower[0] as number)) / 2 : u));
+    const known = new Map(whole).set(node, { lower: of.lower, upper });
+    const some = await bounding.bound(ends, { iterations: 0, known, changed: node });
+    expect(some).toEqual(await bounding.bound(ends, { iterations: 0, known }));
+    expect([...some].at(-1)).not.toEqual([...whole].at(-1));
+  });
 
   it('bounds of hidden neurons hold and gain by chosen tangents', async () => {
     let [before, after] = [0, 0];

@@ -3,10 +3,10 @@
  * [l, m], in the other to [m, u].
  *
  * A part of the box is what its intervals leave of it. Lines of a halved neuron are tighter, and so are the
- * bounds of all neurons behind it, which are computed anew from them; both hold at every input of the part,
- * and the halves together are the whole. That inputs are of the part is told by multipliers of the intervals'
- * ends, as β-CROWN's of decided ReLUs. The neuron to halve is the one whose lines cost the row's bound the
- * most. Worst bounds first.
+ * bounds of the neurons that read it, which are computed anew from them; both hold at every input of the
+ * part, and the halves together are the whole. That inputs are of the part is told by multipliers of the
+ * intervals' ends, as β-CROWN's of decided ReLUs. The neuron to halve is the one whose lines cost the row's
+ * bound the most. Worst bounds first.
  */
 
 import { dualOf } from './dual-program.js';
@@ -128,7 +128,8 @@ class SmoothSplitting {
       if (this.#found) break;
       const known = new Map(hidden).set(next.node, half);
       // What the time does not suffice for stays open, with the bounds that are known.
-      const tight = await this.#bounding.bound(this.options.box, { iterations: 0, known });
+      const changed = next.node;
+      const tight = await this.#bounding.bound(this.options.box, { iterations: 0, known, changed });
       open.push(...(await this.#settle(goal, tight)));
     }
     return open;

@@ -6,9 +6,9 @@
  * {"image":8,"label":5,"verdict":"falsified","stage":"attack","margin":-0.02,"counterexample":0}
  * {"image":9,"label":9,"verdict":"undecided","stage":null,"margin":-0.4}
  * ```
- * Proofs that bound their rounding errors also have `"sound":true`. `counterexample` is a row of `counterexamples`, float32 [rows, features], pixels in the units of the data
- * set; `images`, int32 [rows], says which image each row belongs to, so that the arrays can be checked
- * without the lines.
+ * Proofs that bound their rounding errors also have `"sound":true`. `counterexample` is a row of
+ * `counterexamples`, float32 [rows, features], pixels in the units of the data set; `images`, int32 [rows],
+ * says which image each row belongs to, so that the arrays can be checked without the lines.
  */
 import { basename, dirname, join } from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.js';

@@ -46,6 +46,12 @@ describe('the disjunctive normal form', () => {
     expect(disjuncts(formula).found).toEqual(['0713', '07145', '07146', '0723', '07245', '07246']);
   });
 
+  it('holds all that ands within ands demand', () => {
+    const nested = and(and(atom(1), and(atom(2), and(atom(3), atom(4)), atom(5))), atom(6));
+    expect(disjuncts(nested).found).toEqual(['123456']);
+    expect(disjuncts(or(nested, and(and(and(atom(7)), atom(8))))).found).toEqual(['123456', '78']);
+  });
+
   it('leaves out what contradicts itself, before it is multiplied', () => {
     const tens = or(...Array.from({ length: 10 }, (_, i) => atom(i)));
     const { found, assumed } = disjuncts(and(or(atom(-1), atom(1)), tens, tens, atom(2)));

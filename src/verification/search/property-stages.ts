@@ -46,7 +46,8 @@ const MANY_BOXES = 16;
 /** Reason for which bounds by one relaxation are left out, if they are. */
 function whyUnbounded(stage: RootStage, climb: PropertyClimb): string | undefined {
   const { context, polytopes, limits } = climb;
-  if (limits.sound) return 'its bounds allow for rounding, but do not bound it';
+  if (limits.sound && stage === 'crown' && !limits.boundsFirst)
+    return 'the search bounds only what is unstable, which takes less in float64';
   const many = new Set(polytopes.map(({ box }) => box)).size > MANY_BOXES;
   if (many && splitsInputs(context.network, polytopes) && !(limits.boundsFirst && stage === 'ibp'))
     return 'a search that bounds many boxes at once does so sooner';
@@ -65,6 +66,7 @@ const boundStage = (stage: RootStage): PropertyStage => ({
     const problem: RootProblem = {
       ...climb.context,
       over: () => climb.late() || signal?.aborted === true,
+      sound: climb.limits.sound,
       ...(climb.limits.boundsFirst && stage === 'ibp' && { columns: MANY_BOXES }),
     };
     const polytopes = climb.openPolytopes(open);
