@@ -6,7 +6,7 @@
  * the point; a program for the next state. A plan has both ways, as it may run where no kernel was built, on
  * a device or for a population.
  */
-import { gradient } from '../../../graph/gradient.js';
+import { gradient, vectorJacobian } from '../../../graph/gradient.js';
 import { total } from '../../../graph/operators/broadcasting.js';
 import { input, inputName, isInput } from '../../../graph/operators/leaves.js';
 import { type Tensor, topologicalOrder } from '../../../graph/tensor.js';
@@ -29,6 +29,8 @@ import type { Compiler, StageKind } from './kind.js';
 export interface AscentKernelStage {
   readonly kind: 'ascent-kernel';
   readonly layers: KernelRunData;
+  /** What the layers read, by name, if it is not the point itself. */
+  readonly prepared: Readonly<Record<string, Tensor>>;
   /** The loss, and its cotangent of the outputs. */
   readonly turn: Readonly<Record<'value' | 'cotangent', Tensor>>;
   /** The next state. */
@@ -40,7 +42,8 @@ export interface AscentKernelStage {
 export interface AscentKernelStep extends Omit<IterateStep, 'kind'> {
   readonly kind: 'ascent-kernel';
   readonly layers: KernelRunData;
-  /** The program for the loss and its cotangent. */
+  /** Programs for what the layers read, if it is not the point, and for the loss and its cotangent. */
+  readonly prepare: number | undefined;
   readonly turn: number;
 }
 
@@ -48,7 +51,7 @@ const [VALUE, SLOPE] = ['ascent value', 'ascent slope'];
 
 const like = (name: string, { shape, dtype }: Tensor): Tensor => input(name, shape, dtype);
 
-/** The loop with its network in the kernel, where that is one run from the point that is worth it. */
+/** The loop with its network in the kernel, where that is one run of values that is worth it. */
 export function withAscentKernel(
   stage: IterateStage,
   worth: Worth = isWorth,
@@ -73,29 +76,35 @@ function inKernel(
   const [, { run }] = found;
   if (levels.length > 1 || level.runs.length > 1 || places.length > 1 || 'rows' in run) return undefined;
   const [from, ...others] = run.input as [Tensor, ...Tensor[]];
-  if (from !== point || others.length > 0 || Object.keys(level.prepared).length > 0) return undefined;
+  const reads = Object.values(level.prepared);
+  if (others.length > 0 || reads.some((x) => x !== from)) return undefined;
   const cut = runs.cut(outputs).value as Tensor;
   const reached = topologicalOrder([cut]);
   const seen = reached.find((x) => isInput(x) && inputName(x) === layers.seen[0]);
   if (seen === undefined || reached.includes(point)) return undefined; // the loss sees more than outputs
+  // What the layers read has the point's slope, or a share in it.
+  const slopeThere = like(SLOPE, from);
+  const [slope] = from === point ? [slopeThere] : vectorJacobian([from], [slopeThere], [point]);
   return {
     kind: 'ascent-kernel',
     layers,
+    prepared: level.prepared,
     turn: { value: cut, cotangent: gradient(total(cut), [seen])[0] as Tensor },
-    next: next(like(VALUE, value), like(SLOPE, point)),
+    next: next(like(VALUE, value), slope as Tensor),
     programs: stage,
   };
 }
 
 function compileKernel(stage: AscentKernelStage, compiler: Compiler): void {
-  const { layers, turn, next, programs } = stage;
+  const { layers, prepared, turn, next, programs } = stage;
   const { next: _, ascent: __, ...data } = programs;
-  compiler.variablesOf([...Object.values(turn), ...Object.values(next)]);
+  compiler.variablesOf([...Object.values(prepared), ...Object.values(turn), ...Object.values(next)]);
   const named = Object.entries(next).map(([name, y]) => [nextName(name), y]);
   const step: AscentKernelStep = {
     ...data,
     kind: 'ascent-kernel',
     layers,
+    prepare: Object.keys(prepared).length > 0 ? compiler.program(prepared) : undefined,
     turn: compiler.program({ ...turn }),
     program: compiler.program(Object.fromEntries(named)),
   };
@@ -103,7 +112,7 @@ function compileKernel(stage: AscentKernelStage, compiler: Compiler): void {
 }
 
 async function run(run: Run, step: AscentKernelStep): Promise<void> {
-  const { layers, turn, program } = step;
+  const { layers, prepare, turn, program } = step;
   const { chain, dtype, arrays: names, seen } = layers;
   const [logits] = seen as [string];
   const from = names[0] as string; // the input comes first
@@ -115,6 +124,7 @@ async function run(run: Run, step: AscentKernelStep): Promise<void> {
   beginLoop(run, asIterate);
   run.arrays.set(logits, await array(logits, sizeOf(logits)));
   await loopOnHost(run, asIterate, async (scalars) => {
+    if (prepare !== undefined) run.arrays.set(from, (await run.call(prepare))[from] as Floats);
     const work = { chain, arrays: names.map((name) => run.arrays.get(name) as Floats) };
     propagate(work, stored);
     const { value, cotangent } = await run.call(turn);
