@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { input, reshape } from '../graph/index.js';
+import { architecture } from '../network/architectures.js';
 import { featuresOf } from '../network/layers/layer.js';
 import { logits, type Network, parameterInputs } from '../network/network.js';
 import { hasRowKernel, useInstructionSet } from '../runtime/kernels/row-kernel.js';
@@ -100,6 +101,16 @@ describe.skipIf(!hasRowKernel())('an attack whose network is in the interval ker
       ),
       { numRuns: 8 },
     );
+  });
+
+  it('ends there behind a normalisation, too', async () => {
+    const normalization = { mean: [0.3], std: [0.5] };
+    const net = architecture('conv 3@3 p1, linear', [1, 4, 4], 3, normalization);
+    const graph = attacked(net, 5);
+    expect(ofKernel(inKernel(graph)).map(({ prepared }) => Object.keys(prepared).length)).toEqual([1, 1]);
+    const native = await losses(net, 4, 5, graph);
+    vi.stubEnv('TAUTNET_ROWS', 'ort');
+    expect(distance(native, await losses(net, 4, 5, graph))).toBeLessThan(1e-12);
   });
 
   it('is left to programs where several points of an image are attacked at once', () => {
