@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "layers.h"
+#include "moments.h"
 #include "tiles.h"
 
 namespace tautnet {
@@ -70,53 +71,6 @@ inline void setLanes(T* array, int64_t feature, int64_t batch, int64_t images, V
   if ((images + 1) * L <= batch) return store<T>(to, v);
   for (int64_t l = 0; images * L + l < batch; l++) to[l] = v[l];
 }
-
-// Moments of a layer's intervals: sums in vectors that are added up in double.
-template <class T>
-class Tally {
-  static constexpr int L = Vector<T>::lanes;
-  enum { WIDTH, CENTRE, ACTIVE, INACTIVE, ACTIVE_SQUARES, INACTIVE_SQUARES, ACTIVES, INACTIVES, COUNT };
-  V<T> sums[COUNT] = {};
-  double all[COUNT] = {};
-
- public:
-  // Gives the centre where the interval is below zero, else 0.
-  V<T> see(V<T> low, V<T> up) {
-    const V<T> zero = {}, one = zero + T(1), centre = (low + up) * T(0.5);
-    const V<T> active = low > T(0) ? centre : zero, inactive = up < T(0) ? centre : zero;
-    sums[WIDTH] += up - low;
-    sums[CENTRE] += centre;
-    sums[ACTIVE] += active;
-    sums[INACTIVE] += inactive;
-    sums[ACTIVE_SQUARES] += active * active;
-    sums[INACTIVE_SQUARES] += inactive * inactive;
-    sums[ACTIVES] += low > T(0) ? one : zero;
-    sums[INACTIVES] += up < T(0) ? one : zero;
-    return inactive;
-  }
-  // Adds what was seen of one vector of images, with their weights.
-  void add(V<T> weight) {
-    for (int i = 0; i < COUNT; i++) {
-      double sum = 0;
-      for (int l = 0; l < L; l++) sum += double(sums[i][l]) * double(weight[l]);
-      all[i] += sum;
-      sums[i] = V<T>{};
-    }
-  }
-  // `count`: features times images. Writes MOMENTS, and where it is asked for MOMENT_TOTALS.
-  void finish(T count, T* moments, T* totals) const {
-    const double m = all[CENTRE] / double(count);
-    const auto squares = [&](int i) {
-      const double sum = all[ACTIVE_SQUARES + i] - 2 * m * all[ACTIVE + i] + m * m * all[ACTIVES + i];
-      return T(sum > 0 ? sum : 0);
-    };
-    const T found[MOMENTS] = {T(all[WIDTH]), T(all[ACTIVE]), T(all[INACTIVE]), squares(0), squares(1)};
-    std::copy(found, found + MOMENTS, moments);
-    if (totals == nullptr) return;
-    const T needed[MOMENT_TOTALS] = {T(m), found[1], found[2], T(all[ACTIVES]), T(all[INACTIVES])};
-    std::copy(needed, needed + MOMENT_TOTALS, totals);
-  }
-};
 
 // The forward pass. `stored` (null: none) has the activations of all images afterwards, those that layer k
 // reads at activations[k], padded with zeros; without it, only those that linear layers read are of all.
@@ -190,7 +144,8 @@ class Forward {
                      const Activations<T>& from, Done done) {
     const int64_t size = outputs * planes * MATRIX_PLACES;
     if (productSize < size) products = allocate<V<T>>(productSize = size);
-    const int64_t pieces = (vectors + MATRIX_PLACES - 1) / MATRIX_PLACES, piece = (vectors + pieces - 1) / pieces;
+    const int64_t pieces = (vectors + MATRIX_PLACES - 1) / MATRIX_PLACES;
+    const int64_t piece = (vectors + pieces - 1) / pieces;
     for (int64_t v = 0; v < vectors; v += piece) {
       const int count = int(std::min(piece, vectors - v)), tileOutputs = matrixOutputs(count, planes);
       const int64_t each = count * planes;

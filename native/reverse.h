@@ -25,30 +25,6 @@ struct Phase {
   Tiles<T> weights, absolute;      // [inputs, outputs · taps]
 };
 
-// The derivative of a layer's moments in its intervals' ends, from cotangents g of MOMENTS.
-//
-//   of both ends: ½(g₁ + 2 g₃ (c − m)) where l > 0, ½(g₂ + 2 g₄ (c − m)) where u < 0, and everywhere, as m is
-//   the mean of n centres, −(g₃ Σ (c − m) + g₄ Σ (c − m))/n, sums over where l > 0 and where u < 0
-template <class T>
-struct MomentSlopes {
-  bool any = false;
-  T width = 0, mean = 0, everywhere = 0, active = 0, inactive = 0, activeBend = 0, inactiveBend = 0;
-  MomentSlopes() = default;
-  MomentSlopes(const T* g, const T* totals, T count)
-      : any(true), width(g[0]), mean(totals[0]), active(g[1] / 2), inactive(g[2] / 2), activeBend(g[3]),
-        inactiveBend(g[4]) {
-    const T above = totals[1] - mean * totals[3], below = totals[2] - mean * totals[4];
-    everywhere = -(g[3] * above + g[4] * below) / count;
-  }
-  // `isActive`: whether l > 0; `below`: the centre where u < 0, else 0.
-  template <class Mask>
-  V<T> ofCentre(V<T> centre, Mask isActive, V<T> below) const {
-    const V<T> zero = {};
-    const V<T> down = below < T(0) ? inactive + inactiveBend * (below - mean) : zero;
-    return (isActive ? active + activeBend * (centre - mean) : down) + everywhere;
-  }
-};
-
 template <class T>
 class Reverse : Forward<T> {
   using Base = Forward<T>;
