@@ -18,7 +18,7 @@ type Front = Pick<BoundProblem, 'network' | 'parameters' | 'box'>;
 /** By the box's lower end: what is bounded over one box several times is then differentiated once. */
 const made = new WeakMap<Tensor, { readonly of: Front; readonly behind: Front }[]>();
 
-/** Behind the first layer, where that is separable and the rest reads nothing else; else undefined. */
+/** Behind a network's first layer, if it is separable and the rest reads nothing else. */
 export function separableFront({ network: net, parameters, box }: Front): Front | undefined {
   const [first, ...rest] = net.nodes as [NetworkNode, ...NetworkNode[]];
   if (
