@@ -29,7 +29,6 @@ import {
 } from '../graph/index.js';
 import { logitsOfRuns } from '../network/layer-runs.js';
 import { featuresOf } from '../network/layers/layer.js';
-
 import type { Bounds } from '../relaxation/relaxation.js';
 import type { IterateStage, Stage } from '../runtime/plan/plan.js';
 import { inputBox } from './input-box.js';
