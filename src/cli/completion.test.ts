@@ -24,10 +24,11 @@ describe('completion', () => {
   test('of options, advanced ones too, with what they mean', async () => {
     expect(await complete('train', '--smoo')).toEqual(['--smoothing']);
     expect(await complete('train', 'a', '--micro')).toEqual(['--micro-batch']);
-    expect(await completionOf(program, ['certify', 'x', '--sou'])).toEqual([]);
-    expect(await completionOf(program, ['verify', 'x', '--sou'])).toEqual([
-      { text: '--sound', description: expect.stringContaining('float64') },
-    ]);
+    expect(await completionOf(program, ['train', '--sou'])).toEqual([]);
+    for (const command of ['certify', 'verify'])
+      expect(await completionOf(program, [command, 'x', '--sou'])).toEqual([
+        { text: '--sound', description: expect.stringContaining('float64') },
+      ]);
   });
 
   test('of choices: methods, relaxations and what joins them, presets piece by piece', async () => {

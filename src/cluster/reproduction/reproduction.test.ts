@@ -61,8 +61,9 @@ describe('the experiments', () => {
       expect(new Set(budgets).size).toBe(1);
       const names = experiment.rows.map(({ name }) => name);
       expect(new Set(names).size).toBe(names.length);
+      const every = experiment.allRows?.map(({ name }) => name);
       for (const { better, worse } of experiment.comparisons)
-        for (const name of [better, worse]) expect(names).toContain(name);
+        for (const name of [better, worse]) expect(every).toContain(name);
       // PGPE gets enough steps of enough pairs to come anywhere; under a solver's bound, what is affordable.
       const [steps, pairs] = names.includes('exact-pgpe') ? [2000, 8] : [6000, 32];
       for (const { settings } of planned)
@@ -80,7 +81,7 @@ describe('the experiments', () => {
     for (const claim of CLAIMS) expect(rows(CLAIMS)).toEqual(expect.arrayContaining(rows([claim])));
     expect(rows(['paradox'])).toEqual([
       ...['S2 ibp', 'S2 crown-ibp', 'S2 crown'],
-      ...['CNN3 ibp', 'CNN3 crown-ibp', 'CNN3 crown', 'CNN3 nested-crown-ibp', 'CNN3 deeppoly'],
+      ...['CNN3 ibp', 'CNN3 crown-ibp'],
     ]);
   });
 
