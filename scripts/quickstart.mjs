@@ -3,8 +3,8 @@
  *
  * 1. The paradox and its cure: one small network at ε = 0.2, trained with IBP, with the tighter CROWN-IBP by
  *    plain gradients, and with CROWN-IBP smoothed (RGS); settings as `tautnet reproduce paradox rgs` tuned
- *    them, and the one of its seeds that is most like their mean (docs/results/claims.md). All three are
- *    certified completely on 2,000 test images and compared, with their loss under CROWN.
+ *    them, and a seed that shows the idea (docs/results/claims.md has several). All three are certified
+ *    completely on 2,000 test images and compared, with their loss under CROWN.
  * 2. CNN3 at ε = 0.1 with RGS, all 10,000 test images certified.
  *
  * Node alone is needed. `-- --json` ends with the second certificate's summary on the last line.
@@ -132,7 +132,7 @@ async function cnn3(run) {
 await build();
 const [small, large] = freshFolders();
 console.error('\nThe paradox and its cure: a small network at ε = 0.2, three ways to train it');
-console.error('(one seed, the most like the means of five; docs/results/claims.md has all)\n');
+console.error('(one seed, picked since it shows the idea; docs/results/claims.md has several)\n');
 await paradox(small);
 console.error('CNN3 at ε = 0.1\n');
 process.stdout.write(await cnn3(large));
