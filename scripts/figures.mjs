@@ -24,7 +24,7 @@ function node(...args) {
 if (!existsSync(join(ROOT, RUN, 'summary.md'))) node(join('scripts', 'quickstart.mjs'));
 mkdirSync(join(ROOT, FIGURES), { recursive: true });
 
-const landscape = '--points 41 --sigmas 0,0.002 --samples 40 --batch-size 2 --seed 1 --detrend'.split(' ');
+const landscape = '--points 41 --sigmas 0,0.002 --samples 160 --batch-size 2 --seed 1 --detrend'.split(' ');
 const figure = join(FIGURES, 'landscape.svg');
 node(join('dist', 'cli', 'main.js'), 'landscape', RUN, ...landscape, '--out', figure);
 const pictures = [...(await dashboardPictures(ROOT, RUN, FIGURES)), ...(await pagePictures(ROOT, FIGURES))];
