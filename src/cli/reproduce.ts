@@ -78,7 +78,7 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
     [
       ...['tautnet reproduce', ...wanted, '--scale', scale],
       ...(only ? ['--setting', only.join()] : []),
-      ...ranOptions(evidence, experimentsFor(claims, scale, { settings: only })),
+      ...ranOptions(evidence, claims, experimentsFor(claims, scale, { settings: only })),
       ...(evidence.some(({ equalTime }) => equalTime) ? ['--equal-time'] : []),
     ].join(' ');
   if (flags.report !== undefined) return report(flags.report, out, experiments, command, flags, io);

@@ -6,6 +6,7 @@ import type { SweepDefinition } from '../definition.js';
 import { createSweepFolder, writeBegun, writeEnd } from '../sweep-folder.js';
 import type { TrialResult } from '../trial.js';
 import type { Experiment } from './claims.js';
+import { ranOptions } from './command.js';
 import { ASSUMED, reproductionCost } from './cost.js';
 import { epochsInTime, equalTimeSweep, slowestRow } from './equal-time.js';
 import { equalTimePath, finalPath, readEvidence, tuningPath } from './evidence-folder.js';
@@ -94,4 +95,24 @@ test('a cost is of what has not ended: certification by what ended took, else as
   expect(after?.tuning).toMatchObject({ trials: 0, seconds: 0, certifying: 0 });
   expect(after?.final).toMatchObject({ trials: 1, isMeasured: true });
   expect(after?.final.certifying).toBeCloseTo(100 * 0.05);
+});
+
+test('the command of a folder names its rows and seeds where they are not the usual ones', async () => {
+  const options = async (rows: readonly string[], seeds: number) => {
+    const of = { settings: ['CNN3'], rows };
+    const [experiment] = experimentsFor(['paradox'], 'small', of) as [Experiment];
+    const folder = await mkdtemp(join(out, 'cnn3-'));
+    await createSweepFolder(tuningPath(folder, experiment), tuningSweep(experiment));
+    await createSweepFolder(
+      finalPath(folder, experiment),
+      finalSweep(experiment, startsOf(experiment), seeds),
+    );
+    const evidence = await readEvidence(folder, experiment);
+    const usual = experimentsFor(['paradox'], 'small', { settings: ['CNN3'] });
+    return ranOptions(evidence ? [evidence] : [], ['paradox'], usual).join(' ');
+  };
+  expect(await options(['ibp', 'crown-ibp'], 5)).toBe('');
+  expect(await options(['ibp', 'crown-ibp'], 7)).toBe('--seeds 7');
+  expect(await options(['crown'], 5)).toBe('--rows crown');
+  expect(await options(['ibp', 'crown-ibp', 'deeppoly'], 5)).toBe('--rows ibp,crown-ibp,deeppoly');
 });
