@@ -153,6 +153,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     indices,
     relaxation,
     sound: flags.sound,
+    exact: trained.exact,
     ...rest,
   };
   const certified = { network, parameters: trained.parameters, split: dataset.test };
@@ -160,12 +161,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     limits && address === undefined
       ? openJournal(
           journalFile(files),
-          identityOf(
-            certified,
-            { ...options, exact: trained.exact },
-            limits,
-            `${path} on ${name}, ε = ${epsilon}`,
-          ),
+          identityOf(certified, options, limits, `${path} on ${name}, ε = ${epsilon}`),
         )
       : undefined;
   if (journal && journal.known.size > 0) io.stderr.write(`going on: ${keptIn(files, journal.known.size)}\n`);
@@ -176,7 +172,6 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
     address === undefined
       ? certify({
           ...whole,
-          exact: trained.exact,
           double: trained.double,
           deviceMegabytes: wholeNumber('memory', flags.memory),
           ...(limits && {
@@ -191,15 +186,7 @@ async function certifyNetwork(path: string, flags: CertifyFlags, io: Io): Promis
           progress: update,
         })
       : certifiedByWorkers(
-          {
-            address,
-            path,
-            dataset: name,
-            dataDir,
-            complete: limits,
-            options: { ...whole, exact: trained.exact },
-            update,
-          },
+          { address, path, dataset: name, dataDir, complete: limits, options: whole, update },
           io,
         );
   const report = await certifying

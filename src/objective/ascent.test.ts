@@ -8,6 +8,7 @@ import { hasRowKernel, useInstructionSet } from '../runtime/kernels/row-kernel.j
 import { createPlan } from '../runtime/plan/compile.js';
 import { type AscentKernelStage, withAscentKernel } from '../runtime/plan/stages/ascent-kernel.js';
 import { runPlan } from '../testing/bound-programs.js';
+import { INSTRUCTION_SETS, useFastestSet } from '../testing/instruction-sets.js';
 import { randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import {
@@ -21,7 +22,6 @@ import { crossEntropy } from './losses.js';
 import type { RobustGraph, RobustProblem } from './robust-loss.js';
 import { taps } from './taps.js';
 
-const SETS = ['baseline', 'AVX2', 'AVX-512'];
 const STEPS = 3;
 
 function problemOf(net: Network, batch: number): RobustProblem {
@@ -77,11 +77,11 @@ async function losses(
 describe.skipIf(!hasRowKernel())('an attack whose network is in the interval kernel', () => {
   afterEach(() => {
     vi.unstubAllEnvs();
-    useInstructionSet(SETS.findLast((name) => useInstructionSet(name) === name) as string);
+    useFastestSet();
   });
   const networks = fc.oneof(convolutionalNetworks({ min: 1, max: 3 }), denseNetworks);
 
-  it.each(SETS)('ends where the programs end in float64, with %s', async (set) => {
+  it.each(INSTRUCTION_SETS)('ends where the programs end in float64, with %s', async (set) => {
     if (useInstructionSet(set) !== set) return; // not this processor's
     await fc.assert(
       fc.asyncProperty(

@@ -12,17 +12,17 @@ import { KERNEL_RELAXATIONS } from '../runtime/kernels/loss-chain.js';
 import { hasRowKernel, useInstructionSet } from '../runtime/kernels/row-kernel.js';
 import type { Plan } from '../runtime/plan/plan.js';
 import type { Feeds, Floats } from '../runtime/plan/run.js';
+import { INSTRUCTION_SETS, useFastestSet } from '../testing/instruction-sets.js';
 import { randomLabels, uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import { convolutionalNetworks, denseNetworks, randomParameters } from '../testing/random-networks.js';
 import { createObjective, type ObjectiveOptions } from './objective.js';
 
-const SETS = ['baseline', 'AVX2', 'AVX-512'];
 const executor = createExecutor();
 afterAll(() => executor.close());
 afterEach(() => {
   vi.unstubAllEnvs();
-  useInstructionSet(SETS.findLast((name) => useInstructionSet(name) === name) as string);
+  useFastestSet();
 });
 
 interface Case {
@@ -95,7 +95,7 @@ describe.skipIf(!hasRowKernel())('the loss kernel', () => {
     ['convolutions and linear layers', convolutionalNetworks({ min: 1, max: 3 })],
     ['linear layers', denseNetworks],
   ] as const;
-  it.each(SETS.flatMap((set) => kinds.map(([name, networks]) => [set, name, networks] as const)))(
+  it.each(INSTRUCTION_SETS.flatMap((set) => kinds.map(([name, networks]) => [set, name, networks] as const)))(
     'gives the loss, its parts and counts of the programs in float64, with %s, for %s',
     async (set, _, networks) => {
       if (useInstructionSet(set) !== set) return; // not this processor's

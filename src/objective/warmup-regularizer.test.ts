@@ -8,6 +8,7 @@ import type { Bounds } from '../relaxation/relaxation.js';
 import { hasRowKernel, useInstructionSet } from '../runtime/kernels/row-kernel.js';
 import { withIntervalKernel } from '../runtime/plan/stages/interval-kernel.js';
 import { boundProblem, randomBox, runStages } from '../testing/bound-programs.js';
+import { INSTRUCTION_SETS, useFastestSet } from '../testing/instruction-sets.js';
 import { distance } from '../testing/operator-check.js';
 import {
   convolutionalNetworks,
@@ -17,8 +18,6 @@ import {
   residualNetworks,
 } from '../testing/random-networks.js';
 import { warmupRegularizer } from './warmup-regularizer.js';
-
-const SETS = ['baseline', 'AVX2', 'AVX-512'];
 
 /** The regulariser of some images, and a loss of it and of the logits' intervals: every parameter has a part. */
 function stageOf(net: Network, batch: number, dtype: FloatType) {
@@ -53,31 +52,34 @@ async function found(net: Network, seed: number, batch: number, dtype: FloatType
 describe.skipIf(!hasRowKernel())('the warm-up regulariser in the interval kernel', () => {
   afterEach(() => {
     vi.unstubAllEnvs();
-    useInstructionSet(SETS.findLast((name) => useInstructionSet(name) === name) as string);
+    useFastestSet();
   });
   const furthest = (a: readonly Float64Array[], b: readonly Float64Array[]): number =>
     Math.max(...a.map((array, i) => distance(array, b[i] as Float64Array)));
   const networks = fc.oneof(convolutionalNetworks(), denseNetworks, residualNetworks, importedNetworks);
 
-  it.each(SETS)('has the value and the gradients of the programs in float64, with %s', async (set) => {
-    if (useInstructionSet(set) !== set) return; // not this processor's
-    await fc.assert(
-      fc.asyncProperty(
-        networks,
-        fc.integer({ min: 1, max: 1000 }),
-        fc.constantFrom(1, 3, 17),
-        async (net, seed, batch) => {
-          useInstructionSet(set);
-          const native = await found(net, seed, batch, 'float64');
-          vi.stubEnv('TAUTNET_ROWS', 'ort');
-          const programs = await found(net, seed, batch, 'float64');
-          vi.unstubAllEnvs();
-          expect(furthest(native, programs)).toBeLessThan(1e-12);
-        },
-      ),
-      { numRuns: 10 },
-    );
-  });
+  it.each(INSTRUCTION_SETS)(
+    'has the value and the gradients of the programs in float64, with %s',
+    async (set) => {
+      if (useInstructionSet(set) !== set) return; // not this processor's
+      await fc.assert(
+        fc.asyncProperty(
+          networks,
+          fc.integer({ min: 1, max: 1000 }),
+          fc.constantFrom(1, 3, 17),
+          async (net, seed, batch) => {
+            useInstructionSet(set);
+            const native = await found(net, seed, batch, 'float64');
+            vi.stubEnv('TAUTNET_ROWS', 'ort');
+            const programs = await found(net, seed, batch, 'float64');
+            vi.unstubAllEnvs();
+            expect(furthest(native, programs)).toBeLessThan(1e-12);
+          },
+        ),
+        { numRuns: 10 },
+      );
+    },
+  );
 
   it('has the value in float32 to its rounding', async () => {
     await fc.assert(

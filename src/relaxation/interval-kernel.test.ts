@@ -7,6 +7,7 @@ import type { Network } from '../network/network.js';
 import { hasRowKernel, rowsComputedBy, useInstructionSet } from '../runtime/kernels/row-kernel.js';
 import { withIntervalKernel } from '../runtime/plan/stages/interval-kernel.js';
 import { boundProblem, randomBox, runStages } from '../testing/bound-programs.js';
+import { INSTRUCTION_SETS } from '../testing/instruction-sets.js';
 import { uniformNumbers } from '../testing/numbers.js';
 import { distance } from '../testing/operator-check.js';
 import {
@@ -18,8 +19,6 @@ import {
 } from '../testing/random-networks.js';
 import { intervalBounds } from './interval.js';
 import type { Bounds } from './relaxation.js';
-
-const SETS = ['baseline', 'AVX2', 'AVX-512'];
 
 /** Intervals of every node and natural logits, their weighted squares, and the gradients in all that is fed. */
 async function propagated(net: Network, seed: number, batch: number, dtype: FloatType, isEvery: boolean) {
@@ -59,7 +58,7 @@ const furthest = (a: readonly Float64Array[], b: readonly Float64Array[]): numbe
   );
 
 describe.skipIf(!hasRowKernel())('the interval kernel', () => {
-  const fastest = SETS.filter((name) => useInstructionSet(name) === name).at(-1) as string;
+  const fastest = INSTRUCTION_SETS.filter((name) => useInstructionSet(name) === name).at(-1) as string;
   afterEach(() => {
     vi.unstubAllEnvs();
     useInstructionSet(fastest);
@@ -75,7 +74,7 @@ describe.skipIf(!hasRowKernel())('the interval kernel', () => {
   };
   const networks = fc.oneof(convolutionalNetworks(), denseNetworks, residualNetworks, importedNetworks);
 
-  it.each(SETS)('has the values and gradients of the programs, with %s', async (set) => {
+  it.each(INSTRUCTION_SETS)('has the values and gradients of the programs, with %s', async (set) => {
     if (useInstructionSet(set) !== set) return;
     await fc.assert(
       fc.asyncProperty(

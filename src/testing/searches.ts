@@ -4,9 +4,10 @@
  */
 import { expect } from 'vitest';
 import { input } from '../graph/index.js';
-import { featuresOf, type Layer, reluLayer } from '../network/layers/layer.js';
+import { convolutionLayer } from '../network/layers/convolution.js';
+import { featuresOf, joinLayer, type Layer, reluLayer } from '../network/layers/layer.js';
 import { linearLayer } from '../network/layers/linear.js';
-import { chain, logits, type Network, parameterInputs } from '../network/network.js';
+import { chain, INPUT, logits, type Network, network, parameterInputs } from '../network/network.js';
 import { createPlan } from '../runtime/plan/compile.js';
 import type { Engine } from '../verification/branch-and-bound/engine.js';
 import { createHiddenBounding } from '../verification/branch-and-bound/hidden-bounds.js';
@@ -115,6 +116,18 @@ export function denseNetwork(inputs: number, ...widths: readonly number[]): Netw
   });
   return chain(`dense ${inputs}-${widths.join('-')}`, [inputs, 1, 1], layers);
 }
+
+const image = [1, 4, 4] as const;
+const convolution = convolutionLayer(image, { channels: 1, kernel: [3, 3], padding: [1, 1, 1, 1] });
+/** A convolution, a residual block, a linear layer; 16 inputs. */
+export const residualNetwork = network('residual', image, [
+  { layer: convolution, inputs: [INPUT] },
+  { layer: reluLayer(image), inputs: [0] },
+  { layer: convolution, inputs: [1] },
+  { layer: joinLayer(image), inputs: [2, 1] },
+  { layer: reluLayer(image), inputs: [3] },
+  { layer: linearLayer(image, 3), inputs: [4] },
+]);
 
 const inside = ({ lower, upper }: Box, x: ArrayLike<number>): boolean =>
   lower.every((low, i) => (x[i] as number) >= low && (x[i] as number) <= (upper[i] as number));

@@ -5,6 +5,7 @@ import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode } from '../../network/network.js';
 import { hasRowKernel, useInstructionSet } from '../../runtime/kernels/row-kernel.js';
 import { boundProblem, randomBox, runStages } from '../../testing/bound-programs.js';
+import { INSTRUCTION_SETS, useFastestSet } from '../../testing/instruction-sets.js';
 import { uniformNumbers } from '../../testing/numbers.js';
 import { distance } from '../../testing/operator-check.js';
 import { convolutionalNetworks, denseNetworks, randomParameters } from '../../testing/random-networks.js';
@@ -14,8 +15,6 @@ import { type Bounds, specificationMargins } from '../relaxation.js';
 import { reluSlopes } from '../slopes.js';
 import { backSubstitute, concretize } from './back-substitution.js';
 import { inMarginKernel, marginRun } from './margin-run.js';
-
-const SETS = ['baseline', 'AVX2', 'AVX-512'];
 
 interface Case {
   readonly net: Network;
@@ -67,14 +66,14 @@ async function margins({ net, seed, batch, dtype }: Case, inKernel: boolean) {
 
 afterEach(() => {
   vi.unstubAllEnvs();
-  useInstructionSet(SETS.findLast((name) => useInstructionSet(name) === name) as string);
+  useFastestSet();
 });
 
 /** Batches that fill no vector, one, and one and a part of the next, of either float type. */
 const batches = fc.constantFrom(1, 2, 3, 8, 16, 21);
 
 describe.skipIf(!hasRowKernel())('the margin kernel', () => {
-  const cases = SETS.flatMap((set) =>
+  const cases = INSTRUCTION_SETS.flatMap((set) =>
     (
       [
         ['convolutions and linear layers', convolutionalNetworks({ min: 1, max: 3 })],

@@ -5,6 +5,7 @@ import { featuresOf } from '../../network/layers/layer.js';
 import type { Network } from '../../network/network.js';
 import { hasRowKernel, rowsComputedBy, useInstructionSet } from '../../runtime/kernels/row-kernel.js';
 import { boundProblem, randomBox, runStages } from '../../testing/bound-programs.js';
+import { INSTRUCTION_SETS, useFastestSet } from '../../testing/instruction-sets.js';
 import { distance } from '../../testing/operator-check.js';
 import { convolutionalNetworks, denseNetworks, randomParameters } from '../../testing/random-networks.js';
 import { withoutNormalization } from '../front.js';
@@ -12,7 +13,6 @@ import { layerBounds } from './layer-bounds.js';
 import { crownRule, deepPolyRule, deepZRule, type RowRule } from './row-rule.js';
 
 const BATCH = 5;
-const SETS = ['baseline', 'AVX2', 'AVX-512'];
 
 /**
  * The same box, no pixel fixed: with a radius of zero, two bounds of a row may be the same number and have
@@ -69,11 +69,11 @@ async function boundsOf(
 
 afterEach(() => {
   vi.unstubAllEnvs();
-  useInstructionSet(SETS.findLast((name) => useInstructionSet(name) === name) as string);
+  useFastestSet();
 });
 
 describe.skipIf(!hasRowKernel())('the row kernel', () => {
-  const cases = SETS.flatMap((set) =>
+  const cases = INSTRUCTION_SETS.flatMap((set) =>
     (
       [
         ['convolutions and linear layers', convolutionalNetworks({ min: 2, max: 3 })],
@@ -126,7 +126,7 @@ describe.skipIf(!hasRowKernel())('the row kernel', () => {
   });
 
   it('says which instruction set it uses, and none where ONNX Runtime does its work', () => {
-    expect(SETS.map((set) => `native, ${set}`)).toContain(rowsComputedBy());
+    expect(INSTRUCTION_SETS.map((set) => `native, ${set}`)).toContain(rowsComputedBy());
     vi.stubEnv('TAUTNET_ROWS', 'ort');
     expect(rowsComputedBy()).toBe('ort');
     vi.stubEnv('TAUTNET_ROWS', 'gpu');

@@ -1,12 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { convolutionLayer } from '../../network/layers/convolution.js';
-import { joinLayer, reluLayer } from '../../network/layers/layer.js';
-import { linearLayer } from '../../network/layers/linear.js';
-import { INPUT, network } from '../../network/network.js';
 import { createExecutor } from '../../runtime/execution/executor.js';
 import { type DualCase, dualCase, readBy, relusOf, runDual } from '../../testing/dual-cases.js';
 import { normalNumbers, uniformNumbers } from '../../testing/numbers.js';
-import { denseNetwork } from '../../testing/searches.js';
+import { denseNetwork, residualNetwork } from '../../testing/searches.js';
 import { planStore } from '../proof/context.js';
 import type { Ends, Engine, Goal } from './engine.js';
 import { decidedBy } from './part-arrays.js';
@@ -16,17 +12,7 @@ import { ReluPrograms, type Subproblem } from './relu-programs.js';
 const executor = createExecutor();
 afterAll(() => executor.close());
 
-const image = [1, 4, 4] as const;
-const convolution = convolutionLayer(image, { channels: 1, kernel: [3, 3], padding: [1, 1, 1, 1] });
-const residual = network('residual', image, [
-  { layer: convolution, inputs: [INPUT] },
-  { layer: reluLayer(image), inputs: [0] },
-  { layer: convolution, inputs: [1] },
-  { layer: joinLayer(image), inputs: [2, 1] },
-  { layer: reluLayer(image), inputs: [3] },
-  { layer: linearLayer(image, 3), inputs: [4] },
-]);
-const networks = [denseNetwork(4, 9, 8, 3), denseNetwork(6, 12, 2), residual];
+const networks = [denseNetwork(4, 9, 8, 3), denseNetwork(6, 12, 2), residualNetwork];
 const SEEDS = [1, 2, 3];
 const PARTS = 9;
 /** Calls hold fewer trials than there are. */

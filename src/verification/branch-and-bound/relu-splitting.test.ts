@@ -1,34 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { convolutionLayer } from '../../network/layers/convolution.js';
-import { joinLayer, reluLayer } from '../../network/layers/layer.js';
-import { linearLayer } from '../../network/layers/linear.js';
-import { INPUT, network } from '../../network/network.js';
 import { propertyCases, safe, unsafe } from '../../testing/property-cases.js';
 import { searchEngines } from '../../testing/search-engines.js';
-import { decideOnRelus, denseNetwork, expectNoProof } from '../../testing/searches.js';
+import { decideOnRelus, denseNetwork, expectNoProof, residualNetwork } from '../../testing/searches.js';
 import type { Subproblem } from './relu-programs.js';
 import { branchOf } from './relu-splitting.js';
 
 const engineOf = searchEngines();
 const GAP = 0.02;
 
-const convolution = convolutionLayer([1, 4, 4], { channels: 1, kernel: [3, 3], padding: [1, 1, 1, 1] });
-const image = [1, 4, 4] as const;
-/** A convolution, a residual block, a linear layer; 16 inputs. */
-const residual = network('residual', image, [
-  { layer: convolution, inputs: [INPUT] },
-  { layer: reluLayer(image), inputs: [0] },
-  { layer: convolution, inputs: [1] },
-  { layer: joinLayer(image), inputs: [2, 1] },
-  { layer: reluLayer(image), inputs: [3] },
-  { layer: linearLayer(image, 3), inputs: [4] },
-]);
 const networks = [
   { net: denseNetwork(16, 10, 2), epsilon: 0.2 },
   { net: denseNetwork(20, 8, 8, 3), epsilon: 0.15 },
   { net: denseNetwork(3, 8, 8, 8, 2), epsilon: 0.3 },
-  { net: residual, epsilon: 0.1 },
+  { net: residualNetwork, epsilon: 0.1 },
 ].map((made) => ({ ...made, name: made.net.name }));
 
 describe('signs of ReLUs, beside the exact minimum', () => {
