@@ -80,7 +80,10 @@ const isCode = (name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !
 
 /** The files of a path, itself if it is one, in order. */
 function filesOf(path) {
-  if (!existsSync(path)) throw new Error(`expected files or folders of this repository, got ${path}`);
+  if (!existsSync(path)) {
+    console.error(`mutants: expected files or folders of this repository, got ${path}; check the path`);
+    process.exit(2);
+  }
   if (statSync(path).isFile()) return [path];
   const names = readdirSync(path, { recursive: true, encoding: 'utf8' });
   return names
