@@ -80,8 +80,9 @@ describe('the box of a search', () => {
     const mark = search.mark();
     let wrong = 0;
     for (let k = 1; k <= 300_000; k++) {
-      search[tighten](1, k / 2 ** 20);
-      if (search.box().box[end][1] !== k / 2 ** 20) wrong++;
+      const bound = (k * Math.SQRT1_2) / 300_000;
+      search[tighten](1, bound);
+      if (search.box().box[end][1] !== bound) wrong++;
       search.restore(mark);
     }
     search.restore(start);
