@@ -156,7 +156,7 @@ function report(results, seconds) {
   for (const { fileName, location, mutatorName, replacement, status } of results)
     if (status === 'Survived' || status === 'NoCoverage')
       console.log(
-        `${fileName}:${location.start.line}:${location.start.column + 1} ${status} ${mutatorName}: ` +
+        `${fileName}:${location.start.line}:${location.start.column} ${status} ${mutatorName}: ` +
           replacement.replaceAll(/\s+/g, ' ').slice(0, 100),
       );
   for (const [file, own] of grouped(results, ({ fileName }) => fileName)) console.log(row(file, own));
