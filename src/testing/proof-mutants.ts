@@ -122,6 +122,34 @@ export const proofMutants: readonly ProofMutant[] = [
       from: 'end = d > 0 ? lower : upper',
       to: 'end = d > 0 ? upper : lower',
     },
+    {
+      name: 'inputs that the inequality leaves out are bounded',
+      from: 'd === 0 || Number.isFinite(d > 0 ? upper : lower)',
+      to: 'Number.isFinite(d > 0 ? upper : lower)',
+    },
+  ]),
+  ...of('verification/property/box-search', [
+    {
+      name: 'boxes of one hash are one box',
+      from: 'changes.every((i) => box.lower[i] === lower[i] && box.upper[i] === upper[i])',
+      to: 'true',
+    },
+    { name: 'lower ends are not compared', from: 'box.lower[i] === lower[i] && ', to: '' },
+  ]),
+  ...of('verification/property/links', [
+    {
+      name: 'sums of coefficients are rounded',
+      from: 'before - (sum - part) + (added - part) !== 0',
+      to: 'false',
+    },
+  ]),
+  ...of('verification/property/robustness', [
+    { name: 'a ball has no lower half', from: 'end(v - epsilon)', to: 'end(v)' },
+    {
+      name: 'the last class never overtakes',
+      from: '{ length: classes }, (_, j) => j)',
+      to: '{ length: classes - 1 }, (_, j) => j)',
+    },
   ]),
   ...of('verification/property/from-vnnlib', [
     {
