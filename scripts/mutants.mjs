@@ -43,6 +43,7 @@ const ELSEWHERE = [
       'programs verdict',
     'verification/certification/cascade',
   ],
+  ['verification/certificate', 'ascent dual', 'verification/certificate/traces'],
   ['verification/search', 'attack-starts property-climb', 'verification/search/property-attack'],
   ['verification/search', 'complete-search property-stages root-bounds', 'verification/search/verify'],
   ['relaxation', 'front index interval mixture relaxation slopes', 'relaxation/soundness'],
