@@ -113,6 +113,30 @@ export const proofMutants: readonly ProofMutant[] = [
     },
     { name: 'both halves are the lower one', from: 'lower: above, upper', to: 'lower, upper: below' },
   ]),
+  ...of('relaxation/interval', [
+    {
+      name: 'many classes are bounded from above',
+      from: 'return sub(value, radius)',
+      to: 'return add(value, radius)',
+    },
+    {
+      name: 'few classes are bounded at the centre',
+      from: 'sub(gemm(pairMatrix, centre), gemm(differences, twiceRadius))',
+      to: 'gemm(pairMatrix, centre)',
+    },
+  ]),
+  ...of('relaxation/slopes', [
+    {
+      name: 'the line above is half as high',
+      from: 'mul(slope, negative)',
+      to: 'mul(mul(slope, negative), 0.5)',
+    },
+    {
+      name: 'the line below is the line above',
+      from: 'where(greater(add(upper, lower), 0), one, zero)',
+      to: 'slope',
+    },
+  ]),
   ...of('verification/property/implied-bounds', [
     { name: 'what is implied rounds nothing', from: 'ROUNDING = 2 ** -52', to: 'ROUNDING = 0' },
     { name: 'products never underflow', from: ' + terms * Number.MIN_VALUE', to: '' },
