@@ -125,6 +125,33 @@ export const proofMutants: readonly ProofMutant[] = [
       to: 'gemm(pairMatrix, centre)',
     },
   ]),
+  ...of('relaxation/linear/back-substitution', [
+    {
+      name: 'of several branches to one node the first counts, at activations',
+      from: '[to, addAll(some)] as const',
+      to: '[to, some[0] as Tensor] as const',
+    },
+    {
+      name: 'of what rows are at an activation the first part counts',
+      from: 'found.push(addAll(parts))',
+      to: 'found.push(parts[0] as Tensor)',
+    },
+    {
+      name: 'lines above have no intercept',
+      from: 'const above = mul(negative, wide(intercept))',
+      to: 'const above = mul(negative, 0)',
+    },
+    {
+      name: 'branches are not added up',
+      from: 'const a = addAll(parts)',
+      to: 'const a = parts[0] as Tensor',
+    },
+    {
+      name: 'a box is its centre',
+      from: 'sub(mul(cube, wide(add(lower, upper))), mul(abs(cube), wide(sub(upper, lower))))',
+      to: 'mul(cube, wide(add(lower, upper)))',
+    },
+  ]),
   ...of('relaxation/slopes', [
     {
       name: 'the line above is half as high',
