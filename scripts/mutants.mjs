@@ -61,6 +61,7 @@ const ELSEWHERE = [
   ],
   ['relaxation/linear', 'alpha-crown back-substitution crown nonlinear', 'relaxation/smooth-networks'],
   ['relaxation/linear', 'row-rule row-state row-target single-row', 'relaxation/linear/row-bounds'],
+  ['relaxation/linear', 'row-bounds row-rule row-state', 'relaxation/linear/row-chain'],
   ['relaxation/zonotope', 'hybrid-zonotope', 'relaxation/zonotope/zonotope'],
   ['relaxation/solver', 'highs layer-matrix linear-program', 'relaxation/solver/linear-solver'],
   ['relaxation/solver', 'relu-program relu-solver relu-stages sign-branching', 'relaxation/solver/exact'],
@@ -75,7 +76,7 @@ const COUNTED = [...NOTICED, 'Survived', 'NoCoverage'];
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    share: { type: 'string', default: '0.02' },
+    share: { type: 'string', default: '0.01' },
     seed: { type: 'string', default: '1' },
     whole: { type: 'boolean', default: false },
     break: { type: 'string', default: '0' },
