@@ -152,6 +152,28 @@ export const proofMutants: readonly ProofMutant[] = [
       to: 'mul(cube, wide(add(lower, upper)))',
     },
   ]),
+  ...of('relaxation/solver/relu-program', [
+    {
+      name: 'what a ReLU gives ends before its bound',
+      test: 'relaxation/solver/relu-solver',
+      from: 'made.variable(0, u)',
+      to: 'made.variable(0, u / 2)',
+    },
+    {
+      name: 'a ReLU that is off is off before zero',
+      test: 'relaxation/solver/relu-solver',
+      from: 'e.constant - l)',
+      to: 'e.constant)',
+    },
+  ]),
+  ...of('relaxation/solver/sign-branching', [
+    {
+      name: 'one sign of a ReLU is enough',
+      test: 'relaxation/solver/relu-solver',
+      from: 'nodes.push([...signs, [sign, likely === 1 ? 0 : 1]], [...signs, [sign, likely]])',
+      to: 'nodes.push([...signs, [sign, likely]])',
+    },
+  ]),
   ...of('relaxation/slopes', [
     {
       name: 'the line above is half as high',
