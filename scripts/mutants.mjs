@@ -22,7 +22,7 @@ import { formulaMutants } from './formula-mutants.mjs';
 
 const ROOMS = ['src/verification', 'src/relaxation'];
 
-/** Tests of files that have none beside them, or whose own does not try all of it: folder, files, test. */
+/** Tests of files that have none beside them, or whose own does not try all of it: folder, files, tests. */
 const ELSEWHERE = [
   ['verification/proof', 'context deadline hidden-size trace', 'verification/search/verify'],
   ['verification/property', 'robustness', 'verification/search/verify'],
@@ -53,6 +53,11 @@ const ELSEWHERE = [
   ['verification/certificate', 'input-tree relu-tree', 'verification/certificate/trees'],
   ['verification/search', 'attack-starts property-climb', 'verification/search/property-attack'],
   ['verification/search', 'complete-search property-stages root-bounds', 'verification/search/verify'],
+  [
+    'verification/search',
+    'root-bounds',
+    'verification/search/root-calls verification/search/sound-root-bounds',
+  ],
   ['relaxation', 'front index interval mixture relaxation slopes', 'relaxation/soundness'],
   [
     'relaxation/linear',
@@ -67,9 +72,9 @@ const ELSEWHERE = [
   // The solver runs in workers, compiled: `exact` does not reach its source.
   ['relaxation/solver', 'relu-program sign-branching', 'relaxation/solver/relu-solver'],
   ['relaxation/solver', 'relu-stages', 'relaxation/solver/exact'],
-].map(([folder, files, test]) => ({
+].map(([folder, files, tests]) => ({
   files: files.split(' ').map((name) => `src/${folder}/${name}.ts`),
-  test: `src/${test}.test.ts`,
+  tests: tests.split(' ').map((test) => `src/${test}.test.ts`),
 }));
 
 const NOTICED = ['Killed', 'Timeout'];
@@ -130,7 +135,7 @@ function sampleOf(file) {
 /** The tests of a file: the one beside it and those elsewhere; all of its folder where there is neither. */
 function testsOf(file) {
   const beside = file.replace(/\.ts$/, '.test.ts');
-  const elsewhere = ELSEWHERE.filter(({ files }) => files.includes(file)).map(({ test }) => test);
+  const elsewhere = ELSEWHERE.flatMap(({ files, tests }) => (files.includes(file) ? tests : []));
   const tests = [...(existsSync(beside) ? [beside] : []), ...elsewhere];
   return tests.length > 0 ? tests : [`${dirname(file)}/*.test.ts`];
 }

@@ -174,6 +174,26 @@ export const proofMutants: readonly ProofMutant[] = [
       to: 'nodes.push([...signs, [sign, likely]])',
     },
   ]),
+  ...of('verification/search/root-bounds', [
+    {
+      name: 'an infinite bound is a proof',
+      test: 'verification/search/root-calls',
+      from: 'Number.isFinite(margin) &&',
+      to: '',
+    },
+    {
+      name: 'boxes are rounded to nearest',
+      test: 'verification/search/root-calls',
+      from: 'const ends = endsOf({ dtype }, box)',
+      to: 'const ends = box',
+    },
+    {
+      name: 'terms over the inputs are forgotten',
+      test: 'verification/search/sound-root-bounds',
+      from: 'inequality.inputs === undefined &&',
+      to: '',
+    },
+  ]),
   ...of('relaxation/slopes', [
     {
       name: 'the line above is half as high',
