@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import type { HostData } from '../../graph/index.js';
-import type { Feeds } from '../../runtime/execution/session.js';
 import { localPool } from '../../runtime/pool/local-pool.js';
 import { singleParameters } from '../../testing/property-cases.js';
 import { denseNetwork } from '../../testing/searches.js';
@@ -16,7 +15,7 @@ async function answered(sound: boolean, polytopes: readonly Polytope[], answer: 
   const parameters = singleParameters(network, 1);
   const pool = localPool();
   const fed: Arrays[] = [];
-  const given = (feeds: Feeds) => {
+  const given = (feeds: unknown) => {
     fed.push(feeds as Arrays);
     return answer;
   };
