@@ -39,7 +39,6 @@ import {
 import { kernelRows } from './row-chain.js';
 import {
   boundRows,
-  ends,
   passFirstRelu,
   passRelu,
   type ReluTables,
@@ -249,13 +248,8 @@ class RowProgram {
       };
       const state = this.#steps.reduce((rows, step) => step(rows, row), initial);
       const { lower, upper } = boundRows(state, undefined, takeRows(radius, row.place));
-      const coefficients = ends(state);
       const rows = row.channel.shape[0] as number;
-      return {
-        lower: reshape(lower, [rows]),
-        upper: reshape(upper, [rows]),
-        residuals: state.spread ? [coefficients.lower, coefficients.upper] : [coefficients.lower],
-      };
+      return { lower: reshape(lower, [rows]), upper: reshape(upper, [rows]) };
     };
   }
 }
