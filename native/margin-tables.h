@@ -81,9 +81,9 @@ template <class T>
 struct Line {
   V<T> alpha{}, lambda{}, mu{}, shift{};
   // CROWN's slopes are zero together.
-  template <bool Computed>
+  template <bool IsComputed>
   bool passes() const {
-    return any<T>(lambda) || (!Computed && (any<T>(alpha) || any<T>(shift)));
+    return any<T>(lambda) || (!IsComputed && (any<T>(alpha) || any<T>(shift)));
   }
 };
 

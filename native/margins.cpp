@@ -2,9 +2,10 @@
 // lane, and R vectors of lanes at once.
 //
 // Compiled once for each instruction set: TAUTNET_SET names its namespace, TAUTNET_BYTES its vectors' size.
-// A row a passes a ReLU as α a⁺ + λ a⁻ − σ with the constant a⁻μ, by CROWN's lines of the bounds at hand or by
-// lines that are arrays, and is at least a·c − |a|·r over a box of centre c and radius r. Lanes are images, so that rows of one image need not
-// fill a vector. Neurons that pass nothing in any lane are left out of the products.
+// A row a passes a ReLU as α a⁺ + λ a⁻ − σ with the constant a⁻μ, by CROWN's lines of the bounds at hand or
+// by lines that are arrays, and is at least a·c − |a|·r over a box of centre c and radius r. Lanes are
+// images, so that rows of one image need not fill a vector. Neurons that pass nothing in any lane are left out
+// of the products.
 #include <limits>
 
 #include "arena.h"
@@ -23,10 +24,14 @@ struct MarginStage {
   Outputs outputs;                  // AFFINE: those that count
   T* weightSums = nullptr;          // [tap, output], outputs padded to vectors
   V<T>* biasSums = nullptr;
-  // LINES, while α is sought: its values [neuron, R], and of the `free` neurons the best and the slopes.
-  V<T>*alpha = nullptr, *found = nullptr, *slopes = nullptr;
+  // LINES, while α is sought: its values [neuron, R], the line above, λ and μ [neuron, 2 R], and of the
+  // `free` neurons the best α and the slopes.
+  V<T>*alpha = nullptr, *above = nullptr, *found = nullptr, *slopes = nullptr;
   std::vector<int64_t> free;
 };
+
+// Where a ReLU's lines come from: bounds, arrays, or arrays with an α that is sought.
+enum class Source { BOUNDS, ARRAYS, SEARCH };
 
 // Below any bound: what the first one of a search is compared with.
 constexpr double LOWEST = -1e30;
@@ -46,7 +51,8 @@ class Margins {
   V<T> constant[R], given[R];
   V<T> best[R], bestAt[R];  // nested: the best bound so far, and the number of the step that it was met at
   Lanes lanes[R];
-  bool alike = true;  // whether the vectors at hand meet the same images
+  bool alike = true;      // whether the vectors at hand meet the same images
+  bool isListed = false;  // whether outputs that count are known from the step before of a search
 
   bool searches() const { return work.stepCount > 0; }
   bool reverse() const { return work.gradients != nullptr && !searches(); }
@@ -170,8 +176,9 @@ class Margins {
     for (int k = 0; k < chain.count; k++) {
       if (chain.nested && !isAffine(k)) meet(k);
       if (isAffine(k)) affine(k);
-      else if (chain.steps[k].kind == RELU) relu<true>(k);
-      else relu<false>(k);
+      else if (chain.steps[k].kind == RELU) relu<Source::BOUNDS>(k);
+      else if (stages[k].alpha == nullptr) relu<Source::ARRAYS>(k);
+      else relu<Source::SEARCH>(k);
     }
   }
 
@@ -192,50 +199,64 @@ class Margins {
   Lines<T> linesOf(int k, int64_t feature, int v) const {
     const int32_t* of = chain.steps[k].arrays;
     const Access<T> at(lanes[v], chain.batch);
-    return Lines<T>(at.read(array(of[0]), feature), at.read(array(of[1]), feature));
+    Lines<T> lines(at.read(array(of[0]), feature), at.read(array(of[1]), feature));
+    if (chain.steps[k].isStraight()) lines.alpha = lines.lambda;
+    return lines;
   }
 
   // The line of a neuron for a vector of rows, into that of the vector before, of which much may hold on.
-  template <bool Computed>
+  template <Source From>
   void readLine(int k, int64_t feature, int64_t i, int v, Line<T>& line) const {
     const bool isFresh = v == 0 || !alike;
-    if constexpr (Computed) {
+    if constexpr (From == Source::BOUNDS) {
       if (!isFresh) return;
       const Lines<T> lines = linesOf(k, feature, v);
       line.alpha = lines.alpha, line.lambda = lines.lambda, line.mu = lines.mu;
       return;
     }
-    const MarginStep& s = chain.steps[k];
-    const Access<T> at(lanes[v], chain.batch);
-    V<T>* const parts[] = {&line.alpha, &line.lambda, &line.mu, &line.shift};
-    for (int j = stages[k].alpha != nullptr ? 1 : 0; j < 4; j++) {
-      const T* table = array(s.arrays[j]);
-      if (table == nullptr) continue;
-      if (s.isPerRow(j)) *parts[j] = readRows(table, feature, v);
-      else if (isFresh) *parts[j] = at.read(table, feature);
+    if constexpr (From == Source::SEARCH) {
+      line.alpha = stages[k].alpha[i * R + v];
+      const V<T>* above = stages[k].above + (i * R + (alike ? 0 : v)) * 2;
+      line.lambda = above[0], line.mu = above[1];
+      readPart(k, 3, feature, v, isFresh, line.shift);
+      return;
     }
-    if (stages[k].alpha != nullptr) line.alpha = stages[k].alpha[i * R + v];
+    V<T>* const parts[] = {&line.alpha, &line.lambda, &line.mu, &line.shift};
+    for (int j = 0; j < 4; j++) readPart(k, j, feature, v, isFresh, *parts[j]);
+  }
+  void readPart(int k, int part, int64_t feature, int v, bool isFresh, V<T>& into) const {
+    const MarginStep& s = chain.steps[k];
+    const T* table = array(s.arrays[part]);
+    if (table == nullptr) return;
+    if (s.isPerRow(part)) into = readRows(table, feature, v);
+    else if (isFresh) into = Access<T>(lanes[v], chain.batch).read(table, feature);
   }
 
-  template <bool Computed>
+  template <Source From>
   void relu(int k) {
+    constexpr bool isComputed = From == Source::BOUNDS;
     const V<T>* a = coefficients(k);
     V<T>* to = coefficients(k + 1);
     Outputs* outputs = k + 1 < chain.count && isAffine(k + 1) ? &stages[k + 1].outputs : nullptr;
+    if (From == Source::SEARCH && isListed) outputs = nullptr;
     if (outputs != nullptr) outputs->clear();
-    const int32_t channels = chain.steps[k].out.channels;
+    const MarginStep& s = chain.steps[k];
+    const int32_t channels = s.out.channels, *of = s.arrays;
+    // Slopes of zero may have a derivative, or rise.
+    const bool all = !isComputed && !s.zerosStay() && (isWanted(of[0], of[1]) || isWanted(of[3], -1));
     V<T> sums[R] = {}, run[R] = {};
     planes[k].each(
         [&](int64_t e, int64_t feature, int64_t i) {
           Line<T> line;
-          bool passes = false;
+          bool passes = all;
           TAUTNET_UNROLL
           for (int v = 0; v < R; v++) {
-            readLine<Computed>(k, feature, i, v, line);
-            if (Computed ? v == 0 || !alike : !passes) passes |= line.template passes<Computed>();
+            readLine<From>(k, feature, i, v, line);
+            if (outputs != nullptr && (v == 0 || !alike || !(isComputed || passes)))
+              passes |= line.template passes<isComputed>() || (From == Source::SEARCH && any<T>(line.mu));
             const V<T> x = a[e * R + v], p = positive<T>(x), n = x - p;
             to[i * R + v] = line.alpha * p + line.lambda * n;
-            if constexpr (!Computed) to[i * R + v] -= line.shift;
+            if constexpr (!isComputed) to[i * R + v] -= line.shift;
             run[v] += line.mu * n;
           }
           if (passes && outputs != nullptr) outputs->channels.push_back(int32_t(i % channels));

@@ -21,15 +21,19 @@ constexpr int32_t LINES = 2;
 // AFFINE: from its output to its input; a linear layer is a convolution whose kernel is its whole input.
 // Positions of arrays, −1 for none. RELU: lower and upper bounds of its input, [features, batch]; LINES:
 // slopes α below and λ above, intercept μ above, what is taken off, [features, batch], or [features, rows,
-// batch] for those whose bit is set in `perRow`; AFFINE: weight [out channels, in channels, kernelY,
-// kernelX], bias.
+// batch] for those whose bit is set in `flags`; AFFINE: weight [out channels, in channels, kernelY, kernelX],
+// bias.
 struct MarginStep {
   int32_t kind;
   Extents out, in;
   int32_t kernelY, kernelX, strideY, strideX, padY, padX;
   int32_t arrays[4];
-  int32_t perRow;
-  bool isPerRow(int part) const { return perRow >> part & 1; }
+  int32_t flags;
+  bool isPerRow(int part) const { return flags >> part & 1; }
+  // LINES: slopes that are zero have no derivative.
+  bool zerosStay() const { return flags & 16; }
+  // RELU: both lines have the slope of the one above, as DeepZ's.
+  bool isStraight() const { return flags & 32; }
   int64_t taps() const { return int64_t(in.channels) * kernelY * kernelX; }
 };
 

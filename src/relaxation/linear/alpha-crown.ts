@@ -136,7 +136,8 @@ function alphaProblem(problem: BoundProblem) {
     run(alphas: Alphas): MarginRun | undefined {
       const lines = (node: number): RunLines => {
         const { upper: lambda, intercept: mu } = slopesOf(net, node, before(node));
-        return { alpha: alphas[chosen.findIndex((one) => one.node === node)] as Tensor, lambda, mu };
+        const alpha = alphas[chosen.findIndex((one) => one.node === node)] as Tensor;
+        return { alpha, lambda, mu, constant: 'zeros' };
       };
       const run = marginRun(problem, rows, lines);
       return run && fitsMarginKernel(run) ? run : undefined;

@@ -14,7 +14,6 @@ import {
   type RunLines,
 } from '../../runtime/plan/layer-runs.js';
 import type { BoundProblem, Bounds } from '../relaxation.js';
-import type { Slopes } from '../slopes.js';
 
 type Problem = Pick<BoundProblem, 'network' | 'parameters' | 'box'>;
 
@@ -24,16 +23,11 @@ export type ReluPass = Bounds | RunLines;
 export interface MarginRunOptions {
   /** Bounds at the output of every ReLU count, too; ReLUs are passed by bounds. */
   readonly nested?: boolean;
+  /** Bounds stand for DeepZ's lines, of one slope. */
+  readonly straight?: boolean;
   /** The rows without constants of layers: coefficients over the box alone. */
   readonly linear?: boolean;
 }
-
-/** Lines of a ReLU as the kernel takes them. */
-export const linesOfRun = ({ lower, upper, intercept }: Slopes): RunLines => ({
-  alpha: lower,
-  lambda: upper,
-  mu: intercept,
-});
 
 /**
  * The run of rows [outputs, rows, batch] from the last node back to the input; `through` says how they pass a
@@ -43,7 +37,7 @@ export function marginRun(
   { network: net, parameters, box }: Problem,
   rows: Tensor,
   through: (node: number) => ReluPass,
-  { nested, linear }: MarginRunOptions = {},
+  { nested, straight, linear }: MarginRunOptions = {},
 ): MarginRun | undefined {
   if (!isChain(net)) return undefined;
   const steps: MarginRunStep[] = [];
@@ -53,7 +47,11 @@ export function marginRun(
     const output = layer.output;
     if (layer.kind === 'relu' && output.every((n, i) => n === input[i])) {
       const pass = through(k);
-      steps.push({ kind: 'alpha' in pass ? 'lines' : 'relu', extents: output, ...pass } as MarginRunStep);
+      steps.push(
+        'alpha' in pass
+          ? { kind: 'lines', extents: output, ...pass }
+          : { kind: 'relu', extents: output, lower: pass.lower, upper: pass.upper, straight },
+      );
       continue;
     }
     const geometry = layer.kind === 'affine' ? asConvolution(layer, input) : undefined;

@@ -200,7 +200,7 @@ class HybridLayers {
     if (node < net.nodes.length - 1) return neg(reach);
     const slopes = (k: number) => {
       const { lower: alpha, upper: lambda } = lines(k);
-      return { alpha, lambda, constant: true };
+      return { alpha, lambda, constant: 'all' } as const;
     };
     return neg(inMarginKernel(reach, { ...this.#problem, box: around }, rows, slopes, { linear: true }));
   }

@@ -17,7 +17,7 @@ import { withoutNormalization } from '../front.js';
 import { marginsFromLogits } from '../interval.js';
 import { boundBelow, boundNode } from '../linear/back-substitution.js';
 import { type LayerBounds, layerBounds } from '../linear/layer-bounds.js';
-import { inMarginKernel, linesOfRun } from '../linear/margin-run.js';
+import { inMarginKernel } from '../linear/margin-run.js';
 import { deepZRule, linesOf } from '../linear/row-rule.js';
 import { type BoundProblem, type Relaxation, specificationMargins } from '../relaxation.js';
 
@@ -37,6 +37,6 @@ export const zonotope: Relaxation = {
       return { stages, margins: marginsFromLogits(problem, boundNode(problem, last, lines)) };
     const rows = specificationMargins(specification, net.classes, box.lower.dtype as FloatType);
     const margins = boundBelow(problem, last, rows, lines);
-    return { stages, margins: inMarginKernel(margins, problem, rows, (node) => linesOfRun(lines(node))) };
+    return { stages, margins: inMarginKernel(margins, problem, rows, before, { straight: true }) };
   },
 };

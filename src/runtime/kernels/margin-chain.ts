@@ -12,6 +12,8 @@ export type MarginStep =
       /** Positions of the bounds of its input, [features, batch]. */
       readonly lower: number;
       readonly upper: number;
+      /** The line below has the slope of the one above, as DeepZ's; else CROWN's. */
+      readonly straight?: boolean;
     }
   | {
       /** A ReLU whose lines are arrays: a row a passes as α a⁺ + λ a⁻ − σ, with the constant Σ μ a⁻. */
@@ -21,6 +23,8 @@ export type MarginStep =
       readonly lambda: LineArray;
       readonly mu: LineArray | undefined;
       readonly shift: LineArray | undefined;
+      /** Slopes that are zero have no derivative: as of dead neurons, which then cost nothing. */
+      readonly zerosStay?: boolean;
     }
   | (Convolution & {
       /** A linear layer's kernel is its whole input. */
@@ -89,6 +93,8 @@ const reached = (step: MarginStep): number =>
 const STEP_ARRAYS = 4;
 const padded = (positions: readonly number[]): number[] =>
   Array.from({ length: STEP_ARRAYS }, (_, i) => positions[i] ?? -1);
+/** Bits of a step beside those of its arrays for each row. */
+const [ZEROS_STAY, STRAIGHT] = [16, 32];
 /** A ReLU as a step of layers. */
 const ofRelu = (kind: number, extents: Extents) => [kind, ...extents, ...extents, 1, 1, 1, 1, 0, 0];
 
@@ -119,7 +125,7 @@ export function encodeMargins({ batch, rows, nested = false, steps }: MarginChai
     if (step.kind === 'relu') {
       const { extents, lower, upper } = step;
       const ends = [lower, upper].map((position) => need(position, featuresOf(extents) * batch));
-      return [...ofRelu(0, extents), ...padded(ends), 0];
+      return [...ofRelu(0, extents), ...padded(ends), step.straight ? STRAIGHT : 0];
     }
     if (step.kind === 'lines') {
       if (nested) refuse('ReLUs with bounds in nested chains, got lines');
@@ -127,11 +133,8 @@ export function encodeMargins({ batch, rows, nested = false, steps }: MarginChai
       const parts = [alpha, lambda, mu, shift];
       const sizeOf = (perRow = false) => featuresOf(extents) * batch * (perRow ? rows : 1);
       const positions = parts.map((part) => need(part?.at, sizeOf(part?.perRow)));
-      return [
-        ...ofRelu(2, extents),
-        ...positions,
-        parts.reduce((bits, p, i) => bits | (+!!p?.perRow << i), 0),
-      ];
+      const ofRows = parts.reduce((bits, part, i) => bits + (part?.perRow ? 2 ** i : 0), 0);
+      return [...ofRelu(2, extents), ...positions, ofRows + (step.zerosStay ? ZEROS_STAY : 0)];
     }
     const { output, input, kernel, stride, padding, weight, bias } = step;
     const positions = [need(weight, weightsOf(step)), need(bias, output[0])];

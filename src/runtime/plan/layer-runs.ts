@@ -41,8 +41,8 @@ export interface RunLines {
   readonly lambda: Tensor;
   readonly mu?: Tensor;
   readonly shift?: Tensor;
-  /** Slopes have no derivative. */
-  readonly constant?: boolean;
+  /** Slopes without a derivative: all, or those that are zero. */
+  readonly constant?: 'all' | 'zeros';
 }
 
 export type MarginRunStep =

@@ -12,6 +12,7 @@ import type { Worth } from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
 import type { Step } from '../step.js';
 import { type IterateStage, iterate, type MarginSearch } from './iterate.js';
+import { isWorth } from './kernel-runs.js';
 import type { Compiler, StageKind } from './kind.js';
 import { type KernelMarginsData, MarginUse } from './margin-steps.js';
 import { whole } from './whole.js';
@@ -39,7 +40,10 @@ export interface MarginSearchStep extends Step {
 }
 
 /** The loop in the margin kernel, where it says which margins it raises and that is worth it. */
-export function withMarginSearch(stage: IterateStage, worth: Worth): IterateStage | MarginSearchStage {
+export function withMarginSearch(
+  stage: IterateStage,
+  worth: Worth = isWorth,
+): IterateStage | MarginSearchStage {
   if (stage.search === undefined || !hasRowKernel()) return stage;
   return inKernel(stage, stage.search, worth) ?? stage;
 }

@@ -72,9 +72,10 @@ export class MarginUse {
       if (step.kind === 'relu') return { ...step, lower: position(step.lower), upper: position(step.upper) };
       if (step.kind === 'lines') {
         const { kind, extents, alpha, lambda, mu, shift } = step;
-        if (step.constant) constants.push(nameOf(alpha), nameOf(lambda));
+        if (step.constant === 'all') constants.push(nameOf(alpha), nameOf(lambda));
         const above = { lambda: lines(lambda), mu: mu && lines(mu) };
-        return { kind, extents, alpha: lines(alpha), ...above, shift: shift && lines(shift) };
+        const parts = { alpha: lines(alpha), ...above, shift: shift && lines(shift) };
+        return { kind, extents, ...parts, zerosStay: step.constant === 'zeros' };
       }
       return { ...step, weight: position(step.weight), bias: step.bias && position(step.bias) };
     });
