@@ -15,38 +15,54 @@ struct Extents {
   int64_t features() const { return channels * area(); }
 };
 
+// A ReLU whose lines are arrays; one with bounds is of kind RELU.
+constexpr int32_t LINES = 2;
+
 // AFFINE: from its output to its input; a linear layer is a convolution whose kernel is its whole input.
-// Positions of arrays, −1 for none. RELU: lower and upper bounds of its input, [features, batch]; AFFINE:
-// weight [out channels, in channels, kernelY, kernelX], bias.
+// Positions of arrays, −1 for none. RELU: lower and upper bounds of its input, [features, batch]; LINES:
+// slopes α below and λ above, intercept μ above, what is taken off, [features, batch], or [features, rows,
+// batch] for those whose bit is set in `flags`; AFFINE: weight [out channels, in channels, kernelY, kernelX],
+// bias.
 struct MarginStep {
   int32_t kind;
   Extents out, in;
   int32_t kernelY, kernelX, strideY, strideX, padY, padX;
-  int32_t arrays[2];
+  int32_t arrays[4];
+  int32_t flags;
+  bool isPerRow(int part) const { return flags >> part & 1; }
+  // LINES: slopes that are zero have no derivative.
+  bool zerosStay() const { return flags & 16; }
+  // RELU: both lines have the slope of the one above, as DeepZ's.
+  bool isStraight() const { return flags & 32; }
   int64_t taps() const { return int64_t(in.channels) * kernelY * kernelX; }
 };
 
 // Numbers of int32 in an encoded step, and before the steps.
-constexpr int MARGIN_STEP_INTS = 15, MARGIN_HEAD_INTS = 5;
+constexpr int MARGIN_STEP_INTS = 18, MARGIN_HEAD_INTS = 6;
 static_assert(sizeof(MarginStep) == MARGIN_STEP_INTS * sizeof(int32_t), "steps are numbers of int32");
 
 // Arrays: the rows' coefficients at position 0, the box's lower and upper ends [features, batch]
 // last.
 struct MarginChain {
   int32_t batch, rows;
+  // Rows are bounded at the output of every ReLU on their way, too, and the best bound counts; no LINES.
+  int32_t nested;
   Extents output;
   int32_t count;
   const MarginStep* steps;
 };
 
-// `gradients` has an array for each that is to be differentiated, null for others.
+// `gradients` has an array for each that is to be differentiated, null for others. With sizes of steps, α of
+// LINES is sought instead, and `gradients` has places for the best, null for those that stay.
 template <class T>
 struct MarginWork {
   MarginChain chain;
   const T* const* arrays;
   T* const* gradients;  // null: values only
   int32_t arrayCount;
-  T* margins;  // lower bounds [rows, batch]; with `gradients` their cotangents
+  T* margins;  // lower bounds [rows, batch]; with `gradients` and no steps their cotangents
+  const T* steps;
+  int64_t stepCount;  // 0: no search
 };
 
 #define TAUTNET_MARGINS(name) \

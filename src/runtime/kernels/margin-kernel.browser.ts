@@ -4,3 +4,4 @@ function missing(): never {
 }
 export const kernelMargins = missing;
 export const kernelMarginGradients = missing;
+export const kernelMarginSearch = missing;

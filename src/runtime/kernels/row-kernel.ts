@@ -34,6 +34,7 @@ interface Addon {
     arrays: readonly Floats[],
     margins: Floats,
     gradients: readonly (Floats | undefined)[],
+    steps?: Floats,
   ): void;
   instructionSet(wanted?: string): string;
 }
