@@ -25,6 +25,7 @@ const ROOMS = ['src/verification', 'src/relaxation'];
 /** Tests of files that have none beside them, or whose own does not try all of it: folder, files, tests. */
 const ELSEWHERE = [
   ['verification/proof', 'context deadline hidden-size trace', 'verification/search/verify'],
+  ['verification/property', 'box-search', 'verification/property/from-vnnlib'],
   ['verification/property', 'robustness', 'verification/search/verify'],
   ['verification/branch-and-bound', 'dual-ascent relu-lines', 'verification/branch-and-bound/dual-program'],
   [
