@@ -13,7 +13,7 @@ import { type Region, regionBehind, regionSize } from './region.js';
 /** Lines start ≤ y < end of a region's window, in all channels. */
 export type Band = readonly [start: number, end: number];
 
-/** Coefficients of rows, or a table of what they are multiplied with: [rows, channels · lines · width] each. */
+/** Coefficients of rows, or tables that they are multiplied with: [rows, channels · lines · width] each. */
 export type Banded = readonly Tensor[];
 
 /** Largest explicit matrix of a windowed convolution; above it the convolution's own adjoint is used. */
@@ -159,7 +159,7 @@ export function joined(rows: Banded, region: Region): Tensor {
   if (rows.length === 1) return rows[0] as Tensor;
   const count = (rows[0] as Tensor).shape[0] as number;
   const byChannel = rows.map((band) =>
-    reshape(band, [count, channels, ((band.shape[1] as number) / channels) as number]),
+    reshape(band, [count, channels, (band.shape[1] as number) / channels]),
   );
   return reshape(concat(byChannel, 2), [count, regionSize(region)]);
 }
