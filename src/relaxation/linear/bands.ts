@@ -68,14 +68,16 @@ function seenBy([start, end]: Band, { kernel, stride }: Window): Band {
 
 const meet = (a: Band, b: Band): boolean => a[0] < b[1] && b[0] < a[1];
 
-/** The bands of a layer's input where its output is in bands: cut where those that see a line change. */
+/**
+ * The bands of a layer's input where its output is in bands: cut where those that see a line change. Lines
+ * that none sees, between kernels farther apart than they reach, belong to the band before.
+ */
 export function bandsBehind(bands: readonly Band[], { window }: AffineLayer): readonly Band[] {
   const seen = bands.map((band) => seenBy(band, window as Window));
-  const cuts = [...new Set(seen.flat())].sort((a, b) => a - b);
-  return cuts
-    .slice(1)
-    .map((end, i): Band => [cuts[i] as number, end])
-    .filter((band) => seen.some((lines) => meet(lines, band)));
+  const ends = [...new Set(seen.flat())].sort((a, b) => a - b);
+  const last = ends.at(-1) as number;
+  const starts = ends.filter((line) => seen.some((lines) => meet(lines, [line, line + 1])));
+  return starts.map((start, i): Band => [start, starts[i + 1] ?? last]);
 }
 
 /** A block of a convolution's matrix: from a band of its output to one of its input, by their numbers. */
