@@ -1,7 +1,7 @@
 /**
  * `npm run mutants [-- --share S] [--seed N] [--whole] [--break P] [--list] [PATH …]`: changes of the
- * verifier's code that Stryker tries, each of which a test beside it must notice, and the share that one
- * does, file by file.
+ * verifier's code, each of which a test beside it must notice, and the share that one does, file by file.
+ * Stryker changes operators, conditions and literals, `formula-mutants.mjs` calls of `src/graph`.
  *
  * A line is in the sample if a hash of the seed, its file, its text and its number among equal lines is
  * below the share: the sample stays the same when other lines change. `--whole` takes all lines, and changes
@@ -18,6 +18,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Stryker } from '@stryker-mutator/core';
 import settings from '../stryker.config.mjs';
+import { formulaMutants } from './formula-mutants.mjs';
 
 const ROOMS = ['src/verification', 'src/relaxation'];
 
@@ -43,6 +44,7 @@ const ELSEWHERE = [
       'programs verdict',
     'verification/certification/cascade',
   ],
+  ['verification/certificate', 'ascent dual', 'verification/certificate/traces'],
   ['verification/search', 'attack-starts property-climb', 'verification/search/property-attack'],
   ['verification/search', 'complete-search property-stages root-bounds', 'verification/search/verify'],
   ['relaxation', 'front index interval mixture relaxation slopes', 'relaxation/soundness'],
@@ -156,7 +158,7 @@ function report(results, seconds) {
   for (const { fileName, location, mutatorName, replacement, status } of results)
     if (status === 'Survived' || status === 'NoCoverage')
       console.log(
-        `${fileName}:${location.start.line}:${location.start.column + 1} ${status} ${mutatorName}: ` +
+        `${fileName}:${location.start.line}:${location.start.column} ${status} ${mutatorName}: ` +
           replacement.replaceAll(/\s+/g, ' ').slice(0, 100),
       );
   for (const [file, own] of grouped(results, ({ fileName }) => fileName)) console.log(row(file, own));
@@ -173,7 +175,9 @@ for (const [folder, own] of grouped(files, dirname)) {
   const mutate = chosen.flatMap((file) => lines.get(file));
   console.log(`${folder}: ${mutate.map((one) => basename(one)).join(' ')}`);
   if (values.list) continue;
-  const found = await mutantsOf(folder, chosen, mutate);
+  const isChosen = (file, line) => values.whole || lines.get(file).includes(`${file}:${line}-${line}`);
+  const tried = await mutantsOf(folder, chosen, mutate);
+  const found = [...tried, ...(await formulaMutants(chosen, testsOf, isChosen))];
   results.push(
     ...found.map((one) => ({ ...one, fileName: relative('.', one.fileName).replaceAll('\\', '/') })),
   );

@@ -113,6 +113,30 @@ export const proofMutants: readonly ProofMutant[] = [
     },
     { name: 'both halves are the lower one', from: 'lower: above, upper', to: 'lower, upper: below' },
   ]),
+  ...of('relaxation/interval', [
+    {
+      name: 'many classes are bounded from above',
+      from: 'return sub(value, radius)',
+      to: 'return add(value, radius)',
+    },
+    {
+      name: 'few classes are bounded at the centre',
+      from: 'sub(gemm(pairMatrix, centre), gemm(differences, twiceRadius))',
+      to: 'gemm(pairMatrix, centre)',
+    },
+  ]),
+  ...of('relaxation/slopes', [
+    {
+      name: 'the line above is half as high',
+      from: 'mul(slope, negative)',
+      to: 'mul(mul(slope, negative), 0.5)',
+    },
+    {
+      name: 'the line below is the line above',
+      from: 'where(greater(add(upper, lower), 0), one, zero)',
+      to: 'slope',
+    },
+  ]),
   ...of('verification/property/implied-bounds', [
     { name: 'what is implied rounds nothing', from: 'ROUNDING = 2 ** -52', to: 'ROUNDING = 0' },
     { name: 'products never underflow', from: ' + terms * Number.MIN_VALUE', to: '' },
@@ -121,6 +145,34 @@ export const proofMutants: readonly ProofMutant[] = [
       name: 'the least is the greatest',
       from: 'end = d > 0 ? lower : upper',
       to: 'end = d > 0 ? upper : lower',
+    },
+    {
+      name: 'inputs that the inequality leaves out are bounded',
+      from: 'd === 0 || Number.isFinite(d > 0 ? upper : lower)',
+      to: 'Number.isFinite(d > 0 ? upper : lower)',
+    },
+  ]),
+  ...of('verification/property/box-search', [
+    {
+      name: 'boxes of one hash are one box',
+      from: 'changes.every((i) => box.lower[i] === lower[i] && box.upper[i] === upper[i])',
+      to: 'true',
+    },
+    { name: 'lower ends are not compared', from: 'box.lower[i] === lower[i] && ', to: '' },
+  ]),
+  ...of('verification/property/links', [
+    {
+      name: 'sums of coefficients are rounded',
+      from: 'before - (sum - part) + (added - part) !== 0',
+      to: 'false',
+    },
+  ]),
+  ...of('verification/property/robustness', [
+    { name: 'a ball has no lower half', from: 'end(v - epsilon)', to: 'end(v)' },
+    {
+      name: 'the last class never overtakes',
+      from: '{ length: classes }, (_, j) => j)',
+      to: '{ length: classes - 1 }, (_, j) => j)',
     },
   ]),
   ...of('verification/property/from-vnnlib', [

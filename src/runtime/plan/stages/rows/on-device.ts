@@ -8,7 +8,6 @@ import type { DeviceArray } from '../../../device/array.js';
 import type { Floats, ProgramArrays, Run } from '../../run.js';
 import { gradientName } from '../../step.js';
 import { type RowPrograms, rowPrograms } from './programs.js';
-import { residualsOf } from './residuals.js';
 import { type Chunk, chunks } from './selection.js';
 import { ROW_INDICES, type RowsStep } from './stage.js';
 
@@ -103,8 +102,7 @@ async function rowBounds(run: Run, step: RowsStep, chosen: ChosenRows, chunk: Ch
     lower: await stageArray(run, step, `row lower ${chunk.rows}`, size),
     upper: await stageArray(run, step, `row upper ${chunk.rows}`, size),
   };
-  const residuals = await residualsOf(run, step, chunk);
-  await run.call(chunk.program, indices, { ...residuals, ...bounds });
+  await run.call(chunk.program, indices, bounds);
   return bounds;
 }
 
@@ -151,10 +149,8 @@ async function pullBackRows(
     { ...cotangents, position: indices.position, count, start },
     { 'row ∂lower': lower, 'row ∂upper': upper },
   );
-  const residuals = await residualsOf(run, step, chunk);
   await run.call(chunk.program, {
     ...indices,
-    ...residuals,
     [gradientName('lower')]: lower,
     [gradientName('upper')]: upper,
   });
