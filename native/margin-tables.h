@@ -1,5 +1,6 @@
 // What vectors of rows meet: which image and row each lane is, and the lines of ReLUs.
 #pragma once
+#include <cmath>
 #include <vector>
 
 #include "margins.h"
@@ -75,6 +76,13 @@ struct Access {
     for (int l = 0; l < used; l++) to[l % images] += v[l];
   }
 };
+
+// √a of each lane.
+template <class T>
+inline V<T> root(V<T> a) {
+  for (int l = 0; l < Vector<T>::lanes; l++) a[l] = std::sqrt(a[l]);
+  return a;
+}
 
 // Slopes below and above a ReLU, the intercept above, and what is taken off.
 template <class T>

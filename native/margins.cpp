@@ -6,6 +6,8 @@
 // by lines that are arrays, and is at least a·c − |a|·r over a box of centre c and radius r. Lanes are
 // images, so that rows of one image need not fill a vector. Neurons that pass nothing in any lane are left out
 // of the products.
+#include <chrono>
+#include <cmath>
 #include <limits>
 
 #include "arena.h"
@@ -27,6 +29,7 @@ struct MarginStage {
   // LINES, while α is sought: its values [neuron, R], the line above, λ and μ [neuron, 2 R], and of the
   // `free` neurons the best α and the slopes.
   V<T>*alpha = nullptr, *above = nullptr, *found = nullptr, *slopes = nullptr;
+  V<T>*signs = nullptr, *means = nullptr, *squares = nullptr;  // of a dual search: s [neuron, R], Adam's moments
   std::vector<int64_t> free;
 };
 
@@ -215,10 +218,13 @@ class Margins {
       return;
     }
     if constexpr (From == Source::SEARCH) {
-      line.alpha = stages[k].alpha[i * R + v];
-      const V<T>* above = stages[k].above + (i * R + (alike ? 0 : v)) * 2;
+      const MarginStage<T, R>& stage = stages[k];
+      line.alpha = stage.alpha[i * R + v];
+      const V<T>* above = stage.above + (i * R + (alike && stage.signs == nullptr ? 0 : v)) * 2;
       line.lambda = above[0], line.mu = above[1];
-      readPart(k, 3, feature, v, isFresh, line.shift);
+      if (stage.signs == nullptr) return readPart(k, 3, feature, v, isFresh, line.shift);
+      line.shift = line.alpha * stage.signs[i * R + v];
+      line.alpha = line.mu != V<T>{} ? line.alpha : line.lambda;
       return;
     }
     V<T>* const parts[] = {&line.alpha, &line.lambda, &line.mu, &line.shift};
@@ -230,6 +236,11 @@ class Margins {
     if (table == nullptr) return;
     if (s.isPerRow(part)) into = readRows(table, feature, v);
     else if (isFresh) into = Access<T>(lanes[v], chain.batch).read(table, feature);
+  }
+
+  // Whether a row that a search moves may come to pass.
+  bool mayPass(int k, int64_t i, int v, const Line<T>& line) const {
+    return any<T>(line.mu) || (stages[k].signs != nullptr && any<T>(stages[k].signs[i * R + v]));
   }
 
   template <Source From>
@@ -253,7 +264,7 @@ class Margins {
           for (int v = 0; v < R; v++) {
             readLine<From>(k, feature, i, v, line);
             if (outputs != nullptr && (v == 0 || !alike || !(isComputed || passes)))
-              passes |= line.template passes<isComputed>() || (From == Source::SEARCH && any<T>(line.mu));
+              passes |= line.template passes<isComputed>() || (From == Source::SEARCH && mayPass(k, i, v, line));
             const V<T> x = a[e * R + v], p = positive<T>(x), n = x - p;
             to[i * R + v] = line.alpha * p + line.lambda * n;
             if constexpr (!isComputed) to[i * R + v] -= line.shift;

@@ -32,6 +32,8 @@ struct MarginStep {
   bool isPerRow(int part) const { return flags >> part & 1; }
   // LINES: slopes that are zero have no derivative.
   bool zerosStay() const { return flags & 16; }
+  // LINES of a search: what is taken off is a sign s, and α is p (`DualRule`).
+  bool isDual() const { return flags & 64; }
   // RELU: both lines have the slope of the one above, as DeepZ's.
   bool isStraight() const { return flags & 32; }
   int64_t taps() const { return int64_t(in.channels) * kernelY * kernelX; }
@@ -52,6 +54,19 @@ struct MarginChain {
   const MarginStep* steps;
 };
 
+// Numbers of a `DualRule` beside thresholds.
+constexpr size_t DUAL_NUMBERS = 4;
+
+// β-CROWN's search (`src/verification/branch-and-bound/dual-program.ts`). Numbers p of a neuron with s = 0 are
+// its α, in [0, 1]; of one with the sign s they are β ≥ 0, its line is 1 or 0 and p s is taken off. Adam with
+// these moments; β's steps are `share` of α's. A group of rows ends where all bounds exceed their thresholds,
+// [rows, batch], all groups after `deadline`, milliseconds since 1970.
+template <class T>
+struct DualRule {
+  const T* thresholds = nullptr;  // null: α-CROWN's search
+  double first = 0, second = 0, share = 0, deadline = 0;
+};
+
 // `gradients` has an array for each that is to be differentiated, null for others. With sizes of steps, α of
 // LINES is sought instead, and `gradients` has places for the best, null for those that stay.
 template <class T>
@@ -63,6 +78,7 @@ struct MarginWork {
   T* margins;  // lower bounds [rows, batch]; with `gradients` and no steps their cotangents
   const T* steps;
   int64_t stepCount;  // 0: no search
+  DualRule<T> dual;   // finds the last p, not the best
 };
 
 #define TAUTNET_MARGINS(name) \

@@ -149,7 +149,7 @@ describe.skipIf(!hasRowKernel())('the margin kernel with lines that are arrays',
           for (const [i, value] of kernel.values.entries())
             expect(distance(value, programs.values[i] as Float64Array)).toBeLessThan(1e-12);
         }),
-        { numRuns: 15 },
+        { numRuns: 10 },
       );
       expect(compared).toBeGreaterThan(0);
     },
@@ -181,7 +181,7 @@ describe.skipIf(!hasRowKernel())('the margin kernel with lines that are arrays',
           for (const [i, value] of kernel.entries())
             expect(distance(value, programs[i] as Float64Array)).toBeLessThan(1e-12);
         }),
-        { numRuns: 12 },
+        { numRuns: 6 },
       );
     },
   );
@@ -196,7 +196,7 @@ describe.skipIf(!hasRowKernel())('the margin kernel with lines that are arrays',
         for (const [i, value] of kernel.entries())
           expect(distance(value, programs[i] as Float64Array)).toBeLessThan(1e-9);
       }),
-      { numRuns: 12 },
+      { numRuns: 6 },
     );
   });
 });

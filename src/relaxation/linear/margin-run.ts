@@ -25,23 +25,25 @@ export interface MarginRunOptions {
   readonly nested?: boolean;
   /** Bounds stand for DeepZ's lines, of one slope. */
   readonly straight?: boolean;
+  /** The node whose outputs the rows are over; the last one by default. */
+  readonly from?: number;
   /** The rows without constants of layers: coefficients over the box alone. */
   readonly linear?: boolean;
 }
 
 /**
- * The run of rows [outputs, rows, batch] from the last node back to the input; `through` says how they pass a
+ * The run of rows [outputs, rows, batch] from a node back to the input; `through` says how they pass a
  * ReLU. Undefined for networks that the kernel does not know.
  */
 export function marginRun(
   { network: net, parameters, box }: Problem,
   rows: Tensor,
   through: (node: number) => ReluPass,
-  { nested, straight, linear }: MarginRunOptions = {},
+  { nested, straight, from = net.nodes.length - 1, linear }: MarginRunOptions = {},
 ): MarginRun | undefined {
   if (!isChain(net)) return undefined;
   const steps: MarginRunStep[] = [];
-  for (let k = net.nodes.length - 1; k >= 0; k--) {
+  for (let k = from; k >= 0; k--) {
     const { layer } = net.nodes[k] as NetworkNode;
     const input = k > 0 ? (net.nodes[k - 1] as NetworkNode).layer.output : net.input;
     const output = layer.output;

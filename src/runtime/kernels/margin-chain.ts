@@ -25,6 +25,11 @@ export type MarginStep =
       readonly shift: LineArray | undefined;
       /** Slopes that are zero have no derivative: as of dead neurons, which then cost nothing. */
       readonly zerosStay?: boolean;
+      /**
+       * `shift` is a sign s, and α is p of β-CROWN: α where s = 0; else β, the line is [s = 1] and σ = p s. For
+       * searches alone.
+       */
+      readonly dual?: boolean;
     }
   | (Convolution & {
       /** A linear layer's kernel is its whole input. */
@@ -94,7 +99,7 @@ const STEP_ARRAYS = 4;
 const padded = (positions: readonly number[]): number[] =>
   Array.from({ length: STEP_ARRAYS }, (_, i) => positions[i] ?? -1);
 /** Bits of a step beside those of its arrays for each row. */
-const [ZEROS_STAY, STRAIGHT] = [16, 32];
+const [ZEROS_STAY, STRAIGHT, DUAL] = [16, 32, 64];
 /** A ReLU as a step of layers. */
 const ofRelu = (kind: number, extents: Extents) => [kind, ...extents, ...extents, 1, 1, 1, 1, 0, 0];
 
@@ -134,7 +139,11 @@ export function encodeMargins({ batch, rows, nested = false, steps }: MarginChai
       const sizeOf = (perRow = false) => featuresOf(extents) * batch * (perRow ? rows : 1);
       const positions = parts.map((part) => need(part?.at, sizeOf(part?.perRow)));
       const ofRows = parts.reduce((bits, part, i) => bits + (part?.perRow ? 2 ** i : 0), 0);
-      return [...ofRelu(2, extents), ...positions, ofRows + (step.zerosStay ? ZEROS_STAY : 0)];
+      return [
+        ...ofRelu(2, extents),
+        ...positions,
+        ofRows + (step.zerosStay ? ZEROS_STAY : 0) + (step.dual ? DUAL : 0),
+      ];
     }
     const { output, input, kernel, stride, padding, weight, bias } = step;
     const positions = [need(weight, weightsOf(step)), need(bias, output[0])];

@@ -5,3 +5,4 @@ function missing(): never {
 export const kernelMargins = missing;
 export const kernelMarginGradients = missing;
 export const kernelMarginSearch = missing;
+export const kernelDualSearch = missing;

@@ -39,6 +39,52 @@ export function kernelMarginGradients(
   addon()?.margins(work.chain.ints, work.arrays, cotangents, gradients);
 }
 
+/** β-CROWN's search: Adam with these moments, β's steps a `share` of α's. */
+export interface DualSearch {
+  readonly first: number;
+  readonly second: number;
+  readonly share: number;
+}
+
+/**
+ * Raises each margin by its own p of lines that are `dual` (β-CROWN, `branch-and-bound/dual-program.ts`), for
+ * the sizes of steps or until a group's margins exceed `thresholds`, or after the time `deadline` of
+ * `Date.now()`. Fills in `margins` with the best bound met and `last` with the last p.
+ */
+export function kernelDualSearch(
+  work: KernelMargins,
+  { first, second, share }: DualSearch,
+  steps: Floats,
+  thresholds: Floats,
+  deadline: number,
+  margins: Floats,
+  last: readonly (Floats | undefined)[],
+): void {
+  checkSearch(work, steps, margins, last);
+  if (thresholds.length !== margins.length || thresholds.constructor !== margins.constructor)
+    throw new RangeError(
+      `margin kernel: expected ${margins.length} thresholds, got ${thresholds.length}; give each margin one`,
+    );
+  const rule = Float64Array.of(first, second, share, deadline);
+  addon()?.margins(work.chain.ints, work.arrays, margins, last, steps, thresholds, rule);
+}
+
+function checkSearch(
+  work: KernelMargins,
+  steps: Floats,
+  margins: Floats,
+  places: readonly (Floats | undefined)[],
+): void {
+  check(work, margins);
+  checkGradients('margin', work.arrays, places);
+  const wrong = places.findIndex((array, i) => array !== undefined && !work.chain.searchable.includes(i));
+  if (wrong >= 0 || steps.length === 0 || steps.constructor !== margins.constructor)
+    throw new RangeError(
+      `margin kernel: expected sizes of steps and places for α of each row, got ${steps.length} sizes` +
+        (wrong >= 0 ? ` and a place for array ${wrong}` : ''),
+    );
+}
+
 /**
  * Raises each margin by its own α of the lines, steps of sizes `steps` (α-CROWN, `linear/alpha-crown.ts`), and
  * fills in `margins` with the best bound met and `best`, by positions of α that have values for each row, with
@@ -50,13 +96,6 @@ export function kernelMarginSearch(
   margins: Floats,
   best: readonly (Floats | undefined)[],
 ): void {
-  check(work, margins);
-  checkGradients('margin', work.arrays, best);
-  const wrong = best.findIndex((array, i) => array !== undefined && !work.chain.searchable.includes(i));
-  if (wrong >= 0 || steps.length === 0 || steps.constructor !== margins.constructor)
-    throw new RangeError(
-      `margin kernel: expected sizes of steps and places for α of each row, got ${steps.length} sizes` +
-        (wrong >= 0 ? ` and a place for array ${wrong}` : ''),
-    );
+  checkSearch(work, steps, margins, best);
   addon()?.margins(work.chain.ints, work.arrays, margins, best, steps);
 }

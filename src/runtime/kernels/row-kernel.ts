@@ -35,6 +35,8 @@ interface Addon {
     margins: Floats,
     gradients: readonly (Floats | undefined)[],
     steps?: Floats,
+    thresholds?: Floats,
+    rule?: Float64Array,
   ): void;
   instructionSet(wanted?: string): string;
 }

@@ -43,6 +43,8 @@ export interface RunLines {
   readonly shift?: Tensor;
   /** Slopes without a derivative: all, or those that are zero. */
   readonly constant?: 'all' | 'zeros';
+  /** α and `shift` are p and signs of β-CROWN (`kernels/margin-chain`). */
+  readonly dual?: boolean;
 }
 
 export type MarginRunStep =

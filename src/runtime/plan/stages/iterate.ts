@@ -8,6 +8,7 @@
 import type { Tensor } from '../../../graph/tensor.js';
 import { type HostData, hostArray, sizeOf } from '../../../graph/tensor.js';
 import type { DeviceArray } from '../../device/array.js';
+import type { DualSearch } from '../../kernels/margin-kernel.js';
 import type { MarginRun } from '../layer-runs.js';
 import { firstName } from '../member-axis.js';
 import type { Floats, Run } from '../run.js';
@@ -55,6 +56,21 @@ export interface MarginSearch {
   readonly steps: readonly number[];
   /** The array of the state that is the best of each α, by the name of α. */
   readonly best: Readonly<Record<string, string>>;
+  /** Else β-CROWN's search. */
+  readonly dual?: DualAscent;
+}
+
+/**
+ * Adam on every row's margin in its p, α or β of lines that are `dual` (`kernels/margin-kernel`), until all
+ * rows at hand exceed their thresholds. `best` names what the last p become.
+ */
+export interface DualAscent extends DualSearch {
+  /** The array of thresholds, and the one that the best bounds become. */
+  readonly thresholds: string;
+  readonly bounds: string;
+  /** The first p, and arrays of the loop as functions of what the search leaves. */
+  readonly before: Readonly<Record<string, Tensor>>;
+  readonly after: Readonly<Record<string, Tensor>>;
 }
 
 /** next(point) as a function of a loss at the point and of the loss's derivative there. */

@@ -6,12 +6,12 @@
  */
 import { inputName, isInput } from '../../../graph/operators/leaves.js';
 import { hostArray, type Tensor } from '../../../graph/tensor.js';
-import { kernelMarginSearch } from '../../kernels/margin-kernel.js';
+import { kernelDualSearch, kernelMarginSearch } from '../../kernels/margin-kernel.js';
 import { hasRowKernel } from '../../kernels/row-kernel.js';
 import type { Worth } from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
 import type { Step } from '../step.js';
-import { type IterateStage, iterate, type MarginSearch } from './iterate.js';
+import { type DualAscent, type IterateStage, iterate, type MarginSearch } from './iterate.js';
 import { isWorth } from './kernel-runs.js';
 import type { Compiler, StageKind } from './kind.js';
 import { type KernelMarginsData, MarginUse } from './margin-steps.js';
@@ -23,6 +23,7 @@ interface SearchData {
   readonly steps: readonly number[];
   /** α: its position, and the name under which the best is found. */
   readonly best: readonly (readonly [position: number, name: string])[];
+  readonly dual?: Omit<DualAscent, 'before' | 'after'> & { readonly deadline: string | undefined };
 }
 
 export interface MarginSearchStage {
@@ -30,6 +31,8 @@ export interface MarginSearchStage {
   readonly data: SearchData;
   /** What the kernel reads and is no array yet, by name. */
   readonly prepared: Readonly<Record<string, Tensor>>;
+  /** Arrays of the loop as functions of what the kernel leaves. */
+  readonly after: Readonly<Record<string, Tensor>>;
   /** The stage that does all of it without the kernel. */
   readonly programs: IterateStage;
 }
@@ -50,7 +53,7 @@ export function withMarginSearch(
 
 function inKernel(
   stage: IterateStage,
-  { run, best, steps }: MarginSearch,
+  { run, best, steps, dual }: MarginSearch,
   worth: Worth,
 ): MarginSearchStage | undefined {
   const use = new MarginUse(run, 0);
@@ -70,14 +73,19 @@ function inKernel(
     steps,
     best: Object.entries(best).map(([alpha, name]) => [margins.arrays.indexOf(alpha), name]),
   };
-  return { kind: 'margin-search', data, prepared, programs: stage };
+  const { before = {}, after = {}, ...rule } = dual ?? {};
+  Object.assign(prepared, before);
+  const ofDual = dual && ({ ...rule, deadline: stage.deadline } as SearchData['dual']);
+  return { kind: 'margin-search', data: { ...data, dual: ofDual }, prepared, after, programs: stage };
 }
 
-function compileKernel({ data, prepared }: MarginSearchStage, compiler: Compiler): void {
+function compileKernel({ data, prepared, after }: MarginSearchStage, compiler: Compiler): void {
   if (Object.keys(prepared).length > 0)
     whole.compile({ kind: 'whole', outputs: prepared, constant: true }, compiler, false);
   const step: MarginSearchStep = { kind: 'margin-search', data };
   compiler.forward(step);
+  if (Object.keys(after).length > 0)
+    whole.compile({ kind: 'whole', outputs: after, constant: true }, compiler, false);
 }
 
 async function run(run: Run, { data }: MarginSearchStep): Promise<void> {
@@ -93,7 +101,14 @@ async function run(run: Run, { data }: MarginSearchStep): Promise<void> {
   const steps = hostArray(dtype, data.steps.length) as Floats;
   steps.set(data.steps);
   const work = { chain, arrays: names.map((name) => arrays.get(name) as Floats) };
-  kernelMarginSearch(work, steps, hostArray(dtype, chain.margins) as Floats, places);
+  const margins = hostArray(dtype, chain.margins) as Floats;
+  if (data.dual === undefined) kernelMarginSearch(work, steps, margins, places);
+  else {
+    const { thresholds, bounds, deadline = '' } = data.dual;
+    const [until = Number.POSITIVE_INFINITY] = (arrays.get(deadline) as Floats | undefined) ?? [];
+    kernelDualSearch(work, data.dual, steps, arrays.get(thresholds) as Floats, until, margins, places);
+    arrays.set(bounds, margins);
+  }
   for (const [, name, array] of found) arrays.set(name, array);
 }
 

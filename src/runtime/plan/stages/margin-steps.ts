@@ -75,7 +75,7 @@ export class MarginUse {
         if (step.constant === 'all') constants.push(nameOf(alpha), nameOf(lambda));
         const above = { lambda: lines(lambda), mu: mu && lines(mu) };
         const parts = { alpha: lines(alpha), ...above, shift: shift && lines(shift) };
-        return { kind, extents, ...parts, zerosStay: step.constant === 'zeros' };
+        return { kind, extents, ...parts, zerosStay: step.constant === 'zeros', dual: step.dual };
       }
       return { ...step, weight: position(step.weight), bias: step.bias && position(step.bias) };
     });
