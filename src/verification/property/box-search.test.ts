@@ -11,7 +11,7 @@ const step = fc.oneof(
 describe('the box of a search', () => {
   it('is at every moment what the bounds on the path make it, and equal boxes are one object', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
         const search = createBoxSearch(3);
         for (const i of [0, 1, 2]) {
           search.below(i, 5);
