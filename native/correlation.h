@@ -106,8 +106,8 @@ class Correlation {
         for (int64_t o = 0, tile = 0; o < outputs; tile++) {
           const int width = tile < whole() ? PAIR_OUTPUTS : 1;
           const auto correlate = width == 1 ? correlateOf<T, 1> : correlateOf<T, PAIR_OUTPUTS>;
-          correlate(n, g + o * gStep, gStep, gAt.data() + place, x, places.first.data() + place, offsets, count,
-                    at(t, tile));
+          correlate(n, g + o * gStep, gStep, gAt.data() + place, x, places.first.data() + place, offsets,
+                    count, at(t, tile));
           o += width;
         }
       }
@@ -122,7 +122,8 @@ class Correlation {
       const bool isWhole = tile < whole();
       for (int64_t t = 0; t < taps; t += piece) {
         const int64_t n = std::min(piece, taps - t);
-        const T* found = reinterpret_cast<const T*>(at(t, isWhole ? tile : tile + single)) + (isWhole ? single * n : 0);
+        const V<T>* sum = at(t, isWhole ? tile : tile + single);
+        const T* found = reinterpret_cast<const T*>(sum) + (isWhole ? single * n : 0);
         for (int64_t i = 0; i < n; i++) done(weight++, found[i]);
       }
     }

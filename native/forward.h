@@ -7,9 +7,7 @@
 // tap branches. Images of one vector go through all convolutions within the cache; linear layers take all
 // vectors side by side. The order of sums depends on the chain alone.
 #pragma once
-#include "activations.h"
-#include "arena.h"
-#include "head.h"
+#include "layout.h"
 #include "matrix.h"
 #include "moments.h"
 
@@ -17,25 +15,23 @@ namespace tautnet {
 namespace TAUTNET_SET {
 namespace {
 
-// The forward pass. `stored` (null: none) has the activations of all images afterwards, those that layer k
-// reads at activations[k], padded with zeros, but for those within the head; without it, only those that linear
-// layers read are of all.
 template <class T>
-class Forward {
+class Forward : protected Layout<T> {
  protected:
-  static constexpr int L = Vector<T>::lanes;
-  const Layers& chain;
-  T* const* arrays;
-  const int planes;
-  const int64_t vectors;  // of images
-  const Head head;
-  std::vector<Activations<T>> activations;  // what layer k reads; the last entry: what the chain leaves
-  // Centres of intervals below zero, else 0, of layers with moments: the derivative reads them.
-  std::vector<Activations<T>> inactive;
-  T* totals = nullptr;  // MOMENT_TOTALS of each layer
-  std::vector<Places> places;
-  // Of the tile of the head at hand: from a place among all rows of the layer between to its place in memory.
-  int64_t windowShift = 0;
+  using Base = Layout<T>;
+  using Base::activations;
+  using Base::arrays;
+  using Base::chain;
+  using Base::head;
+  using Base::inactive;
+  using Base::isWindow;
+  using Base::L;
+  using Base::places;
+  using Base::planes;
+  using Base::readAt;
+  using Base::totals;
+  using Base::vectors;
+  using Base::windowShift;
 
  private:
   Arena& arena;
@@ -44,17 +40,7 @@ class Forward {
 
  public:
   Forward(const Layers& chain, T* const* arrays, T* stored, Arena& memory)
-      : chain(chain),
-        arrays(arrays),
-        planes(chain.planes),
-        vectors((chain.batch + L - 1) / L),
-        head(chain),
-        arena(memory) {
-    for (int k = 0; k < chain.count; k++)
-      places.push_back(placesOf(chain, k, rowsRead(k), k + 1 < chain.count ? rowsRead(k + 1) : 0));
-    tallies.resize(chain.count);
-    layOut(stored);
-  }
+      : Base(chain, arrays, stored, memory), arena(memory), tallies(chain.count) {}
 
   void run() {
     pack(chain.count);
@@ -69,8 +55,10 @@ class Forward {
       for (int64_t v = 0; v < vectors; v++) {
         if (k == 0) readInput(v);
         int i = k;
-        if (k == 0 && head.isAny())
-          for (int32_t tile = 0; tile < head.tiles(); tile++) passHead(tile, v), i = 2;
+        if (k == 0 && head.isAny()) {
+          for (int32_t tile = 0; tile < head.tiles(); tile++) passHead(tile, v);
+          i = 2;
+        }
         for (; i < end; i++) convolve(i, v, {0, chain.layers[i].outputHeight}, 0);
       }
       k = end;
@@ -83,10 +71,6 @@ class Forward {
   }
 
  protected:
-  // Rows of a layer's padded input that lie in memory.
-  int32_t rowsRead(int k) const {
-    return head.isAny() && k == 1 ? head.window() : paddedHeight(chain.layers[k]);
-  }
   // What the head's second layer reads for a tile; the caller sees rows from `fresh` on.
   void fillWindow(int32_t tile, int64_t v, int32_t fresh) {
     const Layer& l = chain.layers[1];
@@ -102,8 +86,6 @@ class Forward {
       }
     convolve(0, v, r, fresh);
   }
-  // What layer k reads, where the first row of its padded input would be.
-  V<T>* readAt(int k, int64_t v) const { return activations[k].of(v) - (isWindow(k) ? windowShift : 0); }
   void pack(int count) {
     weights.resize(count);
     absolute.resize(count);
@@ -132,45 +114,10 @@ class Forward {
   }
 
  private:
-  bool isWindow(int k) const { return k == 1 && head.isAny(); }
-  int64_t windowSize() const {
-    return int64_t(chain.layers[1].inputs) * head.window() * paddedWidth(chain.layers[1]);
-  }
   void passHead(int32_t tile, int64_t v) {
     fillWindow(tile, v, tile > 0 ? head.inputs(tile - 1).to : 0);
     convolve(1, v, head.outputs(tile), 0);
   }
-  // One vector of images after another, each with what all layers read.
-  void layOut(T* stored) {
-    int64_t total = 0;
-    for (int k = 0; k <= chain.count; k++)
-      if (!isWindow(k)) total += planes * storedFeatures(chain, k);
-    for (int k = 0; k < chain.count; k++)
-      if (chain.layers[k].moments >= 0) total += chain.layers[k].features();
-    // Behind the array's beginning, where its memory is aligned; there is room (`storedSize`).
-    const uintptr_t address = (reinterpret_cast<uintptr_t>(stored) + 63) & ~uintptr_t(63);
-    V<T>* at = reinterpret_cast<V<T>*>(address);
-    for (int k = 0; k <= chain.count; k++) {
-      const int64_t size = isWindow(k) ? windowSize() : storedFeatures(chain, k);
-      const bool ofAll = k < chain.count && chain.layers[k].isLinear();
-      if (stored != nullptr && !isWindow(k)) {
-        activations.push_back({at, size, total});
-        at += planes * size;
-        continue;
-      }
-      V<T>* zeros = arena.zeros<V<T>>(planes * size * (ofAll ? vectors : 1));
-      activations.push_back({zeros, size, ofAll ? planes * size : 0});
-    }
-    inactive.resize(chain.count);
-    if (stored == nullptr) return;
-    for (int k = 0; k < chain.count; k++) {
-      if (chain.layers[k].moments < 0) continue;
-      inactive[k] = {at, 0, total};
-      at += chain.layers[k].features();
-    }
-    totals = reinterpret_cast<T*>(reinterpret_cast<V<T>*>(address) + vectors * total);
-  }
-
   // Values, or bounds as centre and radius, into the first layer's input.
   void readInput(int64_t v) {
     const Layer& l = chain.layers[0];
@@ -211,6 +158,9 @@ class Forward {
     const Tiles<T>&w = weights[k], &a = absolute[k];
     V<T> first[TILE_OUTPUTS * TILE_PLACES], second[TILE_OUTPUTS * TILE_PLACES];
     const int32_t end = rows.to * l.outputWidth, seen = fresh * l.outputWidth;
+    const T* bias = l.bias < 0 ? nullptr : arrays[l.bias];
+    const int64_t plane = activations[k + 1].plane;
+    const bool isShown = isSeen(l) || l.moments >= 0;
     for (int32_t place = rows.from * l.outputWidth, count = 0; place < end; place += count) {
       count = placesOfTile(end - place);
       const V<T>*x[TILE_PLACES], *radii[TILE_PLACES];
@@ -220,15 +170,22 @@ class Forward {
       }
       for (int64_t o = 0; o < w.outputs;) {
         const int width = Tiles<T>::widthAt(w.outputs, o);
-        fetch(k, o, width, p.last.data() + place, count, into);
+        if (!isWindow(k + 1)) fetch(k, o, width, p.last.data() + place, count, into);
         tileAt(w, o, p.offsets.data(), x, count, first);
         if (planes == 2) tileAt(a, o, p.offsets.data(), radii, count, second);
         for (int m = 0; m < width; m++) {
           V<T>* to = into + (o + m) * p.outputStep;
           const int32_t* last = p.last.data() + place;
           const V<T>*c = first + m * count, *r = second + m * count;
-          if (planes == 1) passAll<1>(k, o + m, place, count, v, to, last, c, r, seen);
-          else passAll<2>(k, o + m, place, count, v, to, last, c, r, seen);
+          if (!isShown || place + count <= seen) {
+            const V<T> b = broadcast(bias == nullptr ? T(0) : bias[o + m]);
+            if (planes == 1) passPlain<1>(b, l.relu != 0, count, to, plane, last, c, r);
+            else passPlain<2>(b, l.relu != 0, count, to, plane, last, c, r);
+          } else if (planes == 1) {
+            passAll<1>(k, o + m, place, count, v, to, last, c, r, seen);
+          } else {
+            passAll<2>(k, o + m, place, count, v, to, last, c, r, seen);
+          }
         }
         o += width;
       }
@@ -239,7 +196,7 @@ class Forward {
   void linear(int k) {
     const Layer& l = chain.layers[k];
     const Matrix<T> w{arrays[l.weight], l.outputs, l.inputs, l.inputs, 1};
-    V<T>* products = arena.take<V<T>>(matrixSums(l.outputs, planes));
+    V<T>* products = arena.take<V<T>>(matrixSums(w, planes));
     matrixProduct(w, activations[k], vectors, planes, products, [&](int64_t o, int64_t v, V<T> c, V<T> r) {
       const int32_t here = 0;
       V<T>* to = activations[k + 1].of(v) + o;
@@ -249,13 +206,31 @@ class Forward {
     });
   }
 
-  // Bias, ReLU and what the caller sees of some places of an output channel: of those from `seen` on.
+  static bool isSeen(const Layer& l) {
+    return l.sums[0] >= 0 || l.sums[1] >= 0 || l.passed[0] >= 0 || l.passed[1] >= 0;
+  }
+  // Bias and ReLU of some places of an output channel.
+  template <int PLANES>
+  static void passPlain(V<T> bias, bool relu, int count, V<T>* into, int64_t plane, const int32_t* last,
+                        const V<T>* first, const V<T>* second) {
+    for (int i = 0; i < count; i++) {
+      const V<T> c = first[i] + bias;
+      if (PLANES == 1) {
+        into[last[i]] = relu ? positive<T>(c) : c;
+        continue;
+      }
+      const V<T> low = c - second[i], up = c + second[i];
+      if (relu) setEnds(into, plane, last[i], positive<T>(low), positive<T>(up));
+      else setEnds(into, plane, last[i], low, up);
+    }
+  }
+  // The same and what the caller sees of some places of an output channel: of those from `seen` on.
   template <int PLANES>
   void passAll(int k, int64_t channel, int64_t place, int count, int64_t v, V<T>* into, const int32_t* last,
                const V<T>* first, const V<T>* second, int64_t seen) {
     const Layer& l = chain.layers[k];
     const V<T> bias = broadcast(l.bias >= 0 ? arrays[l.bias][channel] : T(0));
-    const bool isSeen = l.sums[0] >= 0 || l.sums[1] >= 0 || l.passed[0] >= 0 || l.passed[1] >= 0;
+    const bool isSeen = this->isSeen(l);
     const int64_t plane = activations[k + 1].plane;
     for (int i = 0; i < count; i++) {
       const V<T> c = first[i] + bias;

@@ -1,5 +1,5 @@
-// The first two convolutions, some rows of the second at a time: what lies between them stays in the cache and
-// is computed anew for the derivative, as memory takes longer than the few taps of a first layer.
+// The first two convolutions, some rows of the second at a time: what lies between them stays in the cache
+// and is computed anew for the derivative, as memory takes longer than the few taps of a first layer.
 #pragma once
 #include "layers.h"
 #include "vector.h"
@@ -14,8 +14,13 @@ struct Rows {
 };
 
 class Head {
-  // Bytes of a vector of images between the layers: what the cache has room for, and above which it pays.
-  static constexpr int64_t ROOM = 400 << 10, LEAST = 512 << 10;
+  // Bytes of a vector of images between the layers: what the cache has room for, and above which it pays. Times
+  // that the second layer has the multiplications of the first, at least.
+#ifdef TAUTNET_SMALL
+  static constexpr int64_t ROOM = 8 << 10, LEAST = 0, FEW = 0;  // also in the small networks of tests
+#else
+  static constexpr int64_t ROOM = 400 << 10, LEAST = 512 << 10, FEW = 6;
+#endif
   const Layers& chain;
   int32_t rows = 0;  // of the second layer at a time; 0: both are computed whole
 
@@ -27,7 +32,8 @@ class Head {
     if (c.count < 2 || c.layers[0].isLinear() || c.layers[1].isLinear()) return;
     const Layer &l = c.layers[0], &next = second();
     const int64_t row = int64_t(next.inputs) * paddedWidth(next) * c.planes * TAUTNET_BYTES;
-    if (row * paddedHeight(next) <= LEAST || l.taps() * l.features() * 6 > next.taps() * next.features()) return;
+    if (row * paddedHeight(next) <= LEAST) return;
+    if (FEW * l.taps() * l.features() > next.taps() * next.features()) return;
     // Every row of the first layer is read, and none only in part.
     if (next.kernelY < next.strideY || next.padY >= next.kernelY) return;
     if ((next.outputHeight - 1) * next.strideY + next.kernelY < next.padY + next.height) return;

@@ -84,37 +84,61 @@ void matrixTileOf(int outputs, int places, const T* weight, int64_t toOutput, in
 }
 
 
-// Numbers of vectors that `matrixProduct` needs for its sums.
-inline int64_t matrixSums(int64_t outputs, int planes) { return outputs * planes * MATRIX_PLACES; }
+// Outputs whose sums over all inputs are completed before the next ones: few where inputs stay in the cache
+// anyway, so that sums do as well, else all.
+inline int64_t matrixChunk(int64_t outputs, int64_t taps, int planes) {
+  constexpr int64_t ROOM = 320 << 10, FEW = 96;
+  return taps * planes * MATRIX_PLACES * TAUTNET_BYTES <= ROOM ? std::min(outputs, FEW) : outputs;
+}
+// Vectors that `matrixProduct` needs for its sums.
+template <class T>
+inline int64_t matrixSums(const Matrix<T>& w, int planes) {
+  return matrixChunk(w.outputs, w.taps, planes) * planes * MATRIX_PLACES;
+}
 
-// Calls done(output, vector, W x or W c, |W| r) for all images side by side, as places are elsewhere.
+// Products of outputs [begin, end) with up to MATRIX_PLACES vectors of images:
+// sums[((output − begin) · count + vector) · planes + plane].
+template <class T>
+void matrixPart(const Matrix<T>& w, int64_t begin, int64_t end, const V<T>* const* from, int count,
+                int planes, int64_t plane, V<T>* sums) {
+  const int tileOutputs = matrixOutputs(count, planes);
+  const int64_t each = count * planes;
+  std::memset(static_cast<void*>(sums), 0, size_t((end - begin) * each) * sizeof(V<T>));
+  for (int64_t tap = 0; tap < w.taps; tap += BLOCK) {
+    const int64_t block = std::min(BLOCK, w.taps - tap);
+    const V<T>* x[MATRIX_PLACES];
+    for (int i = 0; i < count; i++) x[i] = from[i] + tap;
+    for (int64_t o = begin; o < end;) {
+      const int width = o + tileOutputs <= end ? tileOutputs : 1;
+      const T* numbers = w.at(o, tap);
+      V<T>* into = sums + (o - begin) * each;
+      if (planes == 1) matrixTileOf<T, 1>(width, count, numbers, w.toOutput, w.toTap, block, x, 0, into);
+      else matrixTileOf<T, 2>(width, count, numbers, w.toOutput, w.toTap, block, x, plane, into);
+      o += width;
+    }
+  }
+}
+
+// Calls done(output, vector, W x or W c, |W| r) for all images side by side, as places are elsewhere; `sums`
+// is memory for `matrixSums`.
 template <class T, class Done>
-void matrixProduct(const Matrix<T>& w, const Activations<T>& from, int64_t vectors, int planes, V<T>* products,
+void matrixProduct(const Matrix<T>& w, const Activations<T>& from, int64_t vectors, int planes, V<T>* sums,
                    Done done) {
   const int64_t pieces = (vectors + MATRIX_PLACES - 1) / MATRIX_PLACES;
-  const int64_t piece = (vectors + pieces - 1) / pieces;
+  const int64_t piece = (vectors + pieces - 1) / pieces, chunk = matrixChunk(w.outputs, w.taps, planes);
   for (int64_t v = 0; v < vectors; v += piece) {
-    const int count = int(std::min(piece, vectors - v)), tileOutputs = matrixOutputs(count, planes);
-    const int64_t each = count * planes;
-    std::memset(static_cast<void*>(products), 0, size_t(w.outputs * each) * sizeof(V<T>));
-    for (int64_t tap = 0; tap < w.taps; tap += BLOCK) {
-      const int64_t block = std::min(BLOCK, w.taps - tap);
-      const V<T>* x[MATRIX_PLACES];
-      for (int i = 0; i < count; i++) x[i] = from.of(v + i) + tap;
-      for (int64_t o = 0; o < w.outputs;) {
-        const int width = o + tileOutputs <= w.outputs ? tileOutputs : 1;
-        V<T>* sums = products + o * each;
-        const T* numbers = w.at(o, tap);
-        if (planes == 1) matrixTileOf<T, 1>(width, count, numbers, w.toOutput, w.toTap, block, x, 0, sums);
-        else matrixTileOf<T, 2>(width, count, numbers, w.toOutput, w.toTap, block, x, from.plane, sums);
-        o += width;
-      }
+    const int count = int(std::min(piece, vectors - v));
+    const V<T>* x[MATRIX_PLACES];
+    for (int i = 0; i < count; i++) x[i] = from.of(v + i);
+    for (int64_t begin = 0; begin < w.outputs; begin += chunk) {
+      const int64_t end = std::min(w.outputs, begin + chunk);
+      matrixPart(w, begin, end, x, count, planes, from.plane, sums);
+      for (int i = 0; i < count; i++)
+        for (int64_t o = begin; o < end; o++) {
+          const V<T>* found = sums + ((o - begin) * count + i) * planes;
+          done(o, v + i, found[0], planes == 2 ? found[1] : V<T>{});
+        }
     }
-    for (int64_t o = 0; o < w.outputs; o++)
-      for (int i = 0; i < count; i++) {
-        const V<T>* sums = products + o * each + i * planes;
-        done(o, v + i, sums[0], planes == 2 ? sums[1] : V<T>{});
-      }
   }
 }
 

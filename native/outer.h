@@ -21,8 +21,8 @@ struct Outer {
   int64_t xPlane;
 };
 
-// into[m, i] += Σ over images of g[m] x[i], and sign(W[m, i]) times that of radii, for M outputs and P vectors
-// of inputs; rows of `into` and `weight` are `step` apart.
+// into[m, i] += Σ over images of g[m] x[i], and sign(W[m, i]) times that of radii, for M outputs and P
+// vectors of inputs; rows of `into` and `weight` are `step` apart.
 template <class T, int M, int P>
 void outerTile(const Outer<T>& all, int64_t output, int64_t from, const T* weight, T* into, int64_t step) {
   constexpr int L = Vector<T>::lanes;
@@ -112,43 +112,66 @@ constexpr int64_t NEAR = 32768, LINE = 64;
 constexpr int64_t outerImages(int planes, int lanes) {
   return std::max<int64_t>(1, NEAR / (planes * OUTER_VECTORS * TAUTNET_BYTES * lanes));
 }
+// Tiles of inputs that an output's tile meets one after the other: rows of weights are far from each other in
+// memory, so that it reads long pieces of them.
+constexpr int64_t STRIPS = 4;
 // Vectors that `outerProduct` needs for what images read.
 template <class T>
 inline int64_t outerSize(int planes) {
   constexpr int L = Vector<T>::lanes;
-  return planes * outerImages(planes, L) * L * OUTER_VECTORS;
+  return STRIPS * planes * outerImages(planes, L) * L * OUTER_VECTORS;
 }
 
-// into[o, i] += Σ over images of g[o] x[i], and sign(W[o, i]) times that of radii.
+// What images read of the inputs from i on, `inputs` of them, with inputs as lanes.
 template <class T>
-void outerProduct(const Matrix<T>& w, const Activations<T>& g, const Activations<T>& x, int64_t batch, int planes,
-                  V<T>* packed, T* into) {
+void packInputs(const Outer<T>& all, const Activations<T>& x, int64_t i, int64_t inputs, V<T>* to) {
+  constexpr int L = Vector<T>::lanes;
+  for (int plane = 0; plane < all.planes; plane++)
+    for (int64_t v = 0; v * L < all.images; v++)
+      for (int64_t n = 0; n < inputs; n += L)
+        transpose<T>(x.of(v) + plane * x.plane + i + n, int(std::min<int64_t>(L, inputs - n)),
+                     to + plane * all.xPlane + v * L * OUTER_VECTORS + n / L, OUTER_VECTORS);
+}
+
+// Prefetches some rows, of `step` numbers, of weights' gradients and of the weights.
+template <class T>
+void fetchRows(const T* weight, T* into, int64_t rows, int64_t step, int64_t inputs, int planes) {
+  for (int64_t m = 0; m < rows; m++)
+    for (int64_t n = 0; n < inputs; n += LINE / int64_t(sizeof(T))) {
+      __builtin_prefetch(into + m * step + n, 1);
+      if (planes == 2) __builtin_prefetch(weight + m * step + n);
+    }
+}
+
+// into[o, i] += Σ over images of g[o] x[i], and sign(W[o, i]) times that of radii; `packed` is memory for
+// `outerSize`.
+template <class T>
+void outerProduct(const Matrix<T>& w, const Activations<T>& g, const Activations<T>& x, int64_t batch,
+                  int planes, V<T>* packed, T* into) {
   constexpr int L = Vector<T>::lanes;
   constexpr int64_t WIDTH = OUTER_VECTORS * L;
-  const int64_t most = outerImages(planes, L);
+  const int64_t most = outerImages(planes, L), plane = most * L * OUTER_VECTORS;
   for (int64_t v = 0; v * L < batch; v += most) {
-    const int64_t images = std::min(most * L, batch - v * L);
-    const Outer<T> all{planes, images, {g.of(v), g.plane, g.step}, packed, most * L * OUTER_VECTORS};
-    for (int64_t i = 0; i < w.taps; i += WIDTH) {
-      const int64_t inputs = std::min(WIDTH, w.taps - i);
-      for (int plane = 0; plane < planes; plane++)
-        for (int64_t u = 0; u * L < images; u++)
-          for (int64_t n = 0; n < inputs; n += L)
-            transpose<T>(x.of(v + u) + plane * x.plane + i + n, int(std::min<int64_t>(L, inputs - n)),
-                         packed + plane * all.xPlane + u * L * OUTER_VECTORS + n / L, OUTER_VECTORS);
+    Outer<T> all{planes, std::min(most * L, batch - v * L), {g.of(v), g.plane, g.step}, packed, plane};
+    for (int64_t from = 0; from < w.taps; from += STRIPS * WIDTH) {
+      const int64_t end = std::min(w.taps, from + STRIPS * WIDTH);
+      for (int64_t i = from; i < end; i += WIDTH)
+        packInputs<T>(all, {x.of(v), x.plane, x.step}, i, std::min(WIDTH, end - i),
+                      packed + (i - from) / WIDTH * planes * plane);
       for (int64_t o = 0; o < w.outputs;) {
         const int width = o + OUTER_OUTPUTS <= w.outputs ? OUTER_OUTPUTS : o + 2 <= w.outputs ? 2 : 1;
-        const T* weight = w.at(o, i);
-        T* to = into + o * w.taps + i;
-        for (int64_t m = width; m < std::min<int64_t>(2 * width, w.outputs - o); m++)
-          for (int64_t n = 0; n < inputs; n += LINE / int64_t(sizeof(T))) {
-            __builtin_prefetch(to + m * w.taps + n, 1);
-            if (planes == 2) __builtin_prefetch(weight + m * w.taps + n);
-          }
         const auto tile = width == OUTER_OUTPUTS ? outerOf<T, OUTER_OUTPUTS>
                           : width == 2           ? outerOf<T, 2>
                                                  : outerOf<T, 1>;
-        tile(all, o, weight, to, w.taps, inputs);
+        for (int64_t i = from; i < end; i += WIDTH) {
+          const T* weight = w.at(o, i);
+          T* to = into + o * w.taps + i;
+          const int64_t inputs = std::min(WIDTH, end - i);
+          const int64_t next = std::min<int64_t>(width, w.outputs - o - width);
+          fetchRows(weight + width * w.taps, to + width * w.taps, next, w.taps, inputs, planes);
+          all.x = packed + (i - from) / WIDTH * planes * plane;
+          tile(all, o, weight, to, w.taps, inputs);
+        }
         o += width;
       }
     }

@@ -1,5 +1,5 @@
-// The adjoint of a convolution of stride s: one of stride 1 for each of the s² phases of its input, with every
-// s-th tap.
+// The adjoint of a convolution of stride s: one of stride 1 for each of the s² phases of its input, with
+// every s-th tap.
 #pragma once
 #include <vector>
 

@@ -1,6 +1,6 @@
-// Cotangents of what was seen of a convolution's sums, of some rows: copied channel by channel, as they lie in
-// arrays [features, batch]. In the order of an adjoint's tiles, which jump from channel to channel, each would
-// be waited for.
+// Cotangents of what was seen of a convolution's sums, of some rows: copied channel by channel, as they lie
+// in arrays [features, batch]. In the order of an adjoint's tiles, which jump from channel to channel, each
+// would be waited for.
 #pragma once
 #include "activations.h"
 #include "head.h"
