@@ -14,8 +14,8 @@ struct Rows {
 };
 
 class Head {
-  // Bytes of a vector of images between the layers: what the cache has room for, and above which it pays. Times
-  // that the second layer has the multiplications of the first, at least.
+  // Bytes of a vector of images between the layers: what the cache has room for, and above which it pays.
+  // Times that the second layer has the multiplications of the first, at least.
 #ifdef TAUTNET_SMALL
   static constexpr int64_t ROOM = 8 << 10, LEAST = 0, FEW = 0;  // also in the small networks of tests
 #else

@@ -9,7 +9,8 @@ namespace TAUTNET_SET {
 namespace {
 
 // `stored` (null: none) has the activations of all images, those that layer k reads at activations[k], padded
-// with zeros, but for those within the head; without it, only those that linear layers read are of all.
+// with zeros, but for those within the head; without it, only those that linear layers read or give are of
+// all.
 template <class T>
 class Layout {
  protected:
@@ -47,6 +48,7 @@ class Layout {
   int32_t rowsRead(int k) const {
     return head.isAny() && k == 1 ? head.window() : paddedHeight(chain.layers[k]);
   }
+  bool isLinear(int k) const { return k >= 0 && chain.layers[k].isLinear(); }
   int64_t windowSize() const {
     return int64_t(chain.layers[1].inputs) * head.window() * paddedWidth(chain.layers[1]);
   }
@@ -62,7 +64,7 @@ class Layout {
     V<T>* at = reinterpret_cast<V<T>*>(address);
     for (int k = 0; k <= chain.count; k++) {
       const int64_t size = isWindow(k) ? windowSize() : storedFeatures(chain, k);
-      const bool ofAll = k < chain.count && chain.layers[k].isLinear();
+      const bool ofAll = k < chain.count && (isLinear(k) || isLinear(k - 1));
       if (stored != nullptr && !isWindow(k)) {
         activations.push_back({at, size, total});
         at += planes * size;
