@@ -198,10 +198,10 @@ class Forward : protected Layout<T> {
     const Matrix<T> w{arrays[l.weight], l.outputs, l.inputs, l.inputs, 1};
     V<T>* products = arena.take<V<T>>(matrixSums(w, planes));
     matrixProduct(w, activations[k], vectors, planes, products, [&](int64_t o, int64_t v, V<T> c, V<T> r) {
-      const int32_t here = 0;
-      V<T>* to = activations[k + 1].of(v) + o;
-      if (planes == 1) passAll<1>(k, o, 0, 1, v, to, &here, &c, &r, 0);
-      else passAll<2>(k, o, 0, 1, v, to, &here, &c, &r, 0);
+      const int32_t* here = places[k].last.data();
+      V<T>* to = activations[k + 1].of(v) + o * places[k].outputStep;
+      if (planes == 1) passAll<1>(k, o, 0, 1, v, to, here, &c, &r, 0);
+      else passAll<2>(k, o, 0, 1, v, to, here, &c, &r, 0);
       if (l.moments >= 0) tallies[k].add(presentOf(v));
     });
   }
