@@ -5,7 +5,7 @@
  *   workloads  the default, with `--device` besides pgpe: the workloads of workloads.mjs in one process,
  *              each in one thread of its own, in ms and as a multiple of u, the median time of a 1024³
  *              float32 matrix product through the same runtime; then peak memory, each in a process of its
- *              own, PGPE's scaling and a training step with CROWN (a minute or two)
+ *              own, PGPE's scaling and training steps with CROWN (two minutes)
  *   methods    training steps per second of every method, on CNN3 and CNN5 (tens of minutes)
  *   pgpe       PGPE evaluations per second with every relaxation (tens of minutes); with `--device`, cpu
  *              among them, on that device with 256 pairs and batch 512 (`--pairs`, `--batch`; on a device in
@@ -26,7 +26,7 @@ import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { chooseDevice, DEVICE_CHOICES } from 'tautnet/runtime';
 import { cluster } from './cluster.mjs';
-import { crownStep } from './crown-step.mjs';
+import { crownSteps } from './crown-step.mjs';
 import { median } from './measure.mjs';
 import { memory } from './memory.mjs';
 import { methods } from './methods.mjs';
@@ -148,7 +148,7 @@ async function workloadTimes() {
     }),
   );
   const smoothing = only || device !== 'cpu' ? undefined : await pgpe();
-  const crown = only || device !== 'cpu' ? undefined : await crownStep();
+  const crown = only || device !== 'cpu' ? undefined : await crownSteps();
 
   console.log(
     `u = ${u.toFixed(1)} ms (1024³ float32 matrix product, one ` +
@@ -173,17 +173,24 @@ async function workloadTimes() {
       `drawing normals takes ${(100 * smoothing.normals).toFixed(1)} % of such a step (target below 10 %)`,
     );
   }
-  if (crown)
+  if (crown) {
+    const trained = crown.trained?.toFixed(2) ?? '– (run `npm run quickstart` first)';
     console.log(
-      `CROWN training step, CNN3, batch 256, initialisation: ${crown.seconds.toFixed(2)} s on ` +
-        `${crown.threads} threads (target 0.35 on two)`,
+      `CROWN training step on ${crown.threads} threads, s: CNN3, batch 256, initialisation ` +
+        `${crown.initial.toFixed(2)} (target 0.35 on two), trained ${trained} (0.12); ` +
+        `CNN5, batch 128, from 16 images ${crown.cnn5.toFixed(1)}`,
     );
+  }
   console.log();
   return {
     u_ms: rounded(u),
     ...rounded(times),
     ms: rounded(milliseconds),
-    ...(crown && { crown_step_s: rounded(crown.seconds) }),
+    ...(crown && {
+      crown_step_s: rounded(crown.initial),
+      crown_step_trained_s: rounded(crown.trained),
+      crown_step_cnn5_s: rounded(crown.cnn5),
+    }),
     ...(smoothing && { pgpe_scaling: rounded(smoothing.scaling) }),
   };
 }

@@ -20,8 +20,11 @@ export const RECIPES = {
   cnn5: { dataset: 'cifar10', architecture: 'cnn5' },
 };
 
-/** The training objective of settings on `count` images; `settings` has every default. */
-export function trainingOf(given) {
+/**
+ * The training objective of settings on `count` images, random ones or the first of a data set's; `settings`
+ * has every default.
+ */
+export function trainingOf(given, data) {
   const settings = resolveSettings(given);
   const dataset = datasetNamed(settings.dataset);
   const network = networkOf(settings, dataset);
@@ -30,6 +33,11 @@ export function trainingOf(given) {
   const theta = flatten(initialize(network, settings.initialization, keyOf(0)), layout);
   const features = dataset.shape.reduce((a, b) => a * b);
   const batchOf = (count) => {
+    if (data !== undefined)
+      return {
+        images: Float32Array.from(data.images.subarray(0, count * features), (value) => value / 255),
+        labels: Int32Array.from(data.labels.subarray(0, count)),
+      };
     const images = new Float32Array(count * features);
     uniforms(keyOf(3), images);
     return { images, labels: Int32Array.from({ length: count }, (_, i) => i % dataset.classes) };
@@ -59,7 +67,7 @@ export function trainingOf(given) {
       state = estimate.state;
     };
   };
-  return { settings, objective, theta, on, stepper };
+  return { settings, network, objective, theta, on, stepper };
 }
 
 /** Seconds that a part of a batch may take for the whole batch to be run. */

@@ -8,8 +8,10 @@ namespace {
 
 template <class T>
 void run(const Propagation<T>& work) {
-  if (work.gradients == nullptr) Forward<T>(work.chain, work.arrays, work.stored).run();
-  else Reverse<T>(work).run();
+  static thread_local Arena arena;
+  arena.begin();
+  if (work.gradients == nullptr) Forward<T>(work.chain, work.arrays, work.stored, arena).run();
+  else Reverse<T>(work, arena).run();
 }
 
 }  // namespace

@@ -42,16 +42,6 @@ struct Shape : LossLayer {
   int64_t area() const { return int64_t(height) * width; }
 };
 
-// |a|, by its bits.
-inline V<float> absolute(V<float> a) {
-  typedef int32_t Words __attribute__((vector_size(TAUTNET_BYTES)));
-  return V<float>(Words(a) & int32_t(0x7fffffff));
-}
-inline V<double> absolute(V<double> a) {
-  typedef int64_t Words __attribute__((vector_size(TAUTNET_BYTES)));
-  return V<double>(Words(a) & int64_t(0x7fffffffffffffff));
-}
-
 // Weights of the member at hand, laid out anew.
 template <class T>
 struct Weights {
@@ -109,7 +99,7 @@ void sumPlace(const Shape& s, const V<T>* x, const V<T>* c, const V<T>* r, const
       if (Natural) xt = x[t];
       _Pragma("GCC unroll 16")
       for (int n = 0; n < N; n++) {
-        const V<T> weight = V<T>{} + w[n];
+        const V<T> weight = broadcast(w[n]);
         if (Natural) natural[n] += xt * weight;
         centre[n] += ct * weight;
         radius[n] += rt * absolute(weight);

@@ -113,7 +113,8 @@ class Losses {
   // Whether the memory at hand is that of the same shapes.
   bool fits(const LossWork<T>& w) const {
     const auto same = [](const LossLayer& a, const LossLayer& b) { return !std::memcmp(&a, &b, sizeof a); };
-    return !std::memcmp(&head, &w.head, sizeof head) && std::equal(shapes.begin(), shapes.end(), w.layers, same);
+    return !std::memcmp(&head, &w.head, sizeof head) &&
+           std::equal(shapes.begin(), shapes.end(), w.layers, same);
   }
 
   void all(const LossWork<T>& w) {

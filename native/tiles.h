@@ -1,5 +1,4 @@
-// Products of tiles, outputs × places in registers: of convolutions with packed weights, and of linear layers
-// straight from their matrix.
+// Products of a convolution's tiles, outputs × places in registers, with packed weights.
 #pragma once
 #include "vector.h"
 
@@ -12,26 +11,12 @@ namespace {
 
 // Outputs and places of a tile: their product of sums stays in registers.
 constexpr int TILE_OUTPUTS = TAUTNET_BYTES == 64 ? 8 : 4, TILE_PLACES = 3;
-// Vectors of images that share each weight of a linear layer: whoever reads a large matrix reads it once.
-constexpr int MATRIX_PLACES = TAUTNET_BYTES == 64 ? 4 : 3;
-// Outputs of a tile of a linear layer.
-constexpr int matrixOutputs(int places, int planes) {
-  return (places == 4 ? TILE_OUTPUTS * 3 / 4 : TILE_OUTPUTS) / planes;
+// Places of the next tile of so many: one alone would leave most of the registers empty.
+inline int placesOfTile(int32_t left) {
+  return left == TILE_PLACES + 1 ? 2 : std::min(left, int32_t(TILE_PLACES));
 }
 // Taps that are added up before they go on, so that errors of long sums grow less (`proof/running-error.ts`).
 constexpr int64_t RUN = 32;
-// Inputs of a linear layer at a time, so that those of several vectors of images stay in the cache.
-constexpr int64_t BLOCK = 256;
-
-// Fetches at[places[i]] of some channels and of both planes, which are needed after the next tile.
-template <class T>
-inline void fetch(const V<T>* at, int64_t channelStep, int64_t plane, int planes, int channels,
-                  const int32_t* places, int count) {
-  for (int i = 0; i < planes; i++)
-    for (int m = 0; m < channels; m++)
-      for (int p = 0; p < count; p++)
-        __builtin_prefetch(at + i * plane + m * channelStep + places[p], 1);
-}
 
 // sums[m · P + p] = Σ_k weight[k · M + m] · x[p][offsets[k]].
 template <class T, int M, int P>
@@ -105,63 +90,6 @@ void tileAt(const Tiles<T>& tiles, int64_t at, const int32_t* offsets, const V<T
   else if (width == 4) tileOf<T, 4>(places, weight, tiles.taps, offsets, x, sums);
   else if (width == 2) tileOf<T, 2>(places, weight, tiles.taps, offsets, x, sums);
   else tileOf<T, 1>(places, weight, tiles.taps, offsets, x, sums);
-}
-
-// The product of a linear layer, straight from its matrix, whose entry (m, k) is at
-// weight[m · toOutput + k · toTap]:
-// sums[(m · P + p) · planes + plane] += Σ_k w x[p][k], and |w| with the radii that lie `plane` further.
-template <class T, int M, int P, int PLANES>
-void matrixTile(const T* weight, int64_t toOutput, int64_t toTap, int64_t count, const V<T>* const* x,
-                int64_t plane, V<T>* sums) {
-  for (int64_t from = 0; from < count; from += RUN) {
-    const int64_t end = std::min(count, from + RUN);
-    V<T> s[M][P][PLANES] = {};
-    for (int64_t k = from; k < end; k++) {
-      V<T> v[P][PLANES];
-      TAUTNET_WHOLE
-      for (int p = 0; p < P; p++)
-        TAUTNET_WHOLE
-        for (int i = 0; i < PLANES; i++) v[p][i] = x[p][k + i * plane];
-      TAUTNET_WHOLE
-      for (int m = 0; m < M; m++) {
-        const V<T> w = V<T>{} + weight[m * toOutput + k * toTap];
-        TAUTNET_WHOLE
-        for (int p = 0; p < P; p++) s[m][p][0] += v[p][0] * w;
-        if (PLANES == 1) continue;
-        const V<T> a = magnitude<T>(w);
-        TAUTNET_WHOLE
-        for (int p = 0; p < P; p++) s[m][p][PLANES - 1] += v[p][PLANES - 1] * a;
-      }
-    }
-    TAUTNET_WHOLE
-    for (int m = 0; m < M; m++)
-      TAUTNET_WHOLE
-      for (int p = 0; p < P; p++)
-        TAUTNET_WHOLE
-        for (int i = 0; i < PLANES; i++) sums[(m * P + p) * PLANES + i] += s[m][p][i];
-  }
-}
-template <class T, int PLANES>
-void matrixTileOf(int outputs, int places, const T* weight, int64_t toOutput, int64_t toTap, int64_t count,
-                  const V<T>* const* x, int64_t plane, V<T>* sums) {
-  constexpr int M = matrixOutputs(3, PLANES);
-#define TAUTNET_TILE(m, p) \
-  return matrixTile<T, m, p, PLANES>(weight, toOutput, toTap, count, x, plane, sums)
-#if TAUTNET_BYTES == 64
-  if (places == 4) {
-    if (outputs == matrixOutputs(4, PLANES)) TAUTNET_TILE(matrixOutputs(4, PLANES), 4);
-    TAUTNET_TILE(1, 4);
-  }
-#endif
-  if (outputs == M) {
-    if (places == 3) TAUTNET_TILE(M, 3);
-    if (places == 2) TAUTNET_TILE(M, 2);
-    TAUTNET_TILE(M, 1);
-  }
-  if (places == 3) TAUTNET_TILE(1, 3);
-  if (places == 2) TAUTNET_TILE(1, 2);
-  TAUTNET_TILE(1, 1);
-#undef TAUTNET_TILE
 }
 
 }  // namespace

@@ -40,6 +40,11 @@ template <class T>
 inline void store(T* to, V<T> v) {
   std::memcpy(to, &v, sizeof v);
 }
+// x in every lane, straight from memory: 0 + x would be computed, as it differs for −0.
+template <class T>
+inline V<T> broadcast(T x) {
+  return x - V<T>{};
+}
 template <class T>
 inline V<T> positive(V<T> a) {
   return a > T(0) ? a : V<T>{};
@@ -48,6 +53,16 @@ template <class T>
 inline V<T> magnitude(V<T> a) {
   return a < T(0) ? -a : a;
 }
+// |a|, by its bits.
+inline V<float> absolute(V<float> a) {
+  typedef int32_t Words __attribute__((vector_size(TAUTNET_BYTES)));
+  return V<float>(Words(a) & int32_t(0x7fffffff));
+}
+inline V<double> absolute(V<double> a) {
+  typedef int64_t Words __attribute__((vector_size(TAUTNET_BYTES)));
+  return V<double>(Words(a) & int64_t(0x7fffffffffffffff));
+}
+
 // −1, 0 or 1.
 template <class T>
 inline V<T> sign(V<T> a) {

@@ -24,10 +24,12 @@ const compilers = process.env.CXX ? [process.env.CXX] : ['g++', 'c++', 'clang++'
 const COMMON = ['-std=c++17', '-fPIC', '-fvisibility=hidden', '-fno-math-errno', '-fno-trapping-math'];
 const SPEED = ['-O3', '-ffp-contract=fast'];
 /**
- * Fewer sums at a time, and nothing optimised: the compiler would take minutes, and the test needs seconds.
+ * Fewer sums at a time, tiles of small networks too, and nothing optimised: the compiler would take minutes,
+ * and the test needs seconds.
  */
 const SANITIZERS = [
-  ...['-O0', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined', '-DTAUTNET_WIDEST=3'],
+  ...['-O0', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'],
+  ...['-DTAUTNET_WIDEST=3', '-DTAUTNET_SMALL'],
 ];
 const AVX512 = ['-mavx512f', '-mavx512vl', '-mavx512dq', '-mfma', '-mprefer-vector-width=512'];
 const SETS = [

@@ -107,6 +107,30 @@ describe.skipIf(!hasRowKernel())('intervals of one layer', () => {
   });
 });
 
+describe.skipIf(!hasRowKernel())('a convolution behind a linear layer', () => {
+  it('reads each image of a batch, whether or not activations are stored', () => {
+    // x ↦ 2x on one place, then with zeros around it by a kernel of one tap: 2x at the centre.
+    const place = { input: [1, 1, 1], output: [1, 1, 1], kernel: [1, 1], stride: [1, 1] } as const;
+    const layers: KernelLayer[] = [
+      { ...place, padding: [0, 0], relu: false, weight: 1, bias: undefined, sums: [], passed: [] },
+      {
+        ...{ ...place, output: [1, 3, 3], padding: [1, 1], relu: false, weight: 2, bias: undefined },
+        ...{ sums: [3], passed: [] },
+      },
+    ];
+    const BATCH = 19;
+    const chain = encodeLayers({ batch: BATCH, input: [0], layers });
+    for (const isStored of [true, false]) {
+      const x = Float64Array.from({ length: BATCH }, (_, image) => image + 1);
+      const arrays = [x, Float64Array.of(2), Float64Array.of(1), new Float64Array(9 * BATCH)];
+      propagate({ chain, arrays }, isStored ? new Float64Array(chain.stored) : undefined);
+      const centre = arrays[3]?.subarray(4 * BATCH, 5 * BATCH);
+      expect(centre).toEqual(x.map((value) => 2 * value));
+      expect(arrays[3]?.subarray(0, 4 * BATCH)).toEqual(new Float64Array(4 * BATCH));
+    }
+  });
+});
+
 describe('the door to the interval kernel', () => {
   it('refuses arrays, stored activations and gradients that do not fit the chain, in one line', () => {
     const arrays = given();
