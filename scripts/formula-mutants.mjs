@@ -27,7 +27,10 @@ const IMPORT = /import \{([^}]*)\} from '[./]*\/graph\/index\.js'/;
 const importedOf = (text) =>
   (IMPORT.exec(text)?.[1] ?? '').split(',').flatMap((name) => (name.trim() in INSTEAD ? [name.trim()] : []));
 
-/** Changes of a file in the order of its text: from, to, and what stands there instead. */
+/**
+ * Changes of a file in the order of its text, each with what the file then is. A line
+ * below `// Formula disable: why` has none.
+ */
 function changesOf(file, isChosen) {
   const text = readFileSync(file, 'utf8');
   const names = importedOf(text);
@@ -40,11 +43,14 @@ function changesOf(file, isChosen) {
     ...ends.map(({ 0: name, index }) => ({ from: index, name, to: OTHER_END[name] })),
   ].sort((a, b) => a.from - b.from);
   return found.flatMap(({ from, name, to }) => {
-    const before = text.slice(0, from).split('\n');
-    const [line, column] = [before.length, before.at(-1).length + 1];
+    const above = text.slice(0, from).split('\n');
+    const [line, column] = [above.length, above.pop().length + 1];
     const isComment = /^\s*(\*|\/\/|\/\*)/.test(text.split('\n')[line - 1]);
-    if (from < body || isComment || !isChosen(line)) return [];
-    return [{ file, line, column, from, until: from + name.length, to, replacement: `${to} for ${name}` }];
+    const comments = above.slice(above.findLastIndex((one) => !/^\s*\/\//.test(one)) + 1);
+    const isDisabled = comments.some((one) => one.includes('// Formula disable: '));
+    if (from < body || isComment || isDisabled || !isChosen(line)) return [];
+    const changed = text.slice(0, from) + to + text.slice(from + name.length);
+    return [{ file, line, column, changed, replacement: `${to} for ${name}` }];
   });
 }
 
@@ -53,11 +59,7 @@ let current;
 const plugin = {
   name: 'formula mutant',
   enforce: 'pre',
-  load(id) {
-    if (current === undefined || !id.endsWith(`/${current.file}`)) return undefined;
-    const text = readFileSync(id, 'utf8');
-    return text.slice(0, current.from) + current.to + text.slice(current.until);
-  },
+  load: (id) => (current !== undefined && id.endsWith(`/${current.file}`) ? current.changed : undefined),
 };
 
 /** Whether tests fail, or what they test cannot be loaded. */

@@ -125,6 +125,75 @@ export const proofMutants: readonly ProofMutant[] = [
       to: 'gemm(pairMatrix, centre)',
     },
   ]),
+  ...of('relaxation/linear/back-substitution', [
+    {
+      name: 'of several branches to one node the first counts, at activations',
+      from: '[to, addAll(some)] as const',
+      to: '[to, some[0] as Tensor] as const',
+    },
+    {
+      name: 'of what rows are at an activation the first part counts',
+      from: 'found.push(addAll(parts))',
+      to: 'found.push(parts[0] as Tensor)',
+    },
+    {
+      name: 'lines above have no intercept',
+      from: 'const above = mul(negative, wide(intercept))',
+      to: 'const above = mul(negative, 0)',
+    },
+    {
+      name: 'branches are not added up',
+      from: 'const a = addAll(parts)',
+      to: 'const a = parts[0] as Tensor',
+    },
+    {
+      name: 'a box is its centre',
+      from: 'sub(mul(cube, wide(add(lower, upper))), mul(abs(cube), wide(sub(upper, lower))))',
+      to: 'mul(cube, wide(add(lower, upper)))',
+    },
+  ]),
+  ...of('relaxation/solver/relu-program', [
+    {
+      name: 'what a ReLU gives ends before its bound',
+      test: 'relaxation/solver/relu-solver',
+      from: 'made.variable(0, u)',
+      to: 'made.variable(0, u / 2)',
+    },
+    {
+      name: 'a ReLU that is off is off before zero',
+      test: 'relaxation/solver/relu-solver',
+      from: 'e.constant - l)',
+      to: 'e.constant)',
+    },
+  ]),
+  ...of('relaxation/solver/sign-branching', [
+    {
+      name: 'one sign of a ReLU is enough',
+      test: 'relaxation/solver/relu-solver',
+      from: 'nodes.push([...signs, [sign, likely === 1 ? 0 : 1]], [...signs, [sign, likely]])',
+      to: 'nodes.push([...signs, [sign, likely]])',
+    },
+  ]),
+  ...of('verification/search/root-bounds', [
+    {
+      name: 'an infinite bound is a proof',
+      test: 'verification/search/root-calls',
+      from: 'Number.isFinite(margin) &&',
+      to: '',
+    },
+    {
+      name: 'boxes are rounded to nearest',
+      test: 'verification/search/root-calls',
+      from: 'const ends = endsOf({ dtype }, box)',
+      to: 'const ends = box',
+    },
+    {
+      name: 'terms over the inputs are forgotten',
+      test: 'verification/search/sound-root-bounds',
+      from: 'inequality.inputs === undefined &&',
+      to: '',
+    },
+  ]),
   ...of('relaxation/slopes', [
     {
       name: 'the line above is half as high',

@@ -13,7 +13,7 @@ import { type Region, regionBehind, regionSize } from './region.js';
 /** Lines start ≤ y < end of a region's window, in all channels. */
 export type Band = readonly [start: number, end: number];
 
-/** Coefficients of rows, or a table of what they are multiplied with: [rows, channels · lines · width] each. */
+/** Coefficients of rows, or tables that they are multiplied with: [rows, channels · lines · width] each. */
 export type Banded = readonly Tensor[];
 
 /** Largest explicit matrix of a windowed convolution; above it the convolution's own adjoint is used. */
@@ -68,14 +68,16 @@ function seenBy([start, end]: Band, { kernel, stride }: Window): Band {
 
 const meet = (a: Band, b: Band): boolean => a[0] < b[1] && b[0] < a[1];
 
-/** The bands of a layer's input where its output is in bands: cut where those that see a line change. */
+/**
+ * The bands of a layer's input where its output is in bands: cut where those that see a line change. Lines
+ * that none sees, between kernels farther apart than they reach, belong to the band before.
+ */
 export function bandsBehind(bands: readonly Band[], { window }: AffineLayer): readonly Band[] {
   const seen = bands.map((band) => seenBy(band, window as Window));
-  const cuts = [...new Set(seen.flat())].sort((a, b) => a - b);
-  return cuts
-    .slice(1)
-    .map((end, i): Band => [cuts[i] as number, end])
-    .filter((band) => seen.some((lines) => meet(lines, band)));
+  const ends = [...new Set(seen.flat())].sort((a, b) => a - b);
+  const last = ends.at(-1) as number;
+  const starts = ends.filter((line) => seen.some((lines) => meet(lines, [line, line + 1])));
+  return starts.map((start, i): Band => [start, starts[i + 1] ?? last]);
 }
 
 /** A block of a convolution's matrix: from a band of its output to one of its input, by their numbers. */
@@ -159,7 +161,7 @@ export function joined(rows: Banded, region: Region): Tensor {
   if (rows.length === 1) return rows[0] as Tensor;
   const count = (rows[0] as Tensor).shape[0] as number;
   const byChannel = rows.map((band) =>
-    reshape(band, [count, channels, ((band.shape[1] as number) / channels) as number]),
+    reshape(band, [count, channels, (band.shape[1] as number) / channels]),
   );
   return reshape(concat(byChannel, 2), [count, regionSize(region)]);
 }

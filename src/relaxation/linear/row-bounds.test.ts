@@ -126,6 +126,7 @@ describe('bounds by rows over receptive fields', () => {
     ['lines that no tap sees', [strided(12, 2, 3), strided(2, 4, 2)]],
     ['an odd number of lines', [strided(30, 4, 1), strided(2, 3, 2)]],
     ['three convolutions', [strided(4, 5, 1), strided(20, 3, 1), strided(2, 3, 2)]],
+    ['such lines before too large a matrix', [strided(20, 5, 1), strided(20, 2, 3), strided(2, 2, 1)]],
     ['too large a matrix in front', [strided(16, 5, 1), strided(8, 4, 1), strided(2, 3, 1)]],
   ] as const)('equal it in bands of windows, with %s', async (name, convolutions) => {
     const input: Extents = [2, 9, 8];

@@ -29,7 +29,7 @@ export interface RowState {
   readonly best?: { readonly lower: Tensor; readonly upper: Tensor };
 }
 
-/** Tables of a ReLU by (place, image), in the bands of its rows: S, D where the lines differ in slope, and μ/2. */
+/** Tables of a ReLU by (place, image), in its rows' bands: S, D where the lines differ in slope, and μ/2. */
 export interface ReluTables {
   readonly middles: Banded;
   readonly halves: Banded | undefined;

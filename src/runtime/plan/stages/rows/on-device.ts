@@ -112,7 +112,7 @@ async function refine(run: Run, step: RowsStep): Promise<void> {
   const chosen = await chosenRows(run, step);
   const { programs, count, rank } = chosen;
   let bounds = chosen.cheap;
-  for (const [turn, chunk] of chunks(Math.max(...count), step.programs).entries()) {
+  for (const [turn, chunk] of chunks(Math.max(...count), step.programs, 'device').entries()) {
     const rows = await rowBounds(run, step, chosen, chunk);
     const merged = {
       lower: await stageArray(run, step, `lower ${turn % 2}`, boundsSize(step)),
@@ -169,7 +169,7 @@ async function pullBack(run: Run, step: RowsStep): Promise<void> {
     [gradientName('lower')]: await cotangent(names.lower),
     [gradientName('upper')]: await cotangent(names.upper),
   };
-  for (const chunk of step.programs.length === 0 ? [] : chunks(Math.max(...count), step.programs))
+  for (const chunk of step.programs.length === 0 ? [] : chunks(Math.max(...count), step.programs, 'device'))
     await pullBackRows(run, step, chosen, chunk, cotangents);
   if (!passThrough) return;
   // Neurons without a row have the cheap bounds, so their cotangents go there.

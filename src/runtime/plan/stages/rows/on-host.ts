@@ -54,8 +54,13 @@ async function pullBack(run: Run, step: RowsStep): Promise<void> {
   const selection = selectionOf(run, data);
   const cotangent = (name: string) => (run.arrays.get(name) ?? hostArray(dtype, boundsSize(data))) as Floats;
   const [lower, upper] = [cotangent(names.lower), cotangent(names.upper)];
-  for (const chunk of programs.length === 0 ? [] : chunks(longest(selection), programs)) {
-    const { from, to, ...indices } = rowIndices(selection, chunk.start, chunk.rows, data);
+  // Bounds that nothing depends on need no rows: of a stable neuron, say, and of one behind it.
+  const asked = selection.map((chosen, member) => {
+    const base = member * sizeOf(shape);
+    return chosen.filter((at) => lower[base + at] !== 0 || upper[base + at] !== 0);
+  });
+  for (const chunk of programs.length === 0 ? [] : chunks(longest(asked), programs)) {
+    const { from, to, ...indices } = rowIndices(asked, chunk.start, chunk.rows, data);
     const ofRows = (all: Floats) => {
       const values = hostArray(dtype, members * chunk.rows) as Floats;
       for (let i = 0; i < from.length; i++) values[to[i] as number] = all[from[i] as number] as number;
