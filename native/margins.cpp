@@ -4,8 +4,8 @@
 // Compiled once for each instruction set: TAUTNET_SET names its namespace, TAUTNET_BYTES its vectors' size.
 // A row a passes a ReLU as α a⁺ + λ a⁻ − σ with the constant a⁻μ, by CROWN's lines of the bounds at hand or
 // by lines that are arrays, and is at least a·c − |a|·r over a box of centre c and radius r. Lanes are
-// images, so that rows of one image need not fill a vector. Neurons that pass nothing in any lane are left out
-// of the products.
+// images, so that rows of one image need not fill a vector. Neurons that pass nothing in any lane are left
+// out of the products.
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -29,7 +29,8 @@ struct MarginStage {
   // LINES, while α is sought: its values [neuron, R], the line above, λ and μ [neuron, 2 R], and of the
   // `free` neurons the best α and the slopes.
   V<T>*alpha = nullptr, *above = nullptr, *found = nullptr, *slopes = nullptr;
-  V<T>*signs = nullptr, *means = nullptr, *squares = nullptr;  // of a dual search: s [neuron, R], Adam's moments
+  // Of a dual search: s [neuron, R] and Adam's moments.
+  V<T>*signs = nullptr, *means = nullptr, *squares = nullptr;
   std::vector<int64_t> free;
 };
 
@@ -264,7 +265,8 @@ class Margins {
           for (int v = 0; v < R; v++) {
             readLine<From>(k, feature, i, v, line);
             if (outputs != nullptr && (v == 0 || !alike || !(isComputed || passes)))
-              passes |= line.template passes<isComputed>() || (From == Source::SEARCH && mayPass(k, i, v, line));
+              passes |= line.template passes<isComputed>() ||
+                        (From == Source::SEARCH && mayPass(k, i, v, line));
             const V<T> x = a[e * R + v], p = positive<T>(x), n = x - p;
             to[i * R + v] = line.alpha * p + line.lambda * n;
             if constexpr (!isComputed) to[i * R + v] -= line.shift;

@@ -57,8 +57,8 @@ struct MarginChain {
 // Numbers of a `DualRule` beside thresholds.
 constexpr size_t DUAL_NUMBERS = 4;
 
-// β-CROWN's search (`src/verification/branch-and-bound/dual-program.ts`). Numbers p of a neuron with s = 0 are
-// its α, in [0, 1]; of one with the sign s they are β ≥ 0, its line is 1 or 0 and p s is taken off. Adam with
+// β-CROWN's search (`src/verification/branch-and-bound/dual-program.ts`). Numbers p of a neuron with s = 0
+// are its α, in [0, 1]; of one with the sign s they are β ≥ 0, its line is 1 or 0 and p s is taken off. Adam with
 // these moments; β's steps are `share` of α's. A group of rows ends where all bounds exceed their thresholds,
 // [rows, batch], all groups after `deadline`, milliseconds since 1970.
 template <class T>

@@ -194,7 +194,7 @@ describe.skipIf(!hasRowKernel())('the margin kernel with lines that are arrays',
         const programs = await byRelaxation(alphaCrownWith({ iterations: 6 }), one, false);
         const kernel = await byRelaxation(alphaCrownWith({ iterations: 6 }), one, true);
         for (const [i, value] of kernel.entries())
-          expect(distance(value, programs[i] as Float64Array)).toBeLessThan(1e-9);
+          expect(distance(value, programs[i] as Float64Array)).toBeLessThan(1e-12);
       }),
       { numRuns: 6 },
     );

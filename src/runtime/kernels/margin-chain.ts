@@ -26,8 +26,8 @@ export type MarginStep =
       /** Slopes that are zero have no derivative: as of dead neurons, which then cost nothing. */
       readonly zerosStay?: boolean;
       /**
-       * `shift` is a sign s, and α is p of β-CROWN: α where s = 0; else β, the line is [s = 1] and σ = p s. For
-       * searches alone.
+       * `shift` is a sign s, and α is p of β-CROWN: α where s = 0; else β, the line is [s = 1] and σ = p s.
+       * For searches alone.
        */
       readonly dual?: boolean;
     }

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { encodeMargins, type MarginChain } from './margin-chain.js';
-import { kernelMarginGradients, kernelMarginSearch, kernelMargins } from './margin-kernel.js';
+import {
+  kernelDualSearch,
+  kernelMarginGradients,
+  kernelMarginSearch,
+  kernelMargins,
+} from './margin-kernel.js';
 import { hasRowKernel } from './row-kernel.js';
 
 /** m = c · (w · relu(V x + a) + b) of one output, two hidden neurons, two inputs, one row and two images. */
@@ -158,6 +163,11 @@ describe('the door to the margin kernel', () => {
       'expected sizes of steps and places for α of each row, got 0',
     );
     expect(search(Float64Array.of(1), 4)).toThrow('got 1 sizes and a place for array 4');
+    const rule = { first: 0.9, second: 0.999, share: 0.5 };
+    const [one, margins] = [Float64Array.of(1), new Float64Array(2)];
+    expect(() => kernelDualSearch(work, rule, one, one, 0, margins, places(3))).toThrow(
+      'expected 2 thresholds, got 1; give each margin one',
+    );
     const { steps } = lined;
     expect(() => encodeMargins({ ...lined, nested: true })).toThrow('expected ReLUs with bounds in nested');
     const twice = steps.map((step) => (step.kind === 'lines' ? { ...step, lambda: step.alpha } : step));

@@ -1,7 +1,7 @@
 /**
  * The door to the margin kernel (`native/`), where it was built: lower bounds of rows of a network's outputs
- * by back-substitution, with CROWN's lines or others, and the derivative. Without it, plans do the same with programs of
- * ONNX Runtime.
+ * by back-substitution, with CROWN's lines or others, and the derivative. Without it, plans do the same with
+ * programs of ONNX Runtime.
  */
 import { checkArrays, checkGradients, type Floats } from './arrays.js';
 import type { EncodedMargins } from './margin-chain.js';
@@ -86,9 +86,9 @@ function checkSearch(
 }
 
 /**
- * Raises each margin by its own α of the lines, steps of sizes `steps` (α-CROWN, `linear/alpha-crown.ts`), and
- * fills in `margins` with the best bound met and `best`, by positions of α that have values for each row, with
- * the α there. The last point is only judged: its size of step does not matter.
+ * Raises each margin by its own α of the lines, steps of sizes `steps` (α-CROWN, `linear/alpha-crown.ts`).
+ * Fills in `margins` with the best bound met and `best`, by positions of α that have values for each row,
+ * with the α there. The last point is only judged: its size of step does not matter.
  */
 export function kernelMarginSearch(
   work: KernelMargins,

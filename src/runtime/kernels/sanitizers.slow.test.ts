@@ -75,7 +75,10 @@ for (let run = 0; run < 60; run++) {
   const nested = random(3) === 0;
   const part = () => ({ at: next(), perRow: random(2) === 1 });
   const maybe = () => (random(2) ? part() : undefined);
-  const lines = () => ({ kind: 'lines', extents, alpha: part(), lambda: part(), mu: maybe(), shift: maybe() });
+  const lines = () => {
+    const above = { lambda: part(), mu: maybe(), shift: maybe() };
+    return { kind: 'lines', extents, alpha: part(), ...above, dual: random(2) === 1 };
+  };
   const steps = Array.from({ length: 1 + random(4) }, (_, k) => {
     if (k > 0 && random(2))
       return random(2) && !nested ? lines() : { kind: 'relu', extents, lower: next(), upper: next() };
@@ -101,7 +104,10 @@ for (let run = 0; run < 60; run++) {
       addon.margins(encoded.ints, arrays, margins, wanted);
       const sought = (i) => encoded.searchable.includes(i) && random(3) > 0;
       const best = arrays.map((array, i) => (sought(i) ? exact(Type, array.length) : undefined));
-      addon.margins(encoded.ints, arrays, margins, best, exact(Type, 1 + random(3)));
+      const sizes = exact(Type, 1 + random(3));
+      addon.margins(encoded.ints, arrays, margins, best, sizes);
+      const rule = Float64Array.of(0.9, 0.999, 0.5, Infinity);
+      addon.margins(encoded.ints, arrays, margins, best, sizes, exact(Type, encoded.margins), rule);
     }
 }
 `;
