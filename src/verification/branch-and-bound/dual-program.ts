@@ -19,6 +19,7 @@ import {
   abs,
   add,
   constant,
+  div,
   equalRows,
   type FloatType,
   greater,
@@ -62,12 +63,14 @@ import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan, Stage } from '../../runtime/plan/plan.js';
 import { type Ascending, ascentStage } from './dual-ascent.js';
 import type { Engine } from './engine.js';
+import type { Hull } from './hull.js';
 import {
   type Lines,
   linesOf,
   nodeArray,
   nonlinearBefore,
   type ReluState,
+  type Rows,
   rowsOf,
   throughRelu,
 } from './relu-lines.js';
@@ -111,6 +114,16 @@ export interface DualShape {
    * a row.
    */
   readonly unstable?: Readonly<Record<number, number>>;
+  /**
+   * ReLU nodes whose unstable neurons have upper sides of their hulls, and the node that each reads through
+   * an affine layer: `hull:k` [its outputs, rows], `hull least:k` and `hull reach:k` [rows, 1] (`hull.ts`).
+   */
+  readonly hulls?: Readonly<Record<number, number>>;
+  /**
+   * Those sides are chosen by the ascent, shared by all columns, of the neurons' weights `hull weights:k`,
+   * and go out as `hull:k`.
+   */
+  readonly choosesHulls?: boolean;
 }
 
 /** Below every bound. */
@@ -161,6 +174,12 @@ interface SmoothState {
   readonly ends?: Bounds;
 }
 
+/** Sides of the hulls of one node while they are chosen: their share of each weight, in [0, 1]. */
+interface HullShares extends Ascending {
+  readonly begin: Tensor;
+  readonly at: (shares: Tensor) => Hull;
+}
+
 /** The graph of one shape while it is built. */
 class DualProgram {
   readonly #parameters: Parameters;
@@ -172,6 +191,8 @@ class DualProgram {
   readonly #smooth: ReadonlyMap<number, SmoothState>;
   readonly #relus: readonly number[];
   readonly #states: readonly ReluState[];
+  /** Of the ReLUs whose hulls have sides that are to be chosen. */
+  readonly #chosen = new Map<number, HullShares>();
   /** Magnitudes for the rounding error, in float64. */
   readonly #sizes: ((node: number) => Tensor) | undefined;
   /** Arrays that are computed once, before the ascent. */
@@ -209,7 +230,8 @@ class DualProgram {
     const relus = this.#states.map(({ node, lines, ...state }) => ({
       ...{ ...state, key: `${node}`, decided: lines.decided },
     }));
-    const states = [...relus, ...[...this.#smooth.values()].flatMap(({ shares }) => shares)];
+    const smooth = [...this.#smooth.values()].flatMap(({ shares }) => shares);
+    const states = [...relus, ...smooth, ...this.#chosen.values()];
     if (iterations > 0 && states.length > 0) {
       const current = states.map(({ key, begin }) => input(`now:${key}`, begin.shape, this.dtype));
       const best = input('best', [columns, 1], this.dtype);
@@ -290,7 +312,8 @@ class DualProgram {
       where(greater(add(upper, lower), 0), constant(1, [], dtype), constant(0, [], dtype)),
       zero,
     );
-    const start = warm ? this.#multipliers('p', node, count) : crownAlpha;
+    const half = this.shape.choosesHulls ? add(mul(crownAlpha, 0), 0.5) : crownAlpha;
+    const start = warm ? this.#multipliers('p', node, count) : half;
     // What a trial decides begins with β = 0.
     const first = trial ? mul(start, sub(1, trial)) : start;
     const read = warm && !byColumn;
@@ -299,7 +322,60 @@ class DualProgram {
       ...{ node, lines, slope, ...rows, name, nothing: mul(start, 0) },
       begin: read ? start : this.#share(name, first),
       sign: sign && byColumn ? this.#share(`signs:${node}`, sign) : sign,
+      hull: this.#hullOf(node, rows, { lower, upper }),
     };
+  }
+
+  /** The sides of a node's hulls, or of those of its neurons' weights where they are to be chosen. */
+  #hullOf(node: number, { count, pick }: Rows, { lower, upper }: Bounds): Hull | undefined {
+    const from = this.shape.hulls?.[node];
+    if (from === undefined) return undefined;
+    const features = from === INPUT ? this.#inputs : featuresOf(this.#node(from).layer.output);
+    const given = input(
+      this.shape.choosesHulls ? `hull weights:${node}` : nodeArray('hull', node),
+      [features, count],
+      this.dtype,
+    );
+    const slopes = reluSlopes({ lower, upper });
+    const width = maximum(sub(upper, lower), 1e-30);
+    const of = (what: string, value: Tensor) => this.#share(`hull ${what}:${node}`, value);
+    const known = {
+      from,
+      slope: of('slope', slopes.upper),
+      lower: of('lower', lower),
+      width: of('width', width),
+    };
+    if (!this.shape.choosesHulls)
+      return {
+        ...known,
+        v: given,
+        least: input(`hull least:${node}`, [count, 1], this.dtype),
+        reach: input(`hull reach:${node}`, [count, 1], this.dtype),
+      };
+    const box = from === INPUT ? this.#box : this.#boundsOf(from);
+    const [low, high] = from === INPUT ? [box.lower, box.upper] : [relu(box.lower), relu(box.upper)];
+    const positive = relu(given);
+    const negative = sub(given, positive);
+    const least = of('least terms', add(mul(positive, low), mul(negative, high)));
+    const greatest = of('greatest terms', add(mul(positive, high), mul(negative, low)));
+    const before = this.#node(node).inputs[0] as number;
+    const { layer } = this.#node(before);
+    const bias =
+      layer.kind === 'affine'
+        ? layer.bias(weightsOf(this.net, before, this.#parameters), this.dtype)
+        : undefined;
+    const offset = bias ? pick(bias) : mul(lower, 0);
+    const begin = this.#share(`begin shares:${node}`, add(mul(given, 0), 0.5));
+    const total = (terms: Tensor) => transpose(reshape(sum(terms, [0]), [1, count]));
+    this.#chosen.set(node, {
+      ...{ key: `shares:${node}`, name: `begin shares:${node}`, begin, nothing: mul(given, 0) },
+      at: (shares) => {
+        const s = total(mul(shares, least));
+        const r = add(offset, total(mul(sub(1, shares), greatest)));
+        return { ...known, v: mul(shares, given), least: s, reach: div(add(s, r), width) };
+      },
+    });
+    return undefined;
   }
 
   /** p or signs of a node's rows as they are given, [rows, n]. */
@@ -361,6 +437,9 @@ class DualProgram {
         return [node, p.slice(from - shares.length, from)];
       }),
     );
+    const hulls = new Map(
+      [...this.#chosen].map(([node, { at }], i) => [node, at(p[p.length - this.#chosen.size + i] as Tensor)]),
+    );
     const through = (node: number, a: Tensor) => {
       const smooth = this.#smooth.get(node);
       if (smooth !== undefined) {
@@ -373,7 +452,9 @@ class DualProgram {
         return withMultipliers(passed, smooth.ends, low, high);
       }
       const index = this.#relus.indexOf(node);
-      const { open, ...passed } = throughRelu(this.#states[index] as ReluState, p[index] as Tensor, a);
+      const state = this.#states[index] as ReluState;
+      const hull = state.hull ?? hulls.get(node);
+      const { open, ...passed } = throughRelu({ ...state, hull }, p[index] as Tensor, a);
       arrived.set(node, open);
       return passed;
     };
@@ -396,6 +477,9 @@ class DualProgram {
       this.#states.forEach(({ node }, i) => {
         results[nodeArray('p', node)] = this.#outward(mul(p[i] as Tensor, 1));
       });
+    [...this.#chosen].forEach(([node, { at }], i) => {
+      results[nodeArray('hull', node)] = at(p[p.length - this.#chosen.size + i] as Tensor).v;
+    });
     if (!this.shape.scores) return results;
     const point = where(greater(coefficients, 0), this.#box.lower, this.#box.upper);
     results.point = this.#outward(point);
