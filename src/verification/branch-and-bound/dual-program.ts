@@ -312,7 +312,7 @@ class DualProgram {
       where(greater(add(upper, lower), 0), constant(1, [], dtype), constant(0, [], dtype)),
       zero,
     );
-    const half = this.shape.choosesHulls ? add(mul(crownAlpha, 0), 0.5) : crownAlpha;
+    const half = this.shape.hulls ? add(mul(crownAlpha, 0), 0.5) : crownAlpha;
     const start = warm ? this.#multipliers('p', node, count) : half;
     // What a trial decides begins with β = 0.
     const first = trial ? mul(start, sub(1, trial)) : start;

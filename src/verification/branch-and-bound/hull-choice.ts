@@ -1,11 +1,11 @@
 /**
  * Choice of the sides of hulls (`hull.ts`) for one box: v = m∘w, m ∈ [0, 1] a share for each weight, raised
  * together with all α and θ until the bounds of the goals are greatest. All goals and all parts of the box
- * share them. Only convolutions have them: behind dense layers they gain next to nothing.
+ * share them. Only convolutions have them: neurons of dense layers read too much for it to gain anything.
  */
 import { equalRows, input, mul } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
-import { INPUT, type Network, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
+import { INPUT, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import { dualOf } from './dual-program.js';
@@ -14,7 +14,7 @@ import { regionFeeds } from './hidden-bounds.js';
 import { nodeArray } from './relu-lines.js';
 import { type UnstableRelus, unstableRelus } from './unstable.js';
 
-/** Sides of hulls, as programs read them. */
+/** Sides of the hulls of one box, as programs read them. */
 export interface Hulls {
   /** By ReLU node: the node whose outputs its neurons read, or the input. */
   readonly from: Readonly<Record<number, number>>;
@@ -22,160 +22,155 @@ export interface Hulls {
   readonly feeds: Feeds;
   /** α and θ of the unstable neurons that each goal was bounded with, in 255ths. */
   readonly alpha: readonly Uint8Array[];
-  /** Bounds of the goals. */
+  /** Lower bounds of the goals' rows, less their thresholds. */
   readonly bounds: readonly number[];
 }
 
-/** ReLUs behind a convolution that reads the input or a ReLU. */
-export function hullNodes({ nodes }: Network): Record<number, number> {
+/** What is to be shown on a box, and what is known there. */
+export interface HullRegion {
+  readonly box: Ends;
+  readonly hidden: HiddenBounds;
+  readonly goals: readonly Goal[];
+}
+
+/** Steps of ascent of the sides: 60 raise the bounds by 2 % more. */
+const STEPS = 40;
+/** Numbers of a node's sides, at most: they are read once for each bound of a batch. */
+const MOST_NUMBERS = 1 << 22;
+/** What float32 may lose of s and r. */
+const ROUNDING = 1e-6;
+
+/** ReLUs behind a convolution that reads the input or a ReLU, by node what that is; none if too large. */
+export function hullNodes(
+  { network: { input: extents, nodes } }: Pick<Engine, 'network'>,
+  { capacity }: Pick<UnstableRelus, 'capacity'>,
+): Record<number, number> {
   const from: Record<number, number> = {};
   nodes.forEach(({ layer, inputs: [before] }, k) => {
     const read = nodes[before as number];
     if (layer.kind !== 'relu' || read?.layer.kind !== 'affine' || read.layer.window === undefined) return;
     const source = read.inputs[0] as number;
-    if (source === INPUT || nodes[source]?.layer.kind === 'relu') from[k] = source;
+    const behindRelu = nodes[source]?.layer.kind === 'relu';
+    const width = featuresOf(source === INPUT ? extents : read.layer.input);
+    const fits = width * (capacity[k] ?? Number.POSITIVE_INFINITY) <= MOST_NUMBERS;
+    if (fits && (source === INPUT || behindRelu)) from[k] = source;
   });
   return from;
 }
 
-/** Weights of the neurons of `index:k`, [inputs, rows]. */
-async function weightRows(engine: Engine, node: number, unstable: UnstableRelus): Promise<Floats> {
-  const { network: net, dtype } = engine;
-  const before = (net.nodes[node] as NetworkNode).inputs[0] as number;
-  const { layer } = net.nodes[before] as NetworkNode;
-  if (layer.kind !== 'affine') throw new TypeError(`hulls: expected an affine layer, got ${layer.kind}`);
-  const count = unstable.capacity[node] as number;
-  const plan = engine.plan(`hull weights ${node} ${count}`, () => {
-    const rows = equalRows(input('index', [count], 'int32'), featuresOf(layer.output), dtype);
-    const weights = layer.adjoint(weightsOf(net, before, parameterInputs(net, dtype)), mul(rows, 1));
-    return createPlan([{ kind: 'whole', outputs: { weights } }]);
-  });
-  const { weights } = await engine.run(plan, {
-    index: unstable.feeds[nodeArray('index', node)] as Int32Array,
-  });
-  return weights as Floats;
-}
-
-export async function chooseHulls(
-  engine: Engine,
-  box: Ends,
-  hidden: HiddenBounds,
-  goals: readonly Goal[],
-  steps: number,
-): Promise<Hulls> {
+/** Chooses sides for all goals together. */
+export async function chooseHulls(engine: Engine, { box, hidden, goals }: HullRegion): Promise<Hulls> {
   const { network: net } = engine;
-  const from = hullNodes(net);
-  const nodes = Object.keys(from).map(Number);
   const unstable = unstableRelus(engine, net, hidden);
+  const from = hullNodes(engine, unstable);
+  const nodes = Object.keys(from).map(Number);
+  const neurons = new Map<number, Neurons>();
+  for (const k of nodes) neurons.set(k, await neuronsOf(engine, k, unstable));
   const columns = Math.max(8, 2 ** Math.ceil(Math.log2(goals.length)));
   const rows = floats(engine, net.classes * columns);
-  const threshold = floats(engine, columns).fill(1e30);
   goals.forEach(({ coefficients }, j) => {
     coefficients.forEach((c, k) => {
       rows[k * columns + j] = c;
     });
   });
-  const weights = new Map<number, Floats>();
-  for (const k of nodes) weights.set(k, await weightRows(engine, k, unstable));
-  const outputs = await engine.run(
-    dualOf(engine, {
-      target: net.nodes.length - 1,
-      columns,
-      iterations: steps,
-      start: 'rows',
-      keep: true,
-      unstable: unstable.capacity,
-      hulls: from,
-      choosesHulls: true,
-    }),
-    {
-      ...regionFeeds(box, hidden),
-      ...unstable.feeds,
-      rows,
-      threshold,
-      ...Object.fromEntries([...weights].map(([k, w]) => [`hull weights:${k}`, w])),
-    },
-  );
+  const plan = dualOf(engine, {
+    ...{ target: net.nodes.length - 1, columns, iterations: STEPS, start: 'rows', keep: true },
+    ...{ unstable: unstable.capacity, hulls: from, choosesHulls: true },
+  });
+  const outputs = await engine.run(plan, {
+    ...regionFeeds(box, hidden),
+    ...unstable.feeds,
+    rows,
+    // No bound is enough: better sides are better for all parts.
+    threshold: floats(engine, columns).fill(1e30),
+    ...Object.fromEntries([...neurons].map(([k, { weights }]) => [`hull weights:${k}`, weights])),
+  });
+  const numbers = (name: string) => outputs[name] as Floats;
   const feeds: Record<string, Floats> = {};
-  for (const k of nodes) {
+  for (const [k, { weights, bias, index }] of neurons) {
+    const { lower, upper } = hidden.get(k) as Ends;
+    const widths = Float64Array.from(index, (i) => (upper[i] as number) - (lower[i] as number));
     const source = from[k] as number;
-    const ends = source === INPUT ? box : reluEnds(hidden.get(source) as Ends);
-    Object.assign(
-      feeds,
-      await sidesOf(
-        engine,
-        k,
-        outputs[nodeArray('hull', k)] as Floats,
-        weights.get(k) as Floats,
-        ends,
-        hidden,
-        unstable,
-      ),
-    );
+    const read = source === INPUT ? box : afterRelu(hidden.get(source) as Ends);
+    const v = numbers(nodeArray('hull', k));
+    const { least, reach } = sidesOf(v, weights, bias, widths, read);
+    feeds[nodeArray('hull', k)] = v;
+    feeds[`hull least:${k}`] = floats(engine, index.length).map((_, row) => least[row] as number);
+    feeds[`hull reach:${k}`] = floats(engine, index.length).map((_, row) => reach[row] as number);
   }
-  const alpha = goals.map((_, j) =>
-    Uint8Array.from({ length: unstable.count }, (_, i) => {
-      const p = outputs[nodeArray('p', unstable.node[i] as number)] as Floats;
-      return Math.round(255 * (p[(unstable.row[i] as number) * columns + j] as number));
-    }),
-  );
-  const bounds = goals.map(({ threshold }, j) => ((outputs.bound as Floats)[j] as number) - threshold);
-  return { from, feeds, alpha, bounds };
+  const shareOf = (i: number, j: number) =>
+    numbers(nodeArray('p', unstable.node[i] as number))[(unstable.row[i] as number) * columns + j] as number;
+  return {
+    from,
+    feeds,
+    alpha: goals.map((_, j) =>
+      Uint8Array.from({ length: unstable.count }, (_, i) => Math.round(255 * shareOf(i, j))),
+    ),
+    bounds: goals.map(({ threshold }, j) => (numbers('bound')[j] as number) - threshold),
+  };
 }
 
-const reluEnds = ({ lower, upper }: Ends): Ends => ({
+/** The unstable neurons of a node: weights [inputs, rows] and biases [rows, 1] of what they read. */
+interface Neurons {
+  readonly weights: Floats;
+  readonly bias: Floats;
+  /** The neuron of each row. */
+  readonly index: Int32Array;
+}
+
+async function neuronsOf(engine: Engine, node: number, unstable: UnstableRelus): Promise<Neurons> {
+  const { network: net, dtype } = engine;
+  const before = (net.nodes[node] as NetworkNode).inputs[0] as number;
+  const { layer } = net.nodes[before] as NetworkNode;
+  if (layer.kind !== 'affine') throw new TypeError(`hulls: expected an affine layer, got ${layer.kind}`);
+  const index = unstable.feeds[nodeArray('index', node)] as Int32Array;
+  const plan = engine.plan(`hull neurons ${node} ${index.length}`, () => {
+    const given = weightsOf(net, before, parameterInputs(net, dtype));
+    const rows = equalRows(input('index', [index.length], 'int32'), featuresOf(layer.output), dtype);
+    const bias = layer.bias(given, dtype);
+    const outputs = { weights: layer.adjoint(given, rows), ...(bias && { bias: mul(bias, 1) }) };
+    return createPlan([{ kind: 'whole', outputs }]);
+  });
+  const { weights, bias } = await engine.run(plan, { index });
+  return {
+    weights: weights as Floats,
+    bias: floats(engine, index.length).map((_, row) => Number(bias?.[index[row] as number] ?? 0)),
+    index,
+  };
+}
+
+const afterRelu = ({ lower, upper }: Ends): Ends => ({
   lower: lower.map((l) => Math.max(l, 0)),
   upper: upper.map((u) => Math.max(u, 0)),
 });
 
-/** s and (s + r)/(u − l) of the sides v, in float64, rounded to the side that holds. */
-async function sidesOf(
-  engine: Engine,
-  node: number,
+/**
+ * s and (s + r)/(u − l) of sides v, both [inputs, rows] with the weights w, for x in a box: s rounded down,
+ * r up.
+ * @param widths u − l of each row's neuron
+ */
+export function sidesOf(
   v: Floats,
-  weights: Floats,
+  w: Floats,
+  bias: Floats,
+  widths: Float64Array,
   { lower, upper }: Ends,
-  hidden: HiddenBounds,
-  unstable: UnstableRelus,
-): Promise<Record<string, Floats>> {
-  const count = unstable.capacity[node] as number;
-  const least = floats(engine, count);
-  const reach = floats(engine, count);
-  const index = unstable.feeds[nodeArray('index', node)] as Int32Array;
-  const ends = hidden.get(node) as Ends;
-  const bias = await biasOf(engine, node);
-  for (let row = 0; row < count; row++) {
-    const neuron = index[row] as number;
-    let s = 0;
-    let r = bias[neuron] ?? 0;
-    for (let i = 0; i < lower.length; i++) {
-      const [l, u] = [lower[i] as number, upper[i] as number];
+): { readonly least: Float64Array; readonly reach: Float64Array } {
+  const count = widths.length;
+  const least = new Float64Array(count);
+  const greatest = Float64Array.from(bias);
+  for (let i = 0; i < lower.length; i++) {
+    const [l, u] = [lower[i] as number, upper[i] as number];
+    for (let row = 0; row < count; row++) {
       const side = v[i * count + row] as number;
-      const rest = (weights[i * count + row] as number) - side;
-      s += side > 0 ? side * l : side * u;
-      r += rest > 0 ? rest * u : rest * l;
+      const rest = (w[i * count + row] as number) - side;
+      least[row] = (least[row] as number) + side * (side > 0 ? l : u);
+      greatest[row] = (greatest[row] as number) + rest * (rest > 0 ? u : l);
     }
-    const width = (ends.upper[neuron] as number) - (ends.lower[neuron] as number);
-    least[row] = s - 1e-6 * Math.abs(s) - 1e-30;
-    reach[row] = (s + r + 1e-6 * (Math.abs(s) + Math.abs(r))) / width;
   }
-  return { [nodeArray('hull', node)]: v, [`hull least:${node}`]: least, [`hull reach:${node}`]: reach };
-}
-
-/** b of the layer that a ReLU reads. */
-async function biasOf(engine: Engine, node: number): Promise<Floats> {
-  const { network: net, dtype } = engine;
-  const before = (net.nodes[node] as NetworkNode).inputs[0] as number;
-  const { layer } = net.nodes[before] as NetworkNode;
-  const plan = engine.plan(`hull bias ${node}`, () => {
-    const given =
-      layer.kind === 'affine'
-        ? layer.bias(weightsOf(net, before, parameterInputs(net, dtype)), dtype)
-        : undefined;
-    return createPlan([
-      { kind: 'whole', outputs: { bias: mul(given ?? input('nothing', [1, 1], dtype), 1) } },
-    ]);
+  const reach = greatest.map((r, row) => {
+    const s = least[row] as number;
+    return (s + r + ROUNDING * (Math.abs(s) + Math.abs(r))) / (widths[row] as number);
   });
-  const { bias } = await engine.run(plan, { nothing: floats(engine, 1) });
-  return bias as Floats;
+  return { least: least.map((s) => s - ROUNDING * Math.abs(s)), reach };
 }
