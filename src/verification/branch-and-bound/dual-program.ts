@@ -19,7 +19,6 @@ import {
   abs,
   add,
   constant,
-  div,
   equalRows,
   type FloatType,
   greater,
@@ -63,7 +62,7 @@ import { createPlan } from '../../runtime/plan/compile.js';
 import type { Plan, Stage } from '../../runtime/plan/plan.js';
 import { type Ascending, ascentStage } from './dual-ascent.js';
 import type { Engine } from './engine.js';
-import type { Hull } from './hull.js';
+import { type Hull, type HullShares, hullNeuron, hullShares } from './hull.js';
 import {
   type Lines,
   linesOf,
@@ -172,12 +171,6 @@ interface SmoothState {
   lines(shares: readonly Tensor[]): Slopes;
   /** The interval whose ends have multipliers. */
   readonly ends?: Bounds;
-}
-
-/** Sides of the hulls of one node while they are chosen: their share of each weight, in [0, 1]. */
-interface HullShares extends Ascending {
-  readonly begin: Tensor;
-  readonly at: (shares: Tensor) => Hull;
 }
 
 /** The graph of one shape while it is built. */
@@ -326,56 +319,36 @@ class DualProgram {
     };
   }
 
-  /** The sides of a node's hulls, or of those of its neurons' weights where they are to be chosen. */
+  /** The sides of a node's hulls; none yet where they are to be chosen. */
   #hullOf(node: number, { count, pick }: Rows, { lower, upper }: Bounds): Hull | undefined {
     const from = this.shape.hulls?.[node];
     if (from === undefined) return undefined;
     const features = from === INPUT ? this.#inputs : featuresOf(this.#node(from).layer.output);
-    const given = input(
-      this.shape.choosesHulls ? `hull weights:${node}` : nodeArray('hull', node),
-      [features, count],
-      this.dtype,
-    );
-    const slopes = reluSlopes({ lower, upper });
-    const width = maximum(sub(upper, lower), 1e-30);
-    const of = (what: string, value: Tensor) => this.#share(`hull ${what}:${node}`, value);
-    const known = {
-      from,
-      slope: of('slope', slopes.upper),
-      lower: of('lower', lower),
-      width: of('width', width),
-    };
+    const given = (name: string, shape: readonly number[]) => input(name, shape, this.dtype);
+    const share = (name: string, value: Tensor) => this.#share(`${name}:${node}`, value);
+    const neuron = hullNeuron(from, lower, upper, share);
     if (!this.shape.choosesHulls)
       return {
-        ...known,
-        v: given,
-        least: input(`hull least:${node}`, [count, 1], this.dtype),
-        reach: input(`hull reach:${node}`, [count, 1], this.dtype),
+        ...neuron,
+        v: given(nodeArray('hull', node), [features, count]),
+        least: given(`hull least:${node}`, [count, 1]),
+        reach: given(`hull reach:${node}`, [count, 1]),
       };
-    const box = from === INPUT ? this.#box : this.#boundsOf(from);
-    const [low, high] = from === INPUT ? [box.lower, box.upper] : [relu(box.lower), relu(box.upper)];
-    const positive = relu(given);
-    const negative = sub(given, positive);
-    const least = of('least terms', add(mul(positive, low), mul(negative, high)));
-    const greatest = of('greatest terms', add(mul(positive, high), mul(negative, low)));
-    const before = this.#node(node).inputs[0] as number;
-    const { layer } = this.#node(before);
-    const bias =
-      layer.kind === 'affine'
-        ? layer.bias(weightsOf(this.net, before, this.#parameters), this.dtype)
-        : undefined;
-    const offset = bias ? pick(bias) : mul(lower, 0);
-    const begin = this.#share(`begin shares:${node}`, add(mul(given, 0), 0.5));
-    const total = (terms: Tensor) => transpose(reshape(sum(terms, [0]), [1, count]));
-    this.#chosen.set(node, {
-      ...{ key: `shares:${node}`, name: `begin shares:${node}`, begin, nothing: mul(given, 0) },
-      at: (shares) => {
-        const s = total(mul(shares, least));
-        const r = add(offset, total(mul(sub(1, shares), greatest)));
-        return { ...known, v: mul(shares, given), least: s, reach: div(add(s, r), width) };
-      },
-    });
+    const bounds = from === INPUT ? this.#box : this.#boundsOf(from);
+    const box = from === INPUT ? bounds : { lower: relu(bounds.lower), upper: relu(bounds.upper) };
+    const bias = this.#biasBefore(node);
+    const weights = given(`hull weights:${node}`, [features, count]);
+    this.#chosen.set(node, hullShares(node, neuron, weights, bias && pick(bias), box, share));
     return undefined;
+  }
+
+  /** The bias of the affine layer that a node reads, if any. */
+  #biasBefore(node: number): Tensor | undefined {
+    const from = this.#node(node).inputs[0] as number;
+    const layer = this.net.nodes[from]?.layer;
+    return layer?.kind === 'affine'
+      ? layer.bias(weightsOf(this.net, from, this.#parameters), this.dtype)
+      : undefined;
   }
 
   /** p or signs of a node's rows as they are given, [rows, n]. */
@@ -512,12 +485,7 @@ class DualProgram {
 
   /** The two scores of a node's undecided ReLUs: the influence of a decision (BaBSR), the triangle's gap. */
   #scores({ node, lines, pick, slope }: ReluState, a: Tensor): Record<string, Tensor> {
-    const from = this.#node(node).inputs[0] as number;
-    const layer = this.net.nodes[from]?.layer;
-    const bias =
-      layer?.kind === 'affine'
-        ? layer.bias(weightsOf(this.net, from, this.#parameters), this.dtype)
-        : undefined;
+    const bias = this.#biasBefore(node);
     const gap = mul(neg(minimum(a, 0)), lines.intercept);
     const moved = bias && mul(a, pick(bias));
     const upper = pick(slope);
