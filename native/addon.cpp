@@ -1,8 +1,8 @@
 // The door of the kernels for Node. `rows(ints, arrays, rows, lower, upper, gradients)` fills in bounds of
-// neurons, `margins(ints, arrays, margins, gradients)` those of rows of the outputs, or gradients where they
-// are passed; `propagate(ints, arrays, gradients, stored)` does the same for values or intervals of a chain
-// of layers; `losses(ints, chains, floats, labels, sums)` fills in sums of members' losses. `instructionSet`
-// names the one in use.
+// neurons, `margins(ints, arrays, margins, gradients, steps, thresholds, rule)` those of rows of the outputs,
+// or gradients where they are passed, or with steps the lines that a search finds; `propagate(ints, arrays, gradients,
+// stored)` does the same for values or intervals of a chain of layers; `losses(ints, chains, floats, labels,
+// sums)` fills in sums of members' losses. `instructionSet` names the one in use.
 //
 // Callers check shapes (`src/runtime/kernels/`); here only types and lengths are.
 #include <node_api.h>
@@ -124,12 +124,25 @@ void run(const Chain& chain, const std::vector<View>& arrays, const std::vector<
 }
 
 template <class T>
+DualRule<T> ruleOf(const View& thresholds, const View& rule) {
+  if (rule.data == nullptr) return {};
+  const double* numbers = static_cast<const double*>(rule.data);
+  return {static_cast<const T*>(thresholds.data), numbers[0], numbers[1], numbers[2], numbers[3]};
+}
+
+template <class T>
 void runMargins(const MarginChain& chain, const std::vector<View>& arrays, const std::vector<View>& gradients,
-                const View& margins) {
+                const View& margins, const View& sizes, const View& thresholds, const View& rule) {
   const std::vector<const T*> from = pointers<T>(arrays);
   const std::vector<T*> into = places<T>(gradients);
-  const MarginWork<T> work{chain, from.data(), gradients.empty() ? nullptr : into.data(),
-                           int32_t(arrays.size()), static_cast<T*>(margins.data)};
+  const MarginWork<T> work{chain,
+                           from.data(),
+                           gradients.empty() ? nullptr : into.data(),
+                           int32_t(arrays.size()),
+                           static_cast<T*>(margins.data),
+                           static_cast<const T*>(sizes.data),
+                           int64_t(sizes.length),
+                           ruleOf<T>(thresholds, rule)};
   TAUTNET_ON_SET(run, work);
 }
 
@@ -239,24 +252,30 @@ napi_value losses(napi_env env, napi_callback_info info) {
 }
 
 napi_value margins(napi_env env, napi_callback_info info) {
-  size_t count = 4;
-  napi_value args[4];
+  size_t count = 7;
+  napi_value args[7];
   napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
-  View ints, values;
+  View ints, values, sizes, thresholds, rule;
   if (count < 4 || !view(env, args[0], ints) || ints.type != napi_int32_array || !view(env, args[2], values))
-    return refuse(env, "margin kernel: expected (Int32Array, arrays, margins, gradients)");
+    return refuse(env, "margin kernel: expected (Int32Array, arrays, margins, gradients, steps)");
   const std::vector<View> arrays = views(env, args[1]), gradients = views(env, args[3]);
   if (ints.length < MARGIN_HEAD_INTS + MARGIN_STEP_INTS || arrays.size() < 3 ||
       (ints.length - MARGIN_HEAD_INTS) % MARGIN_STEP_INTS != 0 || !agree(arrays, gradients, values.type))
     return refuse(env, "margin kernel: chain, arrays or gradients do not go together");
+  if (count >= 5 && view(env, args[4], sizes) && (sizes.type != values.type || gradients.empty()))
+    return refuse(env, "margin kernel: expected steps of the margins' type and places for what is found");
+  if (count >= 7 && view(env, args[5], thresholds) && view(env, args[6], rule) &&
+      (sizes.length == 0 || thresholds.type != values.type || thresholds.length != values.length ||
+       rule.type != napi_float64_array || rule.length != DUAL_NUMBERS))
+    return refuse(env, "margin kernel: expected a threshold for each margin, and moments of the search");
   const int32_t* at = static_cast<const int32_t*>(ints.data);
   std::vector<MarginStep> steps((ints.length - MARGIN_HEAD_INTS) / MARGIN_STEP_INTS);
   std::memcpy(steps.data(), at + MARGIN_HEAD_INTS, steps.size() * sizeof(MarginStep));
-  const MarginChain chain{at[0], at[1], {at[2], at[3], at[4]}, int32_t(steps.size()), steps.data()};
+  const MarginChain chain{at[0], at[1], at[2], {at[3], at[4], at[5]}, int32_t(steps.size()), steps.data()};
   if (values.length != size_t(chain.batch) * size_t(chain.rows))
     return refuse(env, "margin kernel: expected a margin for each row of each image");
   return typed(env, "margin", values.type, [&](auto number) {
-    runMargins<decltype(number)>(chain, arrays, gradients, values);
+    runMargins<decltype(number)>(chain, arrays, gradients, values, sizes, thresholds, rule);
   });
 }
 

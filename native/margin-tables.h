@@ -1,5 +1,6 @@
 // What vectors of rows meet: which image and row each lane is, and the lines of ReLUs.
 #pragma once
+#include <cmath>
 #include <vector>
 
 #include "margins.h"
@@ -76,6 +77,24 @@ struct Access {
   }
 };
 
+// √a of each lane.
+template <class T>
+inline V<T> root(V<T> a) {
+  for (int l = 0; l < Vector<T>::lanes; l++) a[l] = std::sqrt(a[l]);
+  return a;
+}
+
+// Slopes below and above a ReLU, the intercept above, and what is taken off.
+template <class T>
+struct Line {
+  V<T> alpha{}, lambda{}, mu{}, shift{};
+  // CROWN's slopes are zero together.
+  template <bool IsComputed>
+  bool passes() const {
+    return any<T>(lambda) || (!IsComputed && (any<T>(alpha) || any<T>(shift)));
+  }
+};
+
 // CROWN's lines of a ReLU on [l, u] (`slopes.ts`): α x below, λ x + μ above. NaN stays NaN.
 template <class T>
 struct Lines {
@@ -90,7 +109,6 @@ struct Lines {
     mu = lambda * under;
     alpha = l + u > zero ? V<T>{} + T(1) : zero;
   }
-  bool passes() const { return any<T>(lambda); }
   // Cotangents of l and u from those of λ and μ; α has no derivative. Only unstable neurons have some.
   void back(V<T> ofLambda, V<T> ofMu, V<T>& ofLower, V<T>& ofUpper) const {
     const V<T> zero{}, share = (ofLambda + ofMu * under) / width;

@@ -2,9 +2,14 @@
 // lane, and R vectors of lanes at once.
 //
 // Compiled once for each instruction set: TAUTNET_SET names its namespace, TAUTNET_BYTES its vectors' size.
-// A row a passes a ReLU as α a⁺ + λ a⁻ with the constant a⁻μ, CROWN's lines of the bounds at hand, and is at
-// least a·c − |a|·r over a box of centre c and radius r. Lanes are images, so that rows of one image need not
-// fill a vector. Neurons that pass nothing in any lane are left out of the products.
+// A row a passes a ReLU as α a⁺ + λ a⁻ − σ with the constant a⁻μ, by CROWN's lines of the bounds at hand or
+// by lines that are arrays, and is at least a·c − |a|·r over a box of centre c and radius r. Lanes are
+// images, so that rows of one image need not fill a vector. Neurons that pass nothing in any lane are left out
+// of the products.
+#include <chrono>
+#include <cmath>
+#include <limits>
+
 #include "arena.h"
 #include "margin-products.h"
 #include "margin-tables.h"
@@ -21,7 +26,18 @@ struct MarginStage {
   Outputs outputs;                  // AFFINE: those that count
   T* weightSums = nullptr;          // [tap, output], outputs padded to vectors
   V<T>* biasSums = nullptr;
+  // LINES, while α is sought: its values [neuron, R], the line above, λ and μ [neuron, 2 R], and of the
+  // `free` neurons the best α and the slopes.
+  V<T>*alpha = nullptr, *above = nullptr, *found = nullptr, *slopes = nullptr;
+  V<T>*signs = nullptr, *means = nullptr, *squares = nullptr;  // of a dual search: s [neuron, R], Adam's moments
+  std::vector<int64_t> free;
 };
+
+// Where a ReLU's lines come from: bounds, arrays, or arrays with an α that is sought.
+enum class Source { BOUNDS, ARRAYS, SEARCH };
+
+// Below any bound: what the first one of a search is compared with.
+constexpr double LOWEST = -1e30;
 
 template <class T, int R>
 class Margins {
@@ -36,15 +52,18 @@ class Margins {
   T* turned;  // coefficients with outputs along vectors
   std::vector<int64_t> bases, scaled;
   V<T> constant[R], given[R];
+  V<T> best[R], bestAt[R];  // nested: the best bound so far, and the number of the step that it was met at
   Lanes lanes[R];
-  bool alike = true;  // whether the vectors at hand meet the same images
+  bool alike = true;      // whether the vectors at hand meet the same images
+  bool isListed = false;  // whether outputs that count are known from the step before of a search
 
-  bool reverse() const { return work.gradients != nullptr; }
+  bool searches() const { return work.stepCount > 0; }
+  bool reverse() const { return work.gradients != nullptr && !searches(); }
   const T* array(int position) const { return position < 0 ? nullptr : work.arrays[position]; }
   T* gradient(int position) const { return position < 0 || !reverse() ? nullptr : work.gradients[position]; }
   int lowest() const { return work.arrayCount - 2; }  // the box's ends
   int highest() const { return work.arrayCount - 1; }
-  bool isRelu(int k) const { return chain.steps[k].kind == RELU; }
+  bool isAffine(int k) const { return chain.steps[k].kind == AFFINE; }
   V<T>* coefficients(int k) { return k < chain.count ? stages[k].before : atInput; }
   bool isWanted(int a, int b) const { return gradient(a) != nullptr || gradient(b) != nullptr; }
   static int64_t paddedOutputs(const MarginStep& s) { return (s.out.channels + L - 1) / L * L; }
@@ -63,10 +82,12 @@ class Margins {
         reserveAffine(k);
         turning = std::max(turning, isAlongTaps(s) ? s.taps() : s.out.area() * paddedOutputs(s));
       }
+      if (placeOf(k) != nullptr) reserveSearch(k);
     }
     atInput = arena.take<V<T>>(planes.back().size() * R);
-    if (!reverse()) return;
+    if (!reverse() && !searches()) return;
     for (auto& d : cotangents) d = arena.take<V<T>>(widest * R);
+    if (!reverse()) return;
     turned = arena.take<T>(turning * R * L);
   }
 
@@ -74,19 +95,22 @@ class Margins {
     for (size_t i = 0; i < vectors.size(); i += R) {
       const int used = int(std::min<size_t>(R, vectors.size() - i));
       take(vectors.data() + i, used);
-      begin(used);
-      for (int k = 0; k < chain.count; k++)
-        if (isRelu(k)) relu(k);
-        else affine(k);
+      if (searches()) {
+        search(used);
+        continue;
+      }
+      V<T> values[R];
+      forward(used);
+      if (!reverse() || chain.nested) bound(values);
       if (reverse()) back(used);
-      else bound(used);
+      else write(values, used);
     }
     if (reverse()) finish();
   }
 
  private:
   static Plane planeBehind(const MarginStep& s) {
-    if (s.kind == RELU) return {s.in, s.in.height, s.in.width, 0, 0};
+    if (s.kind != AFFINE) return {s.in, s.in.height, s.in.width, 0, 0};
     const int32_t height = (s.out.height - 1) * s.strideY + s.kernelY;
     const int32_t width = (s.out.width - 1) * s.strideX + s.kernelX;
     return {s.in, std::max(s.padY + s.in.height, height), std::max(s.padX + s.in.width, width), s.padY,
@@ -149,6 +173,18 @@ class Margins {
     }
   }
 
+  // Carries the rows at hand to the input.
+  void forward(int used) {
+    begin(used);
+    for (int k = 0; k < chain.count; k++) {
+      if (chain.nested && !isAffine(k)) meet(k);
+      if (isAffine(k)) affine(k);
+      else if (chain.steps[k].kind == RELU) relu<Source::BOUNDS>(k);
+      else if (stages[k].alpha == nullptr) relu<Source::ARRAYS>(k);
+      else relu<Source::SEARCH>(k);
+    }
+  }
+
   // Coefficients of the rows; vectors beyond the last are of zeros.
   void begin(int used) {
     V<T>* a = coefficients(0);
@@ -157,6 +193,8 @@ class Margins {
     });
     for (int v = 0; v < R; v++) {
       constant[v] = V<T>{};
+      best[v] = V<T>{} - std::numeric_limits<T>::infinity();
+      bestAt[v] = V<T>{};
       given[v] = reverse() && v < used ? readRows(work.margins, 0, v) : V<T>{};
     }
   }
@@ -164,26 +202,73 @@ class Margins {
   Lines<T> linesOf(int k, int64_t feature, int v) const {
     const int32_t* of = chain.steps[k].arrays;
     const Access<T> at(lanes[v], chain.batch);
-    return Lines<T>(at.read(array(of[0]), feature), at.read(array(of[1]), feature));
+    Lines<T> lines(at.read(array(of[0]), feature), at.read(array(of[1]), feature));
+    if (chain.steps[k].isStraight()) lines.alpha = lines.lambda;
+    return lines;
   }
 
+  // The line of a neuron for a vector of rows, into that of the vector before, of which much may hold on.
+  template <Source From>
+  void readLine(int k, int64_t feature, int64_t i, int v, Line<T>& line) const {
+    const bool isFresh = v == 0 || !alike;
+    if constexpr (From == Source::BOUNDS) {
+      if (!isFresh) return;
+      const Lines<T> lines = linesOf(k, feature, v);
+      line.alpha = lines.alpha, line.lambda = lines.lambda, line.mu = lines.mu;
+      return;
+    }
+    if constexpr (From == Source::SEARCH) {
+      const MarginStage<T, R>& stage = stages[k];
+      line.alpha = stage.alpha[i * R + v];
+      const V<T>* above = stage.above + (i * R + (alike && stage.signs == nullptr ? 0 : v)) * 2;
+      line.lambda = above[0], line.mu = above[1];
+      if (stage.signs == nullptr) return readPart(k, 3, feature, v, isFresh, line.shift);
+      line.shift = line.alpha * stage.signs[i * R + v];
+      line.alpha = line.mu != V<T>{} ? line.alpha : line.lambda;
+      return;
+    }
+    V<T>* const parts[] = {&line.alpha, &line.lambda, &line.mu, &line.shift};
+    for (int j = 0; j < 4; j++) readPart(k, j, feature, v, isFresh, *parts[j]);
+  }
+  void readPart(int k, int part, int64_t feature, int v, bool isFresh, V<T>& into) const {
+    const MarginStep& s = chain.steps[k];
+    const T* table = array(s.arrays[part]);
+    if (table == nullptr) return;
+    if (s.isPerRow(part)) into = readRows(table, feature, v);
+    else if (isFresh) into = Access<T>(lanes[v], chain.batch).read(table, feature);
+  }
+
+  // Whether a row that a search moves may come to pass.
+  bool mayPass(int k, int64_t i, int v, const Line<T>& line) const {
+    return any<T>(line.mu) || (stages[k].signs != nullptr && any<T>(stages[k].signs[i * R + v]));
+  }
+
+  template <Source From>
   void relu(int k) {
+    constexpr bool isComputed = From == Source::BOUNDS;
     const V<T>* a = coefficients(k);
     V<T>* to = coefficients(k + 1);
-    Outputs* outputs = k + 1 < chain.count && !isRelu(k + 1) ? &stages[k + 1].outputs : nullptr;
+    Outputs* outputs = k + 1 < chain.count && isAffine(k + 1) ? &stages[k + 1].outputs : nullptr;
+    if (From == Source::SEARCH && isListed) outputs = nullptr;
     if (outputs != nullptr) outputs->clear();
-    const int32_t channels = chain.steps[k].out.channels;
+    const MarginStep& s = chain.steps[k];
+    const int32_t channels = s.out.channels, *of = s.arrays;
+    // Slopes of zero may have a derivative, or rise.
+    const bool all = !isComputed && !s.zerosStay() && (isWanted(of[0], of[1]) || isWanted(of[3], -1));
     V<T> sums[R] = {}, run[R] = {};
     planes[k].each(
         [&](int64_t e, int64_t feature, int64_t i) {
-          Lines<T> lines = linesOf(k, feature, 0);
-          bool passes = lines.passes();
+          Line<T> line;
+          bool passes = all;
           TAUTNET_UNROLL
           for (int v = 0; v < R; v++) {
-            if (v > 0 && !alike) lines = linesOf(k, feature, v), passes |= lines.passes();
+            readLine<From>(k, feature, i, v, line);
+            if (outputs != nullptr && (v == 0 || !alike || !(isComputed || passes)))
+              passes |= line.template passes<isComputed>() || (From == Source::SEARCH && mayPass(k, i, v, line));
             const V<T> x = a[e * R + v], p = positive<T>(x), n = x - p;
-            to[i * R + v] = lines.alpha * p + lines.lambda * n;
-            run[v] += lines.mu * n;
+            to[i * R + v] = line.alpha * p + line.lambda * n;
+            if constexpr (!isComputed) to[i * R + v] -= line.shift;
+            run[v] += line.mu * n;
           }
           if (passes && outputs != nullptr) outputs->channels.push_back(int32_t(i % channels));
           if (i % RUN == RUN - 1) goOn(sums, run);
@@ -243,7 +328,8 @@ class Margins {
     return {(l + u) * T(0.5), (u - l) * T(0.5)};
   }
 
-  void bound(int used) {
+  // The rows over the box: bounds, with those on the way the best.
+  void bound(V<T>* values) {
     const V<T>* a = coefficients(chain.count);
     V<T> sums[R] = {}, run[R] = {};
     planes.back().each([&](int64_t e, int64_t feature, int64_t i) {
@@ -257,10 +343,52 @@ class Margins {
       if (i % RUN == RUN - 1) goOn(sums, run);
     });
     goOn(sums, run);
-    for (int v = 0; v < used; v++) writeRows<false>(work.margins, 0, v, constant[v] + sums[v]);
+    for (int v = 0; v < R; v++) values[v] = constant[v] + sums[v];
+    if (!chain.nested) return;
+    keepBest(chain.count, values);
+    for (int v = 0; v < R; v++) values[v] = best[v];
+  }
+  void write(const V<T>* values, int used) const {
+    for (int v = 0; v < used; v++) writeRows<false>(work.margins, 0, v, values[v]);
+  }
+
+  // What a ReLU gives on the bounds of its input.
+  Interval passedBy(int k, int64_t feature, int v) const {
+    const int32_t* of = chain.steps[k].arrays;
+    const Access<T> at(lanes[v], chain.batch);
+    const V<T> l = at.read(array(of[0]), feature), u = at.read(array(of[1]), feature), zero{};
+    const V<T> low = l < zero ? zero : l, high = u < zero ? zero : u;
+    return {(low + high) * T(0.5), (high - low) * T(0.5)};
+  }
+
+  // The rows over what ReLU k gives.
+  void meet(int k) {
+    const V<T>* a = coefficients(k);
+    V<T> sums[R] = {}, run[R] = {};
+    planes[k].each([&](int64_t e, int64_t feature, int64_t i) {
+      Interval box = passedBy(k, feature, 0);
+      for (int v = 0; v < R; v++) {
+        if (v > 0 && !alike) box = passedBy(k, feature, v);
+        const V<T> x = a[e * R + v];
+        run[v] += x * box.centre - magnitude<T>(x) * box.radius;
+      }
+      if (i % RUN == RUN - 1) goOn(sums, run);
+    });
+    goOn(sums, run);
+    for (int v = 0; v < R; v++) sums[v] += constant[v];
+    keepBest(k, sums);
+  }
+  // Of equal bounds the one nearer to the input counts; NaN stays NaN.
+  void keepBest(int k, const V<T>* values) {
+    for (int v = 0; v < R; v++) {
+      const auto stays = (best[v] > values[v]) | (best[v] != best[v]);
+      best[v] = stays ? best[v] : values[v];
+      bestAt[v] = stays ? bestAt[v] : V<T>{} + T(k);
+    }
   }
 
 #include "margins-reverse.inc"
+#include "margins-search.inc"
 };
 
 // Vectors at a time: as many as share weights well and leave none of the last ones empty.

@@ -15,38 +15,70 @@ struct Extents {
   int64_t features() const { return channels * area(); }
 };
 
+// A ReLU whose lines are arrays; one with bounds is of kind RELU.
+constexpr int32_t LINES = 2;
+
 // AFFINE: from its output to its input; a linear layer is a convolution whose kernel is its whole input.
-// Positions of arrays, −1 for none. RELU: lower and upper bounds of its input, [features, batch]; AFFINE:
-// weight [out channels, in channels, kernelY, kernelX], bias.
+// Positions of arrays, −1 for none. RELU: lower and upper bounds of its input, [features, batch]; LINES:
+// slopes α below and λ above, intercept μ above, what is taken off, [features, batch], or [features, rows,
+// batch] for those whose bit is set in `flags`; AFFINE: weight [out channels, in channels, kernelY, kernelX],
+// bias.
 struct MarginStep {
   int32_t kind;
   Extents out, in;
   int32_t kernelY, kernelX, strideY, strideX, padY, padX;
-  int32_t arrays[2];
+  int32_t arrays[4];
+  int32_t flags;
+  bool isPerRow(int part) const { return flags >> part & 1; }
+  // LINES: slopes that are zero have no derivative.
+  bool zerosStay() const { return flags & 16; }
+  // LINES of a search: what is taken off is a sign s, and α is p (`DualRule`).
+  bool isDual() const { return flags & 64; }
+  // RELU: both lines have the slope of the one above, as DeepZ's.
+  bool isStraight() const { return flags & 32; }
   int64_t taps() const { return int64_t(in.channels) * kernelY * kernelX; }
 };
 
 // Numbers of int32 in an encoded step, and before the steps.
-constexpr int MARGIN_STEP_INTS = 15, MARGIN_HEAD_INTS = 5;
+constexpr int MARGIN_STEP_INTS = 18, MARGIN_HEAD_INTS = 6;
 static_assert(sizeof(MarginStep) == MARGIN_STEP_INTS * sizeof(int32_t), "steps are numbers of int32");
 
 // Arrays: the rows' coefficients at position 0, the box's lower and upper ends [features, batch]
 // last.
 struct MarginChain {
   int32_t batch, rows;
+  // Rows are bounded at the output of every ReLU on their way, too, and the best bound counts; no LINES.
+  int32_t nested;
   Extents output;
   int32_t count;
   const MarginStep* steps;
 };
 
-// `gradients` has an array for each that is to be differentiated, null for others.
+// Numbers of a `DualRule` beside thresholds.
+constexpr size_t DUAL_NUMBERS = 4;
+
+// β-CROWN's search (`src/verification/branch-and-bound/dual-program.ts`). Numbers p of a neuron with s = 0 are
+// its α, in [0, 1]; of one with the sign s they are β ≥ 0, its line is 1 or 0 and p s is taken off. Adam with
+// these moments; β's steps are `share` of α's. A group of rows ends where all bounds exceed their thresholds,
+// [rows, batch], all groups after `deadline`, milliseconds since 1970.
+template <class T>
+struct DualRule {
+  const T* thresholds = nullptr;  // null: α-CROWN's search
+  double first = 0, second = 0, share = 0, deadline = 0;
+};
+
+// `gradients` has an array for each that is to be differentiated, null for others. With sizes of steps, α of
+// LINES is sought instead, and `gradients` has places for the best, null for those that stay.
 template <class T>
 struct MarginWork {
   MarginChain chain;
   const T* const* arrays;
   T* const* gradients;  // null: values only
   int32_t arrayCount;
-  T* margins;  // lower bounds [rows, batch]; with `gradients` their cotangents
+  T* margins;  // lower bounds [rows, batch]; with `gradients` and no steps their cotangents
+  const T* steps;
+  int64_t stepCount;  // 0: no search
+  DualRule<T> dual;   // finds the last p, not the best
 };
 
 #define TAUTNET_MARGINS(name) \

@@ -13,8 +13,10 @@ import type { Relaxation } from './relaxation.js';
 
 /** Names of the arrays that a stage leaves. */
 function written(stage: Stage): readonly string[] {
-  if (stage.kind === 'interval-kernel' || stage.kind === 'ascent-kernel') return written(stage.programs);
+  // Formula disable: either name tells one stage from another
   if (stage.kind === 'row-kernel') return [stage.rows.refined.lower, stage.rows.refined.upper];
+  if ('programs' in stage) return written(stage.programs);
+  // Formula disable: likewise
   if (stage.kind === 'rows') return [stage.refined.lower, stage.refined.upper];
   return Object.keys(stage.kind === 'iterate' ? stage.state : stage.outputs);
 }

@@ -153,6 +153,99 @@ export const proofMutants: readonly ProofMutant[] = [
     },
     { name: 'both halves are the lower one', from: 'lower: above, upper', to: 'lower, upper: below' },
   ]),
+  ...of('relaxation/interval', [
+    {
+      name: 'many classes are bounded from above',
+      from: 'return sub(value, radius)',
+      to: 'return add(value, radius)',
+    },
+    {
+      name: 'few classes are bounded at the centre',
+      from: 'sub(gemm(pairMatrix, centre), gemm(differences, twiceRadius))',
+      to: 'gemm(pairMatrix, centre)',
+    },
+  ]),
+  ...of('relaxation/linear/back-substitution', [
+    {
+      name: 'of several branches to one node the first counts, at activations',
+      from: '[to, addAll(some)] as const',
+      to: '[to, some[0] as Tensor] as const',
+    },
+    {
+      name: 'of what rows are at an activation the first part counts',
+      from: 'found.push(addAll(parts))',
+      to: 'found.push(parts[0] as Tensor)',
+    },
+    {
+      name: 'lines above have no intercept',
+      from: 'const above = mul(negative, wide(intercept))',
+      to: 'const above = mul(negative, 0)',
+    },
+    {
+      name: 'branches are not added up',
+      from: 'const a = addAll(parts)',
+      to: 'const a = parts[0] as Tensor',
+    },
+    {
+      name: 'a box is its centre',
+      from: 'sub(mul(cube, wide(add(lower, upper))), mul(abs(cube), wide(sub(upper, lower))))',
+      to: 'mul(cube, wide(add(lower, upper)))',
+    },
+  ]),
+  ...of('relaxation/solver/relu-program', [
+    {
+      name: 'what a ReLU gives ends before its bound',
+      test: 'relaxation/solver/relu-solver',
+      from: 'made.variable(0, u)',
+      to: 'made.variable(0, u / 2)',
+    },
+    {
+      name: 'a ReLU that is off is off before zero',
+      test: 'relaxation/solver/relu-solver',
+      from: 'e.constant - l)',
+      to: 'e.constant)',
+    },
+  ]),
+  ...of('relaxation/solver/sign-branching', [
+    {
+      name: 'one sign of a ReLU is enough',
+      test: 'relaxation/solver/relu-solver',
+      from: 'nodes.push([...signs, [sign, likely === 1 ? 0 : 1]], [...signs, [sign, likely]])',
+      to: 'nodes.push([...signs, [sign, likely]])',
+    },
+  ]),
+  ...of('verification/search/root-bounds', [
+    {
+      name: 'an infinite bound is a proof',
+      test: 'verification/search/root-calls',
+      from: 'Number.isFinite(margin) &&',
+      to: '',
+    },
+    {
+      name: 'boxes are rounded to nearest',
+      test: 'verification/search/root-calls',
+      from: 'const ends = endsOf({ dtype }, box)',
+      to: 'const ends = box',
+    },
+    {
+      name: 'terms over the inputs are forgotten',
+      test: 'verification/search/sound-root-bounds',
+      from: 'inequality.inputs === undefined &&',
+      to: '',
+    },
+  ]),
+  ...of('relaxation/slopes', [
+    {
+      name: 'the line above is half as high',
+      from: 'mul(slope, negative)',
+      to: 'mul(mul(slope, negative), 0.5)',
+    },
+    {
+      name: 'the line below is the line above',
+      from: 'where(greater(add(upper, lower), 0), one, zero)',
+      to: 'slope',
+    },
+  ]),
   ...of('verification/property/implied-bounds', [
     { name: 'what is implied rounds nothing', from: 'ROUNDING = 2 ** -52', to: 'ROUNDING = 0' },
     { name: 'products never underflow', from: ' + terms * Number.MIN_VALUE', to: '' },
@@ -161,6 +254,34 @@ export const proofMutants: readonly ProofMutant[] = [
       name: 'the least is the greatest',
       from: 'end = d > 0 ? lower : upper',
       to: 'end = d > 0 ? upper : lower',
+    },
+    {
+      name: 'inputs that the inequality leaves out are bounded',
+      from: 'd === 0 || Number.isFinite(d > 0 ? upper : lower)',
+      to: 'Number.isFinite(d > 0 ? upper : lower)',
+    },
+  ]),
+  ...of('verification/property/box-search', [
+    {
+      name: 'boxes of one hash are one box',
+      from: 'changes.every((i) => box.lower[i] === lower[i] && box.upper[i] === upper[i])',
+      to: 'true',
+    },
+    { name: 'lower ends are not compared', from: 'box.lower[i] === lower[i] && ', to: '' },
+  ]),
+  ...of('verification/property/links', [
+    {
+      name: 'sums of coefficients are rounded',
+      from: 'before - (sum - part) + (added - part) !== 0',
+      to: 'false',
+    },
+  ]),
+  ...of('verification/property/robustness', [
+    { name: 'a ball has no lower half', from: 'end(v - epsilon)', to: 'end(v)' },
+    {
+      name: 'the last class never overtakes',
+      from: '{ length: classes }, (_, j) => j)',
+      to: '{ length: classes - 1 }, (_, j) => j)',
     },
   ]),
   ...of('verification/property/from-vnnlib', [

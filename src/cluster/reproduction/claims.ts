@@ -7,7 +7,8 @@
  * 3. rgs: RGS with a tight relaxation beats the best of the IBP-based methods on the same architecture.
  *
  * beyond: what the paper has not, each against the row that it would improve: antithetic and unbiased RGS, σ
- * relative to the weights, SABR with a tight bound and RGS, PGPE with a control variate.
+ * relative to the weights, SABR with a tight bound and RGS, a curriculum from IBP to the tight bound, PGPE
+ * with a control variate.
  *
  * Every row of a setting gets the same number of steps, and as many tuning trials as any other.
  */

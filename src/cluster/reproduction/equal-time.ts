@@ -5,16 +5,16 @@
 import type { SweepDefinition } from '../definition.js';
 import type { Assignment } from '../search/parameter.js';
 import type { Experiment } from './claims.js';
-import { meanInterval } from './statistics.js';
+import { median } from './statistics.js';
 import { finalSweep, type RowTrial } from './sweeps.js';
 
-/** Minutes of training of each row, the mean over its seeds. */
+/** Minutes of training of each row, the median of its seeds: a machine may sleep while one of them runs. */
 function minutesOf(trials: readonly RowTrial[]): ReadonlyMap<string, number> {
   const names = [...new Set(trials.map(({ row }) => row))];
   return new Map(
     names.map((name) => {
       const own = trials.filter(({ row }) => row === name);
-      return [name, meanInterval(own.map(({ result }) => result.minutes)).mean];
+      return [name, median(own.map(({ result }) => result.minutes))];
     }),
   );
 }

@@ -9,11 +9,15 @@ import { type Evidence, ofRow, panelsOf, trialsOf } from './findings.js';
 import { type RowTrial, rowTrials } from './sweeps.js';
 
 /**
- * Colours are few: a row that is smoothed and nothing else has the colour of the one that is not, as circles.
+ * Colours are few: a row that is smoothed and nothing else has the colour of the one that is not, as circles;
+ * of both ways to take samples the unbiased one has circles.
  */
 export function lookOf({ name, settings }: Row): { readonly series: string; readonly hollow: boolean } {
-  const { method, relaxation, smoothing, antithetic, unbiased, sigmaMode, controlVariate } = settings;
-  const isChanged = antithetic || unbiased || sigmaMode !== undefined || controlVariate !== undefined;
+  const { method, relaxation, smoothing, antithetic, unbiased, sigmaMode, controlVariate, curriculum } =
+    settings;
+  if (antithetic || unbiased)
+    return { series: `${relaxation}, antithetic or unbiased`, hollow: unbiased === true };
+  const isChanged = [sigmaMode, controlVariate, curriculum].some((setting) => setting !== undefined);
   if (smoothing === undefined || isChanged) return { series: name, hollow: false };
   return { series: String(method ?? relaxation), hollow: true };
 }
@@ -82,6 +86,6 @@ export const evidenceFigure = (evidence: readonly Evidence[]): Figure => ({
   panelSize: [460, 320],
   panels: evidence.flatMap(panels),
   caption:
-    'A dot is a run, a circle a smoothed one (RGS or PGPE), a line a Pareto front; up is better, to the ' +
-    'right is more natural accuracy or more time.',
+    'A dot is a run, a circle a smoothed one (RGS or PGPE; of antithetic and unbiased, unbiased), a line a ' +
+    'Pareto front; up is better, to the right is more natural accuracy or more time.',
 });

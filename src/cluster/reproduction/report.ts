@@ -18,7 +18,7 @@ import {
   rankingOf,
   trialsOf,
 } from './findings.js';
-import { type Interval, meanInterval } from './statistics.js';
+import { type Interval, meanInterval, median } from './statistics.js';
 import { type RowTrial, rowTrials } from './sweeps.js';
 
 const percent = (value: number): string => (100 * value).toFixed(2);
@@ -46,7 +46,7 @@ const HEAD = [
   'natural %',
   'certified %',
   'adversarial %',
-  'minutes a run',
+  'minutes, median',
   'tuned',
 ];
 
@@ -72,7 +72,7 @@ function resultsTable(evidence: Evidence, panel: Panel): string {
         plusMinus(mean(({ result }) => result.natural)),
         plusMinus(mean(({ result }) => result.certified)),
         plusMinus(mean(({ result }) => result.adversarial)),
-        mean(({ result }) => result.minutes).mean.toFixed(2),
+        median(own.map(({ result }) => result.minutes)).toFixed(2),
         chosen.join(', '),
         ...(panel === 'steps' ? [hypervolume(reached, [0, 0]).toFixed(4)] : []),
       ],

@@ -66,7 +66,7 @@ export function methodRows({ rates, start }: Tuning): Row[] {
 }
 
 /** What beyondRows change of RGS with the tighter relaxation, by what is put to its name. */
-const CHANGES = ['antithetic', 'unbiased', 'relative', 'sabr'] as const;
+const CHANGES = ['antithetic', 'unbiased', 'relative', 'sabr', 'curriculum'] as const;
 
 /** Changes of RGS with the tighter relaxation; σ relative to the weights has a range of its own. */
 export function beyondRows({ rates, start, sigma, startSigma, tight }: Tuning): Row[] {
@@ -75,6 +75,8 @@ export function beyondRows({ rates, start, sigma, startSigma, tight }: Tuning): 
     unbiased: { unbiased: true },
     relative: { sigmaMode: 'relative' },
     sabr: { method: 'sabr', lambda: 0.7 },
+    // β grows while ε does.
+    curriculum: { curriculum: 'ibp' },
   };
   return CHANGES.map((change) => {
     const settings = changes[change];

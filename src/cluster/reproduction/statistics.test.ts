@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { deriveKey, fillNormals, keyOf } from '../../runtime/random/keys.js';
-import { meanInterval, pairedInterval, studentCdf, studentQuantile } from './statistics.js';
+import { meanInterval, median, pairedInterval, studentCdf, studentQuantile } from './statistics.js';
 
 describe("Student's t", () => {
   test.each([
@@ -66,4 +66,10 @@ describe('an interval', () => {
   test('of a single pair is unbounded', () => {
     expect(meanInterval([1])).toEqual({ mean: 1, low: -Infinity, high: Infinity, count: 1 });
   });
+});
+
+test('A median is in the middle of an odd number, between the middle two of an even one', () => {
+  expect(median([17, 0.1, 0.2])).toBe(0.2);
+  expect(median([17, 0.1, 0.3, 0.2])).toBe(0.25);
+  expect(median([5])).toBe(5);
 });

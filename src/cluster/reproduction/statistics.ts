@@ -45,6 +45,13 @@ export function studentQuantile(p: number, freedom: number): number {
   return (low + high) / 2;
 }
 
+/** The middle one of numbers, of two in the middle their mean. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = sorted.length / 2;
+  return ((sorted[Math.ceil(half) - 1] as number) + (sorted[Math.floor(half)] as number)) / 2;
+}
+
 /** The mean of numbers with its t-interval; of fewer than two it is unbounded. */
 export function meanInterval(values: readonly number[], confidence = 0.95): Interval {
   const count = values.length;

@@ -35,6 +35,7 @@ import {
 } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import type { NetworkNode } from '../../network/network.js';
+import { type MarginRun, markMargins, type RunLines } from '../../runtime/plan/layer-runs.js';
 import type { Stage } from '../../runtime/plan/plan.js';
 import { activationLines, chosenTangents } from '../activation-lines.js';
 import { withoutNormalization } from '../front.js';
@@ -48,7 +49,8 @@ import {
 import { reluSlopes, type Slopes } from '../slopes.js';
 import { backSubstitute, concretize } from './back-substitution.js';
 import { crownBounds } from './crown.js';
-import { isNonlinear } from './nonlinear.js';
+import { fitsMarginKernel, marginRun } from './margin-run.js';
+import { isNonlinear, slopesOf } from './nonlinear.js';
 
 export interface AlphaCrownOptions {
   /** Gradient steps (default 20). */
@@ -130,12 +132,22 @@ function alphaProblem(problem: BoundProblem) {
       const at = (node: number) => slopes.get(node) as Slopes;
       return concretize(backSubstitute(net, parameters, net.nodes.length - 1, rows, at), box);
     },
+    /** The margins' run, where the margin kernel knows the network. */
+    run(alphas: Alphas): MarginRun | undefined {
+      const lines = (node: number): RunLines => {
+        const { upper: lambda, intercept: mu } = slopesOf(net, node, before(node));
+        const alpha = alphas[chosen.findIndex((one) => one.node === node)] as Tensor;
+        return { alpha, lambda, mu, constant: 'zeros' };
+      };
+      const run = marginRun(problem, rows, lines);
+      return run && fitsMarginKernel(run) ? run : undefined;
+    },
   };
 }
 
 /** The stage that searches from the arrays `from` on and leaves the best α under the names `best`. */
 function ascent(
-  margins: (alphas: Alphas) => Tensor,
+  { margins, run: runOf }: Pick<ReturnType<typeof alphaProblem>, 'margins' | 'run'>,
   alphas: Alphas,
   from: readonly string[],
   best: readonly string[],
@@ -155,7 +167,10 @@ function ascent(
     state[found] = start;
     next[found] = where(better, alpha, input(found, alpha.shape, dtype));
   });
-  return { kind: 'iterate', count: steps.length, state, next, schedule: { [STEP]: steps } };
+  const run = runOf(alphas);
+  const names = Object.fromEntries(alphas.map((alpha, i) => [inputName(alpha), best[i] as string]));
+  const search = run && { run, steps, best: names };
+  return { kind: 'iterate', count: steps.length, state, next, schedule: { [STEP]: steps }, search };
 }
 
 /** α-CROWN with options of its search. @throws RangeError for options that make no sense */
@@ -175,12 +190,16 @@ export function alphaCrownWith({ iterations = 20, stepSize = 1 }: AlphaCrownOpti
     name: 'alpha-crown',
     differentiable: true,
     bound(original): BoundResult {
-      const { stages, start, margins } = alphaProblem(withoutNormalization(original));
+      const problem = alphaProblem(withoutNormalization(original));
+      const { stages, start, margins } = problem;
       if (start.length === 0) return { stages, margins: margins([]) };
       const names = (what: string) => start.map((_, i) => `α ${what}:${i}`);
       const inputs = (what: string) =>
         names(what).map((name, i) => input(name, (start[i] as Tensor).shape, (start[i] as Tensor).dtype));
-      const best = margins(inputs('best'));
+      const found = inputs('best');
+      const best = margins(found);
+      const run = problem.run(found);
+      if (run !== undefined) markMargins(run, best);
       const beginning: Stage = {
         kind: 'whole',
         outputs: {
@@ -189,7 +208,7 @@ export function alphaCrownWith({ iterations = 20, stepSize = 1 }: AlphaCrownOpti
         },
       };
       return {
-        stages: [...stages, beginning, ascent(margins, inputs('now'), names('start'), names('best'), steps)],
+        stages: [...stages, beginning, ascent(problem, inputs('now'), names('start'), names('best'), steps)],
         margins: best,
       };
     },

@@ -18,6 +18,7 @@ import { interval, intervalBounds } from '../interval.js';
 import { type BoundProblem, type Bounds, type Relaxation, specificationMargins } from '../relaxation.js';
 import { boundBelow } from './back-substitution.js';
 import { type LayerBounds, layerBounds } from './layer-bounds.js';
+import { inMarginKernel } from './margin-run.js';
 import { slopesOf } from './nonlinear.js';
 import { deepPolyRule } from './row-rule.js';
 
@@ -25,9 +26,10 @@ import { deepPolyRule } from './row-rule.js';
 function margins(problem: BoundProblem, at: (node: number) => Bounds): Tensor {
   const { network: net, box, specification } = problem;
   const rows = specificationMargins(specification, net.classes, box.lower.dtype as FloatType);
-  const lines = (node: number) =>
-    slopesOf(net, node, at((net.nodes[node] as NetworkNode).inputs[0] as number));
-  return boundBelow(problem, net.nodes.length - 1, rows, lines, at);
+  const before = (node: number) => at((net.nodes[node] as NetworkNode).inputs[0] as number);
+  const lines = (node: number) => slopesOf(net, node, before(node));
+  const margins = boundBelow(problem, net.nodes.length - 1, rows, lines, at);
+  return inMarginKernel(margins, problem, rows, before, { nested: true });
 }
 
 /** CROWN-IBP's margins, bounded on the way, and intervals' own. */

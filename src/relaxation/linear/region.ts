@@ -64,9 +64,6 @@ export function regionTable(values: Tensor, region: Region): Tensor {
   return transpose(reshape(seen, [regionSize(region), places(region) * batch]));
 }
 
-/** Largest explicit matrix of a windowed convolution; above it the convolution's own adjoint is used. */
-const MATRIX_ENTRIES = 65_536;
-
 /** The layer on a window alone: its output exactly the window's extent, nothing padded. */
 function windowLayer(region: Region, layer: AffineLayer): AffineLayer {
   const [height, width] = (region.window as Window).kernel;
@@ -81,48 +78,12 @@ function windowLayer(region: Region, layer: AffineLayer): AffineLayer {
   );
 }
 
-/**
- * Whether the adjoint on this region is one product with an explicit matrix (made once per batch, by
- * `adjointMatrix`).
- */
-export function hasAdjointMatrix(region: Region, layer: AffineLayer): boolean {
-  if (region.window === undefined || layer.window === undefined) return false;
-  return regionSize(region) * regionSize(regionBehind(region, layer)) <= MATRIX_ENTRIES;
-}
-
-/** The matrix [region size, size of the region behind] that carries rows back through a convolution. */
-export function adjointMatrix(region: Region, layer: AffineLayer, { weight }: Weights): Tensor {
-  const [height, width] = (region.window as Window).kernel;
-  const { kernel, stride } = layer.window as Window;
-  const [inputs, behindHeight, behindWidth] = windowLayer(region, layer).input;
-  const [outputs] = layer.output;
-  const rows = outputs * height * width;
-  const columns = inputs * behindHeight * behindWidth;
-  const table = new Int32Array(rows * columns).fill(-1);
-  for (let o = 0; o < outputs; o++)
-    for (let y = 0; y < height; y++)
-      for (let x = 0; x < width; x++)
-        for (let c = 0; c < inputs; c++)
-          for (let ky = 0; ky < kernel[0]; ky++)
-            for (let kx = 0; kx < kernel[1]; kx++) {
-              const row = (o * height + y) * width + x;
-              const column = (c * behindHeight + y * stride[0] + ky) * behindWidth + x * stride[1] + kx;
-              table[row * columns + column] = ((o * inputs + c) * kernel[0] + ky) * kernel[1] + kx;
-            }
-  const flat = reshape(weight as Tensor, [outputs * inputs * kernel[0] * kernel[1], 1]);
-  return reshape(gatherRows(flat, table), [rows, columns]);
-}
-
 /** Rows over a region of `layer`'s output carried to the region behind it. */
 export function regionAdjoint(rows: Tensor, region: Region, layer: AffineLayer, weights: Weights): Tensor {
   if (layer.name === 'linear') return gemm(rows, weights.weight as Tensor);
   const target = region.window && layer.window ? windowLayer(region, layer) : layer;
   return transpose(target.adjoint(weights, transpose(rows)));
 }
-
-/** Coefficients over `startRegion` of each channel of a layer, [channels, region size]. */
-export const startRows = (layer: AffineLayer, { weight }: Weights): Tensor =>
-  reshape(weight as Tensor, [layer.output[0], regionSize(startRegion(layer))]);
 
 /**
  * The layer's bias as a region of its output sees it, [region size, 1]. Where the window leaves the layer,

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { convolutionLayer } from '../../network/layers/convolution.js';
-import { type Extents, featuresOf, type Layer, reluLayer } from '../../network/layers/layer.js';
+import {
+  type AffineLayer,
+  type Extents,
+  featuresOf,
+  type Layer,
+  reluLayer,
+} from '../../network/layers/layer.js';
 import { linearLayer } from '../../network/layers/linear.js';
 import { normalizeLayer } from '../../network/layers/normalize.js';
 import { scaleLayer } from '../../network/layers/scale.js';
@@ -11,9 +17,12 @@ import { denseCrownBounds } from '../../testing/dense-crown.js';
 import { distance } from '../../testing/operator-check.js';
 import { convolutionalNetworks, denseNetworks, randomParameters } from '../../testing/random-networks.js';
 import { withoutNormalization } from '../front.js';
+import { startBands } from './bands.js';
 import { crownBounds } from './crown.js';
+import { startRegion } from './region.js';
 
 const BATCH = 3;
+const PADDED = [1, 0, 1, 1] as const;
 
 interface Comparison {
   /** Greatest relative difference of any bound. */
@@ -108,6 +117,32 @@ describe('bounds by rows over receptive fields', () => {
     const { difference, neurons } = await compare(net, 1, 0.2, true);
     expect(difference).toBeLessThan(1e-12);
     expect(neurons).toBeGreaterThan(4096);
+  });
+
+  const strided = (channels: number, kernel: number, stride: number) => (from: Extents) =>
+    convolutionLayer(from, { channels, kernel: [kernel, kernel], stride: [stride, stride], padding: PADDED });
+  it.each([
+    ['overlapping lines', [strided(6, 5, 2), strided(3, 4, 2)]],
+    ['lines that no tap sees', [strided(12, 2, 3), strided(2, 4, 2)]],
+    ['an odd number of lines', [strided(30, 4, 1), strided(2, 3, 2)]],
+    ['three convolutions', [strided(4, 5, 1), strided(20, 3, 1), strided(2, 3, 2)]],
+    ['such lines before too large a matrix', [strided(20, 5, 1), strided(20, 2, 3), strided(2, 2, 1)]],
+    ['too large a matrix in front', [strided(16, 5, 1), strided(8, 4, 1), strided(2, 3, 1)]],
+  ] as const)('equal it in bands of windows, with %s', async (name, convolutions) => {
+    const input: Extents = [2, 9, 8];
+    const layers: Layer[] = [];
+    let extents = input;
+    for (const convolution of convolutions) {
+      const layer = convolution(extents);
+      extents = layer.output;
+      layers.push(layer, reluLayer(extents));
+    }
+    const net = chain(name, input, [...layers, linearLayer(extents, 2)]);
+    const target = layers.at(-2) as AffineLayer;
+    const region = startRegion(target);
+    expect(startBands(region, layers.at(-4) as AffineLayer)).toHaveLength(2);
+    for (const all of [false, true])
+      expect((await compare(net, 3, 0.1, all, [16])).difference).toBeLessThan(1e-12);
   });
 
   const image: Extents = [2, 3, 4];

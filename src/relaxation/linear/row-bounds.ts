@@ -9,6 +9,7 @@
 import {
   abs,
   add,
+  addAll,
   type FloatType,
   gemm,
   input,
@@ -24,8 +25,19 @@ import { type AffineLayer, featuresOf, type Weights } from '../../network/layers
 import { type NetworkNode, weightsOf } from '../../network/network.js';
 import type { RowBounds, RowIndices, RowsStage, Stage, WholeStage } from '../../runtime/plan/plan.js';
 import {
-  adjointMatrix,
+  adjointBlocks,
+  type Band,
+  type Banded,
+  bandOf,
+  bandsBehind,
   hasAdjointMatrix,
+  joined,
+  oneBand,
+  startBands,
+  startRows,
+  timesBlocks,
+} from './bands.js';
+import {
   places,
   type Region,
   regionAdjoint,
@@ -34,17 +46,16 @@ import {
   regionSize,
   regionTable,
   startRegion,
-  startRows,
 } from './region.js';
 import { kernelRows } from './row-chain.js';
 import {
   boundRows,
-  ends,
   passFirstRelu,
   passRelu,
   type ReluTables,
   type RowState,
-  rowSum,
+  rowProducts,
+  takeLines,
   withConstants,
 } from './row-state.js';
 import { cheapNames, type RowTarget } from './row-target.js';
@@ -75,6 +86,10 @@ class RowProgram {
   /** Steps from the node before the target to the input. */
   readonly #steps: ((rows: RowState, row: RowIndices) => RowState)[] = [];
   #region: Region;
+  /** Bands of the region that the coefficients are in. */
+  #bands: readonly Band[];
+  /** Coefficients that rows start with, by channel. */
+  readonly #start: Banded;
   #widest: number;
   #baseLower: Tensor | undefined;
   #baseUpper: Tensor | undefined;
@@ -86,6 +101,10 @@ class RowProgram {
     this.#weights = weightsOf(net, node, parameters);
     this.#firstRelu = net.nodes.findIndex(({ layer }) => layer.kind === 'relu');
     this.#region = startRegion(this.#layer);
+    const next = net.nodes.slice(0, node).findLast(({ layer }) => layer.kind === 'affine')?.layer;
+    this.#bands = startBands(this.#region, next as AffineLayer | undefined);
+    const start = startRows(this.#region, this.#bands, this.#weights);
+    this.#start = start.length > 1 ? this.#shareBands('start', start) : start;
     this.#widest = regionSize(this.#region);
     const bias = rule.reach ? undefined : this.#layer.bias(this.#weights, box.lower.dtype as FloatType);
     this.#baseLower = bias;
@@ -129,6 +148,16 @@ class RowProgram {
     return input(key, value.shape, value.dtype);
   }
 
+  #shareBands(name: string, values: Banded): Banded {
+    return values.map((value, i) => this.#share(this.#name(name, i), value));
+  }
+
+  /** A table [features, batch] as rows see it, by (place, image), in their bands. */
+  #shareTable(what: string, node: number | string, value: Tensor): Banded {
+    const tables = this.#bands.map((band) => regionTable(value, bandOf(this.#region, band)));
+    return this.#shareBands(`${what}:${node}`, tables);
+  }
+
   /** Carries rows over node k. */
   #pass(k: number): void {
     const { layer } = this.target.problem.network.nodes[k] as NetworkNode;
@@ -138,14 +167,12 @@ class RowProgram {
   }
 
   #passReluNode(k: number): void {
-    const region = this.#region;
     const { node, rule, at } = this.target;
     const before = at(k - 1);
     const slopes = rule.slopes(before);
     const middle = rule.straight ? slopes.upper : mul(add(slopes.lower, slopes.upper), 0.5);
     const half = rule.straight ? undefined : mul(sub(slopes.lower, slopes.upper), 0.5);
-    const share = (what: string, value: Tensor) =>
-      this.#share(this.#name(what, k), regionTable(value, region));
+    const share = (what: string, value: Tensor) => this.#shareTable(what, k, value);
     const tables: ReluTables = {
       middles: share('S', middle),
       halves: half && share('D', half),
@@ -163,20 +190,19 @@ class RowProgram {
     const centres = centre && share('centre', centre);
     this.#steps.push((rows, row) => {
       const next = passRelu(rows, row.place, { ...tables, intercepts });
-      return centres ? withConstants(next, (a) => rowSum(mul(a, takeRows(centres, row.place)))) : next;
+      return centres ? withConstants(next, (a) => rowProducts(a, takeLines(centres, row.place))) : next;
     });
   }
 
   /** Bounds rows at the output of ReLU k, too. */
   #boundAt(k: number): void {
     const { lower, upper } = this.target.at(k);
-    const table = (what: string, value: Tensor) =>
-      this.#share(this.#name(what, k), regionTable(mul(value, 0.5), this.#region));
+    const table = (what: string, value: Tensor) => this.#shareTable(what, k, mul(value, 0.5));
     const centres = table('output centre', add(lower, upper));
     const radii = table('output radius', sub(upper, lower));
     this.#steps.push((rows, { place }) => ({
       ...rows,
-      best: boundRows(rows, takeRows(centres, place), takeRows(radii, place)),
+      best: boundRows(rows, takeLines(centres, place), takeLines(radii, place)),
     }));
   }
 
@@ -204,25 +230,37 @@ class RowProgram {
   #passAffine(k: number, passed: AffineLayer): void {
     const { problem, rule } = this.target;
     const { network: net, parameters } = problem;
-    const here = this.#region;
+    const [here, bands] = [this.#region, this.#bands];
     const weights = weightsOf(net, k, parameters);
-    const matrix = hasAdjointMatrix(here, passed)
-      ? this.#share(this.#name('matrix', k), adjointMatrix(here, passed, weights))
-      : undefined;
     // Behind the first ReLU everything is affine in the input, and its value at the centre is already
     // counted.
     const bias = k > this.#firstRelu && !rule.reach ? weights.bias : undefined;
-    const back = (a: Tensor) => (matrix ? gemm(a, matrix) : regionAdjoint(a, here, passed, weights));
-    this.#steps.push((rows) => {
-      const counted = bias ? withConstants(rows, (a) => gemm(a, regionBias(bias, here))) : rows;
-      return {
-        ...counted,
-        middle: back(rows.middle),
-        spread: rows.spread && back(rows.spread),
-        magnitude: undefined,
-      };
-    });
+    const biases = bias && bands.map((band) => regionBias(bias, bandOf(here, band)));
+    const counted = (rows: RowState) =>
+      biases ? withConstants(rows, (a) => addAll(a.map((band, i) => gemm(band, biases[i] as Tensor)))) : rows;
+    const back = this.#adjoint(k, passed, weights);
+    this.#steps.push((rows) => ({
+      ...counted(rows),
+      middle: back(rows.middle),
+      spread: rows.spread && back(rows.spread),
+      magnitude: undefined,
+    }));
     this.#region = regionBehind(here, passed);
+  }
+
+  /** Carries coefficients back through node k: by blocks of its matrix where that is small. */
+  #adjoint(k: number, passed: AffineLayer, weights: Weights): (rows: Banded) => Banded {
+    const [here, bands] = [this.#region, this.#bands];
+    if (!hasAdjointMatrix(here, passed)) {
+      this.#bands = oneBand(regionBehind(here, passed));
+      return (rows) => [regionAdjoint(joined(rows, here), here, passed, weights)];
+    }
+    this.#bands = bandsBehind(bands, passed);
+    const blocks = adjointBlocks(here, bands, passed, weights).map((block) => ({
+      ...block,
+      matrix: this.#share(this.#name(`matrix:${block.from}:${block.to}`, k), block.matrix),
+    }));
+    return (rows) => timesBlocks(rows, blocks);
   }
 
   /** The graph over some rows. */
@@ -231,31 +269,25 @@ class RowProgram {
     const { box } = problem;
     const size = featuresOf(this.#layer.output) * (box.lower.shape[1] as number);
     const half = mul(sub(box.upper, box.lower), 0.5);
-    const radius = this.#share(this.#name('radius'), regionTable(half, this.#region));
+    const radius = this.#shareTable('radius', '', half);
     const zero = mul(cheap.lower, 0);
     const base = (what: string, value: Tensor | undefined) =>
       this.#share(this.#name(`base ${what}`), reshape(add(zero, value ?? zero), [size, 1]));
     const lowerBase = base('lower', this.#baseLower);
     const upperBase = base('upper', this.#baseUpper);
-    const start = startRows(this.#layer, this.#weights);
-    const magnitudes = abs(start);
+    const magnitudes = this.#start.map(abs);
     return (row) => {
       const initial: RowState = {
-        middle: takeRows(start, row.channel),
+        middle: takeLines(this.#start, row.channel),
         spread: undefined,
-        magnitude: takeRows(magnitudes, row.channel),
+        magnitude: takeLines(magnitudes, row.channel),
         lowerOffset: takeRows(lowerBase, row.position),
         upperOffset: takeRows(upperBase, row.position),
       };
       const state = this.#steps.reduce((rows, step) => step(rows, row), initial);
-      const { lower, upper } = boundRows(state, undefined, takeRows(radius, row.place));
-      const coefficients = ends(state);
+      const { lower, upper } = boundRows(state, undefined, takeLines(radius, row.place));
       const rows = row.channel.shape[0] as number;
-      return {
-        lower: reshape(lower, [rows]),
-        upper: reshape(upper, [rows]),
-        residuals: state.spread ? [coefficients.lower, coefficients.upper] : [coefficients.lower],
-      };
+      return { lower: reshape(lower, [rows]), upper: reshape(upper, [rows]) };
     };
   }
 }

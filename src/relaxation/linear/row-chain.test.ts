@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { addAll, type FloatType, inputName, mul, reshape, sum, type Tensor } from '../../graph/index.js';
-import { featuresOf } from '../../network/layers/layer.js';
-import type { Network } from '../../network/network.js';
+import { convolutionLayer } from '../../network/layers/convolution.js';
+import { featuresOf, reluLayer } from '../../network/layers/layer.js';
+import { linearLayer } from '../../network/layers/linear.js';
+import { chain, type Network } from '../../network/network.js';
 import { hasRowKernel, rowsComputedBy, useInstructionSet } from '../../runtime/kernels/row-kernel.js';
 import { boundProblem, randomBox, runStages } from '../../testing/bound-programs.js';
 import { INSTRUCTION_SETS, useFastestSet } from '../../testing/instruction-sets.js';
@@ -22,6 +24,18 @@ const widened = ({ lower, upper }: { lower: Float64Array; upper: Float64Array })
   lower: lower.map((v) => v - 1e-3),
   upper: upper.map((v) => v + 1e-3),
 });
+
+/** Three convolutions whose windows are large enough for programs to take them in bands. */
+const banded = ((): Network => {
+  const input = [2, 7, 6] as const;
+  const first = convolutionLayer(input, { channels: 8, kernel: [4, 5], padding: [1, 2, 1, 2] });
+  const second = convolutionLayer(first.output, { channels: 6, kernel: [3, 4], padding: [0, 1, 1, 1] });
+  const third = convolutionLayer(second.output, { channels: 2, kernel: [4, 3], stride: [2, 2] });
+  return chain('banded', input, [
+    ...[first, second, third].flatMap((layer) => [layer, reluLayer(layer.output)]),
+    linearLayer(third.output, 2),
+  ]);
+})();
 
 /** The sum of all bounds of ReLUs, weighted so that none cancels, and its gradients. */
 async function boundsOf(
@@ -76,14 +90,15 @@ describe.skipIf(!hasRowKernel())('the row kernel', () => {
   const cases = INSTRUCTION_SETS.flatMap((set) =>
     (
       [
-        ['convolutions and linear layers', convolutionalNetworks({ min: 2, max: 3 })],
-        ['linear layers', denseNetworks],
+        ['convolutions and linear layers', convolutionalNetworks({ min: 2, max: 3 }), 10],
+        ['linear layers', denseNetworks, 10],
+        ['windows in bands', fc.constant(banded), 3],
       ] as const
-    ).map(([name, networks]) => [set, name, networks] as const),
+    ).map(([name, networks, runs]) => [set, name, networks, runs] as const),
   );
   it.each(cases)(
     'gives the bounds and gradients of the programs in float64, with %s, for %s',
-    async (set, _, networks) => {
+    async (set, _, networks, numRuns) => {
       if (useInstructionSet(set) !== set) return; // not this processor's
       let compared = 0;
       await fc.assert(
@@ -104,7 +119,7 @@ describe.skipIf(!hasRowKernel())('the row kernel', () => {
               expect(distance(value, programs.values[i] as Float64Array)).toBeLessThan(1e-12);
           },
         ),
-        { numRuns: 10 },
+        { numRuns },
       );
       expect(compared).toBeGreaterThan(0);
     },

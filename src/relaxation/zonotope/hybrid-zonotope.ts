@@ -37,6 +37,7 @@ import { intervalNode, marginsFromLogits } from '../interval.js';
 import { backSubstitute, concretize } from '../linear/back-substitution.js';
 import { fitsAtOnce, ofUnitRows } from '../linear/both-sides.js';
 import { rowsApply } from '../linear/layer-bounds.js';
+import { inMarginKernel } from '../linear/margin-run.js';
 import { isNonlinear, type NonlinearLayer } from '../linear/nonlinear.js';
 import { rowStages } from '../linear/row-bounds.js';
 import { hybridRule, linesOf } from '../linear/row-rule.js';
@@ -194,7 +195,14 @@ class HybridLayers {
     };
     const { coefficients } = backSubstitute(net, parameters, node, rows, lines);
     const radius = mul(sub(box.upper, box.lower), 0.5);
-    return neg(concretize({ coefficients, constant: undefined }, { lower: neg(radius), upper: radius }));
+    const around = { lower: neg(radius), upper: radius };
+    const reach = concretize({ coefficients, constant: undefined }, around);
+    if (node < net.nodes.length - 1) return neg(reach);
+    const slopes = (k: number) => {
+      const { lower: alpha, upper: lambda } = lines(k);
+      return { alpha, lambda, constant: 'all' } as const;
+    };
+    return neg(inMarginKernel(reach, { ...this.#problem, box: around }, rows, slopes, { linear: true }));
   }
 
   #reachOfAll(node: number): Tensor {

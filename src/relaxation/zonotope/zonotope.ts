@@ -17,6 +17,7 @@ import { withoutNormalization } from '../front.js';
 import { marginsFromLogits } from '../interval.js';
 import { boundBelow, boundNode } from '../linear/back-substitution.js';
 import { type LayerBounds, layerBounds } from '../linear/layer-bounds.js';
+import { inMarginKernel } from '../linear/margin-run.js';
 import { deepZRule, linesOf } from '../linear/row-rule.js';
 import { type BoundProblem, type Relaxation, specificationMargins } from '../relaxation.js';
 
@@ -35,6 +36,7 @@ export const zonotope: Relaxation = {
     if (problem.elision === false)
       return { stages, margins: marginsFromLogits(problem, boundNode(problem, last, lines)) };
     const rows = specificationMargins(specification, net.classes, box.lower.dtype as FloatType);
-    return { stages, margins: boundBelow(problem, last, rows, lines) };
+    const margins = boundBelow(problem, last, rows, lines);
+    return { stages, margins: inMarginKernel(margins, problem, rows, before, { straight: true }) };
   },
 };

@@ -14,7 +14,7 @@ export class OpenPlan {
   /** Where the plan's arrays are, if the device holds them. */
   readonly #device: (() => DeviceArrays) | undefined;
   readonly #sessions = new Map<number, Session>();
-  /** Arrays that programs alone read, and residuals: they are large, and every run needs the same. */
+  /** Arrays that programs alone read: they are large, and every run needs the same. */
   readonly #arrays = new Map<string, HostData | DeviceArray>();
 
   constructor({ id, programs }: Plan, options: SessionOptions, device: (() => DeviceArrays) | undefined) {

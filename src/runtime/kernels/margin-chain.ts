@@ -12,6 +12,24 @@ export type MarginStep =
       /** Positions of the bounds of its input, [features, batch]. */
       readonly lower: number;
       readonly upper: number;
+      /** The line below has the slope of the one above, as DeepZ's; else CROWN's. */
+      readonly straight?: boolean;
+    }
+  | {
+      /** A ReLU whose lines are arrays: a row a passes as α a⁺ + λ a⁻ − σ, with the constant Σ μ a⁻. */
+      readonly kind: 'lines';
+      readonly extents: Extents;
+      readonly alpha: LineArray;
+      readonly lambda: LineArray;
+      readonly mu: LineArray | undefined;
+      readonly shift: LineArray | undefined;
+      /** Slopes that are zero have no derivative: as of dead neurons, which then cost nothing. */
+      readonly zerosStay?: boolean;
+      /**
+       * `shift` is a sign s, and α is p of β-CROWN: α where s = 0; else β, the line is [s = 1] and σ = p s. For
+       * searches alone.
+       */
+      readonly dual?: boolean;
     }
   | (Convolution & {
       /** A linear layer's kernel is its whole input. */
@@ -21,10 +39,21 @@ export type MarginStep =
       readonly bias: number | undefined;
     });
 
+/** Position of an array of lines: [features, batch] for all rows, or [features, rows, batch]. */
+export interface LineArray {
+  readonly at: number;
+  readonly perRow: boolean;
+}
+
 /** Position 0 has the rows' coefficients [outputs, rows, batch], the last two the box [features, batch]. */
 export interface MarginChain {
   readonly batch: number;
   readonly rows: number;
+  /**
+   * Rows are bounded at the output of every ReLU on their way, on [relu(lower), relu(upper)], and at the
+   * input, and the best bound counts. Needs steps of kind `relu`.
+   */
+  readonly nested?: boolean;
   /** From the last layer to the input. */
   readonly steps: readonly MarginStep[];
 }
@@ -34,6 +63,8 @@ export interface EncodedMargins {
   readonly ints: Int32Array;
   readonly sizes: readonly number[];
   readonly margins: number;
+  /** Positions of α that have values for each row: those that a search may move. */
+  readonly searchable: readonly number[];
 }
 
 /** Coefficients of a row at all layers together; the kernel then takes some hundred megabytes at most. */
@@ -45,8 +76,8 @@ function refuse(what: string): never {
   throw new RangeError(`margin kernel: expected ${what}; use the programs of ONNX Runtime`);
 }
 
-const outputOf = (step: MarginStep): Extents => (step.kind === 'relu' ? step.extents : step.output);
-const inputOf = (step: MarginStep): Extents => (step.kind === 'relu' ? step.extents : step.input);
+const outputOf = (step: MarginStep): Extents => (step.kind === 'affine' ? step.output : step.extents);
+const inputOf = (step: MarginStep): Extents => (step.kind === 'affine' ? step.input : step.extents);
 
 function checkStep(step: MarginStep): void {
   const geometry = step.kind === 'affine' ? [...step.kernel, ...step.stride] : [];
@@ -61,10 +92,19 @@ function checkStep(step: MarginStep): void {
 
 /** Coefficients behind an affine step, with those around them that its kernel reaches. */
 const reached = (step: MarginStep): number =>
-  step.kind === 'relu' ? featuresOf(step.extents) : paddedFeaturesOf(step);
+  step.kind === 'affine' ? paddedFeaturesOf(step) : featuresOf(step.extents);
+
+/** Positions of arrays in a step: those that are missing are −1. */
+const STEP_ARRAYS = 4;
+const padded = (positions: readonly number[]): number[] =>
+  Array.from({ length: STEP_ARRAYS }, (_, i) => positions[i] ?? -1);
+/** Bits of a step beside those of its arrays for each row. */
+const [ZEROS_STAY, STRAIGHT, DUAL] = [16, 32, 64];
+/** A ReLU as a step of layers. */
+const ofRelu = (kind: number, extents: Extents) => [kind, ...extents, ...extents, 1, 1, 1, 1, 0, 0];
 
 /** The chain in numbers; an error of one line where its shapes do not go together. */
-export function encodeMargins({ batch, rows, steps }: MarginChain): EncodedMargins {
+export function encodeMargins({ batch, rows, nested = false, steps }: MarginChain): EncodedMargins {
   const [first, last] = [steps[0], steps.at(-1)];
   if (first === undefined || last === undefined) refuse('a layer at least, got none');
   if (![batch, rows].every((n) => Number.isInteger(n) && n >= 1))
@@ -90,19 +130,33 @@ export function encodeMargins({ batch, rows, steps }: MarginChain): EncodedMargi
     if (step.kind === 'relu') {
       const { extents, lower, upper } = step;
       const ends = [lower, upper].map((position) => need(position, featuresOf(extents) * batch));
-      return [0, ...extents, ...extents, 1, 1, 1, 1, 0, 0, ...ends];
+      return [...ofRelu(0, extents), ...padded(ends), step.straight ? STRAIGHT : 0];
+    }
+    if (step.kind === 'lines') {
+      if (nested) refuse('ReLUs with bounds in nested chains, got lines');
+      const { extents, alpha, lambda, mu, shift } = step;
+      const parts = [alpha, lambda, mu, shift];
+      const sizeOf = (perRow = false) => featuresOf(extents) * batch * (perRow ? rows : 1);
+      const positions = parts.map((part) => need(part?.at, sizeOf(part?.perRow)));
+      const ofRows = parts.reduce((bits, part, i) => bits + (part?.perRow ? 2 ** i : 0), 0);
+      return [
+        ...ofRelu(2, extents),
+        ...positions,
+        ofRows + (step.zerosStay ? ZEROS_STAY : 0) + (step.dual ? DUAL : 0),
+      ];
     }
     const { output, input, kernel, stride, padding, weight, bias } = step;
     const positions = [need(weight, weightsOf(step)), need(bias, output[0])];
-    return [1, ...output, ...input, ...kernel, ...stride, ...padding, ...positions];
+    return [1, ...output, ...input, ...kernel, ...stride, ...padding, ...padded(positions), 0];
   });
   const box = featuresOf(inputOf(last)) * batch;
   const all = [...sizes, box, box];
   if (all.some((n) => n === undefined)) refuse('an array at every position');
   if (all.some((n) => n > MOST_NUMBERS)) refuse(`arrays of fewer than 2³¹ numbers, got ${Math.max(...all)}`);
   return {
-    ints: Int32Array.from([batch, rows, ...outputOf(first), ...body]),
+    ints: Int32Array.from([batch, rows, Number(nested), ...outputOf(first), ...body]),
     sizes: all,
     margins: rows * batch,
+    searchable: steps.flatMap((step) => (step.kind === 'lines' && step.alpha.perRow ? [step.alpha.at] : [])),
   };
 }

@@ -4,3 +4,5 @@ function missing(): never {
 }
 export const kernelMargins = missing;
 export const kernelMarginGradients = missing;
+export const kernelMarginSearch = missing;
+export const kernelDualSearch = missing;

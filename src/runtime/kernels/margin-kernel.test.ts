@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { encodeMargins, type MarginChain } from './margin-chain.js';
-import { kernelMarginGradients, kernelMargins } from './margin-kernel.js';
+import { kernelMarginGradients, kernelMarginSearch, kernelMargins } from './margin-kernel.js';
 import { hasRowKernel } from './row-kernel.js';
 
 /** m = c · (w · relu(V x + a) + b) of one output, two hidden neurons, two inputs, one row and two images. */
@@ -78,6 +78,59 @@ describe.skipIf(!hasRowKernel())('margins of one row', () => {
   });
 });
 
+/** The same network with lines: α below the hidden neurons, for each row, λ and μ above, σ taken off. */
+const lined: MarginChain = {
+  ...chain,
+  steps: chain.steps.map((step) => {
+    if (step.kind !== 'relu')
+      return step.kind === 'affine' && step.weight === 5 ? { ...step, weight: 7 } : step;
+    const shared = (at: number) => ({ at, perRow: false });
+    const above = { lambda: shared(4), mu: shared(5), shift: shared(6) };
+    return { kind: 'lines', extents: step.extents, alpha: { at: 3, perRow: true }, ...above };
+  }),
+};
+const linedChain = encodeMargins(lined);
+const linedArrays = [
+  ...arrays.slice(0, 3).map((array) => [...array]),
+  [0.5, 1, 0, 0], // α
+  [0.75, 1, 0.25, 0], // λ
+  [0.75, 0, 0.25, 0], // μ
+  [0, 0, 0, 0.5], // σ
+  ...arrays.slice(5).map((array) => [...array]),
+].map((values) => new Float64Array(values));
+
+describe.skipIf(!hasRowKernel())('margins of one row by lines', () => {
+  it('are those by hand', () => {
+    const margins = new Float64Array(2);
+    kernelMargins({ chain: linedChain, arrays: linedArrays }, margins);
+    // Image 1: ½ z₁ − ¼ z₂ − ¼ = (−¼, 1¼) · x over [0, 1] × [0, 2]. Image 2: z₁ less ½ z₂, rows (2, −½) V.
+    expect([...margins]).toEqual([0.25 - 0.25 - 0.25, 0.5]);
+  });
+
+  it('have the derivative in lines', () => {
+    const gradients = linedArrays.map((array) => new Float64Array(array.length));
+    kernelMarginGradients({ chain: linedChain, arrays: linedArrays }, Float64Array.of(1, 1), gradients);
+    const [, , , alpha, lambda, mu, shift] = gradients.map((gradient) => [...gradient]);
+    // Image 1 at x = (1, 0), where z = (1, 3); image 2 at x = (0, 0).
+    expect(alpha).toEqual([1, 0, 0, 0]);
+    expect(lambda).toEqual([0, 0, -3, 0]);
+    expect(mu).toEqual([0, 0, -1, -2]);
+    expect(shift?.[0]).toBe(-1);
+  });
+
+  it('rise to the best of their own α, of neurons whose line above has an intercept', () => {
+    const [margins, best] = [new Float64Array(2), new Float64Array(4)];
+    const places = linedArrays.map((_, i) => (i === 3 ? best : undefined));
+    // A step of the whole way: α = 1 in image 1, as z₁ = 1 at its worst input.
+    kernelMarginSearch({ chain: linedChain, arrays: linedArrays }, Float64Array.of(1, 1), margins, places);
+    const at = linedArrays.with(3, best);
+    const found = new Float64Array(2);
+    kernelMargins({ chain: linedChain, arrays: at }, found);
+    expect([...margins]).toEqual([...found]);
+    expect([...best]).toEqual([1, 1, 0, 0]);
+  });
+});
+
 describe('the door to the margin kernel', () => {
   const run = (given: Float64Array[], margins = new Float64Array(2)) =>
     kernelMargins({ chain: encoded, arrays: given }, margins);
@@ -93,6 +146,22 @@ describe('the door to the margin kernel', () => {
     expect(() => kernelMarginGradients({ chain: encoded, arrays }, new Float64Array(2), short)).toThrow(
       /a gradient of the size of each array/,
     );
+  });
+
+  it('refuses searches without steps, or in arrays that are no α of each row', () => {
+    const work = { chain: linedChain, arrays: linedArrays };
+    const places = (at: number) =>
+      linedArrays.map((array, i) => (i === at ? new Float64Array(array.length) : undefined));
+    const search = (steps: Float64Array, at: number) => () =>
+      kernelMarginSearch(work, steps, new Float64Array(2), places(at));
+    expect(search(new Float64Array(0), 3)).toThrow(
+      'expected sizes of steps and places for α of each row, got 0',
+    );
+    expect(search(Float64Array.of(1), 4)).toThrow('got 1 sizes and a place for array 4');
+    const { steps } = lined;
+    expect(() => encodeMargins({ ...lined, nested: true })).toThrow('expected ReLUs with bounds in nested');
+    const twice = steps.map((step) => (step.kind === 'lines' ? { ...step, lambda: step.alpha } : step));
+    expect(() => encodeMargins({ ...lined, steps: twice })).toThrow('one array at each position from 1');
   });
 
   it('refuses chains whose layers do not follow one another, or that are none', () => {

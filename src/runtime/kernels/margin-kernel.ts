@@ -1,6 +1,6 @@
 /**
  * The door to the margin kernel (`native/`), where it was built: lower bounds of rows of a network's outputs
- * by back-substitution with CROWN's lines, and the derivative. Without it, plans do the same with programs of
+ * by back-substitution, with CROWN's lines or others, and the derivative. Without it, plans do the same with programs of
  * ONNX Runtime.
  */
 import { checkArrays, checkGradients, type Floats } from './arrays.js';
@@ -37,4 +37,65 @@ export function kernelMarginGradients(
   check(work, cotangents);
   checkGradients('margin', work.arrays, gradients);
   addon()?.margins(work.chain.ints, work.arrays, cotangents, gradients);
+}
+
+/** β-CROWN's search: Adam with these moments, β's steps a `share` of α's. */
+export interface DualSearch {
+  readonly first: number;
+  readonly second: number;
+  readonly share: number;
+}
+
+/**
+ * Raises each margin by its own p of lines that are `dual` (β-CROWN, `branch-and-bound/dual-program.ts`), for
+ * the sizes of steps or until a group's margins exceed `thresholds`, or after the time `deadline` of
+ * `Date.now()`. Fills in `margins` with the best bound met and `last` with the last p.
+ */
+export function kernelDualSearch(
+  work: KernelMargins,
+  { first, second, share }: DualSearch,
+  steps: Floats,
+  thresholds: Floats,
+  deadline: number,
+  margins: Floats,
+  last: readonly (Floats | undefined)[],
+): void {
+  checkSearch(work, steps, margins, last);
+  if (thresholds.length !== margins.length || thresholds.constructor !== margins.constructor)
+    throw new RangeError(
+      `margin kernel: expected ${margins.length} thresholds, got ${thresholds.length}; give each margin one`,
+    );
+  const rule = Float64Array.of(first, second, share, deadline);
+  addon()?.margins(work.chain.ints, work.arrays, margins, last, steps, thresholds, rule);
+}
+
+function checkSearch(
+  work: KernelMargins,
+  steps: Floats,
+  margins: Floats,
+  places: readonly (Floats | undefined)[],
+): void {
+  check(work, margins);
+  checkGradients('margin', work.arrays, places);
+  const wrong = places.findIndex((array, i) => array !== undefined && !work.chain.searchable.includes(i));
+  if (wrong >= 0 || steps.length === 0 || steps.constructor !== margins.constructor)
+    throw new RangeError(
+      `margin kernel: expected sizes of steps and places for α of each row, got ${steps.length} sizes` +
+        (wrong >= 0 ? ` and a place for array ${wrong}` : ''),
+    );
+}
+
+/**
+ * Raises each margin by its own α of the lines, steps of sizes `steps` (α-CROWN, `linear/alpha-crown.ts`), and
+ * fills in `margins` with the best bound met and `best`, by positions of α that have values for each row, with
+ * the α there. The last point is only judged: its size of step does not matter.
+ */
+export function kernelMarginSearch(
+  work: KernelMargins,
+  steps: Floats,
+  margins: Floats,
+  best: readonly (Floats | undefined)[],
+): void {
+  checkSearch(work, steps, margins, best);
+  addon()?.margins(work.chain.ints, work.arrays, margins, best, steps);
 }

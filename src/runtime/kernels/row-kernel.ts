@@ -34,6 +34,9 @@ interface Addon {
     arrays: readonly Floats[],
     margins: Floats,
     gradients: readonly (Floats | undefined)[],
+    steps?: Floats,
+    thresholds?: Floats,
+    rule?: Float64Array,
   ): void;
   instructionSet(wanted?: string): string;
 }

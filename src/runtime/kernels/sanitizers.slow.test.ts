@@ -62,8 +62,9 @@ for (let run = 0; run < 60; run++) {
 `;
 
 /**
- * Rows of outputs through random layers and back, over boxes and bounds of which some are of one sign, with
- * batches that fill no vector, or some and a part.
+ * Rows of outputs through random layers and back, over boxes and bounds of which some are of one sign, or by
+ * lines that are arrays and by the best that a search finds, with batches that fill no vector, or some and a
+ * part.
  */
 const MARGINS = `
 const { encodeMargins } = await import(${JSON.stringify(join(ROOT, 'dist/runtime/kernels/margin-chain.js'))});
@@ -71,8 +72,13 @@ for (let run = 0; run < 60; run++) {
   const [batch, rows] = [1 + random(20), 1 + random(5)];
   let [position, extents] = [1, [1 + random(5), 1, 1]];
   const next = () => position++;
+  const nested = random(3) === 0;
+  const part = () => ({ at: next(), perRow: random(2) === 1 });
+  const maybe = () => (random(2) ? part() : undefined);
+  const lines = () => ({ kind: 'lines', extents, alpha: part(), lambda: part(), mu: maybe(), shift: maybe() });
   const steps = Array.from({ length: 1 + random(4) }, (_, k) => {
-    if (k > 0 && random(2)) return { kind: 'relu', extents, lower: next(), upper: next() };
+    if (k > 0 && random(2))
+      return random(2) && !nested ? lines() : { kind: 'relu', extents, lower: next(), upper: next() };
     const output = extents;
     const isVector = output[1] === 1 && output[2] === 1 && random(2) === 1;
     const pair = (most) => [1 + random(most), 1 + random(most)];
@@ -84,7 +90,7 @@ for (let run = 0; run < 60; run++) {
     const bias = random(2) ? next() : undefined;
     return { kind: 'affine', output, input: extents, kernel, stride, padding, bias, weight: next() };
   });
-  const encoded = encodeMargins({ batch, rows, steps });
+  const encoded = encodeMargins({ batch, rows, nested, steps });
   for (const Type of [Float32Array, Float64Array])
     for (const set of ['baseline', 'AVX2', 'AVX-512']) {
       addon.instructionSet(set);
@@ -93,6 +99,9 @@ for (let run = 0; run < 60; run++) {
       addon.margins(encoded.ints, arrays, margins, []);
       const wanted = arrays.map((array) => (random(4) > 0 ? exact(Type, array.length) : undefined));
       addon.margins(encoded.ints, arrays, margins, wanted);
+      const sought = (i) => encoded.searchable.includes(i) && random(3) > 0;
+      const best = arrays.map((array, i) => (sought(i) ? exact(Type, array.length) : undefined));
+      addon.margins(encoded.ints, arrays, margins, best, exact(Type, 1 + random(3)));
     }
 }
 `;

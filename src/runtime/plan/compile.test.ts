@@ -12,6 +12,8 @@ import {
   mul,
   reshape,
   sigmoid,
+  slice,
+  sqrt,
   square,
   sub,
   sum,
@@ -273,6 +275,30 @@ describe('a plan with a rows stage', () => {
   it('stops the gradient at rows that do not depend on what is differentiated', async () => {
     const values = { ...feeds(3, 0), c: separated(neurons, 11) };
     await expectSame(staged({ capacities: [4], fixed: true }), whole({ fixed: true }), values);
+  });
+});
+
+describe('the derivative of a rows stage', () => {
+  it('runs no rows whose bounds nothing depends on', async () => {
+    const x = float('x', [2, 1]);
+    const build: RowsStage['build'] = ({ position }) => {
+      const root = reshape(sqrt(takeRows(x, position)), [1]);
+      return { lower: root, upper: root };
+    };
+    const bounds = { cheap: { lower: 'l', upper: 'u' }, refined: { lower: 'L', upper: 'U' } };
+    const ofRows = { shape: [2, 1], places: 1, dtype: 'float64', capacities: [1] } as const;
+    const plan = createPlan(
+      [
+        { kind: 'whole', outputs: { l: sub(mul(x, 0), 1), u: add(mul(x, 0), 1) } },
+        { kind: 'rows', ...bounds, ...ofRows, build },
+        { kind: 'whole', outputs: { loss: total(slice(float('L', [2, 1]), 0, 1, 2)) } },
+      ],
+      ['x'],
+    );
+    const { outputs, gradients } = await executor.run(plan, { x: Float64Array.of(0, 4) });
+    expect(outputs.loss).toEqual(Float64Array.of(2));
+    // The root's derivative at 0 is infinite: that row's share would be 0 · ∞.
+    expect(gradients).toEqual([Float64Array.of(0, 0.25)]);
   });
 });
 

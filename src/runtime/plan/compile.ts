@@ -12,15 +12,7 @@ import { kindOf, type Stage } from './stages/index.js';
 import type { Compiler } from './stages/kind.js';
 import { type LossKernelStage, lossKernel } from './stages/loss-kernel.js';
 import { ROW_INDICES } from './stages/rows/stage.js';
-import {
-  gradientName,
-  isResidual,
-  type Plan,
-  type PlanProgram,
-  type Step,
-  sumName,
-  type Way,
-} from './step.js';
+import { gradientName, type Plan, type PlanProgram, type Step, sumName, type Way } from './step.js';
 
 export { programPlan } from './single-program.js';
 
@@ -29,7 +21,6 @@ export { programPlan } from './single-program.js';
  * are a member's own.
  */
 const ofEachMember = (name: string): boolean =>
-  isResidual(name) ||
   name.startsWith(gradientName('')) ||
   name.startsWith(sumName('')) ||
   ROW_INDICES.some((index) => index === name);

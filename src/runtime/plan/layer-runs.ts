@@ -27,14 +27,29 @@ export interface LayerRun {
 export interface MarginRun {
   /** Coefficients [outputs, rows, batch]. */
   readonly rows: Tensor;
+  /** Bounds at ReLUs on the way count, too (`kernels/margin-chain`). */
+  readonly nested?: boolean;
   /** From the last layer to the input. */
   readonly steps: readonly MarginRunStep[];
   /** Lower and upper ends of the input, [features, batch]. */
   readonly box: readonly [lower: Tensor, upper: Tensor];
 }
 
+/** Lines of a ReLU, [features, batch], or [features, rows, batch] where rows have their own. */
+export interface RunLines {
+  readonly alpha: Tensor;
+  readonly lambda: Tensor;
+  readonly mu?: Tensor;
+  readonly shift?: Tensor;
+  /** Slopes without a derivative: all, or those that are zero. */
+  readonly constant?: 'all' | 'zeros';
+  /** α and `shift` are p and signs of β-CROWN (`kernels/margin-chain`). */
+  readonly dual?: boolean;
+}
+
 export type MarginRunStep =
   | (Omit<MarginStep & { kind: 'relu' }, 'lower' | 'upper'> & Record<'lower' | 'upper', Tensor>)
+  | (Pick<MarginStep & { kind: 'lines' }, 'kind' | 'extents'> & RunLines)
   | (Omit<MarginStep & { kind: 'affine' }, 'weight' | 'bias'> & {
       readonly weight: Tensor;
       readonly bias: Tensor | undefined;

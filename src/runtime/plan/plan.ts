@@ -10,6 +10,7 @@
  * - `row-kernel`: the same bounds by native code where it was built, by its `rows` stage elsewhere;
  * - `interval-kernel`: a graph whose values and intervals of layers native code computes where it was built;
  * - `ascent-kernel`: an `iterate` that climbs a loss, its network by native code where it was built;
+ * - `margin-search`: an `iterate` that searches for slopes of rows, by native code where it was built;
  * - `loss-kernel`: a whole objective, values only, by native code, beside the stages that give the same;
  * - `iterate`: a graph run a fixed number of times, what it computes fed back to it;
  * - `host`: a function of this process, such as a solver of linear programs.

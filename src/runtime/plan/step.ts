@@ -48,11 +48,6 @@ export const gradientName = (name: string): string => `∂${name}`;
  */
 export const sumName = (name: string): string => `Σ${name}`;
 
-const RESIDUAL = 'residual:';
-/** A value that a rows stage's forward run stores for its backward run. */
-export const residualName = (index: number): string => `${RESIDUAL}${index}`;
-export const isResidual = (name: string): boolean => name.startsWith(RESIDUAL);
-
 const NEXT = '→';
 /**
  * The next value of an array of a loop, or an array that goes to a solver: a program's output may not have

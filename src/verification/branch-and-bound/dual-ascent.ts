@@ -7,6 +7,7 @@ import {
   div,
   gradient,
   input,
+  inputName,
   maximum,
   minimum,
   mul,
@@ -16,6 +17,7 @@ import {
   type Tensor,
   total,
 } from '../../graph/index.js';
+import type { MarginRun } from '../../runtime/plan/layer-runs.js';
 import type { Stage } from '../../runtime/plan/plan.js';
 
 /** First step of α and of β, and what the step is multiplied by each time (Wang et al. 2021). */
@@ -50,6 +52,19 @@ export interface Ascent {
   readonly threshold: Tensor;
   /** Computes a tensor once, before the ascent, and reads it by name. */
   readonly share: (name: string, value: Tensor) => Tensor;
+  /** The rows for the margin kernel, and p of each state from what it leaves; where it knows them. */
+  readonly inKernel?: KernelRows;
+}
+
+/** Rows with p and signs of all neurons, [features, n, 1]. */
+export interface KernelRows {
+  readonly run: MarginRun;
+  /** p that the rows begin with, by name. */
+  readonly before: Readonly<Record<string, Tensor>>;
+  /** Names of p that the rows begin with, and of those that the search leaves. */
+  readonly best: Readonly<Record<string, string>>;
+  /** p of each state. */
+  readonly last: readonly Tensor[];
 }
 
 /** The steps of one ascent. */
@@ -62,6 +77,7 @@ export function ascentStage({
   start,
   threshold,
   share,
+  inKernel,
 }: Ascent): Stage {
   const scalar = (name: string) => input(name, [], value.dtype);
   const scales = { size: scalar('step'), first: scalar('first scale'), second: scalar('second scale') };
@@ -79,6 +95,16 @@ export function ascentStage({
     Object.assign(next, adamStep(of, zero, scales, current[i] as Tensor, slopes[i] as Tensor));
   });
   const steps = Array.from({ length: iterations }, (_, t) => t);
+  const sizes = steps.map((t) => STEP.alpha * STEP.fall ** t);
+  const after = inKernel?.last.map((p, i) => [`now:${(states[i] as Ascending).key}`, p] as const);
+  const search = inKernel && {
+    ...{ run: inKernel.run, best: inKernel.best, steps: sizes },
+    dual: {
+      ...{ ...MOMENTS, share: STEP.beta / STEP.alpha, thresholds: inputName(threshold), bounds: 'best' },
+      before: inKernel.before,
+      after: Object.fromEntries(after ?? []),
+    },
+  };
   return {
     kind: 'iterate',
     count: iterations,
@@ -87,10 +113,11 @@ export function ascentStage({
     until: 'excess',
     deadline: 'deadline',
     schedule: {
-      step: steps.map((t) => STEP.alpha * STEP.fall ** t),
+      step: sizes,
       'first scale': steps.map((t) => 1 / (1 - MOMENTS.first ** (t + 1))),
       'second scale': steps.map((t) => 1 / (1 - MOMENTS.second ** (t + 1))),
     },
+    search,
   };
 }
 

@@ -55,12 +55,15 @@ import {
   type NonlinearStep,
   throughLines,
 } from '../../relaxation/linear/back-substitution.js';
+import { fitsMarginKernel, marginRun } from '../../relaxation/linear/margin-run.js';
 import { slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { Bounds } from '../../relaxation/relaxation.js';
 import { reluSlopes, type Slopes } from '../../relaxation/slopes.js';
 import { createPlan } from '../../runtime/plan/compile.js';
+import type { RunLines } from '../../runtime/plan/layer-runs.js';
 import type { Plan, Stage } from '../../runtime/plan/plan.js';
-import { type Ascending, ascentStage } from './dual-ascent.js';
+import { withMarginSearch } from '../../runtime/plan/stages/margin-search.js';
+import { type Ascending, ascentStage, type KernelRows } from './dual-ascent.js';
 import type { Engine } from './engine.js';
 import { type Hull, type HullShares, hullNeuron, hullShares } from './hull.js';
 import {
@@ -238,10 +241,11 @@ class DualProgram {
         start: 'best:start',
         threshold: this.#threshold,
         share: (name, value) => this.#share(name, value),
+        inKernel: this.#kernelRows(),
       });
       return createPlan([
         { kind: 'whole', outputs: this.#prepared },
-        ascent,
+        ascent.kind === 'iterate' ? withMarginSearch(ascent) : ascent,
         { kind: 'whole', outputs: this.#results(current, best) },
       ]);
     }
@@ -440,6 +444,36 @@ class DualProgram {
     if (error === undefined) return { value, coefficients, arrived };
     if (inputRows) error.visit(INPUT, coefficients);
     return { value: sub(value, stopGradient(reshape(error.total(), [n, 1]))), coefficients, arrived };
+  }
+
+  /**
+   * The rows with p and signs of all neurons, for the margin kernel. In float64 the error term is of what
+   * programs compute.
+   */
+  #kernelRows(): KernelRows | undefined {
+    const { columns: n, inputRows, target } = this.shape;
+    if (this.dtype === 'float64' || inputRows || this.#smooth.size > 0) return undefined;
+    const wide = (x: Tensor) => reshape(x, [x.shape[0] as number, n, 1]);
+    const name = (what: string, node: number) => `${what} of all:${node}`;
+    const before: Record<string, Tensor> = {};
+    const through = (node: number): RunLines => {
+      const { place, begin, sign, slope } = this.#states[this.#relus.indexOf(node)] as ReluState;
+      const first = wide(place(begin));
+      before[name('p', node)] = first;
+      const alpha = input(name('p', node), first.shape, this.dtype);
+      const { intercept: mu } = reluSlopes(this.#boundsOf(node));
+      return { alpha, lambda: slope, mu, dual: true, shift: sign && wide(place(sign)) };
+    };
+    const rows = reshape(this.#rows, [this.#rows.shape[0] as number, n, 1]);
+    const problem = { network: this.net, parameters: this.#parameters, box: this.#box };
+    const run = marginRun(problem, rows, through, { from: target });
+    if (run === undefined || !fitsMarginKernel(run)) return undefined;
+    const last = this.#states.map(({ node, pick }) => {
+      const features = featuresOf(this.#node(node).layer.output);
+      return mul(pick(input(name('last p', node), [features, n], this.dtype)), 1);
+    });
+    const best = Object.fromEntries(this.#relus.map((node) => [name('p', node), name('last p', node)]));
+    return { run, before, best, last };
   }
 
   /** The outputs at the last p. */

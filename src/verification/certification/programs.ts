@@ -7,6 +7,7 @@ import { inputBox } from '../../objective/input-box.js';
 import { relaxations } from '../../relaxation/index.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import { gradientName, type Plan } from '../../runtime/plan/plan.js';
+import { withMarginSearch } from '../../runtime/plan/stages/margin-search.js';
 import { soundCrown, soundIntervalBounds } from '../branch-and-bound/sound-crown.js';
 import { type BoundStage, SOUND_ROWS, type SoundStage } from '../proof/batch-size.js';
 import { runningError } from '../proof/running-error.js';
@@ -60,7 +61,8 @@ export function createPrograms(net: Network, clipBox: boolean): Programs {
       box: inputBox(imagesOf(batch), input('epsilon', []), clipBox),
       specification: { kind: 'labels', labels: input('labels', [batch], 'int32') },
     });
-    return createPlan([...stages, { kind: 'whole', outputs: { margins } }]);
+    const searched = stages.map((stage) => (stage.kind === 'iterate' ? withMarginSearch(stage) : stage));
+    return createPlan([...searched, { kind: 'whole', outputs: { margins } }]);
   };
   const error = (batch: number): Plan => {
     const box = inputBox(imagesOf(batch), input('epsilon', []), clipBox);

@@ -54,7 +54,7 @@ const LARGEST: Readonly<Record<BatchStage, number>> = {
   crown: 32,
   'crown-all': 32,
   deeppoly: 32,
-  'alpha-crown': 8,
+  'alpha-crown': 16,
   attack: 128,
 };
 

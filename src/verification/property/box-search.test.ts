@@ -64,4 +64,28 @@ describe('the box of a search', () => {
     expect(search.unbounded()).toEqual({ input: 1, side: 'lower' });
     expect(search.below(1, Number.NEGATIVE_INFINITY)).toBe(false);
   });
+
+  it.each([
+    ['lower', 'above'],
+    ['upper', 'below'],
+  ] as const)('takes no box for another whose hash is the same: %s ends', (end, tighten) => {
+    // Of 300,000 sums of 32 bits, about ten pairs are equal.
+    const search = createBoxSearch(2);
+    for (const i of [0, 1]) {
+      search.above(i, -1);
+      search.below(i, 1);
+    }
+    const start = search.mark();
+    search.below(0, 0.5);
+    const mark = search.mark();
+    let wrong = 0;
+    for (let k = 1; k <= 300_000; k++) {
+      const bound = (k * Math.SQRT1_2) / 300_000;
+      search[tighten](1, bound);
+      if (search.box().box[end][1] !== bound) wrong++;
+      search.restore(mark);
+    }
+    search.restore(start);
+    expect([wrong, search.boxes]).toEqual([0, 300_000]);
+  });
 });

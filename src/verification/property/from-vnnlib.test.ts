@@ -113,6 +113,19 @@ describe('a property from VNN-LIB', () => {
     ]);
   });
 
+  it('keeps what is strict: rows, and bounds of inputs with the side that they are on', () => {
+    const text = `${declarations(2, 1)}${boxAsserts(2, -9, 9)}(assert (< X_0 1))(assert (> X_1 2))(assert (> Y_0 3))(assert (<= Y_0 4))`;
+    const [{ unsafe, strictInputs } = {}] = propertyOfText(text).polytopes;
+    expect(strictInputs).toStrictEqual([
+      { input: 0, sign: 1, bound: 1 },
+      { input: 1, sign: -1, bound: 2 },
+    ]);
+    expect(unsafe).toStrictEqual([
+      { outputs: Float64Array.of(-1), bound: -3, strict: true },
+      { outputs: Float64Array.of(1), bound: 4 },
+    ]);
+  });
+
   it('leaves out contradictory boxes', () => {
     const boxes =
       '(assert (or (and (<= X_0 0) (<= Y_0 1)) (and (>= X_0 2) (<= Y_0 2)) (and (>= X_0 1) (<= Y_0 3)) (and (<= 2 1) (<= Y_0 4))))';
@@ -236,6 +249,11 @@ describe('a property from VNN-LIB', () => {
     expect(() => propertyFor(vnnlib, { inputs: 784, outputs: 10 })).toThrow(
       "p.vnnlib: expected a property of the network's 784 inputs and 10 outputs, got one of 2 inputs and 3 outputs",
     );
+    for (const sizes of [
+      { inputs: 2, outputs: 10 },
+      { inputs: 784, outputs: 3 },
+    ])
+      expect(() => propertyFor(vnnlib, sizes)).toThrow('check that both belong together');
   });
 
   const shared = fileURLToPath(new URL('../../../../shared/vnncomp2022/', import.meta.url));

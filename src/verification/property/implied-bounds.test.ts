@@ -112,4 +112,25 @@ describe('bounds that inequalities of inputs imply', () => {
       [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
     ]);
   });
+
+  test('are none of inputs that the inequality leaves out', () => {
+    const search = createBoxSearch(2);
+    search.above(0, 0);
+    search.below(0, 1);
+    expect(tightenByInequalities(search, [row([1, 0], 0), row([-1, 0], 0), row([0, 0], 0)])).toBe(true);
+    expect(search.bounds(1)).toEqual([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]);
+  });
+
+  test('follow one from another in any order of the inequalities', () => {
+    const search = createBoxSearch(3);
+    search.below(2, 1);
+    expect(tightenByInequalities(search, [row([1, -1, 0], 0), row([0, 1, -1], 0)])).toBe(true);
+    expect([0, 1].map((i) => search.bounds(i)[1])).toEqual([expect.closeTo(1, 12), expect.closeTo(1, 12)]);
+  });
+
+  test('leave no input where they exclude each other', () => {
+    const search = createBoxSearch(1);
+    search.above(0, 1);
+    expect(tightenByInequalities(search, [row([1], 0)])).toBe(false);
+  });
 });

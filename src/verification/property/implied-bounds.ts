@@ -54,10 +54,12 @@ export function tightenByInequalities(search: BoxSearch, rows: readonly Inequali
     for (const row of ofInputs)
       for (const [k, d] of (row.inputs as Float64Array).entries()) {
         const [lower, upper] = search.bounds(k);
+        // Stryker disable next-line EqualityOperator: d is not 0
         if (d === 0 || Number.isFinite(d > 0 ? upper : lower)) continue;
         const bound = impliedBy(row, k, search);
         if (bound === undefined || !Number.isFinite(bound)) continue;
         found = true;
+        // Stryker disable next-line EqualityOperator: d is not 0
         if (!(d > 0 ? search.below(k, bound) : search.above(k, bound))) return false;
       }
   }

@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseVnnlib, type VnnlibProperty } from '../../formats/vnnlib.js';
+import { atMost, dyadic, plus } from '../../testing/dyadic.js';
 import { linkedPropertyOf } from './from-vnnlib.js';
 import { assignmentOf, linked, linksOf } from './links.js';
 
@@ -87,6 +89,20 @@ describe('variables that are one', () => {
     const odd = query(`${box}(assert (== X[0] U[0]))(assert (<= (+ (* 0.1 X[0]) (* 0.2 U[0]) Y[0]) 0))`);
     expect(() => linkedPropertyOf(odd, linksOf(odd))).toThrow(
       'expected coefficients whose sum float64 holds',
+    );
+    const factor = fc.oneof(
+      fc.double({ min: -1e3, max: 1e3, noNaN: true }),
+      fc.integer({ min: -99, max: 99 }).map((k) => k / 8),
+      fc.integer({ min: 45, max: 60 }).map((k) => 2 ** k + 1),
+    );
+    fc.assert(
+      fc.property(factor, factor, (a, b) => {
+        const [exact, rounded] = [plus(dyadic(a), dyadic(b)), dyadic(a + b)];
+        const held = atMost(exact, rounded) && atMost(rounded, exact);
+        const expected = a + b === 0 ? [] : [a + b];
+        expect(sum(a, b)?.coefficients).toEqual(held ? expected : undefined);
+      }),
+      { numRuns: 500 },
     );
   });
 

@@ -87,6 +87,7 @@ export function linksOf({ inputs, constraint, networks = [] }: VnnlibProperty): 
   };
   const equal = equalities(constraint);
   // The larger number of a pair is that of the input, where one is an output.
+  // Stryker disable next-line ConditionalExpression,EqualityOperator: outputs have no root to write to
   for (const [a, b] of equal)
     if (a >= 0) root[Math.max(rootOf(a), rootOf(b))] = Math.min(rootOf(a), rootOf(b));
 

@@ -9,6 +9,7 @@ import { type IntervalKernelStage, intervalKernel } from './interval-kernel.js';
 import { type IterateStage, iterate } from './iterate.js';
 import type { StageKind } from './kind.js';
 import { type LossKernelStage, lossKernel } from './loss-kernel.js';
+import { type MarginSearchStage, marginSearch } from './margin-search.js';
 import { type RowKernelStage, rowKernel } from './row-kernel.js';
 import { rows } from './rows/rows.js';
 import type { RowsStage } from './rows/stage.js';
@@ -22,6 +23,7 @@ export type Stage =
   | IntervalKernelStage
   | IterateStage
   | AscentKernelStage
+  | MarginSearchStage
   | HostStage;
 
 const KINDS = {
@@ -31,6 +33,7 @@ const KINDS = {
   'interval-kernel': intervalKernel,
   'loss-kernel': lossKernel,
   'ascent-kernel': ascentKernel,
+  'margin-search': marginSearch,
   iterate,
   host,
 } satisfies Record<Stage['kind'] | LossKernelStage['kind'], unknown>;

@@ -9,6 +9,7 @@ import { propagate, propagateBack } from '../../kernels/interval-kernel.js';
 import { hasRowKernel } from '../../kernels/row-kernel.js';
 import type { Floats, Run } from '../run.js';
 import { gradientName, type Step } from '../step.js';
+import type { IterateStage } from './iterate.js';
 import {
   hasLayers,
   isWorth,
@@ -18,6 +19,7 @@ import {
   worthyRuns,
 } from './kernel-runs.js';
 import type { Compiler, StageKind } from './kind.js';
+import { type MarginSearchStage, withMarginSearch } from './margin-search.js';
 import { forwardMargins, type KernelMarginsData, reverseMargins } from './margin-steps.js';
 import { type RowKernelStage, rowKernel } from './row-kernel.js';
 import { type WholeStage, whole } from './whole.js';
@@ -40,17 +42,20 @@ export interface IntervalKernelStep extends Step {
   readonly wanted: readonly string[];
 }
 
+const isLoop = (stage: { readonly kind: string }): stage is IterateStage => stage.kind === 'iterate';
+
 /**
  * The stages of a plan, with layers in the interval kernel where they contain some that are worth it and it
- * was built.
+ * was built, and searches for slopes in the margin kernel.
  */
 export function withIntervalKernel<Stage extends { readonly kind: string }>(
   stages: readonly (Stage | WholeStage | RowKernelStage)[],
   worth = isWorth,
-): readonly (Stage | WholeStage | RowKernelStage | IntervalKernelStage)[] {
+): readonly (Stage | WholeStage | RowKernelStage | IntervalKernelStage | MarginSearchStage)[] {
   if (!hasRowKernel()) return stages;
   const runs = worthyRuns(stages, worth);
   return stages.map((stage) => {
+    if (isLoop(stage)) return withMarginSearch(stage, worth) as Stage | MarginSearchStage;
     if (!hasLayers(stage)) return stage;
     const all = Object.values(outputsOf(stage));
     if (runs.places(all).size === 0) return stage;
@@ -98,8 +103,9 @@ async function reverse(run: Run, { data, wanted }: IntervalKernelStep): Promise<
 }
 
 function compileRun(data: KernelRunData | KernelMarginsData, compiler: Compiler): void {
-  const isWanted = (name: string) => compiler.isActive(name) && !data.seen.includes(name);
-  const wanted = data.arrays.filter(isWanted);
+  const without = data.kind === 'margins' ? [...data.seen, ...data.constants] : data.seen;
+  const isWanted = (name: string) => compiler.isActive(name) && !without.includes(name);
+  const wanted = [...new Set(data.arrays.filter(isWanted))];
   const step: IntervalKernelStep = { kind: 'interval-kernel', reverse: false, data, wanted };
   compiler.forward(step);
   if (wanted.length === 0) return;

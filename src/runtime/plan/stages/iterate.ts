@@ -8,6 +8,8 @@
 import type { Tensor } from '../../../graph/tensor.js';
 import { type HostData, hostArray, sizeOf } from '../../../graph/tensor.js';
 import type { DeviceArray } from '../../device/array.js';
+import type { DualSearch } from '../../kernels/margin-kernel.js';
+import type { MarginRun } from '../layer-runs.js';
 import { firstName } from '../member-axis.js';
 import type { Floats, Run } from '../run.js';
 import { nextName, type Plan, type Step } from '../step.js';
@@ -40,6 +42,35 @@ export interface IterateStage {
   readonly deadline?: string;
   /** Says that the graph climbs a loss, so that plans may take its slope from the interval kernel. */
   readonly ascent?: Ascent;
+  /** Says that the loop searches for slopes of rows, so that plans may leave it to the margin kernel. */
+  readonly search?: MarginSearch;
+}
+
+/**
+ * Projected gradient ascent of every row's margin in its α, arrays of the state that `run` reads; with ‖g‖∞
+ * over a ReLU's neurons, α ← Π_[0,1](α + step · g/‖g‖∞). The last repetition judges α alone.
+ */
+export interface MarginSearch {
+  readonly run: MarginRun;
+  /** Sizes of the steps, one for each repetition. */
+  readonly steps: readonly number[];
+  /** The array of the state that is the best of each α, by the name of α. */
+  readonly best: Readonly<Record<string, string>>;
+  /** Else β-CROWN's search. */
+  readonly dual?: DualAscent;
+}
+
+/**
+ * Adam on every row's margin in its p, α or β of lines that are `dual` (`kernels/margin-kernel`), until all
+ * rows at hand exceed their thresholds. `best` names what the last p become.
+ */
+export interface DualAscent extends DualSearch {
+  /** The array of thresholds, and the one that the best bounds become. */
+  readonly thresholds: string;
+  readonly bounds: string;
+  /** The first p, and arrays of the loop as functions of what the search leaves. */
+  readonly before: Readonly<Record<string, Tensor>>;
+  readonly after: Readonly<Record<string, Tensor>>;
 }
 
 /** next(point) as a function of a loss at the point and of the loss's derivative there. */
@@ -51,7 +82,7 @@ export interface Ascent {
   next(value: Tensor, slope: Tensor): Readonly<Record<string, Tensor>>;
 }
 
-export interface IterateStep extends Omit<IterateStage, 'next' | 'ascent'>, Step {
+export interface IterateStep extends Omit<IterateStage, 'next' | 'ascent' | 'search'>, Step {
   readonly kind: 'iterate';
   readonly program: number;
   readonly members?: number;
@@ -170,7 +201,7 @@ async function runOnDevice(run: Run, step: IterateStep): Promise<void> {
 
 function compile(stage: IterateStage, compiler: Compiler): void {
   checkLoop(stage);
-  const { next, ascent, ...data } = stage;
+  const { next, ascent, search, ...data } = stage;
   compiler.variablesOf(Object.values(next));
   const begin = compiler.axis.repeated(stage.state, next);
   compiler.axis.mark(Object.keys(stage.state));

@@ -4,7 +4,12 @@
  */
 import type { FloatType, Tensor } from '../../../graph/tensor.js';
 import { multiplicationsOf } from '../../kernels/convolution.js';
-import { type EncodedMargins, encodeMargins, type MarginStep } from '../../kernels/margin-chain.js';
+import {
+  type EncodedMargins,
+  encodeMargins,
+  type LineArray,
+  type MarginStep,
+} from '../../kernels/margin-chain.js';
 import { kernelMarginGradients, kernelMargins } from '../../kernels/margin-kernel.js';
 import type { MarginRun, MarginRunStep, Worth } from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
@@ -17,12 +22,18 @@ export interface KernelMarginsData {
   readonly dtype: FloatType;
   /** Names of the kernel's arrays, by position. */
   readonly arrays: readonly string[];
+  /** Those without a derivative. */
+  readonly constants: readonly string[];
   /** The name of the margins. */
   readonly seen: readonly [string];
 }
 
-const readBy = (step: MarginRunStep): readonly Tensor[] =>
-  step.kind === 'relu' ? [step.lower, step.upper] : [step.weight, ...(step.bias ? [step.bias] : [])];
+function readBy(step: MarginRunStep): readonly Tensor[] {
+  if (step.kind === 'relu') return [step.lower, step.upper];
+  const parts =
+    step.kind === 'lines' ? [step.alpha, step.lambda, step.mu, step.shift] : [step.weight, step.bias];
+  return parts.filter((x) => x !== undefined);
+}
 
 /** The margins of a run, and their name. */
 export class MarginUse {
@@ -41,8 +52,7 @@ export class MarginUse {
   passes(isWorth: Worth): boolean {
     const { rows, steps } = this.run;
     const ofRow = steps.map((step) => {
-      if (step.kind === 'relu') return 0;
-      return multiplicationsOf(step);
+      return step.kind === 'affine' ? multiplicationsOf(step) : 0;
     });
     const margins = (rows.shape[1] as number) * (rows.shape[2] as number);
     return isWorth(margins * ofRow.reduce((a, b) => a + b, 0), margins);
@@ -53,17 +63,27 @@ export class MarginUse {
   }
 
   data(nameOf: (x: Tensor) => string): KernelMarginsData {
-    const { rows, steps, box } = this.run;
+    const { rows, nested, steps, box } = this.run;
     const arrays = [nameOf(rows)];
+    const constants: string[] = [];
     const position = (x: Tensor) => arrays.push(nameOf(x)) - 1;
+    const lines = (x: Tensor): LineArray => ({ at: position(x), perRow: x.shape.length === 3 });
     const encoded = steps.map((step): MarginStep => {
       if (step.kind === 'relu') return { ...step, lower: position(step.lower), upper: position(step.upper) };
+      if (step.kind === 'lines') {
+        const { kind, extents, alpha, lambda, mu, shift } = step;
+        if (step.constant === 'all') constants.push(nameOf(alpha), nameOf(lambda));
+        const above = { lambda: lines(lambda), mu: mu && lines(mu) };
+        const parts = { alpha: lines(alpha), ...above, shift: shift && lines(shift) };
+        return { kind, extents, ...parts, zerosStay: step.constant === 'zeros', dual: step.dual };
+      }
       return { ...step, weight: position(step.weight), bias: step.bias && position(step.bias) };
     });
     box.forEach(position);
     const [, count, batch] = rows.shape as [number, number, number];
-    const chain = encodeMargins({ batch, rows: count, steps: encoded });
-    return { kind: 'margins', chain, dtype: rows.dtype as FloatType, arrays, seen: [this.nameOf()] };
+    const chain = encodeMargins({ batch, rows: count, nested, steps: encoded });
+    const dtype = rows.dtype as FloatType;
+    return { kind: 'margins', chain, dtype, arrays, constants, seen: [this.nameOf()] };
   }
 }
 

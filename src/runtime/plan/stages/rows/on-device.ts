@@ -8,7 +8,6 @@ import type { DeviceArray } from '../../../device/array.js';
 import type { Floats, ProgramArrays, Run } from '../../run.js';
 import { gradientName } from '../../step.js';
 import { type RowPrograms, rowPrograms } from './programs.js';
-import { residualsOf } from './residuals.js';
 import { type Chunk, chunks } from './selection.js';
 import { ROW_INDICES, type RowsStep } from './stage.js';
 
@@ -103,8 +102,7 @@ async function rowBounds(run: Run, step: RowsStep, chosen: ChosenRows, chunk: Ch
     lower: await stageArray(run, step, `row lower ${chunk.rows}`, size),
     upper: await stageArray(run, step, `row upper ${chunk.rows}`, size),
   };
-  const residuals = await residualsOf(run, step, chunk);
-  await run.call(chunk.program, indices, { ...residuals, ...bounds });
+  await run.call(chunk.program, indices, bounds);
   return bounds;
 }
 
@@ -114,7 +112,7 @@ async function refine(run: Run, step: RowsStep): Promise<void> {
   const chosen = await chosenRows(run, step);
   const { programs, count, rank } = chosen;
   let bounds = chosen.cheap;
-  for (const [turn, chunk] of chunks(Math.max(...count), step.programs).entries()) {
+  for (const [turn, chunk] of chunks(Math.max(...count), step.programs, 'device').entries()) {
     const rows = await rowBounds(run, step, chosen, chunk);
     const merged = {
       lower: await stageArray(run, step, `lower ${turn % 2}`, boundsSize(step)),
@@ -151,10 +149,8 @@ async function pullBackRows(
     { ...cotangents, position: indices.position, count, start },
     { 'row ∂lower': lower, 'row ∂upper': upper },
   );
-  const residuals = await residualsOf(run, step, chunk);
   await run.call(chunk.program, {
     ...indices,
-    ...residuals,
     [gradientName('lower')]: lower,
     [gradientName('upper')]: upper,
   });
@@ -173,7 +169,7 @@ async function pullBack(run: Run, step: RowsStep): Promise<void> {
     [gradientName('lower')]: await cotangent(names.lower),
     [gradientName('upper')]: await cotangent(names.upper),
   };
-  for (const chunk of step.programs.length === 0 ? [] : chunks(Math.max(...count), step.programs))
+  for (const chunk of step.programs.length === 0 ? [] : chunks(Math.max(...count), step.programs, 'device'))
     await pullBackRows(run, step, chosen, chunk, cotangents);
   if (!passThrough) return;
   // Neurons without a row have the cheap bounds, so their cotangents go there.

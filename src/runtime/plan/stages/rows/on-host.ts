@@ -6,7 +6,6 @@ import { remembered } from '../../../../graph/remembered.js';
 import { hostArray, sizeOf } from '../../../../graph/tensor.js';
 import type { Floats, Run } from '../../run.js';
 import { gradientName } from '../../step.js';
-import { residualsOf } from './residuals.js';
 import { chunks, ofMembers, rowIndices, selectRows } from './selection.js';
 import type { RowsData, RowsStep } from './stage.js';
 
@@ -36,7 +35,7 @@ async function refine(run: Run, step: RowsStep): Promise<void> {
   run.arrays.set(refined.lower, lower).set(refined.upper, upper);
   for (const chunk of chunks(longest(selection), programs)) {
     const { from, to, ...indices } = rowIndices(selection, chunk.start, chunk.rows, data);
-    const bounds = await run.call(chunk.program, indices, await residualsOf(run, step, chunk));
+    const bounds = await run.call(chunk.program, indices);
     const [rowLower, rowUpper] = [bounds.lower as Floats, bounds.upper as Floats];
     for (let i = 0; i < from.length; i++) {
       const [at, row] = [from[i] as number, to[i] as number];
@@ -55,16 +54,20 @@ async function pullBack(run: Run, step: RowsStep): Promise<void> {
   const selection = selectionOf(run, data);
   const cotangent = (name: string) => (run.arrays.get(name) ?? hostArray(dtype, boundsSize(data))) as Floats;
   const [lower, upper] = [cotangent(names.lower), cotangent(names.upper)];
-  for (const chunk of programs.length === 0 ? [] : chunks(longest(selection), programs)) {
-    const { from, to, ...indices } = rowIndices(selection, chunk.start, chunk.rows, data);
+  // Bounds that nothing depends on need no rows: of a stable neuron, say, and of one behind it.
+  const asked = selection.map((chosen, member) => {
+    const base = member * sizeOf(shape);
+    return chosen.filter((at) => lower[base + at] !== 0 || upper[base + at] !== 0);
+  });
+  for (const chunk of programs.length === 0 ? [] : chunks(longest(asked), programs)) {
+    const { from, to, ...indices } = rowIndices(asked, chunk.start, chunk.rows, data);
     const ofRows = (all: Floats) => {
       const values = hostArray(dtype, members * chunk.rows) as Floats;
       for (let i = 0; i < from.length; i++) values[to[i] as number] = all[from[i] as number] as number;
       return values;
     };
-    const residuals = await residualsOf(run, step, chunk);
     const cotangents = { [gradientName('lower')]: ofRows(lower), [gradientName('upper')]: ofRows(upper) };
-    await run.call(chunk.program, { ...indices, ...residuals, ...cotangents });
+    await run.call(chunk.program, { ...indices, ...cotangents });
   }
   if (!data.passThrough) return;
   // Neurons without a row have the cheap bounds, so their cotangents go there.

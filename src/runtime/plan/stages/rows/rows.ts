@@ -5,9 +5,8 @@
 import { vectorJacobian } from '../../../../graph/gradient.js';
 import { accumulate } from '../../../../graph/operators/indexing.js';
 import { input, inputName } from '../../../../graph/operators/leaves.js';
-import { substitute } from '../../../../graph/substitute.js';
 import { sizeOf, type Tensor } from '../../../../graph/tensor.js';
-import { gradientName, residualName, sumName } from '../../step.js';
+import { gradientName, sumName } from '../../step.js';
 import type { Compiler, StageKind } from '../kind.js';
 import { runRowsOnDevice } from './on-device.js';
 import { runRowsOnHost } from './on-host.js';
@@ -26,19 +25,6 @@ interface BuiltRows extends RowBounds {
   readonly rows: number;
 }
 
-/** Floats that the residuals of one stage may take, every neuron having a row. */
-const RESIDUAL_FLOATS = 1 << 25;
-
-function residualsFit(
-  { shape: [features, batch] }: RowsStage,
-  built: BuiltRows | undefined,
-  members = 1,
-): boolean {
-  const perRow =
-    (built?.residuals ?? []).reduce((sum, { shape }) => sum + sizeOf(shape), 0) / (built?.rows ?? 1);
-  return perRow * features * batch * members <= RESIDUAL_FLOATS;
-}
-
 function buildRows({ build }: RowsStage, rows: number): BuiltRows {
   const [channel, place, position] = ROW_INDICES.map((name) => input(name, [rows], 'int32')) as [
     Tensor,
@@ -48,12 +34,11 @@ function buildRows({ build }: RowsStage, rows: number): BuiltRows {
   return { rows, ...build({ channel, place, position }) };
 }
 
-/** The program of the derivative: it adds to the gradients of what the rows read. */
-function addBackward(
-  { rows, lower, upper, residuals = [] }: BuiltRows,
-  compiler: Compiler,
-  hasResiduals: boolean,
-): RowsProgram {
+/**
+ * The program of the derivative: it adds to the gradients of what the rows read. Coefficients are computed
+ * once more, as the runtime would copy arrays that one program left for the other.
+ */
+function addBackward({ rows, lower, upper }: BuiltRows, compiler: Compiler): RowsProgram {
   const variables = compiler.variablesOf([lower, upper]);
   const cotangents = [
     input(gradientName('lower'), [rows], lower.dtype),
@@ -63,11 +48,7 @@ function addBackward(
   const sums = variables.map((x, i) =>
     accumulate(input(sumName(inputName(x)), x.shape, x.dtype), gradients[i] as Tensor),
   );
-  const stored = hasResiduals
-    ? residuals.map((value, i) => [value, input(residualName(i), value.shape, value.dtype)] as const)
-    : [];
-  const results = substitute(sums, new Map(stored));
-  const outputs = variables.map((x, i) => [gradientName(inputName(x)), results[i] as Tensor]);
+  const outputs = variables.map((x, i) => [gradientName(inputName(x)), sums[i] as Tensor]);
   return { rows, program: compiler.program(Object.fromEntries(outputs)) };
 }
 
@@ -78,19 +59,17 @@ function compile(stage: RowsStage, compiler: Compiler): void {
   const isActive = variables.length > 0;
   const passThrough = compiler.isActive(stage.cheap.lower) || compiler.isActive(stage.cheap.upper);
   const rows: RowsData = { ...data, passThrough, members: compiler.members };
-  const hasResiduals = isActive && residualsFit(stage, built[0], compiler.members);
   compiler.axis.mark([stage.refined.lower, stage.refined.upper]);
-  const programs = built.map(({ rows, lower, upper, residuals = [] }): RowsProgram => {
-    const stored = hasResiduals ? residuals.map((value, i) => [residualName(i), value]) : [];
-    return { rows, program: compiler.program({ lower, upper, ...Object.fromEntries(stored) }, 'all') };
-  });
+  const programs = built.map(
+    ({ rows, lower, upper }): RowsProgram => ({ rows, program: compiler.program({ lower, upper }, 'all') }),
+  );
   const forward: RowsStep = { kind: 'rows', reverse: false, programs, rows };
   compiler.forward(forward);
   if (!isActive && !passThrough) return;
   compiler.activate([stage.refined.lower, stage.refined.upper]);
   // Rows that depend on nothing differentiated have no programs to run backwards: only their neurons'
   // cotangents end here.
-  const reversed = isActive ? built.map((each) => addBackward(each, compiler, hasResiduals)) : [];
+  const reversed = isActive ? built.map((each) => addBackward(each, compiler)) : [];
   const backward: RowsStep = { kind: 'rows', reverse: true, programs: reversed, rows };
   compiler.backward(backward);
 }

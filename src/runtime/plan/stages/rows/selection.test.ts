@@ -60,6 +60,19 @@ describe('rows of a population', () => {
     );
   });
 
+  it.each([
+    [0, []],
+    [3, [512]],
+    [1522, [512, 512, 512]],
+    [3900, [4096]],
+    [4096 + 600, [4096, 512, 512]],
+  ])('fill the largest program while they can, then what costs least: %d rows in %j', (count, expected) => {
+    const programs = [512, 4096].map((rows, program) => ({ rows, program }));
+    expect(chunks(count, programs).map(({ rows }) => rows)).toEqual(expected);
+    // One program after the other is what costs on a device.
+    expect(chunks(count, programs, 'device')).toHaveLength(Math.ceil(count / 4096));
+  });
+
   it('take bounds that members share as every member’s', () => {
     expect(ofMembers(Float32Array.of(1, 2), 6)).toEqual(Float32Array.of(1, 2, 1, 2, 1, 2));
     const own = Float32Array.of(1, 2);

@@ -83,16 +83,28 @@ export interface Chunk extends RowsProgram {
   readonly start: number;
 }
 
+/** What starting a program costs, in rows: on the host, and on a device, which computes thousands at once. */
+const START_ROWS = { host: 64, device: 1 << 14 } as const;
+
 /**
- * Splits `count` rows into runs of the programs at hand: the largest while it is full, then the smallest that
- * holds the rest.
+ * Splits `count` rows into runs of the programs at hand, ascending: the largest while it is full, then what
+ * costs the rest least, one program that holds it or smaller ones in turn.
  */
-export function chunks(count: number, programs: readonly RowsProgram[]): Chunk[] {
+export function chunks(
+  count: number,
+  programs: readonly RowsProgram[],
+  on: keyof typeof START_ROWS = 'host',
+): Chunk[] {
+  const largest = programs.at(-1);
+  if (largest === undefined) throw new Error('plan: a rows stage needs at least one program');
   const result: Chunk[] = [];
   for (let start = 0; start < count; ) {
     const rest = count - start;
-    const choice = programs.find(({ rows }) => rows >= rest) ?? programs.at(-1);
-    if (choice === undefined) throw new Error('plan: a rows stage needs at least one program');
+    const cost = ({ rows }: RowsProgram) => Math.ceil(rest / rows) * (rows + START_ROWS[on]);
+    const choice =
+      rest >= largest.rows
+        ? largest
+        : programs.reduce((best, other) => (cost(other) < cost(best) ? other : best));
     result.push({ start, ...choice });
     start += Math.min(rest, choice.rows);
   }

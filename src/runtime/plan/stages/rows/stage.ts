@@ -27,11 +27,6 @@ export interface RowsStage {
 export interface RowBounds {
   readonly lower: Tensor;
   readonly upper: Tensor;
-  /**
-   * Values [rows, …] that are dear to compute and that the derivative needs again: stored by the forward run
-   * while they fit.
-   */
-  readonly residuals?: readonly Tensor[];
 }
 
 /** Which neuron of which image each row bounds. */
