@@ -448,11 +448,11 @@ class DualProgram {
 
   /**
    * The rows with p and signs of all neurons, for the margin kernel. In float64 the error term is of what
-   * programs compute.
+   * programs compute; of hulls it knows nothing.
    */
   #kernelRows(): KernelRows | undefined {
-    const { columns: n, inputRows, target } = this.shape;
-    if (this.dtype === 'float64' || inputRows || this.#smooth.size > 0) return undefined;
+    const { columns: n, inputRows, target, hulls } = this.shape;
+    if (this.dtype === 'float64' || inputRows || hulls || this.#smooth.size > 0) return undefined;
     const wide = (x: Tensor) => reshape(x, [x.shape[0] as number, n, 1]);
     const name = (what: string, node: number) => `${what} of all:${node}`;
     const before: Record<string, Tensor> = {};
