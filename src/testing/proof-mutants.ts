@@ -93,6 +93,46 @@ export const proofMutants: readonly ProofMutant[] = [
     { name: 'the solver is exact', from: 'SLACK = 1e-6', to: 'SLACK = 0' },
     { name: 'inequalities are scaled down', from: 'bound: found.bound * scale', to: 'bound: found.bound' },
   ]),
+  ...of('verification/branch-and-bound/hull', [
+    {
+      name: 'shares come to more than 1',
+      from: 'minimum(maximum(balanced, 0), sub(1, theta))',
+      to: 'maximum(balanced, 0)',
+    },
+    {
+      name: 'z is never active',
+      from: 'mul(width, relu(sub(balanced, share)))',
+      to: 'mul(width, mul(relu(sub(balanced, share)), 0))',
+    },
+  ]),
+  ...of('verification/branch-and-bound/hull-choice', [
+    {
+      name: 's is the greatest value',
+      test: 'verification/branch-and-bound/hull',
+      from: 'side * (side > 0 ? l : u)',
+      to: 'side * (side > 0 ? u : l)',
+    },
+    {
+      name: 'r is the least value',
+      test: 'verification/branch-and-bound/hull',
+      from: 'rest * (rest > 0 ? u : l)',
+      to: 'rest * (rest > 0 ? l : u)',
+    },
+  ]),
+  ...of('verification/branch-and-bound/relu-search', [
+    {
+      name: 'a counterexample is told of another goal',
+      from: 'options.found(point, numbered(goal))',
+      to: 'options.found(point, goal)',
+    },
+  ]),
+  ...of('verification/branch-and-bound/relu-splitting', [
+    {
+      name: 'goals with undecided leaves count as proved',
+      from: ' || this.#leafGoals.has(goal)',
+      to: '',
+    },
+  ]),
   ...of('verification/branch-and-bound/input-splitting', [
     {
       name: 'bounds above the value at the centre count',

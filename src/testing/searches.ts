@@ -12,6 +12,7 @@ import { createPlan } from '../runtime/plan/compile.js';
 import type { Engine } from '../verification/branch-and-bound/engine.js';
 import { createHiddenBounding } from '../verification/branch-and-bound/hidden-bounds.js';
 import { splitInputs } from '../verification/branch-and-bound/input-splitting.js';
+import { searchSigns } from '../verification/branch-and-bound/relu-search.js';
 import { splitRelus } from '../verification/branch-and-bound/relu-splitting.js';
 import { search } from '../verification/branch-and-bound/search.js';
 import { type Counterexample, confirm, type Evaluate } from '../verification/proof/counterexample.js';
@@ -67,11 +68,15 @@ export async function decideOnInputs(
   return complete(await splitInputs(engine, { polytopes, memoryBytes, found }));
 }
 
-/** Polytopes of one box and one inequality each, by the signs of ReLUs. */
+/**
+ * Polytopes of one box and one inequality each, by the signs of ReLUs; with hulls after `patience`
+ * subproblems.
+ */
 export async function decideOnRelus(
   engine: Engine,
   polytopes: readonly Polytope[],
   memoryBytes = MEMORY,
+  patience?: number,
 ): Promise<Decision> {
   const { found, with: complete } = confirmation(engine, polytopes);
   const box = enclosingBox((polytopes[0] as Polytope).box);
@@ -83,7 +88,12 @@ export async function decideOnRelus(
       threshold: bound,
     })),
   );
-  return complete(await splitRelus(engine, { box, hidden, goals, memoryBytes, found }));
+  const options = { box, hidden, goals, memoryBytes, found };
+  return complete(
+    patience === undefined
+      ? await splitRelus(engine, options)
+      : await searchSigns(engine, { ...options, patience, secondsLeft: () => MINUTE }),
+  );
 }
 
 /** The whole search; it ends after so many calls of programs, which however slow a machine makes as many. */
@@ -118,6 +128,19 @@ export function denseNetwork(inputs: number, ...widths: readonly number[]): Netw
 }
 
 const image = [1, 4, 4] as const;
+const [first, second] = [
+  convolutionLayer(image, { channels: 3, kernel: [2, 2], stride: [2, 2] }),
+  convolutionLayer([3, 2, 2], { channels: 2, kernel: [2, 2], padding: [1, 1, 1, 1] }),
+];
+/** Two convolutions and a linear layer; 16 inputs. */
+export const convolutionalNetwork = chain('convolutional', image, [
+  first,
+  reluLayer(first.output),
+  second,
+  reluLayer(second.output),
+  linearLayer(second.output, 3),
+]);
+
 const convolution = convolutionLayer(image, { channels: 1, kernel: [3, 3], padding: [1, 1, 1, 1] });
 /** A convolution, a residual block, a linear layer; 16 inputs. */
 export const residualNetwork = network('residual', image, [

@@ -36,12 +36,17 @@ const plus = (a: Tensor | undefined, b: Tensor | undefined): Tensor | undefined 
 
 /**
  * Carries coefficients [features, rows · batch] from the output of ReLU or activation node k to its input: a
- * lower bound of the rows, its constant [1, rows · batch].
+ * lower bound of the rows, its constant [1, rows · batch], and `beyond`, coefficients of the output of an
+ * earlier node (or the input) where the bound has some.
  */
 export type NonlinearStep = (
   node: number,
   a: Tensor,
-) => { readonly coefficients: Tensor; readonly constant: Tensor };
+) => {
+  readonly coefficients: Tensor;
+  readonly constant: Tensor;
+  readonly beyond?: { readonly node: number; readonly coefficients: Tensor } | undefined;
+};
 
 /**
  * Carries rows given over the output of `node`, coefficients [features, rows, batch], back to the network's
@@ -124,6 +129,7 @@ export function backSubstituteBy(
       const passed = through(k, a);
       offset = plus(offset, passed.constant);
       send(from, passed.coefficients);
+      if (passed.beyond) send(passed.beyond.node, passed.beyond.coefficients);
     }
   }
   const arrived = pending.get(INPUT) ?? [];

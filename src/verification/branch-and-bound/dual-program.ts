@@ -65,12 +65,14 @@ import type { Plan, Stage } from '../../runtime/plan/plan.js';
 import { withMarginSearch } from '../../runtime/plan/stages/margin-search.js';
 import { type Ascending, ascentStage, type KernelRows } from './dual-ascent.js';
 import type { Engine } from './engine.js';
+import { type Hull, type HullShares, hullNeuron, hullShares } from './hull.js';
 import {
   type Lines,
   linesOf,
   nodeArray,
   nonlinearBefore,
   type ReluState,
+  type Rows,
   rowsOf,
   throughRelu,
 } from './relu-lines.js';
@@ -114,6 +116,16 @@ export interface DualShape {
    * a row.
    */
   readonly unstable?: Readonly<Record<number, number>>;
+  /**
+   * ReLU nodes whose unstable neurons have upper sides of their hulls, and the node that each reads through
+   * an affine layer: `hull:k` [its outputs, rows], `hull least:k` and `hull reach:k` [rows, 1] (`hull.ts`).
+   */
+  readonly hulls?: Readonly<Record<number, number>>;
+  /**
+   * Those sides are chosen by the ascent, shared by all columns, of the neurons' weights `hull weights:k`,
+   * and go out as `hull:k`.
+   */
+  readonly choosesHulls?: boolean;
 }
 
 /** Below every bound. */
@@ -175,6 +187,8 @@ class DualProgram {
   readonly #smooth: ReadonlyMap<number, SmoothState>;
   readonly #relus: readonly number[];
   readonly #states: readonly ReluState[];
+  /** Of the ReLUs whose hulls have sides that are to be chosen. */
+  readonly #chosen = new Map<number, HullShares>();
   /** Magnitudes for the rounding error, in float64. */
   readonly #sizes: ((node: number) => Tensor) | undefined;
   /** Arrays that are computed once, before the ascent. */
@@ -212,7 +226,8 @@ class DualProgram {
     const relus = this.#states.map(({ node, lines, ...state }) => ({
       ...{ ...state, key: `${node}`, decided: lines.decided },
     }));
-    const states = [...relus, ...[...this.#smooth.values()].flatMap(({ shares }) => shares)];
+    const smooth = [...this.#smooth.values()].flatMap(({ shares }) => shares);
+    const states = [...relus, ...smooth, ...this.#chosen.values()];
     if (iterations > 0 && states.length > 0) {
       const current = states.map(({ key, begin }) => input(`now:${key}`, begin.shape, this.dtype));
       const best = input('best', [columns, 1], this.dtype);
@@ -294,7 +309,8 @@ class DualProgram {
       where(greater(add(upper, lower), 0), constant(1, [], dtype), constant(0, [], dtype)),
       zero,
     );
-    const start = warm ? this.#multipliers('p', node, count) : crownAlpha;
+    const half = this.shape.hulls ? add(mul(crownAlpha, 0), 0.5) : crownAlpha;
+    const start = warm ? this.#multipliers('p', node, count) : half;
     // What a trial decides begins with β = 0.
     const first = trial ? mul(start, sub(1, trial)) : start;
     const read = warm && !byColumn;
@@ -303,7 +319,40 @@ class DualProgram {
       ...{ node, lines, slope, ...rows, name, nothing: mul(start, 0) },
       begin: read ? start : this.#share(name, first),
       sign: sign && byColumn ? this.#share(`signs:${node}`, sign) : sign,
+      hull: this.#hullOf(node, rows, { lower, upper }),
     };
+  }
+
+  /** The sides of a node's hulls; none yet where they are to be chosen. */
+  #hullOf(node: number, { count, pick }: Rows, { lower, upper }: Bounds): Hull | undefined {
+    const from = this.shape.hulls?.[node];
+    if (from === undefined) return undefined;
+    const features = from === INPUT ? this.#inputs : featuresOf(this.#node(from).layer.output);
+    const given = (name: string, shape: readonly number[]) => input(name, shape, this.dtype);
+    const share = (name: string, value: Tensor) => this.#share(`${name}:${node}`, value);
+    const neuron = hullNeuron(from, lower, upper, share);
+    if (!this.shape.choosesHulls)
+      return {
+        ...neuron,
+        v: given(nodeArray('hull', node), [features, count]),
+        least: given(`hull least:${node}`, [count, 1]),
+        reach: given(`hull reach:${node}`, [count, 1]),
+      };
+    const bounds = from === INPUT ? this.#box : this.#boundsOf(from);
+    const box = from === INPUT ? bounds : { lower: relu(bounds.lower), upper: relu(bounds.upper) };
+    const bias = this.#biasBefore(node);
+    const weights = given(`hull weights:${node}`, [features, count]);
+    this.#chosen.set(node, hullShares(node, neuron, weights, bias && pick(bias), box, share));
+    return undefined;
+  }
+
+  /** The bias of the affine layer that a node reads, if any. */
+  #biasBefore(node: number): Tensor | undefined {
+    const from = this.#node(node).inputs[0] as number;
+    const layer = this.net.nodes[from]?.layer;
+    return layer?.kind === 'affine'
+      ? layer.bias(weightsOf(this.net, from, this.#parameters), this.dtype)
+      : undefined;
   }
 
   /** p or signs of a node's rows as they are given, [rows, n]. */
@@ -365,6 +414,9 @@ class DualProgram {
         return [node, p.slice(from - shares.length, from)];
       }),
     );
+    const hulls = new Map(
+      [...this.#chosen].map(([node, { at }], i) => [node, at(p[p.length - this.#chosen.size + i] as Tensor)]),
+    );
     const through = (node: number, a: Tensor) => {
       const smooth = this.#smooth.get(node);
       if (smooth !== undefined) {
@@ -377,7 +429,9 @@ class DualProgram {
         return withMultipliers(passed, smooth.ends, low, high);
       }
       const index = this.#relus.indexOf(node);
-      const { open, ...passed } = throughRelu(this.#states[index] as ReluState, p[index] as Tensor, a);
+      const state = this.#states[index] as ReluState;
+      const hull = state.hull ?? hulls.get(node);
+      const { open, ...passed } = throughRelu({ ...state, hull }, p[index] as Tensor, a);
       arrived.set(node, open);
       return passed;
     };
@@ -394,11 +448,11 @@ class DualProgram {
 
   /**
    * The rows with p and signs of all neurons, for the margin kernel. In float64 the error term is of what
-   * programs compute.
+   * programs compute; of hulls it knows nothing.
    */
   #kernelRows(): KernelRows | undefined {
-    const { columns: n, inputRows, target } = this.shape;
-    if (this.dtype === 'float64' || inputRows || this.#smooth.size > 0) return undefined;
+    const { columns: n, inputRows, target, hulls } = this.shape;
+    if (this.dtype === 'float64' || inputRows || hulls || this.#smooth.size > 0) return undefined;
     const wide = (x: Tensor) => reshape(x, [x.shape[0] as number, n, 1]);
     const name = (what: string, node: number) => `${what} of all:${node}`;
     const before: Record<string, Tensor> = {};
@@ -430,6 +484,9 @@ class DualProgram {
       this.#states.forEach(({ node }, i) => {
         results[nodeArray('p', node)] = this.#outward(mul(p[i] as Tensor, 1));
       });
+    [...this.#chosen].forEach(([node, { at }], i) => {
+      results[nodeArray('hull', node)] = at(p[p.length - this.#chosen.size + i] as Tensor).v;
+    });
     if (!this.shape.scores) return results;
     const point = where(greater(coefficients, 0), this.#box.lower, this.#box.upper);
     results.point = this.#outward(point);
@@ -462,12 +519,7 @@ class DualProgram {
 
   /** The two scores of a node's undecided ReLUs: the influence of a decision (BaBSR), the triangle's gap. */
   #scores({ node, lines, pick, slope }: ReluState, a: Tensor): Record<string, Tensor> {
-    const from = this.#node(node).inputs[0] as number;
-    const layer = this.net.nodes[from]?.layer;
-    const bias =
-      layer?.kind === 'affine'
-        ? layer.bias(weightsOf(this.net, from, this.#parameters), this.dtype)
-        : undefined;
+    const bias = this.#biasBefore(node);
     const gap = mul(neg(minimum(a, 0)), lines.intercept);
     const moved = bias && mul(a, pick(bias));
     const upper = pick(slope);

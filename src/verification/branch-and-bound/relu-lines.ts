@@ -21,10 +21,11 @@ import {
 import type { Network, NetworkNode } from '../../network/network.js';
 import { isNonlinear } from '../../relaxation/linear/nonlinear.js';
 import { reluSlopes } from '../../relaxation/slopes.js';
+import { belowHull, type Hull } from './hull.js';
 
 /** Names of the arrays that belong to node k, a ReLU or a smooth activation. */
 export const nodeArray = (
-  what: 'lower' | 'upper' | 'sign' | 'trial' | 'p' | 'score' | 'gap' | 'index' | 'map' | 'live',
+  what: 'lower' | 'upper' | 'sign' | 'trial' | 'p' | 'score' | 'gap' | 'index' | 'map' | 'live' | 'hull',
   node: number,
 ): string => `${what}:${node}`;
 
@@ -112,19 +113,25 @@ export interface ReluState extends Rows {
   readonly name: string;
   /** Zeros of p's shape. */
   readonly nothing: Tensor;
+  /** Upper sides from the hull of the node's neurons and what they read, if any. */
+  readonly hull?: Hull | undefined;
 }
 
 /** Rows a, [features, n], through a ReLU at p, and the coefficients on its unstable neurons. */
-export function throughRelu({ lines, sign, slope, pick, place }: ReluState, p: Tensor, a: Tensor) {
+export function throughRelu({ lines, sign, slope, pick, place, hull }: ReluState, p: Tensor, a: Tensor) {
   const open = pick(a);
   const positive = relu(open);
   const negative = sub(open, positive);
   const raised = mul(positive, add(mul(p, lines.keep), lines.above));
   const turned = lines.below ? add(raised, mul(negative, lines.below)) : raised;
-  const move = sign ? sub(turned, mul(p, sign)) : turned;
+  const above = hull && belowHull(hull, mul(p, lines.keep));
+  const bent = above ? add(turned, mul(negative, mul(lines.keep, above.moved))) : turned;
+  const move = sign ? sub(bent, mul(p, sign)) : bent;
+  const intercept = above ? mul(lines.keep, above.intercept) : lines.intercept;
   return {
     open,
     coefficients: add(mul(a, slope), place(move)),
-    constant: reshape(sum(mul(negative, lines.intercept), [0]), [1, a.shape[1] as number]),
+    constant: reshape(sum(mul(negative, intercept), [0]), [1, a.shape[1] as number]),
+    ...(above && { beyond: { node: (hull as Hull).from, coefficients: above.beyond(negative) } }),
   };
 }

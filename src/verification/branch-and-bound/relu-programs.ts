@@ -9,6 +9,7 @@ import type { Plan } from '../../runtime/plan/plan.js';
 import { dualOf } from './dual-program.js';
 import { type Ends, type Engine, type Floats, floats, type Goal, type HiddenBounds } from './engine.js';
 import { columnsOf, regionFeeds } from './hidden-bounds.js';
+import type { Hulls } from './hull-choice.js';
 import type { Signs } from './leaf.js';
 import {
   bestAt,
@@ -47,6 +48,8 @@ export interface ReluRegion {
   readonly goals: readonly Goal[];
   /** Steps of ascent for each subproblem (default 3). */
   readonly iterations?: number;
+  /** Sides of the hulls of what convolutions feed, and where α and θ of each goal begin. */
+  readonly hulls?: Hulls;
 }
 
 /** Candidates for a decision by each of the two scores. */
@@ -82,7 +85,7 @@ export class ReluPrograms {
     this.unstable = unstableRelus(engine, net, hidden);
     this.#segments = segmentsOf(this.unstable);
     this.most = columnsOf(engine);
-    this.#region = { ...regionFeeds(box, hidden), ...this.unstable.feeds };
+    this.#region = { ...regionFeeds(box, hidden), ...this.unstable.feeds, ...options.hulls?.feeds };
     this.#relus = [...hidden.keys()].filter((k) => (net.nodes[k] as NetworkNode).layer.kind === 'relu');
     this.#inputRows = goals.some(({ inputs }) => inputs !== undefined);
     this.#inputs = featuresOf(net.input);
@@ -98,7 +101,10 @@ export class ReluPrograms {
       alpha[i] = (upper[at] as number) > -(lower[at] as number) ? 255 : 0;
     }
     return this.options.goals.map(
-      (_, goal): Subproblem => ({ goal, decisions: [], alpha, beta: [], bound: Number.NEGATIVE_INFINITY }),
+      (_, goal): Subproblem => ({
+        ...{ goal, decisions: [], beta: [], bound: Number.NEGATIVE_INFINITY },
+        alpha: this.options.hulls?.alpha[goal] ?? alpha,
+      }),
     );
   }
 
@@ -184,6 +190,7 @@ export class ReluPrograms {
       inputRows: this.#inputRows,
       unstable: this.unstable.capacity,
       byColumn: true,
+      ...(this.options.hulls && { hulls: this.options.hulls.from }),
       ...(parents !== undefined && { parents }),
     });
   }

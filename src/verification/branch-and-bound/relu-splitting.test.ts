@@ -3,8 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { propertyCases, safe, unsafe } from '../../testing/property-cases.js';
 import { searchEngines } from '../../testing/search-engines.js';
 import { decideOnRelus, denseNetwork, expectNoProof, residualNetwork } from '../../testing/searches.js';
+import { enclosingBox } from '../proof/rounding.js';
+import { createHiddenBounding } from './hidden-bounds.js';
 import type { Subproblem } from './relu-programs.js';
-import { branchOf } from './relu-splitting.js';
+import { branchOf, splitRelus } from './relu-splitting.js';
 
 const engineOf = searchEngines();
 const GAP = 0.02;
@@ -48,6 +50,27 @@ describe('signs of ReLUs, beside the exact minimum', () => {
       const answer = await decideOnRelus(engine, one);
       if (expectNoProof(answer, one)) expect(answer.counterexample?.polytope).toBe(k % 3);
     }
+  });
+
+  it('names the goals of which something is open', async () => {
+    const net = denseNetwork(16, 6, 2);
+    let leaves = 0;
+    for (const of of await propertyCases(net, 5, 6, { epsilon: 0.2 })) {
+      const engine = engineOf(net, of.parameters);
+      const box = enclosingBox(of.polytope.box);
+      const hidden = await createHiddenBounding(engine).bound(box, { iterations: 0 });
+      // The last is touched: its last part is neither proved nor refuted without a linear program.
+      const goals = [0.5, GAP, 0].flatMap((gap) =>
+        safe(of, gap).unsafe.map(({ outputs, bound }) => ({ coefficients: outputs, threshold: bound })),
+      );
+      const found = async () => false;
+      const { verdict, open, reason } = await splitRelus(engine, {
+        ...{ box, hidden, goals, memoryBytes: 2 ** 26, found },
+      });
+      expect(open.length > 0).toBe(verdict === 'open');
+      if (reason === 'leaves' && open.includes(2)) leaves++;
+    }
+    expect(leaves).toBeGreaterThan(3);
   });
 
   it('ends without a proof where time or memory ends, its bound still one', async () => {

@@ -45,6 +45,8 @@ export interface ReluSplittingOptions extends ReluRegion {
 export interface ReluSplittingResult extends SplittingResult {
   /** Subproblems with all ReLUs decided whose bound is not positive. */
   readonly leaves: number;
+  /** Goals of which something is open. */
+  readonly open: readonly number[];
 }
 
 /** Where all ReLUs are decided and no linear program tells what is left, this is the last chance. */
@@ -61,6 +63,7 @@ class ReluSplitting {
   #subproblems = 0;
   #leaves = 0;
   #leafBound = Number.POSITIVE_INFINITY;
+  readonly #leafGoals = new Set<number>();
   /** Goals that were bounded once. */
   #begun = 0;
   #found = false;
@@ -93,12 +96,22 @@ class ReluSplitting {
   }
 
   #result(): ReluSplittingResult {
-    const totals = { subproblems: this.#subproblems, lowerBound: this.#lowerBound(), leaves: this.#leaves };
+    const totals = {
+      ...{ subproblems: this.#subproblems, lowerBound: this.#lowerBound(), leaves: this.#leaves },
+      open: this.#openGoals(),
+    };
     const open = (reason: 'time' | 'memory' | 'leaves') => ({ verdict: 'open', ...totals, reason }) as const;
     if (this.#found) return { verdict: 'found', ...totals };
     if (this.#full()) return open('memory');
     if (this.#frontier.length > 0 || this.#begun < this.options.goals.length) return open('time');
     return this.#leaves > 0 ? open('leaves') : { verdict: 'proved', ...totals };
+  }
+
+  #openGoals(): number[] {
+    const waiting = new Set(this.#frontier.waiting().map(({ goal }) => goal));
+    return this.options.goals.flatMap((_, goal) =>
+      goal >= this.#begun || waiting.has(goal) || this.#leafGoals.has(goal) ? [goal] : [],
+    );
   }
 
   #full(): boolean {
@@ -163,6 +176,7 @@ class ReluSplitting {
       }
       if (solved?.point && (await this.#confirm(solved.point, one.goal))) return true;
       this.#leaves++;
+      this.#leafGoals.add(one.goal);
       this.#leafBound = Math.min(this.#leafBound, solved?.bound ?? one.bound);
     }
     return false;

@@ -10,7 +10,7 @@ import type { Box, Polytope } from '../property/property.js';
 import type { Engine } from './engine.js';
 import { type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';
-import { splitRelus } from './relu-splitting.js';
+import { searchSigns } from './relu-search.js';
 import { grouped, type Root, type RootOptions, type Row, rootOf, tightened } from './root.js';
 import { splitSmooth } from './smooth-splitting.js';
 import { trialOf } from './trial.js';
@@ -260,8 +260,9 @@ async function searchRelus(
     const before = subproblems;
     const rowsOf = (goal: number) =>
       root.rows.filter(({ polytope }) => polytope === root.goals[goal]?.polytope);
-    const result = await splitRelus(engine, {
+    const result = await searchSigns(engine, {
       ...root,
+      secondsLeft: options.secondsLeft,
       ...(leaves && { leaf: (signs, goal) => leaves.solve(signs, rowsOf(goal)) }),
       memoryBytes: options.memoryBytes,
       found: (point, goal) => options.found(point, indices[root.goals[goal]?.polytope as number] as number),

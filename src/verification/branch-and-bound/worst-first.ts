@@ -10,6 +10,8 @@ export interface Frontier<T> {
   /** Number of those that wait. */
   readonly length: number;
   push(subproblems: readonly T[]): void;
+  /** Those that wait, in no order. */
+  waiting(): readonly T[];
   /** The least bound of all that is open, what is under way too; ∞ where nothing is. */
   leastBound(): number;
   /**
@@ -43,6 +45,7 @@ export function worstFirst<T extends { readonly bound: number }>(
       return queue.length;
     },
     push,
+    waiting: () => queue.data,
     leastBound: () => Math.min(boundOf(queue.peek()), ...Array.from(underWay, ([first]) => boundOf(first))),
     async work(most, over, divide, handedIn) {
       let failed = false;

@@ -1,0 +1,176 @@
+/**
+ * Choice of the sides of hulls (`hull.ts`) for one box: v = m∘w, m ∈ [0, 1] a share for each weight, raised
+ * together with all α and θ until the bounds of the goals are greatest. All goals and all parts of the box
+ * share them. Only convolutions have them: neurons of dense layers read too much for it to gain anything.
+ */
+import { equalRows, input, mul } from '../../graph/index.js';
+import { featuresOf } from '../../network/layers/layer.js';
+import { INPUT, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
+import type { Feeds } from '../../runtime/execution/session.js';
+import { createPlan } from '../../runtime/plan/compile.js';
+import { dualOf } from './dual-program.js';
+import { type Ends, type Engine, type Floats, floats, type Goal, type HiddenBounds } from './engine.js';
+import { regionFeeds } from './hidden-bounds.js';
+import { nodeArray } from './relu-lines.js';
+import { type UnstableRelus, unstableRelus } from './unstable.js';
+
+/** Sides of the hulls of one box, as programs read them. */
+export interface Hulls {
+  /** By ReLU node: the node whose outputs its neurons read, or the input. */
+  readonly from: Readonly<Record<number, number>>;
+  /** `hull:k`, `hull least:k`, `hull reach:k`. */
+  readonly feeds: Feeds;
+  /** α and θ of the unstable neurons that each goal was bounded with, in 255ths. */
+  readonly alpha: readonly Uint8Array[];
+  /** Lower bounds of the goals' rows, less their thresholds. */
+  readonly bounds: readonly number[];
+}
+
+/** What is to be shown on a box, and what is known there. */
+export interface HullRegion {
+  readonly box: Ends;
+  readonly hidden: HiddenBounds;
+  readonly goals: readonly Goal[];
+}
+
+/** Steps of ascent of the sides: 60 raise the bounds by 2 % more. */
+const STEPS = 40;
+/** Numbers of a node's sides, at most: they are read once for each bound of a batch. */
+const MOST_NUMBERS = 1 << 22;
+/** What float32 may lose of s and r. */
+const ROUNDING = 1e-6;
+
+/** ReLUs behind a convolution that reads the input or a ReLU, by node what that is; none if too large. */
+export function hullNodes(
+  { network: { input: extents, nodes } }: Pick<Engine, 'network'>,
+  { capacity }: Pick<UnstableRelus, 'capacity'>,
+): Record<number, number> {
+  const from: Record<number, number> = {};
+  nodes.forEach(({ layer, inputs: [before] }, k) => {
+    const read = nodes[before as number];
+    if (layer.kind !== 'relu' || read?.layer.kind !== 'affine' || read.layer.window === undefined) return;
+    const source = read.inputs[0] as number;
+    const behindRelu = nodes[source]?.layer.kind === 'relu';
+    const width = featuresOf(source === INPUT ? extents : read.layer.input);
+    const fits = width * (capacity[k] ?? Number.POSITIVE_INFINITY) <= MOST_NUMBERS;
+    if (fits && (source === INPUT || behindRelu)) from[k] = source;
+  });
+  return from;
+}
+
+/** Chooses sides for all goals together. */
+export async function chooseHulls(engine: Engine, { box, hidden, goals }: HullRegion): Promise<Hulls> {
+  const { network: net } = engine;
+  const unstable = unstableRelus(engine, net, hidden);
+  const from = hullNodes(engine, unstable);
+  const nodes = Object.keys(from).map(Number);
+  const neurons = new Map<number, Neurons>();
+  for (const k of nodes) neurons.set(k, await neuronsOf(engine, k, unstable));
+  const columns = Math.max(8, 2 ** Math.ceil(Math.log2(goals.length)));
+  const rows = floats(engine, net.classes * columns);
+  goals.forEach(({ coefficients }, j) => {
+    coefficients.forEach((c, k) => {
+      rows[k * columns + j] = c;
+    });
+  });
+  const plan = dualOf(engine, {
+    ...{ target: net.nodes.length - 1, columns, iterations: STEPS, start: 'rows', keep: true },
+    ...{ unstable: unstable.capacity, hulls: from, choosesHulls: true },
+  });
+  const outputs = await engine.run(plan, {
+    ...regionFeeds(box, hidden),
+    ...unstable.feeds,
+    rows,
+    // No bound is enough: better sides are better for all parts.
+    threshold: floats(engine, columns).fill(1e30),
+    ...Object.fromEntries([...neurons].map(([k, { weights }]) => [`hull weights:${k}`, weights])),
+  });
+  const numbers = (name: string) => outputs[name] as Floats;
+  const feeds: Record<string, Floats> = {};
+  for (const [k, { weights, bias, index }] of neurons) {
+    const { lower, upper } = hidden.get(k) as Ends;
+    const widths = Float64Array.from(index, (i) => (upper[i] as number) - (lower[i] as number));
+    const source = from[k] as number;
+    const read = source === INPUT ? box : afterRelu(hidden.get(source) as Ends);
+    const v = numbers(nodeArray('hull', k));
+    const { least, reach } = sidesOf(v, weights, bias, widths, read);
+    feeds[nodeArray('hull', k)] = v;
+    feeds[`hull least:${k}`] = floats(engine, index.length).map((_, row) => least[row] as number);
+    feeds[`hull reach:${k}`] = floats(engine, index.length).map((_, row) => reach[row] as number);
+  }
+  const shareOf = (i: number, j: number) =>
+    numbers(nodeArray('p', unstable.node[i] as number))[(unstable.row[i] as number) * columns + j] as number;
+  return {
+    from,
+    feeds,
+    alpha: goals.map((_, j) =>
+      Uint8Array.from({ length: unstable.count }, (_, i) => Math.round(255 * shareOf(i, j))),
+    ),
+    bounds: goals.map(({ threshold }, j) => (numbers('bound')[j] as number) - threshold),
+  };
+}
+
+/** The unstable neurons of a node: weights [inputs, rows] and biases [rows, 1] of what they read. */
+interface Neurons {
+  readonly weights: Floats;
+  readonly bias: Floats;
+  /** The neuron of each row. */
+  readonly index: Int32Array;
+}
+
+async function neuronsOf(engine: Engine, node: number, unstable: UnstableRelus): Promise<Neurons> {
+  const { network: net, dtype } = engine;
+  const before = (net.nodes[node] as NetworkNode).inputs[0] as number;
+  const { layer } = net.nodes[before] as NetworkNode;
+  if (layer.kind !== 'affine') throw new TypeError(`hulls: expected an affine layer, got ${layer.kind}`);
+  const index = unstable.feeds[nodeArray('index', node)] as Int32Array;
+  const plan = engine.plan(`hull neurons ${node} ${index.length}`, () => {
+    const given = weightsOf(net, before, parameterInputs(net, dtype));
+    const rows = equalRows(input('index', [index.length], 'int32'), featuresOf(layer.output), dtype);
+    const bias = layer.bias(given, dtype);
+    const outputs = { weights: layer.adjoint(given, rows), ...(bias && { bias: mul(bias, 1) }) };
+    return createPlan([{ kind: 'whole', outputs }]);
+  });
+  const { weights, bias } = await engine.run(plan, { index });
+  return {
+    weights: weights as Floats,
+    bias: floats(engine, index.length).map((_, row) => Number(bias?.[index[row] as number] ?? 0)),
+    index,
+  };
+}
+
+const afterRelu = ({ lower, upper }: Ends): Ends => ({
+  lower: lower.map((l) => Math.max(l, 0)),
+  upper: upper.map((u) => Math.max(u, 0)),
+});
+
+/**
+ * s and (s + r)/(u − l) of sides v, both [inputs, rows] with the weights w, for x in a box: s rounded down,
+ * r up.
+ * @param widths u − l of each row's neuron
+ */
+export function sidesOf(
+  v: Floats,
+  w: Floats,
+  bias: Floats,
+  widths: Float64Array,
+  { lower, upper }: Ends,
+): { readonly least: Float64Array; readonly reach: Float64Array } {
+  const count = widths.length;
+  const least = new Float64Array(count);
+  const greatest = Float64Array.from(bias);
+  for (let i = 0; i < lower.length; i++) {
+    const [l, u] = [lower[i] as number, upper[i] as number];
+    for (let row = 0; row < count; row++) {
+      const side = v[i * count + row] as number;
+      const rest = (w[i * count + row] as number) - side;
+      least[row] = (least[row] as number) + side * (side > 0 ? l : u);
+      greatest[row] = (greatest[row] as number) + rest * (rest > 0 ? u : l);
+    }
+  }
+  const reach = greatest.map((r, row) => {
+    const s = least[row] as number;
+    return (s + r + ROUNDING * (Math.abs(s) + Math.abs(r))) / (widths[row] as number);
+  });
+  return { least: least.map((s) => s - ROUNDING * Math.abs(s)), reach };
+}

@@ -1,0 +1,229 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { evaluate, input } from '../../graph/index.js';
+import { featuresOf } from '../../network/layers/layer.js';
+import { INPUT, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
+import { runStages } from '../../testing/bound-programs.js';
+import {
+  type DualCase,
+  dualCase,
+  randomMultipliers,
+  randomRows,
+  readBy,
+  relusOf,
+  runDual,
+} from '../../testing/dual-cases.js';
+import { normalNumbers, uniformNumbers } from '../../testing/numbers.js';
+import { convolutionalNetworks } from '../../testing/random-networks.js';
+import { belowHull, type Hull } from './hull.js';
+import { hullNodes, sidesOf } from './hull-choice.js';
+import { nodeArray } from './relu-lines.js';
+
+const ROUNDING = 1e-9;
+
+/** One neuron over a box: weights, bias, bounds l < 0 < u of w·x + b. */
+interface Neuron {
+  readonly w: Float64Array;
+  readonly b: number;
+  readonly box: { readonly lower: Float64Array; readonly upper: Float64Array };
+  readonly l: number;
+  readonly u: number;
+}
+
+const dot = (a: ArrayLike<number>, x: ArrayLike<number>): number =>
+  Array.from(a).reduce((sum, value, i) => sum + value * (x[i] as number), 0);
+
+/** A neuron whose sign is open; its bounds are exact, or closer to 0 at some `share` of the box's values. */
+function neuronOf(seed: number, inputs: number): Neuron {
+  const w = normalNumbers(`w ${seed}`, inputs);
+  const lower = normalNumbers(`lower ${seed}`, inputs);
+  const upper = uniformNumbers(`width ${seed}`, inputs).map((d, i) => (lower[i] as number) + 0.1 + d);
+  const least = w.reduce((sum, c, i) => sum + c * ((c > 0 ? lower : upper)[i] as number), 0);
+  const greatest = w.reduce((sum, c, i) => sum + c * ((c > 0 ? upper : lower)[i] as number), 0);
+  const at = 0.2 + 0.6 * (uniformNumbers(`bias ${seed}`, 1)[0] as number);
+  const b = -(least + at * (greatest - least));
+  return { w, b, box: { lower, upper }, l: least + b, u: greatest + b };
+}
+
+/** The upper side of v at θ, a function of x. */
+function sideOf({ w, b, box, l, u }: Neuron, v: Float64Array, theta: number): (x: Float64Array) => number {
+  const { least, reach } = sidesOf(v, w, Float64Array.of(b), Float64Array.of(u - l), box);
+  const number = (name: string, shape = [1, 1]) => input(name, shape, 'float64');
+  const hull: Hull = {
+    from: INPUT,
+    v: number('v', [v.length, 1]),
+    ...{ least: number('least'), reach: number('reach'), slope: number('slope') },
+    ...{ lower: number('lower'), width: number('width') },
+  };
+  const { moved, intercept, beyond } = belowHull(hull, number('theta'));
+  const feeds = { v, least, reach, slope: [u / (u - l)], lower: [l], width: [u - l], theta: [theta] };
+  const [share, constant, sent] = evaluate([moved, intercept, beyond(number('one'))], { ...feeds, one: [1] });
+  const pi = (share?.[0] as number) + u / (u - l);
+  return (x) => pi * (dot(w, x) + b) + dot(sent as Float64Array, x) + (constant?.[0] as number);
+}
+
+/** Corners of a box and points within. */
+function pointsOf({ lower, upper }: Neuron['box'], seed: number): Float64Array[] {
+  const corners = Array.from({ length: 2 ** lower.length }, (_, at) =>
+    lower.map((low, i) => (at & (1 << i) ? (upper[i] as number) : low)),
+  );
+  const within = Array.from({ length: 50 }, (_, k) =>
+    uniformNumbers(`inside ${seed} ${k}`, lower.length).map(
+      (t, i) => (lower[i] as number) + t * ((upper[i] as number) - (lower[i] as number)),
+    ),
+  );
+  return [...corners, ...within];
+}
+
+const relu = (z: number): number => Math.max(0, z);
+const someNeuron = fc.tuple(fc.nat(), fc.integer({ min: 1, max: 5 }));
+
+describe('the upper side of a neuron', () => {
+  it('lies above it in all of the box, whatever v and θ', () => {
+    fc.assert(
+      fc.property(someNeuron, fc.boolean(), fc.double({ min: 0, max: 1, noNaN: true }), (of, any, theta) => {
+        const [seed, inputs] = of;
+        const neuron = neuronOf(seed, inputs);
+        const shares = uniformNumbers(`m ${seed}`, inputs);
+        const v = any
+          ? normalNumbers(`v ${seed}`, inputs)
+          : neuron.w.map((w, i) => w * (shares[i] as number));
+        const above = sideOf(neuron, v, theta);
+        for (const x of pointsOf(neuron.box, seed))
+          expect(above(x)).toBeGreaterThanOrEqual(relu(dot(neuron.w, x) + neuron.b) - ROUNDING);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('is that of the triangle at θ = 0', () => {
+    fc.assert(
+      fc.property(someNeuron, ([seed, inputs]) => {
+        const neuron = neuronOf(seed, inputs);
+        const { w, b, l, u } = neuron;
+        const above = sideOf(neuron, normalNumbers(`v ${seed}`, inputs), 0);
+        for (const x of pointsOf(neuron.box, seed))
+          expect(above(x)).toBeCloseTo((u / (u - l)) * (dot(w, x) + b - l), 9);
+      }),
+    );
+  });
+
+  it('touches a neuron of two inputs at three corners, where the triangle does at two', () => {
+    // y = max(0, x₁ + x₂ − 1.2) on [0, 1]²: 0 at all corners but (1, 1), where it is 0.8.
+    const neuron = {
+      w: Float64Array.of(1, 1),
+      b: -1.2,
+      box: { lower: new Float64Array(2), upper: new Float64Array(2).fill(1) },
+      ...{ l: -1.2, u: 0.8 },
+    };
+    const touches = (v: number[], theta: number) => {
+      const side = sideOf(neuron, Float64Array.from(v), theta);
+      const corners = pointsOf(neuron.box, 0).slice(0, 4);
+      return corners.filter((x) => side(x) - relu(dot(neuron.w, x) + neuron.b) < 1e-5).length;
+    };
+    expect(touches([1, 1], 0)).toBe(2);
+    // y ≤ 0.8 x₁.
+    expect(touches([1, 0], 0.8)).toBe(3);
+  });
+});
+
+/** Sides of every neuron of the networks' hulls: any v at all, or shares of the weights. */
+async function randomSides(of: DualCase, seed: number, any: boolean): Promise<Record<string, Float64Array>> {
+  const { net, region } = of;
+  const feeds: Record<string, Float64Array> = {};
+  const capacity = Object.fromEntries(
+    relusOf(net).map((k) => [k, featuresOf((net.nodes[k] as NetworkNode).layer.input)]),
+  );
+  for (const [key, from] of Object.entries(hullNodes({ network: net }, { capacity }))) {
+    const k = Number(key);
+    const before = net.nodes[k]?.inputs[0] as number;
+    const layer = net.nodes[before]?.layer;
+    if (layer?.kind !== 'affine') throw new Error('expected an affine layer');
+    const rows = featuresOf(layer.output);
+    const identity = Float64Array.from({ length: rows * rows }, (_, at) => (at % (rows + 1) === 0 ? 1 : 0));
+    const given = weightsOf(net, before, parameterInputs(net, 'float64'));
+    const bias = layer.bias(given, 'float64');
+    const outputs = { weights: layer.adjoint(given, input('identity', [rows, rows], 'float64')) };
+    const [made] = await runStages([{ kind: 'whole', outputs }], [{ ...region, identity }]);
+    const w = made?.outputs.weights as Float64Array;
+    const [offset] = bias ? evaluate([bias], region) : [new Float64Array(rows)];
+    const draws = any
+      ? normalNumbers(`v ${k} ${seed}`, w.length)
+      : uniformNumbers(`m ${k} ${seed}`, w.length);
+    const v = any ? draws : w.map((value, i) => value * (draws[i] as number));
+    const [lower, upper] = (['lower', 'upper'] as const).map((side) => {
+      const ends = region[from === INPUT ? `box:${side}` : nodeArray(side, from)] as Float64Array;
+      return from === INPUT ? ends : ends.map(relu);
+    }) as [Float64Array, Float64Array];
+    const ends = (side: 'lower' | 'upper') => region[nodeArray(side, k)] as Float64Array;
+    const widths = ends('upper').map((u, i) => Math.max(u - (ends('lower')[i] as number), 1e-30));
+    const { least, reach } = sidesOf(v, w, offset as Float64Array, widths, { lower, upper });
+    Object.assign(feeds, { [`hull:${k}`]: v, [`hull least:${k}`]: least, [`hull reach:${k}`]: reach });
+  }
+  return feeds;
+}
+
+describe('the bound of a network with sides of hulls', () => {
+  it('lies below its rows at every input that fulfils the decisions', async () => {
+    const COLUMNS = 8;
+    let [met, moved] = [0, 0];
+    await fc.assert(
+      fc.asyncProperty(
+        convolutionalNetworks({ min: 1, max: 2 }),
+        fc.nat(),
+        fc.boolean(),
+        async (net, seed, any) => {
+          const of = await dualCase(net, seed, 0.5);
+          const sides = await randomSides(of, seed, any);
+          if (Object.keys(sides).length === 0) return;
+          const capacity = Object.fromEntries(relusOf(net).map((k) => [k, 1]));
+          const hulls = hullNodes({ network: net }, { capacity });
+          const rows = randomRows(net, COLUMNS, seed);
+          for (const share of [0, 0.4]) {
+            const multipliers = randomMultipliers(of, COLUMNS, seed, share);
+            const shape = { columns: COLUMNS, iterations: 0, start: 'rows', warm: true } as const;
+            const feeds = { rows, ...multipliers };
+            const plain = await runDual(of, { ...shape, decisions: share > 0 }, feeds);
+            const { bound } = await runDual(
+              of,
+              { ...shape, decisions: share > 0, hulls },
+              { ...feeds, ...sides },
+            );
+            (bound as Float64Array).forEach((lower, j) => {
+              if (lower !== plain.bound?.[j]) moved++;
+              for (let at = 0; at < of.count; at++) {
+                if (contradicted(of, multipliers, COLUMNS, j, at)) continue;
+                met++;
+                const outputs = of.values.at(-1) as Float64Array;
+                let value = 0;
+                for (let c = 0; c < net.classes; c++)
+                  value += (rows[c * COLUMNS + j] as number) * (outputs[c * of.count + at] as number);
+                expect(lower).toBeLessThanOrEqual(value + ROUNDING * (1 + Math.abs(value)));
+              }
+            });
+          }
+        },
+      ),
+      { numRuns: 12 },
+    );
+    expect(met).toBeGreaterThan(5000);
+    expect(moved).toBeGreaterThan(50);
+  });
+});
+
+/** Whether a column's decisions do not hold at a point. */
+function contradicted(
+  of: DualCase,
+  multipliers: Readonly<Record<string, Float64Array>>,
+  columns: number,
+  column: number,
+  at: number,
+): boolean {
+  return relusOf(of.net).some((node) => {
+    const sign = multipliers[nodeArray('sign', node)];
+    const reads = readBy(of, node);
+    return Array.from({ length: (sign?.length ?? 0) / columns }).some(
+      (_, i) => (sign?.[i * columns + column] as number) * (reads[i * of.count + at] as number) < 0,
+    );
+  });
+}

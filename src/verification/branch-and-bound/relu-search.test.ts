@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest';
+import { propertyCases, safe, unsafe } from '../../testing/property-cases.js';
+import { searchEngines } from '../../testing/search-engines.js';
+import { convolutionalNetwork, decideOnRelus, denseNetwork, expectNoProof } from '../../testing/searches.js';
+import { enclosingBox } from '../proof/rounding.js';
+import { createHiddenBounding } from './hidden-bounds.js';
+import { chooseHulls } from './hull-choice.js';
+import { searchSigns } from './relu-search.js';
+import { splitRelus } from './relu-splitting.js';
+
+const engineOf = searchEngines();
+const GAP = 0.02;
+const MEMORY = 2 ** 26;
+const net = convolutionalNetwork;
+
+describe('hulls of convolutions, beside the exact minimum', () => {
+  it('what is not reached is mostly proved and never refuted, what is reached never proved', async () => {
+    let [proved, found, cases] = [0, 0, 0];
+    for (const mixed of [false, true])
+      for (const of of await propertyCases(net, 57, 6, { epsilon: 0.3, mixed })) {
+        const engine = engineOf(net, of.parameters);
+        const answer = await decideOnRelus(engine, [safe(of, GAP)], MEMORY, 1);
+        expect(answer.verdict).not.toBe('found');
+        expect(answer.lowerBound).toBeLessThanOrEqual(GAP * (1 + Math.abs(of.least)) + 1e-5);
+        if (answer.verdict === 'proved') proved++;
+        const reached = [unsafe(of, GAP)];
+        if (expectNoProof(await decideOnRelus(engine, reached, MEMORY, 1), reached)) found++;
+        cases++;
+      }
+    expect(proved / cases).toBeGreaterThan(0.8);
+    expect(found / cases).toBeGreaterThan(0.6);
+  });
+
+  it('of several goals all must be out of reach for a proof, and each is told by its number', async () => {
+    for (const [k, of] of (await propertyCases(net, 99, 6, { epsilon: 0.3 })).entries()) {
+      const engine = engineOf(net, of.parameters);
+      // The first is proved at the root.
+      const goals = [50, 0.1, GAP].map((gap) => safe(of, gap));
+      expect((await decideOnRelus(engine, goals, MEMORY, 1)).verdict).not.toBe('found');
+      const one = goals.map((goal, at) => (at === 1 + (k % 2) ? unsafe(of, GAP) : goal));
+      const answer = await decideOnRelus(engine, one, MEMORY, 1);
+      if (expectNoProof(answer, one)) expect(answer.counterexample?.polytope).toBe(1 + (k % 2));
+    }
+  });
+});
+
+describe('the choice of hulls', () => {
+  it('raises bounds above those of triangles, and leaves them below the exact minimum', async () => {
+    let [gain, cases] = [0, 0];
+    for (const of of await propertyCases(net, 7, 6, { epsilon: 0.3 })) {
+      const engine = engineOf(net, of.parameters);
+      const box = enclosingBox(of.polytope.box);
+      const hidden = await createHiddenBounding(engine).bound(box, { iterations: 0 });
+      const goals = of.polytope.unsafe.map(({ outputs, bound }) => ({
+        coefficients: outputs,
+        threshold: bound,
+      }));
+      const region = { box, hidden, goals };
+      const options = { ...region, memoryBytes: MEMORY, found: async () => false, iterations: 40 };
+      const hulls = await chooseHulls(engine, region);
+      let first = Number.NEGATIVE_INFINITY;
+      let calls = 0;
+      const progress = ({ lowerBound }: { lowerBound: number }) => {
+        if (calls++ === 0) first = lowerBound;
+      };
+      const once = { ...engine, expired: () => calls > 0 };
+      await splitRelus(once, { ...options, progress });
+      const [bound] = hulls.bounds as [number];
+      expect(bound).toBeLessThanOrEqual(of.least + 1e-4 * (1 + Math.abs(of.least)));
+      if (of.least < 0) {
+        gain += bound - first;
+        cases++;
+        expect(bound).toBeGreaterThan(first - 0.01);
+      }
+    }
+    expect(gain).toBeGreaterThan(0.02 * cases);
+  });
+
+  it('is left out where a part is to be traced, in float64 and behind dense layers', async () => {
+    const ways: [typeof net, object, object][] = [
+      [net, {}, { proved: () => {} }],
+      [net, { dtype: 'float64' }, {}],
+      [denseNetwork(16, 10, 2), {}, {}],
+    ];
+    for (const [of, changed, more] of ways) {
+      const [one] = await propertyCases(of, 3, 1, { epsilon: 0.3 });
+      if (one === undefined) throw new Error('expected a case');
+      const made: string[] = [];
+      const base = { ...engineOf(of, one.parameters), ...changed };
+      const engine: typeof base = {
+        ...base,
+        plan: (name, make) => {
+          made.push(name);
+          return base.plan(`${'dtype' in changed ? 'float64 ' : ''}${name}`, make);
+        },
+        run: (plan, feeds) =>
+          base.run(plan, 'dtype' in changed ? { ...doubles(one.parameters), ...feeds } : feeds),
+      };
+      const box = enclosingBox(one.polytope.box);
+      const ends =
+        'dtype' in changed
+          ? { lower: Float64Array.from(box.lower), upper: Float64Array.from(box.upper) }
+          : box;
+      const hidden = await createHiddenBounding(engine).bound(ends, { iterations: 0 });
+      const goals = safe(one, GAP).unsafe.map(({ outputs, bound }) => ({
+        coefficients: outputs,
+        threshold: bound,
+      }));
+      const found = async () => false;
+      const options = { box: ends, hidden, goals, memoryBytes: MEMORY, found, patience: 1, ...more };
+      await searchSigns(engine, { ...options, secondsLeft: () => 60 });
+      expect(made.filter((name) => name.includes('hull'))).toEqual([]);
+    }
+  });
+});
+
+const doubles = (parameters: Readonly<Record<string, Float32Array>>) =>
+  Object.fromEntries(Object.entries(parameters).map(([name, array]) => [name, Float64Array.from(array)]));
