@@ -1,5 +1,5 @@
 /**
- * Seconds of a training step with CROWN on all cores: CNN3 on MNIST, batch 256, at its initialisation and with
+ * Seconds of a training step with CROWN on all cores: CNN3 on MNIST, batch 256, at initialisation and with
  * the parameters that quickstart trained; CNN5 on CIFAR-10, batch 128, at its initialisation, from 16 images.
  */
 import { readFileSync } from 'node:fs';

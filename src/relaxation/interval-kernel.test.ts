@@ -22,7 +22,7 @@ import { intervalBounds } from './interval.js';
 import type { Bounds } from './relaxation.js';
 
 /**
- * Intervals of every node and natural logits, their weighted squares, and the gradients in all that is fed, or
+ * Intervals of every node and natural logits, their weighted squares, and gradients in all that is fed, or
  * in parameters alone.
  */
 async function propagated(
@@ -108,7 +108,7 @@ describe.skipIf(!hasRowKernel())('the interval kernel', () => {
     'has them where first layers are computed tile by tile, with %s',
     async (set) => {
       if (useInstructionSet(set) !== set) return;
-      // Too much between the first two layers for the cache: of strides 2 and 1, with a last tile of fewer rows.
+      // Too much between the first two layers for the cache: strides 2 and 1, a last tile of fewer rows.
       const nets = [
         architecture('conv 24@3 s1 p1, conv 20@4 s2 p1, linear', [1, 28, 28], 3),
         ...[10, 40].map((channels) =>
