@@ -315,8 +315,8 @@ describe('a plan that cannot be made or run', () => {
     );
     const unknown = { kind: 'unknown' } as unknown as Stage;
     expect(() => createPlan([unknown, { kind: 'whole', outputs: { loss } }])).toThrow(
-      'expected a stage of whole, rows, row-kernel, interval-kernel, loss-kernel, ascent-kernel, iterate, ' +
-        'host, got unknown',
+      'expected a stage of whole, rows, row-kernel, interval-kernel, loss-kernel, ascent-kernel, ' +
+        'margin-search, iterate, host, got unknown',
     );
     await expect(executor.run(createPlan([{ kind: 'whole', outputs: { loss } }]), {})).rejects.toThrow(
       'nothing provides the array x',
