@@ -1,7 +1,7 @@
 /**
  * Images of a program call where settings leave them open. Small programs spend their time in overheads,
- * large ones in memory, and tight bounds are large: zonotopes carry a column for every pixel and neuron of an
- * image, CROWN slopes of every receptive field, α-CROWN slopes of every margin.
+ * large ones in memory, and tight bounds are large: CROWN and zonotopes carry slopes of every receptive field,
+ * α-CROWN slopes of every margin.
  *
  * The appetite of a relaxation is read off the planned footprint of its programs on a small network, the
  * probe, in multiples of that network's natural training; that of an architecture, off its widest
@@ -9,8 +9,7 @@
  *
  * The run's own plan could not tell: its shapes have the number of images in them, so it would be built, in
  * up to seconds, for a guess and then again. Only classes of appetite matter, and in those the probe agrees
- * with full networks (`micro-batch.test.ts`): multiples of all programs together are the same within a
- * factor of 2.5, and zonotopes, which grow with the network, are above every other on the probe already.
+ * with full networks (`micro-batch.test.ts`): multiples are the same within a factor of 2.5.
  */
 import { datasetNamed } from '../../data/datasets.js';
 import { architecture } from '../../network/architectures.js';
@@ -23,30 +22,24 @@ import { onWay } from '../../runtime/plan/step.js';
 import { imagesOf } from './images.js';
 import type { Settings } from './settings.js';
 
-/** Bytes that one more image takes: in the largest program, and in all programs together. */
-interface Growth {
-  readonly largest: number;
-  readonly sum: number;
-}
-
 /** The small network whose programs are planned. */
 export const probe = (): Network => architecture('cnn3', [1, 12, 12], 10);
 
-/** The growth with a relaxation, or of natural training, on a network. */
-function growth(network: Network, relaxation?: Relaxation): Growth {
+/** Bytes that one more image takes in all programs, with a relaxation or of natural training, on a network. */
+function growth(network: Network, relaxation?: Relaxation): number {
   const [few, many] = [8, 16].map((microBatch) => {
     const { value, gradient } = createObjective({ network, relaxation, microBatch });
     // Settings may not depend on which kernels this machine has: those of programs alone count.
     return onWay((gradient ?? value).programs, 'programs').map(({ footprint }) => footprint.peak);
   }) as [number[], number[]];
   const sum = (peaks: readonly number[]) => peaks.reduce((a, b) => a + b, 0);
-  return { largest: Math.max(...many) - Math.max(...few), sum: sum(many) - sum(few) };
+  return sum(many) - sum(few);
 }
 
-const measured = new Map<string, Growth>();
+const measured = new Map<string, number>();
 
 /** The growth on the probe; undefined is natural training. */
-function probed(relaxation?: RelaxationName): Growth {
+function probed(relaxation?: RelaxationName): number {
   const name = relaxation ?? 'none';
   const result = measured.get(name) ?? growth(probe(), relaxation && relaxations[relaxation]);
   measured.set(name, result);
@@ -54,34 +47,26 @@ function probed(relaxation?: RelaxationName): Growth {
 }
 
 /** Growth in multiples of natural training; an intersection's is that of its largest part. */
-function appetite(relaxation: string): Growth {
-  const natural = probed();
+function appetite(relaxation: string): number {
   const parts = relaxation.split(INTERSECTION).map((name) => probed(name as RelaxationName));
-  return {
-    largest: Math.max(...parts.map(({ largest }) => largest)) / natural.largest,
-    sum: Math.max(...parts.map(({ sum }) => sum)) / natural.sum,
-  };
+  return Math.max(...parts) / probed();
 }
 
 /** The growth with a relaxation on a network, in multiples of natural training's there. */
-export function appetiteOn(network: Network, relaxation: RelaxationName): Growth {
-  const [natural, own] = [growth(network), growth(network, relaxations[relaxation])];
-  return { largest: own.largest / natural.largest, sum: own.sum / natural.sum };
-}
+export const appetiteOn = (network: Network, relaxation: RelaxationName): number =>
+  growth(network, relaxations[relaxation]) / growth(network);
 
 /** Classes of appetite, the greatest first. */
-export function appetiteClass({
-  largest,
-  sum,
-}: Growth): 'zonotope' | 'back-substitution' | 'margins' | 'small' {
-  if (largest > ZONOTOPE) return 'zonotope';
-  if (sum > BACK_SUBSTITUTION) return 'back-substitution';
-  return sum > MARGINS ? 'margins' : 'small';
+export function appetiteClass(multiple: number): 'back-substitution' | 'margins' | 'small' {
+  if (multiple > BACK_SUBSTITUTION) return 'back-substitution';
+  return multiple > MARGINS ? 'margins' : 'small';
 }
 
-/** Multiples on the probe: IBP 2, LP 5, CROWN-IBP 13, CROWN 22, α-CROWN 37, hybrid zonotope 87, DeepZ 161. */
-const ZONOTOPE = 40;
-const BACK_SUBSTITUTION = 20;
+/**
+ * Multiples on the probe: IBP 2, LP 5, CROWN-IBP 13, hybrid zonotope 16, nested CROWN-IBP 17, DeepZ 20, CROWN
+ * 22, DeepPoly 35, α-CROWN 37.
+ */
+const BACK_SUBSTITUTION = 18;
 const MARGINS = 8;
 
 const networkOf = (settings: Settings): Network => {
@@ -110,7 +95,6 @@ function largestMicroBatch(settings: Settings, network: Network): number {
   )
     return wide ? 2 : 4;
   const size = settings.relaxation === 'none' ? 'small' : appetiteClass(appetite(settings.relaxation));
-  if (size === 'zonotope') return 4;
   if (size === 'back-substitution') return wide ? 1 : 16;
   // An attack keeps its own programs open beside those of the bounds.
   if (wide) return uses.includes('attackSteps') ? 16 : 32;
