@@ -1,7 +1,7 @@
 /**
  * Images of a program call where settings leave them open. Small programs spend their time in overheads,
- * large ones in memory, and tight bounds are large: CROWN and zonotopes carry slopes of every receptive field,
- * α-CROWN slopes of every margin.
+ * large ones in memory, and tight bounds are large: CROWN and zonotopes carry slopes of every receptive
+ * field, α-CROWN slopes of every margin.
  *
  * The appetite of a relaxation is read off the planned footprint of its programs on a small network, the
  * probe, in multiples of that network's natural training; that of an architecture, off its widest
@@ -25,7 +25,7 @@ import type { Settings } from './settings.js';
 /** The small network whose programs are planned. */
 export const probe = (): Network => architecture('cnn3', [1, 12, 12], 10);
 
-/** Bytes that one more image takes in all programs, with a relaxation or of natural training, on a network. */
+/** Bytes that one more image takes in all programs, with a relaxation or of natural training. */
 function growth(network: Network, relaxation?: Relaxation): number {
   const [few, many] = [8, 16].map((microBatch) => {
     const { value, gradient } = createObjective({ network, relaxation, microBatch });
