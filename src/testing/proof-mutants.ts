@@ -119,6 +119,13 @@ export const proofMutants: readonly ProofMutant[] = [
       to: 'rest * (rest > 0 ? l : u)',
     },
   ]),
+  ...of('verification/branch-and-bound/relu-search', [
+    {
+      name: 'a counterexample is told of another goal',
+      from: 'options.found(point, numbered(goal))',
+      to: 'options.found(point, goal)',
+    },
+  ]),
   ...of('verification/branch-and-bound/relu-splitting', [
     {
       name: 'goals with undecided leaves count as proved',

@@ -42,6 +42,37 @@ describe('hulls of convolutions, beside the exact minimum', () => {
       if (expectNoProof(answer, one)) expect(answer.counterexample?.polytope).toBe(1 + (k % 2));
     }
   });
+
+  it('candidates are told of the goal that they are for, by its number among all', async () => {
+    const asked: number[] = [];
+    let searches = 0;
+    for (const of of await propertyCases(net, 99, 6, { epsilon: 0.3 })) {
+      const engine = engineOf(net, of.parameters);
+      const box = enclosingBox(of.polytope.box);
+      const hidden = await createHiddenBounding(engine).bound(box, { iterations: 0 });
+      // The first is proved at the root, so that the second is the first of what hulls are chosen for.
+      const goals = [safe(of, 50), unsafe(of, GAP)].flatMap((polytope) =>
+        polytope.unsafe.map(({ outputs, bound }) => ({ coefficients: outputs, threshold: bound })),
+      );
+      const found = async (_: unknown, goal: number) => {
+        asked.push(goal);
+        return false;
+      };
+      const made: string[] = [];
+      const watched = {
+        ...engine,
+        plan: (...[name, make]: Parameters<typeof engine.plan>) => {
+          made.push(name);
+          return engine.plan(name, make);
+        },
+      };
+      const options = { box, hidden, goals, memoryBytes: MEMORY, found, patience: 1 };
+      await searchSigns(watched, { ...options, secondsLeft: () => 60 });
+      if (made.some((name) => name.includes('hull'))) searches++;
+    }
+    expect(searches).toBeGreaterThan(0);
+    expect(new Set(asked)).toEqual(new Set([1]));
+  });
 });
 
 describe('the choice of hulls', () => {
