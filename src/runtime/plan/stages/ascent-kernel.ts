@@ -18,9 +18,9 @@ import { nextName } from '../step.js';
 import {
   type Ascent,
   beginLoop,
+  compileLoop,
   type IterateStage,
   type IterateStep,
-  iterate,
   loopOnHost,
 } from './iterate.js';
 import { isWorth, type KernelRunData, worthyRuns } from './kernel-runs.js';
@@ -140,10 +140,6 @@ async function run(run: Run, step: AscentKernelStep): Promise<void> {
 
 export const ascentKernel: StageKind<AscentKernelStage, AscentKernelStep> = {
   hasPopulations: true,
-  compile(stage, compiler, isLast) {
-    if (compiler.members !== undefined) return iterate.compile(stage.programs, compiler, isLast);
-    compiler.way('kernel', () => compileKernel(stage, compiler));
-    compiler.way('programs', () => iterate.compile(stage.programs, compiler, isLast));
-  },
+  compile: compileLoop(compileKernel),
   run,
 };

@@ -227,6 +227,17 @@ function place(step: IterateStep, residence: Residence): void {
 const deviceNumbers = ({ program }: IterateStep, { programs }: Plan, onDevice: boolean): number =>
   onDevice ? (programs[program]?.outputs ?? []).reduce((sum, { shape }) => sum + 2 * sizeOf(shape), 0) : 0;
 
+/** `compile` of a loop that a kernel does: both ways of it, for a population programs alone. */
+export const compileLoop =
+  <Stage extends { readonly programs: IterateStage }>(
+    inKernel: (stage: Stage, compiler: Compiler) => void,
+  ): StageKind<Stage>['compile'] =>
+  (stage, compiler) => {
+    if (compiler.members !== undefined) return compile(stage.programs, compiler);
+    compiler.way('kernel', () => inKernel(stage, compiler));
+    compiler.way('programs', () => compile(stage.programs, compiler));
+  };
+
 export const iterate: StageKind<IterateStage, IterateStep> = {
   hasPopulations: true,
   compile,

@@ -11,7 +11,7 @@ import { hasRowKernel } from '../../kernels/row-kernel.js';
 import type { Worth } from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
 import type { Step } from '../step.js';
-import { type DualAscent, type IterateStage, iterate, type MarginSearch } from './iterate.js';
+import { compileLoop, type DualAscent, type IterateStage, type MarginSearch } from './iterate.js';
 import { isWorth } from './kernel-runs.js';
 import type { Compiler, StageKind } from './kind.js';
 import { type KernelMarginsData, MarginUse } from './margin-steps.js';
@@ -114,10 +114,6 @@ async function run(run: Run, { data }: MarginSearchStep): Promise<void> {
 
 export const marginSearch: StageKind<MarginSearchStage, MarginSearchStep> = {
   hasPopulations: true,
-  compile(stage, compiler, isLast) {
-    if (compiler.members !== undefined) return iterate.compile(stage.programs, compiler, isLast);
-    compiler.way('kernel', () => compileKernel(stage, compiler));
-    compiler.way('programs', () => iterate.compile(stage.programs, compiler, isLast));
-  },
+  compile: compileLoop(compileKernel),
   run,
 };
