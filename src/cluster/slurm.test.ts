@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { absence, startRedis } from '../testing/queue-servers.js';
 import { slurmAbsence, startSlurm } from '../testing/slurm-cluster.js';
@@ -122,8 +123,13 @@ describe.skipIf(slurmAbsence ?? absence.redis)('workers that Slurm itself starts
       const created = (await stat(join(trial, 'config.yaml'))).mtimeMs;
       const job = slurm.says('squeue', '-h', '-o', '%F').trim();
       slurm.says('scontrol', 'requeue', `${job}_0`);
-      // Slurm gives what is requeued two minutes to settle, which nobody has to wait for.
-      await vi.waitFor(() => expect(slurm.says('squeue', '-h', '-o', '%T').trim()).toBe('PENDING'), 60_000);
+      // Slurm gives what is requeued two minutes to settle, as a node refuses what was allowed in the second in
+      // which it ended the job or before; nobody has to wait longer than for the next second.
+      await vi.waitFor(() => {
+        expect(slurm.says('squeue', '-h', '-o', '%T').trim()).toBe('PENDING');
+        expect(slurm.says('sinfo', '-h', '-o', '%t').trim()).toBe('idle');
+      }, 60_000);
+      await sleep(2000);
       slurm.says('scontrol', 'update', `JobId=${job}`, 'StartTime=now');
       const ended = await running.ended;
       expect([ended.code, ended.stdout]).toEqual([0, expect.stringContaining('seed 2')]);
