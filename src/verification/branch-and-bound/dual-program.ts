@@ -122,8 +122,8 @@ export interface DualShape {
    */
   readonly hulls?: Readonly<Record<number, number>>;
   /**
-   * Those sides are chosen by the ascent, shared by all columns, of the neurons' weights `hull weights:k`,
-   * and go out as `hull:k`.
+   * Those sides are chosen by the ascent, shared by all columns, of the neurons' weights `hull weights:k` and
+   * from the shares `hull shares:k` of them on, and go out as `hull:k`.
    */
   readonly choosesHulls?: boolean;
 }
@@ -309,8 +309,7 @@ class DualProgram {
       where(greater(add(upper, lower), 0), constant(1, [], dtype), constant(0, [], dtype)),
       zero,
     );
-    const half = this.shape.hulls ? add(mul(crownAlpha, 0), 0.5) : crownAlpha;
-    const start = warm ? this.#multipliers('p', node, count) : half;
+    const start = warm ? this.#multipliers('p', node, count) : crownAlpha;
     // What a trial decides begins with β = 0.
     const first = trial ? mul(start, sub(1, trial)) : start;
     const read = warm && !byColumn;
@@ -342,7 +341,8 @@ class DualProgram {
     const box = from === INPUT ? bounds : { lower: relu(bounds.lower), upper: relu(bounds.upper) };
     const bias = this.#biasBefore(node);
     const weights = given(`hull weights:${node}`, [features, count]);
-    this.#chosen.set(node, hullShares(node, neuron, weights, bias && pick(bias), box, share));
+    const begin = given(`hull shares:${node}`, [features, count]);
+    this.#chosen.set(node, hullShares(node, neuron, weights, bias && pick(bias), box, begin, share));
     return undefined;
   }
 

@@ -1,7 +1,7 @@
 /**
  * Choice of the sides of hulls (`hull.ts`) for one box: v = m∘w, m ∈ [0, 1] a share for each weight, raised
- * together with all α and θ until the bounds of the goals are greatest. All goals and all parts of the box
- * share them. Only convolutions have them: neurons of dense layers read too much for it to gain anything.
+ * together with all α and θ until the bounds of the goals are greatest, or those of some parts of the box. All
+ * goals and all parts share them. Only convolutions have them: neurons of dense layers read too much for it to gain anything.
  */
 import { equalRows, input, mul } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
@@ -11,6 +11,7 @@ import { createPlan } from '../../runtime/plan/compile.js';
 import { dualOf } from './dual-program.js';
 import { type Ends, type Engine, type Floats, floats, type Goal, type HiddenBounds } from './engine.js';
 import { regionFeeds } from './hidden-bounds.js';
+import { type Multipliers, multiplierFeeds, multipliersAt, type Outputs, segmentsOf } from './part-arrays.js';
 import { nodeArray } from './relu-lines.js';
 import { type UnstableRelus, unstableRelus } from './unstable.js';
 
@@ -20,9 +21,9 @@ export interface Hulls {
   readonly from: Readonly<Record<number, number>>;
   /** `hull:k`, `hull least:k`, `hull reach:k`. */
   readonly feeds: Feeds;
-  /** α and θ of the unstable neurons that each goal was bounded with, in 255ths. */
-  readonly alpha: readonly Uint8Array[];
-  /** Lower bounds of the goals' rows, less their thresholds. */
+  /** α, θ and β that each part was bounded with. */
+  readonly parts: readonly Pick<Multipliers, 'alpha' | 'beta'>[];
+  /** Lower bounds of the parts' rows, less their thresholds. */
   readonly bounds: readonly number[];
 }
 
@@ -31,14 +32,25 @@ export interface HullRegion {
   readonly box: Ends;
   readonly hidden: HiddenBounds;
   readonly goals: readonly Goal[];
+  /** The parts of the box that sides are chosen for (default: the whole box for each goal). */
+  readonly parts?: readonly HullPart[];
+  /** Sides that the ascent begins at (default: m = ½). */
+  readonly known?: Hulls;
 }
 
-/** Steps of ascent of the sides: 60 raise the bounds by 2 % more. */
-const STEPS = 40;
+/** A part and the number of its goal. */
+export interface HullPart extends Multipliers {
+  readonly goal: number;
+}
+
+/** Steps of ascent of the first sides: 60 raise the bounds by 2 % more; and of those that parts ask for. */
+const STEPS = { first: 40, later: 20 };
 /** Numbers of a node's sides, at most: they are read once for each bound of a batch. */
 const MOST_NUMBERS = 1 << 22;
 /** What float32 may lose of s and r. */
 const ROUNDING = 1e-6;
+/** α and θ at first, in 255ths. */
+const HALF = 128;
 
 /** ReLUs behind a convolution that reads the input or a ReLU, by node what that is; none if too large. */
 export function hullNodes(
@@ -58,72 +70,89 @@ export function hullNodes(
   return from;
 }
 
-/** Chooses sides for all goals together. */
-export async function chooseHulls(engine: Engine, { box, hidden, goals }: HullRegion): Promise<Hulls> {
+/** Chooses sides for all parts together. */
+export async function chooseHulls(engine: Engine, region: HullRegion): Promise<Hulls> {
   const { network: net } = engine;
+  const { box, hidden, goals, known } = region;
   const unstable = unstableRelus(engine, net, hidden);
+  const parts = region.parts ?? wholeBox(goals, unstable);
   const from = hullNodes(engine, unstable);
-  const nodes = Object.keys(from).map(Number);
   const neurons = new Map<number, Neurons>();
-  for (const k of nodes) neurons.set(k, await neuronsOf(engine, k, unstable));
-  const columns = Math.max(8, 2 ** Math.ceil(Math.log2(goals.length)));
+  for (const k of Object.keys(from).map(Number))
+    neurons.set(k, await neuronsOf(engine, k, unstable.feeds[nodeArray('index', k)] as Int32Array));
+  const columns = Math.max(8, 2 ** Math.ceil(Math.log2(parts.length)));
   const rows = floats(engine, net.classes * columns);
-  goals.forEach(({ coefficients }, j) => {
-    coefficients.forEach((c, k) => {
+  parts.forEach(({ goal }, j) => {
+    (goals[goal] as Goal).coefficients.forEach((c, k) => {
       rows[k * columns + j] = c;
     });
   });
+  const segments = segmentsOf(unstable);
   const plan = dualOf(engine, {
-    ...{ target: net.nodes.length - 1, columns, iterations: STEPS, start: 'rows', keep: true },
+    ...{ target: net.nodes.length - 1, columns, iterations: known ? STEPS.later : STEPS.first },
+    ...{ start: 'rows', warm: true, decisions: true, byColumn: true, keep: true },
     ...{ unstable: unstable.capacity, hulls: from, choosesHulls: true },
   });
-  const outputs = await engine.run(plan, {
+  const outputs = (await engine.run(plan, {
     ...regionFeeds(box, hidden),
     ...unstable.feeds,
+    ...multiplierFeeds(engine, segments, columns, parts),
     rows,
     // No bound is enough: better sides are better for all parts.
     threshold: floats(engine, columns).fill(1e30),
-    ...Object.fromEntries([...neurons].map(([k, { weights }]) => [`hull weights:${k}`, weights])),
-  });
-  const numbers = (name: string) => outputs[name] as Floats;
+    ...Object.fromEntries(
+      [...neurons].flatMap(([k, { weights }]) => [
+        [`hull weights:${k}`, weights],
+        [`hull shares:${k}`, sharesOf(engine, weights, known?.feeds[nodeArray('hull', k)] as Floats)],
+      ]),
+    ),
+  })) as Outputs;
   const feeds: Record<string, Floats> = {};
   for (const [k, { weights, bias, index }] of neurons) {
     const { lower, upper } = hidden.get(k) as Ends;
     const widths = Float64Array.from(index, (i) => (upper[i] as number) - (lower[i] as number));
     const source = from[k] as number;
     const read = source === INPUT ? box : afterRelu(hidden.get(source) as Ends);
-    const v = numbers(nodeArray('hull', k));
+    const v = outputs[nodeArray('hull', k)] as Floats;
     const { least, reach } = sidesOf(v, weights, bias, widths, read);
     feeds[nodeArray('hull', k)] = v;
     feeds[`hull least:${k}`] = floats(engine, index.length).map((_, row) => least[row] as number);
     feeds[`hull reach:${k}`] = floats(engine, index.length).map((_, row) => reach[row] as number);
   }
-  const shareOf = (i: number, j: number) =>
-    numbers(nodeArray('p', unstable.node[i] as number))[(unstable.row[i] as number) * columns + j] as number;
   return {
-    from,
-    feeds,
-    alpha: goals.map((_, j) =>
-      Uint8Array.from({ length: unstable.count }, (_, i) => Math.round(255 * shareOf(i, j))),
-    ),
-    bounds: goals.map(({ threshold }, j) => (numbers('bound')[j] as number) - threshold),
+    ...{ from, feeds },
+    parts: parts.map(({ decisions }, j) => multipliersAt(segments, outputs, j, decisions)),
+    bounds: parts.map(({ goal }, j) => {
+      const bound = (outputs.bound as Floats)[j] as number;
+      return Number.isFinite(bound) ? bound - (goals[goal] as Goal).threshold : Number.NEGATIVE_INFINITY;
+    }),
   };
 }
 
-/** The unstable neurons of a node: weights [inputs, rows] and biases [rows, 1] of what they read. */
-interface Neurons {
+const wholeBox = (goals: readonly Goal[], { count }: UnstableRelus): HullPart[] =>
+  goals.map((_, goal) => ({ goal, decisions: [], beta: [], alpha: new Uint8Array(count).fill(HALF) }));
+
+/** m of v = m∘w, ½ where there is none yet. */
+const sharesOf = (engine: Engine, weights: Floats, v: Floats | undefined): Floats =>
+  floats(engine, weights.length).map((_, i) => {
+    const [w, side] = [weights[i] as number, v?.[i] as number];
+    return v === undefined || w === 0 ? 0.5 : Math.min(Math.max(side / w, 0), 1);
+  });
+
+/** Neurons of a ReLU node: weights [inputs, rows] and biases [rows, 1] of what they read. */
+export interface Neurons {
   readonly weights: Floats;
   readonly bias: Floats;
   /** The neuron of each row. */
   readonly index: Int32Array;
 }
 
-async function neuronsOf(engine: Engine, node: number, unstable: UnstableRelus): Promise<Neurons> {
+/** The neurons `index` of a ReLU node behind an affine layer. */
+export async function neuronsOf(engine: Engine, node: number, index: Int32Array): Promise<Neurons> {
   const { network: net, dtype } = engine;
   const before = (net.nodes[node] as NetworkNode).inputs[0] as number;
   const { layer } = net.nodes[before] as NetworkNode;
   if (layer.kind !== 'affine') throw new TypeError(`hulls: expected an affine layer, got ${layer.kind}`);
-  const index = unstable.feeds[nodeArray('index', node)] as Int32Array;
   const plan = engine.plan(`hull neurons ${node} ${index.length}`, () => {
     const given = weightsOf(net, before, parameterInputs(net, dtype));
     const rows = equalRows(input('index', [index.length], 'int32'), featuresOf(layer.output), dtype);

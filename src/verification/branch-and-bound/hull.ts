@@ -71,13 +71,14 @@ export const hullNeuron = (from: number, lower: Tensor, upper: Tensor, share: Sh
   width: share('hull width', maximum(sub(upper, lower), TINY)),
 });
 
-/** Sides of neurons of weights w [outputs of `from`, rows] for x in a box, m = ½ at first. */
+/** Sides of neurons of weights w [outputs of `from`, rows] for x in a box, which begin at some m of w's shape. */
 export function hullShares(
   node: number,
   neuron: HullNeuron,
   w: Tensor,
   bias: Tensor | undefined,
   { lower, upper }: Bounds,
+  begin: Tensor,
   share: Share,
 ): HullShares {
   const positive = relu(w);
@@ -88,8 +89,8 @@ export function hullShares(
   const perRow = (terms: Tensor) => transpose(reshape(sum(terms, [0]), [1, count]));
   return {
     key: `shares:${node}`,
-    name: `begin shares:${node}`,
-    begin: share('begin shares', add(mul(w, 0), 0.5)),
+    name: `hull shares:${node}`,
+    begin,
     nothing: mul(w, 0),
     at: (m) => {
       const s = perRow(mul(m, least));

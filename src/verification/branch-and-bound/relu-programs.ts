@@ -48,7 +48,7 @@ export interface ReluRegion {
   readonly goals: readonly Goal[];
   /** Steps of ascent for each subproblem (default 3). */
   readonly iterations?: number;
-  /** Sides of the hulls of what convolutions feed, and where α and θ of each goal begin. */
+  /** Sides of the hulls of what convolutions feed, chosen for the whole box for each goal. */
   readonly hulls?: Hulls;
 }
 
@@ -103,7 +103,7 @@ export class ReluPrograms {
     return this.options.goals.map(
       (_, goal): Subproblem => ({
         ...{ goal, decisions: [], beta: [], bound: Number.NEGATIVE_INFINITY },
-        alpha: this.options.hulls?.alpha[goal] ?? alpha,
+        alpha: this.options.hulls?.parts[goal]?.alpha ?? alpha,
       }),
     );
   }

@@ -1,8 +1,12 @@
 /**
- * The signs of ReLUs on one box: at first by triangles, which are quick, then, of goals that are open after
- * many subproblems, by sides of hulls (`hull.ts`), whose bounds cost twice as much and leave far fewer parts.
+ * The signs of ReLUs on one box, in three stages, each for the goals that are open after many subproblems of
+ * the one before: by triangles, which are quick; by sides of hulls (`hull.ts`), whose bounds cost twice as
+ * much and leave far fewer parts; and by sides that are chosen anew for the worst parts from time to time, on
+ * bounds of the second convolution from envelopes of the first (`envelope.ts`).
  */
-import type { Engine } from './engine.js';
+import type { Engine, HiddenBounds } from './engine.js';
+import { envelopeBounds } from './envelope-bounds.js';
+import { createHiddenBounding } from './hidden-bounds.js';
 import { chooseHulls, hullNodes } from './hull-choice.js';
 import { type ReluSplittingOptions, type ReluSplittingResult, splitRelus } from './relu-splitting.js';
 import { unstableRelus } from './unstable.js';
@@ -10,53 +14,99 @@ import { unstableRelus } from './unstable.js';
 export interface ReluSearchOptions extends ReluSplittingOptions {
   /** Seconds left. */
   readonly secondsLeft: () => number;
-  /** Subproblems after which hulls are chosen. */
+  /** Subproblems after which the next stage begins. */
   readonly patience?: number;
 }
 
-/** Subproblems that take about as long as the choice of hulls. */
+/** Subproblems that take about as long as what the next stage begins with. */
 const PATIENCE = 1500;
 /** Seconds that must be left for hulls to be worth their choice. */
 const LEAST_SECONDS = 4;
+/** Share of the time left that envelopes may take. */
+const ENVELOPE_SHARE = 0.1;
+/** Steps of α behind them. */
+const HIDDEN_ITERATIONS = 20;
+
+/** What a stage searches with, on goals that are open. */
+type Stage = (goals: ReluSplittingOptions['goals']) => Promise<Partial<ReluSplittingOptions>>;
 
 export async function searchSigns(
   engine: Engine,
   { secondsLeft, patience = PATIENCE, ...options }: ReluSearchOptions,
 ): Promise<ReluSplittingResult> {
-  // Neither certificates nor the rounding errors of float64 know of hulls.
-  const plain = engine.dtype === 'float64' || options.proved !== undefined;
-  const hulled = () => hullNodes(engine, unstableRelus(engine, engine.network, options.hidden));
-  if (plain || Object.keys(hulled()).length === 0) return splitRelus(engine, options);
-
-  let subproblems = 0;
-  const worthIt = () => subproblems >= patience && secondsLeft() >= LEAST_SECONDS;
-  const tried = await splitRelus(
-    { ...engine, expired: () => engine.expired() || worthIt() },
-    {
-      ...options,
-      progress: (state) => {
-        ({ subproblems } = state);
-        options.progress?.(state);
+  let open = options.goals.map((_, goal) => goal);
+  let [subproblems, lowerBound] = [0, Number.NEGATIVE_INFINITY];
+  const stages = stagesOf(engine, options, secondsLeft);
+  for (const [at, stage] of stages.entries()) {
+    const known = { subproblems, lowerBound };
+    const since = <T extends typeof known>(state: T): T => ({
+      ...state,
+      subproblems: known.subproblems + state.subproblems,
+      lowerBound: Math.max(known.lowerBound, state.lowerBound),
+    });
+    const before = open;
+    const numbered = (goal: number) => before[goal] as number;
+    const goals = before.map((goal) => options.goals[goal] as ReluSplittingOptions['goals'][number]);
+    const { leaf } = options;
+    const chosen = await stage(goals);
+    let own = 0;
+    const enough = () => at + 1 < stages.length && own >= patience && secondsLeft() >= LEAST_SECONDS;
+    const found = await splitRelus(
+      { ...engine, expired: () => engine.expired() || enough() },
+      {
+        ...options,
+        ...chosen,
+        goals,
+        ...(leaf && { leaf: (signs, goal) => leaf(signs, numbered(goal)) }),
+        found: (point, goal) => options.found(point, numbered(goal)),
+        ...(options.proved && { proved: (part, goal) => options.proved?.(part, numbered(goal)) }),
+        progress: (state) => {
+          own = state.subproblems;
+          options.progress?.(since(state));
+        },
       },
-    },
-  );
-  if (tried.reason !== 'time' || engine.expired()) return tried;
+    );
+    const result = { ...since(found), open: found.open.map(numbered) };
+    if (found.reason !== 'time' || engine.expired() || at + 1 === stages.length) return result;
+    ({ open, subproblems, lowerBound } = result);
+  }
+  throw new Error('searchSigns: expected a stage that ends');
+}
 
-  const goals = tried.open.map((goal) => options.goals[goal] as ReluSplittingOptions['goals'][number]);
-  const numbered = (goal: number) => tried.open[goal] as number;
-  const since = <T extends { readonly subproblems: number; readonly lowerBound: number }>(state: T): T => ({
-    ...state,
-    subproblems: tried.subproblems + state.subproblems,
-    lowerBound: Math.max(tried.lowerBound, state.lowerBound),
+function stagesOf(engine: Engine, options: ReluSplittingOptions, secondsLeft: () => number): Stage[] {
+  const { box, hidden } = options;
+  const triangles: Stage = async () => ({});
+  // Neither certificates nor the rounding errors of float64 know of hulls.
+  if (engine.dtype === 'float64' || options.proved !== undefined) return [triangles];
+  const from = hullNodes(engine, unstableRelus(engine, engine.network, hidden));
+  if (Object.keys(from).length === 0) return [triangles];
+  const hulls: Stage = async (goals) => ({ hulls: await chooseHulls(engine, { box, hidden, goals }) });
+  const renewed: Stage = async (goals) => {
+    const region = { box, hidden: await enveloped(engine, options, from, secondsLeft), goals };
+    let known = await chooseHulls(engine, region);
+    const renew: ReluSplittingOptions['renew'] = async (parts) => {
+      if (secondsLeft() < LEAST_SECONDS) return undefined;
+      known = await chooseHulls(engine, { ...region, parts, known });
+      return known;
+    };
+    return { hidden: region.hidden, hulls: known, renew };
+  };
+  return [triangles, hulls, renewed];
+}
+
+/** Bounds of the second convolution from envelopes of the first, and of what is behind it. */
+async function enveloped(
+  engine: Engine,
+  { box, hidden }: Pick<ReluSplittingOptions, 'box' | 'hidden'>,
+  from: Readonly<Record<number, number>>,
+  secondsLeft: () => number,
+): Promise<HiddenBounds> {
+  const ends = secondsLeft() * (1 - ENVELOPE_SHARE);
+  const over = () => engine.expired() || secondsLeft() < ends;
+  const found = await envelopeBounds(engine, { box, hidden, from, over });
+  if (found === undefined) return hidden;
+  const known = new Map(hidden).set(found.node, found.ends);
+  return createHiddenBounding(engine).bound(box, {
+    ...{ iterations: HIDDEN_ITERATIONS, known, changed: found.node },
   });
-  const { leaf } = options;
-  const result = await splitRelus(engine, {
-    ...options,
-    goals,
-    hulls: await chooseHulls(engine, { ...options, goals }),
-    ...(leaf && { leaf: (signs, goal) => leaf(signs, numbered(goal)) }),
-    found: (point, goal) => options.found(point, numbered(goal)),
-    progress: (state) => options.progress?.(since(state)),
-  });
-  return { ...since(result), open: result.open.map(numbered) };
 }

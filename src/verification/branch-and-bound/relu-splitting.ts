@@ -10,6 +10,7 @@
  */
 import type { ProvedPart } from '../proof/trace.js';
 import type { Engine } from './engine.js';
+import type { Hulls } from './hull-choice.js';
 import type { SplittingResult } from './input-splitting.js';
 import type { Signs } from './leaf.js';
 import { type Bounded, ReluPrograms, type ReluRegion, type Subproblem } from './relu-programs.js';
@@ -33,6 +34,11 @@ export interface ReluSplittingOptions extends ReluRegion {
    * a counterexample.
    */
   readonly found: (point: Float32Array, goal: number) => Promise<boolean>;
+  /**
+   * Sides of hulls for open parts, the worst ones, asked for after every `RENEWAL` subproblems; undefined if
+   * they are not worth it any more.
+   */
+  readonly renew?: (parts: readonly Subproblem[]) => Promise<Hulls | undefined>;
   /** Called with each part that is proved, where somebody wants to know. */
   readonly proved?: (part: ProvedPart, goal: number) => void;
   readonly progress?: (state: {
@@ -51,6 +57,8 @@ export interface ReluSplittingResult extends SplittingResult {
 
 /** Where all ReLUs are decided and no linear program tells what is left, this is the last chance. */
 const LEAF_ITERATIONS = 50;
+/** Sides of hulls are chosen anew for so many parts, after so many subproblems. */
+const RENEWAL = { parts: 128, after: 2000 };
 
 /** Splits one box until every goal is proved, a counterexample is found, or time or memory end. */
 export const splitRelus = (engine: Engine, options: ReluSplittingOptions): Promise<ReluSplittingResult> =>
@@ -58,7 +66,7 @@ export const splitRelus = (engine: Engine, options: ReluSplittingOptions): Promi
 
 /** One search: its open subproblems and what is known of those that left. */
 class ReluSplitting {
-  readonly #programs: ReluPrograms;
+  #programs: ReluPrograms;
   readonly #frontier: Frontier<Branch>;
   #subproblems = 0;
   #leaves = 0;
@@ -67,6 +75,8 @@ class ReluSplitting {
   /** Goals that were bounded once. */
   #begun = 0;
   #found = false;
+  /** Parts for which sides of hulls are being chosen. */
+  #chosenFor: readonly Branch[] = [];
 
   constructor(
     readonly engine: Engine,
@@ -86,13 +96,50 @@ class ReluSplitting {
       this.#frontier.push(await this.#settle(bounded));
       this.#report();
     }
-    await this.#frontier.work(
-      most / 2,
-      () => this.#found || this.#full(),
+    let renewing = this.options.renew !== undefined;
+    while (renewing) {
+      const due = this.#subproblems + RENEWAL.after;
+      await this.#work(() => this.#subproblems >= due);
+      renewing = !this.#over() && this.#frontier.length > 0 && (await this.#renew());
+    }
+    await this.#work(() => false);
+    return this.#result();
+  }
+
+  #over(): boolean {
+    return this.#found || this.#full() || this.engine.expired();
+  }
+
+  /** Divides what is open, until it is time for something else. */
+  #work(until: () => boolean): Promise<void> {
+    return this.#frontier.work(
+      this.#programs.most / 2,
+      () => this.#found || this.#full() || until(),
       (parents) => this.#divide(parents),
       () => this.#report(),
     );
-    return this.#result();
+  }
+
+  /** Sides chosen anew for the worst parts, while the others are divided. @returns whether there are any */
+  async #renew(): Promise<boolean> {
+    const { renew } = this.options;
+    const worst = this.#frontier.take(RENEWAL.parts);
+    this.#chosenFor = worst;
+    let done = false;
+    const choice = renew?.(worst).finally(() => {
+      done = true;
+    });
+    const [hulls] = await Promise.all([choice, this.#work(() => done)]);
+    this.#chosenFor = [];
+    if (hulls) this.#programs = new ReluPrograms(this.engine, { ...this.options, hulls });
+    for (const [j, part] of worst.entries()) {
+      const bound = Math.max(part.bound, hulls?.bounds[j] ?? part.bound);
+      const raised = { ...part, ...hulls?.parts[j], bound };
+      if (bound > 0) this.#prove(raised);
+      else this.#frontier.push([raised]);
+    }
+    this.#report();
+    return hulls !== undefined;
   }
 
   #result(): ReluSplittingResult {
@@ -122,7 +169,7 @@ class ReluSplitting {
   #lowerBound(): number {
     return this.#begun < this.options.goals.length
       ? Number.NEGATIVE_INFINITY
-      : Math.min(0, this.#frontier.leastBound(), this.#leafBound);
+      : Math.min(0, this.#frontier.leastBound(), this.#chosenFor[0]?.bound ?? 0, this.#leafBound);
   }
 
   #report(): void {

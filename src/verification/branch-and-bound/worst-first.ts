@@ -12,6 +12,8 @@ export interface Frontier<T> {
   push(subproblems: readonly T[]): void;
   /** Those that wait, in no order. */
   waiting(): readonly T[];
+  /** Takes the worst of those that wait, so many at most. */
+  take(most: number): T[];
   /** The least bound of all that is open, what is under way too; ∞ where nothing is. */
   leastBound(): number;
   /**
@@ -40,11 +42,14 @@ export function worstFirst<T extends { readonly bound: number }>(
   const push = (subproblems: readonly T[]): void => {
     for (const subproblem of subproblems) queue.push(subproblem);
   };
+  const take = (most: number): T[] =>
+    Array.from({ length: Math.min(most, queue.length) }, () => queue.pop() as T);
   return {
     get length() {
       return queue.length;
     },
     push,
+    take,
     waiting: () => queue.data,
     leastBound: () => Math.min(boundOf(queue.peek()), ...Array.from(underWay, ([first]) => boundOf(first))),
     async work(most, over, divide, handedIn) {
@@ -61,8 +66,7 @@ export function worstFirst<T extends { readonly bound: number }>(
             continue;
           }
           const share = Math.max(1, Math.min(most, Math.ceil(queue.length / engine.threads)));
-          const batch: T[] = [];
-          while (batch.length < share) batch.push(queue.pop() as T);
+          const batch = take(share);
           underWay.add(batch);
           try {
             push(await divide(batch));
