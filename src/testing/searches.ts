@@ -70,7 +70,7 @@ export async function decideOnInputs(
 
 /**
  * Polytopes of one box and one inequality each, by the signs of ReLUs; with hulls after `patience`
- * subproblems.
+ * subproblems, which are chosen anew after as many.
  */
 export async function decideOnRelus(
   engine: Engine,
@@ -92,7 +92,10 @@ export async function decideOnRelus(
   return complete(
     patience === undefined
       ? await splitRelus(engine, options)
-      : await searchSigns(engine, { ...options, patience, secondsLeft: () => MINUTE }),
+      : await searchSigns(engine, {
+          ...{ ...options, patience, renewAfter: patience },
+          secondsLeft: () => MINUTE,
+        }),
   );
 }
 

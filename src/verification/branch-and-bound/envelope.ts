@@ -72,7 +72,7 @@ export function boxRelu(w: ArrayLike<number>, bias: number, { lower, upper }: Bo
   return { index, weight, bias: offset, least, reach, lower: from, upper: to };
 }
 
-/** What stands for a ReLU in a row: c (share · (w·x + b)), or c times its upper line. */
+/** What stands for a ReLU in a row: c (α (w·x + b)), or c times its upper line. */
 interface Line {
   readonly relu: BoxRelu;
   readonly coefficient: number;
@@ -83,6 +83,29 @@ interface Line {
   readonly sum: Float64Array;
   /** Whether there is something to choose: its sign is open. */
   readonly open: boolean;
+}
+
+/** Adds the coefficients of a line to those at the inputs. @returns its constant */
+export function addLine(
+  { relu, coefficient, above, share }: Pick<Line, 'relu' | 'coefficient' | 'above' | 'share'>,
+  slope: Float64Array,
+): number {
+  const { index, weight, least, reach, bias, upper } = relu;
+  if (!above) {
+    const a = coefficient * (share[0] as number);
+    for (let tap = 0; tap < index.length; tap++)
+      slope[index[tap] as number] = (slope[index[tap] as number] as number) + a * (weight[tap] as number);
+    return a * bias;
+  }
+  let [offset, missing] = [0, upper];
+  for (let tap = 0; tap < index.length; tap++) {
+    const m = share[tap] as number;
+    const i = index[tap] as number;
+    slope[i] = (slope[i] as number) + coefficient * m * (weight[tap] as number);
+    offset -= m * (least[tap] as number);
+    missing -= m * (reach[tap] as number);
+  }
+  return coefficient * (offset + Math.max(0, missing));
 }
 
 /** Lower bounds of rows over the ReLUs of one box. */
@@ -162,25 +185,7 @@ export class Envelope {
     const slope = this.#slope;
     for (const i of inputs) slope[i] = 0;
     let constant = 0;
-    for (const { relu, coefficient, above, share } of lines) {
-      const { index, weight, least, reach, bias, upper } = relu;
-      if (!above) {
-        const a = coefficient * (share[0] as number);
-        for (let tap = 0; tap < index.length; tap++)
-          slope[index[tap] as number] = (slope[index[tap] as number] as number) + a * (weight[tap] as number);
-        constant += a * bias;
-        continue;
-      }
-      let [offset, missing] = [0, upper];
-      for (let tap = 0; tap < index.length; tap++) {
-        const m = share[tap] as number;
-        const i = index[tap] as number;
-        slope[i] = (slope[i] as number) + coefficient * m * (weight[tap] as number);
-        offset -= m * (least[tap] as number);
-        missing -= m * (reach[tap] as number);
-      }
-      constant += coefficient * (offset + Math.max(0, missing));
-    }
+    for (const line of lines) constant += addLine(line, slope);
     return constant;
   }
 

@@ -35,10 +35,12 @@ export interface ReluSplittingOptions extends ReluRegion {
    */
   readonly found: (point: Float32Array, goal: number) => Promise<boolean>;
   /**
-   * Sides of hulls for open parts, the worst ones, asked for after every `RENEWAL` subproblems; undefined if
-   * they are not worth it any more.
+   * Sides of hulls for open parts, the worst ones, asked for from time to time; undefined if they are not
+   * worth it any more.
    */
   readonly renew?: (parts: readonly Subproblem[]) => Promise<Hulls | undefined>;
+  /** Subproblems between (default 2000). */
+  readonly renewAfter?: number;
   /** Called with each part that is proved, where somebody wants to know. */
   readonly proved?: (part: ProvedPart, goal: number) => void;
   readonly progress?: (state: {
@@ -57,8 +59,10 @@ export interface ReluSplittingResult extends SplittingResult {
 
 /** Where all ReLUs are decided and no linear program tells what is left, this is the last chance. */
 const LEAF_ITERATIONS = 50;
-/** Sides of hulls are chosen anew for so many parts, after so many subproblems. */
-const RENEWAL = { parts: 128, after: 2000 };
+/** Sides of hulls are chosen anew for so many parts. */
+const RENEWED = 128;
+/** After so many subproblems. */
+const RENEW_AFTER = 2000;
 
 /** Splits one box until every goal is proved, a counterexample is found, or time or memory end. */
 export const splitRelus = (engine: Engine, options: ReluSplittingOptions): Promise<ReluSplittingResult> =>
@@ -98,7 +102,7 @@ class ReluSplitting {
     }
     let renewing = this.options.renew !== undefined;
     while (renewing) {
-      const due = this.#subproblems + RENEWAL.after;
+      const due = this.#subproblems + (this.options.renewAfter ?? RENEW_AFTER);
       await this.#work(() => this.#subproblems >= due);
       renewing = !this.#over() && this.#frontier.length > 0 && (await this.#renew());
     }
@@ -123,7 +127,7 @@ class ReluSplitting {
   /** Sides chosen anew for the worst parts, while the others are divided. @returns whether there are any */
   async #renew(): Promise<boolean> {
     const { renew } = this.options;
-    const worst = this.#frontier.take(RENEWAL.parts);
+    const worst = this.#frontier.take(RENEWED);
     this.#chosenFor = worst;
     let done = false;
     const choice = renew?.(worst).finally(() => {
@@ -132,12 +136,9 @@ class ReluSplitting {
     const [hulls] = await Promise.all([choice, this.#work(() => done)]);
     this.#chosenFor = [];
     if (hulls) this.#programs = new ReluPrograms(this.engine, { ...this.options, hulls });
-    for (const [j, part] of worst.entries()) {
-      const bound = Math.max(part.bound, hulls?.bounds[j] ?? part.bound);
-      const raised = { ...part, ...hulls?.parts[j], bound };
-      if (bound > 0) this.#prove(raised);
-      else this.#frontier.push([raised]);
-    }
+    const raised = worst.map((part, j) => raisedBy(part, hulls, j));
+    for (const part of raised) if (part.bound > 0) this.#prove(part);
+    this.#frontier.push(raised.filter(({ bound }) => !(bound > 0)));
     this.#report();
     return hulls !== undefined;
   }
@@ -288,6 +289,12 @@ export function branchOf(
     return child(part, decision);
   }, subproblem);
   return [{ ...rest, next }];
+}
+
+/** A part with what the choice of sides came to for it, the j-th. */
+function raisedBy(part: Branch, hulls: Hulls | undefined, j: number): Branch {
+  const bound = Math.max(part.bound, hulls?.bounds[j] ?? part.bound);
+  return { ...part, ...hulls?.parts[j], bound };
 }
 
 /** The subproblem with one more ReLU decided: i for z ≥ 0, ~i for z ≤ 0. */
