@@ -119,6 +119,19 @@ export const proofMutants: readonly ProofMutant[] = [
       to: 'rest * (rest > 0 ? l : u)',
     },
   ]),
+  ...of('verification/branch-and-bound/envelope', [
+    { name: 'upper lines need not reach u', from: 'Math.max(0, missing)', to: '0' },
+    {
+      name: 'upper lines start at the greatest value',
+      from: 'Math.min(...ends(i, tap))',
+      to: 'Math.max(...ends(i, tap))',
+    },
+    { name: 'ReLUs of open sign are linear', from: 'const open = l < 0', to: 'const open = l < -u' },
+    { name: 'shares have no end', from: 'Math.min(Math.max(share, 0), 1)', to: 'Math.max(share, 0)' },
+  ]),
+  ...of('verification/branch-and-bound/envelope-bounds', [
+    { name: 'a row is bounded by another', from: 'open[at] as number', to: 'open[0] as number' },
+  ]),
   ...of('verification/branch-and-bound/relu-search', [
     {
       name: 'a counterexample is told of another goal',
@@ -127,6 +140,12 @@ export const proofMutants: readonly ProofMutant[] = [
     },
   ]),
   ...of('verification/branch-and-bound/relu-splitting', [
+    {
+      name: 'parts for which sides are chosen are forgotten',
+      test: 'verification/branch-and-bound/relu-search',
+      from: 'this.#frontier.push(raised.filter(({ bound }) => !(bound > 0)))',
+      to: 'this.#frontier.push([])',
+    },
     {
       name: 'goals with undecided leaves count as proved',
       from: ' || this.#leafGoals.has(goal)',

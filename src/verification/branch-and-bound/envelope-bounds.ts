@@ -54,11 +54,14 @@ export async function envelopeBounds(
   for (const [at, row] of rows.entries()) {
     if (over()) break;
     const i = open[at] as number;
-    ends.lower[i] = Math.max(ends.lower[i] as number, envelope.least(row));
-    ends.upper[i] = Math.min(ends.upper[i] as number, -envelope.least(negated(row)));
+    ends.lower[i] = Math.max(ends.lower[i] as number, finite(envelope.least(row)));
+    ends.upper[i] = Math.min(ends.upper[i] as number, -finite(envelope.least(negated(row))));
   }
   return { node, ends };
 }
+
+/** Where arithmetic overflowed there is no bound. */
+const finite = (bound: number): number => (Number.isFinite(bound) ? bound : Number.NEGATIVE_INFINITY);
 
 const straddles = ({ lower, upper }: Ends, i: number): boolean =>
   (lower[i] as number) < 0 && (upper[i] as number) > 0;

@@ -43,8 +43,8 @@ export interface HullPart extends Multipliers {
   readonly goal: number;
 }
 
-/** Steps of ascent of the first sides: 60 raise the bounds by 2 % more; and of those that parts ask for. */
-const STEPS = { first: 40, later: 20 };
+/** Steps of ascent of the first sides, 40 raise the bounds by 1 % more; and of those for parts. */
+const STEPS = { first: 25, later: 20 };
 /** Numbers of a node's sides, at most: they are read once for each bound of a batch. */
 const MOST_NUMBERS = 1 << 22;
 /** What float32 may lose of s and r. */
@@ -133,11 +133,15 @@ const wholeBox = (goals: readonly Goal[], { count }: UnstableRelus): HullPart[] 
   goals.map((_, goal) => ({ goal, decisions: [], beta: [], alpha: new Uint8Array(count).fill(HALF) }));
 
 /** m of v = m∘w, ½ where there is none yet. */
-const sharesOf = (engine: Engine, weights: Floats, v: Floats | undefined): Floats =>
-  floats(engine, weights.length).map((_, i) => {
-    const [w, side] = [weights[i] as number, v?.[i] as number];
-    return v === undefined || w === 0 ? 0.5 : Math.min(Math.max(side / w, 0), 1);
-  });
+function sharesOf(engine: Engine, weights: Floats, v: Floats | undefined): Floats {
+  const shares = floats(engine, weights.length).fill(0.5);
+  if (v !== undefined)
+    for (let i = 0; i < shares.length; i++) {
+      const w = weights[i] as number;
+      if (w !== 0) shares[i] = Math.min(Math.max((v[i] as number) / w, 0), 1);
+    }
+  return shares;
+}
 
 /** Neurons of a ReLU node: weights [inputs, rows] and biases [rows, 1] of what they read. */
 export interface Neurons {
