@@ -1,16 +1,17 @@
 /**
- * Least values of rows over one layer of ReLUs that read a box: min Σ cₖ yₖ, yₖ = max(0, wₖ·x + bₖ), as exact
- * as bounds of single neurons can be (Tjandraatmadja et al. 2020, "The convex relaxation barrier, revisited").
+ * Least values of rows over one layer of ReLUs that read a box: min Σ cₖ yₖ, yₖ = max(0, wₖ·x + bₖ), as
+ * exact as bounds of single neurons can be (Tjandraatmadja et al. 2020, "The convex relaxation barrier,
+ * revisited").
  *
  * A neuron of cₖ > 0 is bounded from below by α (w·x + b), α ∈ [0, 1]; one of cₖ < 0 from above by
  *
  *   y ≤ Σᵢ mᵢ (wᵢ xᵢ − min wᵢ xᵢ) + max(0, u − Σᵢ mᵢ ρᵢ),   ρᵢ = max wᵢ xᵢ − min wᵢ xᵢ,
  *
- * for every m ∈ [0, 1]: with Σ mᵢ ρᵢ ≥ u the right side is at least 0 and, since 1 − mᵢ ≥ 0, at least w·x + b.
- * The best m have Σ mᵢ ρᵢ = u; the triangle is m = u/(u − l). The lines of all m, α and all x of the box are a
- * bilinear game, whose value primal and dual steps approach together (Chambolle and Pock 2011), each as long
- * as its coefficients allow, begun anew at the mean of the steps after every few. Whatever m and α they come
- * to, the bound is that of the lines: steps cost no soundness.
+ * for every m ∈ [0, 1]: with Σ mᵢ ρᵢ ≥ u the right side is at least 0 and, since 1 − mᵢ ≥ 0, at least
+ * w·x + b. The best m have Σ mᵢ ρᵢ = u; the triangle is m = u/(u − l). The lines of all m, α and all x of the
+ * box are a bilinear game, whose value primal and dual steps approach together (Chambolle and Pock 2011),
+ * each as long as its coefficients allow, begun anew at the mean of the steps after every few. Whatever m and
+ * α they come to, the bound is that of the lines: steps cost no soundness.
  */
 
 /** Ends of the box that the ReLUs read. */

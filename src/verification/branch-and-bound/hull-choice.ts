@@ -1,7 +1,8 @@
 /**
  * Choice of the sides of hulls (`hull.ts`) for one box: v = m∘w, m ∈ [0, 1] a share for each weight, raised
- * together with all α and θ until the bounds of the goals are greatest, or those of some parts of the box. All
- * goals and all parts share them. Only convolutions have them: neurons of dense layers read too much for it to gain anything.
+ * together with all α and θ until the bounds of the goals are greatest, or those of some parts of the box.
+ * All of them share the sides. Only convolutions have them: neurons of dense layers read too much for it to
+ * gain anything.
  */
 import { equalRows, input, mul } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';

@@ -71,7 +71,7 @@ export const hullNeuron = (from: number, lower: Tensor, upper: Tensor, share: Sh
   width: share('hull width', maximum(sub(upper, lower), TINY)),
 });
 
-/** Sides of neurons of weights w [outputs of `from`, rows] for x in a box, which begin at some m of w's shape. */
+/** Sides of neurons of weights w [outputs of `from`, rows] for x in a box; `begin` is m at first. */
 export function hullShares(
   node: number,
   neuron: HullNeuron,
