@@ -29,16 +29,17 @@ export function forward({ size, weight, bias, positions, taps, first, runs }, ce
       }
   return { middle, spread };
 }
-/** Wᵀ a for so many inputs, two channels at once. */
-export function adjoint({ size, weight, positions, taps, first, runs }, a, inputs) {
-  const out = new Float64Array(inputs);
-  for (let p = 0; p < positions; p++)
-    for (let j = p, from = 0; j < size; j += 2 * positions, from += 2 * taps) {
-      const [a0, a1, next] = j + positions < size ? [a[j], a[j + positions], taps] : [a[j], 0, 0];
-      if (a0 === 0 && a1 === 0) continue;
+/** Wᵀ a for so many inputs, four channels at once: beyond the last, a is 0 and weights are the last's. */
+export function adjoint({ size, weight: w, positions: n, taps, first, runs }, a, inputs) {
+  const [out, at] = [new Float64Array(inputs), (k) => Math.min(k, w.length - taps)];
+  for (let p = 0; p < n; p++)
+    for (let j = p, k0 = 0; j < size; j += 4 * n, k0 += 4 * taps) {
+      const [a0, a1, a2, a3] = [a[j], a[j + n] ?? 0, a[j + 2 * n] ?? 0, a[j + 3 * n] ?? 0];
+      const [k1, k2, k3] = [at(k0 + taps), at(k0 + 2 * taps), at(k0 + 3 * taps)];
+      if (a0 === 0 && a1 === 0 && a2 === 0 && a3 === 0) continue;
       for (let run = 3 * first[p]; run < 3 * first[p + 1]; run += 3)
-        for (let i = runs[run], k = from + runs[run + 1], end = i + runs[run + 2]; i < end; i++, k++)
-          out[i] += a0 * weight[k] + a1 * weight[k + next];
+        for (let i = runs[run], k = runs[run + 1], end = i + runs[run + 2]; i < end; i++, k++)
+          out[i] += a0 * w[k0 + k] + a1 * w[k1 + k] + (a2 * w[k2 + k] + a3 * w[k3 + k]);
     }
   return out;
 }
@@ -99,12 +100,13 @@ function refine(nodes, bounds, p, slopes) {
 export function lowerBound(nodes, { lower, upper, size, unstable, reach, error }, start, row, hints) {
   const open = [];
   let [best, sum, total] = [Number.NEGATIVE_INFINITY, -row.bound, Math.abs(row.bound)];
-  const hand = (p, a) => {
+  const hand = (p, a, most = size[p], more = open[p], sizes = 0) => {
     for (let i = 0; i < a.length; i++) {
-      if (open[p]) a[i] += open[p][i];
-      total += (Math.abs(a[i]) + TINY) * size[p][i];
+      if (more) a[i] += more[i];
+      sizes += (Math.abs(a[i]) + TINY) * most[i];
     }
     open[p] = a;
+    total += sizes;
   };
   for (const [i, c] of row.outputs) hand(start, new Float64Array(nodes[start].size).fill(c, i, i + 1));
   for (const [i, d] of row.inputs) hand(0, new Float64Array(nodes[0].size).fill(d, i, i + 1));
@@ -112,8 +114,8 @@ export function lowerBound(nodes, { lower, upper, size, unstable, reach, error }
     const [node, a, [p, q]] = [nodes[k], open[k], nodes[k].inputs];
     if (a === undefined) continue;
     if (open.findIndex((one) => one) === k) {
-      let value = sum;
-      for (let i = 0; i < a.length; i++) value += a[i] * (a[i] > 0 ? lower[k][i] : upper[k][i]);
+      let [value, low, high] = [sum, lower[k], upper[k]];
+      for (let i = 0; i < a.length; i++) value += a[i] * (a[i] > 0 ? low[i] : high[i]);
       best = Math.max(best, down(value - error * total * (1 + 2 ** -20)));
       if (best > 0) return best;
     }
@@ -125,15 +127,13 @@ export function lowerBound(nodes, { lower, upper, size, unstable, reach, error }
       }
       hand(p, adjoint(node, a, nodes[p].size));
     } else if (node.op === 'relu') {
-      const decided = new Map(hints.path?.filter(([at]) => at === k).map(([, i, ...of]) => [i, of]));
+      const decided = hints.path && new Map(hints.path.map(([at, i, ...of]) => [at === k ? i : -1, of]));
       for (let i = 0; i < a.length; i++) {
         const [low, high] = [lower[p][i], upper[p][i]];
-        if (!(low < 0 && high > 0) && !decided.has(i)) a[i] = low < 0 ? 0 : a[i];
+        if (!(low < 0 && high > 0) && !decided?.has(i)) a[i] = low < 0 ? 0 : a[i];
         else {
-          const [t, least] = line(a[i], low, high, hints.alpha?.[unstable[k][i]], decided.get(i));
-          a[i] = t;
-          sum += least;
-          total += Math.abs(least);
+          const [t, least] = line(a[i], low, high, hints.alpha?.[unstable[k][i]], decided?.get(i));
+          [a[i], sum, total] = [t, sum + least, total + Math.abs(least)];
         }
       }
       hand(p, a);

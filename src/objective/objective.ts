@@ -13,14 +13,13 @@
  * statistics.
  */
 import {
+  abs,
   add,
   addAll,
   type FloatType,
   input,
   type Lifting,
-  maximum,
   mul,
-  neg,
   reshape,
   sub,
   type Tensor,
@@ -132,7 +131,7 @@ function weightNorm(net: Network, parameters: Parameters): Tensor {
   const weights = Object.entries(parameters).filter(
     ([name]) => name.endsWith('.weight') && !apart.includes(name),
   );
-  return addAll(weights.map(([, w]) => total(maximum(w, neg(w)))));
+  return addAll(weights.map(([, w]) => total(abs(w))));
 }
 
 /** Compiles an objective for micro-batches of a fixed size. */

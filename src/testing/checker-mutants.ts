@@ -38,8 +38,8 @@ const inBounds: readonly Omit<CheckerMutant, 'file'>[] = [
   { name: 'a bias is taken off', from: 'sum += a[j] * node.bias[j]', to: 'sum -= a[j] * node.bias[j]' },
   {
     name: 'the far end of a value counts',
-    from: 'a[i] > 0 ? lower[k][i] : upper[k][i]',
-    to: 'a[i] < 0 ? lower[k][i] : upper[k][i]',
+    from: 'a[i] > 0 ? low[i] : high[i]',
+    to: 'a[i] < 0 ? low[i] : high[i]',
   },
   { name: 'inactive ReLUs hand on', from: 'a[i] = low < 0 ? 0 : a[i]', to: 'a[i] = a[i]' },
   { name: 'the kink of a ReLU is forgotten', from: 'l < 0 && h > 0 ? 0 : Number', to: 'false ? 0 : Number' },
@@ -59,12 +59,14 @@ const inBounds: readonly Omit<CheckerMutant, 'file'>[] = [
     from: 'open.findIndex((one) => one) === k',
     to: 'a',
   },
-  { name: 'coefficients that meet are not added', from: 'if (open[p]) a[i] += open[p][i];', to: '' },
+  { name: 'coefficients that meet are not added', from: 'if (more) a[i] += more[i];', to: '' },
   { name: 'one summand is forgotten', from: 'hand(q, a.slice());', to: '' },
   { name: 'the threshold is forgotten', from: '-row.bound, Math', to: '0, Math' },
   { name: 'an upper end is taken for a lower', from: 'end[i] = sign * found', to: 'end[i] = found' },
   { name: 'sums of intervals keep their rounding', from: 'down(v + lower[q][i])', to: 'v + lower[q][i]' },
-  { name: 'the last of an odd number of channels is lost', from: ': [a[j], 0, 0]', to: ': [0, 0, 0]' },
+  { name: 'a last channel of four that is alone is lost', from: ' && a3 === 0) continue', to: ') continue' },
+  { name: 'one channel of four has the weights of another', from: 'a2 * w[k2 + k]', to: 'a2 * w[k3 + k]' },
+  { name: 'weights beyond the last channel are read', from: 'Math.min(k, w.length - taps)', to: 'k' },
 ];
 
 const inCheck: readonly Omit<CheckerMutant, 'file'>[] = [

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Percent of the changes that tests must notice. */
-const LEAST = 70;
+const LEAST = 80;
 const TWO_HOURS = 7_200_000;
 
 test(

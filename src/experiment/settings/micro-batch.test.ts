@@ -7,13 +7,13 @@ import { resolveSettings } from './resolve-settings.js';
 test.each([
   ['ibp', 64, 32],
   ['crown-ibp', 32, 32],
-  ['crown', 16, 1],
-  ['alpha-crown', 16, 1],
+  ['crown', 32, 1],
+  ['alpha-crown', 32, 1],
   ['hbox', 32, 32],
-  ['deepz', 16, 1],
+  ['deepz', 32, 1],
   ['ibp+crown-ibp', 32, 32],
-  ['crown-ibp+crown', 16, 1],
-  ['deepz+hbox+crown', 16, 1],
+  ['crown-ibp+crown', 32, 1],
+  ['deepz+hbox+crown', 32, 1],
 ])('%s runs %i images at once on CNN5 and %i on CNN7, as its programs grow', (relaxation, narrow, wide) => {
   const microBatch = (architecture: 'cnn5' | 'cnn7') =>
     resolveSettings({ relaxation, architecture }).microBatch;

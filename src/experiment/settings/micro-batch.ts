@@ -95,7 +95,7 @@ function largestMicroBatch(settings: Settings, network: Network): number {
   )
     return wide ? 2 : 4;
   const size = settings.relaxation === 'none' ? 'small' : appetiteClass(appetite(settings.relaxation));
-  if (size === 'back-substitution') return wide ? 1 : 16;
+  if (size === 'back-substitution') return wide ? 1 : 32;
   // An attack keeps its own programs open beside those of the bounds.
   if (wide) return uses.includes('attackSteps') ? 16 : 32;
   return size === 'margins' ? 32 : 64;

@@ -37,8 +37,8 @@ export class PlanRun implements Run {
   ) {
     this.arrays = new Map(Object.entries(feeds));
     this.#context = context;
-    const residence = planResidence(plan);
-    this.#residence = context.holdsArrays && residence.stays ? residence : undefined;
+    const residence = context.holdsArrays ? planResidence(plan) : undefined;
+    this.#residence = residence?.stays ? residence : undefined;
     const programsAdd = plan.steps.some((step) => kindOf(step).adds?.(step) === 'programs');
     this.sumsOnDevice = this.#residence !== undefined && (context.gradientsStay || programsAdd);
     const place = async (name: string, size: number) =>
