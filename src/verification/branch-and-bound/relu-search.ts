@@ -14,7 +14,7 @@ import { unstableRelus } from './unstable.js';
 export interface ReluSearchOptions extends ReluSplittingOptions {
   /** Seconds left. */
   readonly secondsLeft: () => number;
-  /** Subproblems after which the next stage begins. */
+  /** Subproblems after which the second stage begins; the third one does after twice as many of that. */
   readonly patience?: number;
 }
 
@@ -50,7 +50,8 @@ export async function searchSigns(
     const { leaf } = options;
     const chosen = await stage(goals);
     let own = 0;
-    const enough = () => at + 1 < stages.length && own >= patience && secondsLeft() >= LEAST_SECONDS;
+    const last = at + 1 === stages.length;
+    const enough = () => !last && own >= patience * (at + 1) && secondsLeft() >= LEAST_SECONDS;
     const found = await splitRelus(
       { ...engine, expired: () => engine.expired() || enough() },
       {
@@ -67,7 +68,7 @@ export async function searchSigns(
       },
     );
     const result = { ...since(found), open: found.open.map(numbered) };
-    if (found.reason !== 'time' || engine.expired() || at + 1 === stages.length) return result;
+    if (found.reason !== 'time' || engine.expired() || last) return result;
     ({ open, subproblems, lowerBound } = result);
   }
   throw new Error('searchSigns: expected a stage that ends');
