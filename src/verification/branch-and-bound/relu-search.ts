@@ -14,7 +14,7 @@ import { unstableRelus } from './unstable.js';
 export interface ReluSearchOptions extends ReluSplittingOptions {
   /** Seconds left. */
   readonly secondsLeft: () => number;
-  /** Subproblems after which the second stage begins; the third one does after twice as many of that. */
+  /** Subproblems after which the second stage begins; the third does after twice as many of the second. */
   readonly patience?: number;
 }
 
