@@ -123,8 +123,8 @@ describe.skipIf(slurmAbsence ?? absence.redis)('workers that Slurm itself starts
       const created = (await stat(join(trial, 'config.yaml'))).mtimeMs;
       const job = slurm.says('squeue', '-h', '-o', '%F').trim();
       slurm.says('scontrol', 'requeue', `${job}_0`);
-      // Slurm gives what is requeued two minutes to settle, as a node refuses what was allowed in the second in
-      // which it ended the job or before; nobody has to wait longer than for the next second.
+      // Slurm gives what is requeued two minutes to settle, as a node refuses what was allowed in the second
+      // in which it ended the job or before; nobody has to wait longer than for the next second.
       await vi.waitFor(() => {
         expect(slurm.says('squeue', '-h', '-o', '%T').trim()).toBe('PENDING');
         expect(slurm.says('sinfo', '-h', '-o', '%t').trim()).toBe('idle');
