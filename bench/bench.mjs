@@ -178,7 +178,7 @@ async function workloadTimes() {
     console.log(
       `CROWN training step on ${crown.threads} threads, s: CNN3, batch 256, initialisation ` +
         `${crown.initial.toFixed(2)} (target 0.35 on two), trained ${trained} (0.12); ` +
-        `CNN5, batch 128, from 16 images ${crown.cnn5.toFixed(1)}`,
+        `CNN5, batch 128, from 64 images ${crown.cnn5.toFixed(1)}`,
     );
   }
   console.log();
