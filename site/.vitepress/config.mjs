@@ -53,6 +53,7 @@ export default defineConfig({
         ['mnist', 'MNIST'],
         ['claims', 'Claims of the paper'],
         ['small-s2', 'Claims 1 and 3 at small scale'],
+        ['small-s2-beyond', 'Beyond the paper at small scale'],
         ['small-cnn3', 'Claims 1 and 3 with CNN3'],
         ['small-t', 'Claim 2 at small scale'],
         ['pgpe-exact', 'PGPE with exact bounds'],
