@@ -143,7 +143,7 @@ export const proofMutants: readonly ProofMutant[] = [
     {
       name: 'parts for which sides are chosen are forgotten',
       test: 'verification/branch-and-bound/relu-search',
-      from: 'this.#frontier.push(raised.filter(({ bound }) => !(bound > 0)))',
+      from: 'this.#frontier.push(worst.map((part, j) => raisedBy(part, hulls, j)))',
       to: 'this.#frontier.push([])',
     },
     {

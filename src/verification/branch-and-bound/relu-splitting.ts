@@ -136,9 +136,7 @@ class ReluSplitting {
     const [hulls] = await Promise.all([choice, this.#work(() => done)]);
     this.#chosenFor = [];
     if (hulls) this.#programs = new ReluPrograms(this.engine, { ...this.options, hulls });
-    const raised = worst.map((part, j) => raisedBy(part, hulls, j));
-    for (const part of raised) if (part.bound > 0) this.#prove(part);
-    this.#frontier.push(raised.filter(({ bound }) => !(bound > 0)));
+    this.#frontier.push(worst.map((part, j) => raisedBy(part, hulls, j)));
     this.#report();
     return hulls !== undefined;
   }
@@ -291,9 +289,12 @@ export function branchOf(
   return [{ ...rest, next }];
 }
 
-/** A part with what the choice of sides came to for it, the j-th. */
+/**
+ * A part with what the choice of sides came to for it, the j-th. That proves nothing: its sides are not yet
+ * moved for what float32 may lose (`sidesOf`), those that divide the part are.
+ */
 function raisedBy(part: Branch, hulls: Hulls | undefined, j: number): Branch {
-  const bound = Math.max(part.bound, hulls?.bounds[j] ?? part.bound);
+  const bound = Math.max(part.bound, Math.min(0, hulls?.bounds[j] ?? part.bound));
   return { ...part, ...hulls?.parts[j], bound };
 }
 
