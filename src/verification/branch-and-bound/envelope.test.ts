@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { normalNumbers, uniformNumbers } from '../../testing/numbers.js';
+import { normalNumbers, pointsOf, uniformNumbers } from '../../testing/numbers.js';
 import { addLine, boxRelu, Envelope } from './envelope.js';
 
 const ROUNDING = 1e-9;
@@ -30,19 +30,6 @@ function caseOf(seed: number, inputs: number, relus: number, fixed = false): Cas
 const dot = (a: ArrayLike<number>, x: ArrayLike<number>): number =>
   Array.from(a).reduce((sum, value, i) => sum + value * (x[i] as number), 0);
 
-/** Corners of a box and points within. */
-function pointsOf({ lower, upper }: Case['box'], seed: number): Float64Array[] {
-  const corners = Array.from({ length: 2 ** lower.length }, (_, at) =>
-    lower.map((low, i) => (at & (1 << i) ? (upper[i] as number) : low)),
-  );
-  const within = Array.from({ length: 40 }, (_, k) =>
-    uniformNumbers(`inside ${seed} ${k}`, lower.length).map(
-      (t, i) => (lower[i] as number) + t * ((upper[i] as number) - (lower[i] as number)),
-    ),
-  );
-  return [...corners, ...within];
-}
-
 const reluAt = ({ weights, biases }: Case, k: number, x: Float64Array): number =>
   Math.max(0, dot(weights[k] as Float64Array, x) + (biases[k] as number));
 
@@ -69,7 +56,7 @@ describe('the upper line of a ReLU', () => {
         const share = uniformNumbers(`m ${seed}`, relu.index.length);
         const slope = new Float64Array(inputs);
         const constant = addLine({ relu, coefficient: -2, above: true, share }, slope);
-        for (const x of pointsOf(of.box, seed))
+        for (const x of pointsOf(of.box, seed, 40))
           expect(dot(slope, x) + constant).toBeLessThanOrEqual(-2 * reluAt(of, 0, x) + ROUNDING);
       }),
       { numRuns: 300 },
@@ -83,7 +70,7 @@ describe('the bound of a row over the ReLUs of a box', () => {
       fc.property(someCase, fc.constantFrom(0, 1, 7, 40), fc.boolean(), (sizes, steps, fixed) => {
         const of = caseOf(...sizes, fixed);
         const least = envelopeOf(of).least(rowOf(of, 0.3), steps);
-        for (const x of pointsOf(of.box, sizes[0]))
+        for (const x of pointsOf(of.box, sizes[0], 40))
           expect(least).toBeLessThanOrEqual(0.3 + valueAt(of, x) + ROUNDING);
       }),
       { numRuns: 200 },
@@ -94,7 +81,7 @@ describe('the bound of a row over the ReLUs of a box', () => {
     let [triangles, envelopes] = [0, 0];
     for (let seed = 0; seed < 60; seed++) {
       const of = caseOf(seed, 5, 6);
-      const least = Math.min(...pointsOf(of.box, seed).map((x) => valueAt(of, x)));
+      const least = Math.min(...pointsOf(of.box, seed, 40).map((x) => valueAt(of, x)));
       const [before, after] = [0, 60].map((steps) => envelopeOf(of).least(rowOf(of), steps));
       expect(after).toBeGreaterThanOrEqual(before as number);
       triangles += least - (before as number);
@@ -106,7 +93,7 @@ describe('the bound of a row over the ReLUs of a box', () => {
   it('is exact for one ReLU', () => {
     for (const [seed, sign] of [1, 2, 3, 4].flatMap((s) => [[s, 1] as const, [s, -1] as const])) {
       const of = { ...caseOf(seed, 4, 1), coefficients: [sign] };
-      const least = Math.min(...pointsOf(of.box, seed).map((x) => valueAt(of, x)));
+      const least = Math.min(...pointsOf(of.box, seed, 40).map((x) => valueAt(of, x)));
       expect(envelopeOf(of).least(rowOf(of), 100)).toBeCloseTo(least, 3);
     }
   });

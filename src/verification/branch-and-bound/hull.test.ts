@@ -13,7 +13,7 @@ import {
   relusOf,
   runDual,
 } from '../../testing/dual-cases.js';
-import { normalNumbers, uniformNumbers } from '../../testing/numbers.js';
+import { normalNumbers, pointsOf, uniformNumbers } from '../../testing/numbers.js';
 import { convolutionalNetworks } from '../../testing/random-networks.js';
 import { belowHull, type Hull } from './hull.js';
 import { hullNodes, sidesOf } from './hull-choice.js';
@@ -62,19 +62,6 @@ function sideOf({ w, b, box, l, u }: Neuron, v: Float64Array, theta: number): (x
   return (x) => pi * (dot(w, x) + b) + dot(sent as Float64Array, x) + (constant?.[0] as number);
 }
 
-/** Corners of a box and points within. */
-function pointsOf({ lower, upper }: Neuron['box'], seed: number): Float64Array[] {
-  const corners = Array.from({ length: 2 ** lower.length }, (_, at) =>
-    lower.map((low, i) => (at & (1 << i) ? (upper[i] as number) : low)),
-  );
-  const within = Array.from({ length: 50 }, (_, k) =>
-    uniformNumbers(`inside ${seed} ${k}`, lower.length).map(
-      (t, i) => (lower[i] as number) + t * ((upper[i] as number) - (lower[i] as number)),
-    ),
-  );
-  return [...corners, ...within];
-}
-
 const relu = (z: number): number => Math.max(0, z);
 const someNeuron = fc.tuple(fc.nat(), fc.integer({ min: 1, max: 5 }));
 
@@ -89,7 +76,7 @@ describe('the upper side of a neuron', () => {
           ? normalNumbers(`v ${seed}`, inputs)
           : neuron.w.map((w, i) => w * (shares[i] as number));
         const above = sideOf(neuron, v, theta);
-        for (const x of pointsOf(neuron.box, seed))
+        for (const x of pointsOf(neuron.box, seed, 50))
           expect(above(x)).toBeGreaterThanOrEqual(relu(dot(neuron.w, x) + neuron.b) - ROUNDING);
       }),
       { numRuns: 300 },
@@ -102,7 +89,7 @@ describe('the upper side of a neuron', () => {
         const neuron = neuronOf(seed, inputs);
         const { w, b, l, u } = neuron;
         const above = sideOf(neuron, normalNumbers(`v ${seed}`, inputs), 0);
-        for (const x of pointsOf(neuron.box, seed))
+        for (const x of pointsOf(neuron.box, seed, 50))
           expect(above(x)).toBeCloseTo((u / (u - l)) * (dot(w, x) + b - l), 9);
       }),
     );
@@ -118,7 +105,7 @@ describe('the upper side of a neuron', () => {
     };
     const touches = (v: number[], theta: number) => {
       const side = sideOf(neuron, Float64Array.from(v), theta);
-      const corners = pointsOf(neuron.box, 0).slice(0, 4);
+      const corners = pointsOf(neuron.box, 0, 50).slice(0, 4);
       return corners.filter((x) => side(x) - relu(dot(neuron.w, x) + neuron.b) < 1e-5).length;
     };
     expect(touches([1, 1], 0)).toBe(2);
