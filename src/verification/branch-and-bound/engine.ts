@@ -46,3 +46,7 @@ export interface Engine {
 /** Zeros of the engine's type. */
 export const floats = ({ dtype }: Pick<Engine, 'dtype'>, size: number): Floats =>
   hostArray(dtype, size) as Floats;
+
+/** Distance of a bound above its goal's threshold; −∞ where arithmetic overflowed, which proves nothing. */
+export const above = (bound: number, { threshold }: Goal): number =>
+  Number.isFinite(bound) ? bound - threshold : Number.NEGATIVE_INFINITY;

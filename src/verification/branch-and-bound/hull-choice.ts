@@ -10,7 +10,15 @@ import { INPUT, type NetworkNode, parameterInputs, weightsOf } from '../../netwo
 import type { Feeds } from '../../runtime/execution/session.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import { dualOf } from './dual-program.js';
-import { type Ends, type Engine, type Floats, floats, type Goal, type HiddenBounds } from './engine.js';
+import {
+  above,
+  type Ends,
+  type Engine,
+  type Floats,
+  floats,
+  type Goal,
+  type HiddenBounds,
+} from './engine.js';
 import { regionFeeds } from './hidden-bounds.js';
 import { type Multipliers, multiplierFeeds, multipliersAt, type Outputs, segmentsOf } from './part-arrays.js';
 import { nodeArray } from './relu-lines.js';
@@ -123,10 +131,7 @@ export async function chooseHulls(engine: Engine, region: HullRegion): Promise<H
   return {
     ...{ from, feeds },
     parts: parts.map(({ decisions }, j) => multipliersAt(segments, outputs, j, decisions)),
-    bounds: parts.map(({ goal }, j) => {
-      const bound = (outputs.bound as Floats)[j] as number;
-      return Number.isFinite(bound) ? bound - (goals[goal] as Goal).threshold : Number.NEGATIVE_INFINITY;
-    }),
+    bounds: parts.map(({ goal }, j) => above((outputs.bound as Floats)[j] as number, goals[goal] as Goal)),
   };
 }
 

@@ -7,7 +7,15 @@ import type { NetworkNode } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import type { Plan } from '../../runtime/plan/plan.js';
 import { dualOf } from './dual-program.js';
-import { type Ends, type Engine, type Floats, floats, type Goal, type HiddenBounds } from './engine.js';
+import {
+  above,
+  type Ends,
+  type Engine,
+  type Floats,
+  floats,
+  type Goal,
+  type HiddenBounds,
+} from './engine.js';
 import { columnsOf, regionFeeds } from './hidden-bounds.js';
 import type { Hulls } from './hull-choice.js';
 import type { Signs } from './leaf.js';
@@ -59,10 +67,6 @@ const CANDIDATES = 2;
  * twice as much.
  */
 const ITERATIONS = 3;
-
-/** Distance of a bound above its goal's threshold; −∞ where arithmetic overflowed, which proves nothing. */
-const above = (bound: number, { threshold }: Goal): number =>
-  Number.isFinite(bound) ? bound - threshold : Number.NEGATIVE_INFINITY;
 
 /** The programs of one box: subproblems in, bounds out. */
 export class ReluPrograms {
