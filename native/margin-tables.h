@@ -88,6 +88,12 @@ inline V<T> root(V<T> a) {
 template <class T>
 struct Line {
   V<T> alpha{}, lambda{}, mu{}, shift{};
+  // By the sign in `shift`: the line of a decided neuron is 1 or 0.
+  void decide() {
+    const V<T> zero{}, one = zero + T(1);
+    lambda = shift > zero ? one : shift < zero ? zero : lambda;
+    mu = shift != zero ? zero : mu;
+  }
   // CROWN's slopes are zero together.
   template <bool IsComputed>
   bool passes() const {

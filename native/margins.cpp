@@ -13,6 +13,7 @@
 #include "arena.h"
 #include "margin-products.h"
 #include "margin-tables.h"
+#include "sides.h"
 
 namespace tautnet {
 namespace TAUTNET_SET {
@@ -32,6 +33,9 @@ struct MarginStage {
   // Of a dual search: s [neuron, R] and Adam's moments.
   V<T>*signs = nullptr, *means = nullptr, *squares = nullptr;
   std::vector<int64_t> free;
+  // LINES with sides: what goes on to what neurons read, [neuron, R], its slopes, and the neurons of those.
+  V<T>*beyond = nullptr, *beyondSlopes = nullptr;
+  Outputs sided;
 };
 
 // Where a ReLU's lines come from: bounds, arrays, or arrays with an α that is sought.
@@ -65,6 +69,7 @@ class Margins {
   int lowest() const { return work.arrayCount - 2; }  // the box's ends
   int highest() const { return work.arrayCount - 1; }
   bool isAffine(int k) const { return chain.steps[k].kind == AFFINE; }
+  bool hasSidesBefore(int k) const { return k > 0 && chain.steps[k - 1].hasSides(); }
   V<T>* coefficients(int k) { return k < chain.count ? stages[k].before : atInput; }
   bool isWanted(int a, int b) const { return gradient(a) != nullptr || gradient(b) != nullptr; }
   static int64_t paddedOutputs(const MarginStep& s) { return (s.out.channels + L - 1) / L * L; }
@@ -84,6 +89,7 @@ class Margins {
         turning = std::max(turning, isAlongTaps(s) ? s.taps() : s.out.area() * paddedOutputs(s));
       }
       if (placeOf(k) != nullptr) reserveSearch(k);
+      if (s.hasSides()) stages[k].beyond = arena.take<V<T>>(planes[k].layer.features() * R);
     }
     atInput = arena.take<V<T>>(planes.back().size() * R);
     if (!reverse() && !searches()) return;
@@ -231,6 +237,17 @@ class Margins {
     V<T>* const parts[] = {&line.alpha, &line.lambda, &line.mu, &line.shift};
     for (int j = 0; j < 4; j++) readPart(k, j, feature, v, isFresh, *parts[j]);
   }
+  // The same where p and signs stand for lines; `read` stays as it was read.
+  template <Source From>
+  Line<T> lineOf(int k, int64_t feature, int64_t i, int v, Line<T>& read) const {
+    readLine<From>(k, feature, i, v, read);
+    if (From != Source::ARRAYS || !chain.steps[k].isDual()) return read;
+    Line<T> line = read;
+    line.decide();
+    line.shift = line.alpha * read.shift;
+    line.alpha = line.mu != V<T>{} ? line.alpha : line.lambda;
+    return line;
+  }
   void readPart(int k, int part, int64_t feature, int v, bool isFresh, V<T>& into) const {
     const MarginStep& s = chain.steps[k];
     const T* table = array(s.arrays[part]);
@@ -253,30 +270,39 @@ class Margins {
     if (From == Source::SEARCH && isListed) outputs = nullptr;
     if (outputs != nullptr) outputs->clear();
     const MarginStep& s = chain.steps[k];
+    MarginStage<T, R>& stage = stages[k];
+    const bool hasSides = s.hasSides();
+    if (hasSides && outputs != nullptr) stage.sided.clear();
     const int32_t channels = s.out.channels, *of = s.arrays;
     // Slopes of zero may have a derivative, or rise.
     const bool all = !isComputed && !s.zerosStay() && (isWanted(of[0], of[1]) || isWanted(of[3], -1));
     V<T> sums[R] = {}, run[R] = {};
     planes[k].each(
         [&](int64_t e, int64_t feature, int64_t i) {
-          Line<T> line;
-          bool passes = all;
+          Line<T> read;
+          bool passes = all, isSided = false;
           TAUTNET_UNROLL
           for (int v = 0; v < R; v++) {
-            readLine<From>(k, feature, i, v, line);
+            Line<T> line = lineOf<From>(k, feature, i, v, read);
             if (outputs != nullptr && (v == 0 || !alike || !(isComputed || passes)))
               passes |= line.template passes<isComputed>() ||
                         (From == Source::SEARCH && mayPass(k, i, v, line));
             const V<T> x = a[e * R + v], p = positive<T>(x), n = x - p;
+            if (!isComputed && hasSides) {
+              isSided |= any<T>(line.mu);
+              stage.beyond[i * R + v] = sideOf(k, i, line).moveAbove(line) * n;
+            }
             to[i * R + v] = line.alpha * p + line.lambda * n;
             if constexpr (!isComputed) to[i * R + v] -= line.shift;
             run[v] += line.mu * n;
           }
           if (passes && outputs != nullptr) outputs->channels.push_back(int32_t(i % channels));
+          if (isSided && outputs != nullptr) stage.sided.channels.push_back(int32_t(i % channels));
           if (i % RUN == RUN - 1) goOn(sums, run);
         },
         [&](int64_t) {
           if (outputs != nullptr) outputs->endPixel();
+          if (hasSides && outputs != nullptr) stage.sided.endPixel();
         });
     goOn(sums, run);
     for (int v = 0; v < R; v++) constant[v] += sums[v];
@@ -292,26 +318,41 @@ class Margins {
 
   void affine(int k) {
     const MarginStep& s = chain.steps[k];
-    const MarginStage<T, R>& stage = stages[k];
     const T *weight = array(s.arrays[0]), *bias = array(s.arrays[1]);
     const V<T>* from = coefficients(k);
-    V<T>* to = coefficients(k + 1);
-    clear(to, planes[k + 1]);
-    const int64_t taps = s.taps();
+    clear(coefficients(k + 1), planes[k + 1]);
     for (int64_t pixel = 0; pixel < s.out.area(); pixel++) {
-      const V<T>* a = from + entryOf(k, pixel) * R;
-      V<T>* base = to + baseOf(k, pixel) * R;
-      const int32_t* list = stage.outputs.of(pixel);
-      const int64_t count = stage.outputs.count(pixel);
-      for (int64_t i = 0; i < count; i += RUN) {
-        const int64_t some = std::min(RUN, count - i);
-        if (bias != nullptr) addBias(a, list + i, some, bias);
-        for (int64_t t = 0, n = 0; t < taps; t += n) {
-          n = products.next(taps - t, products.TAPS);
-          products.spreads[n](a, list + i, some, weight + t, taps, stage.offsets.data() + t, base);
-        }
+      spread(k, pixel, from + entryOf(k, pixel) * R, stages[k].outputs, weight, bias);
+      if (hasSidesBefore(k))
+        spread(k, pixel, beyondOf(k, pixel), stages[k - 1].sided, sideWeights(k, pixel), nullptr);
+    }
+  }
+
+  // Adds what a pixel's outputs of a list send on.
+  void spread(int k, int64_t pixel, const V<T>* a, const Outputs& outputs, const T* weight, const T* bias) {
+    const int64_t taps = chain.steps[k].taps(), count = outputs.count(pixel);
+    const int64_t* offsets = stages[k].offsets.data();
+    const int32_t* list = outputs.of(pixel);
+    V<T>* base = coefficients(k + 1) + baseOf(k, pixel) * R;
+    for (int64_t i = 0; i < count; i += RUN) {
+      const int64_t some = std::min(RUN, count - i);
+      if (bias != nullptr) addBias(a, list + i, some, bias);
+      for (int64_t t = 0, n = 0; t < taps; t += n) {
+        n = products.next(taps - t, products.TAPS);
+        products.spreads[n](a, list + i, some, weight + t, taps, offsets + t, base);
       }
     }
+  }
+
+  // Of the LINES before AFFINE step k, whose neurons are its outputs, pixel by pixel.
+  const V<T>* beyondOf(int k, int64_t pixel) const {
+    return stages[k - 1].beyond + pixel * chain.steps[k].out.channels * R;
+  }
+  const T* sideWeights(int k, int64_t pixel) const {
+    return array(chain.steps[k - 1].arrays[4]) + pixel * chain.steps[k].out.channels * chain.steps[k].taps();
+  }
+  Side<T> sideOf(int k, int64_t i, const Line<T>& line) const {
+    return Side<T>(array(chain.steps[k].arrays[5]) + i * Side<T>::NUMBERS, line);
   }
 
   void addBias(const V<T>* a, const int32_t* list, int64_t count, const T* bias) {

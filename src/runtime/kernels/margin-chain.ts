@@ -27,9 +27,11 @@ export type MarginStep =
       readonly zerosStay?: boolean;
       /**
        * `shift` is a sign s, and α is p of β-CROWN: α where s = 0; else β, the line is [s = 1] and σ = p s.
-       * For searches alone.
+       * Without a derivative.
        */
       readonly dual?: boolean;
+      /** Upper sides of hulls, of lines that are dual with an affine step behind. */
+      readonly sides?: Sides | undefined;
     }
   | (Convolution & {
       /** A linear layer's kernel is its whole input. */
@@ -38,6 +40,18 @@ export type MarginStep =
       readonly weight: number;
       readonly bias: number | undefined;
     });
+
+/**
+ * Positions of what sides (`branch-and-bound/hull.ts`) are, for each neuron, pixel by pixel: v on the taps of
+ * the affine step behind, in the order of its weights, and the numbers (s + r)/(u − l), l, u − l, s.
+ */
+export interface Sides {
+  readonly weights: number;
+  readonly numbers: number;
+}
+
+/** Numbers of a neuron's side. */
+const SIDE_NUMBERS = 4;
 
 /** Position of an array of lines: [features, batch] for all rows, or [features, rows, batch]. */
 export interface LineArray {
@@ -65,6 +79,8 @@ export interface EncodedMargins {
   readonly margins: number;
   /** Positions of α that have values for each row: those that a search may move. */
   readonly searchable: readonly number[];
+  /** Whether lines are dual, which have no derivative. */
+  readonly dual: boolean;
 }
 
 /** Coefficients of a row at all layers together; the kernel then takes some hundred megabytes at most. */
@@ -95,7 +111,7 @@ const reached = (step: MarginStep): number =>
   step.kind === 'affine' ? paddedFeaturesOf(step) : featuresOf(step.extents);
 
 /** Positions of arrays in a step: those that are missing are −1. */
-const STEP_ARRAYS = 4;
+const STEP_ARRAYS = 6;
 const padded = (positions: readonly number[]): number[] =>
   Array.from({ length: STEP_ARRAYS }, (_, i) => positions[i] ?? -1);
 /** Bits of a step beside those of its arrays for each row. */
@@ -126,7 +142,13 @@ export function encodeMargins({ batch, rows, nested = false, steps }: MarginChai
     sizes[position] = size;
     return position;
   };
-  const body = steps.flatMap((step) => {
+  const positionsOf = ({ weights, numbers }: Sides, behind: MarginStep | undefined, dual = false) => {
+    if (behind?.kind !== 'affine' || !dual) return refuse('sides of dual lines, an affine step behind');
+    const neurons = featuresOf(behind.output);
+    const taps = weightsOf(behind) / behind.output[0];
+    return [need(weights, neurons * taps), need(numbers, neurons * SIDE_NUMBERS)];
+  };
+  const body = steps.flatMap((step, k) => {
     if (step.kind === 'relu') {
       const { extents, lower, upper } = step;
       const ends = [lower, upper].map((position) => need(position, featuresOf(extents) * batch));
@@ -134,15 +156,15 @@ export function encodeMargins({ batch, rows, nested = false, steps }: MarginChai
     }
     if (step.kind === 'lines') {
       if (nested) refuse('ReLUs with bounds in nested chains, got lines');
-      const { extents, alpha, lambda, mu, shift } = step;
+      const { extents, alpha, lambda, mu, shift, dual, sides } = step;
       const parts = [alpha, lambda, mu, shift];
       const sizeOf = (perRow = false) => featuresOf(extents) * batch * (perRow ? rows : 1);
       const positions = parts.map((part) => need(part?.at, sizeOf(part?.perRow)));
       const ofRows = parts.reduce((bits, part, i) => bits + (part?.perRow ? 2 ** i : 0), 0);
       return [
         ...ofRelu(2, extents),
-        ...positions,
-        ofRows + (step.zerosStay ? ZEROS_STAY : 0) + (step.dual ? DUAL : 0),
+        ...padded([...positions, ...(sides ? positionsOf(sides, steps[k + 1], dual) : [])]),
+        ofRows + (step.zerosStay ? ZEROS_STAY : 0) + (dual ? DUAL : 0),
       ];
     }
     const { output, input, kernel, stride, padding, weight, bias } = step;
@@ -157,6 +179,7 @@ export function encodeMargins({ batch, rows, nested = false, steps }: MarginChai
     ints: Int32Array.from([batch, rows, Number(nested), ...outputOf(first), ...body]),
     sizes: all,
     margins: rows * batch,
+    dual: steps.some((step) => step.kind === 'lines' && step.dual),
     searchable: steps.flatMap((step) => (step.kind === 'lines' && step.alpha.perRow ? [step.alpha.at] : [])),
   };
 }

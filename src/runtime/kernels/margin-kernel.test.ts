@@ -174,6 +174,22 @@ describe('the door to the margin kernel', () => {
     expect(() => encodeMargins({ ...lined, steps: twice })).toThrow('one array at each position from 1');
   });
 
+  it('refuses sides of lines that are not dual or have no affine step behind, and derivatives of dual lines', () => {
+    const sides = { weights: 8, numbers: 9 };
+    const withSides = (change: object, behind = true) => ({
+      ...lined,
+      steps: lined.steps
+        .slice(0, behind ? undefined : 2)
+        .map((step) => (step.kind === 'lines' ? { ...step, sides, ...change } : step)),
+    });
+    expect(() => encodeMargins(withSides({}))).toThrow('expected sides of dual lines, an affine step behind');
+    expect(() => encodeMargins(withSides({ dual: true }, false))).toThrow('expected sides of dual lines');
+    const { sizes, dual } = encodeMargins(withSides({ dual: true }));
+    expect([dual, sizes[8], sizes[9]]).toEqual([true, 4, 8]);
+    const work = { chain: { ...linedChain, dual: true }, arrays: linedArrays };
+    expect(() => kernelMarginGradients(work, new Float64Array(2), [])).toThrow('got dual ones');
+  });
+
   it('refuses chains whose layers do not follow one another, or that are none', () => {
     const hostile = (change: Partial<MarginChain>) => () => encodeMargins({ ...chain, ...change });
     expect(hostile({ steps: [] })).toThrow('expected a layer at least, got none');

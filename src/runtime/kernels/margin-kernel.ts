@@ -35,6 +35,8 @@ export function kernelMarginGradients(
   gradients: readonly (Floats | undefined)[],
 ): void {
   check(work, cotangents);
+  if (work.chain.dual)
+    throw new RangeError('margin kernel: expected lines with a derivative, got dual ones; search with them');
   checkGradients('margin', work.arrays, gradients);
   addon()?.margins(work.chain.ints, work.arrays, cotangents, gradients);
 }

@@ -45,6 +45,8 @@ export interface RunLines {
   readonly constant?: 'all' | 'zeros';
   /** α and `shift` are p and signs of β-CROWN (`kernels/margin-chain`). */
   readonly dual?: boolean;
+  /** Upper sides of hulls, of lines that are dual: v and numbers of each neuron (`kernels/margin-chain`). */
+  readonly sides?: { readonly weights: Tensor; readonly numbers: Tensor } | undefined;
 }
 
 export type MarginRunStep =

@@ -3,10 +3,12 @@ import type { HostData } from '../../graph/index.js';
 import { architecture } from '../../network/architectures.js';
 import { createExecutor } from '../../runtime/execution/executor.js';
 import { hasRowKernel, useInstructionSet } from '../../runtime/kernels/row-kernel.js';
-import { type DualCase, dualCase, randomMultipliers, randomRows } from '../../testing/dual-cases.js';
+import { type DualCase, dualCase, randomMultipliers, randomRows, relusOf } from '../../testing/dual-cases.js';
 import { INSTRUCTION_SETS, useFastestSet } from '../../testing/instruction-sets.js';
 import { distance } from '../../testing/operator-check.js';
+import { randomSides } from '../../testing/random-sides.js';
 import { type DualShape, dualPlan } from './dual-program.js';
+import { hullNodes } from './hull-choice.js';
 
 const network = architecture('conv 4@4 s2 p1, linear 20, linear', [1, 8, 8], 5);
 const COLUMNS = 41;
@@ -89,6 +91,47 @@ describe.skipIf(!hasRowKernel())("β-CROWN's ascent in the margin kernel", () =>
     expect(kernel.kinds).toContain('margin-search');
     const [bound, expected] = [kernel, programs].map(({ outputs }) => doubles(outputs.bound));
     expect(distance(bound as Float64Array, expected as Float64Array)).toBeLessThan(1e-5);
+  });
+
+  /** Both orders of a hull: behind the input and behind a ReLU, with inputs in the padding. */
+  const convolutions = architecture('conv 8@4 s2 p1, conv 12@3 s1 p1, linear 40, linear', [1, 8, 8], 5);
+
+  async function drawnSides(seed: number, which: 'taps' | 'shares') {
+    const of = await dualCase(convolutions, seed, 0.3);
+    const capacity = Object.fromEntries(relusOf(convolutions).map((k) => [k, 1]));
+    const hulls = hullNodes({ network: convolutions }, { capacity });
+    const feeds = {
+      ...singles(randomMultipliers(of, COLUMNS, seed, 0.3)),
+      ...singles(await randomSides(of, seed, which)),
+      rows: Float32Array.from(randomRows(convolutions, COLUMNS, seed)),
+      threshold: new Float32Array(COLUMNS).fill(1e30),
+    };
+    return { of, feeds, hulls };
+  }
+
+  it.each(INSTRUCTION_SETS)('knows of sides of hulls, with %s', async (set) => {
+    if (useInstructionSet(set) !== set) return;
+    const last = convolutions.nodes.length - 1;
+    for (const [seed, which] of [
+      [1, 'taps'],
+      [2, 'shares'],
+      [3, 'taps'],
+    ] as const) {
+      const { of, feeds, hulls } = await drawnSides(seed, which);
+      expect(Object.keys(hulls)).toHaveLength(2);
+      for (const iterations of [0, 3, 10]) {
+        const shape = { ...SHAPE, target: last, iterations, hulls, keep: iterations > 0 };
+        const programs = await run(of, shape, feeds, false);
+        const kernel = await run(of, shape, feeds, true);
+        const { outputs: plain } = await run(of, { ...shape, hulls: {} }, feeds, true);
+        expect(kernel.kinds).toContain(iterations > 0 ? 'margin-search' : 'interval-kernel');
+        const [bound, expected, without] = [kernel.outputs, programs.outputs, plain].map((of) =>
+          doubles(of.bound),
+        ) as [Float64Array, Float64Array, Float64Array];
+        expect(distance(bound, expected)).toBeLessThan(iterations < 10 ? 1e-4 : 1e-3);
+        expect(distance(bound, without)).toBeGreaterThan(1e-2);
+      }
+    }
   });
 
   it('is left to programs in float64, whose bounds have their rounding errors taken off', () => {

@@ -60,12 +60,14 @@ import { slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { Bounds } from '../../relaxation/relaxation.js';
 import { reluSlopes, type Slopes } from '../../relaxation/slopes.js';
 import { createPlan } from '../../runtime/plan/compile.js';
-import type { RunLines } from '../../runtime/plan/layer-runs.js';
+import { type MarginRun, markMargins, type RunLines } from '../../runtime/plan/layer-runs.js';
 import type { Plan, Stage } from '../../runtime/plan/plan.js';
+import { withIntervalKernel } from '../../runtime/plan/stages/interval-kernel.js';
 import { withMarginSearch } from '../../runtime/plan/stages/margin-search.js';
 import { type Ascending, ascentStage, type KernelRows } from './dual-ascent.js';
 import type { Engine } from './engine.js';
 import { type Hull, type HullShares, hullNeuron, hullShares } from './hull.js';
+import { sideArrays } from './hull-taps.js';
 import {
   type Lines,
   linesOf,
@@ -256,7 +258,7 @@ class DualProgram {
     );
     const stages: Stage[] = [{ kind: 'whole', outputs }];
     if (Object.keys(this.#prepared).length > 0) stages.unshift({ kind: 'whole', outputs: this.#prepared });
-    return createPlan(stages);
+    return createPlan(withIntervalKernel(stages));
   }
 
   #node(node: number): NetworkNode {
@@ -278,8 +280,9 @@ class DualProgram {
     return { lower: bound('lower'), upper: bound('upper') };
   }
 
-  /** Computes a tensor once, before the ascent, and reads it by name. */
+  /** Computes a tensor once, before the ascent if there is one, and reads it by name. */
   #share(name: string, value: Tensor): Tensor {
+    if (this.shape.iterations === 0) return value;
     this.#prepared[name] = value;
     return input(name, value.shape, this.dtype);
   }
@@ -447,27 +450,47 @@ class DualProgram {
   }
 
   /**
-   * The rows with p and signs of all neurons, for the margin kernel. In float64 the error term is of what
-   * programs compute; of hulls it knows nothing.
+   * The rows with p, [features, n] or [features, n, 1], and signs of all neurons, for the margin kernel. In
+   * float64 the error term is of what programs compute. Sides that are still to be chosen only programs know.
    */
-  #kernelRows(): KernelRows | undefined {
-    const { columns: n, inputRows, target, hulls } = this.shape;
-    if (this.dtype === 'float64' || inputRows || hulls || this.#smooth.size > 0) return undefined;
-    const wide = (x: Tensor) => reshape(x, [x.shape[0] as number, n, 1]);
-    const name = (what: string, node: number) => `${what} of all:${node}`;
-    const before: Record<string, Tensor> = {};
+  #runOf(p: (state: ReluState) => Tensor): MarginRun | undefined {
+    const { columns: n, inputRows, target, hulls, choosesHulls } = this.shape;
+    if (this.dtype === 'float64' || inputRows || choosesHulls || this.#smooth.size > 0) return undefined;
+    const wide = (x: Tensor) => (x.shape.length === 3 ? x : reshape(x, [x.shape[0] as number, n, 1]));
     const through = (node: number): RunLines => {
-      const { place, begin, sign, slope } = this.#states[this.#relus.indexOf(node)] as ReluState;
-      const first = wide(place(begin));
-      before[name('p', node)] = first;
-      const alpha = input(name('p', node), first.shape, this.dtype);
+      const state = this.#states[this.#relus.indexOf(node)] as ReluState;
+      const { place, sign, slope } = state;
       const { intercept: mu } = reluSlopes(this.#boundsOf(node));
-      return { alpha, lambda: slope, mu, dual: true, shift: sign && wide(place(sign)) };
+      return {
+        ...{ alpha: wide(p(state)), lambda: slope, mu, dual: true, shift: sign && wide(place(sign)) },
+        sides: hulls?.[node] === undefined ? undefined : this.#sidesOf(node),
+      };
     };
     const rows = reshape(this.#rows, [this.#rows.shape[0] as number, n, 1]);
     const problem = { network: this.net, parameters: this.#parameters, box: this.#box };
     const run = marginRun(problem, rows, through, { from: target });
-    if (run === undefined || !fitsMarginKernel(run)) return undefined;
+    return run && fitsMarginKernel(run) ? run : undefined;
+  }
+
+  /** The sides of a node's hulls as the margin kernel reads them. */
+  #sidesOf(node: number): RunLines['sides'] {
+    const arrays = sideArrays(this.net, node);
+    const given = ({ name, shape }: { name: string; shape: readonly number[] }) =>
+      input(name, shape, this.dtype);
+    return arrays && { weights: given(arrays.weights), numbers: given(arrays.numbers) };
+  }
+
+  /** The ascent's rows for the margin kernel. */
+  #kernelRows(): KernelRows | undefined {
+    const { columns: n } = this.shape;
+    const name = (what: string, node: number) => `${what} of all:${node}`;
+    const before: Record<string, Tensor> = {};
+    const run = this.#runOf(({ node, place, begin }) => {
+      const shape = [featuresOf(this.#node(node).layer.output), n, 1];
+      before[name('p', node)] = reshape(place(begin), shape);
+      return input(name('p', node), shape, this.dtype);
+    });
+    if (run === undefined) return undefined;
     const last = this.#states.map(({ node, pick }) => {
       const features = featuresOf(this.#node(node).layer.output);
       return mul(pick(input(name('last p', node), [features, n], this.dtype)), 1);
@@ -479,6 +502,10 @@ class DualProgram {
   /** The outputs at the last p. */
   #results(p: readonly Tensor[], best: Tensor): Record<string, Tensor> {
     const { value, coefficients, arrived } = this.#boundAt(p);
+    // Of a bound alone programs need nothing on its way.
+    const run =
+      this.shape.iterations === 0 && !this.shape.scores && this.#runOf(({ place, begin }) => place(begin));
+    if (run) markMargins(run, value);
     const results: Record<string, Tensor> = { bound: maximum(best, value) };
     if (this.shape.keep)
       this.#states.forEach(({ node }, i) => {

@@ -20,6 +20,7 @@ import {
   type HiddenBounds,
 } from './engine.js';
 import { regionFeeds } from './hidden-bounds.js';
+import { sideFeeds } from './hull-taps.js';
 import { type Multipliers, multiplierFeeds, multipliersAt, type Outputs, segmentsOf } from './part-arrays.js';
 import { nodeArray } from './relu-lines.js';
 import { type UnstableRelus, unstableRelus } from './unstable.js';
@@ -28,7 +29,7 @@ import { type UnstableRelus, unstableRelus } from './unstable.js';
 export interface Hulls {
   /** By ReLU node: the node whose outputs its neurons read, or the input. */
   readonly from: Readonly<Record<number, number>>;
-  /** `hull:k`, `hull least:k`, `hull reach:k`. */
+  /** `hull:k`, `hull least:k`, `hull reach:k`, and the same for the margin kernel (`sideFeeds`). */
   readonly feeds: Feeds;
   /** α, θ and β that each part was bounded with. */
   readonly parts: readonly Pick<Multipliers, 'alpha' | 'beta'>[];
@@ -119,14 +120,21 @@ export async function chooseHulls(engine: Engine, region: HullRegion): Promise<H
   const feeds: Record<string, Floats> = {};
   for (const [k, { weights, bias, index }] of neurons) {
     const { lower, upper } = hidden.get(k) as Ends;
-    const widths = Float64Array.from(index, (i) => (upper[i] as number) - (lower[i] as number));
+    const lowers = Float64Array.from(index, (i) => lower[i] as number);
+    const widths = lowers.map((l, row) => (upper[index[row] as number] as number) - l);
     const source = from[k] as number;
     const read = source === INPUT ? box : afterRelu(hidden.get(source) as Ends);
     const v = outputs[nodeArray('hull', k)] as Floats;
-    const { least, reach } = sidesOf(v, weights, bias, widths, read);
-    feeds[nodeArray('hull', k)] = v;
-    feeds[`hull least:${k}`] = floats(engine, index.length).map((_, row) => least[row] as number);
-    feeds[`hull reach:${k}`] = floats(engine, index.length).map((_, row) => reach[row] as number);
+    const exact = sidesOf(v, weights, bias, widths, read);
+    const [least, reach] = [floats(engine, index.length), floats(engine, index.length)];
+    least.set(exact.least);
+    reach.set(exact.reach);
+    const sides = { index, v, least, reach, lower: lowers, width: widths };
+    Object.assign(feeds, sideFeeds(engine, k, sides), {
+      [nodeArray('hull', k)]: v,
+      [`hull least:${k}`]: least,
+      [`hull reach:${k}`]: reach,
+    });
   }
   return {
     ...{ from, feeds },

@@ -1,9 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { evaluate, input } from '../../graph/index.js';
-import { featuresOf } from '../../network/layers/layer.js';
-import { INPUT, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
-import { runStages } from '../../testing/bound-programs.js';
+import { INPUT } from '../../network/network.js';
 import {
   type DualCase,
   dualCase,
@@ -15,6 +13,7 @@ import {
 } from '../../testing/dual-cases.js';
 import { normalNumbers, pointsOf, uniformNumbers } from '../../testing/numbers.js';
 import { convolutionalNetworks } from '../../testing/random-networks.js';
+import { randomSides } from '../../testing/random-sides.js';
 import { belowHull, type Hull } from './hull.js';
 import { hullNodes, sidesOf } from './hull-choice.js';
 import { nodeArray } from './relu-lines.js';
@@ -114,42 +113,6 @@ describe('the upper side of a neuron', () => {
   });
 });
 
-/** Sides of every neuron of the networks' hulls: any v at all, or shares of the weights. */
-async function randomSides(of: DualCase, seed: number, any: boolean): Promise<Record<string, Float64Array>> {
-  const { net, region } = of;
-  const feeds: Record<string, Float64Array> = {};
-  const capacity = Object.fromEntries(
-    relusOf(net).map((k) => [k, featuresOf((net.nodes[k] as NetworkNode).layer.input)]),
-  );
-  for (const [key, from] of Object.entries(hullNodes({ network: net }, { capacity }))) {
-    const k = Number(key);
-    const before = net.nodes[k]?.inputs[0] as number;
-    const layer = net.nodes[before]?.layer;
-    if (layer?.kind !== 'affine') throw new Error('expected an affine layer');
-    const rows = featuresOf(layer.output);
-    const identity = Float64Array.from({ length: rows * rows }, (_, at) => (at % (rows + 1) === 0 ? 1 : 0));
-    const given = weightsOf(net, before, parameterInputs(net, 'float64'));
-    const bias = layer.bias(given, 'float64');
-    const outputs = { weights: layer.adjoint(given, input('identity', [rows, rows], 'float64')) };
-    const [made] = await runStages([{ kind: 'whole', outputs }], [{ ...region, identity }]);
-    const w = made?.outputs.weights as Float64Array;
-    const [offset] = bias ? evaluate([bias], region) : [new Float64Array(rows)];
-    const draws = any
-      ? normalNumbers(`v ${k} ${seed}`, w.length)
-      : uniformNumbers(`m ${k} ${seed}`, w.length);
-    const v = any ? draws : w.map((value, i) => value * (draws[i] as number));
-    const [lower, upper] = (['lower', 'upper'] as const).map((side) => {
-      const ends = region[from === INPUT ? `box:${side}` : nodeArray(side, from)] as Float64Array;
-      return from === INPUT ? ends : ends.map(relu);
-    }) as [Float64Array, Float64Array];
-    const ends = (side: 'lower' | 'upper') => region[nodeArray(side, k)] as Float64Array;
-    const widths = ends('upper').map((u, i) => Math.max(u - (ends('lower')[i] as number), 1e-30));
-    const { least, reach } = sidesOf(v, w, offset as Float64Array, widths, { lower, upper });
-    Object.assign(feeds, { [`hull:${k}`]: v, [`hull least:${k}`]: least, [`hull reach:${k}`]: reach });
-  }
-  return feeds;
-}
-
 describe('the bound of a network with sides of hulls', () => {
   it('lies below its rows at every input that fulfils the decisions', async () => {
     const COLUMNS = 8;
@@ -161,7 +124,7 @@ describe('the bound of a network with sides of hulls', () => {
         fc.boolean(),
         async (net, seed, any) => {
           const of = await dualCase(net, seed, 0.5);
-          const sides = await randomSides(of, seed, any);
+          const sides = await randomSides(of, seed, any ? 'any' : 'shares');
           if (Object.keys(sides).length === 0) return;
           const capacity = Object.fromEntries(relusOf(net).map((k) => [k, 1]));
           const hulls = hullNodes({ network: net }, { capacity });

@@ -30,8 +30,11 @@ export interface KernelMarginsData {
 
 function readBy(step: MarginRunStep): readonly Tensor[] {
   if (step.kind === 'relu') return [step.lower, step.upper];
-  const parts =
-    step.kind === 'lines' ? [step.alpha, step.lambda, step.mu, step.shift] : [step.weight, step.bias];
+  const parts: (Tensor | undefined)[] = [];
+  if (step.kind === 'lines') {
+    const { alpha, lambda, mu, shift, sides } = step;
+    parts.push(alpha, lambda, mu, shift, sides?.weights, sides?.numbers);
+  } else parts.push(step.weight, step.bias);
   return parts.filter((x) => x !== undefined);
 }
 
@@ -71,11 +74,12 @@ export class MarginUse {
     const encoded = steps.map((step): MarginStep => {
       if (step.kind === 'relu') return { ...step, lower: position(step.lower), upper: position(step.upper) };
       if (step.kind === 'lines') {
-        const { kind, extents, alpha, lambda, mu, shift } = step;
+        const { kind, extents, alpha, lambda, mu, shift, dual, sides } = step;
         if (step.constant === 'all') constants.push(nameOf(alpha), nameOf(lambda));
         const above = { lambda: lines(lambda), mu: mu && lines(mu) };
         const parts = { alpha: lines(alpha), ...above, shift: shift && lines(shift) };
-        return { kind, extents, ...parts, zerosStay: step.constant === 'zeros', dual: step.dual };
+        const of = sides && { weights: position(sides.weights), numbers: position(sides.numbers) };
+        return { kind, extents, ...parts, zerosStay: step.constant === 'zeros', dual, sides: of };
       }
       return { ...step, weight: position(step.weight), bias: step.bias && position(step.bias) };
     });

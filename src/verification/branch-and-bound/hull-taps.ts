@@ -1,0 +1,106 @@
+/** Sides of hulls (`hull.ts`) as the margin kernel reads them: v on the taps of each neuron's convolution. */
+
+import { asConvolution } from '../../network/layers/as-convolution.js';
+import { featuresOf } from '../../network/layers/layer.js';
+import { INPUT, type Network, type NetworkNode } from '../../network/network.js';
+import { type Convolution, weightsOf } from '../../runtime/kernels/convolution.js';
+import { type Engine, type Floats, floats } from './engine.js';
+
+/** Numbers of a neuron beside v: (s + r)/(u − l), l, u − l and s. */
+const NUMBERS = 4;
+
+/** Names of the two arrays of ReLU k. */
+const arraysOf = (node: number) => ({ weights: `hull taps:${node}`, numbers: `hull numbers:${node}` });
+
+/** The convolution that ReLU k reads; undefined where the kernel knows of none. */
+function convolutionBefore(net: Network, node: number): Convolution | undefined {
+  const before = (net.nodes[node] as NetworkNode).inputs[0] as number;
+  const { layer, inputs } = net.nodes[before] as NetworkNode;
+  const source = inputs[0] as number;
+  const from = source === INPUT ? net.input : (net.nodes[source] as NetworkNode).layer.output;
+  return layer.kind === 'affine' ? asConvolution(layer, from) : undefined;
+}
+
+/** Weights of one output. */
+const tapsOf = (convolution: Convolution): number => weightsOf(convolution) / convolution.output[0];
+
+/** Names and shapes of what the kernel reads of ReLU k; undefined where it does not know its convolution. */
+export function sideArrays(net: Network, node: number) {
+  const convolution = convolutionBefore(net, node);
+  if (convolution === undefined) return undefined;
+  const { weights, numbers } = arraysOf(node);
+  const neurons = featuresOf(convolution.output);
+  return {
+    weights: { name: weights, shape: [neurons, tapsOf(convolution)] },
+    numbers: { name: numbers, shape: [neurons, NUMBERS] },
+  };
+}
+
+/** Sides by rows, one for each neuron of `index`. */
+export interface SideRows {
+  readonly index: Int32Array;
+  /** [inputs, rows]. */
+  readonly v: Floats;
+  readonly least: Floats;
+  readonly reach: Floats;
+  /** l and u − l. */
+  readonly lower: ArrayLike<number>;
+  readonly width: ArrayLike<number>;
+}
+
+/** The arrays of `sideArrays`, neurons pixel by pixel. */
+export function sideFeeds(
+  engine: Pick<Engine, 'network' | 'dtype'>,
+  node: number,
+  sides: SideRows,
+): Record<string, Floats> {
+  const convolution = convolutionBefore(engine.network, node);
+  if (convolution === undefined) return {};
+  const { output } = convolution;
+  const [count, area] = [sides.index.length, output[1] * output[2]];
+  const taps = tapsOf(convolution);
+  const weights = floats(engine, featuresOf(output) * taps);
+  const numbers = floats(engine, featuresOf(output) * NUMBERS);
+  // Rows beyond those of open neurons repeat the first one.
+  const seen = new Set<number>();
+  sides.index.forEach((neuron, row) => {
+    if (seen.has(neuron)) return;
+    seen.add(neuron);
+    const pixel = neuron % area;
+    const place = pixel * output[0] + Math.floor(neuron / area);
+    let left = nonZeros(sides.v, count, row);
+    inputsOf(convolution, pixel).forEach((from, tap) => {
+      if (from < 0) return;
+      const value = sides.v[from * count + row] as number;
+      weights[place * taps + tap] = value;
+      if (value !== 0) left--;
+    });
+    if (left !== 0) throw new RangeError(`hulls: expected v on the taps of neuron ${neuron} alone, got more`);
+    const own = [sides.reach, sides.lower, sides.width, sides.least].map((of) => of[row] as number);
+    numbers.set(own, place * NUMBERS);
+  });
+  const names = arraysOf(node);
+  return { [names.weights]: weights, [names.numbers]: numbers };
+}
+
+/** How many inputs a side has coefficients of. */
+function nonZeros(v: Floats, count: number, row: number): number {
+  let found = 0;
+  for (let i = row; i < v.length; i += count) if (v[i] !== 0) found++;
+  return found;
+}
+
+/** The input of each tap of a pixel's outputs, in the order of weights; −1 in the padding. */
+function inputsOf({ input, output, kernel, stride, padding }: Convolution, pixel: number): number[] {
+  const [channels, height, width] = input;
+  const top = Math.floor(pixel / output[2]) * stride[0] - padding[0];
+  const left = (pixel % output[2]) * stride[1] - padding[1];
+  const inputs: number[] = [];
+  for (let c = 0; c < channels; c++)
+    for (let y = top; y < top + kernel[0]; y++)
+      for (let x = left; x < left + kernel[1]; x++) {
+        const isInside = y >= 0 && y < height && x >= 0 && x < width;
+        inputs.push(isInside ? (c * height + y) * width + x : -1);
+      }
+  return inputs;
+}
