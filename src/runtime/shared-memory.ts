@@ -12,6 +12,10 @@ export const sharedBuffer = (bytes: number): ArrayBufferLike =>
 /** Whether other threads may see what is in a buffer. */
 export const isShared = (buffer: ArrayBufferLike): boolean => exists && buffer instanceof SharedArrayBuffer;
 
+/** The same numbers in memory of its own: ONNX Runtime refuses shared memory. */
+export const unshared = <T extends { readonly buffer: ArrayBufferLike; slice(): T }>(data: T): T =>
+  isShared(data.buffer) ? data.slice() : data;
+
 /** The same numbers where every worker reads them without a copy being made for its message. */
 export function inSharedMemory<T extends Float32Array | Float64Array | Int32Array>(data: T): T {
   const make = data.constructor as new (buffer: ArrayBufferLike) => T;

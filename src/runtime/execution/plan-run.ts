@@ -1,10 +1,11 @@
 /** One run of a plan: feeds in, steps one after the other, results and gradients out. */
 import { type DType, type FloatType, type HostData, hostArray, sizeOf } from '../../graph/tensor.js';
-import type { DeviceArray, DeviceArrays } from '../device/array.js';
+import { DeviceArray, type DeviceArrays } from '../device/array.js';
 import { type PlanResidence, planResidence } from '../plan/memory.js';
 import type { Feeds, Floats, ProgramArrays, Run } from '../plan/run.js';
 import { kindOf } from '../plan/stages/index.js';
 import { gradientName, onWay, type Plan, sumName, type Way } from '../plan/step.js';
+import { isShared } from '../shared-memory.js';
 import { GradientSums, zeroName } from './gradient-sums.js';
 import type { OpenPlan } from './open-plan.js';
 
@@ -95,9 +96,18 @@ export class PlanRun implements Run {
         places[gradient] = sum.into;
       } else
         feeds[name] =
-          extra[name] ?? this.arrays.get(name) ?? (await this.#zeroCotangent(name, dtype, sizeOf(shape)));
+          extra[name] ?? this.#readable(name) ?? (await this.#zeroCotangent(name, dtype, sizeOf(shape)));
     }
     return session.run(feeds, places);
+  }
+
+  /** An array as programs read it; once one has read shared memory, what it read stands for it. */
+  #readable(name: string): HostData | DeviceArray | undefined {
+    const array = this.arrays.get(name);
+    if (array === undefined || array instanceof DeviceArray || !isShared(array.buffer)) return array;
+    const own = array.slice();
+    this.arrays.set(name, own);
+    return own;
   }
 
   compute(plan: Plan, feeds: ProgramArrays, into: ProgramArrays): Promise<Feeds> {

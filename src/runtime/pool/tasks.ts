@@ -8,7 +8,7 @@ import { createExecutor, type Executor, type KeptFeeds } from '../execution/exec
 import type { Feeds, ProgramArrays, SessionOptions } from '../execution/session.js';
 import { gradientName, type Plan } from '../plan/plan.js';
 import { accumulateNormals, perturb, perturbPair, projectNormals, uniforms } from '../random/keys.js';
-import { isShared } from '../shared-memory.js';
+import { unshared } from '../shared-memory.js';
 import { DeviceSums } from './device-sums.js';
 import { type KeptNormals, keptNormals } from './normals.js';
 import {
@@ -33,9 +33,6 @@ import {
 } from './task.js';
 import { type KeptVectors, keptVectors } from './vectors.js';
 
-/** ONNX Runtime refuses shared memory. */
-const unshared = <T extends HostData>(data: T): T => (isShared(data.buffer) ? (data.slice() as T) : data);
-
 const withParameters = (feeds: Feeds, theta: Float32Array, layout: readonly ParameterSlice[]): Feeds => ({
   ...feeds,
   ...Object.fromEntries(
@@ -49,9 +46,10 @@ function drawn({ key, start, size }: UniformNumbers): Float32Array {
   return out;
 }
 
-const feedsOf = (feeds: TaskFeeds): Feeds =>
+/** What workers draw themselves beside what was sent; runs on the CPU may read that in shared memory. */
+const feedsOf = (feeds: TaskFeeds, read: (data: HostData) => HostData = unshared): Feeds =>
   Object.fromEntries(
-    Object.entries(feeds).map(([name, data]) => [name, 'key' in data ? drawn(data) : unshared(data)]),
+    Object.entries(feeds).map(([name, data]) => [name, 'key' in data ? drawn(data) : read(data)]),
   );
 
 /** Feeds of an executor that are disposed of together. */
@@ -216,10 +214,8 @@ export class Tasks {
     const theta = unshared(task.theta);
     const point = perturbation ? new Float32Array(theta.length) : theta;
     if (perturbation) perturb(theta, perturbation.key, perturbation.sigma, 1, point);
-    const { outputs, gradients } = await this.#executor.run(
-      plan,
-      withParameters(feedsOf(task.feeds), point, layout),
-    );
+    const feeds = this.#isDevice ? feedsOf(task.feeds) : feedsOf(task.feeds, (data) => data);
+    const { outputs, gradients } = await this.#executor.run(plan, withParameters(feeds, point, layout));
     if (plan.wrt.length === 0) return { outputs };
     const gradient = new Float32Array(theta.length);
     layout.forEach(({ offset }, i) => {
@@ -229,7 +225,7 @@ export class Tasks {
   }
 
   async #pairsAt({ plan, layout, keys, sigma, ...task }: PairsTask): Promise<Float64Array> {
-    const feeds = task.feeds.map(feedsOf);
+    const feeds = task.feeds.map((feed) => feedsOf(feed));
     const theta = unshared(task.theta);
     const coordinates = theta.length;
     const points = new Float32Array(2 * keys.length * coordinates);

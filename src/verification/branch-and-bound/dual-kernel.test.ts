@@ -3,6 +3,7 @@ import type { HostData } from '../../graph/index.js';
 import { architecture } from '../../network/architectures.js';
 import { createExecutor } from '../../runtime/execution/executor.js';
 import { hasRowKernel, useInstructionSet } from '../../runtime/kernels/row-kernel.js';
+import { inSharedMemory } from '../../runtime/shared-memory.js';
 import { type DualCase, dualCase, randomMultipliers, randomRows, relusOf } from '../../testing/dual-cases.js';
 import { INSTRUCTION_SETS, useFastestSet } from '../../testing/instruction-sets.js';
 import { distance } from '../../testing/operator-check.js';
@@ -131,6 +132,18 @@ describe.skipIf(!hasRowKernel())("β-CROWN's ascent in the margin kernel", () =>
         expect(distance(bound, expected)).toBeLessThan(iterations < 10 ? 1e-4 : 1e-3);
         expect(distance(bound, without)).toBeGreaterThan(1e-2);
       }
+    }
+  });
+
+  it('reads shared memory, as programs do', async () => {
+    const { of, feeds, hulls } = await drawnSides(4, 'shares');
+    const shared = Object.fromEntries(
+      Object.entries(feeds).map(([name, data]) => [name, inSharedMemory(data as Float32Array)]),
+    );
+    const shape = { ...SHAPE, target: convolutions.nodes.length - 1, iterations: 3, hulls };
+    for (const inKernel of [true, false]) {
+      const [own, other] = [await run(of, shape, feeds, inKernel), await run(of, shape, shared, inKernel)];
+      expect(other.outputs).toEqual(own.outputs);
     }
   });
 

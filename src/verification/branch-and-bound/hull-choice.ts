@@ -9,6 +9,7 @@ import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import { createPlan } from '../../runtime/plan/compile.js';
+import { inSharedMemory } from '../../runtime/shared-memory.js';
 import { dualOf } from './dual-program.js';
 import {
   above,
@@ -136,8 +137,10 @@ export async function chooseHulls(engine: Engine, region: HullRegion): Promise<H
       [`hull reach:${k}`]: reach,
     });
   }
+  // Every part is bounded with them: messages to workers carry no copies.
+  const shared = Object.fromEntries(Object.entries(feeds).map(([k, data]) => [k, inSharedMemory(data)]));
   return {
-    ...{ from, feeds },
+    ...{ from, feeds: shared },
     parts: parts.map(({ decisions }, j) => multipliersAt(segments, outputs, j, decisions)),
     bounds: parts.map(({ goal }, j) => above((outputs.bound as Floats)[j] as number, goals[goal] as Goal)),
   };
