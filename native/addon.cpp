@@ -1,10 +1,11 @@
 // The door of the kernels for Node. `rows(ints, arrays, rows, lower, upper, gradients)` fills in bounds of
-// neurons, `margins(ints, arrays, margins, gradients, steps, thresholds, rule)` those of rows of the outputs,
+// neurons, `margins(ints, arrays, margins, gradients, steps, thresholds, rule, arrived)` those of rows of the outputs,
 // or gradients where they are passed, or with steps the lines that a search finds; `propagate(ints, arrays,
 // gradients, stored)` does the same for values or intervals of a chain of layers; `losses(ints, chains,
 // floats, labels, sums)` fills in sums of members' losses. `instructionSet` names the one in use.
 //
 // Callers check shapes (`src/runtime/kernels/`); here only types and lengths are.
+#include <algorithm>
 #include <node_api.h>
 
 #include <cstring>
@@ -124,17 +125,18 @@ void run(const Chain& chain, const std::vector<View>& arrays, const std::vector<
 }
 
 template <class T>
-DualRule<T> ruleOf(const View& thresholds, const View& rule) {
+DualRule<T> ruleOf(const View& thresholds, const View& rule, T* const* arrived) {
   if (rule.data == nullptr) return {};
   const double* numbers = static_cast<const double*>(rule.data);
-  return {static_cast<const T*>(thresholds.data), numbers[0], numbers[1], numbers[2], numbers[3]};
+  return {static_cast<const T*>(thresholds.data), numbers[0], numbers[1], numbers[2], numbers[3], arrived};
 }
 
 template <class T>
 void runMargins(const MarginChain& chain, const std::vector<View>& arrays, const std::vector<View>& gradients,
-                const View& margins, const View& sizes, const View& thresholds, const View& rule) {
+                const View& margins, const View& sizes, const View& thresholds, const View& rule,
+                const std::vector<View>& arrived) {
   const std::vector<const T*> from = pointers<T>(arrays);
-  const std::vector<T*> into = places<T>(gradients);
+  const std::vector<T*> into = places<T>(gradients), seen = places<T>(arrived);
   const MarginWork<T> work{chain,
                            from.data(),
                            gradients.empty() ? nullptr : into.data(),
@@ -142,7 +144,7 @@ void runMargins(const MarginChain& chain, const std::vector<View>& arrays, const
                            static_cast<T*>(margins.data),
                            static_cast<const T*>(sizes.data),
                            int64_t(sizes.length),
-                           ruleOf<T>(thresholds, rule)};
+                           ruleOf<T>(thresholds, rule, arrived.empty() ? nullptr : seen.data())};
   TAUTNET_ON_SET(run, work);
 }
 
@@ -252,8 +254,8 @@ napi_value losses(napi_env env, napi_callback_info info) {
 }
 
 napi_value margins(napi_env env, napi_callback_info info) {
-  size_t count = 7;
-  napi_value args[7];
+  size_t count = 8;
+  napi_value args[8];
   napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
   View ints, values, sizes, thresholds, rule;
   if (count < 4 || !view(env, args[0], ints) || ints.type != napi_int32_array || !view(env, args[2], values))
@@ -268,6 +270,11 @@ napi_value margins(napi_env env, napi_callback_info info) {
       (sizes.length == 0 || thresholds.type != values.type || thresholds.length != values.length ||
        rule.type != napi_float64_array || rule.length != DUAL_NUMBERS))
     return refuse(env, "margin kernel: expected a threshold for each margin, and moments of the search");
+  const std::vector<View> arrived = count >= 8 ? views(env, args[7]) : std::vector<View>();
+  const auto isOther = [&](const View& place) { return place.length != 0 && place.type != values.type; };
+  if (!arrived.empty() && (rule.data == nullptr || arrived.size() != arrays.size() ||
+                           std::any_of(arrived.begin(), arrived.end(), isOther)))
+    return refuse(env, "margin kernel: expected places for coefficients of a dual search");
   const int32_t* at = static_cast<const int32_t*>(ints.data);
   std::vector<MarginStep> steps((ints.length - MARGIN_HEAD_INTS) / MARGIN_STEP_INTS);
   std::memcpy(steps.data(), at + MARGIN_HEAD_INTS, steps.size() * sizeof(MarginStep));
@@ -275,7 +282,7 @@ napi_value margins(napi_env env, napi_callback_info info) {
   if (values.length != size_t(chain.batch) * size_t(chain.rows))
     return refuse(env, "margin kernel: expected a margin for each row of each image");
   return typed(env, "margin", values.type, [&](auto number) {
-    runMargins<decltype(number)>(chain, arrays, gradients, values, sizes, thresholds, rule);
+    runMargins<decltype(number)>(chain, arrays, gradients, values, sizes, thresholds, rule, arrived);
   });
 }
 

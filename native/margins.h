@@ -62,11 +62,14 @@ constexpr size_t DUAL_NUMBERS = 4;
 // β-CROWN's search (`src/verification/branch-and-bound/dual-program.ts`). Numbers p of a neuron with s = 0
 // are its α, in [0, 1]; of one with the sign s they are β ≥ 0, its line is 1 or 0 and p s is taken off. Adam with
 // these moments; β's steps are `share` of α's. A group of rows ends where all bounds exceed their thresholds,
-// [rows, batch], all groups after `deadline`, milliseconds since 1970.
+// [rows, batch], all groups after `deadline`, milliseconds since 1970. `arrived` has places for the coefficients
+// of rows at the last p, [features, rows, batch]: at what LINES give by the position of their p, at the input by
+// that of the box's upper ends; null for others, and for none.
 template <class T>
 struct DualRule {
   const T* thresholds = nullptr;  // null: α-CROWN's search
   double first = 0, second = 0, share = 0, deadline = 0;
+  T* const* arrived = nullptr;
 };
 
 // `gradients` has an array for each that is to be differentiated, null for others. With sizes of steps, α of

@@ -183,3 +183,9 @@ export function encodeMargins({ batch, rows, nested = false, steps }: MarginChai
     searchable: steps.flatMap((step) => (step.kind === 'lines' && step.alpha.perRow ? [step.alpha.at] : [])),
   };
 }
+
+/** Numbers of the coefficients that may arrive, by position. */
+export const arrivedSize = ({ ints, sizes, searchable }: EncodedMargins, position: number): number => {
+  if (position === sizes.length - 1) return (sizes[position] as number) * (ints[1] as number);
+  return searchable.includes(position) ? (sizes[position] as number) : 0;
+};

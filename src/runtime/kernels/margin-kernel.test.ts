@@ -168,6 +168,12 @@ describe('the door to the margin kernel', () => {
     expect(() => kernelDualSearch(work, rule, one, one, 0, margins, places(3))).toThrow(
       'expected 2 thresholds, got 1; give each margin one',
     );
+    const arrived = (at: number, size: number) => () => {
+      const seen = linedArrays.map((_, i) => (i === at ? new Float64Array(size) : undefined));
+      kernelDualSearch(work, rule, one, new Float64Array(2), 0, margins, places(3), seen);
+    };
+    expect(arrived(3, 3)).toThrow('a place for coefficients at each position, or none, got 10 and 3 numbers');
+    expect(arrived(4, 4)).toThrow('got 10 and 4 numbers at 4');
     const { steps } = lined;
     expect(() => encodeMargins({ ...lined, nested: true })).toThrow('expected ReLUs with bounds in nested');
     const twice = steps.map((step) => (step.kind === 'lines' ? { ...step, lambda: step.alpha } : step));

@@ -4,7 +4,7 @@
  * programs of ONNX Runtime.
  */
 import { checkArrays, checkGradients, type Floats } from './arrays.js';
-import type { EncodedMargins } from './margin-chain.js';
+import { arrivedSize, type EncodedMargins } from './margin-chain.js';
 import { addon } from './row-kernel.js';
 
 export interface KernelMargins {
@@ -51,7 +51,9 @@ export interface DualSearch {
 /**
  * Raises each margin by its own p of lines that are `dual` (β-CROWN, `branch-and-bound/dual-program.ts`), for
  * the sizes of steps or until a group's margins exceed `thresholds`, or after the time `deadline` of
- * `Date.now()`. Fills in `margins` with the best bound met and `last` with the last p.
+ * `Date.now()`. Fills in `margins` with the best bound met, `last` with the last p, and `arrived` with the
+ * coefficients of rows there, [features, rows, batch]: at the output of such a ReLU by the position of its p, at
+ * the input by the last position.
  */
 export function kernelDualSearch(
   work: KernelMargins,
@@ -61,14 +63,28 @@ export function kernelDualSearch(
   deadline: number,
   margins: Floats,
   last: readonly (Floats | undefined)[],
+  arrived: readonly (Floats | undefined)[] = [],
 ): void {
   checkSearch(work, steps, margins, last);
+  checkArrived(work, arrived);
   if (thresholds.length !== margins.length || thresholds.constructor !== margins.constructor)
     throw new RangeError(
       `margin kernel: expected ${margins.length} thresholds, got ${thresholds.length}; give each margin one`,
     );
   const rule = Float64Array.of(first, second, share, deadline);
-  addon()?.margins(work.chain.ints, work.arrays, margins, last, steps, thresholds, rule);
+  addon()?.margins(work.chain.ints, work.arrays, margins, last, steps, thresholds, rule, arrived);
+}
+
+function checkArrived({ chain, arrays }: KernelMargins, arrived: readonly (Floats | undefined)[]): void {
+  if (arrived.length === 0) return;
+  const wrong = arrived.findIndex(
+    (array, i) => array !== undefined && array.length !== arrivedSize(chain, i),
+  );
+  if (wrong >= 0 || arrived.length !== arrays.length)
+    throw new RangeError(
+      `margin kernel: expected a place for coefficients at each position, or none, got ${arrived.length}` +
+        (wrong >= 0 ? ` and ${arrived[wrong]?.length} numbers at ${wrong}` : ''),
+    );
 }
 
 function checkSearch(

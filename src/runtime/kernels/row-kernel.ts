@@ -37,6 +37,7 @@ interface Addon {
     steps?: Floats,
     thresholds?: Floats,
     rule?: Float64Array,
+    arrived?: readonly (Floats | undefined)[],
   ): void;
   instructionSet(wanted?: string): string;
 }

@@ -123,7 +123,8 @@ class PlanCompiler implements Compiler {
 /** Names of the results that the last stage gives. @throws Error if it is no whole graph */
 function resultsOf(stages: readonly Stage[]): string[] {
   const end = stages.at(-1);
-  const last = end?.kind === 'interval-kernel' ? end.programs : end;
+  const of = end?.kind === 'margin-search' ? end.finish : end;
+  const last = of?.kind === 'interval-kernel' ? of.programs : of;
   if (last?.kind !== 'whole') throw new Error('plan: expected the last stage to be a whole graph');
   return Object.keys(last.outputs);
 }

@@ -18,7 +18,7 @@ import {
   total,
 } from '../../graph/index.js';
 import type { MarginRun } from '../../runtime/plan/layer-runs.js';
-import type { Stage } from '../../runtime/plan/plan.js';
+import type { DualAscent, IterateStage } from '../../runtime/plan/stages/iterate.js';
 
 /** First step of α and of β, and what the step is multiplied by each time (Wang et al. 2021). */
 const STEP = { alpha: 0.1, beta: 0.05, fall: 0.95 };
@@ -56,15 +56,11 @@ export interface Ascent {
   readonly inKernel?: KernelRows;
 }
 
-/** Rows with p and signs of all neurons, [features, n, 1]. */
-export interface KernelRows {
+/** Rows with p and signs of all neurons, [features, n, 1], and what follows from what the search leaves. */
+export interface KernelRows extends Pick<DualAscent, 'before' | 'arrived' | 'atInput' | 'results'> {
   readonly run: MarginRun;
-  /** p that the rows begin with, by name. */
-  readonly before: Readonly<Record<string, Tensor>>;
   /** Names of p that the rows begin with, and of those that the search leaves. */
   readonly best: Readonly<Record<string, string>>;
-  /** p of each state. */
-  readonly last: readonly Tensor[];
 }
 
 /** The steps of one ascent. */
@@ -78,7 +74,7 @@ export function ascentStage({
   threshold,
   share,
   inKernel,
-}: Ascent): Stage {
+}: Ascent): IterateStage {
   const scalar = (name: string) => input(name, [], value.dtype);
   const scales = { size: scalar('step'), first: scalar('first scale'), second: scalar('second scale') };
   const slopes = gradient(total(value), current);
@@ -96,13 +92,12 @@ export function ascentStage({
   });
   const steps = Array.from({ length: iterations }, (_, t) => t);
   const sizes = steps.map((t) => STEP.alpha * STEP.fall ** t);
-  const after = inKernel?.last.map((p, i) => [`now:${(states[i] as Ascending).key}`, p] as const);
   const search = inKernel && {
     ...{ run: inKernel.run, best: inKernel.best, steps: sizes },
     dual: {
       ...{ ...MOMENTS, share: STEP.beta / STEP.alpha, thresholds: inputName(threshold), bounds: 'best' },
-      before: inKernel.before,
-      after: Object.fromEntries(after ?? []),
+      ...{ before: inKernel.before, results: inKernel.results },
+      ...{ arrived: inKernel.arrived, atInput: inKernel.atInput },
     },
   };
   return {

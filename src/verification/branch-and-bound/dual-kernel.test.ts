@@ -135,6 +135,23 @@ describe.skipIf(!hasRowKernel())("β-CROWN's ascent in the margin kernel", () =>
     }
   });
 
+  it.each([false, true])('scores what is undecided as programs do, with sides: %s', async (sided) => {
+    const { of, feeds, hulls } = await drawnSides(5, 'shares');
+    const target = convolutions.nodes.length - 1;
+    const shape = { ...SHAPE, target, iterations: 3, scores: true, ...(sided && { hulls }) };
+    const { outputs: programs } = await run(of, shape, feeds, false);
+    const { outputs: kernel, kinds } = await run(of, shape, feeds, true);
+    expect(kinds).toContain('margin-search');
+    const names = Object.keys(programs).filter((name) => /^(score|gap):|point$/.test(name));
+    expect(names).toHaveLength(8);
+    for (const name of names) {
+      const [values, expected] = [doubles(kernel[name]), doubles(programs[name])];
+      // Where a coefficient is almost zero the least point may be at the other end.
+      const apart = values.filter((value, i) => !(Math.abs(value - (expected[i] as number)) <= 1e-2)).length;
+      expect(apart / values.length, name).toBeLessThan(0.01);
+    }
+  });
+
   it('reads shared memory, as programs do', async () => {
     const { of, feeds, hulls } = await drawnSides(4, 'shares');
     const shared = Object.fromEntries(

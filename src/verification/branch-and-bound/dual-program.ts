@@ -63,7 +63,7 @@ import { createPlan } from '../../runtime/plan/compile.js';
 import { type MarginRun, markMargins, type RunLines } from '../../runtime/plan/layer-runs.js';
 import type { Plan, Stage } from '../../runtime/plan/plan.js';
 import { withIntervalKernel } from '../../runtime/plan/stages/interval-kernel.js';
-import { withMarginSearch } from '../../runtime/plan/stages/margin-search.js';
+import { withDualSearch } from '../../runtime/plan/stages/margin-search.js';
 import { type Ascending, ascentStage, type KernelRows } from './dual-ascent.js';
 import type { Engine } from './engine.js';
 import { type Hull, type HullShares, hullNeuron, hullShares } from './hull.js';
@@ -243,13 +243,10 @@ class DualProgram {
         start: 'best:start',
         threshold: this.#threshold,
         share: (name, value) => this.#share(name, value),
-        inKernel: this.#kernelRows(),
+        inKernel: this.#kernelRows(best),
       });
-      return createPlan([
-        { kind: 'whole', outputs: this.#prepared },
-        ascent.kind === 'iterate' ? withMarginSearch(ascent) : ascent,
-        { kind: 'whole', outputs: this.#results(current, best) },
-      ]);
+      const finish = { kind: 'whole', outputs: this.#results(current, best) } as const;
+      return createPlan([{ kind: 'whole', outputs: this.#prepared }, ...withDualSearch(ascent, finish)]);
     }
     const lowest = add(mul(this.#threshold, 0), LOWEST);
     const outputs = this.#results(
@@ -480,9 +477,9 @@ class DualProgram {
     return arrays && { weights: given(arrays.weights), numbers: given(arrays.numbers) };
   }
 
-  /** The ascent's rows for the margin kernel. */
-  #kernelRows(): KernelRows | undefined {
-    const { columns: n } = this.shape;
+  /** The ascent's rows for the margin kernel, and the outputs by what it leaves. */
+  #kernelRows(best: Tensor): KernelRows | undefined {
+    const { columns: n, scores } = this.shape;
     const name = (what: string, node: number) => `${what} of all:${node}`;
     const before: Record<string, Tensor> = {};
     const run = this.#runOf(({ node, place, begin }) => {
@@ -491,22 +488,37 @@ class DualProgram {
       return input(name('p', node), shape, this.dtype);
     });
     if (run === undefined) return undefined;
-    const last = this.#states.map(({ node, pick }) => {
-      const features = featuresOf(this.#node(node).layer.output);
-      return mul(pick(input(name('last p', node), [features, n], this.dtype)), 1);
-    });
-    const best = Object.fromEntries(this.#relus.map((node) => [name('p', node), name('last p', node)]));
-    return { run, before, best, last };
+    const left = (what: string, { node, pick }: ReluState) =>
+      pick(input(name(what, node), [featuresOf(this.#node(node).layer.output), n], this.dtype));
+    const named = (what: string) =>
+      Object.fromEntries(this.#relus.map((node) => [name('p', node), name(what, node)]));
+    const results = this.#outputs(
+      this.#states.map((state) => left('last p', state)),
+      {
+        value: best,
+        coefficients: input('rows at input', [this.#inputs, n], this.dtype),
+        arrived: new Map(this.#states.map((state) => [state.node, left('arrived', state)])),
+      },
+    );
+    const seen = scores
+      ? { arrived: named('arrived'), atInput: 'rows at input' }
+      : { arrived: {}, atInput: undefined };
+    return { run, before, best: named('last p'), results, ...seen };
   }
 
   /** The outputs at the last p. */
   #results(p: readonly Tensor[], best: Tensor): Record<string, Tensor> {
-    const { value, coefficients, arrived } = this.#boundAt(p);
+    const found = this.#boundAt(p);
     // Of a bound alone programs need nothing on its way.
-    const run =
-      this.shape.iterations === 0 && !this.shape.scores && this.#runOf(({ place, begin }) => place(begin));
-    if (run) markMargins(run, value);
-    const results: Record<string, Tensor> = { bound: maximum(best, value) };
+    const isAlone = this.shape.iterations === 0 && !this.shape.scores;
+    const run = isAlone ? this.#runOf(({ place, begin }) => place(begin)) : undefined;
+    if (run) markMargins(run, found.value);
+    return this.#outputs(p, { ...found, value: maximum(best, found.value) });
+  }
+
+  /** The outputs at some p, of the bounds and coefficients there. */
+  #outputs(p: readonly Tensor[], { value, coefficients, arrived }: Bound): Record<string, Tensor> {
+    const results: Record<string, Tensor> = { bound: mul(value, 1) };
     if (this.shape.keep)
       this.#states.forEach(({ node }, i) => {
         results[nodeArray('p', node)] = this.#outward(mul(p[i] as Tensor, 1));

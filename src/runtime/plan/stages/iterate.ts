@@ -68,9 +68,13 @@ export interface DualAscent extends DualSearch {
   /** The array of thresholds, and the one that the best bounds become. */
   readonly thresholds: string;
   readonly bounds: string;
-  /** The first p, and arrays of the loop as functions of what the search leaves. */
+  /** The first p. */
   readonly before: Readonly<Record<string, Tensor>>;
-  readonly after: Readonly<Record<string, Tensor>>;
+  /** What the coefficients at the last p become, by the names of p; and those at the input. */
+  readonly arrived: Readonly<Record<string, string>>;
+  readonly atInput: string | undefined;
+  /** What the stage after the loop gives, as functions of what the search leaves. */
+  readonly results: Readonly<Record<string, Tensor>>;
 }
 
 /** next(point) as a function of a loss at the point and of the loss's derivative there. */

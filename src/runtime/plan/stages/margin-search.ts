@@ -6,16 +6,17 @@
  */
 import { inputName, isInput } from '../../../graph/operators/leaves.js';
 import { hostArray, type Tensor } from '../../../graph/tensor.js';
+import { arrivedSize } from '../../kernels/margin-chain.js';
 import { kernelDualSearch, kernelMarginSearch } from '../../kernels/margin-kernel.js';
 import { hasRowKernel } from '../../kernels/row-kernel.js';
 import type { Worth } from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
 import type { Step } from '../step.js';
-import { compileLoop, type DualAscent, type IterateStage, type MarginSearch } from './iterate.js';
+import { type DualAscent, type IterateStage, iterate, type MarginSearch } from './iterate.js';
 import { isWorth } from './kernel-runs.js';
 import type { Compiler, StageKind } from './kind.js';
 import { type KernelMarginsData, MarginUse } from './margin-steps.js';
-import { whole } from './whole.js';
+import { type WholeStage, whole } from './whole.js';
 
 /** What the kernel does, as plain data. */
 interface SearchData {
@@ -23,7 +24,11 @@ interface SearchData {
   readonly steps: readonly number[];
   /** α: its position, and the name under which the best is found. */
   readonly best: readonly (readonly [position: number, name: string])[];
-  readonly dual?: Omit<DualAscent, 'before' | 'after'> & { readonly deadline: string | undefined };
+  readonly dual?: Pick<DualAscent, 'first' | 'second' | 'share' | 'thresholds' | 'bounds'> & {
+    readonly deadline: string | undefined;
+    /** What coefficients become, by position. */
+    readonly arrived: readonly (readonly [position: number, name: string])[];
+  };
 }
 
 export interface MarginSearchStage {
@@ -31,10 +36,11 @@ export interface MarginSearchStage {
   readonly data: SearchData;
   /** What the kernel reads and is no array yet, by name. */
   readonly prepared: Readonly<Record<string, Tensor>>;
-  /** Arrays of the loop as functions of what the kernel leaves. */
-  readonly after: Readonly<Record<string, Tensor>>;
-  /** The stage that does all of it without the kernel. */
+  /** What the stage after the loop gives, as functions of what the kernel leaves, where it is told. */
+  readonly results: Readonly<Record<string, Tensor>> | undefined;
+  /** The stages that do all of it without the kernel. */
   readonly programs: IterateStage;
+  readonly finish: WholeStage | undefined;
 }
 
 export interface MarginSearchStep extends Step {
@@ -49,6 +55,15 @@ export function withMarginSearch(
 ): IterateStage | MarginSearchStage {
   if (stage.search === undefined || !hasRowKernel()) return stage;
   return inKernel(stage, stage.search, worth) ?? stage;
+}
+
+/** A dual search and the stage that follows it, which reads what both ways leave. */
+export function withDualSearch(
+  stage: IterateStage,
+  finish: WholeStage,
+): readonly (IterateStage | MarginSearchStage | WholeStage)[] {
+  const search = withMarginSearch(stage);
+  return search.kind === 'margin-search' ? [{ ...search, finish }] : [search, finish];
 }
 
 function inKernel(
@@ -73,19 +88,45 @@ function inKernel(
     steps,
     best: Object.entries(best).map(([alpha, name]) => [margins.arrays.indexOf(alpha), name]),
   };
-  const { before = {}, after = {}, ...rule } = dual ?? {};
+  const search = { kind: 'margin-search', prepared, programs: stage, finish: undefined } as const;
+  if (dual === undefined) return { ...search, data, results: undefined };
+  const { before, results, arrived, atInput, ...rule } = dual;
   Object.assign(prepared, before);
-  const ofDual = dual && ({ ...rule, deadline: stage.deadline } as SearchData['dual']);
-  return { kind: 'margin-search', data: { ...data, dual: ofDual }, prepared, after, programs: stage };
+  const seen: [number, string][] = Object.entries(arrived).map(([p, name]) => [
+    margins.arrays.indexOf(p),
+    name,
+  ]);
+  if (atInput !== undefined) seen.push([margins.arrays.length - 1, atInput]);
+  return {
+    ...search,
+    data: { ...data, dual: { ...rule, deadline: stage.deadline, arrived: seen } },
+    results,
+  };
 }
 
-function compileKernel({ data, prepared, after }: MarginSearchStage, compiler: Compiler): void {
+function compile(stage: MarginSearchStage, compiler: Compiler, isLast: boolean): void {
+  const byPrograms = (): void => {
+    iterate.compile(stage.programs, compiler, false);
+    if (stage.finish) whole.compile(stage.finish, compiler, isLast);
+  };
+  if (compiler.members !== undefined) {
+    byPrograms();
+    return;
+  }
+  compiler.way('kernel', () => compileKernel(stage, compiler, isLast));
+  compiler.way('programs', byPrograms);
+}
+
+function compileKernel(
+  { data, prepared, results }: MarginSearchStage,
+  compiler: Compiler,
+  isLast: boolean,
+): void {
   if (Object.keys(prepared).length > 0)
     whole.compile({ kind: 'whole', outputs: prepared, constant: true }, compiler, false);
   const step: MarginSearchStep = { kind: 'margin-search', data };
   compiler.forward(step);
-  if (Object.keys(after).length > 0)
-    whole.compile({ kind: 'whole', outputs: after, constant: true }, compiler, false);
+  if (results) whole.compile({ kind: 'whole', outputs: results, constant: true }, compiler, isLast);
 }
 
 async function run(run: Run, { data }: MarginSearchStep): Promise<void> {
@@ -106,7 +147,13 @@ async function run(run: Run, { data }: MarginSearchStep): Promise<void> {
   else {
     const { thresholds, bounds, deadline = '' } = data.dual;
     const [until = Number.POSITIVE_INFINITY] = (arrays.get(deadline) as Floats | undefined) ?? [];
-    kernelDualSearch(work, data.dual, steps, arrays.get(thresholds) as Floats, until, margins, places);
+    const seen: (Floats | undefined)[] = data.dual.arrived.length > 0 ? names.map(() => undefined) : [];
+    for (const [position, name] of data.dual.arrived) {
+      seen[position] = (await run.planArray(name, dtype, arrivedSize(chain, position))) as Floats;
+      arrays.set(name, seen[position]);
+    }
+    const given = arrays.get(thresholds) as Floats;
+    kernelDualSearch(work, data.dual, steps, given, until, margins, places, seen);
     arrays.set(bounds, margins);
   }
   for (const [, name, array] of found) arrays.set(name, array);
@@ -114,6 +161,6 @@ async function run(run: Run, { data }: MarginSearchStep): Promise<void> {
 
 export const marginSearch: StageKind<MarginSearchStage, MarginSearchStep> = {
   hasPopulations: true,
-  compile: compileLoop(compileKernel),
+  compile,
   run,
 };
