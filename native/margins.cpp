@@ -89,7 +89,9 @@ class Margins {
         turning = std::max(turning, isAlongTaps(s) ? s.taps() : s.out.area() * paddedOutputs(s));
       }
       if (placeOf(k) != nullptr) reserveSearch(k);
-      if (s.hasSides()) stages[k].beyond = arena.take<V<T>>(planes[k].layer.features() * R);
+      if (s.hasSides())
+        for (V<T>** numbers : {&stages[k].beyond, &stages[k].beyondSlopes})
+          *numbers = arena.take<V<T>>(planes[k].layer.features() * R);
     }
     atInput = arena.take<V<T>>(planes.back().size() * R);
     if (!reverse() && !searches()) return;

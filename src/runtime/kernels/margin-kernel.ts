@@ -52,8 +52,8 @@ export interface DualSearch {
  * Raises each margin by its own p of lines that are `dual` (β-CROWN, `branch-and-bound/dual-program.ts`), for
  * the sizes of steps or until a group's margins exceed `thresholds`, or after the time `deadline` of
  * `Date.now()`. Fills in `margins` with the best bound met, `last` with the last p, and `arrived` with the
- * coefficients of rows there, [features, rows, batch]: at the output of such a ReLU by the position of its p, at
- * the input by the last position.
+ * coefficients of rows there, [features, rows, batch]: at the output of such a ReLU by the position of its p,
+ * at the input by the last position.
  */
 export function kernelDualSearch(
   work: KernelMargins,

@@ -63,11 +63,11 @@ for (let run = 0; run < 60; run++) {
 
 /**
  * Rows of outputs through random layers and back, over boxes and bounds of which some are of one sign, or by
- * lines that are arrays and by the best that a search finds, with batches that fill no vector, or some and a
- * part.
+ * lines that are arrays, some with sides, and by the best that a search finds, with batches that fill no
+ * vector, or some and a part.
  */
 const MARGINS = `
-const { encodeMargins } = await import(${JSON.stringify(join(ROOT, 'dist/runtime/kernels/margin-chain.js'))});
+const { arrivedSize, encodeMargins } = await import(${JSON.stringify(join(ROOT, 'dist/runtime/kernels/margin-chain.js'))});
 for (let run = 0; run < 60; run++) {
   const [batch, rows] = [1 + random(20), 1 + random(5)];
   let [position, extents] = [1, [1 + random(5), 1, 1]];
@@ -93,6 +93,10 @@ for (let run = 0; run < 60; run++) {
     const bias = random(2) ? next() : undefined;
     return { kind: 'affine', output, input: extents, kernel, stride, padding, bias, weight: next() };
   });
+  steps.forEach((step, k) => {
+    if (step.dual && steps[k + 1]?.kind === 'affine' && random(4) > 0)
+      step.sides = { weights: next(), numbers: next() };
+  });
   const encoded = encodeMargins({ batch, rows, nested, steps });
   for (const Type of [Float32Array, Float64Array])
     for (const set of ['baseline', 'AVX2', 'AVX-512']) {
@@ -107,7 +111,9 @@ for (let run = 0; run < 60; run++) {
       const sizes = exact(Type, 1 + random(3));
       addon.margins(encoded.ints, arrays, margins, best, sizes);
       const rule = Float64Array.of(0.9, 0.999, 0.5, Infinity);
-      addon.margins(encoded.ints, arrays, margins, best, sizes, exact(Type, encoded.margins), rule);
+      const seen = (i) => (random(3) > 0 ? exact(Type, arrivedSize(encoded, i)) : undefined);
+      const arrived = random(2) ? arrays.map((_, i) => seen(i)) : [];
+      addon.margins(encoded.ints, arrays, margins, best, sizes, exact(Type, encoded.margins), rule, arrived);
     }
 }
 `;
