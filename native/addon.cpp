@@ -1,7 +1,7 @@
 // The door of the kernels for Node. `rows(ints, arrays, rows, lower, upper, gradients)` fills in bounds of
-// neurons, `margins(ints, arrays, margins, gradients, steps, thresholds, rule, arrived)` those of rows of the outputs,
-// or gradients where they are passed, or with steps the lines that a search finds; `propagate(ints, arrays,
-// gradients, stored)` does the same for values or intervals of a chain of layers; `losses(ints, chains,
+// neurons, `margins(ints, arrays, margins, gradients, steps, thresholds, rule, arrived)` those of rows of the
+// outputs, or gradients where they are passed, or with steps the lines that a search finds; `propagate(ints,
+// arrays, gradients, stored)` does the same for values or intervals of a chain of layers; `losses(ints, chains,
 // floats, labels, sums)` fills in sums of members' losses. `instructionSet` names the one in use.
 //
 // Callers check shapes (`src/runtime/kernels/`); here only types and lengths are.

@@ -55,6 +55,7 @@ export default defineConfig({
         ['small-s2', 'Claims 1 and 3 at small scale'],
         ['small-s2-beyond', 'Beyond the paper at small scale'],
         ['small-cnn3', 'Claims 1 and 3 with CNN3'],
+        ['full-0.3', 'Claims 1 and 3 with CNN3, all of MNIST'],
         ['small-t', 'Claim 2 at small scale'],
         ['pgpe-exact', 'PGPE with exact bounds'],
         ['speed', 'Speed and memory'],
