@@ -105,6 +105,20 @@ export const proofMutants: readonly ProofMutant[] = [
       to: 'mul(width, mul(relu(sub(balanced, share)), 0))',
     },
   ]),
+  ...of('verification/branch-and-bound/hull-taps', [
+    {
+      name: 's of the kernel is l',
+      test: 'verification/branch-and-bound/dual-kernel',
+      from: 'sides.width, sides.least]',
+      to: 'sides.width, sides.lower]',
+    },
+    {
+      name: 'taps of the kernel are of the pixel beside',
+      test: 'verification/branch-and-bound/dual-kernel',
+      from: 'inputsOf(convolution, pixel).forEach',
+      to: 'inputsOf(convolution, (pixel + 1) % area).forEach',
+    },
+  ]),
   ...of('verification/branch-and-bound/hull-choice', [
     {
       name: 's is the greatest value',
