@@ -5,7 +5,7 @@ import { type PlanResidence, planResidence } from '../plan/memory.js';
 import type { Feeds, Floats, ProgramArrays, Run } from '../plan/run.js';
 import { kindOf } from '../plan/stages/index.js';
 import { gradientName, onWay, type Plan, sumName, type Way } from '../plan/step.js';
-import { isShared } from '../shared-memory.js';
+import { unshared } from '../shared-memory.js';
 import { GradientSums, zeroName } from './gradient-sums.js';
 import type { OpenPlan } from './open-plan.js';
 
@@ -104,8 +104,8 @@ export class PlanRun implements Run {
   /** An array as programs read it; once one has read shared memory, what it read stands for it. */
   #readable(name: string): HostData | DeviceArray | undefined {
     const array = this.arrays.get(name);
-    if (array === undefined || array instanceof DeviceArray || !isShared(array.buffer)) return array;
-    const own = array.slice();
+    if (array === undefined || array instanceof DeviceArray) return array;
+    const own = unshared(array);
     this.arrays.set(name, own);
     return own;
   }

@@ -15,9 +15,11 @@ export interface Convolution {
 
 export const featuresOf = ([channels, height, width]: Extents): number => channels * height * width;
 
+/** Weights of one of its outputs. */
+export const tapsOf = ({ input, kernel }: Convolution): number => input[0] * kernel[0] * kernel[1];
+
 /** Numbers of its weights. */
-export const weightsOf = ({ input, output, kernel }: Convolution): number =>
-  output[0] * input[0] * kernel[0] * kernel[1];
+export const weightsOf = (layer: Convolution): number => layer.output[0] * tapsOf(layer);
 
 /** Multiplications on an image. */
 export const multiplicationsOf = (layer: Convolution): number =>

@@ -3,7 +3,14 @@
  * (`native/margins.h` reads them), and the check of every array against it: the kernel itself checks no
  * bounds.
  */
-import { type Convolution, type Extents, featuresOf, paddedFeaturesOf, weightsOf } from './convolution.js';
+import {
+  type Convolution,
+  type Extents,
+  featuresOf,
+  paddedFeaturesOf,
+  tapsOf,
+  weightsOf,
+} from './convolution.js';
 
 export type MarginStep =
   | {
@@ -51,7 +58,7 @@ export interface Sides {
 }
 
 /** Numbers of a neuron's side. */
-const SIDE_NUMBERS = 4;
+export const SIDE_NUMBERS = 4;
 
 /** Position of an array of lines: [features, batch] for all rows, or [features, rows, batch]. */
 export interface LineArray {
@@ -145,8 +152,7 @@ export function encodeMargins({ batch, rows, nested = false, steps }: MarginChai
   const positionsOf = ({ weights, numbers }: Sides, behind: MarginStep | undefined, dual = false) => {
     if (behind?.kind !== 'affine' || !dual) return refuse('sides of dual lines, an affine step behind');
     const neurons = featuresOf(behind.output);
-    const taps = weightsOf(behind) / behind.output[0];
-    return [need(weights, neurons * taps), need(numbers, neurons * SIDE_NUMBERS)];
+    return [need(weights, neurons * tapsOf(behind)), need(numbers, neurons * SIDE_NUMBERS)];
   };
   const body = steps.flatMap((step, k) => {
     if (step.kind === 'relu') {

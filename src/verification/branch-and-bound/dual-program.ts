@@ -253,9 +253,7 @@ class DualProgram {
       relus.map(({ begin }) => begin),
       lowest,
     );
-    const stages: Stage[] = [{ kind: 'whole', outputs }];
-    if (Object.keys(this.#prepared).length > 0) stages.unshift({ kind: 'whole', outputs: this.#prepared });
-    return createPlan(withIntervalKernel(stages));
+    return createPlan(withIntervalKernel<Stage>([{ kind: 'whole', outputs }]));
   }
 
   #node(node: number): NetworkNode {

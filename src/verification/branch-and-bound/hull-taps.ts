@@ -3,11 +3,9 @@
 import { asConvolution } from '../../network/layers/as-convolution.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode } from '../../network/network.js';
-import { type Convolution, weightsOf } from '../../runtime/kernels/convolution.js';
+import { type Convolution, tapsOf } from '../../runtime/kernels/convolution.js';
+import { SIDE_NUMBERS } from '../../runtime/kernels/margin-chain.js';
 import { type Engine, type Floats, floats } from './engine.js';
-
-/** Numbers of a neuron beside v: (s + r)/(u − l), l, u − l and s. */
-const NUMBERS = 4;
 
 /** Names of the two arrays of ReLU k. */
 const arraysOf = (node: number) => ({ weights: `hull taps:${node}`, numbers: `hull numbers:${node}` });
@@ -21,9 +19,6 @@ function convolutionBefore(net: Network, node: number): Convolution | undefined 
   return layer.kind === 'affine' ? asConvolution(layer, from) : undefined;
 }
 
-/** Weights of one output. */
-const tapsOf = (convolution: Convolution): number => weightsOf(convolution) / convolution.output[0];
-
 /** Names and shapes of what the kernel reads of ReLU k; undefined where it does not know its convolution. */
 export function sideArrays(net: Network, node: number) {
   const convolution = convolutionBefore(net, node);
@@ -32,7 +27,7 @@ export function sideArrays(net: Network, node: number) {
   const neurons = featuresOf(convolution.output);
   return {
     weights: { name: weights, shape: [neurons, tapsOf(convolution)] },
-    numbers: { name: numbers, shape: [neurons, NUMBERS] },
+    numbers: { name: numbers, shape: [neurons, SIDE_NUMBERS] },
   };
 }
 
@@ -60,7 +55,7 @@ export function sideFeeds(
   const [count, area] = [sides.index.length, output[1] * output[2]];
   const taps = tapsOf(convolution);
   const weights = floats(engine, featuresOf(output) * taps);
-  const numbers = floats(engine, featuresOf(output) * NUMBERS);
+  const numbers = floats(engine, featuresOf(output) * SIDE_NUMBERS);
   // Rows beyond those of open neurons repeat the first one.
   const seen = new Set<number>();
   sides.index.forEach((neuron, row) => {
@@ -77,7 +72,7 @@ export function sideFeeds(
     });
     if (left !== 0) throw new RangeError(`hulls: expected v on the taps of neuron ${neuron} alone, got more`);
     const own = [sides.reach, sides.lower, sides.width, sides.least].map((of) => of[row] as number);
-    numbers.set(own, place * NUMBERS);
+    numbers.set(own, place * SIDE_NUMBERS);
   });
   const names = arraysOf(node);
   return { [names.weights]: weights, [names.numbers]: numbers };

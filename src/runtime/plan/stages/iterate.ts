@@ -15,6 +15,7 @@ import type { Floats, Run } from '../run.js';
 import { nextName, type Plan, type Step } from '../step.js';
 import type { Compiler, Residence, StageKind } from './kind.js';
 import { ofMembers } from './rows/selection.js';
+import { type WholeStage, whole } from './whole.js';
 
 /**
  * s ← next(s, a_k) for k = 0 … count − 1: projected gradient steps, say x ← Π(x + a_k · sign ∂loss/∂x) with
@@ -231,15 +232,23 @@ function place(step: IterateStep, residence: Residence): void {
 const deviceNumbers = ({ program }: IterateStep, { programs }: Plan, onDevice: boolean): number =>
   onDevice ? (programs[program]?.outputs ?? []).reduce((sum, { shape }) => sum + 2 * sizeOf(shape), 0) : 0;
 
+/** A loop by programs, and the stage after it where that is another one behind a kernel. */
+interface KernelLoop {
+  readonly programs: IterateStage;
+  readonly finish?: WholeStage | undefined;
+}
+
 /** `compile` of a loop that a kernel does: both ways of it, for a population programs alone. */
 export const compileLoop =
-  <Stage extends { readonly programs: IterateStage }>(
-    inKernel: (stage: Stage, compiler: Compiler) => void,
-  ): StageKind<Stage>['compile'] =>
-  (stage, compiler) => {
-    if (compiler.members !== undefined) return compile(stage.programs, compiler);
-    compiler.way('kernel', () => inKernel(stage, compiler));
-    compiler.way('programs', () => compile(stage.programs, compiler));
+  <Stage extends KernelLoop>(inKernel: StageKind<Stage>['compile']): StageKind<Stage>['compile'] =>
+  (stage, compiler, isLast) => {
+    const byPrograms = (): void => {
+      compile(stage.programs, compiler);
+      if (stage.finish) whole.compile(stage.finish, compiler, isLast);
+    };
+    if (compiler.members !== undefined) return byPrograms();
+    compiler.way('kernel', () => inKernel(stage, compiler, isLast));
+    compiler.way('programs', byPrograms);
   };
 
 export const iterate: StageKind<IterateStage, IterateStep> = {

@@ -12,7 +12,7 @@ import { hasRowKernel } from '../../kernels/row-kernel.js';
 import type { Worth } from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
 import type { Step } from '../step.js';
-import { type DualAscent, type IterateStage, iterate, type MarginSearch } from './iterate.js';
+import { compileLoop, type DualAscent, type IterateStage, type MarginSearch } from './iterate.js';
 import { isWorth } from './kernel-runs.js';
 import type { Compiler, StageKind } from './kind.js';
 import { type KernelMarginsData, MarginUse } from './margin-steps.js';
@@ -104,19 +104,6 @@ function inKernel(
   };
 }
 
-function compile(stage: MarginSearchStage, compiler: Compiler, isLast: boolean): void {
-  const byPrograms = (): void => {
-    iterate.compile(stage.programs, compiler, false);
-    if (stage.finish) whole.compile(stage.finish, compiler, isLast);
-  };
-  if (compiler.members !== undefined) {
-    byPrograms();
-    return;
-  }
-  compiler.way('kernel', () => compileKernel(stage, compiler, isLast));
-  compiler.way('programs', byPrograms);
-}
-
 function compileKernel(
   { data, prepared, results }: MarginSearchStage,
   compiler: Compiler,
@@ -161,6 +148,6 @@ async function run(run: Run, { data }: MarginSearchStep): Promise<void> {
 
 export const marginSearch: StageKind<MarginSearchStage, MarginSearchStep> = {
   hasPopulations: true,
-  compile,
+  compile: compileLoop(compileKernel),
   run,
 };
