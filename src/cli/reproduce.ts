@@ -14,6 +14,7 @@ import { reproductionCost } from '../cluster/reproduction/cost.js';
 import { readEvidence } from '../cluster/reproduction/evidence-folder.js';
 import { experimentsFor, settingNames } from '../cluster/reproduction/experiments.js';
 import { type Evidence, findingsOf, panelsOf, rankingOf } from '../cluster/reproduction/findings.js';
+import { readKnownRuns } from '../cluster/reproduction/known-runs.js';
 import { reproduce, writeResults } from '../cluster/reproduction/reproduce.js';
 import { sharesOf } from '../cluster/run-locally.js';
 import { UsageError } from '../experiment/errors.js';
@@ -33,6 +34,7 @@ interface ReproduceFlags {
   readonly threads?: string;
   readonly parallel?: string;
   readonly equalTime?: boolean;
+  readonly known?: string;
   readonly report?: string;
   readonly dryRun?: boolean;
   readonly json?: boolean;
@@ -50,6 +52,7 @@ export const makeReproduceCommand: MakeCommand = (io) =>
     .addOption(shared('threads', 'of all runs together; default: available cores'))
     .option('--parallel <count>', 'runs at a time (default: one for each thread)')
     .option('--equal-time', "then train each row once more for the slowest row's time, and compare again")
+    .option('--known <tables>', 'tables of earlier runs (.csv), with commas: what they tell is not run again')
     .option('--dry-run', 'say what will be run and what it will cost, and stop')
     .option('--report <path>', 'write what has run so far to <path>.md, .csv and .svg, and stop')
     .addHelpText(
@@ -82,16 +85,18 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
       ...(evidence.some(({ equalTime }) => equalTime) ? ['--equal-time'] : []),
     ].join(' ');
   if (flags.report !== undefined) return report(flags.report, out, experiments, command, flags, io);
+  const tables = await Promise.all((listOf(flags.known) ?? []).map((path) => readKnownRuns(path)));
+  const known = tables.flat();
   // What goes on has said what it costs.
   if (flags.dryRun || !existsSync(out)) {
-    const costs = await reproductionCost({ experiments, seeds, sharing, out, signal: io.signal });
+    const costs = await reproductionCost({ experiments, seeds, known, sharing, out, signal: io.signal });
     const text = flags.json ? `${JSON.stringify(costs)}\n` : costTable(costs, sharesOf(sharing).parallel);
     if (flags.dryRun) return written(io.stdout, text);
     if (!flags.json) io.stderr.write(text);
   }
   const progress = sweepProgress(io.stderr);
   const evidence = await reproduce({
-    ...{ experiments, seeds, equalTime: flags.equalTime, out, sharing, command, signal: io.signal },
+    ...{ experiments, seeds, equalTime: flags.equalTime, known, out, sharing, command, signal: io.signal },
     phase: (name) => void io.stderr.write(`${name}\n`),
     update: (state) => progress.update(state),
     onWait: (line) => void io.stderr.write(`${line}\n`),

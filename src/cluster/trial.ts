@@ -52,7 +52,9 @@ export interface TrialProgress {
 }
 
 /** What a trial reached. */
-export interface TrialResult extends Judgement {
+export interface TrialResult extends Omit<Judgement, 'judgingSeconds'> {
+  /** Wall clock of judging; unknown of a run that only a table tells. */
+  readonly judgingSeconds?: number;
   /** Epochs done. */
   readonly epochs: number;
   /** Of training so far, wall clock, in minutes. */

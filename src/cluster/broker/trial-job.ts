@@ -46,7 +46,7 @@ const resultSchema = z.strictObject({
   certified: accuracy,
   adversarial: accuracy,
   losses: z.record(z.string(), z.number()),
-  judgingSeconds: z.number(),
+  judgingSeconds: z.number().optional(),
   epochs: z.number(),
   minutes: z.number(),
   digest: z.string(),

@@ -5,10 +5,12 @@
 import { type SweepCost, sweepCost } from '../cost.js';
 import type { SweepDefinition } from '../definition.js';
 import { sharesOf } from '../run-locally.js';
-import type { SweepState } from '../sweep-state.js';
+import type { Assignment } from '../search/parameter.js';
+import type { Experiment } from './claims.js';
 import { finalPath, readPart, tuningPath } from './evidence-folder.js';
+import { knownTrials, type Phase, runsOf } from './known-runs.js';
 import type { ReproductionOptions } from './reproduce.js';
-import { finalSweep, type RowTrial, rowTrials, tuningSweep } from './sweeps.js';
+import { bestPoints, finalSweep, type RowTrial, rowTrials, tuningSweep } from './sweeps.js';
 
 /** What a sweep of an experiment will cost yet. */
 export interface PartCost extends SweepCost {
@@ -34,46 +36,70 @@ export const ASSUMED = { boundSeconds: 0.002, openImages: 60 } as const;
 
 /** Measures one step of each kind of each experiment that has not ended in its folder. */
 export async function reproductionCost(
-  options: Pick<ReproductionOptions, 'experiments' | 'seeds' | 'sharing' | 'signal' | 'out'>,
+  options: Pick<ReproductionOptions, 'experiments' | 'seeds' | 'known' | 'sharing' | 'signal' | 'out'>,
 ): Promise<ExperimentCost[]> {
   const costs: ExperimentCost[] = [];
   for (const experiment of options.experiments) {
-    const starts = new Map(experiment.rows.map((row) => [row.name, { ...row.settings, ...row.start }]));
+    const tuning = tuningSweep(experiment);
+    const tuned = await endedIn(tuningPath(options.out, experiment), tuning, experiment, 'tuning', options);
     const seeds = options.seeds ?? experiment.seeds;
-    const final = finalSweep(experiment, starts as never, seeds);
+    const final = finalSweep(experiment, likelyPoints(experiment, tuning, tuned), seeds);
+    const ran = await endedIn(finalPath(options.out, experiment), final, experiment, 'final', options);
     costs.push({
       experiment: experiment.name,
-      tuning: await partCost(
-        tuningSweep(experiment),
-        await readPart(tuningPath(options.out, experiment)),
-        options,
-      ),
-      final: await partCost(final, await readPart(finalPath(options.out, experiment)), options),
+      tuning: await partCost(tuning, tuned, options),
+      final: await partCost(final, ran, options),
     });
   }
   return costs;
 }
 
+/** What has ended in a part's folder; where it has none, what tables tell of it. */
+async function endedIn(
+  path: string,
+  definition: SweepDefinition,
+  { name }: Experiment,
+  phase: Phase,
+  { known = [] }: Pick<ReproductionOptions, 'known'>,
+): Promise<RowTrial[]> {
+  const folder = await readPart(path);
+  return folder === undefined ? knownTrials(definition, runsOf(known, name, phase)) : rowTrials(folder);
+}
+
+/** The best point of rows whose whole tuning has ended; where the others begin. */
+function likelyPoints(
+  experiment: Experiment,
+  { labels = [] }: SweepDefinition,
+  tuned: readonly RowTrial[],
+): ReadonlyMap<string, Assignment> {
+  const count = (names: readonly string[], row: string): number =>
+    names.filter((name) => name === row).length;
+  const ended = tuned.map(({ row }) => row);
+  const whole = experiment.rows.filter(({ name }) => count(ended, name) >= count(labels, name));
+  const starts = experiment.rows.map((row) => [row.name, { ...row.settings, ...row.start }] as const);
+  return new Map([...starts, ...bestPoints({ ...experiment, rows: whole }, tuned)] as [string, Assignment][]);
+}
+
 async function partCost(
   asked: SweepDefinition,
-  known: SweepState | undefined,
+  ended: readonly RowTrial[],
   { sharing, signal }: Pick<ReproductionOptions, 'sharing' | 'signal'>,
 ): Promise<PartCost> {
-  const ended = known === undefined ? [] : rowTrials(known);
   const left = withoutEnded(asked, ended);
   if (left.labels?.length === 0)
     return { ...{ kinds: [], trials: 0, seconds: 0 }, certifying: 0, isMeasured: ended.length > 0 };
   const shares = sharesOf(sharing);
   const cost = await sweepCost(left, { ...shares, signal });
   const images = asked.judge.images ?? (asked.judge.on === 'test' ? TEST_IMAGES : heldOut(asked));
+  const timed = ended.filter(({ result }) => result.judgingSeconds !== undefined);
   const seconds = (left.labels ?? []).reduce(
-    (sum, row) => sum + images * secondsAnImage(row, asked, ended),
+    (sum, row) => sum + images * secondsAnImage(row, asked, timed),
     0,
   );
   return {
     ...cost,
     certifying: seconds / Math.min(shares.parallel, cost.trials),
-    isMeasured: ended.length > 0,
+    isMeasured: timed.length > 0,
   };
 }
 
@@ -86,7 +112,7 @@ function secondsAnImage(row: string, { judge }: SweepDefinition, ended: readonly
   const told = (own.length > 0 ? own : ended).map(({ result }) => result);
   const sum = (pick: (result: RowTrial['result']) => number): number =>
     told.reduce((total, result) => total + pick(result), 0);
-  return sum(({ judgingSeconds }) => judgingSeconds) / sum(({ images }) => images);
+  return sum(({ judgingSeconds = 0 }) => judgingSeconds) / sum(({ images }) => images);
 }
 
 /** The sweep without as many points of each row, the first, as have ended. */

@@ -49,24 +49,32 @@ export function epochsInTime(final: readonly RowTrial[], slowest: string): Reado
 const pointOf = ({ labels, search }: SweepDefinition, row: string): Assignment | undefined =>
   search.points?.[labels?.indexOf(row) ?? -1];
 
+/** What has run in equal time before. */
+export interface EqualTimeBefore {
+  readonly slowest?: string;
+  readonly known?: SweepDefinition;
+  readonly told?: ReadonlyMap<string, number>;
+}
+
 /**
  * The final sweep once more with every row but the slowest, each in as many epochs as fit into the slowest's
  * training time, its warm-up stretched alike; undefined where none fits more.
  *
  * @param known what has run so already: its rows keep their epochs
+ * @param told epochs of rows that ran so elsewhere
  */
 export function equalTimeSweep(
   experiment: Experiment,
   best: ReadonlyMap<string, Assignment>,
   seeds: number,
   final: readonly RowTrial[],
-  { slowest = slowestRow(final) as string, known }: { slowest?: string; known?: SweepDefinition } = {},
+  { slowest = slowestRow(final) as string, known, told = new Map() }: EqualTimeBefore = {},
 ): SweepDefinition | undefined {
   const fitting = epochsInTime(final, slowest);
   const stretched = experiment.rows.flatMap((row) => {
     const epochs = final.find((trial) => trial.row === row.name)?.result.epochs;
     if (epochs === undefined) return [];
-    const more = (known && pointOf(known, row.name)?.epochs) ?? fitting.get(row.name);
+    const more = (known && pointOf(known, row.name)?.epochs) ?? told.get(row.name) ?? fitting.get(row.name);
     if (typeof more !== 'number' || more <= epochs) return [];
     const { warmupEpochs } = experiment.settings;
     const warm = warmupEpochs === undefined ? {} : { warmupEpochs: (warmupEpochs * more) / epochs };

@@ -25,6 +25,7 @@ import {
 import { extended } from './extension.js';
 import { evidenceFigure } from './figures.js';
 import type { Evidence } from './findings.js';
+import { adoptRuns, epochsOf, type KnownRun, runsOf } from './known-runs.js';
 import { reportCsv, reportPage } from './report.js';
 import { bestPoints, finalSweep, type RowTrial, rowTrials, tuningSweep } from './sweeps.js';
 
@@ -34,6 +35,8 @@ export interface ReproductionOptions {
   readonly seeds?: number;
   /** Whether every row is trained once more in the slowest row's time. */
   readonly equalTime?: boolean;
+  /** Runs that need not run again (default: those of the folder). */
+  readonly known?: readonly KnownRun[];
   /** Folder of all sweeps and results. */
   readonly out: string;
   readonly sharing: Sharing;
@@ -51,15 +54,25 @@ export interface ReproductionOptions {
  * @throws UsageError for a folder with other sweeps; the reason of `signal`, after which the call goes on
  */
 export async function reproduce(options: ReproductionOptions): Promise<readonly Evidence[]> {
-  const { experiments, out, command, phase } = options;
+  const { experiments, out, known = [], command, phase } = options;
   const evidence: Evidence[] = [];
   for (const experiment of experiments) {
     phase?.(`${experiment.name}, tuning`);
-    const tuning = await part(tuningPath(out, experiment), tuningSweep(experiment), options);
+    const tuning = await part(
+      tuningPath(out, experiment),
+      tuningSweep(experiment),
+      runsOf(known, experiment.name, 'tuning'),
+      options,
+    );
     const best = bestPoints(experiment, rowTrials(tuning));
     phase?.(`${experiment.name}, all seeds`);
     const seeds = options.seeds ?? experiment.seeds;
-    const final = await part(finalPath(out, experiment), finalSweep(experiment, best, seeds), options);
+    const final = await part(
+      finalPath(out, experiment),
+      finalSweep(experiment, best, seeds),
+      runsOf(known, experiment.name, 'final'),
+      options,
+    );
     if (options.equalTime) await inEqualTime(experiment, best, rowTrials(final), options);
     evidence.push((await readEvidence(out, experiment)) as Evidence);
     await writeResults(join(out, 'results'), evidence, command(evidence));
@@ -79,11 +92,12 @@ async function inEqualTime(
   if (slowest === undefined) return;
   const path = equalTimePath(out, experiment, slowest);
   const known = (await readPart(path))?.definition;
+  const told = runsOf(options.known ?? [], experiment.name, 'equal time');
   const seeds = options.seeds ?? experiment.seeds;
-  const longer = equalTimeSweep(experiment, best, seeds, final, { slowest, known });
+  const longer = equalTimeSweep(experiment, best, seeds, final, { slowest, known, told: epochsOf(told) });
   if (longer === undefined) return;
   phase?.(`${experiment.name}, all seeds in the time of ${slowest}`);
-  await part(path, longer, options);
+  await part(path, longer, told, options);
 }
 
 /** Writes the page, the table and the figure: `path` with .md, .csv and .svg. @throws FileError */
@@ -98,10 +112,11 @@ export async function writeResults(
   await writeFigure(`${path}.svg`, evidenceFigure(evidence));
 }
 
-/** A sweep begun, gone on with, extended, or read if it is finished. */
+/** A sweep begun, gone on with, extended, or read if it is finished; what is known of it is not run. */
 async function part(
   path: string,
   definition: SweepDefinition,
+  told: readonly KnownRun[],
   { sharing, signal, update, onWait }: ReproductionOptions,
 ): Promise<SweepState> {
   if (!existsSync(join(path, 'sweep.json'))) {
@@ -112,5 +127,6 @@ async function part(
   // A folder of fewer seeds or rows gets the others.
   const whole = extended(known, definition);
   if (whole !== known) await extendSweepFolder(path, whole ?? definition);
+  if (told.length > 0) await adoptRuns(path, told);
   return runLocally(path, sharing, { signal, update, onWait });
 }
