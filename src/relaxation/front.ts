@@ -3,8 +3,10 @@
  * it.
  */
 import type { Tensor } from '../graph/index.js';
+import type { AffineLayer } from '../network/layers/layer.js';
 import {
   INPUT,
+  type Network,
   type NetworkNode,
   network,
   type Parameters,
@@ -18,33 +20,34 @@ type Front = Pick<BoundProblem, 'network' | 'parameters' | 'box'>;
 /** By the box's lower end: what is bounded over one box several times is then differentiated once. */
 const made = new WeakMap<Tensor, { readonly of: Front; readonly behind: Front }[]>();
 
-/** Behind a network's first layer, if it is separable and the rest reads nothing else. */
-export function separableFront({ network: net, parameters, box }: Front): Front | undefined {
+/** The network behind its first layer, if that is separable and the rest reads nothing else. */
+export function networkBehind(net: Network): Network | undefined {
   const [first, ...rest] = net.nodes as [NetworkNode, ...NetworkNode[]];
-  if (
-    rest.length === 0 ||
-    first.layer.kind !== 'affine' ||
-    !first.layer.separable ||
-    rest.some(({ inputs }) => inputs.includes(INPUT))
-  )
-    return undefined;
+  const { layer } = first;
+  if (rest.length === 0 || layer.kind !== 'affine' || !layer.separable) return undefined;
+  if (rest.some(({ inputs }) => inputs.includes(INPUT))) return undefined;
+  const behind = rest.map(({ layer, inputs }) => ({ layer, inputs: inputs.map((k) => k - 1) }));
+  return network(net.name, layer.output, behind);
+}
+
+/** The same with parameters and the box that the layer makes of the box. */
+export function separableFront({ network: net, parameters, box }: Front): Front | undefined {
   const known = made.get(box.lower) ?? [];
   const found = known.find(
     ({ of }) => of.network === net && of.parameters === parameters && of.box.upper === box.upper,
   );
   if (found) return found.behind;
+  const after = networkBehind(net);
+  if (after === undefined) return undefined;
+  const layer = (net.nodes[0] as NetworkNode).layer as AffineLayer;
   const behind: Front = {
-    network: network(
-      net.name,
-      first.layer.output,
-      rest.map(({ layer, inputs }) => ({ layer, inputs: inputs.map((k) => k - 1) })),
-    ),
+    network: after,
     parameters: Object.fromEntries(
-      rest.flatMap(({ layer }, i) =>
+      after.nodes.flatMap(({ layer }, i) =>
         layer.parameters.map((p) => [parameterName(i, p.name), parameters[parameterName(i + 1, p.name)]]),
       ),
     ) as Parameters,
-    box: intervalAffine(first.layer, weightsOf(net, 0, parameters), box),
+    box: intervalAffine(layer, weightsOf(net, 0, parameters), box),
   };
   made.set(box.lower, [...known, { of: { network: net, parameters, box }, behind }]);
   return behind;

@@ -119,6 +119,22 @@ export const proofMutants: readonly ProofMutant[] = [
       to: 'inputsOf(convolution, (pixel + 1) % area).forEach',
     },
   ]),
+  ...of('verification/branch-and-bound/front', [
+    { name: 'a box behind a front is not drawn outwards', from: 'ROUNDING = 2 ** -50', to: 'ROUNDING = 0' },
+    {
+      name: 'factors behind a front are positive',
+      from: 'Math.min(value, other[i] as number)',
+      to: 'value',
+    },
+  ]),
+  ...of('verification/branch-and-bound/search', [
+    {
+      name: 'thresholds behind a front are of what is behind it',
+      test: 'verification/branch-and-bound/front',
+      from: 'rounding: (box) => roundingOver(engine, before.get(box) as Box)',
+      to: 'rounding: (box) => roundingOver(behind.engine, box)',
+    },
+  ]),
   ...of('verification/branch-and-bound/hull-choice', [
     {
       name: 's is the greatest value',

@@ -4,6 +4,7 @@ import type { Network } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import type { Plan } from '../../runtime/plan/plan.js';
 import type { PlanStore } from '../proof/context.js';
+import type { Front } from './front.js';
 
 export type Floats = Float32Array | Float64Array;
 
@@ -41,6 +42,8 @@ export interface Engine {
   readonly plan: PlanStore;
   /** Whether the time is over or the caller has had enough. */
   expired(): boolean;
+  /** The same behind the network's front, where it has one and bounds are of float32. */
+  readonly behind?: { readonly front: Front; readonly engine: Engine };
 }
 
 /** Zeros of the engine's type. */

@@ -56,8 +56,8 @@ export interface HullPart extends Multipliers {
 
 /** Steps of ascent of the first sides, 40 raise the bounds by 1 % more; and of those for parts. */
 const STEPS = { first: 25, later: 20 };
-/** Numbers of a node's sides, at most: they are read once for each bound of a batch. */
-const MOST_NUMBERS = 1 << 22;
+/** Numbers of a node's sides, at most: 64 MiB, of which their ascent holds a few. */
+const MOST_NUMBERS = 1 << 24;
 /** What float32 may lose of s and r. */
 const ROUNDING = 1e-6;
 /** α and θ at first, in 255ths. */

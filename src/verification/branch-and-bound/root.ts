@@ -26,6 +26,8 @@ export interface RootOptions {
   readonly evaluate: (x: Float32Array) => Promise<ArrayLike<number>>;
   /** Whether the result is to say how all was proved. */
   readonly traced?: boolean;
+  /** What float32 may do to the outputs over a box (default: what the engine's network says). */
+  readonly rounding?: (box: Box) => Promise<Rounding>;
 }
 
 /** Steps of α for rows at the root. */
@@ -69,7 +71,8 @@ export async function rootOf(
   const ends = endsOf(engine, box);
   const centre = centreOf(box);
   const y = await options.evaluate(Float32Array.from(centre));
-  const rounding = engine.dtype === 'float64' ? NOTHING : await roundingOver(engine, ends);
+  const rounding =
+    engine.dtype === 'float64' ? NOTHING : await (options.rounding?.(box) ?? roundingOver(engine, box));
   const rows = polytopes.flatMap(({ unsafe }, polytope) =>
     unsafe.map((inequality) => ({ polytope, ...rowOf(engine, inequality, centre, y, rounding) })),
   );
@@ -99,9 +102,11 @@ export async function tightened(engine: Engine, root: Root, iterations: number):
 /** Bounds of float64 have their errors taken off. */
 const NOTHING: Rounding = { hidden: 0, error: () => 0 };
 
-async function roundingOver(engine: Engine, box: Ends): Promise<Rounding> {
+/** By the running error of the network over a box. */
+export async function roundingOver(engine: Engine, box: Box): Promise<Rounding> {
+  const { lower, upper } = endsOf(engine, box);
   const plan = engine.plan('hidden size', () => hiddenSizePlan(engine.network));
-  const { size, error } = await engine.run(plan, { 'box:lower': box.lower, 'box:upper': box.upper });
+  const { size, error } = await engine.run(plan, { 'box:lower': lower, 'box:upper': upper });
   return { hidden: (size as Floats)[0] as number, error: (j) => (error as Floats)[j] as number };
 }
 

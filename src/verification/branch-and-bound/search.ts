@@ -11,7 +11,7 @@ import type { Engine } from './engine.js';
 import { type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';
 import { searchSigns } from './relu-search.js';
-import { grouped, type Root, type RootOptions, type Row, rootOf, tightened } from './root.js';
+import { grouped, type Root, type RootOptions, type Row, rootOf, roundingOver, tightened } from './root.js';
 import { splitSmooth } from './smooth-splitting.js';
 import { trialOf } from './trial.js';
 import { unstableRelus } from './unstable.js';
@@ -224,12 +224,43 @@ async function tightest(
 /** A pass that the time ended may know of no bound. */
 const better = (known: Root, next: Root): Root => (next.lowerBound > known.lowerBound ? next : known);
 
-/** Searches polytopes on the signs of ReLUs, one box after the other, α-CROWN first. */
-async function searchRelus(
+/** The same search behind the network's front; what it asks and finds is of the whole network's inputs. */
+function behindFront(
   engine: Engine,
   polytopes: readonly Polytope[],
   options: SearchOptions,
+): [Engine, readonly Polytope[], SearchOptions] {
+  const { behind } = engine;
+  const readsInputs = polytopes.some(({ unsafe }) => unsafe.some(({ inputs }) => inputs !== undefined));
+  if (behind === undefined || options.traced || readsInputs) return [engine, polytopes, options];
+  const { front } = behind;
+  const before = new Map<Box, Box>();
+  const after = new Map(
+    [...grouped(polytopes).keys()].map((box) => {
+      const passed = front.boxOf(box);
+      before.set(passed, box);
+      return [box, passed];
+    }),
+  );
+  return [
+    { ...behind.engine, expired: engine.expired },
+    polytopes.map(({ box, unsafe }) => ({ box: after.get(box) as Box, unsafe })),
+    {
+      ...options,
+      evaluate: (z) => options.evaluate(front.pointOf(z)),
+      rounding: (box) => roundingOver(engine, before.get(box) as Box),
+      found: (z, index) => options.found(front.pointOf(z), index),
+    },
+  ];
+}
+
+/** Searches polytopes on the signs of ReLUs, one box after the other, α-CROWN first. */
+async function searchRelus(
+  whole: Engine,
+  given: readonly Polytope[],
+  all: SearchOptions,
 ): Promise<SearchResult> {
+  const [engine, polytopes, options] = behindFront(whole, given, all);
   const boxes = grouped(polytopes);
   let [begun, subproblems, lowerBound] = [0, 0, Number.POSITIVE_INFINITY];
   let stage: SearchStage = 'alpha-crown';

@@ -104,18 +104,17 @@ export function createContext({
   };
 }
 
-/** The network's parameters in float64, as the model's file has them, in shared memory. */
-export const doublesOf = ({
-  layout,
-  theta,
-  exact,
-}: Pick<VerificationContext, 'layout' | 'theta' | 'exact'>): Readonly<Record<string, Float64Array>> =>
-  Object.fromEntries(
-    layout.map(({ name, offset, size }) => [
-      name,
-      inSharedMemory(exact?.[name] ?? Float64Array.from(theta.subarray(offset, offset + size))),
-    ]),
-  );
+type Numbers = Pick<VerificationContext, 'layout' | 'theta' | 'exact'>;
+
+/** A parameter in float64, as the model's file has it. */
+export function numbersOf({ layout, theta, exact }: Numbers, name: string): Float64Array {
+  const { offset, size } = layout.find((slot) => slot.name === name) as ParameterSlot;
+  return exact?.[name] ?? Float64Array.from(theta.subarray(offset, offset + size));
+}
+
+/** All of them, in shared memory. */
+export const doublesOf = (numbers: Numbers): Readonly<Record<string, Float64Array>> =>
+  Object.fromEntries(numbers.layout.map(({ name }) => [name, inSharedMemory(numbersOf(numbers, name))]));
 
 /** (parameters, `x` [1, inputs]) → `y` [outputs, 1]. */
 function outputPlan(network: Network): Plan {

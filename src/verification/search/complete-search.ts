@@ -3,11 +3,14 @@
  * attacks beside it, less and less often. One search after another shares the programs, which are compiled
  * once for a network.
  */
+import { parameterCount, parameterLayout } from '../../network/parameters.js';
 import { withSmallerChunk } from '../../runtime/device/halving.js';
+import type { Feeds } from '../../runtime/execution/session.js';
 import type { Engine } from '../branch-and-bound/engine.js';
+import { type Front, frontOf } from '../branch-and-bound/front.js';
 import { columnsFor } from '../branch-and-bound/hidden-bounds.js';
 import { search as branchAndBound, type SearchStage } from '../branch-and-bound/search.js';
-import { doublesOf, type VerificationContext } from '../proof/context.js';
+import { doublesOf, numbersOf, type VerificationContext } from '../proof/context.js';
 import { type Counterexample, confirm } from '../proof/counterexample.js';
 import { TooLate, untilDeadline } from '../proof/deadline.js';
 import type { BoxTrace } from '../proof/trace.js';
@@ -59,6 +62,24 @@ export type CompleteSearch = (
   options: CompleteSearchOptions,
 ) => Promise<CompleteSearchResult>;
 
+/** The engine of the network behind a front, whose parameters are the rest of θ. */
+function engineBehind(
+  { pool, theta, layout, plan }: VerificationContext,
+  front: Front,
+  shared: Pick<Engine, 'threads' | 'columns' | 'dtype' | 'expired'>,
+  limit: Feeds | false,
+): Engine {
+  const own = parameterLayout(front.network);
+  const passed = parameterCount(layout) - parameterCount(own);
+  const slots = own.map((slot) => ({ ...slot, offset: slot.offset + passed }));
+  return {
+    ...{ ...shared, network: front.network },
+    run: async (program, given) =>
+      (await pool.run({ plan: program, feeds: { ...given, ...limit }, theta, layout: slots })).outputs,
+    plan: (name, compile) => plan(`${shared.dtype} behind the front: ${name}`, compile),
+  };
+}
+
 /** Bytes for open subproblems, where the caller says nothing. */
 export const MEMORY = 2 ** 31;
 const NOTHING = new Float32Array(0);
@@ -70,6 +91,7 @@ export function createCompleteSearch(unlimited: VerificationContext, sound = fal
   // Proofs in float64 run on the CPU, whatever the device.
   const columns = async () =>
     sound || unlimited.pool.device === 'cpu' ? undefined : columnsFor(network, await unlimited.pool.memory());
+  const front = sound ? undefined : frontOf(network, (name) => numbersOf(unlimited, name));
   // Copied by the worker with each call: the engine's programs want float64, and the pool's layout is of
   // float32.
   const doubles = sound ? doublesOf(unlimited) : {};
@@ -107,11 +129,9 @@ export function createCompleteSearch(unlimited: VerificationContext, sound = fal
     const limit = Number.isFinite(deadline) && {
       deadline: Float64Array.of(Date.now() + deadline - performance.now()),
     };
+    const shared = { threads: pool.threads, columns: size, dtype, expired: over } as const;
     const engine: Engine = {
-      network,
-      threads: pool.threads,
-      columns: size,
-      dtype,
+      ...{ ...shared, network },
       async run(plan, given) {
         const feeds = { ...doubles, ...given, ...limit };
         return sound
@@ -119,7 +139,7 @@ export function createCompleteSearch(unlimited: VerificationContext, sound = fal
           : context.run(plan, feeds);
       },
       plan: (name, compile) => context.plan(`${dtype} ${name}`, compile),
-      expired: over,
+      ...(front && { behind: { front, engine: engineBehind(context, front, shared, limit) } }),
     };
     const attacks = (attack ?? new PropertyAttack(context)).beside(targets, {
       deadline,
