@@ -94,7 +94,7 @@ describe.skipIf(!hasRowKernel())("β-CROWN's ascent in the margin kernel", () =>
     expect(distance(bound as Float64Array, expected as Float64Array)).toBeLessThan(1e-5);
   });
 
-  /** Both orders of a hull: behind the input and behind a ReLU, with inputs in the padding. */
+  /** Convolutions behind the input and behind a ReLU, with inputs in the padding, and a linear layer. */
   const convolutions = architecture('conv 8@4 s2 p1, conv 12@3 s1 p1, linear 40, linear', [1, 8, 8], 5);
 
   async function drawnSides(seed: number, which: 'taps' | 'shares') {
@@ -119,7 +119,7 @@ describe.skipIf(!hasRowKernel())("β-CROWN's ascent in the margin kernel", () =>
       [3, 'taps'],
     ] as const) {
       const { of, feeds, hulls } = await drawnSides(seed, which);
-      expect(Object.keys(hulls)).toHaveLength(2);
+      expect(Object.keys(hulls)).toHaveLength(3);
       for (const iterations of [0, 3, 10]) {
         const shape = { ...SHAPE, target: last, iterations, hulls, keep: iterations > 0 };
         const programs = await run(of, shape, feeds, false);

@@ -63,7 +63,10 @@ const ROUNDING = 1e-6;
 /** α and θ at first, in 255ths. */
 const HALF = 128;
 
-/** ReLUs behind a convolution that reads the input or a ReLU, by node what that is; none if too large. */
+/**
+ * ReLUs behind a convolution or linear layer that reads the input or a ReLU, by node what that is; none if
+ * too large.
+ */
 export function hullNodes(
   { network: { input: extents, nodes } }: Pick<Engine, 'network'>,
   { capacity }: Pick<UnstableRelus, 'capacity'>,
@@ -71,7 +74,8 @@ export function hullNodes(
   const from: Record<number, number> = {};
   nodes.forEach(({ layer, inputs: [before] }, k) => {
     const read = nodes[before as number];
-    if (layer.kind !== 'relu' || read?.layer.kind !== 'affine' || read.layer.window === undefined) return;
+    if (layer.kind !== 'relu' || read?.layer.kind !== 'affine') return;
+    if (read.layer.window === undefined && read.layer.name !== 'linear') return;
     const source = read.inputs[0] as number;
     const behindRelu = nodes[source]?.layer.kind === 'relu';
     const width = featuresOf(source === INPUT ? extents : read.layer.input);
@@ -80,6 +84,17 @@ export function hullNodes(
   });
   return from;
 }
+
+/** Numbers of all sides of these nodes. */
+export const hullNumbers = (
+  { network: { input, nodes } }: Pick<Engine, 'network'>,
+  from: Readonly<Record<number, number>>,
+  { capacity }: Pick<UnstableRelus, 'capacity'>,
+): number =>
+  Object.entries(from).reduce((sum, [k, source]) => {
+    const width = featuresOf(source === INPUT ? input : (nodes[source] as NetworkNode).layer.output);
+    return sum + width * (capacity[Number(k)] as number);
+  }, 0);
 
 /** Chooses sides for all parts together. */
 export async function chooseHulls(engine: Engine, region: HullRegion): Promise<Hulls> {

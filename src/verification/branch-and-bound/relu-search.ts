@@ -7,7 +7,7 @@
 import type { Engine, HiddenBounds } from './engine.js';
 import { envelopeBounds } from './envelope-bounds.js';
 import { createHiddenBounding } from './hidden-bounds.js';
-import { chooseHulls, hullNodes } from './hull-choice.js';
+import { chooseHulls, hullNodes, hullNumbers } from './hull-choice.js';
 import { type ReluSplittingOptions, type ReluSplittingResult, splitRelus } from './relu-splitting.js';
 import { unstableRelus } from './unstable.js';
 
@@ -18,8 +18,8 @@ export interface ReluSearchOptions extends ReluSplittingOptions {
   readonly patience?: number;
 }
 
-/** Subproblems that take about as long as what the next stage begins with. */
-const PATIENCE = 1500;
+/** Subproblems that take about as long as the choice of so many numbers of sides, within limits. */
+const PATIENCE = { least: 200, most: 1500, numbers: 2 ** 11 } as const;
 /** Seconds that must be left for hulls to be worth their choice. */
 const LEAST_SECONDS = 4;
 /** Share of the time left that envelopes may take. */
@@ -32,11 +32,14 @@ type Stage = (goals: ReluSplittingOptions['goals']) => Promise<Partial<ReluSplit
 
 export async function searchSigns(
   engine: Engine,
-  { secondsLeft, patience = PATIENCE, ...options }: ReluSearchOptions,
+  { secondsLeft, patience: given, ...options }: ReluSearchOptions,
 ): Promise<ReluSplittingResult> {
   let open = options.goals.map((_, goal) => goal);
   let [subproblems, lowerBound] = [0, Number.NEGATIVE_INFINITY];
-  const stages = stagesOf(engine, options, secondsLeft);
+  const unstable = unstableRelus(engine, engine.network, options.hidden);
+  const from = hullNodes(engine, unstable);
+  const stages = stagesOf(engine, options, from, secondsLeft);
+  const patience = given ?? patienceFor(hullNumbers(engine, from, unstable));
   for (const [at, stage] of stages.entries()) {
     const known = { subproblems, lowerBound };
     const since = <T extends typeof known>(state: T): T => ({
@@ -74,12 +77,19 @@ export async function searchSigns(
   throw new Error('searchSigns: expected a stage that ends');
 }
 
-function stagesOf(engine: Engine, options: ReluSplittingOptions, secondsLeft: () => number): Stage[] {
+const patienceFor = (numbers: number): number =>
+  Math.max(PATIENCE.least, Math.min(PATIENCE.most, numbers / PATIENCE.numbers));
+
+function stagesOf(
+  engine: Engine,
+  options: ReluSplittingOptions,
+  from: Readonly<Record<number, number>>,
+  secondsLeft: () => number,
+): Stage[] {
   const { box, hidden } = options;
   const triangles: Stage = async () => ({});
   // Neither certificates nor the rounding errors of float64 know of hulls.
   if (engine.dtype === 'float64' || options.proved !== undefined) return [triangles];
-  const from = hullNodes(engine, unstableRelus(engine, engine.network, hidden));
   if (Object.keys(from).length === 0) return [triangles];
   const hulls: Stage = async (goals) => ({ hulls: await chooseHulls(engine, { box, hidden, goals }) });
   const renewed: Stage = async (goals) => {
