@@ -56,45 +56,61 @@ export interface HullPart extends Multipliers {
 
 /** Steps of ascent of the first sides, 40 raise the bounds by 1 % more; and of those for parts. */
 const STEPS = { first: 25, later: 20 };
-/** Numbers of a node's sides, at most: 64 MiB, of which their ascent holds a few. */
+/** Numbers of all sides, at most: 64 MiB, of which their ascent holds a few. */
 const MOST_NUMBERS = 1 << 24;
 /** What float32 may lose of s and r. */
 const ROUNDING = 1e-6;
 /** α and θ at first, in 255ths. */
 const HALF = 128;
 
-/**
- * ReLUs behind a convolution or linear layer that reads the input or a ReLU, by node what that is; none if
- * too large.
- */
-export function hullNodes(
+/** A ReLU that may have sides. */
+interface HullNode {
+  readonly node: number;
+  /** The node whose outputs its neurons read, or the input. */
+  readonly source: number;
+  /** Numbers of its sides. */
+  readonly numbers: number;
+}
+
+type Sized = Pick<UnstableRelus, 'capacity'>;
+
+/** ReLUs behind a convolution or linear layer that reads the input or a ReLU. */
+const candidates = (
   { network: { input: extents, nodes } }: Pick<Engine, 'network'>,
-  { capacity }: Pick<UnstableRelus, 'capacity'>,
-): Record<number, number> {
-  const from: Record<number, number> = {};
-  nodes.forEach(({ layer, inputs: [before] }, k) => {
+  { capacity }: Sized,
+): HullNode[] =>
+  nodes.flatMap(({ layer, inputs: [before] }, node) => {
     const read = nodes[before as number];
-    if (layer.kind !== 'relu' || read?.layer.kind !== 'affine') return;
-    if (read.layer.window === undefined && read.layer.name !== 'linear') return;
+    if (layer.kind !== 'relu' || read?.layer.kind !== 'affine') return [];
+    if (read.layer.window === undefined && read.layer.name !== 'linear') return [];
     const source = read.inputs[0] as number;
-    const behindRelu = nodes[source]?.layer.kind === 'relu';
+    if (source !== INPUT && nodes[source]?.layer.kind !== 'relu') return [];
     const width = featuresOf(source === INPUT ? extents : read.layer.input);
-    const fits = width * (capacity[k] ?? Number.POSITIVE_INFINITY) <= MOST_NUMBERS;
-    if (fits && (source === INPUT || behindRelu)) from[k] = source;
+    return [{ node, source, numbers: width * (capacity[node] ?? Number.POSITIVE_INFINITY) }];
   });
+
+/** Those that have sides, the smallest while all fit, by node what their neurons read. */
+export function hullNodes(engine: Pick<Engine, 'network'>, unstable: Sized): Record<number, number> {
+  const from: Record<number, number> = {};
+  let left = MOST_NUMBERS;
+  for (const { node, source, numbers } of candidates(engine, unstable).sort(
+    (a, b) => a.numbers - b.numbers,
+  )) {
+    if (numbers > left) break;
+    left -= numbers;
+    from[node] = source;
+  }
   return from;
 }
 
-/** Numbers of all sides of these nodes. */
-export const hullNumbers = (
-  { network: { input, nodes } }: Pick<Engine, 'network'>,
-  from: Readonly<Record<number, number>>,
-  { capacity }: Pick<UnstableRelus, 'capacity'>,
-): number =>
-  Object.entries(from).reduce((sum, [k, source]) => {
-    const width = featuresOf(source === INPUT ? input : (nodes[source] as NetworkNode).layer.output);
-    return sum + width * (capacity[Number(k)] as number);
-  }, 0);
+/** Numbers of all their sides. */
+export const hullNumbers = (engine: Pick<Engine, 'network'>, unstable: Sized): number => {
+  const from = hullNodes(engine, unstable);
+  return candidates(engine, unstable).reduce(
+    (sum, { node, numbers }) => sum + (node in from ? numbers : 0),
+    0,
+  );
+};
 
 /** Chooses sides for all parts together. */
 export async function chooseHulls(engine: Engine, region: HullRegion): Promise<Hulls> {

@@ -1,10 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
+import { INPUT } from '../../network/network.js';
 import { propertyCases, safe, unsafe } from '../../testing/property-cases.js';
 import { searchEngines } from '../../testing/search-engines.js';
 import { convolutionalNetwork, decideOnRelus, denseNetwork, expectNoProof } from '../../testing/searches.js';
 import { enclosingBox } from '../proof/rounding.js';
 import { createHiddenBounding } from './hidden-bounds.js';
-import { chooseHulls } from './hull-choice.js';
+import { chooseHulls, hullNodes, hullNumbers } from './hull-choice.js';
 import { searchSigns } from './relu-search.js';
 import { splitRelus } from './relu-splitting.js';
 
@@ -143,6 +144,15 @@ describe.each(networks)('the choice of hulls of $name', (net) => {
       expect(made.filter((name) => name.includes('hull'))).toEqual([]);
     }
   });
+});
+
+test('sides are of the smallest layers, while all of them fit', () => {
+  const engine = { network: denseNetwork(16, 10, 6, 3) };
+  const of = (first: number, second: number) => ({ capacity: { 1: first, 3: second } });
+  expect(hullNodes(engine, of(8, 8))).toEqual({ 1: INPUT, 3: 1 });
+  expect(hullNumbers(engine, of(8, 8))).toBe(16 * 8 + 10 * 8);
+  expect(hullNodes(engine, of(2 ** 20, 8))).toEqual({ 3: 1 });
+  expect(hullNumbers(engine, of(2 ** 20, 8))).toBe(10 * 8);
 });
 
 const doubles = (parameters: Readonly<Record<string, Float32Array>>) =>

@@ -39,7 +39,7 @@ export async function searchSigns(
   const unstable = unstableRelus(engine, engine.network, options.hidden);
   const from = hullNodes(engine, unstable);
   const stages = stagesOf(engine, options, from, secondsLeft);
-  const patience = given ?? patienceFor(hullNumbers(engine, from, unstable));
+  const patience = given ?? patienceFor(hullNumbers(engine, unstable));
   for (const [at, stage] of stages.entries()) {
     const known = { subproblems, lowerBound };
     const since = <T extends typeof known>(state: T): T => ({
