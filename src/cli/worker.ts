@@ -2,6 +2,8 @@
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { LostServer } from '../cluster/broker/engine.js';
+import { idleness } from '../cluster/broker/idleness.js';
 import { withEngine } from '../cluster/broker/reconnect.js';
 import { serve } from '../cluster/broker/worker.js';
 import { type Sharing, sharesOf } from '../cluster/run-locally.js';
@@ -43,7 +45,7 @@ async function work(flags: WorkerFlags, io: Io): Promise<void> {
     parallel: wholeNumber('parallel', flags.parallel),
   };
   const lease = positiveNumber('lease', flags.lease) ?? LEASE;
-  const idle = positiveNumber('idle', flags.idle);
+  const idle = idleness(positiveNumber('idle', flags.idle));
   const device = setting('device', flags.device, '--device');
   const address = addressOf(flags.queue, io);
   if (address === undefined)
@@ -56,12 +58,12 @@ async function work(flags: WorkerFlags, io: Io): Promise<void> {
   const folder = flags.folder ?? join(tmpdir(), 'tautnet-worker');
   const options = { ...shares, device, folder, lease, idle, signal: io.signal, log: say };
   let said = false;
-  await withEngine(address, { onTrouble: say, signal: io.signal }, async (engine) => {
+  await withEngine(address, { onTrouble: say, signal: io.signal, idle }, async (engine) => {
     if (!said) say(`${address.shown}: ${shares.parallel} jobs at a time, threads of each: ${shares.threads}`);
     said = true;
     await serve({ engine, ...options });
   }).catch((error: unknown) => {
-    // Stopped while it waits for its server, it has nothing to hand back.
-    if (!io.signal.aborted) throw error;
+    // Stopped while it waits for its server, or idle for long, it has nothing to hand back.
+    if (!io.signal.aborted && !(error instanceof LostServer && said && idle.isOver())) throw error;
   });
 }

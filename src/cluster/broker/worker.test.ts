@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import type { Job, Queue } from 'bullmq';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { absence, type QueueServer, startRedis } from '../../testing/queue-servers.js';
+import { absence, type QueueServer, startPostgres, startRedis } from '../../testing/queue-servers.js';
 import { queueAddress } from './address.js';
-import { type Engine, openEngine } from './engine.js';
+import { type Engine, LostServer, openEngine } from './engine.js';
+import { idleness } from './idleness.js';
 import { CANCELLED, enveloped, JOB_FORMAT, WORK } from './job.js';
 import { packRun, unpackRun } from './parcel.js';
+import { withEngine } from './reconnect.js';
 import { serve } from './worker.js';
 
 describe.skipIf(absence.redis)('a worker', () => {
@@ -133,4 +135,28 @@ describe('a server that is not there', () => {
       /^--queue: expected a server at postgres:\/\/ada@127.0.0.1:1\/x, it cannot be reached \(.*ECONNREFUSED/,
     );
   });
+});
+
+describe.each([
+  ['Redis', absence.redis, startRedis],
+  ['PostgreSQL', absence.postgres, startPostgres],
+] as const)('a worker whose %s is lost while it connects', (_, missing, start) => {
+  test.skipIf(missing)(
+    'ends once it has been idle for long',
+    async () => {
+      const server = await start();
+      const folder = await mkdtemp(join(tmpdir(), 'tautnet-idle-'));
+      const { signal } = new AbortController();
+      let begun = 0;
+      const idle = idleness(1);
+      const work = withEngine(queueAddress(server.url), { idle }, async (engine) => {
+        if (begun++ === 0) await server.stop();
+        await serve({ engine, parallel: 1, threads: 1, folder, lease: 30, idle, signal });
+      });
+      await work.catch((error) => expect(error).toBeInstanceOf(LostServer));
+      expect(begun).toBe(1);
+      await rm(folder, { recursive: true, force: true });
+    },
+    20_000,
+  );
 });

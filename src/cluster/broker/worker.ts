@@ -12,6 +12,7 @@ import { Failure } from '../../experiment/errors.js';
 import type { DeviceChoice } from '../../runtime/device/device.js';
 import { Children, type ChildWork } from './children.js';
 import type { Engine } from './engine.js';
+import { type Idleness, idleness } from './idleness.js';
 import { CANCELLED, isCancelled, openEnvelope, type Report, WORK } from './job.js';
 import { KINDS } from './kinds.js';
 import type { OpenedWork } from './work-kind.js';
@@ -28,8 +29,8 @@ export interface WorkerOptions {
   readonly folder: string;
   /** Seconds without a sign of life after which a worker's jobs go to others. */
   readonly lease: number;
-  /** Seconds without a job after which the worker ends (default: never). */
-  readonly idle?: number;
+  /** How long it waits without a job (default: for ever). */
+  readonly idle?: Idleness;
   /** Stops it: what it does is saved and handed back. */
   readonly signal: AbortSignal;
   /** Told, in one line each, what it does. */
@@ -61,11 +62,12 @@ class Server {
   readonly #worker: Worker;
   readonly #underWay = new Map<string, ChildWork>();
   readonly #said = new Set<string>();
-  #lastJob = Date.now();
+  readonly #idle: Idleness;
 
   constructor(options: WorkerOptions) {
     const { engine, parallel, lease } = options;
     this.#options = options;
+    this.#idle = options.idle ?? idleness();
     this.#children = new Children(parallel);
     this.#queue = engine.queue(WORK);
     this.#worker = engine.worker(WORK, (job, token) => this.#process(job, token), {
@@ -88,7 +90,7 @@ class Server {
     };
     signal.addEventListener('abort', stop, { once: true });
     try {
-      await this.#options.engine.ready();
+      if (!(await this.#reached())) return await this.#worker.close(true);
       const running = this.#worker.run();
       running.catch(() => undefined);
       while (!signal.aborted && !this.#isIdle()) await pause(500, signal);
@@ -102,9 +104,18 @@ class Server {
     }
   }
 
+  /** Whether the server is there before it is time to end: a lost one may be waited for without end. */
+  async #reached(): Promise<boolean> {
+    const ready = this.#options.engine.ready().then(() => true);
+    if (!Number.isFinite(this.#idle.left())) return ready;
+    const end = new AbortController();
+    const late = sleep(this.#idle.left(), false, { signal: end.signal });
+    return Promise.race([ready, late]).finally(() => end.abort());
+  }
+
   #isIdle(): boolean {
-    if (this.#underWay.size > 0) this.#lastJob = Date.now();
-    return Date.now() - this.#lastJob > 1000 * (this.#options.idle ?? Number.POSITIVE_INFINITY);
+    if (this.#underWay.size > 0) this.#idle.busy();
+    return this.#idle.isOver();
   }
 
   async #process(job: Job, token: string): Promise<unknown> {
