@@ -39,7 +39,8 @@ export async function searchSigns(
   const unstable = unstableRelus(engine, engine.network, options.hidden);
   const from = hullNodes(engine, unstable);
   const stages = stagesOf(engine, options, from, secondsLeft);
-  const patience = given ?? patienceFor(hullNumbers(engine, unstable));
+  // What the third stage begins with takes long whatever the size of sides.
+  const patience = [given ?? patienceFor(hullNumbers(engine, unstable)), 2 * (given ?? PATIENCE.most)];
   for (const [at, stage] of stages.entries()) {
     const known = { subproblems, lowerBound };
     const since = <T extends typeof known>(state: T): T => ({
@@ -54,7 +55,7 @@ export async function searchSigns(
     const chosen = await stage(goals);
     let own = 0;
     const last = at + 1 === stages.length;
-    const enough = () => !last && own >= patience * (at + 1) && secondsLeft() >= LEAST_SECONDS;
+    const enough = () => !last && own >= (patience[at] as number) && secondsLeft() >= LEAST_SECONDS;
     const found = await splitRelus(
       { ...engine, expired: () => engine.expired() || enough() },
       {
