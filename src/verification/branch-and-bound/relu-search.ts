@@ -14,7 +14,10 @@ import { unstableRelus } from './unstable.js';
 export interface ReluSearchOptions extends ReluSplittingOptions {
   /** Seconds left. */
   readonly secondsLeft: () => number;
-  /** Subproblems after which the second stage begins; the third does after twice as many of the second. */
+  /**
+   * Subproblems after which the second stage begins; the third does after twice as many of the second
+   * (default: by the numbers of sides, and 3000).
+   */
   readonly patience?: number;
 }
 
