@@ -162,6 +162,23 @@ export const proofMutants: readonly ProofMutant[] = [
   ...of('verification/branch-and-bound/envelope-bounds', [
     { name: 'a row is bounded by another', from: 'open[at] as number', to: 'open[0] as number' },
   ]),
+  ...of('verification/branch-and-bound/hull-bounds', [
+    {
+      name: 'a neuron is bounded by its neighbour in the group',
+      from: 'group[Math.min(j >> 1, group.length - 1)]',
+      to: 'group[Math.min(j >> 2, group.length - 1)]',
+    },
+    {
+      name: 'lower bounds are drawn out',
+      from: 'Math.max(ends.lower[neuron]',
+      to: 'Math.min(0, ends.lower[neuron]',
+    },
+    {
+      name: 'upper bounds are those of the wrong column',
+      from: 'filter((_, j) => j % 2 === 1)',
+      to: 'filter((_, j) => j % 2 === 0)',
+    },
+  ]),
   ...of('verification/branch-and-bound/relu-search', [
     {
       name: 'a counterexample is told of another goal',

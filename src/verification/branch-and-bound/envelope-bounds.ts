@@ -7,7 +7,7 @@ import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type NetworkNode } from '../../network/network.js';
 import type { Ends, Engine, Floats, HiddenBounds } from './engine.js';
 import { type BoxRelu, boxRelu, Envelope, type EnvelopeRow } from './envelope.js';
-import { type Neurons, neuronsOf } from './hull-choice.js';
+import { type Neurons, neuronsOf, readsWindow } from './hull-choice.js';
 
 /** Numbers of the first convolution's weights as a matrix, at most. */
 const MOST_NUMBERS = 1 << 24;
@@ -30,12 +30,16 @@ export async function envelopeBounds(
   engine: Engine,
   { box, hidden, from, over = () => engine.expired() }: EnvelopeRegion,
 ): Promise<{ readonly node: number; readonly ends: Ends } | undefined> {
+  const { nodes } = engine.network;
   const node = Object.keys(from)
     .map(Number)
-    .find((k) => from[k] !== INPUT && from[from[k] as number] === INPUT);
+    .find(
+      (k) =>
+        from[from[k] as number] === INPUT && [k, from[k] as number].every((relu) => readsWindow(nodes, relu)),
+    );
   if (node === undefined) return undefined;
   const first = from[node] as number;
-  const features = featuresOf((engine.network.nodes[first] as NetworkNode).layer.output);
+  const features = featuresOf((nodes[first] as NetworkNode).layer.output);
   if (features * box.lower.length > MOST_NUMBERS) return undefined;
 
   const known = hidden.get(node) as Ends;

@@ -1,12 +1,11 @@
 /**
  * Choice of the sides of hulls (`hull.ts`) for one box: v = m∘w, m ∈ [0, 1] a share for each weight, raised
  * together with all α and θ until the bounds of the goals are greatest, or those of some parts of the box.
- * All of them share the sides. Only convolutions have them: neurons of dense layers read too much for it to
- * gain anything.
+ * All of them share the sides.
  */
 import { equalRows, input, mul } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
-import { INPUT, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
+import { INPUT, type Network, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import { inSharedMemory } from '../../runtime/shared-memory.js';
@@ -61,7 +60,7 @@ const MOST_NUMBERS = 1 << 24;
 /** What float32 may lose of s and r. */
 const ROUNDING = 1e-6;
 /** α and θ at first, in 255ths. */
-const HALF = 128;
+export const HALF = 128;
 
 /** A ReLU that may have sides. */
 interface HullNode {
@@ -88,6 +87,12 @@ const candidates = (
     const width = featuresOf(source === INPUT ? extents : read.layer.input);
     return [{ node, source, numbers: width * (capacity[node] ?? Number.POSITIVE_INFINITY) }];
   });
+
+/** Whether a ReLU reads a convolution. */
+export function readsWindow(nodes: Network['nodes'], relu: number): boolean {
+  const layer = nodes[nodes[relu]?.inputs[0] as number]?.layer;
+  return layer?.kind === 'affine' && layer.window !== undefined;
+}
 
 /** Those that have sides, the smallest while all fit, by node what their neurons read. */
 export function hullNodes(engine: Pick<Engine, 'network'>, unstable: Sized): Record<number, number> {
@@ -119,9 +124,7 @@ export async function chooseHulls(engine: Engine, region: HullRegion): Promise<H
   const unstable = unstableRelus(engine, net, hidden);
   const parts = region.parts ?? wholeBox(goals, unstable);
   const from = hullNodes(engine, unstable);
-  const neurons = new Map<number, Neurons>();
-  for (const k of Object.keys(from).map(Number))
-    neurons.set(k, await neuronsOf(engine, k, unstable.feeds[nodeArray('index', k)] as Int32Array));
+  const neurons = await hulledNeurons(engine, from, unstable);
   const columns = Math.max(8, 2 ** Math.ceil(Math.log2(parts.length)));
   const rows = floats(engine, net.classes * columns);
   parts.forEach(({ goal }, j) => {
@@ -142,13 +145,47 @@ export async function chooseHulls(engine: Engine, region: HullRegion): Promise<H
     rows,
     // No bound is enough: better sides are better for all parts.
     threshold: floats(engine, columns).fill(1e30),
-    ...Object.fromEntries(
-      [...neurons].flatMap(([k, { weights }]) => [
-        [`hull weights:${k}`, weights],
-        [`hull shares:${k}`, sharesOf(engine, weights, known?.feeds[nodeArray('hull', k)] as Floats)],
-      ]),
-    ),
+    ...choiceFeeds(engine, neurons, known?.feeds),
   })) as Outputs;
+  const feeds = chosenSides(engine, region, from, neurons, outputs);
+  // Every part is bounded with them: messages to workers carry no copies.
+  const shared = Object.fromEntries(Object.entries(feeds).map(([k, data]) => [k, inSharedMemory(data)]));
+  return {
+    ...{ from, feeds: shared },
+    parts: parts.map(({ decisions }, j) => multipliersAt(segments, outputs, j, decisions)),
+    bounds: parts.map(({ goal }, j) => above((outputs.bound as Floats)[j] as number, goals[goal] as Goal)),
+  };
+}
+
+/** The neurons that have sides, by their ReLU node. */
+export async function hulledNeurons(
+  engine: Engine,
+  from: Readonly<Record<number, number>>,
+  { feeds }: Pick<UnstableRelus, 'feeds'>,
+): Promise<Map<number, Neurons>> {
+  const neurons = new Map<number, Neurons>();
+  for (const k of Object.keys(from).map(Number))
+    neurons.set(k, await neuronsOf(engine, k, feeds[nodeArray('index', k)] as Int32Array));
+  return neurons;
+}
+
+/** What the choice of sides reads of them: their weights, and the shares of those it begins at. */
+export const choiceFeeds = (engine: Engine, neurons: ReadonlyMap<number, Neurons>, known?: Feeds): Feeds =>
+  Object.fromEntries(
+    [...neurons].flatMap(([k, { weights }]) => [
+      [`hull weights:${k}`, weights],
+      [`hull shares:${k}`, sharesOf(engine, weights, known?.[nodeArray('hull', k)] as Floats)],
+    ]),
+  );
+
+/** The sides that a choice came to, as programs and the margin kernel read them. */
+export function chosenSides(
+  engine: Engine,
+  { box, hidden }: Pick<HullRegion, 'box' | 'hidden'>,
+  from: Readonly<Record<number, number>>,
+  neurons: ReadonlyMap<number, Neurons>,
+  outputs: Outputs,
+): Record<string, Floats> {
   const feeds: Record<string, Floats> = {};
   for (const [k, { weights, bias, index }] of neurons) {
     const { lower, upper } = hidden.get(k) as Ends;
@@ -168,13 +205,7 @@ export async function chooseHulls(engine: Engine, region: HullRegion): Promise<H
       [`hull reach:${k}`]: reach,
     });
   }
-  // Every part is bounded with them: messages to workers carry no copies.
-  const shared = Object.fromEntries(Object.entries(feeds).map(([k, data]) => [k, inSharedMemory(data)]));
-  return {
-    ...{ from, feeds: shared },
-    parts: parts.map(({ decisions }, j) => multipliersAt(segments, outputs, j, decisions)),
-    bounds: parts.map(({ goal }, j) => above((outputs.bound as Floats)[j] as number, goals[goal] as Goal)),
-  };
+  return feeds;
 }
 
 const wholeBox = (goals: readonly Goal[], { count }: UnstableRelus): HullPart[] =>

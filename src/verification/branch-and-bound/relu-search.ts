@@ -2,12 +2,14 @@
  * The signs of ReLUs on one box, in three stages, each for the goals that are open after many subproblems of
  * the one before: by triangles, which are quick; by sides of hulls (`hull.ts`), whose bounds cost twice as
  * much and leave far fewer parts; and by sides that are chosen anew for the worst parts from time to time, on
- * bounds of the second convolution from envelopes of the first (`envelope.ts`).
+ * hidden bounds by hulls: of the second convolution from envelopes of the first (`envelope.ts`), or of linear
+ * layers from sides of each neuron's own (`hull-bounds.ts`), without a second stage before them.
  */
 import type { Engine, HiddenBounds } from './engine.js';
 import { envelopeBounds } from './envelope-bounds.js';
 import { createHiddenBounding } from './hidden-bounds.js';
-import { chooseHulls, hullNodes, hullNumbers } from './hull-choice.js';
+import { hullBounds } from './hull-bounds.js';
+import { chooseHulls, hullNodes, hullNumbers, readsWindow } from './hull-choice.js';
 import { type ReluSplittingOptions, type ReluSplittingResult, splitRelus } from './relu-splitting.js';
 import { unstableRelus } from './unstable.js';
 
@@ -25,8 +27,9 @@ export interface ReluSearchOptions extends ReluSplittingOptions {
 const PATIENCE = { least: 200, most: 1500, numbers: 2 ** 11 } as const;
 /** Seconds that must be left for hulls to be worth their choice. */
 const LEAST_SECONDS = 4;
-/** Share of the time left that envelopes may take. */
+/** Shares of the time left that envelopes and bounds by sides may take. */
 const ENVELOPE_SHARE = 0.1;
+const HULL_SHARE = 0.5;
 /** Steps of α behind them. */
 const HIDDEN_ITERATIONS = 20;
 
@@ -42,8 +45,9 @@ export async function searchSigns(
   const unstable = unstableRelus(engine, engine.network, options.hidden);
   const from = hullNodes(engine, unstable);
   const stages = stagesOf(engine, options, from, secondsLeft);
-  // What the third stage begins with takes long whatever the size of sides.
-  const patience = [given ?? patienceFor(hullNumbers(engine, unstable)), 2 * (given ?? PATIENCE.most)];
+  // Hidden bounds by hulls take long whatever the size of sides.
+  const first = isDense(engine, from) ? PATIENCE.most : patienceFor(hullNumbers(engine, unstable));
+  const patience = [given ?? first, 2 * (given ?? PATIENCE.most)];
   for (const [at, stage] of stages.entries()) {
     const known = { subproblems, lowerBound };
     const since = <T extends typeof known>(state: T): T => ({
@@ -97,7 +101,7 @@ function stagesOf(
   if (Object.keys(from).length === 0) return [triangles];
   const hulls: Stage = async (goals) => ({ hulls: await chooseHulls(engine, { box, hidden, goals }) });
   const renewed: Stage = async (goals) => {
-    const region = { box, hidden: await enveloped(engine, options, from, secondsLeft), goals };
+    const region = { box, hidden: await drawnIn(engine, options, from, secondsLeft), goals };
     let known = await chooseHulls(engine, region);
     const renew: ReluSplittingOptions['renew'] = async (parts) => {
       if (secondsLeft() < LEAST_SECONDS) return undefined;
@@ -106,18 +110,28 @@ function stagesOf(
     };
     return { hidden: region.hidden, hulls: known, renew };
   };
-  return [triangles, hulls, renewed];
+  // Hidden bounds of linear layers gain so much that sides on looser ones are not worth their choice.
+  return isDense(engine, from) ? [triangles, renewed] : [triangles, hulls, renewed];
 }
 
-/** Bounds of the second convolution from envelopes of the first, and of what is behind it. */
-async function enveloped(
+/** Whether all ReLUs that have sides read linear layers. */
+const isDense = ({ network: { nodes } }: Engine, from: Readonly<Record<number, number>>): boolean =>
+  Object.keys(from).every((k) => !readsWindow(nodes, Number(k)));
+
+/** Hidden bounds by hulls: by envelopes behind convolutions, else by sides of each neuron's own. */
+async function drawnIn(
   engine: Engine,
   { box, hidden }: Pick<ReluSplittingOptions, 'box' | 'hidden'>,
   from: Readonly<Record<number, number>>,
   secondsLeft: () => number,
 ): Promise<HiddenBounds> {
-  const ends = secondsLeft() * (1 - ENVELOPE_SHARE);
-  const over = () => engine.expired() || secondsLeft() < ends;
+  const left = (share: number) => {
+    const end = secondsLeft() * (1 - share);
+    return () => secondsLeft() - end;
+  };
+  if (isDense(engine, from)) return hullBounds(engine, { box, hidden, from, secondsLeft: left(HULL_SHARE) });
+  const forEnvelopes = left(ENVELOPE_SHARE);
+  const over = () => engine.expired() || forEnvelopes() <= 0;
   const found = await envelopeBounds(engine, { box, hidden, from, over });
   if (found === undefined) return hidden;
   const known = new Map(hidden).set(found.node, found.ends);
