@@ -36,6 +36,23 @@ struct MarginStage {
   // LINES with sides: what goes on to what neurons read, [neuron, R], its slopes, and the neurons of those.
   V<T>*beyond = nullptr, *beyondSlopes = nullptr;
   Outputs sided;
+  // Sides that a search chooses, of the neurons `chosen` (margins-sides.inc): m and its moments, v, numbers;
+  // the points of rows, and those and the ends on the taps of a pixel.
+  T *shares = nullptr, *shareMeans = nullptr, *shareSquares = nullptr, *sideWeights = nullptr;
+  T *sideNumbers = nullptr, *sent = nullptr, *points = nullptr, *patch = nullptr;
+  std::vector<int64_t> chosen;
+};
+
+// Adam's numbers at a step of a dual search.
+template <class T>
+struct AdamStep {
+  T size, first, second, ofMeans, ofSquares;
+  AdamStep(const DualRule<T>& rule, T length, int64_t step)
+      : size(length), first(T(rule.first)), second(T(rule.second)) {
+    const double count = double(step + 1);
+    ofMeans = T(1 / (1 - std::pow(rule.first, count)));
+    ofSquares = T(1 / (1 - std::pow(rule.second, count)));
+  }
 };
 
 // Where a ReLU's lines come from: bounds, arrays, or arrays with an α that is sought.
@@ -93,6 +110,7 @@ class Margins {
         for (V<T>** numbers : {&stages[k].beyond, &stages[k].beyondSlopes})
           *numbers = arena.take<V<T>>(planes[k].layer.features() * R);
     }
+    for (int k = 0; k < chain.count && searches(); k++) reserveSides(k);
     atInput = arena.take<V<T>>(planes.back().size() * R);
     if (!reverse() && !searches()) return;
     for (auto& d : cotangents) d = arena.take<V<T>>(widest * R);
@@ -351,10 +369,13 @@ class Margins {
     return stages[k - 1].beyond + pixel * chain.steps[k].out.channels * R;
   }
   const T* sideWeights(int k, int64_t pixel) const {
-    return array(chain.steps[k - 1].arrays[4]) + pixel * chain.steps[k].out.channels * chain.steps[k].taps();
+    const T* chosen = stages[k - 1].sideWeights;
+    return (chosen ? chosen : array(chain.steps[k - 1].arrays[4])) +
+           pixel * chain.steps[k].out.channels * chain.steps[k].taps();
   }
   Side<T> sideOf(int k, int64_t i, const Line<T>& line) const {
-    return Side<T>(array(chain.steps[k].arrays[5]) + i * Side<T>::NUMBERS, line);
+    const T* chosen = stages[k].sideNumbers;
+    return Side<T>((chosen ? chosen : array(chain.steps[k].arrays[5])) + i * Side<T>::NUMBERS, line);
   }
 
   void addBias(const V<T>* a, const int32_t* list, int64_t count, const T* bias) {
@@ -434,6 +455,7 @@ class Margins {
 
 #include "margins-reverse.inc"
 #include "margins-search.inc"
+#include "margins-sides.inc"
 };
 
 // Vectors at a time: as many as share weights well and leave none of the last ones empty.

@@ -22,12 +22,12 @@ constexpr int32_t LINES = 2;
 // Positions of arrays, −1 for none. RELU: lower and upper bounds of its input, [features, batch]; LINES:
 // slopes α below and λ above, intercept μ above, what is taken off, [features, batch], or [features, rows,
 // batch] for those whose bit is set in `flags`, and, if its neurons have upper sides of hulls, two arrays of
-// theirs (`sides.h`); AFFINE: weight [out channels, in channels, kernelY, kernelX], bias.
+// theirs (`sides.h`), and where a search is to choose them the ends of what they read, [features]; AFFINE: weight [out channels, in channels, kernelY, kernelX], bias.
 struct MarginStep {
   int32_t kind;
   Extents out, in;
   int32_t kernelY, kernelX, strideY, strideX, padY, padX;
-  int32_t arrays[6];
+  int32_t arrays[8];
   int32_t flags;
   bool isPerRow(int part) const { return flags >> part & 1; }
   // LINES: slopes that are zero have no derivative.
@@ -38,11 +38,13 @@ struct MarginStep {
   bool isStraight() const { return flags & 32; }
   // LINES that are dual, with an AFFINE step behind.
   bool hasSides() const { return kind == LINES && arrays[4] >= 0; }
+  // Their weights are shares m at first, of the numbers only l and u − l are read; batch 1, at most 8 rows.
+  bool choosesSides() const { return hasSides() && arrays[6] >= 0; }
   int64_t taps() const { return int64_t(in.channels) * kernelY * kernelX; }
 };
 
 // Numbers of int32 in an encoded step, and before the steps.
-constexpr int MARGIN_STEP_INTS = 20, MARGIN_HEAD_INTS = 6;
+constexpr int MARGIN_STEP_INTS = 22, MARGIN_HEAD_INTS = 6;
 static_assert(sizeof(MarginStep) == MARGIN_STEP_INTS * sizeof(int32_t), "steps are numbers of int32");
 
 // Arrays: the rows' coefficients at position 0, the box's lower and upper ends [features, batch]

@@ -3,7 +3,8 @@
 //   y ≤ π (w·x + b) + θ v·x − π l − θ s + max(0, (1 − θ − π) u + π l + θ (s + r)),
 //
 // with the best π. Of LINES with sides, arrays 4 and 5 have for each neuron, channels of a pixel together, v on
-// the taps of the AFFINE step behind, and the numbers (s + r)/(u − l), l, u − l, s.
+// the taps of the AFFINE step behind, and the numbers (s + r)/(u − l), l, u − l, s; where a search chooses
+// them, shares m of v = m∘w instead.
 #pragma once
 #include "margin-tables.h"
 
@@ -35,6 +36,11 @@ struct Side {
     line.lambda = line.mu != zero ? share : line.lambda;
     line.mu = line.mu != zero ? intercept : zero;
     return theta;
+  }
+  // The slope in (s + r)/(u − l) by 1/(u − l), of a negative coefficient and y of what passes.
+  V<T> ofReach(V<T> negative, V<T> y) const {
+    const V<T> zero{}, ofBalanced = balanced < zero ? zero : balanced > limit ? width : y - lower;
+    return negative * ofBalanced * theta / width;
   }
   // For negative coefficients: the slope in them, and the one in θ by their size, from y of what passes, g of
   // the constant and z of what goes to x.

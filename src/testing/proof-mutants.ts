@@ -115,8 +115,14 @@ export const proofMutants: readonly ProofMutant[] = [
     {
       name: 'taps of the kernel are of the pixel beside',
       test: 'verification/branch-and-bound/dual-kernel',
-      from: 'inputsOf(convolution, pixel).forEach',
-      to: 'inputsOf(convolution, (pixel + 1) % area).forEach',
+      from: 'inputsOf(convolution, pixel).forEach((from, tap) => {\n      if (from < 0) return;\n      const value',
+      to: 'inputsOf(convolution, (pixel + 1) % area).forEach((from, tap) => {\n      if (from < 0) return;\n      const value',
+    },
+    {
+      name: 'sides that were chosen are read a tap beside',
+      test: 'verification/branch-and-bound/dual-kernel',
+      from: '= place * taps + tap;',
+      to: '= place * taps + ((tap + 1) % taps);',
     },
   ]),
   ...of('verification/branch-and-bound/front', [

@@ -55,7 +55,16 @@ export type MarginStep =
 export interface Sides {
   readonly weights: number;
   readonly numbers: number;
+  /**
+   * Lower and upper ends of what the neurons read, [features]: a search is to choose the sides, together for
+   * all rows. Weights are shares m of v = m∘w at first, of the numbers only l and u − l are read, and v is
+   * left in the place of the weights.
+   */
+  readonly ends?: readonly [lower: number, upper: number] | undefined;
 }
+
+/** Rows, at most, where sides are to be chosen; of one image. */
+export const MOST_CHOOSING = 8;
 
 /** Numbers of a neuron's side. */
 export const SIDE_NUMBERS = 4;
@@ -84,8 +93,10 @@ export interface EncodedMargins {
   readonly ints: Int32Array;
   readonly sizes: readonly number[];
   readonly margins: number;
-  /** Positions of α that have values for each row: those that a search may move. */
+  /** Positions of α that have values for each row, and of sides to choose: those that a search may move. */
   readonly searchable: readonly number[];
+  /** Whether sides are to be chosen: only a search can. */
+  readonly choosesSides: boolean;
   /** Whether lines are dual, which have no derivative. */
   readonly dual: boolean;
 }
@@ -118,7 +129,7 @@ const reached = (step: MarginStep): number =>
   step.kind === 'affine' ? paddedFeaturesOf(step) : featuresOf(step.extents);
 
 /** Positions of arrays in a step: those that are missing are −1. */
-const STEP_ARRAYS = 6;
+const STEP_ARRAYS = 8;
 const padded = (positions: readonly number[]): number[] =>
   Array.from({ length: STEP_ARRAYS }, (_, i) => positions[i] ?? -1);
 /** Bits of a step beside those of its arrays for each row. */
@@ -149,10 +160,14 @@ export function encodeMargins({ batch, rows, nested = false, steps }: MarginChai
     sizes[position] = size;
     return position;
   };
-  const positionsOf = ({ weights, numbers }: Sides, behind: MarginStep | undefined, dual = false) => {
+  const positionsOf = (sides: Sides, behind: MarginStep | undefined, dual = false) => {
     if (behind?.kind !== 'affine' || !dual) return refuse('sides of dual lines, an affine step behind');
+    const { weights, numbers, ends = [] } = sides;
+    if (ends.length > 0 && (batch > 1 || rows > MOST_CHOOSING))
+      return refuse(`at most ${MOST_CHOOSING} rows of one image that choose sides, got ${rows} of ${batch}`);
     const neurons = featuresOf(behind.output);
-    return [need(weights, neurons * tapsOf(behind)), need(numbers, neurons * SIDE_NUMBERS)];
+    const own = [need(weights, neurons * tapsOf(behind)), need(numbers, neurons * SIDE_NUMBERS)];
+    return [...own, ...ends.map((end) => need(end, featuresOf(behind.input)))];
   };
   const body = steps.flatMap((step, k) => {
     if (step.kind === 'relu') {
@@ -177,6 +192,9 @@ export function encodeMargins({ batch, rows, nested = false, steps }: MarginChai
     const positions = [need(weight, weightsOf(step)), need(bias, output[0])];
     return [1, ...output, ...input, ...kernel, ...stride, ...padding, ...padded(positions), 0];
   });
+  const chosen = steps.flatMap((step) =>
+    step.kind === 'lines' && step.sides?.ends ? [step.sides.weights] : [],
+  );
   const box = featuresOf(inputOf(last)) * batch;
   const all = [...sizes, box, box];
   if (all.some((n) => n === undefined)) refuse('an array at every position');
@@ -186,7 +204,11 @@ export function encodeMargins({ batch, rows, nested = false, steps }: MarginChai
     sizes: all,
     margins: rows * batch,
     dual: steps.some((step) => step.kind === 'lines' && step.dual),
-    searchable: steps.flatMap((step) => (step.kind === 'lines' && step.alpha.perRow ? [step.alpha.at] : [])),
+    choosesSides: chosen.length > 0,
+    searchable: [
+      ...steps.flatMap((step) => (step.kind === 'lines' && step.alpha.perRow ? [step.alpha.at] : [])),
+      ...chosen,
+    ],
   };
 }
 

@@ -196,6 +196,26 @@ describe('the door to the margin kernel', () => {
     expect(() => kernelMarginGradients(work, new Float64Array(2), [])).toThrow('got dual ones');
   });
 
+  it('refuses to choose sides for many rows or images, and without a search', () => {
+    const choosing = (rows: number, batch: number) => ({
+      ...{ rows, batch },
+      steps: lined.steps.map((step) =>
+        step.kind === 'lines'
+          ? { ...step, dual: true, sides: { weights: 8, numbers: 9, ends: [10, 11] as const } }
+          : step,
+      ),
+    });
+    const refused = (rows: number, batch: number) => () => encodeMargins(choosing(rows, batch));
+    expect(refused(9, 1)).toThrow('expected at most 8 rows of one image that choose sides, got 9 of 1');
+    expect(refused(1, 2)).toThrow('got 1 of 2');
+    const encoded = encodeMargins(choosing(2, 1));
+    expect([encoded.choosesSides, encoded.searchable.includes(8)]).toEqual([true, true]);
+    const arrays = encoded.sizes.map((size) => new Float64Array(size));
+    expect(() => kernelMargins({ chain: encoded, arrays }, new Float64Array(2))).toThrow(
+      'expected sides that are given, got some to choose; search for them',
+    );
+  });
+
   it('refuses chains whose layers do not follow one another, or that are none', () => {
     const hostile = (change: Partial<MarginChain>) => () => encodeMargins({ ...chain, ...change });
     expect(hostile({ steps: [] })).toThrow('expected a layer at least, got none');

@@ -22,6 +22,8 @@ function check({ chain: { sizes, margins }, arrays }: KernelMargins, values: Flo
 /** Fills in `margins`, [rows, batch]: lower bounds of the rows over the box. */
 export function kernelMargins(work: KernelMargins, margins: Floats): void {
   check(work, margins);
+  if (work.chain.choosesSides)
+    throw new RangeError('margin kernel: expected sides that are given, got some to choose; search for them');
   addon()?.margins(work.chain.ints, work.arrays, margins, []);
 }
 
@@ -51,8 +53,8 @@ export interface DualSearch {
 /**
  * Raises each margin by its own p of lines that are `dual` (β-CROWN, `branch-and-bound/dual-program.ts`), for
  * the sizes of steps or until a group's margins exceed `thresholds`, or after the time `deadline` of
- * `Date.now()`. Fills in `margins` with the best bound met, `last` with the last p, and `arrived` with the
- * coefficients of rows there, [features, rows, batch]: at the output of such a ReLU by the position of its p,
+ * `Date.now()`. Fills in `margins` with the best bound met, `last` with the last p, and the v of sides that
+ * were to be chosen by the positions of their weights, and `arrived` with the coefficients of rows there, [features, rows, batch]: at the output of such a ReLU by the position of its p,
  * at the input by the last position.
  */
 export function kernelDualSearch(

@@ -63,13 +63,14 @@ for (let run = 0; run < 60; run++) {
 
 /**
  * Rows of outputs through random layers and back, over boxes and bounds of which some are of one sign, or by
- * lines that are arrays, some with sides, and by the best that a search finds, with batches that fill no
+ * lines that are arrays, some with sides, given or to be chosen, and by the best that a search finds, with batches that fill no
  * vector, or some and a part.
  */
 const MARGINS = `
 const { arrivedSize, encodeMargins } = await import(${JSON.stringify(join(ROOT, 'dist/runtime/kernels/margin-chain.js'))});
-for (let run = 0; run < 60; run++) {
-  const [batch, rows] = [1 + random(20), 1 + random(5)];
+for (let run = 0; run < 80; run++) {
+  const chooses = random(4) === 0;
+  const [batch, rows] = chooses ? [1, 1 + random(8)] : [1 + random(20), 1 + random(5)];
   let [position, extents] = [1, [1 + random(5), 1, 1]];
   const next = () => position++;
   const nested = random(3) === 0;
@@ -95,7 +96,7 @@ for (let run = 0; run < 60; run++) {
   });
   steps.forEach((step, k) => {
     if (step.dual && steps[k + 1]?.kind === 'affine' && random(4) > 0)
-      step.sides = { weights: next(), numbers: next() };
+      step.sides = { weights: next(), numbers: next(), ends: chooses ? [next(), next()] : undefined };
   });
   const encoded = encodeMargins({ batch, rows, nested, steps });
   for (const Type of [Float32Array, Float64Array])

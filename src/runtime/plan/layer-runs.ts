@@ -35,6 +35,12 @@ export interface MarginRun {
   readonly box: readonly [lower: Tensor, upper: Tensor];
 }
 
+export interface RunSides {
+  readonly weights: Tensor;
+  readonly numbers: Tensor;
+  readonly ends?: readonly [lower: Tensor, upper: Tensor] | undefined;
+}
+
 /** Lines of a ReLU, [features, batch], or [features, rows, batch] where rows have their own. */
 export interface RunLines {
   readonly alpha: Tensor;
@@ -45,8 +51,8 @@ export interface RunLines {
   readonly constant?: 'all' | 'zeros';
   /** α and `shift` are p and signs of β-CROWN (`kernels/margin-chain`). */
   readonly dual?: boolean;
-  /** Upper sides of hulls, of lines that are dual: v and numbers of each neuron (`kernels/margin-chain`). */
-  readonly sides?: { readonly weights: Tensor; readonly numbers: Tensor } | undefined;
+  /** Upper sides of hulls, of lines that are dual: arrays of each neuron (`Sides` of `kernels/margin-chain`). */
+  readonly sides?: RunSides | undefined;
 }
 
 export type MarginRunStep =

@@ -6,11 +6,18 @@ import { hasRowKernel, useInstructionSet } from '../../runtime/kernels/row-kerne
 import { inSharedMemory } from '../../runtime/shared-memory.js';
 import { type DualCase, dualCase, randomMultipliers, randomRows, relusOf } from '../../testing/dual-cases.js';
 import { INSTRUCTION_SETS, useFastestSet } from '../../testing/instruction-sets.js';
+import { uniformNumbers } from '../../testing/numbers.js';
 import { distance } from '../../testing/operator-check.js';
 import { randomSides } from '../../testing/random-sides.js';
+import { searchEngines } from '../../testing/search-engines.js';
 import { type DualShape, dualPlan } from './dual-program.js';
-import { hullNodes } from './hull-choice.js';
+import type { Ends } from './engine.js';
+import { choiceFeeds, hulledNeurons, hullNodes } from './hull-choice.js';
+import { multiplierFeeds, type Segment, segmentsOf } from './part-arrays.js';
+import { nodeArray } from './relu-lines.js';
+import { unstableRelus } from './unstable.js';
 
+const engineOf = searchEngines();
 const network = architecture('conv 4@4 s2 p1, linear 20, linear', [1, 8, 8], 5);
 const COLUMNS = 41;
 const SHAPE = { columns: COLUMNS, start: 'rows', warm: true, decisions: true, keep: true } as const;
@@ -132,6 +139,93 @@ describe.skipIf(!hasRowKernel())("β-CROWN's ascent in the margin kernel", () =>
         expect(distance(bound, expected)).toBeLessThan(iterations < 10 ? 1e-4 : 1e-3);
         expect(distance(bound, without)).toBeGreaterThan(1e-2);
       }
+    }
+  });
+
+  const wide = architecture('conv 16@4 s2 p1, conv 16@3 s1 p1, linear 60, linear', [3, 16, 16], 5);
+
+  /** What a choice of sides begins at, of all neurons, and few columns. */
+  async function drawnChoice(seed: number) {
+    const of = await dualCase(wide, seed, 0.3);
+    const columns = 5;
+    const engine = engineOf(wide, singles(of.region));
+    const hidden = new Map(
+      relusOf(wide).map((k) => {
+        const [lower, upper] = (['lower', 'upper'] as const).map((side) =>
+          Float32Array.from(of.region[nodeArray(side, k)] as Float64Array),
+        );
+        return [k, { lower, upper } as Ends];
+      }),
+    );
+    const unstable = unstableRelus(engine, wide, hidden);
+    const hulls = hullNodes(engine, unstable);
+    const neurons = await hulledNeurons(engine, hulls, unstable);
+    const segments = segmentsOf(unstable);
+    const parts = Array.from({ length: columns }, (_, j) => ({
+      ...{ decisions: [], beta: [] },
+      alpha: Uint8Array.from(uniformNumbers(`α ${j} ${seed}`, unstable.count), (u) => Math.round(255 * u)),
+    }));
+    const feeds = {
+      ...unstable.feeds,
+      ...multiplierFeeds(engine, segments, columns, parts),
+      ...choiceFeeds(engine, { hidden }, neurons),
+      rows: Float32Array.from(randomRows(wide, columns, seed)),
+      threshold: new Float32Array(columns).fill(1e30),
+    };
+    const shape = {
+      columns,
+      start: 'rows',
+      warm: true,
+      byColumn: true,
+      keep: true,
+      choosesHulls: true,
+    } as const;
+    return { of, feeds, shape: { ...shape, hulls, unstable: unstable.capacity }, neurons, segments };
+  }
+
+  it.each(INSTRUCTION_SETS)('chooses sides as programs do, with %s', async (set) => {
+    if (useInstructionSet(set) !== set) return;
+    const last = wide.nodes.length - 1;
+    for (const seed of [1, 2]) {
+      const { of, feeds, shape, neurons, segments } = await drawnChoice(seed);
+      expect(neurons.size).toBe(3);
+      for (const iterations of [1, 10]) {
+        const programs = await run(of, { ...shape, target: last, iterations }, feeds, false);
+        const kernel = await run(of, { ...shape, target: last, iterations }, feeds, true);
+        expect(kernel.kinds).toContain('margin-search');
+        const [bound, expected] = [kernel, programs].map(({ outputs }) => doubles(outputs.bound));
+        expect(distance(bound as Float64Array, expected as Float64Array)).toBeLessThan(
+          iterations > 1 ? 5e-3 : 1e-4,
+        );
+        for (const [k, { weights }] of neurons) {
+          const name = nodeArray('hull', k);
+          const [v, other] = [doubles(kernel.outputs[name]), doubles(programs.outputs[name])];
+          expect(v).toHaveLength(weights.length);
+          const { rows, count } = segments.find(({ node }) => node === k) as Segment;
+          // Rows beyond those of open neurons have sides that nothing reads.
+          const own = (_: number, i: number) => i % rows < count && weights[i] !== 0;
+          const shares = (of: Float64Array) =>
+            of.map((value, i) => value / (weights[i] as number)).filter(own);
+          const [m, expected] = [shares(v), shares(other)];
+          const moved = m.filter((share) => Math.abs(share - 0.5) > 0.05).length;
+          expect(moved / m.length).toBeGreaterThan(0.3);
+          // Later steps depend on the ratios of slopes, and of tiny ones on rounding.
+          const apart = m.filter((share, i) => Math.abs(share - (expected[i] as number)) > 0.1).length;
+          expect(apart / m.length, name).toBeLessThan(iterations > 1 ? 0.05 : 1e-3);
+        }
+      }
+    }
+  });
+
+  it('leaves the choice of sides to programs where rows are many', async () => {
+    const { shape } = await drawnChoice(4);
+    const target = wide.nodes.length - 1;
+    for (const [columns, kernels] of [
+      [8, 1],
+      [9, 0],
+    ] as const) {
+      const { steps } = dualPlan(wide, { ...shape, columns, target, iterations: 1 }, 'float32');
+      expect(steps.filter(({ kind }) => kind === 'margin-search')).toHaveLength(kernels);
     }
   });
 

@@ -27,6 +27,7 @@ import {
   minimum,
   mul,
   neg,
+  pad,
   relu,
   reshape,
   stopGradient,
@@ -59,6 +60,7 @@ import { fitsMarginKernel, marginRun } from '../../relaxation/linear/margin-run.
 import { slopesOf } from '../../relaxation/linear/nonlinear.js';
 import type { Bounds } from '../../relaxation/relaxation.js';
 import { reluSlopes, type Slopes } from '../../relaxation/slopes.js';
+import { MOST_CHOOSING } from '../../runtime/kernels/margin-chain.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import { type MarginRun, markMargins, type RunLines } from '../../runtime/plan/layer-runs.js';
 import type { Plan, Stage } from '../../runtime/plan/plan.js';
@@ -125,10 +127,14 @@ export interface DualShape {
   readonly hulls?: Readonly<Record<number, number>>;
   /**
    * Those sides are chosen by the ascent, shared by all columns, of the neurons' weights `hull weights:k` and
-   * from the shares `hull shares:k` of them on, and go out as `hull:k`.
+   * from the shares `hull shares:k` of them on, or by the margin kernel of what `tapsToChoose` gives, and go
+   * out as `hull:k`.
    */
   readonly choosesHulls?: boolean;
 }
+
+/** v that the kernel left on the taps of node k's neurons. */
+const leftOnTaps = (node: number): string => `hull left:${node}`;
 
 /** Below every bound. */
 const LOWEST = -1e30;
@@ -335,13 +341,19 @@ class DualProgram {
         least: given(`hull least:${node}`, [count, 1]),
         reach: given(`hull reach:${node}`, [count, 1]),
       };
-    const bounds = from === INPUT ? this.#box : this.#boundsOf(from);
-    const box = from === INPUT ? bounds : { lower: relu(bounds.lower), upper: relu(bounds.upper) };
+    const box = this.#passedBy(from);
     const bias = this.#biasBefore(node);
     const weights = given(`hull weights:${node}`, [features, count]);
     const begin = given(`hull shares:${node}`, [features, count]);
     this.#chosen.set(node, hullShares(node, neuron, weights, bias && pick(bias), box, begin, share));
     return undefined;
+  }
+
+  /** Ends of a ReLU's outputs, or of the input. */
+  #passedBy(node: number): Bounds {
+    if (node === INPUT) return this.#box;
+    const { lower, upper } = this.#boundsOf(node);
+    return { lower: relu(lower), upper: relu(upper) };
   }
 
   /** The bias of the affine layer that a node reads, if any. */
@@ -446,11 +458,13 @@ class DualProgram {
 
   /**
    * The rows with p, [features, n] or [features, n, 1], and signs of all neurons, for the margin kernel. In
-   * float64 the error term is of what programs compute. Sides that are still to be chosen only programs know.
+   * float64 the error term is of what programs compute. Sides that are still to be chosen are those of a
+   * search, of a few rows.
    */
   #runOf(p: (state: ReluState) => Tensor): MarginRun | undefined {
     const { columns: n, inputRows, target, hulls, choosesHulls } = this.shape;
-    if (this.dtype === 'float64' || inputRows || choosesHulls || this.#smooth.size > 0) return undefined;
+    if (this.dtype === 'float64' || inputRows || this.#smooth.size > 0) return undefined;
+    if (choosesHulls && n > MOST_CHOOSING) return undefined;
     const wide = (x: Tensor) => (x.shape.length === 3 ? x : reshape(x, [x.shape[0] as number, n, 1]));
     const through = (node: number): RunLines => {
       const state = this.#states[this.#relus.indexOf(node)] as ReluState;
@@ -470,9 +484,22 @@ class DualProgram {
   /** The sides of a node's hulls as the margin kernel reads them. */
   #sidesOf(node: number): RunLines['sides'] {
     const arrays = sideArrays(this.net, node);
+    if (arrays === undefined) return undefined;
     const given = ({ name, shape }: { name: string; shape: readonly number[] }) =>
       input(name, shape, this.dtype);
-    return arrays && { weights: given(arrays.weights), numbers: given(arrays.numbers) };
+    if (!this.shape.choosesHulls) return { weights: given(arrays.weights), numbers: given(arrays.numbers) };
+    const { lower, upper } = this.#passedBy(this.shape.hulls?.[node] as number);
+    return { weights: given(arrays.shares), numbers: given(arrays.spans), ends: [lower, upper] };
+  }
+
+  /** v of the sides that the kernel left on taps, as programs have it. */
+  #chosenOnTaps(node: number): Tensor {
+    const { shares, places } = sideArrays(this.net, node) as NonNullable<ReturnType<typeof sideArrays>>;
+    const [neurons, taps] = shares.shape as [number, number];
+    const { shape } = (this.#chosen.get(node) as HullShares).begin;
+    const onTaps = reshape(input(leftOnTaps(node), [neurons, taps], this.dtype), [neurons * taps, 1]);
+    const index = input(places, [(shape[0] as number) * (shape[1] as number)], 'int32');
+    return reshape(takeRows(pad(onTaps, 0, 0, 1), index), shape);
   }
 
   /** The ascent's rows for the margin kernel, and the outputs by what it leaves. */
@@ -490,6 +517,10 @@ class DualProgram {
       pick(input(name(what, node), [featuresOf(this.#node(node).layer.output), n], this.dtype));
     const named = (what: string) =>
       Object.fromEntries(this.#relus.map((node) => [name('p', node), name(what, node)]));
+    const chosen = [...this.#chosen.keys()].map((node) => {
+      const arrays = sideArrays(this.net, node);
+      return [arrays?.shares.name as string, leftOnTaps(node)] as const;
+    });
     const results = this.#outputs(
       this.#states.map((state) => left('last p', state)),
       {
@@ -497,11 +528,12 @@ class DualProgram {
         coefficients: input('rows at input', [this.#inputs, n], this.dtype),
         arrived: new Map(this.#states.map((state) => [state.node, left('arrived', state)])),
       },
+      (node) => this.#chosenOnTaps(node),
     );
     const seen = scores
       ? { arrived: named('arrived'), atInput: 'rows at input' }
       : { arrived: {}, atInput: undefined };
-    return { run, before, best: named('last p'), results, ...seen };
+    return { run, before, best: { ...named('last p'), ...Object.fromEntries(chosen) }, results, ...seen };
   }
 
   /** The outputs at the last p. */
@@ -511,19 +543,26 @@ class DualProgram {
     const isAlone = this.shape.iterations === 0 && !this.shape.scores;
     const run = isAlone ? this.#runOf(({ place, begin }) => place(begin)) : undefined;
     if (run) markMargins(run, found.value);
-    return this.#outputs(p, { ...found, value: maximum(best, found.value) });
+    const shares = [...this.#chosen.keys()];
+    const sides = (node: number) => {
+      const m = p[p.length - shares.length + shares.indexOf(node)] as Tensor;
+      return (this.#chosen.get(node) as HullShares).at(m).v;
+    };
+    return this.#outputs(p, { ...found, value: maximum(best, found.value) }, sides);
   }
 
   /** The outputs at some p, of the bounds and coefficients there. */
-  #outputs(p: readonly Tensor[], { value, coefficients, arrived }: Bound): Record<string, Tensor> {
+  #outputs(
+    p: readonly Tensor[],
+    { value, coefficients, arrived }: Bound,
+    sides: (node: number) => Tensor,
+  ): Record<string, Tensor> {
     const results: Record<string, Tensor> = { bound: mul(value, 1) };
     if (this.shape.keep)
       this.#states.forEach(({ node }, i) => {
         results[nodeArray('p', node)] = this.#outward(mul(p[i] as Tensor, 1));
       });
-    [...this.#chosen].forEach(([node, { at }], i) => {
-      results[nodeArray('hull', node)] = at(p[p.length - this.#chosen.size + i] as Tensor).v;
-    });
+    for (const node of this.#chosen.keys()) results[nodeArray('hull', node)] = mul(sides(node), 1);
     if (!this.shape.scores) return results;
     const point = where(greater(coefficients, 0), this.#box.lower, this.#box.upper);
     results.point = this.#outward(point);

@@ -32,8 +32,8 @@ const STEPS = 15;
 /** Steps in α and θ at the sides that were chosen. */
 const LAST_STEPS = 5;
 /** Neurons that may share their sides: the fewer, the better. */
-const TOGETHER = [1, 2, 4, 8];
-const MOST_TOGETHER = 8;
+const TOGETHER = [1, 2, 4];
+const MOST_TOGETHER = 4;
 
 /** Bounds of all open neurons that read ReLUs with sides, intersected with those that are known. */
 export async function hullBounds(engine: Engine, region: HullBoundsRegion): Promise<HiddenBounds> {
@@ -89,7 +89,7 @@ async function layerOf(engine: Engine, region: HullBoundsRegion, node: number): 
       unstable: unstable.capacity,
     },
     feeds: shared({ ...regionFeeds(box, hidden, before), ...unstable.feeds }),
-    choice: shared(choiceFeeds(engine, neurons)),
+    choice: shared(choiceFeeds(engine, region, neurons)),
     middle: { decisions: [], beta: [], alpha: new Uint8Array(unstable.count).fill(HALF) },
   };
 }
@@ -97,7 +97,10 @@ async function layerOf(engine: Engine, region: HullBoundsRegion, node: number): 
 /** Every call reads them: messages to workers carry no copies. */
 const shared = (feeds: Feeds): Feeds =>
   Object.fromEntries(
-    Object.entries(feeds).map(([k, data]) => [k, data instanceof Float32Array ? inSharedMemory(data) : data]),
+    Object.entries(feeds).map(([k, data]) => [
+      k,
+      data instanceof Float32Array || data instanceof Int32Array ? inSharedMemory(data) : data,
+    ]),
   );
 
 /** Area of the triangle over [l, u], half of it; 0 where the sign is known. */

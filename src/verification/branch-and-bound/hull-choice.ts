@@ -20,7 +20,7 @@ import {
   type HiddenBounds,
 } from './engine.js';
 import { regionFeeds } from './hidden-bounds.js';
-import { sideFeeds } from './hull-taps.js';
+import { sideFeeds, tapsToChoose } from './hull-taps.js';
 import { type Multipliers, multiplierFeeds, multipliersAt, type Outputs, segmentsOf } from './part-arrays.js';
 import { nodeArray } from './relu-lines.js';
 import { type UnstableRelus, unstableRelus } from './unstable.js';
@@ -145,7 +145,7 @@ export async function chooseHulls(engine: Engine, region: HullRegion): Promise<H
     rows,
     // No bound is enough: better sides are better for all parts.
     threshold: floats(engine, columns).fill(1e30),
-    ...choiceFeeds(engine, neurons, known?.feeds),
+    ...choiceFeeds(engine, region, neurons, known?.feeds),
   })) as Outputs;
   const feeds = chosenSides(engine, region, from, neurons, outputs);
   // Every part is bounded with them: messages to workers carry no copies.
@@ -169,14 +169,33 @@ export async function hulledNeurons(
   return neurons;
 }
 
-/** What the choice of sides reads of them: their weights, and the shares of those it begins at. */
-export const choiceFeeds = (engine: Engine, neurons: ReadonlyMap<number, Neurons>, known?: Feeds): Feeds =>
-  Object.fromEntries(
-    [...neurons].flatMap(([k, { weights }]) => [
-      [`hull weights:${k}`, weights],
-      [`hull shares:${k}`, sharesOf(engine, weights, known?.[nodeArray('hull', k)] as Floats)],
-    ]),
-  );
+/**
+ * What the choice of sides reads of them, in programs and in the margin kernel: their weights, and the shares
+ * of those that it begins at.
+ */
+export function choiceFeeds(
+  engine: Engine,
+  { hidden }: Pick<HullRegion, 'hidden'>,
+  neurons: ReadonlyMap<number, Neurons>,
+  known?: Feeds,
+): Feeds {
+  const feeds: Record<string, Floats | Int32Array> = {};
+  for (const [k, { weights, index }] of neurons) {
+    const shares = sharesOf(engine, weights, known?.[nodeArray('hull', k)] as Floats);
+    const rows = { index, shares, ...spansOf(hidden.get(k) as Ends, index) };
+    Object.assign(feeds, tapsToChoose(engine, k, rows), {
+      [`hull weights:${k}`]: weights,
+      [`hull shares:${k}`]: shares,
+    });
+  }
+  return feeds;
+}
+
+/** l and u − l of each row's neuron. */
+function spansOf({ lower, upper }: Ends, index: Int32Array) {
+  const lowers = Float64Array.from(index, (i) => lower[i] as number);
+  return { lower: lowers, width: lowers.map((l, row) => (upper[index[row] as number] as number) - l) };
+}
 
 /** The sides that a choice came to, as programs and the margin kernel read them. */
 export function chosenSides(
@@ -188,17 +207,15 @@ export function chosenSides(
 ): Record<string, Floats> {
   const feeds: Record<string, Floats> = {};
   for (const [k, { weights, bias, index }] of neurons) {
-    const { lower, upper } = hidden.get(k) as Ends;
-    const lowers = Float64Array.from(index, (i) => lower[i] as number);
-    const widths = lowers.map((l, row) => (upper[index[row] as number] as number) - l);
+    const { lower, width } = spansOf(hidden.get(k) as Ends, index);
     const source = from[k] as number;
     const read = source === INPUT ? box : afterRelu(hidden.get(source) as Ends);
     const v = outputs[nodeArray('hull', k)] as Floats;
-    const exact = sidesOf(v, weights, bias, widths, read);
+    const exact = sidesOf(v, weights, bias, width, read);
     const [least, reach] = [floats(engine, index.length), floats(engine, index.length)];
     least.set(exact.least);
     reach.set(exact.reach);
-    const sides = { index, v, least, reach, lower: lowers, width: widths };
+    const sides = { index, v, least, reach, lower, width };
     Object.assign(feeds, sideFeeds(engine, k, sides), {
       [nodeArray('hull', k)]: v,
       [`hull least:${k}`]: least,

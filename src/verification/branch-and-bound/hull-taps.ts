@@ -7,8 +7,12 @@ import { type Convolution, tapsOf } from '../../runtime/kernels/convolution.js';
 import { SIDE_NUMBERS } from '../../runtime/kernels/margin-chain.js';
 import { type Engine, type Floats, floats } from './engine.js';
 
-/** Names of the two arrays of ReLU k. */
+/** As in `hull.ts`. */
+const TINY = 1e-30;
+
+/** Names of the arrays of ReLU k: of sides that are given, and of those that are to be chosen. */
 const arraysOf = (node: number) => ({ weights: `hull taps:${node}`, numbers: `hull numbers:${node}` });
+const choiceOf = (node: number) => ({ shares: `hull share taps:${node}`, numbers: `hull spans:${node}` });
 
 /** The convolution that ReLU k reads; undefined where the kernel knows of none. */
 function convolutionBefore(net: Network, node: number): Convolution | undefined {
@@ -23,12 +27,54 @@ function convolutionBefore(net: Network, node: number): Convolution | undefined 
 export function sideArrays(net: Network, node: number) {
   const convolution = convolutionBefore(net, node);
   if (convolution === undefined) return undefined;
-  const { weights, numbers } = arraysOf(node);
+  const [given, chosen] = [arraysOf(node), choiceOf(node)];
   const neurons = featuresOf(convolution.output);
+  const [onTaps, ofNumbers] = [
+    [neurons, tapsOf(convolution)],
+    [neurons, SIDE_NUMBERS],
+  ];
   return {
-    weights: { name: weights, shape: [neurons, tapsOf(convolution)] },
-    numbers: { name: numbers, shape: [neurons, SIDE_NUMBERS] },
+    weights: { name: given.weights, shape: onTaps },
+    numbers: { name: given.numbers, shape: ofNumbers },
+    /** Of sides that are to be chosen: m on the taps, and l and u − l among the numbers. */
+    shares: { name: chosen.shares, shape: onTaps },
+    spans: { name: chosen.numbers, shape: ofNumbers },
+    /** Where each input of each row lies among the numbers on taps; behind the last where it has none. */
+    places: `hull places:${node}`,
   };
+}
+
+/** Rows of neurons whose sides are to be chosen. */
+export interface ChoiceRows extends Pick<SideRows, 'index' | 'lower' | 'width'> {
+  /** m, [inputs, rows]. */
+  readonly shares: Floats;
+}
+
+/** What the kernel reads for a choice of sides: `shares`, `spans` and `places` of `sideArrays`. */
+export function tapsToChoose(
+  engine: Pick<Engine, 'network' | 'dtype'>,
+  node: number,
+  { index, lower, width, shares }: ChoiceRows,
+): Record<string, Floats | Int32Array> {
+  const convolution = convolutionBefore(engine.network, node);
+  const arrays = sideArrays(engine.network, node);
+  if (convolution === undefined || arrays === undefined) return {};
+  const { output } = convolution;
+  const [count, area, taps] = [index.length, output[1] * output[2], tapsOf(convolution)];
+  const onTaps = floats(engine, featuresOf(output) * taps);
+  const spans = floats(engine, featuresOf(output) * SIDE_NUMBERS);
+  const places = new Int32Array(shares.length).fill(onTaps.length);
+  index.forEach((neuron, row) => {
+    const pixel = neuron % area;
+    const place = pixel * output[0] + Math.floor(neuron / area);
+    inputsOf(convolution, pixel).forEach((from, tap) => {
+      if (from < 0) return;
+      onTaps[place * taps + tap] = shares[from * count + row] as number;
+      places[from * count + row] = place * taps + tap;
+    });
+    spans.set([0, lower[row] as number, Math.max(width[row] as number, TINY), 0], place * SIDE_NUMBERS);
+  });
+  return { [arrays.shares.name]: onTaps, [arrays.spans.name]: spans, [arrays.places]: places };
 }
 
 /** Sides by rows, one for each neuron of `index`. */

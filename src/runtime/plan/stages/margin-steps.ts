@@ -2,16 +2,17 @@
  * Steps of the margin kernel (`kernels/margin-kernel.ts`): rows of a network's outputs carried back to the
  * input, where a graph contains such margins (`layer-runs.ts`).
  */
-import type { FloatType, Tensor } from '../../../graph/tensor.js';
+import { type FloatType, sizeOf, type Tensor } from '../../../graph/tensor.js';
 import { multiplicationsOf } from '../../kernels/convolution.js';
 import {
   type EncodedMargins,
   encodeMargins,
   type LineArray,
   type MarginStep,
+  type Sides,
 } from '../../kernels/margin-chain.js';
 import { kernelMarginGradients, kernelMargins } from '../../kernels/margin-kernel.js';
-import type { MarginRun, MarginRunStep, Worth } from '../layer-runs.js';
+import type { MarginRun, MarginRunStep, RunSides, Worth } from '../layer-runs.js';
 import type { Floats, Run } from '../run.js';
 import { gradientName } from '../step.js';
 
@@ -28,12 +29,15 @@ export interface KernelMarginsData {
   readonly seen: readonly [string];
 }
 
+/** Multiplications of a step of ascent in a number of a side that is to be chosen. */
+const CHOICE = 16;
+
 function readBy(step: MarginRunStep): readonly Tensor[] {
   if (step.kind === 'relu') return [step.lower, step.upper];
   const parts: (Tensor | undefined)[] = [];
   if (step.kind === 'lines') {
     const { alpha, lambda, mu, shift, sides } = step;
-    parts.push(alpha, lambda, mu, shift, sides?.weights, sides?.numbers);
+    parts.push(alpha, lambda, mu, shift, sides?.weights, sides?.numbers, ...(sides?.ends ?? []));
   } else parts.push(step.weight, step.bias);
   return parts.filter((x) => x !== undefined);
 }
@@ -54,11 +58,13 @@ export class MarginUse {
 
   passes(isWorth: Worth): boolean {
     const { rows, steps } = this.run;
-    const ofRow = steps.map((step) => {
-      return step.kind === 'affine' ? multiplicationsOf(step) : 0;
-    });
+    const ofRow = steps.map((step) => (step.kind === 'affine' ? multiplicationsOf(step) : 0));
+    const toChoose = steps.map((step) =>
+      step.kind === 'lines' && step.sides?.ends ? sizeOf(step.sides.weights.shape) : 0,
+    );
     const margins = (rows.shape[1] as number) * (rows.shape[2] as number);
-    return isWorth(margins * ofRow.reduce((a, b) => a + b, 0), margins);
+    const total = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
+    return isWorth(margins * total(ofRow) + CHOICE * total(toChoose), margins);
   }
 
   get read(): readonly Tensor[] {
@@ -71,6 +77,12 @@ export class MarginUse {
     const constants: string[] = [];
     const position = (x: Tensor) => arrays.push(nameOf(x)) - 1;
     const lines = (x: Tensor): LineArray => ({ at: position(x), perRow: x.shape.length === 3 });
+    const sidesOf = (sides: RunSides | undefined): Sides | undefined => {
+      if (sides === undefined) return undefined;
+      const of = { weights: position(sides.weights), numbers: position(sides.numbers) };
+      const [lower, upper] = sides.ends ?? [];
+      return lower && upper ? { ...of, ends: [position(lower), position(upper)] } : of;
+    };
     const encoded = steps.map((step): MarginStep => {
       if (step.kind === 'relu') return { ...step, lower: position(step.lower), upper: position(step.upper) };
       if (step.kind === 'lines') {
@@ -78,8 +90,7 @@ export class MarginUse {
         if (step.constant === 'all') constants.push(nameOf(alpha), nameOf(lambda));
         const above = { lambda: lines(lambda), mu: mu && lines(mu) };
         const parts = { alpha: lines(alpha), ...above, shift: shift && lines(shift) };
-        const of = sides && { weights: position(sides.weights), numbers: position(sides.numbers) };
-        return { kind, extents, ...parts, zerosStay: step.constant === 'zeros', dual, sides: of };
+        return { kind, extents, ...parts, zerosStay: step.constant === 'zeros', dual, sides: sidesOf(sides) };
       }
       return { ...step, weight: position(step.weight), bias: step.bias && position(step.bias) };
     });
