@@ -115,8 +115,8 @@ export const proofMutants: readonly ProofMutant[] = [
     {
       name: 'taps of the kernel are of the pixel beside',
       test: 'verification/branch-and-bound/dual-kernel',
-      from: 'inputsOf(convolution, pixel).forEach((from, tap) => {\n      if (from < 0) return;\n      const value',
-      to: 'inputsOf(convolution, (pixel + 1) % area).forEach((from, tap) => {\n      if (from < 0) return;\n      const value',
+      from: 'inputsAt(pixel).forEach((from, tap) => {\n      if (from < 0) return;\n      const value',
+      to: 'inputsAt((pixel + 1) % area).forEach((from, tap) => {\n      if (from < 0) return;\n      const value',
     },
     {
       name: 'sides that were chosen are read a tap beside',

@@ -27,8 +27,8 @@ export interface HullBoundsRegion {
   readonly together?: number;
 }
 
-/** Steps of ascent in sides, α and θ: 25 narrow the bounds by 5 % more. */
-const STEPS = 15;
+/** Steps of ascent in sides, α and θ: 120 narrow the gaps by 6 % more. */
+const STEPS = 40;
 /** Steps in α and θ at the sides that were chosen. */
 const LAST_STEPS = 5;
 /** Neurons that may share their sides: the fewer, the better. */

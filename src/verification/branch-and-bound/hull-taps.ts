@@ -63,11 +63,12 @@ export function tapsToChoose(
   const [count, area, taps] = [index.length, output[1] * output[2], tapsOf(convolution)];
   const onTaps = floats(engine, featuresOf(output) * taps);
   const spans = floats(engine, featuresOf(output) * SIDE_NUMBERS);
+  const inputsAt = inputsBy(convolution);
   const places = new Int32Array(shares.length).fill(onTaps.length);
   index.forEach((neuron, row) => {
     const pixel = neuron % area;
     const place = pixel * output[0] + Math.floor(neuron / area);
-    inputsOf(convolution, pixel).forEach((from, tap) => {
+    inputsAt(pixel).forEach((from, tap) => {
       if (from < 0) return;
       onTaps[place * taps + tap] = shares[from * count + row] as number;
       places[from * count + row] = place * taps + tap;
@@ -102,6 +103,7 @@ export function sideFeeds(
   const taps = tapsOf(convolution);
   const weights = floats(engine, featuresOf(output) * taps);
   const numbers = floats(engine, featuresOf(output) * SIDE_NUMBERS);
+  const inputsAt = inputsBy(convolution);
   // Rows beyond those of open neurons repeat the first one.
   const seen = new Set<number>();
   sides.index.forEach((neuron, row) => {
@@ -110,7 +112,7 @@ export function sideFeeds(
     const pixel = neuron % area;
     const place = pixel * output[0] + Math.floor(neuron / area);
     let left = nonZeros(sides.v, count, row);
-    inputsOf(convolution, pixel).forEach((from, tap) => {
+    inputsAt(pixel).forEach((from, tap) => {
       if (from < 0) return;
       const value = sides.v[from * count + row] as number;
       weights[place * taps + tap] = value;
@@ -129,6 +131,16 @@ function nonZeros(v: Floats, count: number, row: number): number {
   let found = 0;
   for (let i = row; i < v.length; i += count) if (v[i] !== 0) found++;
   return found;
+}
+
+/** The inputs of pixels, each found once. */
+function inputsBy(convolution: Convolution): (pixel: number) => readonly number[] {
+  const found = new Map<number, readonly number[]>();
+  return (pixel) => {
+    const inputs = found.get(pixel) ?? inputsOf(convolution, pixel);
+    found.set(pixel, inputs);
+    return inputs;
+  };
 }
 
 /** The input of each tap of a pixel's outputs, in the order of weights; −1 in the padding. */
