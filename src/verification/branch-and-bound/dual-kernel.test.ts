@@ -168,7 +168,7 @@ describe.skipIf(!hasRowKernel())("β-CROWN's ascent in the margin kernel", () =>
     const feeds = {
       ...unstable.feeds,
       ...multiplierFeeds(engine, segments, columns, parts),
-      ...choiceFeeds(engine, { hidden }, neurons),
+      ...choiceFeeds(engine, { hidden }, neurons, columns),
       rows: Float32Array.from(randomRows(wide, columns, seed)),
       threshold: new Float32Array(columns).fill(1e30),
     };

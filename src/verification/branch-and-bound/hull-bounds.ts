@@ -19,8 +19,6 @@ export interface HullBoundsRegion {
   readonly hidden: HiddenBounds;
   /** By ReLU node: the node whose outputs its neurons read, or the input (`hullNodes`). */
   readonly from: Readonly<Record<number, number>>;
-  /** ReLU nodes up to this one are known better (default: none). */
-  readonly behind?: number;
   /** Seconds that are left for it. */
   readonly secondsLeft: () => number;
   /** Neurons that share their sides (default: one, or as many as the time asks for). */
@@ -37,14 +35,13 @@ const MOST_TOGETHER = 4;
 
 /** Bounds of all open neurons that read ReLUs with sides, intersected with those that are known. */
 export async function hullBounds(engine: Engine, region: HullBoundsRegion): Promise<HiddenBounds> {
-  const { nodes } = engine.network;
-  const { behind = -1, secondsLeft } = region;
+  const { secondsLeft } = region;
   const hidden = new Map(region.hidden);
-  const later = [...hidden.keys()].filter((node) => node > behind && nodes[node]?.layer.kind === 'relu');
-  for (const [at, node] of later.entries()) {
+  const relus = [...hidden.keys()].filter((node) => engine.network.nodes[node]?.layer.kind === 'relu');
+  for (const [at, node] of relus.entries()) {
     if (engine.expired() || secondsLeft() <= 0) break;
     const layer = await layerOf(engine, { ...region, hidden }, node);
-    if (layer) hidden.set(node, await boundLayer(engine, layer, secondsLeft() / (later.length - at)));
+    if (layer) hidden.set(node, await boundLayer(engine, layer, secondsLeft() / (relus.length - at)));
   }
   return hidden;
 }
@@ -89,7 +86,7 @@ async function layerOf(engine: Engine, region: HullBoundsRegion, node: number): 
       unstable: unstable.capacity,
     },
     feeds: shared({ ...regionFeeds(box, hidden, before), ...unstable.feeds }),
-    choice: shared(choiceFeeds(engine, region, neurons)),
+    choice: shared(choiceFeeds(engine, region, neurons, 2 * MOST_TOGETHER)),
     middle: { decisions: [], beta: [], alpha: new Uint8Array(unstable.count).fill(HALF) },
   };
 }

@@ -7,6 +7,7 @@ import { equalRows, input, mul } from '../../graph/index.js';
 import { featuresOf } from '../../network/layers/layer.js';
 import { INPUT, type Network, type NetworkNode, parameterInputs, weightsOf } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
+import { MOST_CHOOSING } from '../../runtime/kernels/margin-chain.js';
 import { createPlan } from '../../runtime/plan/compile.js';
 import { inSharedMemory } from '../../runtime/shared-memory.js';
 import { dualOf } from './dual-program.js';
@@ -145,7 +146,7 @@ export async function chooseHulls(engine: Engine, region: HullRegion): Promise<H
     rows,
     // No bound is enough: better sides are better for all parts.
     threshold: floats(engine, columns).fill(1e30),
-    ...choiceFeeds(engine, region, neurons, known?.feeds),
+    ...choiceFeeds(engine, region, neurons, columns, known?.feeds),
   })) as Outputs;
   const feeds = chosenSides(engine, region, from, neurons, outputs);
   // Every part is bounded with them: messages to workers carry no copies.
@@ -170,23 +171,23 @@ export async function hulledNeurons(
 }
 
 /**
- * What the choice of sides reads of them, in programs and in the margin kernel: their weights, and the shares
- * of those that it begins at.
+ * What the choice of sides in so many columns reads of them, in programs and, where those are few, in the
+ * margin kernel: their weights, and the shares of those that it begins at.
  */
 export function choiceFeeds(
   engine: Engine,
   { hidden }: Pick<HullRegion, 'hidden'>,
   neurons: ReadonlyMap<number, Neurons>,
+  columns: number,
   known?: Feeds,
 ): Feeds {
   const feeds: Record<string, Floats | Int32Array> = {};
   for (const [k, { weights, index }] of neurons) {
     const shares = sharesOf(engine, weights, known?.[nodeArray('hull', k)] as Floats);
-    const rows = { index, shares, ...spansOf(hidden.get(k) as Ends, index) };
-    Object.assign(feeds, tapsToChoose(engine, k, rows), {
-      [`hull weights:${k}`]: weights,
-      [`hull shares:${k}`]: shares,
-    });
+    Object.assign(feeds, { [`hull weights:${k}`]: weights, [`hull shares:${k}`]: shares });
+    if (columns > MOST_CHOOSING) continue;
+    const spans = spansOf(hidden.get(k) as Ends, index);
+    Object.assign(feeds, tapsToChoose(engine, k, { index, shares, ...spans }));
   }
   return feeds;
 }
