@@ -56,7 +56,7 @@ export default defineConfig({
         ['small-s2-beyond', 'Beyond the paper at small scale'],
         ['small-cnn3', 'Claims 1 and 3 with CNN3'],
         ['full-0.3', 'Claims 1 and 3 with CNN3, all of MNIST'],
-        ['full-0.1', 'The same at ε 0.1, begun'],
+        ['full-0.1', 'The same at ε 0.1'],
         ['small-t', 'Claim 2 at small scale'],
         ['pgpe-exact', 'PGPE with exact bounds'],
         ['speed', 'Speed and memory'],

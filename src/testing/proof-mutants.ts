@@ -104,6 +104,8 @@ export const proofMutants: readonly ProofMutant[] = [
       from: 'mul(width, relu(sub(balanced, share)))',
       to: 'mul(width, mul(relu(sub(balanced, share)), 0))',
     },
+    { name: 's of float32 is not moved', from: 'sub(perRow(low), error)', to: 'perRow(low)' },
+    { name: 'r of float32 is not moved', from: 'add(perRow(high), error)', to: 'perRow(high)' },
   ]),
   ...of('verification/branch-and-bound/hull-taps', [
     {
@@ -175,9 +177,9 @@ export const proofMutants: readonly ProofMutant[] = [
       to: 'group[Math.min(j >> 2, group.length - 1)]',
     },
     {
-      name: 'lower bounds are drawn out',
+      name: 'open neurons are active',
       from: 'Math.max(ends.lower[neuron]',
-      to: 'Math.min(0, ends.lower[neuron]',
+      to: 'Math.max(0, ends.lower[neuron]',
     },
     {
       name: 'upper bounds are those of the wrong column',

@@ -98,7 +98,7 @@ export interface DualShape {
   readonly decisions?: boolean;
   /** Scores of the undecided ReLUs, the minimising input and the outputs there go out. */
   readonly scores?: boolean;
-  /** p goes out. */
+  /** p goes out, and sides that were chosen. */
   readonly keep?: boolean;
   /** Multipliers β of z − l ≥ 0 and u − z ≥ 0, z read by smooth activations: a part has ends of its own. */
   readonly halved?: boolean;
@@ -127,8 +127,7 @@ export interface DualShape {
   readonly hulls?: Readonly<Record<number, number>>;
   /**
    * Those sides are chosen by the ascent, shared by all columns, of the neurons' weights `hull weights:k` and
-   * from the shares `hull shares:k` of them on, or by the margin kernel of what `tapsToChoose` gives, and go
-   * out as `hull:k`.
+   * from the shares `hull shares:k` of them on, or by the margin kernel of what `tapsToChoose` gives.
    */
   readonly choosesHulls?: boolean;
 }
@@ -562,7 +561,8 @@ class DualProgram {
       this.#states.forEach(({ node }, i) => {
         results[nodeArray('p', node)] = this.#outward(mul(p[i] as Tensor, 1));
       });
-    for (const node of this.#chosen.keys()) results[nodeArray('hull', node)] = mul(sides(node), 1);
+    if (this.shape.keep)
+      for (const node of this.#chosen.keys()) results[nodeArray('hull', node)] = mul(sides(node), 1);
     if (!this.shape.scores) return results;
     const point = where(greater(coefficients, 0), this.#box.lower, this.#box.upper);
     results.point = this.#outward(point);

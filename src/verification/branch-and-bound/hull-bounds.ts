@@ -9,9 +9,9 @@ import { inSharedMemory } from '../../runtime/shared-memory.js';
 import { type DualShape, dualOf } from './dual-program.js';
 import { type Ends, type Engine, type Floats, floats, type HiddenBounds } from './engine.js';
 import { regionFeeds } from './hidden-bounds.js';
-import { choiceFeeds, chosenSides, HALF, hulledNeurons, type Neurons } from './hull-choice.js';
+import { choiceFeeds, HALF, hulledNeurons } from './hull-choice.js';
 import { type Multipliers, multiplierFeeds, type Outputs, type Segment, segmentsOf } from './part-arrays.js';
-import { nodeArray, nonlinearBefore } from './relu-lines.js';
+import { nonlinearBefore } from './relu-lines.js';
 import { unstableRelus } from './unstable.js';
 
 export interface HullBoundsRegion {
@@ -27,8 +27,6 @@ export interface HullBoundsRegion {
 
 /** Steps of ascent in sides, α and θ: 120 narrow the gaps by 6 % more. */
 const STEPS = 40;
-/** Steps in α and θ at the sides that were chosen. */
-const LAST_STEPS = 5;
 /** Neurons that may share their sides: the fewer, the better. */
 const TOGETHER = [1, 2, 4];
 const MOST_TOGETHER = 4;
@@ -53,14 +51,10 @@ interface Layer {
   readonly known: Ends;
   /** The widest triangles first. */
   readonly open: readonly number[];
-  /** The nodes before it that have sides. */
-  readonly from: Readonly<Record<number, number>>;
-  readonly neurons: ReadonlyMap<number, Neurons>;
   readonly segments: readonly Segment[];
-  readonly shape: Omit<DualShape, 'columns' | 'iterations'>;
+  readonly shape: Omit<DualShape, 'columns'>;
   /** What all neurons share. */
   readonly feeds: Feeds;
-  readonly choice: Feeds;
   /** α and θ at first. */
   readonly middle: Multipliers;
 }
@@ -80,13 +74,16 @@ async function layerOf(engine: Engine, region: HullBoundsRegion, node: number): 
   const unstable = unstableRelus(engine, net, hidden, before);
   const neurons = await hulledNeurons(engine, from, unstable);
   return {
-    ...{ region, known, open, from, neurons, segments: segmentsOf(unstable) },
+    ...{ region, known, open, segments: segmentsOf(unstable) },
     shape: {
-      ...{ target, start: 'neurons', warm: true, byColumn: true, keep: true, hulls: from },
-      unstable: unstable.capacity,
+      ...{ target, iterations: STEPS, start: 'neurons', warm: true, byColumn: true },
+      ...{ unstable: unstable.capacity, hulls: from, choosesHulls: true },
     },
-    feeds: shared({ ...regionFeeds(box, hidden, before), ...unstable.feeds }),
-    choice: shared(choiceFeeds(engine, region, neurons, 2 * MOST_TOGETHER)),
+    feeds: shared({
+      ...regionFeeds(box, hidden, before),
+      ...unstable.feeds,
+      ...choiceFeeds(engine, region, neurons, 2 * MOST_TOGETHER),
+    }),
     middle: { decisions: [], beta: [], alpha: new Uint8Array(unstable.count).fill(HALF) },
   };
 }
@@ -137,29 +134,21 @@ const groupsOf = (neurons: readonly number[], size: number): number[][] =>
 /** Bounds of up to so many neurons with sides of their own, two columns a neuron. */
 function bounderOf(
   engine: Engine,
-  layer: Layer,
+  { shape, segments, ...layer }: Layer,
   together: number,
 ): (group: readonly number[]) => Promise<Ends> {
-  const { shape, region, from, neurons, segments } = layer;
   const columns = 2 * together;
-  const choosing = dualOf(engine, { ...shape, columns, iterations: STEPS, choosesHulls: true });
-  const bounding = dualOf(engine, { ...shape, columns, iterations: LAST_STEPS });
-  // No bound is enough.
-  const threshold = floats(engine, columns).fill(1e30);
-  const middle = multiplierFeeds(engine, segments, columns, Array(columns).fill(layer.middle));
+  const plan = dualOf(engine, { ...shape, columns });
+  const fixed = {
+    ...{ ...layer.feeds, ...multiplierFeeds(engine, segments, columns, Array(columns).fill(layer.middle)) },
+    side: floats(engine, columns).map((_, j) => (j % 2 === 0 ? 1 : -1)),
+    // No bound is enough.
+    threshold: floats(engine, columns).fill(1e30),
+  };
   return async (group) => {
-    const rows = {
-      ...layer.feeds,
-      neuron: Int32Array.from({ length: columns }, (_, j) => group[Math.min(j >> 1, group.length - 1)] ?? 0),
-      side: floats(engine, columns).map((_, j) => (j % 2 === 0 ? 1 : -1)),
-      threshold,
-    };
-    const found = (await engine.run(choosing, { ...rows, ...middle, ...layer.choice })) as Outputs;
-    const sides = chosenSides(engine, region, from, neurons, found);
-    const p = Object.fromEntries(
-      segments.map(({ node }) => [nodeArray('p', node), found[nodeArray('p', node)]]),
-    );
-    const { bound } = (await engine.run(bounding, { ...rows, ...sides, ...p })) as Outputs;
+    const at = (j: number) => group[Math.min(j >> 1, group.length - 1)] as number;
+    const neuron = Int32Array.from({ length: columns }, (_, j) => at(j));
+    const { bound } = (await engine.run(plan, { ...fixed, neuron })) as Outputs;
     const values = (bound as Floats).map((value) =>
       Number.isFinite(value) ? value : Number.NEGATIVE_INFINITY,
     );

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { evaluate, input } from '../../graph/index.js';
+import { evaluate, input, type Tensor } from '../../graph/index.js';
 import { INPUT } from '../../network/network.js';
+import { runStages } from '../../testing/bound-programs.js';
 import {
   type DualCase,
   dualCase,
@@ -14,7 +15,7 @@ import {
 import { normalNumbers, pointsOf, uniformNumbers } from '../../testing/numbers.js';
 import { convolutionalNetworks } from '../../testing/random-networks.js';
 import { randomSides } from '../../testing/random-sides.js';
-import { belowHull, type Hull } from './hull.js';
+import { belowHull, type Hull, hullNeuron, hullShares } from './hull.js';
 import { hullNodes, sidesOf } from './hull-choice.js';
 import { nodeArray } from './relu-lines.js';
 
@@ -112,6 +113,67 @@ describe('the upper side of a neuron', () => {
     expect(touches([1, 0], 0.8)).toBe(3);
   });
 });
+
+describe('sides that are chosen', () => {
+  it('have s and r that enclose the exact ones, whatever float32 loses in their sums', async () => {
+    const [inputs, rows] = [400, 20];
+    const single = (numbers: Float64Array) => Float32Array.from(numbers);
+    for (const seed of [1, 2, 3]) {
+      // Ends far from 0: sums cancel.
+      const lower = single(uniformNumbers(`lower ${seed}`, inputs).map((x) => 100 * x));
+      const upper = lower.map((l) => Math.fround(l + 0.01));
+      const w = single(normalNumbers(`w ${seed}`, inputs * rows));
+      const bias = single(normalNumbers(`b ${seed}`, rows).map((b) => 100 * b));
+      const m = single(uniformNumbers(`m ${seed}`, inputs * rows));
+      const given = (name: string, shape: number[]) => input(name, shape, 'float32');
+      const box = { lower: given('lower', [inputs, 1]), upper: given('upper', [inputs, 1]) };
+      const span = hullNeuron(INPUT, given('l', [rows, 1]), given('u', [rows, 1]), (_, value) => value);
+      const shares = hullShares(
+        ...([1, span, given('w', [inputs, rows]), given('b', [rows, 1]), box] as const),
+        ...([given('m', [inputs, rows]), (_: string, value: Tensor) => value] as const),
+      );
+      const { v, least, reach } = shares.at(shares.begin);
+      const outputs = { v, least, reach };
+      const [l, u] = [new Float32Array(rows).fill(-1), new Float32Array(rows).fill(1)];
+      const [made] = await runStages(
+        [{ kind: 'whole', outputs }],
+        [{ w, b: bias, m, l, u, lower, upper } as never],
+      );
+      const found = made?.outputs as Record<string, Float32Array>;
+      const exact = exactSides(found.v as Float32Array, w, bias, { lower, upper });
+      exact.forEach(({ s, r }, row) => {
+        // v·x − s at z = 0, v·x + r at z = 1.
+        const least = found.least?.[row] as number;
+        const greatest = 2 * (found.reach?.[row] as number) - least;
+        expect(least).toBeLessThanOrEqual(s);
+        expect(greatest).toBeGreaterThanOrEqual(r);
+        const size = 1e-2 * (1 + Math.abs(s) + Math.abs(r));
+        expect([s - least < size, greatest - r < size]).toEqual([true, true]);
+      });
+    }
+  });
+});
+
+/** s and r in float64 of each row. */
+function exactSides(
+  v: Float32Array,
+  w: Float32Array,
+  bias: Float32Array,
+  { lower, upper }: { readonly lower: Float32Array; readonly upper: Float32Array },
+) {
+  const rows = bias.length;
+  return Array.from(bias, (b, row) => {
+    let [s, r] = [0, b];
+    lower.forEach((low, i) => {
+      const side = v[i * rows + row] as number;
+      const rest = (w[i * rows + row] as number) - side;
+      const high = upper[i] as number;
+      s += side * (side > 0 ? low : high);
+      r += rest * (rest > 0 ? high : low);
+    });
+    return { s, r };
+  });
+}
 
 describe('the bound of a network with sides of hulls', () => {
   it('lies below its rows at every input that fulfils the decisions', async () => {

@@ -17,6 +17,7 @@
  * coefficient is positive. Every θ and every v is valid: only s and r must be right.
  */
 import {
+  abs,
   add,
   div,
   gemm,
@@ -25,6 +26,7 @@ import {
   mul,
   relu,
   reshape,
+  stopGradient,
   sub,
   sum,
   type Tensor,
@@ -61,6 +63,8 @@ export interface HullShares extends Ascending {
 /** Computes a tensor once, before an ascent, and reads it by name. */
 type Share = (name: string, value: Tensor) => Tensor;
 
+/** Spacing of float32 at 1: twice what rounding one number may do to it. */
+const UNIT = 2 ** -23;
 /** Keeps 0/0 of a neuron fixed at zero away, as for the triangle. */
 const TINY = 1e-30;
 
@@ -71,7 +75,10 @@ export const hullNeuron = (from: number, lower: Tensor, upper: Tensor, share: Sh
   width: share('hull width', maximum(sub(upper, lower), TINY)),
 });
 
-/** Sides of neurons of weights w [outputs of `from`, rows] for x in a box; `begin` is m at first. */
+/**
+ * Sides of neurons of weights w [outputs of `from`, rows] for x in a box; `begin` is m at first. s and r are
+ * moved by what float32 may lose in their sums, so that the bounds on the way are bounds, too.
+ */
 export function hullShares(
   node: number,
   neuron: HullNeuron,
@@ -85,7 +92,7 @@ export function hullShares(
   const negative = sub(w, positive);
   const least = share('hull least terms', add(mul(positive, lower), mul(negative, upper)));
   const greatest = share('hull greatest terms', add(mul(positive, upper), mul(negative, lower)));
-  const count = w.shape[1] as number;
+  const [terms, count] = w.shape as [number, number];
   const perRow = (terms: Tensor) => transpose(reshape(sum(terms, [0]), [1, count]));
   return {
     key: `shares:${node}`,
@@ -93,8 +100,11 @@ export function hullShares(
     begin,
     nothing: mul(w, 0),
     at: (m) => {
-      const s = perRow(mul(m, least));
-      const others = perRow(mul(sub(1, m), greatest));
+      const [low, high] = [mul(m, least), mul(sub(1, m), greatest)];
+      const sizes = perRow(stopGradient(add(abs(low), abs(high))));
+      const error = mul(bias ? add(sizes, abs(bias)) : sizes, (terms + 8) * UNIT);
+      const s = sub(perRow(low), error);
+      const others = add(perRow(high), error);
       const r = bias ? add(bias, others) : others;
       return { ...neuron, v: mul(m, w), least: s, reach: div(add(s, r), neuron.width) };
     },

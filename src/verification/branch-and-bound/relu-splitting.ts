@@ -290,8 +290,8 @@ export function branchOf(
 }
 
 /**
- * A part with what the choice of sides came to for it, the j-th. That proves nothing: its sides are not yet
- * moved for what float32 may lose (`sidesOf`), those that divide the part are.
+ * A part with what the choice of sides came to for it, the j-th. That proves nothing: parts are proved as
+ * they are divided, by sides that were moved in float64 for what float32 may lose (`sidesOf`).
  */
 function raisedBy(part: Branch, hulls: Hulls | undefined, j: number): Branch {
   const bound = Math.max(part.bound, Math.min(0, hulls?.bounds[j] ?? part.bound));
