@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { INSTRUCTION_SETS, useFastestSet } from '../../testing/instruction-sets.js';
+import { normalNumbers, uniformNumbers } from '../../testing/numbers.js';
 import { encodeMargins, type MarginChain } from './margin-chain.js';
 import {
   kernelDualSearch,
@@ -6,7 +8,7 @@ import {
   kernelMarginSearch,
   kernelMargins,
 } from './margin-kernel.js';
-import { hasRowKernel } from './row-kernel.js';
+import { hasRowKernel, useInstructionSet } from './row-kernel.js';
 
 /** m = c · (w · relu(V x + a) + b) of one output, two hidden neurons, two inputs, one row and two images. */
 const chain: MarginChain = {
@@ -47,6 +49,62 @@ const arrays = [
   [0, 0, 0, 0], // lower ends of the inputs
   [1, 2, 2, 0], // upper ends
 ].map((values) => new Float64Array(values));
+
+/** −relu(w·x + b) of one neuron, whose sides a search chooses; l = −1 and u = 1 are known of it. */
+const choosing = (inputs: number): MarginChain => ({
+  batch: 1,
+  rows: 1,
+  steps: [
+    {
+      ...{ kind: 'lines', extents: [1, 1, 1], dual: true },
+      ...{ alpha: { at: 1, perRow: true }, lambda: { at: 2, perRow: false } },
+      ...{ mu: { at: 3, perRow: false }, shift: { at: 4, perRow: true } },
+      sides: { weights: 5, numbers: 6, ends: [7, 8] },
+    },
+    {
+      ...{ kind: 'affine', output: [1, 1, 1], input: [inputs, 1, 1], weight: 9, bias: 10 },
+      ...{ kernel: [1, 1], stride: [1, 1], padding: [0, 0] },
+    },
+  ],
+});
+
+describe.skipIf(!hasRowKernel())('sides that a search chooses', () => {
+  it.each(INSTRUCTION_SETS)('have r moved by what float32 may lose in its sum, with %s', (set) => {
+    if (useInstructionSet(set) !== set) return;
+    const inputs = 400;
+    // Far from 0 the sums cancel.
+    const lower = Float32Array.from(uniformNumbers('lower', inputs), (x) => 100 * x);
+    const upper = lower.map((l) => l + 0.01);
+    const w = Float32Array.from(normalNumbers('w', inputs));
+    // v = w/2 at m = ½. With θ = 1 and s + r = 2 > 0 the side is v·x + r.
+    let [least, greatest, size] = [0, 0, 0];
+    w.forEach((weight, i) => {
+      const ends = [lower, upper].map((end) => (weight / 2) * (end[i] as number));
+      least += Math.min(...ends);
+      greatest += Math.max(...ends);
+      size += ends.reduce((sum, end) => sum + Math.abs(end), 0);
+    });
+    const b = Math.fround(2 - least - greatest);
+    const exact = -(2 * greatest + b);
+    const moved = (inputs + 8) * 2 ** -23 * (size + Math.abs(b));
+    const single = (...numbers: number[]) => Float32Array.from(numbers);
+    const arrays = [
+      ...[single(-1), single(1), single(0.5), single(0.5), single(0)],
+      ...[new Float32Array(inputs).fill(0.5), single(0, -1, 2, 0), lower, upper, w, single(b)],
+      ...[lower, upper],
+    ];
+    const margins = new Float32Array(1);
+    const places = arrays.map((array, i) =>
+      [1, 5].includes(i) ? new Float32Array(array.length) : undefined,
+    );
+    const rule = { first: 0.9, second: 0.999, share: 0.5 };
+    const work = { chain: encodeMargins(choosing(inputs)), arrays };
+    kernelDualSearch(work, rule, single(0), single(1e30), Number.POSITIVE_INFINITY, margins, places);
+    expect(margins[0]).toBeLessThan(exact - 0.5 * moved);
+    expect(margins[0]).toBeGreaterThan(exact - 2 * moved);
+    useFastestSet();
+  });
+});
 
 describe.skipIf(!hasRowKernel())('margins of one row', () => {
   it('are those by hand', () => {
