@@ -53,9 +53,10 @@ export interface DualSearch {
 /**
  * Raises each margin by its own p of lines that are `dual` (β-CROWN, `branch-and-bound/dual-program.ts`), for
  * the sizes of steps or until a group's margins exceed `thresholds`, or after the time `deadline` of
- * `Date.now()`. Fills in `margins` with the best bound met, `last` with the last p, and the v of sides that
- * were to be chosen by the positions of their weights, and `arrived` with the coefficients of rows there, [features, rows, batch]: at the output of such a ReLU by the position of its p,
- * at the input by the last position.
+ * `Date.now()`. Fills in `margins` with the best bound met, `last` with the last p and, by the positions of
+ * their weights, with v of sides that were to be chosen, and `arrived` with the coefficients of rows there,
+ * [features, rows, batch]: at the output of such a ReLU by the position of its p, at the input by the last
+ * position.
  */
 export function kernelDualSearch(
   work: KernelMargins,

@@ -63,8 +63,8 @@ for (let run = 0; run < 60; run++) {
 
 /**
  * Rows of outputs through random layers and back, over boxes and bounds of which some are of one sign, or by
- * lines that are arrays, some with sides, given or to be chosen, and by the best that a search finds, with batches that fill no
- * vector, or some and a part.
+ * lines that are arrays, some with sides, given or to be chosen, and by the best that a search finds, with
+ * batches that fill no vector, or some and a part.
  */
 const MARGINS = `
 const { arrivedSize, encodeMargins } = await import(${JSON.stringify(join(ROOT, 'dist/runtime/kernels/margin-chain.js'))});

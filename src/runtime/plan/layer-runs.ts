@@ -51,7 +51,7 @@ export interface RunLines {
   readonly constant?: 'all' | 'zeros';
   /** α and `shift` are p and signs of β-CROWN (`kernels/margin-chain`). */
   readonly dual?: boolean;
-  /** Upper sides of hulls, of lines that are dual: arrays of each neuron (`Sides` of `kernels/margin-chain`). */
+  /** Upper sides of hulls, of lines that are dual (`Sides` of `kernels/margin-chain`). */
   readonly sides?: RunSides | undefined;
 }
 
