@@ -64,6 +64,8 @@ constexpr double LOWEST = -1e30;
 template <class T, int R>
 class Margins {
   static constexpr int L = Vector<T>::lanes;
+  // Whether so many vectors may be at hand where sides are chosen: for what needs more, no code is made.
+  static constexpr bool CHOOSES = (R - 1) * L < MOST_CHOOSING;
   const MarginWork<T>& work;
   const MarginChain& chain;
   Arena& arena;
@@ -110,7 +112,8 @@ class Margins {
         for (V<T>** numbers : {&stages[k].beyond, &stages[k].beyondSlopes})
           *numbers = arena.take<V<T>>(planes[k].layer.features() * R);
     }
-    for (int k = 0; k < chain.count && searches(); k++) reserveSides(k);
+    if constexpr (CHOOSES)
+      for (int k = 0; k < chain.count && searches(); k++) reserveSides(k);
     atInput = arena.take<V<T>>(planes.back().size() * R);
     if (!reverse() && !searches()) return;
     for (auto& d : cotangents) d = arena.take<V<T>>(widest * R);

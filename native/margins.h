@@ -58,6 +58,9 @@ struct MarginChain {
   const MarginStep* steps;
 };
 
+// Rows, at most, where a search chooses sides.
+constexpr int MOST_CHOOSING = 8;
+
 // Numbers of a `DualRule` beside thresholds.
 constexpr size_t DUAL_NUMBERS = 4;
 
