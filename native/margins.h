@@ -22,7 +22,8 @@ constexpr int32_t LINES = 2;
 // Positions of arrays, −1 for none. RELU: lower and upper bounds of its input, [features, batch]; LINES:
 // slopes α below and λ above, intercept μ above, what is taken off, [features, batch], or [features, rows,
 // batch] for those whose bit is set in `flags`, and, if its neurons have upper sides of hulls, two arrays of
-// theirs (`sides.h`), and where a search is to choose them the ends of what they read, [features]; AFFINE: weight [out channels, in channels, kernelY, kernelX], bias.
+// theirs (`sides.h`), and where a search is to choose them the ends of what they read, [features]; AFFINE:
+// weight [out channels, in channels, kernelY, kernelX], bias.
 struct MarginStep {
   int32_t kind;
   Extents out, in;
