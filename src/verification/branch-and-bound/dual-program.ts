@@ -516,7 +516,7 @@ class DualProgram {
       pick(input(name(what, node), [featuresOf(this.#node(node).layer.output), n], this.dtype));
     const named = (what: string) =>
       Object.fromEntries(this.#relus.map((node) => [name('p', node), name(what, node)]));
-    const chosen = [...this.#chosen.keys()].map((node) => {
+    const chosen = (this.shape.keep ? [...this.#chosen.keys()] : []).map((node) => {
       const arrays = sideArrays(this.net, node);
       return [arrays?.shares.name as string, leftOnTaps(node)] as const;
     });

@@ -5,11 +5,10 @@
 import type { NetworkNode } from '../../network/network.js';
 import type { Feeds } from '../../runtime/execution/session.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
-import { inSharedMemory } from '../../runtime/shared-memory.js';
 import { type DualShape, dualOf } from './dual-program.js';
 import { type Ends, type Engine, type Floats, floats, type HiddenBounds } from './engine.js';
 import { regionFeeds } from './hidden-bounds.js';
-import { choiceFeeds, HALF, hulledNeurons } from './hull-choice.js';
+import { choiceFeeds, HALF, hulledNeurons, sharedFeeds } from './hull-choice.js';
 import { type Multipliers, multiplierFeeds, type Outputs, type Segment, segmentsOf } from './part-arrays.js';
 import { nonlinearBefore } from './relu-lines.js';
 import { unstableRelus } from './unstable.js';
@@ -79,23 +78,14 @@ async function layerOf(engine: Engine, region: HullBoundsRegion, node: number): 
       ...{ target, iterations: STEPS, start: 'neurons', warm: true, byColumn: true },
       ...{ unstable: unstable.capacity, hulls: from, choosesHulls: true },
     },
-    feeds: shared({
+    feeds: {
       ...regionFeeds(box, hidden, before),
       ...unstable.feeds,
-      ...choiceFeeds(engine, region, neurons, 2 * MOST_TOGETHER),
-    }),
+      ...sharedFeeds(choiceFeeds(engine, region, neurons, 2 * MOST_TOGETHER)),
+    },
     middle: { decisions: [], beta: [], alpha: new Uint8Array(unstable.count).fill(HALF) },
   };
 }
-
-/** Every call reads them: messages to workers carry no copies. */
-const shared = (feeds: Feeds): Feeds =>
-  Object.fromEntries(
-    Object.entries(feeds).map(([k, data]) => [
-      k,
-      data instanceof Float32Array || data instanceof Int32Array ? inSharedMemory(data) : data,
-    ]),
-  );
 
 /** Area of the triangle over [l, u], half of it; 0 where the sign is known. */
 const triangle = (l: number, u: number): number => (l < 0 && u > 0 ? (-l * u) / (u - l) : 0);

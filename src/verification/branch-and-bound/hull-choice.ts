@@ -148,15 +148,16 @@ export async function chooseHulls(engine: Engine, region: HullRegion): Promise<H
     threshold: floats(engine, columns).fill(1e30),
     ...choiceFeeds(engine, region, neurons, columns, known?.feeds),
   })) as Outputs;
-  const feeds = chosenSides(engine, region, from, neurons, outputs);
-  // Every part is bounded with them: messages to workers carry no copies.
-  const shared = Object.fromEntries(Object.entries(feeds).map(([k, data]) => [k, inSharedMemory(data)]));
   return {
-    ...{ from, feeds: shared },
+    ...{ from, feeds: sharedFeeds(chosenSides(engine, region, from, neurons, outputs)) },
     parts: parts.map(({ decisions }, j) => multipliersAt(segments, outputs, j, decisions)),
     bounds: parts.map(({ goal }, j) => above((outputs.bound as Floats)[j] as number, goals[goal] as Goal)),
   };
 }
+
+/** What many calls read: messages to workers carry no copies. */
+export const sharedFeeds = (feeds: Readonly<Record<string, Floats | Int32Array>>): Feeds =>
+  Object.fromEntries(Object.entries(feeds).map(([name, data]) => [name, inSharedMemory(data)]));
 
 /** The neurons that have sides, by their ReLU node. */
 export async function hulledNeurons(
@@ -180,7 +181,7 @@ export function choiceFeeds(
   neurons: ReadonlyMap<number, Neurons>,
   columns: number,
   known?: Feeds,
-): Feeds {
+): Record<string, Floats | Int32Array> {
   const feeds: Record<string, Floats | Int32Array> = {};
   for (const [k, { weights, index }] of neurons) {
     const shares = sharesOf(engine, weights, known?.[nodeArray('hull', k)] as Floats);
@@ -199,7 +200,7 @@ function spansOf({ lower, upper }: Ends, index: Int32Array) {
 }
 
 /** The sides that a choice came to, as programs and the margin kernel read them. */
-export function chosenSides(
+function chosenSides(
   engine: Engine,
   { box, hidden }: Pick<HullRegion, 'box' | 'hidden'>,
   from: Readonly<Record<number, number>>,

@@ -6,9 +6,7 @@ import { INPUT, type Network, type NetworkNode } from '../../network/network.js'
 import { type Convolution, tapsOf } from '../../runtime/kernels/convolution.js';
 import { SIDE_NUMBERS } from '../../runtime/kernels/margin-chain.js';
 import { type Engine, type Floats, floats } from './engine.js';
-
-/** As in `hull.ts`. */
-const TINY = 1e-30;
+import { TINY } from './hull.js';
 
 /** Names of the arrays of ReLU k: of sides that are given, and of those that are to be chosen. */
 const arraysOf = (node: number) => ({ weights: `hull taps:${node}`, numbers: `hull numbers:${node}` });

@@ -66,7 +66,7 @@ type Share = (name: string, value: Tensor) => Tensor;
 /** Spacing of float32 at 1: twice what rounding one number may do to it. */
 const UNIT = 2 ** -23;
 /** Keeps 0/0 of a neuron fixed at zero away, as for the triangle. */
-const TINY = 1e-30;
+export const TINY = 1e-30;
 
 export const hullNeuron = (from: number, lower: Tensor, upper: Tensor, share: Share): HullNeuron => ({
   from,
