@@ -8,14 +8,15 @@ import { architecture } from '../network/architectures.js';
 import { initialize } from '../network/initialization.js';
 import { exportOnnx } from '../network/onnx/export.js';
 import { keyOf } from '../runtime/random/keys.js';
+import { latticeModel, randomLattice } from '../testing/lattice-networks.js';
 import { model, op, random } from '../testing/onnx-models.js';
 import { failureOf, tautnet } from '../testing/tautnet-process.js';
 
 /** Inputs in [−1, 1]³, unsafe where y₀ ≥ least. */
-const property = (least: number): string =>
+const property = (least: number, outputs = 2): string =>
   [
     ...[0, 1, 2].map((i) => `(declare-const X_${i} Real)\n(assert (and (>= X_${i} -1) (<= X_${i} 1)))`),
-    ...[0, 1].map((j) => `(declare-const Y_${j} Real)`),
+    ...Array.from({ length: outputs }, (_, j) => `(declare-const Y_${j} Real)`),
     `(assert (>= Y_0 ${least}))\n`,
   ].join('\n');
 
@@ -61,6 +62,15 @@ test('a certificate of verify is proved again; of another property, or changed, 
   const changed = await tautnet(['check', at('changed.gz'), at('net.onnx'), at('safe.vnnlib'), '--json']);
   expect(changed).toMatchObject({ code: 1, stdout: '' });
   expect(failureOf(changed)).toMatch(/its digest differs/);
+});
+
+test('a certificate is about the neurons of the file, some of which are opposite', async () => {
+  const [model, unsafe, proof] = [at('lattice.onnx'), at('lattice.vnnlib'), at('lattice.gz')];
+  await writeFile(model, encodeOnnx(latticeModel(randomLattice('check', 4, 3))));
+  await writeFile(unsafe, property(20, 1));
+  const verified = await tautnet(['verify', model, unsafe, '--certificate', proof]);
+  expect(verified).toMatchObject({ code: 0, stdout: 'unsat\n' });
+  expect((await tautnet(['check', proof, model, unsafe])).code).toBe(0);
 });
 
 test('certified images are proved again, and the checker alone agrees', async () => {

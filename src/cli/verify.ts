@@ -161,7 +161,11 @@ async function answerOf(
     ...(megabytes !== undefined && { memoryBytes: megabytes * 2 ** 20, deviceMegabytes: megabytes }),
   };
   const wanted = setting('device', flags.device, '--device') ?? 'cpu';
-  const limits = { most: options.memoryBytes, signal: io.signal, fromFile: flags.sound };
+  const limits = {
+    ...{ most: options.memoryBytes, signal: io.signal, fromFile: flags.sound },
+    // A certificate is about the file's own neurons.
+    distinct: flags.certificate === undefined,
+  };
   const task = taskOf(files, flags, limits);
   const paths = models.map(({ path }) => path);
   const inputs = propertyPath === undefined ? paths : [...paths, propertyPath];

@@ -30,7 +30,9 @@ export function networksOfBoxes(model: OnnxModel, property: Property, source: st
     const { lower } = (polytopes[polytope] as Property['polytopes'][number]).box;
     const used = new Set<number>();
     const numbers = lower.map((low, i) => (isFixed[i] ? low : Number.NaN));
-    const { ofBoxes, ...read } = importModel(counting ?? model, source, { numbers, single, used });
+    const { ofBoxes, ...read } = importModel(counting ?? model, source, {
+      fixed: { numbers, single, used },
+    });
     if (counting && [...used].some((i) => numbers[i] !== 0 && numbers[i] !== 1))
       throw new FormatError(`${source}: expected zeros and ones to count with, got other numbers in a box`);
     return { ...read, ...(ofBoxes as BoxReading), used };

@@ -20,6 +20,7 @@ import { type Links, linksOf } from '../verification/property/links.js';
 import type { Property } from '../verification/property/property.js';
 import { UsageError } from './errors.js';
 import { runPaths } from './run/run-folder.js';
+import type { NetworkReading } from './trained-network.js';
 
 /** What is verified: a network, a property over its input and output, and the model that judges. */
 export interface ModelTask {
@@ -120,7 +121,7 @@ interface Part {
 export async function readQueryTask(
   query: VnnlibProperty,
   models: readonly NamedModel[],
-  limits: ReadLimits,
+  { distinct, ...limits }: NetworkReading,
 ): Promise<ModelTask> {
   const { networks = [], source } = query;
   const paths = pathsOf(query, models);
@@ -151,7 +152,7 @@ export async function readQueryTask(
     property.inputs,
     type,
   );
-  const { network, parameters, exact, double } = importModel(product, source);
+  const { network, parameters, exact, double } = importModel(product, source, { distinct });
   const model = await openParts(ordered, { inputs: featuresOf(network.input), outputs: query.outputs });
   return {
     ...{ network, parameters, exact, double, property, model, query, links },

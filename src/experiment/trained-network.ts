@@ -47,6 +47,8 @@ export interface NetworkReading extends ReadLimits {
    * normalisation (default false).
    */
   readonly fromFile?: boolean;
+  /** Of a file, one of several neurons that are equal or opposite (default false; `importOnnx`). */
+  readonly distinct?: boolean;
 }
 
 /**
@@ -126,11 +128,11 @@ async function unfinished(path: string, checkpoints: string): Promise<Failure> {
   );
 }
 
-async function ofModel(path: string, limits: ReadLimits): Promise<TrainedNetwork> {
+async function ofModel(path: string, { distinct, ...limits }: NetworkReading): Promise<TrainedNetwork> {
   const bytes = await contentOf(path, limits);
   const { network, parameters, exact, double, metadata } = refusing(
     'expected the folder of a run or an ONNX file',
-    () => importOnnx(bytes, path),
+    () => importOnnx(bytes, path, { distinct }),
   );
   const name = basename(path).replace(/(\.onnx)?(\.gz)?$/, '');
   const { dataset, epsilon, pool = '' } = metadata;

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { encodeOnnx } from '../formats/onnx.js';
 import { createPool } from '../runtime/pool/pool.js';
+import { latticeModel, randomLattice } from '../testing/lattice-networks.js';
 import { integers, model, op } from '../testing/onnx-models.js';
 import { createContext } from '../verification/proof/context.js';
 import { type Polytope, violation } from '../verification/property/property.js';
@@ -53,6 +54,51 @@ describe.skipIf(!existsSync(instances))('instances of the verification competiti
       await task.model.close();
     }
   });
+});
+
+describe('a two-level lattice', () => {
+  const pool = createPool(2);
+  afterAll(() => pool.close());
+
+  test.each([false, true])(
+    'is decided beside its maximum, by distinct neurons (float64: %s)',
+    async (double) => {
+      const folder = await mkdtemp(join(tmpdir(), 'tautnet-lattice-'));
+      const lattice = randomLattice('task', 8, 2, double);
+      const { slopes, offsets, sets } = lattice;
+      const value = (x: readonly number[]) => {
+        const at = slopes.map((row, f) =>
+          row.reduce((sum, s, i) => sum + s * (x[i] as number), offsets[f] ?? 0),
+        );
+        return Math.max(...sets.map((set) => Math.min(...set.map((f) => at[f] as number))));
+      };
+      const [steps, places] = [200, Array.from({ length: 201 }, (_, i) => i / 100 - 1)];
+      const largest = Math.max(...places.flatMap((x) => places.map((y) => value([x, y]))));
+      // No point is further from the grid than a step.
+      const beyond = Math.max(...slopes.map((row) => row.reduce((sum, s) => sum + Math.abs(s), 0))) / steps;
+      const model = join(folder, 'lattice.onnx');
+      await writeFile(model, encodeOnnx(latticeModel(lattice, double)));
+      for (const [threshold, verdict] of [
+        [largest - 1e-3, 'sat'],
+        [largest + beyond + 1e-3, 'unsat'],
+      ] as const) {
+        const property = join(folder, 'property.vnnlib');
+        const declared = ['X_0', 'X_1', 'Y_0'].map((name) => `(declare-const ${name} Real)`);
+        const box = ['X_0', 'X_1'].map((name) => `(assert (and (>= ${name} -1) (<= ${name} 1)))`);
+        await writeFile(property, [...declared, ...box, `(assert (>= Y_0 ${threshold}))`].join('\n'));
+        const task = await readVerificationTask(model, property, { distinct: true });
+        const whole = await readVerificationTask(model, property);
+        const neurons = ({ network: { nodes } }: typeof task) =>
+          nodes.reduce((sum, { layer }) => sum + (layer.kind === 'relu' ? layer.output[0] : 0), 0);
+        expect(neurons(task)).toBeLessThan(neurons(whole) / 4);
+        await whole.model.close();
+        const found = await verifyTask(task, { pool, timeoutSeconds: 60 });
+        await task.model.close();
+        expect(found.verdict).toBe(verdict);
+      }
+      await rm(folder, { recursive: true });
+    },
+  );
 });
 
 describe('a file that is no network, but that ONNX Runtime runs', () => {

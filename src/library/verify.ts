@@ -45,7 +45,11 @@ export async function verify(
   property: Property | string,
   options: VerifyOptions = {},
 ): Promise<Verification> {
-  const limits = { most: options.memoryBytes, signal: options.signal, fromFile: options.sound };
+  const limits = {
+    ...{ most: options.memoryBytes, signal: options.signal, fromFile: options.sound },
+    // Traces are of the file's own neurons.
+    distinct: options.traced === undefined,
+  };
   if (typeof network === 'string' && typeof property === 'string') {
     const task = await readVerification(network, property, limits);
     return verifyTask(task, options).finally(() => task.model.close());

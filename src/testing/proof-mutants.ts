@@ -55,6 +55,38 @@ export const proofMutants: readonly ProofMutant[] = [
     { name: 'nothing underflows', from: 'UNDERFLOW = 2 ** -1000', to: 'UNDERFLOW = 0' },
     { name: 'ends of decimals stay', from: 'Math.abs(end) * 2 ** -52', to: '0' },
   ]),
+  ...of(
+    'network/onnx/exact-forms',
+    [
+      {
+        name: 'an opposite neuron is its twin',
+        from: 'return { terms: new Map(terms).set(twin.atom, unit), constant };',
+        to: 'return { terms: new Map([[twin.atom, unit]]), constant: 0n };',
+      },
+      {
+        name: 'a constant below 0 passes a ReLU',
+        from: 'constant: constant > 0n ? constant : 0n',
+        to: 'constant',
+      },
+      {
+        name: 'neurons of other biases are twins',
+        from: ', sign * constant].join(',
+        to: '].join(',
+      },
+      {
+        name: 'rounded weights are those of the file',
+        from: 'foldings === 0 ? integersOf(sparse.values) : undefined',
+        to: 'integersOf(sparse.values)',
+      },
+    ].map((mutant) => ({ ...mutant, test: 'network/onnx/distinct' })),
+  ),
+  ...of('network/onnx/distinct', [
+    {
+      name: 'layers that cancel are joined',
+      from: 'cancels(outer, from.terms, to.terms)',
+      to: 'false',
+    },
+  ]),
   ...of('verification/branch-and-bound/rounding-error', [
     { name: 'the unit is a hundredth', from: 'float64: 2 ** -52', to: 'float64: 2 ** -52 / 100' },
     { name: 'the unit of float32 is a hundredth', from: 'float32: 2 ** -23', to: 'float32: 2 ** -23 / 100' },

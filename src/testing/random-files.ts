@@ -12,6 +12,7 @@ const BLOCKS = [
   'gemm',
   'matmul',
   'residual',
+  'twins',
   'relu',
   'leaky',
   'prelu',
@@ -124,6 +125,14 @@ class FileBuilder {
     return name;
   }
 
+  /** The same without further digits. */
+  exactly(shape: readonly number[], values: Float64Array): string {
+    const name = `c${this.constants.length}`;
+    const data = this.recipe.double ? values : Float32Array.from(values);
+    this.constants.push({ name, shape, data });
+    return name;
+  }
+
   drawn(shape: readonly number[], scale: number): string {
     return this.constant(
       shape,
@@ -187,6 +196,10 @@ function applyBlock(file: FileBuilder, from: string, width: number, of: Block): 
       const inner = file.apply('Relu', [gemm(file, from, width, of.width, of)]);
       return [file.apply('Add', [gemm(file, inner, of.width, width, { ...of, exponent: 0 }), from]), width];
     }
+    case 'twins': {
+      const inner = file.apply('Relu', [twins(file, from, width, of.width)]);
+      return [gemm(file, inner, 3 * of.width, of.width, { ...of, exponent: 0 }), of.width];
+    }
     case 'leaky':
       return [file.apply('LeakyRelu', [from], { alpha: { float: 0.1 * (1 + (of.width % 3)) } }), width];
     case 'prelu':
@@ -226,6 +239,18 @@ function applyBlock(file: FileBuilder, from: string, width: number, of: Block): 
     case 'tanh':
       return unary('Tanh');
   }
+}
+
+/** Each of some affine functions, its opposite, and itself again. */
+function twins(file: FileBuilder, from: string, inputs: number, count: number): string {
+  const [weights, biases] = [file.normals(inputs * count), file.normals(count)];
+  const thrice = (values: Float64Array) =>
+    Float64Array.from({ length: 3 * values.length }, (_, i) => {
+      const value = values[Math.floor(i / 3)] as number;
+      return i % 3 === 1 ? -value : value;
+    });
+  const w = file.exactly([inputs, 3 * count], thrice(weights));
+  return file.apply('Gemm', [from, w, file.exactly([3 * count], thrice(biases))]);
 }
 
 /** Gemm with α and β that are powers of ten times 0.7 and 3. */

@@ -93,7 +93,7 @@ export async function tryReached(
   { seed, seconds }: { readonly seed: string; readonly seconds: number },
 ): Promise<Trial> {
   const bytes = encodeOnnx(model);
-  const read = importOnnx(bytes);
+  const read = importOnnx(bytes, 'file', { distinct: true });
   const sizes = { inputs: featuresOf(read.network.input), outputs: read.network.classes };
   const oracle = onnxOracle(model);
   // ONNX Runtime has no float64 kernels of some operators.

@@ -22,7 +22,7 @@ import { type Draft, type DraftNode, perStretch, type View } from './draft.js';
 import { LARGEST_TABLE } from './spatial.js';
 
 /** The draft's nodes up to `last` that it needs, renumbered: others were read for their shape alone. */
-function needed(draft: Draft, last: number): Draft {
+export function needed(draft: Draft, last: number): Draft {
   const keep = new Set([last]);
   for (let node = last; node >= 0; node--)
     if (keep.has(node)) for (const from of draft[node]?.inputs ?? []) keep.add(from);
@@ -39,12 +39,11 @@ function needed(draft: Draft, last: number): Draft {
 }
 
 /**
- * Nodes and parameters of the network that ends in draft node `last`, on an input of these extents.
+ * Nodes and parameters of the network of a draft that has none but needed nodes, on an input of these extents.
  * @throws FormatError for numbers that are not finite
  */
 export function assemble(
   draft: Draft,
-  last: number,
   input: Extents,
   source: string,
 ): {
@@ -54,7 +53,7 @@ export function assemble(
 } {
   const parameters: Record<string, Float32Array> = {};
   const exact: Record<string, Float64Array> = {};
-  const nodes = needed(draft, last).map((node, index): NetworkNode => {
+  const nodes = draft.map((node, index): NetworkNode => {
     checkTable(node, index, source);
     const layer = layerOf(node, input);
     if ('weight' in node && layer.parameters.length > 0)

@@ -37,7 +37,7 @@ test('the network of a box is the file everywhere in it, whichever end of what i
       const model = setNetwork(recipe.shape);
       const { lower, upper } = boxOfSets(recipe, 0);
       const numbers = lower.map((low, i) => (low === upper[i] ? low : Number.NaN));
-      const read = importModel(model, 'sets', { numbers, single: true, used: new Set() });
+      const read = importModel(model, 'sets', { fixed: { numbers, single: true, used: new Set() } });
       const box = read.ofBoxes?.extended({ lower, upper });
       expect(box?.lower.length).toBe(featuresOf(read.network.input));
       const oracle = onnxOracle(model);
@@ -118,7 +118,7 @@ test('numbers that float32 does not hold make no factors of a float32 file', () 
   expect([...readUsed(of(0.5))]).toEqual([1, 3]);
   expect(() => readUsed(of(0.1))).toThrow(/Mul .*: expected a constant operand/);
   function readUsed(fixed: ReturnType<typeof of>): Set<number> {
-    importModel(model, 'sets', fixed);
+    importModel(model, 'sets', { fixed });
     return fixed.used;
   }
 });

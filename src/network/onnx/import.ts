@@ -9,13 +9,14 @@
 import { FormatError } from '../../formats/format-error.js';
 import { decodeOnnx, type OnnxModel } from '../../formats/onnx.js';
 import { INPUT, type Network, network } from '../network.js';
-import { assemble } from './assembly.js';
+import { assemble, needed } from './assembly.js';
 import { type BoxReading, boxReading } from './box-reading.js';
 import { castingOperators } from './casting.js';
 import { concatenationOperators } from './concatenation.js';
 import { constantOperators } from './constants.js';
 import { convolutionOperators } from './convolution.js';
 import { withoutDecided } from './decided.js';
+import { withDistinctNeurons } from './distinct.js';
 import { type Activation, type Draft, extentsOf, sizeOf, type Value } from './draft.js';
 import { elementwiseOperators } from './elementwise.js';
 import type { FixedInputs } from './fixed.js';
@@ -77,6 +78,15 @@ export interface ImportedNetwork {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** How a file is read. */
+export interface ImportOptions {
+  /**
+   * Whether one of several neurons that are equal or opposite is left (default false): the function is the
+   * same, its bounds are tighter, but its neurons are no longer the file's.
+   */
+  readonly distinct?: boolean;
+}
+
 /**
  * Reads an ONNX model (or a gzip-compressed one, `.onnx.gz`) as a network on one image's values in the file's
  * row-major order, with float32 parameters. An output of several axes is flattened in that order too.
@@ -88,8 +98,12 @@ export interface ImportedNetwork {
  * @throws FormatError, one line: not an ONNX model, cut off, cyclic, or with an operator or a use of one that
  *  is not supported
  */
-export function importOnnx(bytes: Uint8Array, source = 'ONNX model'): ImportedNetwork {
-  return importModel(decodeOnnx(bytes, source), source);
+export function importOnnx(
+  bytes: Uint8Array,
+  source = 'ONNX model',
+  options: ImportOptions = {},
+): ImportedNetwork {
+  return importModel(decodeOnnx(bytes, source), source, options);
 }
 
 /** @throws FormatError for a model of operators of another version than those that are read */
@@ -98,16 +112,20 @@ export function checkOpset({ opset }: OnnxModel, source: string): void {
     throw new FormatError(`${source}: expected opset ${OPSETS.join(' to ')}, got ${opset}`);
 }
 
-/**
- * The same of a model that is read already.
- * @param fixed inputs that have one number each: the network is the file's function of the others, and reads
- *  products with what they decide
- */
-export function importModel(model: OnnxModel, source: string, fixed?: FixedInputs): ImportedNetwork {
+export interface ModelOptions extends ImportOptions {
+  /**
+   * Inputs that have one number each: the network is the file's function of the others, and reads products
+   * with what they decide.
+   */
+  readonly fixed?: FixedInputs;
+}
+
+/** The same of a model that is read already. */
+export function importModel(model: OnnxModel, source: string, options: ModelOptions = {}): ImportedNetwork {
   checkOpset(model, source);
   const input = inputOf(model, source);
   try {
-    return networkOf(model, input, source, fixed);
+    return networkOf(model, input, source, options);
   } catch (error) {
     // A first extent like 3 or 784 is a batch if the file treats it as one; otherwise it belongs to the only
     // image.
@@ -117,7 +135,7 @@ export function importModel(model: OnnxModel, source: string, fixed?: FixedInput
         model,
         { ...input, batch: 1, shape: [input.batch, ...input.shape], batchAxis: -1 },
         source,
-        fixed,
+        options,
       );
     } catch {
       throw error;
@@ -126,7 +144,12 @@ export function importModel(model: OnnxModel, source: string, fixed?: FixedInput
 }
 
 /** The network of a model whose input is understood so. */
-function networkOf(model: OnnxModel, input: Input, source: string, fixed?: FixedInputs): ImportedNetwork {
+function networkOf(
+  model: OnnxModel,
+  input: Input,
+  source: string,
+  { fixed, distinct = false }: ModelOptions,
+): ImportedNetwork {
   const { shape } = input;
   if (sizeOf(shape) > LARGEST_ACTIVATION)
     throw new FormatError(
@@ -142,7 +165,12 @@ function networkOf(model: OnnxModel, input: Input, source: string, fixed?: Fixed
     );
   const whole = { draft, last: last.node, cuts: [], input: extentsOf(shape) };
   const read = fixed ? withoutDecided(draft, last.node, extentsOf(shape), fixed) : whole;
-  const { nodes, parameters, exact } = assemble(read.draft, read.last, read.input, source);
+  const live = needed(read.draft, read.last);
+  const { nodes, parameters, exact } = assemble(
+    distinct ? withDistinctNeurons(live) : live,
+    read.input,
+    source,
+  );
   const net = network(model.metadata.architecture || model.name || 'imported', read.input, nodes);
   return {
     ...{ network: net, parameters, exact, double: input.type === 'DOUBLE', metadata: model.metadata },

@@ -7,6 +7,7 @@
  * draft node for the next layer of a row.
  */
 import type { DraftNode, DraftWeights, Integers } from './draft.js';
+import { eachOf, type SparseRows, sparseRows } from './sparse-rows.js';
 
 export type LinearNode = Extract<DraftNode, { readonly kind: 'linear' }>;
 
@@ -14,7 +15,7 @@ export type LinearNode = Extract<DraftNode, { readonly kind: 'linear' }>;
 const MOST_PRODUCTS = 2 ** 22;
 const MOST_WEIGHTS = 2 ** 20;
 /** Powers of two that numbers may have: wider integers would take time, and rounding them could underflow. */
-const LARGEST_SHIFT = 300;
+export const LARGEST_SHIFT = 300;
 const LARGEST = 2 ** 200;
 
 /** Sizes of merged numbers that are not zero, which float32 holds too. */
@@ -54,7 +55,7 @@ export function integersOf(...parts: readonly (ArrayLike<number> | undefined)[])
 }
 
 /** The nearest float64 numbers, and what they leave of each; undefined where float32 would not hold one. */
-function rounded({ values, shift }: Integers) {
+export function rounded({ values, shift }: Integers) {
   const unit = 2 ** -shift;
   const high = Float64Array.from(values, (value) => Number(value) * unit);
   const held = (value: number) =>
@@ -66,41 +67,43 @@ function rounded({ values, shift }: Integers) {
   return { high, low, exact };
 }
 
-/** a · b of matrices [rows, inner] and [inner, columns]; undefined where that takes too long. */
-function productOf(a: Integers, b: Integers, rows: number, columns: number): Integers | undefined {
-  const inner = a.values.length / rows;
+/** a · b of matrices [rows, inner] and [inner, columns]. */
+function productOf(a: SparseRows<bigint>, b: readonly bigint[], rows: number, columns: number): bigint[] {
   const values = new Array<bigint>(rows * columns).fill(0n);
-  const used = a.values.reduce((count, value) => count + (value === 0n ? 0 : 1), 0);
-  if (used * columns > MOST_PRODUCTS || a.shift + b.shift > 2 * LARGEST_SHIFT) return undefined;
-  a.values.forEach((value, at) => {
-    if (value === 0n) return;
-    const [to, from] = [Math.floor(at / inner) * columns, (at % inner) * columns];
-    for (let j = 0; j < columns; j++)
-      values[to + j] = (values[to + j] as bigint) + value * (b.values[from + j] as bigint);
-  });
-  return { values, shift: a.shift + b.shift };
+  for (let row = 0; row < rows; row++)
+    eachOf(a, row, (value, from) => {
+      for (let j = 0; j < columns; j++)
+        values[row * columns + j] =
+          (values[row * columns + j] as bigint) + value * (b[from * columns + j] as bigint);
+    });
+  return values;
 }
 
-/** The largest Σ_j |v_ij| of rows i, for matrices [rows, columns]. */
-function largestRow(values: ArrayLike<number>, rows: number): number {
+/** Σ_j |v_ij| of each row of a matrix [rows, columns]. */
+function rowSizes(values: ArrayLike<number>, rows: number): Float64Array {
   const columns = values.length / rows;
-  let most = 0;
-  for (let i = 0; i < rows; i++) {
+  return Float64Array.from({ length: rows }, (_, row) => {
     let sum = 0;
-    for (let j = 0; j < columns; j++) sum += Math.abs(values[i * columns + j] as number);
-    most = Math.max(most, sum);
-  }
-  return most;
+    for (let j = 0; j < columns; j++) sum += Math.abs(values[row * columns + j] as number);
+    return sum;
+  });
 }
 
-/** Whether sums are far below their terms, |outer| · |inner|. */
-function cancels(outer: Float64Array, inner: Float64Array, sums: Float64Array, rows: number): boolean {
-  const [width, columns] = [outer.length / rows, inner.length / (outer.length / rows)];
-  const reach = Array.from({ length: width }, (_, k) =>
-    inner.subarray(k * columns, (k + 1) * columns).reduce((sum, value) => sum + Math.abs(value), 0),
-  );
-  const terms = outer.map((value, at) => value * (reach[at % width] as number));
-  return largestRow(terms, rows) > MOST_CANCELLED * largestRow(sums, rows);
+const largestOf = (values: Float64Array): number => values.reduce((most, value) => Math.max(most, value), 0);
+
+/**
+ * Whether sums are far below their terms, |outer| times the sizes of the inner rows.
+ * @param sums the sizes of the rows of what the product leaves
+ */
+export function cancels(outer: SparseRows<number>, inner: Float64Array, sums: Float64Array): boolean {
+  const terms = sums.map((_, row) => {
+    let size = 0;
+    eachOf(outer, row, (value, from) => {
+      size += Math.abs(value) * (inner[from] as number);
+    });
+    return size;
+  });
+  return largestOf(terms) > MOST_CANCELLED * largestOf(sums);
 }
 
 /** A layer's weights as the file has them; undefined where they were rounded. */
@@ -116,16 +119,24 @@ export function mergedWith(before: LinearNode, weight: Float64Array, rows: numbe
   const columns = before.weight.length / inner;
   if (rows * columns > Math.min(MOST_WEIGHTS, inner * (rows + columns)) || !before.exactBias)
     return undefined;
-  const [outer, own] = [integersOf(weight), exactWeights(before)];
+  const outer = sparseRows(weight, rows);
+  if (outer.values.length * columns > MOST_PRODUCTS) return undefined;
+  const [factor, own] = [integersOf(outer.values), exactWeights(before)];
   const biases = integersOf(before.bias, before.biasLow);
-  if (outer === undefined || own === undefined || biases === undefined) return undefined;
-  const factors = productOf(outer, own, rows, columns);
-  const sums = factors && productOf(outer, biases, rows, 1);
-  if (factors === undefined || sums === undefined || factors.shift > LARGEST_SHIFT) return undefined;
-  const [merged, bias] = [rounded(factors), rounded(sums)];
+  if (factor === undefined || own === undefined || biases === undefined) return undefined;
+  const shift = factor.shift + own.shift;
+  if (shift > LARGEST_SHIFT) return undefined;
+  const exactly = { ...outer, values: factor.values };
+  const factors = { values: productOf(exactly, own.values, rows, columns), shift };
+  const merged = rounded(factors);
+  const bias = rounded({
+    values: productOf(exactly, biases.values, rows, 1),
+    shift: factor.shift + biases.shift,
+  });
   // What a bias leaves beyond two float64 could be all of a later sum.
   if (merged === undefined || !bias?.exact) return undefined;
-  if (cancels(weight, before.weight, merged.high, rows) || cancels(weight, before.bias, bias.high, rows))
+  const sizes = [rowSizes(before.weight, inner), rowSizes(merged.high, rows)] as const;
+  if (cancels(outer, ...sizes) || cancels(outer, before.bias.map(Math.abs), bias.high.map(Math.abs)))
     return undefined;
   const low = bias.low.every((value) => value === 0) ? undefined : bias.low;
   return {

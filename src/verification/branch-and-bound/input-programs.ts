@@ -110,6 +110,8 @@ function crownOf(problem: BoundProblem, rows: Tensor, overInputs: Tensor | undef
 
 /** Floats that the widest array of a sound program may hold, and of one in float32. */
 const MOST_FLOATS = { float64: 2 ** 22, float32: 2 ** 26 } as const;
+/** Floats of the widest array where all neurons are bounded densely: beyond them caches hold no more of it. */
+const CACHED_FLOATS = 2 ** 22;
 /** Such arrays that a program has at once. */
 const ALIVE = 8;
 const BYTES = { float64: 8, float32: 4 } as const;
@@ -148,9 +150,13 @@ export function partsOfCall(
   const each = denseFloats(network, dtype);
   const most = dtype === 'float64' ? 256 : Math.max(8, columnsOf(engine) / 2);
   if (each === 0) return most;
-  const fit = 2 ** Math.floor(Math.log2(roomOf({ dtype, threads }, memoryBytes) / each));
+  const room = Math.min(CACHED_FLOATS, roomOf({ dtype, threads }, memoryBytes));
+  const fit = 2 ** Math.floor(Math.log2(room / each));
   return Math.max(dtype === 'float64' ? 8 : 2, Math.min(most, fit));
 }
+
+/** Few parts are bounded by programs of so many times fewer columns. */
+const FEWER = [16, 4];
 
 /** Parts of boxes as the programs take them. */
 interface Bounded {
@@ -182,8 +188,8 @@ export class InputPrograms {
 
   async bound(parts: readonly Bounded[]): Promise<PartBounds[]> {
     const { engine, rows, most } = this;
-    const few = Math.max(1, most / 8);
-    const columns = parts.length <= few ? few : most;
+    const columns =
+      FEWER.map((share) => Math.max(1, most / share)).find((few) => parts.length <= few) ?? most;
     const outputs = await engine.run(this.#planOf(columns), this.#feedsOf(columns, parts));
     const of = (name: string, at: number) => (outputs[name] as Floats)[at] as number;
     return parts.map((_, j) => ({
