@@ -63,9 +63,10 @@ export async function decideOnInputs(
   engine: Engine,
   polytopes: readonly Polytope[],
   memoryBytes = MEMORY,
+  partByPart = false,
 ): Promise<Decision> {
   const { found, with: complete } = confirmation(engine, polytopes);
-  return complete(await splitInputs(engine, { polytopes, memoryBytes, found }));
+  return complete(await splitInputs(engine, { polytopes, memoryBytes, found, partByPart }));
 }
 
 /**

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { architecture } from '../../network/architectures.js';
-import { featuresOf } from '../../network/layers/layer.js';
-import { INPUT, type Network, type NetworkNode } from '../../network/network.js';
+import { featuresOf, reluLayer } from '../../network/layers/layer.js';
+import { linearLayer } from '../../network/layers/linear.js';
+import { chain, INPUT, type Network, type NetworkNode } from '../../network/network.js';
 import { isNonlinear } from '../../relaxation/linear/nonlinear.js';
 import { planFootprint } from '../../runtime/plan/memory.js';
 import { nodeValues } from '../../testing/dual-cases.js';
@@ -170,6 +171,45 @@ describe('hidden bounds', () => {
       { numRuns: 4 },
     );
   });
+});
+
+it('of what reads the input through several layers in a row are those of their product', async () => {
+  const extents = (features: number) => [features, 1, 1] as const;
+  const net = chain('rows', extents(4), [
+    linearLayer(extents(4), 9),
+    linearLayer(extents(9), 7),
+    reluLayer(extents(7)),
+    linearLayer(extents(7), 2),
+  ]);
+  for (let seed = 0; seed < 4; seed++) {
+    const box = enclosingBox(singleBox(net, seed, 0.5));
+    const parameters = singleParameters(net, seed);
+    const hidden = await createHiddenBounding(engineOf(net, parameters)).bound(box, { iterations: 0 });
+    const of = (name: string) => parameters[name] as Float32Array;
+    const first = (k: number, i: number) => of('0.weight')[k * 4 + i] as number;
+    for (let j = 0; j < 7; j++) {
+      const second = Array.from({ length: 9 }, (_, k) => of('1.weight')[j * 9 + k] as number);
+      const ends = [box.lower, box.upper].map((least, side) => {
+        const most = side === 0 ? box.upper : box.lower;
+        const bias = second.reduce(
+          (sum, w, k) => sum + w * (of('0.bias')[k] as number),
+          of('1.bias')[j] as number,
+        );
+        return Array.from(least).reduce((sum, end, i) => {
+          const w = second.reduce((total, v, k) => total + v * first(k, i), 0);
+          return sum + w * (w > 0 ? end : (most[i] as number));
+        }, bias);
+      });
+      const { lower, upper } = hidden.get(2) as Ends;
+      const isOpen = (ends[0] as number) < 0 && (ends[1] as number) > 0;
+      // Neurons that intervals prove stable keep those.
+      expect(lower[j] as number).toBeLessThan(
+        (ends[0] as number) + ROUNDING * (1 + Math.abs(ends[0] as number)),
+      );
+      if (isOpen) expect(Math.abs((lower[j] as number) - (ends[0] as number))).toBeLessThan(4 * ROUNDING);
+      if (isOpen) expect(Math.abs((upper[j] as number) - (ends[1] as number))).toBeLessThan(4 * ROUNDING);
+    }
+  }
 });
 
 it('a program has a power of two of columns, from 8 to 512, the fewer the wider the network', async () => {

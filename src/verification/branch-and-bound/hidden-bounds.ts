@@ -68,6 +68,18 @@ function intervalPlan(net: Network, node: number, dtype: FloatType): Plan {
   return createPlan([{ kind: 'whole', outputs: { lower, upper } }]);
 }
 
+/** Whether intervals of a node are exact: on its way from the input one layer at most mixes features. */
+function intervalsAreExact({ nodes }: Network, node: number): boolean {
+  let mixing = 0;
+  for (let at = node; at !== INPUT; ) {
+    const { layer, inputs } = nodes[at] as NetworkNode;
+    if (layer.kind !== 'affine' || inputs.length !== 1) return false;
+    if (layer.separable !== true && layer.name !== 'selection') mixing++;
+    at = inputs[0] as number;
+  }
+  return mixing <= 1;
+}
+
 /** Floats that the widest array of a program may hold: what a processor's cache keeps. */
 const WIDEST = 1 << 19;
 /**
@@ -133,7 +145,7 @@ export function createHiddenBounding(engine: Engine): HiddenBounding {
   ): Promise<void> {
     const target = (net.nodes[node] as NetworkNode).inputs[0] as number;
     const before = nonlinearBefore(net, target);
-    if (before.length === 0) return; // intervals are exact there
+    if (before.length === 0 && intervalsAreExact(net, target)) return;
     const smooth = (net.nodes[node] as NetworkNode).layer.kind === 'activation';
     const open: number[] = [];
     ends.lower.forEach((l, i) => {

@@ -158,15 +158,23 @@ export function partsOfCall(
 /** Few parts are bounded by programs of so many times fewer columns. */
 const FEWER = [16, 4];
 
-/** Parts of boxes as the programs take them. */
-interface Bounded {
+/** Parts of boxes as they are bounded. */
+export interface Bounded {
   readonly box: Box;
   /** Polytopes by number. */
   readonly open: readonly number[];
 }
 
+/** Bounds of parts of boxes. */
+export interface PartBounding {
+  readonly inputs: number;
+  /** Parts of a call, at most. */
+  readonly most: number;
+  bound(parts: readonly Bounded[]): Promise<PartBounds[]>;
+}
+
 /** The programs for some polytopes, at most `rows` inequalities a part. */
-export class InputPrograms {
+export class InputPrograms implements PartBounding {
   readonly inputs: number;
   /** Parts of a call, at most. */
   readonly most: number;

@@ -20,18 +20,22 @@ const GAP = 0.02;
 const networks = [denseNetwork(2, 8, 2), denseNetwork(3, 6, 6, 3), denseNetwork(4, 5, 5, 5, 2)];
 
 describe('halves of the input box, beside the exact minimum', () => {
-  it.each(networks)(
-    '$name: what is not reached is proved, what is reached never, and its input found',
-    async (net) => {
+  const all = [false, true].flatMap((partByPart) =>
+    networks.map((net) => ({ name: net.name, net, partByPart })),
+  );
+  it.each(all)(
+    '$name, part by part $partByPart: what is not reached is proved, what is reached never, and its input found',
+    async ({ net, partByPart }) => {
       let found = 0;
       for (const rows of [1, 2, 3])
         for (const of of await propertyCases(net, 10 * rows, 5, { rows, mixed: true })) {
           const engine = engineOf(net, of.parameters);
-          const proof = await decideOnInputs(engine, [safe(of, GAP)]);
+          const proof = await decideOnInputs(engine, [safe(of, GAP)], undefined, partByPart);
           expect(proof).toMatchObject({ verdict: 'proved' });
           expect(proof.counterexample).toBeUndefined();
           const reached = [unsafe(of, GAP)];
-          if (expectNoProof(await decideOnInputs(engine, reached), reached)) found++;
+          const answer = await decideOnInputs(engine, reached, undefined, partByPart);
+          if (expectNoProof(answer, reached)) found++;
         }
       expect(found).toBe(15);
     },
@@ -116,7 +120,7 @@ it('with smooth activations a proof contradicts no sample, and only true counter
   expect(verdicts.proved + verdicts.found).toBeGreaterThan(3);
 });
 
-it('sums beyond float32 prove nothing', async () => {
+it.each([false, true])('sums beyond float32 prove nothing (part by part: %s)', async (partByPart) => {
   // y = 2e38 + 2e38 − 3.4e38 − 0.7e38 = −0.1e38 for every x, while float32 sums reach +∞ on the way.
   const net = denseNetwork(1, 4, 1);
   for (const order of [
@@ -132,7 +136,7 @@ it('sums beyond float32 prove nothing', async () => {
     };
     const box = { lower: Float64Array.of(-1), upper: Float64Array.of(1) };
     const polytope = { box, unsafe: [{ outputs: Float64Array.of(1), bound: 0 }] };
-    const { verdict } = await decideOnInputs(engineOf(net, parameters), [polytope], 2 ** 12);
+    const { verdict } = await decideOnInputs(engineOf(net, parameters), [polytope], 2 ** 12, partByPart);
     expect(verdict).not.toBe('proved');
   }
 });

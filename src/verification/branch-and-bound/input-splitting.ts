@@ -18,7 +18,8 @@ import {
 import { allowance } from './allowance.js';
 import type { Engine } from './engine.js';
 import { inputToHalve, raiseScores, sharesOfWidth } from './input-choice.js';
-import { InputPrograms, type PartBounds } from './input-programs.js';
+import { InputPrograms, type PartBounding, type PartBounds } from './input-programs.js';
+import { PartByPart } from './part-by-part.js';
 import { type Frontier, worstFirst } from './worst-first.js';
 
 /** A part of a box with the polytopes, by number, that are open on it. */
@@ -39,6 +40,8 @@ export interface InputSplittingOptions {
   readonly polytopes: readonly Polytope[];
   /** Bytes that the open parts may take. */
   readonly memoryBytes: number;
+  /** Whether parts are bounded one after the other: the network's neurons are many. */
+  readonly partByPart?: boolean;
   /** Whether the result is to say how all was proved. */
   readonly traced?: boolean;
   /**
@@ -102,7 +105,7 @@ export const splitInputs = (engine: Engine, options: InputSplittingOptions): Pro
 
 /** One search: its open parts and what is known of those that cannot be halved any further. */
 class InputSplitting {
-  readonly #programs: InputPrograms;
+  readonly #programs: PartBounding;
   readonly #groups: readonly Group[];
   readonly #frontier: Frontier<Part>;
   #subproblems = 0;
@@ -120,7 +123,9 @@ class InputSplitting {
     const { polytopes } = options;
     this.#groups = groupsOf(polytopes);
     const rows = this.#groups.reduce((most, group) => Math.max(most, group.rows), 1);
-    this.#programs = new InputPrograms(engine, polytopes, rows, options.memoryBytes);
+    this.#programs = options.partByPart
+      ? new PartByPart(engine, polytopes)
+      : new InputPrograms(engine, polytopes, rows, options.memoryBytes);
     this.#traces = options.traced ? this.#groups.map(() => ({})) : [];
     this.#frontier = worstFirst(engine);
   }

@@ -100,7 +100,7 @@ export async function tightened(engine: Engine, root: Root, iterations: number):
 }
 
 /** Bounds of float64 have their errors taken off. */
-const NOTHING: Rounding = { hidden: 0, error: () => 0 };
+export const NOTHING: Rounding = { hidden: 0, error: () => 0 };
 
 /** By the running error of the network over a box. */
 export async function roundingOver(engine: Engine, box: Box): Promise<Rounding> {

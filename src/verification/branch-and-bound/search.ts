@@ -49,12 +49,9 @@ const isSmooth = ({ nodes }: Network): boolean => nodes.some(({ layer }) => laye
 export const splitsInputs = (network: Network, polytopes: readonly Polytope[]): boolean =>
   isSmooth(network) || polytopes.every(({ box }) => varying(box) <= FEW_INPUTS);
 
-/**
- * Whether halving inputs is worth a trial before ReLUs are split: the inputs are not many, and bounds of all
- * neurons are affordable for each part anew.
- */
-const triesInputs = (network: Network, polytopes: readonly Polytope[]): boolean =>
-  crownIsAffordable(network) && polytopes.every(({ box }) => varying(box) <= SOME_INPUTS);
+/** Whether halving inputs is worth a trial before ReLUs are split: the inputs are not many. */
+const triesInputs = (polytopes: readonly Polytope[]): boolean =>
+  polytopes.every(({ box }) => varying(box) <= SOME_INPUTS);
 
 /** Ends that differ by less, beside their size, enclose one number. */
 const ROUNDED = 2 ** -40;
@@ -83,11 +80,13 @@ export async function search(
     watch: (lowerBound: number) => void = () => {},
     some = polytopes,
     { found, progress }: Pick<SearchOptions, 'found' | 'progress'> = options,
+    partByPart = false,
   ) => ({
     stage,
     ...(await splitInputs(by, {
       ...options,
       found,
+      partByPart,
       polytopes: some,
       progress: (state) => {
         watch(state.lowerBound);
@@ -98,10 +97,11 @@ export async function search(
   if (hasSmoothRoots(engine.network, polytopes))
     return searchSmooth(engine, polytopes, options, (open, by) => onInputs(engine, undefined, open, by));
   if (splitsInputs(engine.network, polytopes)) return onInputs(engine);
-  if (!triesInputs(engine.network, polytopes)) return searchRelus(engine, polytopes, options);
+  if (!triesInputs(polytopes)) return searchRelus(engine, polytopes, options);
   const { clock = () => performance.now() / 1000 } = options;
   const trial = trialOf(engine, options.secondsLeft(), clock);
-  const tried = await onInputs(trial.engine, trial.watch);
+  const partByPart = !crownIsAffordable(engine.network);
+  const tried = await onInputs(trial.engine, trial.watch, polytopes, options, partByPart);
   if (tried.verdict !== 'open' || engine.expired()) return tried;
   const { subproblems: before, lowerBound } = tried;
   const found = await searchRelus(engine, polytopes, {

@@ -18,6 +18,12 @@ describe('a trial', () => {
     expect(engine.expired()).toBe(true);
   });
 
+  it('goes on to the end once nine tenths of the way are gone', () => {
+    const engine = ended(-4, -0.39);
+    for (let question = 0; question < 5; question++) expect(engine.expired()).toBe(false);
+    expect(ended(-4, -1.9, -1).expired()).toBe(false);
+  });
+
   it('ends for good where they gain less, or where some box was never bounded', () => {
     for (const bounds of [[], [-4, -2.1], [-4, -4], [Number.NEGATIVE_INFINITY]]) {
       const { engine, watch } = trialOf(lasting, 0, clock);
