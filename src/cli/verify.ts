@@ -164,7 +164,7 @@ async function answerOf(
   const limits = {
     ...{ most: options.memoryBytes, signal: io.signal, fromFile: flags.sound },
     // A certificate is about the file's own neurons.
-    distinct: flags.certificate === undefined,
+    ...(flags.certificate !== undefined && { distinct: false }),
   };
   const task = taskOf(files, flags, limits);
   const paths = models.map(({ path }) => path);

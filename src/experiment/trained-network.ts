@@ -47,7 +47,10 @@ export interface NetworkReading extends ReadLimits {
    * normalisation (default false).
    */
   readonly fromFile?: boolean;
-  /** Of a file, one of several neurons that are equal or opposite (default false; `importOnnx`). */
+  /**
+   * Of a file, one of several neurons that are equal or opposite (`importOnnx`; default false, true of what
+   * is verified).
+   */
   readonly distinct?: boolean;
 }
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { encodeOnnx } from '../formats/onnx.js';
 import { createPool } from '../runtime/pool/pool.js';
-import { latticeModel, randomLattice } from '../testing/lattice-networks.js';
+import { latticeModel, latticeValue, randomLattice } from '../testing/lattice-networks.js';
 import { integers, model, op } from '../testing/onnx-models.js';
 import { createContext } from '../verification/proof/context.js';
 import { type Polytope, violation } from '../verification/property/property.js';
@@ -65,17 +65,11 @@ describe('a two-level lattice', () => {
     async (double) => {
       const folder = await mkdtemp(join(tmpdir(), 'tautnet-lattice-'));
       const lattice = randomLattice('task', 8, 2, double);
-      const { slopes, offsets, sets } = lattice;
-      const value = (x: readonly number[]) => {
-        const at = slopes.map((row, f) =>
-          row.reduce((sum, s, i) => sum + s * (x[i] as number), offsets[f] ?? 0),
-        );
-        return Math.max(...sets.map((set) => Math.min(...set.map((f) => at[f] as number))));
-      };
       const [steps, places] = [200, Array.from({ length: 201 }, (_, i) => i / 100 - 1)];
-      const largest = Math.max(...places.flatMap((x) => places.map((y) => value([x, y]))));
+      const largest = Math.max(...places.flatMap((x) => places.map((y) => latticeValue(lattice, [x, y]))));
       // No point is further from the grid than a step.
-      const beyond = Math.max(...slopes.map((row) => row.reduce((sum, s) => sum + Math.abs(s), 0))) / steps;
+      const beyond =
+        Math.max(...lattice.slopes.map((row) => row.reduce((sum, s) => sum + Math.abs(s), 0))) / steps;
       const model = join(folder, 'lattice.onnx');
       await writeFile(model, encodeOnnx(latticeModel(lattice, double)));
       for (const [threshold, verdict] of [

@@ -57,7 +57,10 @@ export interface ImageChoice extends NetworkReading {
  */
 export async function readRobustnessTask(modelPath: string, choice: ImageChoice): Promise<VerificationTask> {
   return reading(async () => {
-    const { network, parameters, exact, double, file, trainedFor } = await trainedNetwork(modelPath, choice);
+    const { network, parameters, exact, double, file, trainedFor } = await trainedNetwork(modelPath, {
+      distinct: true,
+      ...choice,
+    });
     const { dataset = trainedFor.dataset, index } = choice;
     const epsilon =
       choice.epsilon ?? (trainedFor.epsilon === undefined ? undefined : Number(trainedFor.epsilon));
@@ -119,9 +122,10 @@ type Otherwise<T> = (query: VnnlibProperty, path: string, refusal: UsageError) =
 async function read<T>(
   models: string | readonly NamedModel[],
   propertyPath: string,
-  limits: NetworkReading,
+  how: NetworkReading,
   otherwise: Otherwise<T> | undefined,
 ): Promise<VerificationTask | T> {
+  const limits = { distinct: true, ...how };
   const given = typeof models === 'string' ? [{ path: models }] : models;
   for (const { path } of given) await foundAt(path);
   const query = await readVnnlib(propertyPath, limits);

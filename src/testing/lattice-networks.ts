@@ -30,6 +30,14 @@ export function randomLattice(seed: string, functions: number, inputs: number, d
   };
 }
 
+/** What it is at x. */
+export function latticeValue({ slopes, offsets, sets }: Lattice, x: readonly number[]): number {
+  const at = slopes.map((row, f) =>
+    row.reduce((sum, slope, i) => sum + slope * (x[i] as number), offsets[f] as number),
+  );
+  return Math.max(...sets.map((set) => Math.min(...set.map((f) => at[f] as number))));
+}
+
 /** A matrix [rows, columns] by what stands where, zeros elsewhere. */
 function sparse(rows: number, columns: number, entries: readonly (readonly [number, number, number])[]) {
   const data = new Float64Array(rows * columns);
