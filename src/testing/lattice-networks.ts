@@ -1,7 +1,7 @@
 /**
- * For tests: ONNX files of two-level lattice networks, max over sets of the min over affine functions of each,
- * as linear layers and ReLUs (Ferlez, Shoukry 2020): min(a, b) = (a + b)/2 − |a − b|/2, with a + b and |a − b|
- * as two ReLUs of opposite inputs each.
+ * For tests: ONNX files of two-level lattice networks, max over sets of the min over affine functions of
+ * each, as linear layers and ReLUs (Ferlez, Shoukry 2020): min(a, b) = (a + b)/2 − |a − b|/2, with a + b and
+ * |a − b| as two ReLUs of opposite inputs each.
  */
 import type { OnnxModel, OnnxNode, OnnxTensor } from '../formats/onnx.js';
 import { normalNumbers, uniformNumbers } from './numbers.js';

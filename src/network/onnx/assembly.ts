@@ -39,7 +39,7 @@ export function needed(draft: Draft, last: number): Draft {
 }
 
 /**
- * Nodes and parameters of the network of a draft that has none but needed nodes, on an input of these extents.
+ * Nodes and parameters of a draft's network, on an input of these extents; all of its nodes are needed.
  * @throws FormatError for numbers that are not finite
  */
 export function assemble(

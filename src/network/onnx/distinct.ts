@@ -30,7 +30,7 @@ const MOST_LEFT = { chain: 0.75, joined: 0.4 } as const;
 /** Products that a chain's forms may take: a second or two. */
 const MOST_PRODUCTS = 2 ** 22;
 
-/** The draft, all of which its last node needs, with chains of distinct neurons; itself where none has twins. */
+/** The draft, all of whose nodes are needed, with chains of distinct neurons; itself where none has twins. */
 export function withDistinctNeurons(draft: Draft): Draft {
   const made: Draft = [];
   const moved = new Map([[INPUT, INPUT]]);
@@ -162,7 +162,7 @@ interface Group {
   readonly atoms: readonly number[];
 }
 
-/** The node that computes forms of the groups' atoms; undefined where float32 would not hold their numbers. */
+/** The node of forms of the groups' atoms; undefined where float32 would not hold their numbers. */
 function affine(
   forms: Forms,
   groups: readonly Group[],

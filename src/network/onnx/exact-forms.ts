@@ -1,9 +1,9 @@
 /**
- * The features of a chain of linear layers and ReLUs as affine forms, exactly: Σ c_a a + t over atoms a, which
- * are what the chain reads and its distinct neurons relu(z).
+ * The features of a chain of linear layers and ReLUs as affine forms, exactly: Σ c_a a + t over atoms a,
+ * which are what the chain reads and its distinct neurons relu(z).
  *
- * A ReLU whose z is that of another is the same atom. One of −z is no atom either, since relu(−z) = relu(z) − z;
- * one whose z is constant is a constant.
+ * A ReLU whose z is that of another is the same atom. One of −z is no atom either, since relu(−z) = relu(z) −
+ * z; one whose z is constant is a constant.
  */
 import type { Integers } from './draft.js';
 import { integersOf, LARGEST_SHIFT, type LinearNode } from './merged.js';
@@ -109,7 +109,7 @@ function shortened({ forms, shift }: Forms): Forms {
   };
 }
 
-/** What ReLUs make of forms: the forms behind them, and those z whose ReLUs are new atoms, from `first` on. */
+/** The forms behind ReLUs, and the forms z before them whose ReLUs are new atoms, from `first` on. */
 export function reluForms(before: Forms, first: number): { readonly after: Forms; readonly neurons: Forms } {
   const { forms, shift } = before;
   const unit = 1n << BigInt(shift);

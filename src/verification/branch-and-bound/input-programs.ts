@@ -110,7 +110,7 @@ function crownOf(problem: BoundProblem, rows: Tensor, overInputs: Tensor | undef
 
 /** Floats that the widest array of a sound program may hold, and of one in float32. */
 const MOST_FLOATS = { float64: 2 ** 22, float32: 2 ** 26 } as const;
-/** Floats of the widest array where all neurons are bounded densely: beyond them caches hold no more of it. */
+/** Floats of the widest array where all neurons are bounded densely: more than that no cache holds. */
 const CACHED_FLOATS = 2 ** 22;
 /** Such arrays that a program has at once. */
 const ALIVE = 8;
