@@ -62,7 +62,7 @@ describe('the package', () => {
     expect(
       files.filter(
         (path) =>
-          !/^(dist\/.*\.(js|d\.ts|js\.map)|dist\/insight\/figure\/(LICENSES\.txt|fonts\/.*\.ttf)|dist\/insight\/dashboard\/page\/(index\.html|style\.css|LICENSES\.txt)|dist\/native\/rows\.node|dist\/web\/LICENSES\.txt|presets\/.*\.yaml|checker\/\w+\.(js|d\.ts)|docs\/.*\.(md|svg|png|csv)|LICENSE|CITATION\.cff|(README|CHANGELOG)\.md|package\.json|tautnet\.schema\.json)$/.test(
+          !/^(dist\/.*\.(js|d\.ts|js\.map)|dist\/insight\/figure\/(LICENSES\.txt|fonts\/.*\.ttf)|dist\/insight\/dashboard\/page\/(index\.html|style\.css|LICENSES\.txt)|dist\/native\/rows\.node|dist\/web\/LICENSES\.txt|presets\/.*\.yaml|checker\/\w+\.(js|d\.ts)|docs\/.*\.(md|svg|png)|LICENSE|CITATION\.cff|(README|CHANGELOG)\.md|package\.json|tautnet\.schema\.json)$/.test(
             path,
           ),
       ),
