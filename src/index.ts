@@ -86,7 +86,7 @@ export type { Network, NetworkNode } from './network/network.js';
 export { chain, network } from './network/network.js';
 export type { OnnxExportOptions } from './network/onnx/export.js';
 export { exportOnnx } from './network/onnx/export.js';
-export type { ImportedNetwork } from './network/onnx/import.js';
+export type { ImportedNetwork, OnnxImportOptions } from './network/onnx/import.js';
 export { importOnnx } from './network/onnx/import.js';
 export type { ParameterArrays, ParameterSlot } from './network/parameters.js';
 export {

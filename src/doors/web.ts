@@ -16,7 +16,7 @@ export type { Normalization } from '../network/layers/normalize.js';
 export type { Network } from '../network/network.js';
 export type { OnnxExportOptions } from '../network/onnx/export.js';
 export { exportOnnx } from '../network/onnx/export.js';
-export type { ImportedNetwork } from '../network/onnx/import.js';
+export type { ImportedNetwork, OnnxImportOptions } from '../network/onnx/import.js';
 export { importOnnx } from '../network/onnx/import.js';
 export type { ParameterArrays } from '../network/parameters.js';
 export { relaxationNamed, relaxations } from '../relaxation/index.js';

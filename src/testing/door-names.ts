@@ -24,7 +24,7 @@ export const DOORS = {
       ExpressiveOptions Extents FinishedTrial GivenSettings Halving ImageShape ImportedNetwork
       Inequality InitializationScheme InputBox JoinLayer Key Layer Lifting LossAndGradient
       MetricsRecord Model Network NetworkNode NoneOptions Normalization Objective
-      ObjectiveOptions ObjectiveScalars Objectives OnnxExportOptions OpenedRun OutputBounds
+      ObjectiveOptions ObjectiveScalars Objectives OnnxExportOptions OnnxImportOptions OpenedRun OutputBounds
       Parameter ParameterArrays ParameterSlice ParameterSlot ParameterValue Perturbations
       Pairs SigmaStep CpuObjective EvaluatedBatch HostEstimate PgpeOptions PixelAttack Plan
       Polytope Pool PooledBatch PooledOptions Property Relaxation ReluLayer ResumeOptions
@@ -106,7 +106,7 @@ export const DOORS = {
     types: `
       BoundsOptions CertificationOptions CertificationReport DatasetDescription EpochCourse Extents
       ImageShape ImportedNetwork InitializationScheme InputBox Key MemoryTraining Network
-      Normalization OnnxExportOptions OutputBounds ParameterArrays Relaxation Split TrainedInMemory
+      Normalization OnnxExportOptions OnnxImportOptions OutputBounds ParameterArrays Relaxation Split TrainedInMemory
       Verdict
     `,
   },

@@ -79,7 +79,7 @@ export interface ImportedNetwork {
 }
 
 /** How a file is read. */
-export interface ImportOptions {
+export interface OnnxImportOptions {
   /**
    * Whether one of several neurons that are equal or opposite is left (default false): the function is the
    * same, its bounds are tighter, but its neurons are no longer the file's.
@@ -101,7 +101,7 @@ export interface ImportOptions {
 export function importOnnx(
   bytes: Uint8Array,
   source = 'ONNX model',
-  options: ImportOptions = {},
+  options: OnnxImportOptions = {},
 ): ImportedNetwork {
   return importModel(decodeOnnx(bytes, source), source, options);
 }
@@ -112,7 +112,7 @@ export function checkOpset({ opset }: OnnxModel, source: string): void {
     throw new FormatError(`${source}: expected opset ${OPSETS.join(' to ')}, got ${opset}`);
 }
 
-export interface ModelOptions extends ImportOptions {
+export interface ModelOptions extends OnnxImportOptions {
   /**
    * Inputs that have one number each: the network is the file's function of the others, and reads products
    * with what they decide.
