@@ -106,8 +106,8 @@ export const DOORS = {
     types: `
       BoundsOptions CertificationOptions CertificationReport DatasetDescription EpochCourse Extents
       ImageShape ImportedNetwork InitializationScheme InputBox Key MemoryTraining Network
-      Normalization OnnxExportOptions OnnxImportOptions OutputBounds ParameterArrays Relaxation Split TrainedInMemory
-      Verdict
+      Normalization OnnxExportOptions OnnxImportOptions OutputBounds ParameterArrays Relaxation Split
+      TrainedInMemory Verdict
     `,
   },
 } as const;
