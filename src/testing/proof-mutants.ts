@@ -73,13 +73,16 @@ export const proofMutants: readonly ProofMutant[] = [
         from: ', sign * constant].join(',
         to: '].join(',
       },
-      {
-        name: 'rounded weights are those of the file',
-        from: 'foldings === 0 ? integersOf(sparse.values) : undefined',
-        to: 'integersOf(sparse.values)',
-      },
     ].map((mutant) => ({ ...mutant, test: 'network/onnx/distinct' })),
   ),
+  ...of('network/onnx/merged', [
+    {
+      name: 'rounded weights are those of the file',
+      test: 'network/onnx/distinct',
+      from: 'foldings === 0 ? exactRows(sparseRows(weight, length)) : undefined',
+      to: 'exactRows(sparseRows(weight, length))',
+    },
+  ]),
   ...of('network/onnx/distinct', [
     {
       name: 'layers that cancel are joined',

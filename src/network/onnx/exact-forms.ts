@@ -6,8 +6,8 @@
  * z; one whose z is constant is a constant.
  */
 import type { Integers } from './draft.js';
-import { integersOf, LARGEST_SHIFT, type LinearNode } from './merged.js';
-import { eachOf, type SparseRows, sparseIntegers, sparseRows } from './sparse-rows.js';
+import { exactWeights, integersOf, LARGEST_SHIFT, type LinearNode } from './merged.js';
+import { eachOf } from './sparse-rows.js';
 
 /** Numbers are integers in units of the 2^−shift of their forms. */
 export interface Form {
@@ -26,60 +26,25 @@ export interface Budget {
   products: number;
 }
 
-/** Each atom of its own, from the first. */
-export const atoms = (count: number, first = 0): Forms => ({
-  forms: Array.from({ length: count }, (_, i) => ({ terms: new Map([[first + i, 1n]]), constant: 0n })),
+/** The forms of the first atoms, each alone. */
+export const atoms = (count: number): Forms => ({
+  forms: Array.from({ length: count }, (_, atom) => ({ terms: new Map([[atom, 1n]]), constant: 0n })),
   shift: 0,
 });
 
-interface ExactLayer {
-  readonly weights: SparseRows<bigint>;
-  readonly biases: readonly bigint[];
-  /** Of weights and biases. */
-  readonly shift: readonly [number, number];
-}
-
-/** The layer as the file has it; undefined where numbers were rounded. */
-function exactLayer({
-  weight,
-  factors,
-  foldings = 0,
-  bias,
-  biasLow,
-  exactBias,
-}: LinearNode): ExactLayer | undefined {
-  const biases = exactBias ? integersOf(bias, biasLow) : undefined;
-  if (biases === undefined) return undefined;
-  if (factors !== undefined)
-    return {
-      weights: sparseIntegers(factors, bias.length),
-      biases: biases.values,
-      shift: [factors.shift, biases.shift],
-    };
-  const sparse = sparseRows(weight, bias.length);
-  const values = foldings === 0 ? integersOf(sparse.values) : undefined;
-  return (
-    values && {
-      weights: { ...sparse, values: values.values },
-      biases: biases.values,
-      shift: [values.shift, biases.shift],
-    }
-  );
-}
-
 /** W f + b; undefined where that is not known exactly, or takes too long. */
 export function linearForms({ forms, shift }: Forms, node: LinearNode, budget: Budget): Forms | undefined {
-  const layer = exactLayer(node);
-  if (layer === undefined) return undefined;
-  const { weights, biases } = layer;
-  const products = shift + layer.shift[0];
-  const whole = Math.max(products, layer.shift[1]);
+  const weights = exactWeights(node);
+  const biases = node.exactBias ? integersOf(node.bias, node.biasLow) : undefined;
+  if (weights === undefined || biases === undefined) return undefined;
+  const products = shift + weights.shift;
+  const whole = Math.max(products, biases.shift);
   if (whole > 2 * LARGEST_SHIFT) return undefined;
-  const [ofProducts, ofBiases] = [BigInt(whole - products), BigInt(whole - layer.shift[1])];
-  const found = biases.map((bias, row): Form => {
+  const [ofProducts, ofBiases] = [BigInt(whole - products), BigInt(whole - biases.shift)];
+  const found = biases.values.map((bias, row): Form => {
     const terms = new Map<number, bigint>();
     let constant = bias << ofBiases;
-    eachOf(weights, row, (weight, column) => {
+    eachOf(weights.rows, row, (weight, column) => {
       const form = forms[column] as Form;
       budget.products -= form.terms.size + 1;
       if (budget.products < 0) return;

@@ -7,7 +7,7 @@
  * draft node for the next layer of a row.
  */
 import type { DraftNode, DraftWeights, Integers } from './draft.js';
-import { eachOf, type SparseRows, sparseRows } from './sparse-rows.js';
+import { eachOf, type SparseRows, sparseIntegers, sparseRows } from './sparse-rows.js';
 
 export type LinearNode = Extract<DraftNode, { readonly kind: 'linear' }>;
 
@@ -68,14 +68,14 @@ export function rounded({ values, shift }: Integers) {
 }
 
 /** a · b of matrices [rows, inner] and [inner, columns]. */
-function productOf(a: SparseRows<bigint>, b: readonly bigint[], rows: number, columns: number): bigint[] {
+function productOf(a: SparseRows<bigint>, b: SparseRows<bigint>, rows: number, columns: number): bigint[] {
   const values = new Array<bigint>(rows * columns).fill(0n);
   for (let row = 0; row < rows; row++)
-    eachOf(a, row, (value, from) => {
-      for (let j = 0; j < columns; j++)
-        values[row * columns + j] =
-          (values[row * columns + j] as bigint) + value * (b[from * columns + j] as bigint);
-    });
+    eachOf(a, row, (value, from) =>
+      eachOf(b, from, (factor, j) => {
+        values[row * columns + j] = (values[row * columns + j] as bigint) + value * factor;
+      }),
+    );
   return values;
 }
 
@@ -106,9 +106,28 @@ export function cancels(outer: SparseRows<number>, inner: Float64Array, sums: Fl
   return largestOf(terms) > MOST_CANCELLED * largestOf(sums);
 }
 
+/** Rows of integers in units of 2^−shift. */
+interface ExactRows {
+  readonly rows: SparseRows<bigint>;
+  readonly shift: number;
+}
+
+/** The same rows exactly; undefined where numbers are too small, too large or none. */
+function exactRows(rows: SparseRows<number>): ExactRows | undefined {
+  const found = integersOf(rows.values);
+  return found && { rows: { ...rows, values: found.values }, shift: found.shift };
+}
+
 /** A layer's weights as the file has them; undefined where they were rounded. */
-const exactWeights = ({ weight, factors, foldings = 0 }: DraftWeights): Integers | undefined =>
-  factors ?? (foldings === 0 ? integersOf(weight) : undefined);
+export function exactWeights({
+  weight,
+  factors,
+  foldings = 0,
+  bias: { length },
+}: DraftWeights): ExactRows | undefined {
+  if (factors) return { rows: sparseIntegers(factors, length), shift: factors.shift };
+  return foldings === 0 ? exactRows(sparseRows(weight, length)) : undefined;
+}
 
 /**
  * The layer that follows `before`, [rows, features of `before`] without a bias, merged with it: undefined
@@ -121,16 +140,15 @@ export function mergedWith(before: LinearNode, weight: Float64Array, rows: numbe
     return undefined;
   const outer = sparseRows(weight, rows);
   if (outer.values.length * columns > MOST_PRODUCTS) return undefined;
-  const [factor, own] = [integersOf(outer.values), exactWeights(before)];
+  const [factor, own] = [exactRows(outer), exactWeights(before)];
   const biases = integersOf(before.bias, before.biasLow);
   if (factor === undefined || own === undefined || biases === undefined) return undefined;
   const shift = factor.shift + own.shift;
   if (shift > LARGEST_SHIFT) return undefined;
-  const exactly = { ...outer, values: factor.values };
-  const factors = { values: productOf(exactly, own.values, rows, columns), shift };
+  const factors = { values: productOf(factor.rows, own.rows, rows, columns), shift };
   const merged = rounded(factors);
   const bias = rounded({
-    values: productOf(exactly, biases.values, rows, 1),
+    values: productOf(factor.rows, sparseIntegers(biases, inner), rows, 1),
     shift: factor.shift + biases.shift,
   });
   // What a bias leaves beyond two float64 could be all of a later sum.

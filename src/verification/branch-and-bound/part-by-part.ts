@@ -16,7 +16,7 @@ import { type Ends, type Engine, type Floats, floats, type HiddenBounds } from '
 import { createHiddenBounding, type HiddenBounding, regionFeeds } from './hidden-bounds.js';
 import type { Bounded, PartBounding, PartBounds } from './input-programs.js';
 import { nodeArray } from './relu-lines.js';
-import { NOTHING, roundingOver } from './root.js';
+import { NOTHING, roundingOver, rowFeeds } from './root.js';
 import { unstableRelus } from './unstable.js';
 
 /** Steps of α for the rows of a part. */
@@ -91,7 +91,7 @@ export class PartByPart implements PartBounding {
 
   /** α-CROWN's lower bound of each row. */
   async #marginsOf(ends: Ends, hidden: HiddenBounds, rows: Polytope['unsafe']): Promise<Float64Array> {
-    const { engine, inputs } = this;
+    const { engine } = this;
     const { network: net } = engine;
     const columns = 2 ** Math.max(3, Math.ceil(Math.log2(rows.length)));
     const inputRows = rows.some(({ inputs: own }) => own !== undefined);
@@ -100,23 +100,13 @@ export class PartByPart implements PartBounding {
       ...{ target: net.nodes.length - 1, columns, iterations: ITERATIONS, start: 'rows' },
       ...{ inputRows, unstable: unstable.capacity },
     });
-    const given = floats(engine, net.classes * columns);
-    const overInputs = floats(engine, inputRows ? inputs * columns : 0);
-    rows.forEach((row, j) => {
-      row.outputs.forEach((c, k) => {
-        given[k * columns + j] = c;
-      });
-      row.inputs?.forEach((d, i) => {
-        overInputs[i * columns + j] = d;
-      });
-    });
+    const goals = rows.map(({ outputs, inputs }) => ({ coefficients: outputs, inputs }));
     const { bound } = await engine.run(plan, {
       ...regionFeeds(ends, hidden),
       ...unstable.feeds,
-      rows: given,
+      ...rowFeeds(engine, goals, columns, inputRows),
       // No bound is enough for all rows: that of each is as good as it gets.
       threshold: floats(engine, columns).fill(1e30),
-      ...(inputRows && { 'input rows': overInputs }),
     });
     return Float64Array.from(rows, (_, j) => {
       const value = (bound as Floats)[j] as number;
@@ -128,13 +118,8 @@ export class PartByPart implements PartBounding {
     const { engine } = this;
     const { network: net } = engine;
     const plan = engine.plan(`slopes of a part ${rows.length}`, () => slopesPlan(engine, rows.length));
-    const given = floats(engine, net.classes * rows.length);
-    rows.forEach(({ outputs }, row) => {
-      outputs.forEach((c, k) => {
-        given[k * rows.length + row] = c;
-      });
-    });
-    const feeds: Record<string, Floats> = { rows: given };
+    const goals = rows.map(({ outputs }) => ({ coefficients: outputs }));
+    const feeds: Record<string, Floats> = { ...rowFeeds(engine, goals, rows.length, false) };
     net.nodes.forEach(({ layer }, node) => {
       const own = hidden.get(node);
       if (!isNonlinear(layer) || own === undefined) return;

@@ -2,6 +2,7 @@
  * Bounds over whole boxes before they are searched: those of all hidden neurons, α optimised where the time
  * allows, and α-CROWN on the inequalities of all polytopes of a box.
  */
+import { featuresOf } from '../../network/layers/layer.js';
 import { inLanes } from '../../runtime/pool/lanes.js';
 import { hiddenSizePlan } from '../proof/hidden-size.js';
 import type { HiddenSlopes } from '../proof/trace.js';
@@ -130,6 +131,27 @@ function rowOf(
   return { coefficients: outputs, ...(inputs && { inputs }), threshold, atCentre };
 }
 
+/** Rows as the columns of a program: `rows`, and `input rows` where any has a part over the inputs. */
+export function rowFeeds(
+  engine: Engine,
+  rows: readonly Pick<Goal, 'coefficients' | 'inputs'>[],
+  columns: number,
+  mixed: boolean,
+): Readonly<Record<string, Floats>> {
+  const { network: net } = engine;
+  const given = floats(engine, net.classes * columns);
+  const overInputs = floats(engine, mixed ? featuresOf(net.input) * columns : 0);
+  rows.forEach(({ coefficients, inputs }, j) => {
+    coefficients.forEach((c, k) => {
+      given[k * columns + j] = c;
+    });
+    inputs?.forEach((d, k) => {
+      overInputs[k * columns + j] = d;
+    });
+  });
+  return { rows: given, ...(mixed && { 'input rows': overInputs }) };
+}
+
 /** α-CROWN on the rows: of each polytope that no row proves unreachable, the best row. */
 async function openGoals(
   engine: Engine,
@@ -157,24 +179,15 @@ async function openGoals(
     rows.slice(i * columns, (i + 1) * columns),
   );
   await inLanes(engine, pieces, async (piece) => {
-    const given = floats(engine, net.classes * columns);
-    const overInputs = floats(engine, inputRows ? box.lower.length * columns : 0);
     const threshold = floats(engine, columns).fill(-1e30);
-    piece.forEach(({ coefficients, inputs, threshold: least }, j) => {
-      coefficients.forEach((c, k) => {
-        given[k * columns + j] = c;
-      });
-      inputs?.forEach((d, k) => {
-        overInputs[k * columns + j] = d;
-      });
+    piece.forEach(({ threshold: least }, j) => {
       threshold[j] = least;
     });
     const { bound } = await engine.run(plan, {
       ...regionFeeds(box, hidden),
       ...unstable.feeds,
-      rows: given,
+      ...rowFeeds(engine, piece, columns, inputRows),
       threshold,
-      ...(inputRows && { 'input rows': overInputs }),
     });
     piece.forEach((row, j) => {
       const value = ((bound as Floats)[j] as number) - row.threshold;

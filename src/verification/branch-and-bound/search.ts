@@ -8,7 +8,7 @@ import { crownIsAffordable } from '../../relaxation/linear/crown.js';
 import type { BoxTrace, ProvedPart, SignsTrace } from '../proof/trace.js';
 import type { Box, Polytope } from '../property/property.js';
 import type { Engine } from './engine.js';
-import { type SplittingResult, splitInputs } from './input-splitting.js';
+import { type InputSplittingOptions, type SplittingResult, splitInputs } from './input-splitting.js';
 import { createLeafSolver } from './leaf.js';
 import { searchSigns } from './relu-search.js';
 import { grouped, type Root, type RootOptions, type Row, rootOf, roundingOver, tightened } from './root.js';
@@ -63,6 +63,9 @@ const varying = ({ lower, upper }: Box): number =>
     return count + (high - low > ROUNDED * Math.max(Math.abs(low), Math.abs(high)) ? 1 : 0);
   }, 0);
 
+/** What a search on the inputs is told. */
+type OnInputs = Pick<SearchOptions, 'found' | 'progress'> & Pick<InputSplittingOptions, 'partByPart'>;
+
 /** Searches all polytopes. @returns `found` only if `options.found` said so */
 export async function search(
   engine: Engine,
@@ -79,8 +82,7 @@ export async function search(
     by: Engine,
     watch: (lowerBound: number) => void = () => {},
     some = polytopes,
-    { found, progress }: Pick<SearchOptions, 'found' | 'progress'> = options,
-    partByPart = false,
+    { found, progress, partByPart }: OnInputs = options,
   ) => ({
     stage,
     ...(await splitInputs(by, {
@@ -100,8 +102,8 @@ export async function search(
   if (!triesInputs(polytopes)) return searchRelus(engine, polytopes, options);
   const { clock = () => performance.now() / 1000 } = options;
   const trial = trialOf(engine, options.secondsLeft(), clock);
-  const partByPart = !crownIsAffordable(engine.network);
-  const tried = await onInputs(trial.engine, trial.watch, polytopes, options, partByPart);
+  const by = { ...options, partByPart: !crownIsAffordable(engine.network) };
+  const tried = await onInputs(trial.engine, trial.watch, polytopes, by);
   if (tried.verdict !== 'open' || engine.expired()) return tried;
   const { subproblems: before, lowerBound } = tried;
   const found = await searchRelus(engine, polytopes, {
