@@ -13,7 +13,13 @@ import { ranOptions } from '../cluster/reproduction/command.js';
 import { reproductionCost } from '../cluster/reproduction/cost.js';
 import { readEvidence } from '../cluster/reproduction/evidence-folder.js';
 import { experimentsFor, settingNames } from '../cluster/reproduction/experiments.js';
-import { type Evidence, findingsOf, panelsOf, rankingOf } from '../cluster/reproduction/findings.js';
+import {
+  type Evidence,
+  failedRuns,
+  findingsOf,
+  panelsOf,
+  rankingOf,
+} from '../cluster/reproduction/findings.js';
 import { readKnownRuns } from '../cluster/reproduction/known-runs.js';
 import { reproduce, writeResults } from '../cluster/reproduction/reproduce.js';
 import { sharesOf } from '../cluster/run-locally.js';
@@ -21,7 +27,7 @@ import { UsageError } from '../experiment/errors.js';
 import { type Io, type MakeCommand, written } from './command.js';
 import { wholeNumber } from './flag-values.js';
 import { sweepProgress } from './progress/sweep.js';
-import { costTable, findingsTable } from './reproduction-tables.js';
+import { costTable, failureNotice, findingsTable } from './reproduction-tables.js';
 import { shared } from './shared-options.js';
 import { sharingOf } from './sweep.js';
 
@@ -35,6 +41,7 @@ interface ReproduceFlags {
   readonly parallel?: string;
   readonly equalTime?: boolean;
   readonly known?: string;
+  readonly retryFailed?: boolean;
   readonly report?: string;
   readonly dryRun?: boolean;
   readonly json?: boolean;
@@ -53,6 +60,7 @@ export const makeReproduceCommand: MakeCommand = (io) =>
     .option('--parallel <count>', 'runs at a time (default: one for each thread)')
     .option('--equal-time', "then train each row once more for the slowest row's time, and compare again")
     .option('--known <tables>', 'tables of earlier runs (.csv), with commas: what they tell is not run again')
+    .option('--retry-failed', 'try runs again that failed')
     .option('--dry-run', 'say what will be run and what it will cost, and stop')
     .option('--report <path>', 'write what has run so far to <path>.md, .csv and .svg, and stop')
     .addHelpText(
@@ -96,7 +104,8 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
   }
   const progress = sweepProgress(io.stderr);
   const evidence = await reproduce({
-    ...{ experiments, seeds, equalTime: flags.equalTime, known, out, sharing, command, signal: io.signal },
+    ...{ experiments, seeds, equalTime: flags.equalTime, known, retryFailed: flags.retryFailed, out },
+    ...{ sharing, command, signal: io.signal },
     phase: (name) => void io.stderr.write(`${name}\n`),
     update: (state) => progress.update(state),
     onWait: (line) => void io.stderr.write(`${line}\n`),
@@ -131,14 +140,16 @@ async function told(
   io: Io,
 ): Promise<void> {
   const findings = evidence.flatMap(findingsOf);
+  const failed = evidence.flatMap(failedRuns);
   const files = { page: `${path}.md`, table: `${path}.csv`, figure: `${path}.svg` };
   const best = evidence.flatMap((each) =>
     panelsOf(each).map((equal) => ({ experiment: each.experiment.name, equal, ...rankingOf(each, equal) })),
   );
   await written(
     io.stdout,
-    flags.json ? `${JSON.stringify({ findings, best, ...files })}\n` : findingsTable(evidence),
+    flags.json ? `${JSON.stringify({ findings, best, failed, ...files })}\n` : findingsTable(evidence),
   );
+  if (failed.length > 0) io.stderr.write(failureNotice(failed));
   io.stderr.write(`results in ${files.page}, ${files.table} and ${files.figure}\n`);
 }
 

@@ -1,6 +1,12 @@
 /** Tables of `tautnet reproduce`: what runs will cost, and what they say. */
 import { ASSUMED, type ExperimentCost, type PartCost } from '../cluster/reproduction/cost.js';
-import { type Evidence, findingsOf, panelsOf, rankingOf } from '../cluster/reproduction/findings.js';
+import {
+  type Evidence,
+  type FailedRun,
+  findingsOf,
+  panelsOf,
+  rankingOf,
+} from '../cluster/reproduction/findings.js';
 import { aligned } from './aligned.js';
 import { duration } from './progress/training.js';
 
@@ -60,3 +66,13 @@ const bestLines = (evidence: Evidence): string[] =>
     const answer = isSeparable ? '' : `, not separable from ${asGood.join(', ')}`;
     return [`${where}: ${best}, ${points(certified)} % certified${answer}`];
   });
+
+/** That runs failed, the first with its reason, and what to do. */
+export function failureNotice(failed: readonly FailedRun[]): string {
+  const [first] = failed as [FailedRun];
+  const { experiment, phase, row, seed, reason } = first;
+  return (
+    `${failed.length} failed, first ${experiment}, ${phase}, ${row}, seed ${seed}: ${reason}; once the ` +
+    'reason is gone, the same command with --retry-failed tries again\n'
+  );
+}

@@ -10,8 +10,8 @@ import { runLocally, type Sharing, sharesOf } from '../cluster/run-locally.js';
 import { runRemotely } from '../cluster/run-remotely.js';
 import { type SlurmOptions, slurmOptions, submitWorkers } from '../cluster/slurm.js';
 import { readSweepFile } from '../cluster/sweep-file.js';
-import { createSweepFolder, readSweepFolder } from '../cluster/sweep-folder.js';
-import { isOnFront, type SweepState } from '../cluster/sweep-state.js';
+import { createSweepFolder, forgetFailures, readSweepFolder } from '../cluster/sweep-folder.js';
+import { failureOf, failuresOf, isOnFront, type SweepState } from '../cluster/sweep-state.js';
 import { trialName } from '../cluster/sweep-table.js';
 import { Failure, UsageError } from '../experiment/errors.js';
 import { percent } from '../experiment/percent.js';
@@ -33,6 +33,7 @@ interface SweepFlags {
   readonly shipRuns?: boolean;
   readonly slurm?: string;
   readonly slurmOptions?: string;
+  readonly retryFailed?: boolean;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
@@ -43,6 +44,7 @@ export const makeSweepCommand: MakeCommand = (io) =>
     .argument('[file]', 'YAML file that says what is searched')
     .addOption(shared('out', 'a folder to create; default: runs/sweeps/ and the name of the file'))
     .option('--resume <path>', 'go on with the sweep in this folder')
+    .option('--retry-failed', 'with --resume: trials that failed are tried again')
     .addOption(shared('threads', 'of all trials together; default: available cores'))
     .option('--parallel <count>', 'trials at a time (default: one for each thread)')
     .addOption(queueOption('trials are done by the workers of a queue'))
@@ -59,6 +61,10 @@ async function sweep(file: string | undefined, flags: SweepFlags, io: Io): Promi
     if (address === undefined && flags[name] !== undefined)
       throw new UsageError(`--${kebab(name)}: expected --queue beside it, got none; leave it out`);
   const slurm = slurmOf(flags);
+  if (flags.retryFailed && flags.resume === undefined)
+    throw new UsageError(
+      '--retry-failed: expected --resume beside it, got none; name the folder of the sweep',
+    );
   if ((file === undefined) === (flags.resume === undefined))
     throw new UsageError('sweep: expected a file or --resume, one of the two; see `tautnet sweep --help`');
   if (file === undefined) return goOn(flags.resume as string, { sharing, address, slurm }, flags, io);
@@ -110,6 +116,7 @@ async function goOn(
   flags: SweepFlags,
   io: Io,
 ): Promise<void> {
+  const retried = flags.retryFailed ? await forgetFailures(path) : [];
   const { finished } = await readSweepFolder(path);
   if (finished)
     throw new UsageError(
@@ -129,11 +136,14 @@ async function goOn(
   const running =
     address === undefined
       ? runLocally(path, sharing, options)
-      : runRemotely(path, { ...options, address, parallel, ships: flags.shipRuns ?? false });
+      : runRemotely(path, { ...options, address, parallel, retried, ships: flags.shipRuns ?? false });
   const state = await running.finally(() => progress.stop());
   await written(io.stdout, flags.json ? `${JSON.stringify(stateObject(state))}\n` : resultTable(state));
   io.stderr.write(`${path}: all results in results.csv and summary.md\n`);
-  if (state.states.every(({ end }) => end && 'failed' in end))
+  const failed = failuresOf(state).length;
+  if (failed > 0)
+    io.stderr.write(`${failed} failed; to try them again: tautnet sweep --resume ${path} --retry-failed\n`);
+  if (failed === state.states.length)
     throw new Failure(`${path}: expected a trial that ends, every one failed; see ${path}/summary.md`);
 }
 
@@ -155,8 +165,8 @@ export function resultTable(state: SweepState): string {
     const { epochs, natural, certified, minutes } = end.result;
     return [[name, String(epochs), percent(natural), percent(certified), minutes.toFixed(1)]];
   });
-  const failures = state.states.flatMap(({ trial, end }) =>
-    end && 'failed' in end ? [`trial ${trial.number} failed twice: ${end.failed}`] : [],
+  const failures = failuresOf(state).map(
+    (each) => `trial ${each.trial.number} failed twice: ${failureOf(each)}`,
   );
   const table = aligned([['  trial', 'epochs', 'natural', 'certified', 'minutes'], ...rows]);
   return `${[...table, ...(failures.length > 0 ? ['', ...failures] : [])].join('\n')}\n`;

@@ -8,6 +8,7 @@
  * channel close and stops by itself.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { lastWords } from './last-words.js';
 import { Outbox } from './outbox.js';
 import type { Job, Outcome, WorkQueue } from './queue.js';
 
@@ -60,7 +61,7 @@ export class LocalQueue<Work extends Job, Result, Progress = unknown> implements
       if (answer && 'result' in answer) this.#end({ id: job.id, kind: 'done', result: answer.result });
       else if (this.#children.get(job.id)?.cancelled) this.#end({ id: job.id, kind: 'cancelled' });
       else {
-        const said = answer && 'failed' in answer ? answer.failed : errors.trim().split('\n').at(-1);
+        const said = answer && 'failed' in answer ? answer.failed : lastWords(errors);
         const how = signal === null ? `code ${code}` : signal;
         const reason = said === undefined || said === '' ? `its process ended by ${how}` : said;
         const busy = answer !== undefined && 'busy' in answer && answer.busy === true;

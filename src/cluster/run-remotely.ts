@@ -13,6 +13,8 @@ export interface RemoteSweepOptions extends Omit<SweepOptions, 'queue' | 'thread
   readonly address: Address;
   /** Trials in the queue at a time. */
   readonly parallel?: number;
+  /** Ids of trials that failed and are tried again: the queue remembers their failures for a week. */
+  readonly retried?: readonly string[];
   /** Runs travel, as workers share no folder with this machine. */
   readonly ships: boolean;
 }
@@ -23,7 +25,7 @@ const PARALLEL = 256;
 /** Goes on with the sweep in a folder by the workers of a queue. @throws as runSweep; Failure */
 export async function runRemotely(
   path: string,
-  { address, parallel = PARALLEL, ships, ...options }: RemoteSweepOptions,
+  { address, parallel = PARALLEL, retried, ships, ...options }: RemoteSweepOptions,
 ): Promise<SweepState> {
   const { onWait } = options;
   const engine = await openEngine(address, { onTrouble: onWait });
@@ -39,6 +41,7 @@ export async function runRemotely(
           engine,
           carrier,
           capacity: parallel,
+          anew: new Set(retried),
           progress: (id, state) => progress(id, state as TrialProgress),
           onNotice: onWait,
         }),

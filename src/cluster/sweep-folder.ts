@@ -16,7 +16,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure, UsageError } from '../experiment/errors.js';
 import { lockRun } from '../experiment/run/run-lock.js';
@@ -164,6 +164,29 @@ export const writeBegun = (path: string, trial: Trial): Promise<void> =>
 /** Says how a trial ended; after all of its work. @throws FileError */
 export const writeEnd = (path: string, trial: Trial, end: TrialEnd): Promise<void> =>
   writeFileAtomic(join(paths(path).results, `${trialId(trial)}.json`), json(end));
+
+/**
+ * Makes trials that failed begun ones, for the next process to try them again; their runs stay.
+ * @returns their ids
+ * @throws RunInUse, Failure, FileError
+ */
+export async function forgetFailures(path: string): Promise<string[]> {
+  const lock = await lockSweep(path);
+  try {
+    const { begun } = await readSweepFolder(path);
+    const failed = begun.flatMap(({ trial, end }) => (end && 'failed' in end ? [trialId(trial)] : []));
+    if (failed.length === 0) return [];
+    const { results, summary } = paths(path);
+    // The page first: a sweep that has it is finished.
+    for (const file of [summary, ...failed.map((id) => join(results, `${id}.json`))])
+      await rm(file, { force: true }).catch((error: unknown) => {
+        throw toFileError(file, 'remove', error);
+      });
+    return failed;
+  } finally {
+    await lock.release();
+  }
+}
 
 /** Writes the table of all results, and once the sweep is over its page. @throws FileError */
 export async function writeTables(path: string, csv: string, summary?: string): Promise<void> {

@@ -1,15 +1,16 @@
 /** A sweep under way in words: one line about all of it, one about a trial, and a table of what runs. */
 import { percent } from '../experiment/percent.js';
-import { isOnFront, type SweepState, type TrialState } from './sweep-state.js';
+import { failuresOf, isOnFront, type SweepState, type TrialState } from './sweep-state.js';
 import { trialName } from './sweep-table.js';
 
 /** Rows of the table; more would not stay on a screen. */
 const ROWS = 16;
 
 /** "7 of 20 trials done, 1 failed, 2 running, on the front: 3, 5". */
-export function sweepLine({ states, trials, front }: SweepState): string {
+export function sweepLine(state: SweepState): string {
+  const { states, trials, front } = state;
   const count = (holds: (state: TrialState) => boolean): number => states.filter(holds).length;
-  const failed = count(({ end }) => end !== undefined && 'failed' in end);
+  const failed = failuresOf(state).length;
   const done = new Set(states.filter(({ end }) => end !== undefined).map(({ trial }) => trial.number)).size;
   return [
     `${done} of ${trials} trials done`,

@@ -25,3 +25,11 @@ export interface SweepState {
 /** Whether a result is on the front. */
 export const isOnFront = ({ front }: Pick<SweepState, 'front'>, { trial, end }: TrialState): boolean =>
   end !== undefined && front.some(({ number, rung }) => number === trial.number && rung === trial.rung);
+
+/** Why a trial failed, in one line; undefined where it did not. */
+export const failureOf = ({ end }: TrialState): string | undefined =>
+  end && 'failed' in end ? end.failed : undefined;
+
+/** The trials that failed. */
+export const failuresOf = ({ states }: Pick<SweepState, 'states'>): readonly TrialState[] =>
+  states.filter((each) => failureOf(each) !== undefined);

@@ -4,13 +4,11 @@ import { markdownTable } from '../formats/markdown.js';
 import { csvText } from '../insight/figure/csv.js';
 import { commandOf, givenSettings, pointText } from './definition.js';
 import { trialFolder } from './sweep-folder.js';
-import { isOnFront, type SweepState, type TrialState } from './sweep-state.js';
+import { failureOf, failuresOf, isOnFront, type SweepState, type TrialState } from './sweep-state.js';
 import type { TrialResult } from './trial.js';
 
 const resultOf = ({ end }: TrialState): TrialResult | undefined =>
   end && 'result' in end ? end.result : undefined;
-const failureOf = ({ end }: TrialState): string | undefined =>
-  end && 'failed' in end ? end.failed : undefined;
 
 /** How a trial is called: its label in a list, else its point. */
 export const trialName = ({ definition }: SweepState, { trial }: TrialState): string =>
@@ -52,7 +50,7 @@ const percent = (value: number | undefined): string =>
 
 /** The page of a finished sweep. */
 export function sweepSummary(state: SweepState, path: string): string {
-  const failed = state.states.filter((each) => failureOf(each) !== undefined);
+  const failed = failuresOf(state);
   const { on } = state.definition.judge;
   const rows = state.states.map((each) => {
     const result = resultOf(each);

@@ -139,11 +139,33 @@ describe('a sweep', () => {
       'failing',
       `search: grid\n${settings(3)}\nparameters: { learning-rate: [1.0e+30, 0.001], seed: [0] }\n`,
     );
-    const { code, stdout } = await run(path, 'failing');
-    expect(code).toBe(0);
+    const { code, stdout, stderr } = await run(path, 'failing');
+    expect([code, stderr]).toEqual([0, expect.stringContaining('1 failed; to try them again:')]);
     expect(stdout).toContain('trial 0 failed twice: training diverged at step');
     expect(ends('failing')['0000-0.json']).toEqual({ failed: expect.stringContaining('training diverged') });
     expect(readFileSync(join(folder, 'failing', 'summary.md'), 'utf8')).toContain('## Failures');
+  });
+
+  test('tries failed trials again where that is wanted, and nothing else', async () => {
+    const path = await file('retried', `search: grid\n${settings(2)}\nparameters: { seed: [1, 2, 3] }\n`);
+    expect(await run(path, 'retried')).toMatchObject({ code: 0 });
+    const reached = digests('retried');
+    const result = (trial: number): string => join(folder, 'retried', 'results', `000${trial}-0.json`);
+    const kept = statSync(result(2)).mtimeMs;
+    // As if its process had been killed twice while it trained, and one before it began.
+    await writeFile(result(0), '{ "failed": "its process ended by SIGKILL" }');
+    await writeFile(result(1), '{ "failed": "its process ended by SIGKILL" }');
+    await rm(join(folder, 'retried', 'trials', '0001'), { recursive: true });
+    const again = (...flags: string[]) =>
+      tautnet(['sweep', '--resume', join(folder, 'retried'), '--threads', '2', ...flags]);
+    expect(failureOf(await again())).toContain('expected an unfinished sweep');
+    const { code, stdout } = await again('--retry-failed');
+    expect([code, stdout]).toEqual([0, expect.not.stringContaining('failed')]);
+    expect(digests('retried')).toEqual(reached);
+    expect(statSync(result(2)).mtimeMs).toBe(kept);
+    expect(failureOf(await again('--retry-failed'))).toContain('expected an unfinished sweep');
+    const alone = await run(path, 'other', '--retry-failed');
+    expect([alone.code, failureOf(alone)]).toEqual([2, expect.stringContaining('expected --resume beside')]);
   });
 
   test('of which nothing was run says what it will cost', async () => {

@@ -90,6 +90,24 @@ describe.skipIf(absence.redis)('a queue that others serve', () => {
     await after.close();
   });
 
+  test('forgets the failures of what is tried anew, and nothing that was done', async () => {
+    const before = opened();
+    for (const job of [sum('a', 4, 5), sum('b')]) await before.submit(job);
+    const failing = served();
+    await next(before, 2);
+    await before.close();
+    await failing.close();
+    const after = opened({ anew: new Set(['a', 'b']) });
+    await after.submit(sum('a', 6, 7));
+    await after.submit(sum('b', 1));
+    served();
+    expect(await next(after, 2)).toEqual([
+      { id: 'a', kind: 'done', result: 9 },
+      { id: 'b', kind: 'done', result: 1 },
+    ]);
+    await after.close();
+  });
+
   test('closed takes back what waits, whose outcome is that it was cancelled', async () => {
     const queue = opened();
     await queue.submit(sum('a', 1));

@@ -27,6 +27,8 @@ export interface RemoteQueueOptions<Work extends Job, Result> {
   readonly carrier: Carrier<Work, Result>;
   /** Jobs in the queue at a time. */
   readonly capacity: number;
+  /** Ids of jobs of which the queue's failures are forgotten (default: none). */
+  readonly anew?: ReadonlySet<string>;
   readonly progress?: (id: string, progress: unknown) => void;
   /** Told, in one line and once each, why workers refuse jobs. */
   readonly onNotice?: (line: string) => void;
@@ -82,7 +84,7 @@ export class RemoteQueue<Work extends Job, Result> implements WorkQueue<Work, Re
     this.#tries.set(job.id, attempt);
     const name = `${this.#options.carrier.prefix}-${job.id}-${attempt}`;
     this.#underWay.set(name, { job, name, ending: false });
-    await this.#add(name);
+    await this.#add(name, this.#options.anew?.has(job.id));
   }
 
   async cancel(id: string): Promise<void> {
@@ -113,13 +115,15 @@ export class RemoteQueue<Work extends Job, Result> implements WorkQueue<Work, Re
     for (const { name } of this.#underWay.values()) this.#end(name, { kind: 'cancelled' });
   }
 
-  async #add(name: string): Promise<void> {
+  /** @param anew whether a failure of that name is forgotten */
+  async #add(name: string, anew = false): Promise<void> {
     const entry = this.#underWay.get(name);
     if (entry === undefined) return;
     const data = await this.#options.carrier.encode(entry.job);
     await this.#persist(async () => {
       const before = await this.#queue.getJob(name);
-      if (before && isCancelled(before.returnvalue)) await before.remove();
+      if (before && (isCancelled(before.returnvalue) || (anew && (await before.isFailed()))))
+        await before.remove();
       await this.#queue.add(data.kind, data, { ...JOB_OPTIONS, jobId: name });
     });
     // Nobody tells again of what ended before it was asked for.

@@ -1,7 +1,8 @@
 /** What runs say of comparisons: differences paired by seed, with 95 % t-intervals. */
-import type { SweepState } from '../sweep-state.js';
+import { failureOf, failuresOf, type SweepState } from '../sweep-state.js';
 import type { Comparison, Experiment } from './claims.js';
 import { epochsInTime, slowestRow } from './equal-time.js';
+import type { Phase } from './known-runs.js';
 import { type Interval, meanInterval, pairedInterval } from './statistics.js';
 import { type RowTrial, rowTrials } from './sweeps.js';
 
@@ -30,6 +31,35 @@ export interface Finding extends Comparison {
   /** Shown: the whole interval of the certified difference is above 0; refuted: below. */
   readonly answer: Answer;
 }
+
+/** A run that failed, and why. */
+export interface FailedRun {
+  readonly experiment: string;
+  /** "tuning", "final" or "equal time". */
+  readonly phase: Phase;
+  readonly row: string;
+  readonly seed: number;
+  readonly reason: string;
+}
+
+/** The runs that failed: rows have so many seeds, or tuning trials, fewer. */
+export const failedRuns = (evidence: Evidence): FailedRun[] =>
+  partsOf(evidence).flatMap(([phase, state]) =>
+    failuresOf(state).map((each) => ({
+      experiment: evidence.experiment.name,
+      phase,
+      row: state.definition.labels?.[each.trial.number] ?? '',
+      seed: Number(each.trial.point.seed),
+      reason: failureOf(each) as string,
+    })),
+  );
+
+/** The sweeps of an experiment that were run, by what tables call them. */
+export const partsOf = ({ tuning, final, equalTime }: Evidence): (readonly [Phase, SweepState])[] => [
+  ['tuning', tuning],
+  ['final', final],
+  ...(equalTime ? [['equal time', equalTime] as const] : []),
+];
 
 /** Panels that were run. */
 export const panelsOf = ({ equalTime }: Evidence): readonly Panel[] =>

@@ -11,10 +11,12 @@ import {
   type Answer,
   type Evidence,
   type Finding,
+  failedRuns,
   findingsOf,
   ofRow,
   type Panel,
   panelsOf,
+  partsOf,
   rankingOf,
   trialsOf,
 } from './findings.js';
@@ -190,7 +192,16 @@ const sectionsOf = (evidence: Evidence, findings: readonly Finding[]): string[] 
   `## ${evidence.experiment.name}: ${evidence.experiment.title}`,
   conditions(evidence),
   ...panelsOf(evidence).flatMap((panel) => panelSection(evidence, panel, findings)),
+  ...failures(evidence),
 ];
+
+/** What is missing above, and why. */
+function failures(evidence: Evidence): string[] {
+  const lines = failedRuns(evidence).map(
+    ({ phase, row, seed, reason }) => `- ${phase}, ${row}, seed ${seed}: ${reason}`,
+  );
+  return lines.length === 0 ? [] : ['### Failed runs', lines.join('\n')];
+}
 
 /**
  * The page.
@@ -232,15 +243,11 @@ export function reportCsv(evidence: readonly Evidence[]): string {
     'images',
     'minutes',
   ];
-  const rows = evidence.flatMap(({ experiment, tuning, final, equalTime }) =>
-    [
-      ['tuning', tuning] as const,
-      ['final', final] as const,
-      ...(equalTime ? [['equal time', equalTime] as const] : []),
-    ].flatMap(([phase, state]) =>
+  const rows = evidence.flatMap((each) =>
+    partsOf(each).flatMap(([phase, state]) =>
       rowTrials(state).map(({ row, point, result }) => [
         ...[
-          experiment.name,
+          each.experiment.name,
           phase,
           row,
           Number(point.seed),

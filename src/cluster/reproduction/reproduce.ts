@@ -10,7 +10,7 @@ import { writeFigure } from '../../insight/figure/write-figure.js';
 import type { SweepDefinition } from '../definition.js';
 import { runLocally, type Sharing } from '../run-locally.js';
 import type { Assignment } from '../search/parameter.js';
-import { createSweepFolder, extendSweepFolder, readSweepFolder } from '../sweep-folder.js';
+import { createSweepFolder, extendSweepFolder, forgetFailures, readSweepFolder } from '../sweep-folder.js';
 import type { SweepState } from '../sweep-state.js';
 import type { Experiment } from './claims.js';
 import { equalTimeSweep, slowestRow } from './equal-time.js';
@@ -35,6 +35,8 @@ export interface ReproductionOptions {
   readonly seeds?: number;
   /** Whether every row is trained once more in the slowest row's time. */
   readonly equalTime?: boolean;
+  /** Whether runs that failed are tried again. */
+  readonly retryFailed?: boolean;
   /** Runs that need not run again (default: those of the folder). */
   readonly known?: readonly KnownRun[];
   /** Folder of all sweeps and results. */
@@ -117,7 +119,7 @@ async function part(
   path: string,
   definition: SweepDefinition,
   told: readonly KnownRun[],
-  { sharing, signal, update, onWait }: ReproductionOptions,
+  { sharing, retryFailed, signal, update, onWait }: ReproductionOptions,
 ): Promise<SweepState> {
   if (!existsSync(join(path, 'sweep.json'))) {
     await makeFolder(path);
@@ -128,5 +130,6 @@ async function part(
   const whole = extended(known, definition);
   if (whole !== known) await extendSweepFolder(path, whole ?? definition);
   if (told.length > 0) await adoptRuns(path, told);
+  if (retryFailed) await forgetFailures(path);
   return runLocally(path, sharing, { signal, update, onWait });
 }

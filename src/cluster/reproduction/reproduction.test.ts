@@ -7,7 +7,7 @@ import { CLAIMS, type Experiment, SCALES } from './claims.js';
 import { equalTimeSweep } from './equal-time.js';
 import { experimentsFor, settingNames } from './experiments.js';
 import { evidenceFigure, lookOf } from './figures.js';
-import { type Evidence, findingsOf, rankingOf } from './findings.js';
+import { type Evidence, failedRuns, findingsOf, rankingOf } from './findings.js';
 import { reportCsv, reportPage } from './report.js';
 import { bestPoints, finalSweep, type RowTrial, rowTrials, tuningSweep } from './sweeps.js';
 
@@ -186,6 +186,23 @@ describe('a comparison', () => {
     const lines = reportCsv([some]).trimEnd().split('\n');
     expect(lines.length).toBe(1 + 3 * small.trials * (small.tuningSeeds as number) + 3 * 5);
     for (const line of lines.slice(1)) expect(line).toMatch(/"?tautnet train .*--seed |--epochs/);
+  });
+
+  test('tells of runs that failed on the page and by the command', () => {
+    const whole = evidence(() => result(0.9, 0.6));
+    const states = whole.final.states.map((each, i) =>
+      i === 4 ? { ...each, end: { failed: 'its process ended by SIGKILL' } } : each,
+    );
+    const some = { ...whole, final: { ...whole.final, states } };
+    const failed = failedRuns(some);
+    expect(failed).toEqual([
+      { experiment: 'S2', phase: 'final', row: 'crown-ibp', seed: 1, reason: 'its process ended by SIGKILL' },
+    ]);
+    expect(reportPage([some], '', 'results.svg')).toContain(
+      '### Failed runs\n\n- final, crown-ibp, seed 1: its process ended by SIGKILL',
+    );
+    expect(reportPage([whole], '', 'results.svg')).not.toContain('Failed runs');
+    expect(reportCsv([some]).split('\n').length).toBe(reportCsv([whole]).split('\n').length - 1);
   });
 
   test('at equal time gives each row the epochs that fit into the time of the slowest', () => {
