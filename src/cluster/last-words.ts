@@ -6,7 +6,7 @@ const NAMED = /^(FATAL ERROR|[\w.]*(Error|Exception)( \[\w+\])?): /;
 /**
  * The last line that names an error, else the last line; undefined where nothing was written. The last line
  * alone would be Node's version, which it writes below an error that nobody caught.
- * @example lastWords('Error: no such module\n    at main.js:1\n\nNode.js v20.0.0\n') // 'Error: no such module'
+ * @example lastWords('Error: no such file\n    at main.js:1\n\nNode.js v20.0.0\n') // 'Error: no such file'
  */
 export function lastWords(errors: string): string | undefined {
   const lines = errors
