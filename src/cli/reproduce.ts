@@ -25,20 +25,19 @@ import { reproduce, writeResults } from '../cluster/reproduction/reproduce.js';
 import { sharesOf } from '../cluster/run-locally.js';
 import { UsageError } from '../experiment/errors.js';
 import { type Io, type MakeCommand, written } from './command.js';
-import { wholeNumber } from './flag-values.js';
+import { setting, wholeNumber } from './flag-values.js';
 import { sweepProgress } from './progress/sweep.js';
 import { costTable, failureNotice, findingsTable } from './reproduction-tables.js';
 import { shared } from './shared-options.js';
-import { sharingOf } from './sweep.js';
+import { type PlaceFlags, placeOf, runnerAt, startWorkers, withPlaceOptions } from './sweep-place.js';
 
-interface ReproduceFlags {
+interface ReproduceFlags extends PlaceFlags {
   readonly scale: string;
   readonly setting?: string;
   readonly rows?: string;
   readonly seeds?: string;
   readonly out?: string;
-  readonly threads?: string;
-  readonly parallel?: string;
+  readonly device?: string;
   readonly equalTime?: boolean;
   readonly known?: string;
   readonly retryFailed?: boolean;
@@ -48,16 +47,21 @@ interface ReproduceFlags {
 }
 
 export const makeReproduceCommand: MakeCommand = (io) =>
-  new Command('reproduce')
-    .description("test the paper's claims: tune, train with several seeds, certify, compare")
-    .argument('<claims...>', `some of ${CLAIMS.join(', ')}, or all`)
-    .option('--scale <name>', `how large (${SCALES.join('|')})`, 'small')
-    .option('--setting <names>', 'some of its settings, with commas; see below')
-    .option('--rows <names>', 'rows of the claims, with commas, such as ibp,crown (default: the usual ones)')
-    .option('--seeds <count>', 'seeds of each row (default: 10, at paper scale 5, at smoke 2)')
-    .addOption(shared('out', 'folder of all runs; default: runs/reproduce/<scale>-<claims>'))
-    .addOption(shared('threads', 'of all runs together; default: available cores'))
-    .option('--parallel <count>', 'runs at a time (default: one for each thread)')
+  withPlaceOptions(
+    new Command('reproduce')
+      .description("test the paper's claims: tune, train with several seeds, certify, compare")
+      .argument('<claims...>', `some of ${CLAIMS.join(', ')}, or all`)
+      .option('--scale <name>', `how large (${SCALES.join('|')})`, 'small')
+      .option('--setting <names>', 'some of its settings, with commas; see below')
+      .option(
+        '--rows <names>',
+        'rows of the claims, with commas, such as ibp,crown (default: the usual ones)',
+      )
+      .option('--seeds <count>', 'seeds of each row (default: 10, at paper scale 5, at smoke 2)')
+      .addOption(shared('device', 'default: cpu; other devices give other bits'))
+      .addOption(shared('out', 'folder of all runs; default: runs/reproduce/<scale>-<claims>')),
+    'runs',
+  )
     .option('--equal-time', "then train each row once more for the slowest row's time, and compare again")
     .option('--known <tables>', 'tables of earlier runs (.csv), with commas: what they tell is not run again')
     .option('--retry-failed', 'try runs again that failed')
@@ -81,31 +85,35 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
   const wanted = claims.length === CLAIMS.length ? ['all'] : claims;
   const scale = oneOf(SCALES, flags.scale, '--scale') as Scale;
   const seeds = wholeNumber('seeds', flags.seeds);
-  const sharing = sharingOf(flags);
+  const place = placeOf(flags, io);
+  const device = setting('device', flags.device, '--device');
   const only = settingsOf(flags.setting, scale);
-  const experiments = experimentsFor(claims, scale, { settings: only, rows: listOf(flags.rows) });
+  const experiments = experimentsFor(claims, scale, { settings: only, rows: listOf(flags.rows), device });
   const out = flags.out ?? join('runs', 'reproduce', [scale, ...(only ?? []), ...wanted].join('-'));
   const command = (evidence: readonly Evidence[]): string =>
     [
       ...['tautnet reproduce', ...wanted, '--scale', scale],
       ...(only ? ['--setting', only.join()] : []),
       ...ranOptions(evidence, claims, experimentsFor(claims, scale, { settings: only })),
+      ...(device ? ['--device', device] : []),
       ...(evidence.some(({ equalTime }) => equalTime) ? ['--equal-time'] : []),
     ].join(' ');
   if (flags.report !== undefined) return report(flags.report, out, experiments, command, flags, io);
   const tables = await Promise.all((listOf(flags.known) ?? []).map((path) => readKnownRuns(path)));
   const known = tables.flat();
-  // What goes on has said what it costs.
-  if (flags.dryRun || !existsSync(out)) {
+  // What goes on has said what it costs; of what workers do this machine cannot say.
+  if (flags.dryRun || (place.address === undefined && !existsSync(out))) {
+    const { sharing } = place;
     const costs = await reproductionCost({ experiments, seeds, known, sharing, out, signal: io.signal });
     const text = flags.json ? `${JSON.stringify(costs)}\n` : costTable(costs, sharesOf(sharing).parallel);
     if (flags.dryRun) return written(io.stdout, text);
     if (!flags.json) io.stderr.write(text);
   }
+  await startWorkers(out, place, io);
   const progress = sweepProgress(io.stderr);
   const evidence = await reproduce({
     ...{ experiments, seeds, equalTime: flags.equalTime, known, retryFailed: flags.retryFailed, out },
-    ...{ sharing, command, signal: io.signal },
+    ...{ run: runnerAt(place), command, signal: io.signal },
     phase: (name) => void io.stderr.write(`${name}\n`),
     update: (state) => progress.update(state),
     onWait: (line) => void io.stderr.write(`${line}\n`),

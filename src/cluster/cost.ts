@@ -8,6 +8,7 @@
 import { prepare } from '../experiment/prepare-training.js';
 import type { SettingName, Settings } from '../experiment/settings/settings.js';
 import { createPool } from '../runtime/pool/pool.js';
+import { chooseDevice } from '../runtime/survey/devices.js';
 import { stepsPerEpoch, training } from '../training/loop.js';
 import { type PlannedTrial, plannedTrials, type SweepDefinition } from './definition.js';
 import { budgetsOf, type Halving } from './search/search.js';
@@ -42,10 +43,14 @@ const TIMED = { steps: 40, seconds: 0.5 } as const;
 const medianOf = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
 
-/** Takes some steps of a training, without warm-up and without a run folder: the median of those timed. */
+/**
+ * Takes some steps of a training, without warm-up and without a run folder: the median of those timed.
+ * @throws Failure if the settings' device cannot be used
+ */
 export async function stepCost(settings: Settings, threads: number): Promise<StepCost> {
+  const device = await chooseDevice(settings.device);
   const started = performance.now();
-  const pool = createPool(threads);
+  const pool = createPool(threads, device, settings.memory);
   try {
     const full = { ...settings, threads, warmupStart: 0, warmupEpochs: 0 };
     const { options, first } = await prepare(full, pool);

@@ -1,7 +1,7 @@
 /** A sweep on this machine: several trials at a time in child processes, within a number of threads. */
 import { compiledUrl } from '../runtime/compiled-file.js';
 import { LocalQueue } from './local-queue.js';
-import { runSweep, type SweepOptions } from './sweep.js';
+import { type RunnerOptions, runSweep } from './sweep.js';
 import type { SweepState } from './sweep-state.js';
 import type { TrialJob, TrialProgress, TrialResult } from './trial.js';
 
@@ -20,11 +20,7 @@ export function sharesOf({ threads, parallel = threads }: Sharing): { parallel: 
 }
 
 /** Goes on with the sweep in a folder in child processes. @throws as runSweep */
-export function runLocally(
-  path: string,
-  sharing: Sharing,
-  options: Omit<SweepOptions, 'queue' | 'threads'> = {},
-): Promise<SweepState> {
+export function runLocally(path: string, sharing: Sharing, options: RunnerOptions = {}): Promise<SweepState> {
   const { parallel, threads } = sharesOf(sharing);
   return runSweep(path, {
     ...options,

@@ -5,16 +5,14 @@ import { openEngine } from './broker/engine.js';
 import { WORK } from './broker/job.js';
 import { RemoteQueue } from './broker/remote-queue.js';
 import { trialCarrier } from './broker/trial-job.js';
-import { runSweep, type SweepOptions } from './sweep.js';
+import { type RunnerOptions, runSweep } from './sweep.js';
 import type { SweepState } from './sweep-state.js';
 import type { TrialJob, TrialProgress, TrialResult } from './trial.js';
 
-export interface RemoteSweepOptions extends Omit<SweepOptions, 'queue' | 'threads'> {
+export interface RemoteSweepOptions extends RunnerOptions {
   readonly address: Address;
   /** Trials in the queue at a time. */
   readonly parallel?: number;
-  /** Ids of trials that failed and are tried again: the queue remembers their failures for a week. */
-  readonly retried?: readonly string[];
   /** Runs travel, as workers share no folder with this machine. */
   readonly ships: boolean;
 }
@@ -41,6 +39,7 @@ export async function runRemotely(
           engine,
           carrier,
           capacity: parallel,
+          // The queue remembers failures for a week.
           anew: new Set(retried),
           progress: (id, state) => progress(id, state as TrialProgress),
           onNotice: onWait,

@@ -43,7 +43,7 @@ export function slurmOptions(text: string): string[] {
 
 const quoted = (word: string): string => `'${word.replaceAll("'", String.raw`'\''`)}'`;
 
-/** The batch script of the workers of a sweep in a folder. */
+/** The batch script of workers, with their logs in a folder. */
 export function slurmScript(folder: string, options: SlurmOptions): string {
   const { workers, threads, more, program } = options;
   const directives = [
@@ -68,12 +68,12 @@ export function slurmScript(folder: string, options: SlurmOptions): string {
 }
 
 /**
- * Writes the script of workers into a sweep's folder and submits it.
+ * Writes the script of workers into a folder of sweeps and submits it.
  * @returns the number of Slurm's job
  * @throws Failure if `sbatch` is missing or refuses; FileError
  */
-export async function submitWorkers(sweep: string, address: Address, options: SlurmOptions): Promise<string> {
-  const folder = join(resolve(sweep), 'slurm');
+export async function submitWorkers(path: string, address: Address, options: SlurmOptions): Promise<string> {
+  const folder = join(resolve(path), 'slurm');
   await mkdir(folder, { recursive: true });
   const script = join(folder, 'workers.sbatch');
   await writeFileAtomic(script, slurmScript(folder, options));

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chooseDevice } from '../runtime/survey/devices.js';
 import { failureOf, type Started, startTautnet, tautnet } from '../testing/tautnet-process.js';
 import type { TrialEnd } from './sweep-folder.js';
 
@@ -184,5 +185,13 @@ describe('a sweep', () => {
     ]);
     for (const { stepSeconds } of cost.kinds) expect(stepSeconds).toBeGreaterThan(0);
     expect(existsSync(join(folder, 'dry'))).toBe(false);
+  });
+
+  test('costs nothing on a device that cannot be used, with the reason', async (context) => {
+    const usable = await chooseDevice('cuda').catch((error: Error) => error);
+    if (!(usable instanceof Error)) return context.skip('CUDA can be used here');
+    const path = await file('device', `search: grid\n${settings(1)}\nparameters: { device: [cuda] }\n`);
+    const ended = await run(path, 'device', '--dry-run');
+    expect([ended.code, failureOf(ended)]).toEqual([1, `tautnet: ${usable.message}`]);
   });
 });

@@ -30,6 +30,15 @@ export interface SweepOptions {
   readonly update?: (state: SweepState) => void;
 }
 
+/** What whoever wants a sweep gone on with says, wherever its trials are done. */
+export interface RunnerOptions extends Omit<SweepOptions, 'queue' | 'threads'> {
+  /** Ids of trials that failed and are tried again (default: none). */
+  readonly retried?: readonly string[];
+}
+
+/** Goes on with the sweep in a folder. @throws as runSweep */
+export type SweepRunner = (path: string, options: RunnerOptions) => Promise<SweepState>;
+
 /** Times that a job is tried. */
 const TRIES = 2;
 

@@ -124,6 +124,27 @@ describe.each([
       },
     );
 
+    test('the runs of a reproduction are done by workers, to the bits that they have at home', async () => {
+      const reproduce = (out: string, ...flags: string[]) =>
+        tautnet([
+          ...['reproduce', 'paradox', '--scale', 'smoke', '--rows', 'ibp', '--seeds', '1', '--quiet'],
+          ...['--out', join(folder, `${name}-${out}`), ...flags],
+        ]);
+      const one = worker(server.url);
+      const [there, here] = await Promise.all([
+        reproduce('there', '--queue', server.url),
+        reproduce('here', '--threads', '1'),
+      ]);
+      await stopped(one);
+      expect([there.code, here.code], there.stderr).toEqual([0, 0]);
+      const digests = (out: string): string[] => [
+        ...digestsOf(join(`${name}-${out}`, 'S2', 'tuning')),
+        ...digestsOf(join(`${name}-${out}`, 'S2', 'final')),
+      ];
+      expect(digests('there')).toEqual(digests('here'));
+      expect(digests('there').length).toBe(2);
+    });
+
     test('without a shared folder runs travel, and a trial that fails each time is parked and named', async () => {
       const path = await sweepFile(`${name}-shipped`, 3, '{ learning-rate: [0.001, 1.0e+30] }');
       const running = sweep(path, `${name}-shipped`, '--queue', server.url, '--ship-runs');

@@ -4,7 +4,7 @@
  */
 import { type SweepCost, sweepCost } from '../cost.js';
 import type { SweepDefinition } from '../definition.js';
-import { sharesOf } from '../run-locally.js';
+import { type Sharing, sharesOf } from '../run-locally.js';
 import type { Assignment } from '../search/parameter.js';
 import type { Experiment } from './claims.js';
 import { finalPath, readPart, tuningPath } from './evidence-folder.js';
@@ -34,10 +34,13 @@ const TEST_IMAGES = 10_000;
  */
 export const ASSUMED = { boundSeconds: 0.002, openImages: 60 } as const;
 
+type CostOptions = Pick<ReproductionOptions, 'experiments' | 'seeds' | 'known' | 'signal' | 'out'> & {
+  /** How this machine is shared among trials, where it does them all. */
+  readonly sharing: Sharing;
+};
+
 /** Measures one step of each kind of each experiment that has not ended in its folder. */
-export async function reproductionCost(
-  options: Pick<ReproductionOptions, 'experiments' | 'seeds' | 'known' | 'sharing' | 'signal' | 'out'>,
-): Promise<ExperimentCost[]> {
+export async function reproductionCost(options: CostOptions): Promise<ExperimentCost[]> {
   const costs: ExperimentCost[] = [];
   for (const experiment of options.experiments) {
     const tuning = tuningSweep(experiment);
@@ -83,7 +86,7 @@ function likelyPoints(
 async function partCost(
   asked: SweepDefinition,
   ended: readonly RowTrial[],
-  { sharing, signal }: Pick<ReproductionOptions, 'sharing' | 'signal'>,
+  { sharing, signal }: Pick<CostOptions, 'sharing' | 'signal'>,
 ): Promise<PartCost> {
   const left = withoutEnded(asked, ended);
   if (left.labels?.length === 0)

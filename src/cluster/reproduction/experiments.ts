@@ -1,5 +1,6 @@
 /** The settings in which claims are looked at, by scale, and what of them is run. */
 import { UsageError } from '../../experiment/errors.js';
+import type { DeviceChoice } from '../../runtime/device/device.js';
 import type { ClaimName, Experiment, Scale } from './claims.js';
 import { PAPER } from './paper-experiments.js';
 import { SMALL, SMOKE } from './small-experiments.js';
@@ -22,6 +23,8 @@ export interface Selection {
   readonly settings?: readonly string[];
   /** Names of rows (default: all that the claims need, or the usual ones of a setting that says which). */
   readonly rows?: readonly string[];
+  /** Where programs run (default: the processor). */
+  readonly device?: DeviceChoice;
 }
 
 /**
@@ -31,10 +34,10 @@ export interface Selection {
 export function experimentsFor(
   claims: readonly ClaimName[],
   scale: Scale,
-  { settings, rows }: Selection = {},
+  { settings, rows, device }: Selection = {},
 ): readonly Experiment[] {
   const looked = EXPERIMENTS[scale]
-    .map((experiment) => withClaims(experiment, claims))
+    .map((experiment) => withClaims(onDevice(experiment, device), claims))
     .filter(({ comparisons }) => comparisons.length > 0);
   const chosen = looked.filter(({ name, optional }) => settings?.includes(name) ?? !optional);
   if (chosen.length === 0)
@@ -44,6 +47,10 @@ export function experimentsFor(
     );
   return rows === undefined ? chosen.map(withUsualRows) : withRows(chosen, rows);
 }
+
+/** The processor is not named, as everything that has been published has run there. */
+const onDevice = (experiment: Experiment, device: DeviceChoice = 'cpu'): Experiment =>
+  device === 'cpu' ? experiment : { ...experiment, settings: { ...experiment.settings, device } };
 
 const withUsualRows = (experiment: Experiment): Experiment => ({
   ...experiment,

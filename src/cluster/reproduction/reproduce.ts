@@ -8,8 +8,8 @@ import { writeFileAtomic } from '../../formats/atomic-file.js';
 import { makeFolder } from '../../formats/folder.js';
 import { writeFigure } from '../../insight/figure/write-figure.js';
 import type { SweepDefinition } from '../definition.js';
-import { runLocally, type Sharing } from '../run-locally.js';
 import type { Assignment } from '../search/parameter.js';
+import type { SweepRunner } from '../sweep.js';
 import { createSweepFolder, extendSweepFolder, forgetFailures, readSweepFolder } from '../sweep-folder.js';
 import type { SweepState } from '../sweep-state.js';
 import type { Experiment } from './claims.js';
@@ -41,7 +41,8 @@ export interface ReproductionOptions {
   readonly known?: readonly KnownRun[];
   /** Folder of all sweeps and results. */
   readonly out: string;
-  readonly sharing: Sharing;
+  /** Goes on with each of its sweeps, wherever trials are done. */
+  readonly run: SweepRunner;
   /** The command that does all that has run, for the page. */
   readonly command: (evidence: readonly Evidence[]) => string;
   readonly signal?: AbortSignal;
@@ -119,7 +120,7 @@ async function part(
   path: string,
   definition: SweepDefinition,
   told: readonly KnownRun[],
-  { sharing, retryFailed, signal, update, onWait }: ReproductionOptions,
+  { run, retryFailed, signal, update, onWait }: ReproductionOptions,
 ): Promise<SweepState> {
   if (!existsSync(join(path, 'sweep.json'))) {
     await makeFolder(path);
@@ -130,6 +131,6 @@ async function part(
   const whole = extended(known, definition);
   if (whole !== known) await extendSweepFolder(path, whole ?? definition);
   if (told.length > 0) await adoptRuns(path, told);
-  if (retryFailed) await forgetFailures(path);
-  return runLocally(path, sharing, { signal, update, onWait });
+  const retried = retryFailed ? await forgetFailures(path) : [];
+  return run(path, { retried, signal, update, onWait });
 }

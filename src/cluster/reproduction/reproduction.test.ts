@@ -111,6 +111,12 @@ describe('the experiments', () => {
 });
 
 describe('the runs that are reported', () => {
+  test('run on the device that is named, which is part of their commands', () => {
+    const device = (name?: 'cpu' | 'cuda') =>
+      experimentsFor(['paradox'], 'smoke', { device: name }).map(({ settings }) => settings.device);
+    expect([device(), device('cpu'), device('cuda')]).toEqual([[undefined], [undefined], ['cuda']]);
+  });
+
   test('are paired: each row has the same seeds, none of which tuning has seen', () => {
     const final = finalSweep(small, starts, 5);
     const seeds = new Map<string, unknown[]>();
