@@ -95,28 +95,24 @@ export function readsWindow(nodes: Network['nodes'], relu: number): boolean {
   return layer?.kind === 'affine' && layer.window !== undefined;
 }
 
-/** Those that have sides, the smallest while all fit, by node what their neurons read. */
-export function hullNodes(engine: Pick<Engine, 'network'>, unstable: Sized): Record<number, number> {
-  const from: Record<number, number> = {};
+/** Those that have sides: the smallest, while all fit. */
+function sided(engine: Pick<Engine, 'network'>, unstable: Sized): HullNode[] {
+  const ordered = candidates(engine, unstable).sort((a, b) => a.numbers - b.numbers);
   let left = MOST_NUMBERS;
-  for (const { node, source, numbers } of candidates(engine, unstable).sort(
-    (a, b) => a.numbers - b.numbers,
-  )) {
-    if (numbers > left) break;
+  const tooMany = ordered.findIndex(({ numbers }) => {
     left -= numbers;
-    from[node] = source;
-  }
-  return from;
+    return left < 0;
+  });
+  return tooMany < 0 ? ordered : ordered.slice(0, tooMany);
 }
 
+/** The ReLUs that have sides, by node what their neurons read. */
+export const hullNodes = (engine: Pick<Engine, 'network'>, unstable: Sized): Record<number, number> =>
+  Object.fromEntries(sided(engine, unstable).map(({ node, source }) => [node, source]));
+
 /** Numbers of all their sides. */
-export const hullNumbers = (engine: Pick<Engine, 'network'>, unstable: Sized): number => {
-  const from = hullNodes(engine, unstable);
-  return candidates(engine, unstable).reduce(
-    (sum, { node, numbers }) => sum + (node in from ? numbers : 0),
-    0,
-  );
-};
+export const hullNumbers = (engine: Pick<Engine, 'network'>, unstable: Sized): number =>
+  sided(engine, unstable).reduce((sum, { numbers }) => sum + numbers, 0);
 
 /** Chooses sides for all parts together. */
 export async function chooseHulls(engine: Engine, region: HullRegion): Promise<Hulls> {
