@@ -85,8 +85,10 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
   const wanted = claims.length === CLAIMS.length ? ['all'] : claims;
   const scale = oneOf(SCALES, flags.scale, '--scale') as Scale;
   const seeds = wholeNumber('seeds', flags.seeds);
-  const place = placeOf(flags, io);
   const device = setting('device', flags.device, '--device');
+  // Runs share the processor's threads, but a device's memory they would fight for.
+  const parallel = flags.parallel ?? (device === undefined || device === 'cpu' ? undefined : '1');
+  const place = placeOf({ ...flags, parallel }, io);
   const only = settingsOf(flags.setting, scale);
   const experiments = experimentsFor(claims, scale, { settings: only, rows: listOf(flags.rows), device });
   const out = flags.out ?? join('runs', 'reproduce', [scale, ...(only ?? []), ...wanted].join('-'));
