@@ -86,9 +86,9 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
   const scale = oneOf(SCALES, flags.scale, '--scale') as Scale;
   const seeds = wholeNumber('seeds', flags.seeds);
   const device = setting('device', flags.device, '--device');
-  // Runs share the processor's threads, but a device's memory they would fight for.
-  const parallel = flags.parallel ?? (device === undefined || device === 'cpu' ? undefined : '1');
-  const place = placeOf({ ...flags, parallel }, io);
+  // Runs share the processor's threads, but this machine's device has memory for one at a time.
+  const isShared = flags.queue !== undefined || device === undefined || device === 'cpu';
+  const place = placeOf({ ...flags, parallel: flags.parallel ?? (isShared ? undefined : '1') }, io);
   const only = settingsOf(flags.setting, scale);
   const experiments = experimentsFor(claims, scale, { settings: only, rows: listOf(flags.rows), device });
   const out = flags.out ?? join('runs', 'reproduce', [scale, ...(only ?? []), ...wanted].join('-'));
@@ -97,7 +97,6 @@ async function reproduceClaims(names: readonly string[], flags: ReproduceFlags, 
       ...['tautnet reproduce', ...wanted, '--scale', scale],
       ...(only ? ['--setting', only.join()] : []),
       ...ranOptions(evidence, claims, experimentsFor(claims, scale, { settings: only })),
-      ...(device ? ['--device', device] : []),
       ...(evidence.some(({ equalTime }) => equalTime) ? ['--equal-time'] : []),
     ].join(' ');
   if (flags.report !== undefined) return report(flags.report, out, experiments, command, flags, io);

@@ -167,14 +167,20 @@ export const writeEnd = (path: string, trial: Trial, end: TrialEnd): Promise<voi
 
 /**
  * Makes trials that failed begun ones, for the next process to try them again; their runs stay.
+ * @param which those whose label is meant (default: all)
  * @returns their ids
  * @throws RunInUse, Failure, FileError
  */
-export async function forgetFailures(path: string): Promise<string[]> {
+export async function forgetFailures(
+  path: string,
+  which: (label: string) => boolean = () => true,
+): Promise<string[]> {
   const lock = await lockSweep(path);
   try {
-    const { begun } = await readSweepFolder(path);
-    const failed = begun.flatMap(({ trial, end }) => (end && 'failed' in end ? [trialId(trial)] : []));
+    const { begun, definition } = await readSweepFolder(path);
+    const failed = begun
+      .filter(({ trial, end }) => end && 'failed' in end && which(definition.labels?.[trial.number] ?? ''))
+      .map(({ trial }) => trialId(trial));
     if (failed.length === 0) return [];
     const { results, summary } = paths(path);
     // The page first: a sweep that has it is finished.

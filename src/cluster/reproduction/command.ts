@@ -3,8 +3,8 @@ import type { ClaimName, Experiment } from './claims.js';
 import type { Evidence } from './findings.js';
 
 /**
- * `--rows` and `--seeds` of what ran for the claims, where that is not what runs unless the user says
- * otherwise.
+ * `--rows`, `--seeds` and `--device` of what ran for the claims, where that is not what runs unless the user
+ * says otherwise.
  */
 export function ranOptions(
   evidence: readonly Evidence[],
@@ -22,11 +22,13 @@ export function ranOptions(
     const isUsual = needed.join() === experiment?.rows.map((row) => row.name).join();
     return { needed, isUsual, seeds, usual: experiment?.seeds };
   });
+  const devices = evidence.flatMap(({ final }) => final.definition.settings.device ?? []);
   const rows = [...new Set(of.flatMap(({ needed }) => needed))];
   return [
     ...(of.every(({ isUsual }) => isUsual) ? [] : ['--rows', rows.join()]),
     ...(of.every(({ seeds, usual }) => seeds === usual)
       ? []
       : ['--seeds', String(Math.max(...of.map(({ seeds }) => seeds)))]),
+    ...(devices.length === 0 ? [] : ['--device', devices[0] as string]),
   ];
 }

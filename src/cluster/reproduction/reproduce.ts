@@ -61,11 +61,14 @@ export async function reproduce(options: ReproductionOptions): Promise<readonly 
   const evidence: Evidence[] = [];
   for (const experiment of experiments) {
     phase?.(`${experiment.name}, tuning`);
+    // What was chosen for a row that has begun with its seeds stays.
+    const begun = new Set((await readPart(finalPath(out, experiment)))?.definition.labels);
     const tuning = await part(
       tuningPath(out, experiment),
       tuningSweep(experiment),
       runsOf(known, experiment.name, 'tuning'),
       options,
+      (row) => !begun.has(row),
     );
     const best = bestPoints(experiment, rowTrials(tuning));
     phase?.(`${experiment.name}, all seeds`);
@@ -121,6 +124,7 @@ async function part(
   definition: SweepDefinition,
   told: readonly KnownRun[],
   { run, retryFailed, signal, update, onWait }: ReproductionOptions,
+  mayRetry?: (row: string) => boolean,
 ): Promise<SweepState> {
   if (!existsSync(join(path, 'sweep.json'))) {
     await makeFolder(path);
@@ -131,6 +135,6 @@ async function part(
   const whole = extended(known, definition);
   if (whole !== known) await extendSweepFolder(path, whole ?? definition);
   if (told.length > 0) await adoptRuns(path, told);
-  const retried = retryFailed ? await forgetFailures(path) : [];
+  const retried = retryFailed ? await forgetFailures(path, mayRetry) : [];
   return run(path, { retried, signal, update, onWait });
 }
