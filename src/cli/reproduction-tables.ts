@@ -69,8 +69,7 @@ const bestLines = (evidence: Evidence): string[] =>
 
 /** That runs failed, the first with its reason, and what to do. */
 export function failureNotice(failed: readonly FailedRun[]): string {
-  const [first] = failed as [FailedRun];
-  const { experiment, phase, row, seed, reason } = first;
+  const [{ experiment, phase, row, seed, reason }] = failed as [FailedRun];
   return (
     `${failed.length} failed, first ${experiment}, ${phase}, ${row}, seed ${seed}: ${reason}; once the ` +
     'reason is gone, the same command with --retry-failed tries again\n'

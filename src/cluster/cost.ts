@@ -45,7 +45,7 @@ const medianOf = (values: readonly number[]): number =>
 
 /**
  * Takes some steps of a training, without warm-up and without a run folder: the median of those timed.
- * @throws Failure if the settings' device cannot be used
+ * @throws Error if the settings' device cannot be used
  */
 export async function stepCost(settings: Settings, threads: number): Promise<StepCost> {
   const device = await chooseDevice(settings.device);
