@@ -248,9 +248,13 @@ export const settingsSchema = z.strictObject({
       changeable: true,
     },
   ),
-  microBatch: setting(count(), 'images per program call; smaller needs less memory', {
-    changeable: true,
-  }),
+  microBatch: setting(
+    count(),
+    'images per program call: more are faster for small networks, fewer need less memory',
+    {
+      changeable: true,
+    },
+  ),
   threads: setting(count().max(1024), 'worker threads', { changeable: true }),
   checkpointEvery: setting(count(), 'epochs between checkpoints', { changeable: true }),
   checkpointSeconds: setting(amount(), 'also a checkpoint when the last is this old (0: after epochs only)', {
