@@ -309,18 +309,24 @@ export const proofMutants: readonly ProofMutant[] = [
       to: 'made.variable(0, u / 2)',
     },
     {
-      name: 'a ReLU that is off is off before zero',
+      name: 'the upper side of a triangle begins at zero',
       test: 'relaxation/solver/relu-solver',
-      from: 'e.constant - l)',
-      to: 'e.constant)',
+      from: 'slope * (e.constant - l)',
+      to: 'slope * e.constant',
     },
   ]),
   ...of('relaxation/solver/sign-branching', [
     {
       name: 'one sign of a ReLU is enough',
       test: 'relaxation/solver/relu-solver',
-      from: 'nodes.push([...signs, [sign, likely === 1 ? 0 : 1]], [...signs, [sign, likely]])',
-      to: 'nodes.push([...signs, [sign, likely]])',
+      from: 'nodes.push([...signs, [relu, !isOn]], [...signs, [relu, isOn]])',
+      to: 'nodes.push([...signs, [relu, isOn]])',
+    },
+    {
+      name: 'a sign stays where the search has gone on',
+      test: 'relaxation/solver/relu-solver',
+      from: 'for (const [relu, isOn] of from.slice(kept)) free(open, relu, isOn);',
+      to: '',
     },
   ]),
   ...of('verification/search/root-bounds', [

@@ -61,7 +61,7 @@ function expectMinimum(
 }
 
 describe('a linear program', () => {
-  it('has its minimum at a feasible point, one cost after the other and after a variable is fixed, and any duals bound it from below', async () => {
+  it('has its minimum at a feasible point, one cost after the other and after a variable is fixed and a row tightened, and any duals bound it from below', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 5 }), fc.nat(), fc.nat(), async (rows, seed, other) => {
         const program = randomProgram(rows, seed);
@@ -75,11 +75,12 @@ describe('a linear program', () => {
         }
         const ends = (value: number, given: Float64Array) => given.map((end, j) => (j === 2 ? value : end));
         open.bound(2, 0, 0);
-        expectMinimum(
-          { ...program, lower: ends(0, program.lower), upper: ends(0, program.upper) },
-          costOf(seed),
-          open.minimum(costOf(seed)) as Minimum,
-        );
+        const fixed = { ...program, lower: ends(0, program.lower), upper: ends(0, program.upper) };
+        expectMinimum(fixed, costOf(seed), open.minimum(costOf(seed)) as Minimum);
+        // A row tightened to what the origin still fulfils.
+        const rowUpper = program.rowUpper.map((end, i) => (i === 0 ? end / 10 : end));
+        open.boundRow(0, Number.NEGATIVE_INFINITY, rowUpper[0] as number);
+        expectMinimum({ ...fixed, rowUpper }, costOf(seed), open.minimum(costOf(seed)) as Minimum);
         open.close();
       }),
       { numRuns: 25 },

@@ -40,6 +40,8 @@ export interface OpenProgram {
   minimum(cost: Float64Array): Minimum | undefined;
   /** Moves the ends of a variable, for the minima that follow. */
   bound(variable: number, lower: number, upper: number): void;
+  /** Moves the ends of a row, for the minima that follow. */
+  boundRow(row: number, lower: number, upper: number): void;
   close(): void;
 }
 
@@ -70,9 +72,11 @@ function failing<T>(what: string, call: () => T): T {
  */
 export async function openLinearProgram(program: LinearProgram, seconds: number): Promise<OpenProgram> {
   const highs = await solver();
-  const { starts, indices, values, rowLower, rowUpper } = program;
+  const { starts, indices, values } = program;
   const [lower, upper] = [program.lower.slice(), program.upper.slice()];
+  const [rowLower, rowUpper] = [program.rowLower.slice(), program.rowUpper.slice()];
   const [numCols, numRows] = [lower.length, rowLower.length];
+  const moved: LinearProgram = { ...program, lower, upper, rowLower, rowUpper };
   const matrix = { format: 'csr', numRows, numCols, starts, indices, values } as const;
   const model = failing('take the program', () =>
     highs.createModel({
@@ -117,12 +121,17 @@ export async function openLinearProgram(program: LinearProgram, seconds: number)
         );
       }
       const { colValue, rowDual } = model.getSolution();
-      return { bound: dualBound({ ...program, lower, upper }, cost, rowDual), point: colValue };
+      return { bound: dualBound(moved, cost, rowDual), point: colValue };
     },
     bound(variable, low, high) {
       lower[variable] = low;
       upper[variable] = high;
       model.changeColBounds(variable, low, high);
+    },
+    boundRow(row, low, high) {
+      rowLower[row] = low;
+      rowUpper[row] = high;
+      model.changeRowBounds(row, low, high);
     },
     close: () => model.dispose(),
   };

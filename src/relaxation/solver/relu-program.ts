@@ -1,12 +1,13 @@
 /**
  * The set of activations that a network may take on one box, as linear constraints: of each unstable ReLU z =
- * relu(e), l < 0 < u,
+ * relu(e), l < 0 < u, the triangle
  *
- *   z ≥ 0,  z ≥ e,  z ≤ u a,  z ≤ e − l (1 − a),   a ∈ {0, 1}   (Tjeng et al. 2019, arXiv 1711.07356)
+ *   z ≥ 0,  z ≥ e,  z ≤ u (e − l)/(u − l)   (Ehlers 2017, arXiv 1705.01320),
  *
- * is exact, and with a ∈ [0, 1] it is the triangle z ≤ u (e − l)/(u − l) (Ehlers 2017, arXiv 1705.01320).
+ * which two ends make exact: z ≤ e where the ReLU is on, z ≤ 0 where it is off. What the mixed-integer
+ * program of Tjeng et al. (2019, arXiv 1711.07356) says with a variable and a row more for each sign.
  * Everything else is linear: affine layers, joins and stable ReLUs are put into the expressions, so that the
- * variables are the pixels that may move, z and a.
+ * variables are the pixels that may move, and z.
  */
 import type { LinearProgram } from './linear-solver.js';
 
@@ -36,10 +37,13 @@ export interface ProgramNumbers {
   readonly bounds: (node: number) => { readonly lower: Float64Array; readonly upper: Float64Array };
 }
 
-/** One unstable ReLU: its output, its input, and its sign variable. */
-interface UnstableRelu {
+/** One unstable ReLU z = relu(e). */
+export interface UnstableRelu {
+  /** The variable z, in [0, upper]. */
   readonly output: number;
-  readonly sign: number;
+  readonly upper: number;
+  /** The row z − e ≥ 0, e without its constant. */
+  readonly row: number;
   readonly before: Expression;
 }
 
@@ -97,15 +101,15 @@ function constraints() {
       upper.push(high);
       return lower.push(low) - 1;
     },
-    /** low ≤ Σ value · variable ≤ high */
-    row(entries: readonly (readonly [variable: number, value: number])[], low: number, high: number): void {
+    /** low ≤ Σ value · variable ≤ high; gives the row's number */
+    row(entries: readonly (readonly [variable: number, value: number])[], low: number, high: number): number {
       for (const [j, value] of entries) {
         indices.push(j);
         values.push(value);
       }
       starts.push(indices.length);
-      rowLower.push(low);
       rowUpper.push(high);
+      return rowLower.push(low) - 1;
     },
     program: (): LinearProgram => ({
       lower: Float64Array.from(lower),
@@ -141,19 +145,11 @@ export function reluProgram(
     if (l >= 0) return e;
     if (u <= 0) return NOTHING;
     const output = made.variable(0, u);
-    const sign = made.variable(0, 1);
-    const minus = e.indices.map((j, k) => [j, -(e.values[k] as number)] as const);
-    made.row([...minus, [output, 1]], e.constant, Number.POSITIVE_INFINITY);
-    made.row(
-      [
-        [output, 1],
-        [sign, -u],
-      ],
-      Number.NEGATIVE_INFINITY,
-      0,
-    );
-    made.row([...minus, [output, 1], [sign, -l]], Number.NEGATIVE_INFINITY, e.constant - l);
-    unstable.push({ output, sign, before: e });
+    const times = (slope: number) => e.indices.map((j, k) => [j, -slope * (e.values[k] as number)] as const);
+    const row = made.row([...times(1), [output, 1]], e.constant, Number.POSITIVE_INFINITY);
+    const slope = u / (u - l);
+    made.row([...times(slope), [output, 1]], Number.NEGATIVE_INFINITY, slope * (e.constant - l));
+    unstable.push({ output, upper: u, row, before: e });
     return { indices: [output], values: [1], constant: 0 };
   };
   nodes.forEach(({ kind, inputs }, node) => {
@@ -191,10 +187,6 @@ export function reluProgram(
 /** The network's own activations at the pixels of `point`: its unstable ReLUs set to what they are there. */
 export function trueActivations({ unstable }: ReluProgram, point: Float64Array): Float64Array {
   const at = point.slice();
-  for (const { output, sign, before } of unstable) {
-    const value = valueAt(before, at);
-    at[output] = Math.max(value, 0);
-    at[sign] = value > 0 ? 1 : 0;
-  }
+  for (const { output, before } of unstable) at[output] = Math.max(valueAt(before, at), 0);
   return at;
 }
