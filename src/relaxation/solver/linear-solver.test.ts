@@ -87,6 +87,33 @@ describe('a linear program', () => {
     );
   });
 
+  it('has the same minima to the bit whatever was solved before, by the same solver or by a new one', async () => {
+    const found = async (seed: number, seconds: number): Promise<(Minimum | undefined)[]> => {
+      const open = await openLinearProgram(randomProgram(4 + (seed % 5), seed), seconds);
+      const minima = [costOf(seed), costOf(seed + 1)].map((cost) => open.minimum(cost));
+      open.bound(seed % COLUMNS, 0, 0.5);
+      open.boundRow(0, Number.NEGATIVE_INFINITY, 0);
+      minima.push(open.minimum(costOf(seed + 2)));
+      open.close();
+      return minima;
+    };
+    const seeds = Array.from({ length: 12 }, (_, seed) => seed);
+    // Another limit takes a solver of its own.
+    const alone: unknown[] = [];
+    for (const seed of seeds) alone.push(await found(seed, 10 + seed));
+    for (const seed of seeds.toReversed()) expect(await found(seed, 30)).toEqual(alone[seed]);
+  });
+
+  it('can be open beside others', async () => {
+    const programs = [randomProgram(3, 1), randomProgram(6, 2)];
+    const open = await Promise.all(programs.map((program) => openLinearProgram(program, 10)));
+    for (const cost of [costOf(1), costOf(2)])
+      programs.forEach((program, k) => {
+        expectMinimum(program, cost, open[k]?.minimum(cost) as Minimum);
+      });
+    for (const each of open) each.close();
+  });
+
   it('without a feasible point has no minimum, and gets one back when its ends are moved apart', async () => {
     const open = await openLinearProgram(
       { ...randomProgram(1, 1), values: Float64Array.of(1, 0, 0, 0, 0), rowUpper: Float64Array.of(-3) },

@@ -10,7 +10,8 @@
  *
  *   min cᵀv ≥ Σ_i (y_i > 0 ? y_i rowLower_i : y_i rowUpper_i) + Σ_j (d_j > 0 ? d_j lower_j : d_j upper_j).
  */
-import { highs as solver } from './highs.js';
+import { highs } from './highs.js';
+import { giveBack, type Solver, takeSolver } from './idle-solver.js';
 
 export interface LinearProgram {
   /** Ends of each variable, finite. */
@@ -50,91 +51,118 @@ export class SolverError extends Error {
   override name = 'SolverError';
 }
 
-const TOLERANCE = 1e-9;
-
 /**
- * Calls the solver. @throws SolverError where it throws, as for numbers that are not finite or above 1e15,
- * which networks that diverged have
- */
-function failing<T>(what: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    throw new SolverError(`expected the solver to ${what}, but it failed (${(error as Error).message})`, {
-      cause: error,
-    });
-  }
-}
-
-/**
- * Opens a program; each minimum may take `seconds`. @throws SolverError for numbers that are not finite or
- * above 1e15
+ * Opens a program; each minimum may take `seconds`. What is found does not depend on the programs before.
+ * @throws SolverError for numbers that are not finite or above 1e15
  */
 export async function openLinearProgram(program: LinearProgram, seconds: number): Promise<OpenProgram> {
-  const highs = await solver();
-  const { starts, indices, values } = program;
-  const [lower, upper] = [program.lower.slice(), program.upper.slice()];
-  const [rowLower, rowUpper] = [program.rowLower.slice(), program.rowUpper.slice()];
-  const [numCols, numRows] = [lower.length, rowLower.length];
-  const moved: LinearProgram = { ...program, lower, upper, rowLower, rowUpper };
-  const matrix = { format: 'csr', numRows, numCols, starts, indices, values } as const;
-  const model = failing('take the program', () =>
-    highs.createModel({
-      numCols,
-      numRows,
-      colCost: new Float64Array(numCols),
-      colLower: lower,
-      colUpper: upper,
-      rowLower,
-      rowUpper,
-      matrix,
-    }),
-  );
-  // Presolving would take longer than these small programs do, and lose the basis.
-  model.options.set({ output_flag: false, presolve: 'off', solver: 'simplex', time_limit: seconds });
-  model.options.set({ primal_feasibility_tolerance: TOLERANCE, dual_feasibility_tolerance: TOLERANCE });
+  const { optimal, timeLimit, infeasible } = (await highs()).constants.modelStatus;
+  return new PassedProgram(await takeSolver(seconds), program, { optimal, timeLimit, infeasible });
+}
+
+/** What runs of the solver end with, of which all else is trouble. */
+interface Endings {
+  readonly optimal: number;
+  readonly timeLimit: number;
+  readonly infeasible: number;
+}
+
+class PassedProgram implements OpenProgram {
+  readonly #solver: Solver;
+  readonly #endings: Endings;
+  /** The program with its ends as they have been moved. */
+  readonly #program: LinearProgram;
+  /** A solver that gave up is not used again. */
+  #gaveUp = false;
+
+  constructor(solver: Solver, program: LinearProgram, endings: Endings) {
+    this.#solver = solver;
+    this.#endings = endings;
+    const [lower, upper] = [program.lower.slice(), program.upper.slice()];
+    const [rowLower, rowUpper] = [program.rowLower.slice(), program.rowUpper.slice()];
+    this.#program = { ...program, lower, upper, rowLower, rowUpper };
+    const { starts, indices, values } = program;
+    const [numCols, numRows] = [lower.length, rowLower.length];
+    const columns = { numCols, colCost: new Float64Array(numCols), colLower: lower, colUpper: upper };
+    const matrix = { format: 'csr', numRows, numCols, starts, indices, values } as const;
+    try {
+      this.#trying('take the program', () =>
+        solver.model.passModel({ ...columns, numRows, rowLower, rowUpper, matrix }),
+      );
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  minimum(cost: Float64Array): Minimum | undefined {
+    const { model, seconds } = this.#solver;
+    const [columns, rows] = [cost.length, this.#program.rowLower.length];
+    this.#trying('take the cost', () =>
+      model.changeColsCost({ kind: 'range', from: 0, to: columns - 1 }, cost),
+    );
+    model.zeroAllClocks();
+    const status = this.#run();
+    if (status === this.#endings.infeasible) return undefined;
+    if (status !== this.#endings.optimal) {
+      this.#gaveUp = true;
+      const what =
+        status === this.#endings.timeLimit ? `ran out of ${seconds} s` : `ended with status ${status}`;
+      throw new SolverError(
+        `expected a minimum over ${columns} variables and ${rows} rows, but the solver ${what}`,
+      );
+    }
+    const { colValue, rowDual } = model.getSolution();
+    return { bound: dualBound(this.#program, cost, rowDual), point: colValue };
+  }
+
+  bound(variable: number, lower: number, upper: number): void {
+    this.#program.lower[variable] = lower;
+    this.#program.upper[variable] = upper;
+    this.#solver.model.changeColBounds(variable, lower, upper);
+  }
+
+  boundRow(row: number, lower: number, upper: number): void {
+    this.#program.rowLower[row] = lower;
+    this.#program.rowUpper[row] = upper;
+    this.#solver.model.changeRowBounds(row, lower, upper);
+  }
+
+  close(): void {
+    if (this.#gaveUp) this.#solver.model.dispose();
+    else giveBack(this.#solver);
+  }
+
   /**
    * Numerical trouble with the basis that the last minimum ended at is not one of the program: it is then
    * solved from nothing.
    */
-  const { optimal, timeLimit, infeasible } = highs.constants.modelStatus;
-  const run = (): number => {
+  #run(): number {
+    const { model } = this.#solver;
     try {
       model.run();
       const status = model.getModelStatus();
-      if (status === optimal || status === infeasible || status === timeLimit) return status;
+      if (Object.values(this.#endings).includes(status)) return status;
     } catch {}
     model.clearSolver();
-    failing('minimise', () => model.run());
+    this.#trying('minimise', () => model.run());
     return model.getModelStatus();
-  };
-  return {
-    minimum(cost) {
-      failing('take the cost', () => model.changeColsCost({ kind: 'range', from: 0, to: numCols - 1 }, cost));
-      model.zeroAllClocks();
-      const status = run();
-      if (status === infeasible) return undefined;
-      if (status !== optimal) {
-        const what = status === timeLimit ? `ran out of ${seconds} s` : `ended with status ${status}`;
-        throw new SolverError(
-          `expected a minimum over ${numCols} variables and ${numRows} rows, but the solver ${what}`,
-        );
-      }
-      const { colValue, rowDual } = model.getSolution();
-      return { bound: dualBound(moved, cost, rowDual), point: colValue };
-    },
-    bound(variable, low, high) {
-      lower[variable] = low;
-      upper[variable] = high;
-      model.changeColBounds(variable, low, high);
-    },
-    boundRow(row, low, high) {
-      rowLower[row] = low;
-      rowUpper[row] = high;
-      model.changeRowBounds(row, low, high);
-    },
-    close: () => model.dispose(),
-  };
+  }
+
+  /**
+   * Calls the solver. @throws SolverError where it throws, as for numbers that are not finite or above 1e15,
+   * which networks that diverged have
+   */
+  #trying(what: string, call: () => unknown): void {
+    try {
+      call();
+    } catch (error) {
+      this.#gaveUp = true;
+      throw new SolverError(`expected the solver to ${what}, but it failed (${(error as Error).message})`, {
+        cause: error,
+      });
+    }
+  }
 }
 
 /** The bound that row duals prove; see the formula above. */
