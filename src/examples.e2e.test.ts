@@ -7,8 +7,6 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { ROOT } from './testing/tautnet-process.js';
 
 const execute = promisify(execFile);
-/** Minutes of solver calls. */
-const SLOW = ['pgpe-exact.mjs'];
 const files = readdirSync(join(ROOT, 'examples')).filter((name) => name.endsWith('.mjs'));
 const folder = mkdtempSync(join(tmpdir(), 'tautnet-examples-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -23,7 +21,7 @@ describe('examples', () => {
     }
   });
 
-  test.each(files.filter((name) => !SLOW.includes(name)))('%s runs', async (file) => {
+  test.each(files)('%s runs', async (file) => {
     const path = join(ROOT, 'examples', file);
     const { stdout } = await execute(process.execPath, [path, join(folder, file)], { cwd: folder });
     expect(stdout).not.toBe('');
