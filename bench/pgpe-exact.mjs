@@ -10,6 +10,7 @@
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { createPool, none, pgpe } from 'tautnet';
+import { answerOf } from '../dist/cluster/reproduction/findings.js';
 import { meanInterval, pairedInterval } from '../dist/cluster/reproduction/statistics.js';
 import { JUDGES, judge, train } from './disc.mjs';
 
@@ -146,9 +147,8 @@ function printDifferences(finals) {
     };
     const certified = interval('certified exact');
     const loss = interval('loss exact');
-    const state = certified.low > 0 ? 'shown' : certified.high < 0 ? 'refuted' : 'open';
     const losses = `${loss.mean.toFixed(2)} [${loss.low.toFixed(2)}, ${loss.high.toFixed(2)}]`;
-    console.log(`| ${a} − ${b} | ${points(certified)} | ${losses} | ${state} |`);
+    console.log(`| ${a} − ${b} | ${points(certified)} | ${losses} | ${answerOf(certified)} |`);
   }
 }
 

@@ -22,6 +22,12 @@ export interface Evidence {
 export type Panel = 'steps' | 'time';
 export type Answer = 'shown' | 'refuted' | 'open';
 
+/** Shown where the whole interval of the difference is above 0, refuted where it is below. */
+export function answerOf({ low, high }: Pick<Interval, 'low' | 'high'>): Answer {
+  if (low > 0) return 'shown';
+  return high < 0 ? 'refuted' : 'open';
+}
+
 /** What the runs say of a comparison. Differences of accuracies in [0, 1]. */
 export interface Finding extends Comparison {
   readonly experiment: string;
@@ -96,7 +102,7 @@ export function findingsOf(evidence: Evidence): Finding[] {
       if (a.length === 0 || b.length === 0) return [];
       const certified = pairedInterval(bySeed(a, 'certified'), bySeed(b, 'certified'));
       const natural = pairedInterval(bySeed(a, 'natural'), bySeed(b, 'natural'));
-      const answer: Answer = certified.low > 0 ? 'shown' : certified.high < 0 ? 'refuted' : 'open';
+      const answer = answerOf(certified);
       return [{ ...comparison, experiment: experiment.name, equal, certified, natural, answer }];
     });
   });
