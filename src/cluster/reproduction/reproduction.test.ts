@@ -64,13 +64,12 @@ describe('the experiments', () => {
       const every = experiment.allRows?.map(({ name }) => name);
       for (const { better, worse } of experiment.comparisons)
         for (const name of [better, worse]) expect(every).toContain(name);
-      // PGPE gets enough steps of enough pairs to come anywhere; under a solver's bound, what is affordable.
-      const [steps, pairs] = names.includes('exact-pgpe') ? [2000, 8] : [6000, 32];
+      // PGPE gets enough steps of enough pairs to come anywhere.
       for (const { settings } of planned)
         if (settings.smoothing === 'pgpe' && experiment.trials > 1) {
           const images = (settings.trainLimit ?? 60_000) - settings.validation;
-          expect((images / settings.batchSize) * settings.epochs).toBeGreaterThanOrEqual(steps);
-          expect(settings.samples).toBeGreaterThanOrEqual(pairs);
+          expect((images / settings.batchSize) * settings.epochs).toBeGreaterThanOrEqual(6000);
+          expect(settings.samples).toBeGreaterThanOrEqual(32);
         }
     },
   );

@@ -11,8 +11,6 @@ export const PLAIN: Tight = ['crown-ibp', 'crown'];
 /** Never looser than what stands before: IBP ≤ nested CROWN-IBP ≤ DeepPoly for every network. */
 export const NESTED: Tight = ['nested-crown-ibp', 'deeppoly'];
 export const EVERY: Tight = [...PLAIN, ...NESTED];
-/** By a solver, which has no derivative: for PGPE. */
-const SOLVED = ['lp', 'exact'] as const;
 
 const rate = (from: number, to: number): Space => ({ learningRate: { from, to, scale: 'log' } });
 const sigmas = (from: number, to: number): Space => ({ sigma: { from, to, scale: 'log' } });
@@ -91,31 +89,14 @@ export function beyondRows({ rates, start, sigma, startSigma, tight }: Tuning): 
   });
 }
 
-/** PGPE about the gradient at θ instead of about nothing; under a solver's bound, about that of CROWN. */
-export const controlRow = (
-  samples: number,
-  { rates, start, sigma, startSigma, tight }: Tuning,
-  relaxation: string = tight[1],
-): Row => ({
-  name: `${relaxation}-pgpe-control`,
+/** PGPE about the gradient at θ instead of about nothing. */
+export const controlRow = (samples: number, { rates, start, sigma, startSigma, tight }: Tuning): Row => ({
+  name: `${tight[1]}-pgpe-control`,
   claims: ['beyond'],
-  settings: { relaxation, smoothing: 'pgpe', samples, controlVariate: 'gradient' },
+  settings: { relaxation: tight[1], smoothing: 'pgpe', samples, controlVariate: 'gradient' },
   tune: { ...rate(...rates), ...sigmas(...sigma) },
   start: { learningRate: start, sigma: startSigma },
 });
-
-/** PGPE under the bounds of a solver, without and with a control variate. */
-export const solvedRows = (samples: number, { rates, start, sigma, startSigma, ...rest }: Tuning): Row[] =>
-  SOLVED.flatMap((relaxation): Row[] => [
-    {
-      name: `${relaxation}-pgpe`,
-      claims: ['pgpe', 'beyond'],
-      settings: { relaxation, smoothing: 'pgpe', samples },
-      tune: { ...rate(...rates), ...sigmas(...sigma) },
-      start: { learningRate: start, sigma: startSigma },
-    },
-    controlRow(samples, { rates, start, sigma, startSigma, ...rest }, relaxation),
-  ]);
 
 export const paradox = (tight: Tight): Comparison[] =>
   tight.map((worse) => ({ claim: 'paradox', better: 'ibp', worse }));
@@ -132,16 +113,8 @@ export const pgpe = ([loose, tight]: Tight): Comparison[] => [
 ];
 export const beyondRgs = ([, tight]: Tight): Comparison[] =>
   CHANGES.map((change) => ({ claim: 'beyond', better: `${tight}-rgs-${change}`, worse: `${tight}-rgs` }));
-const control = (relaxation: string): Comparison => ({
+export const beyondPgpe = ([, tight]: Tight): Comparison => ({
   claim: 'beyond',
-  better: `${relaxation}-pgpe-control`,
-  worse: `${relaxation}-pgpe`,
+  better: `${tight}-pgpe-control`,
+  worse: `${tight}-pgpe`,
 });
-export const beyondPgpe = ([, tight]: Tight): Comparison => control(tight);
-/** The bounds of a solver, each against IBP, and against the next looser one that has a PGPE row. */
-export const solved = ([, tight]: Tight): Comparison[] => [
-  ...SOLVED.map((bound): Comparison => ({ claim: 'pgpe', better: `${bound}-pgpe`, worse: 'ibp-pgpe' })),
-  { claim: 'pgpe', better: 'lp-pgpe', worse: `${tight}-pgpe` },
-  { claim: 'pgpe', better: 'exact-pgpe', worse: 'lp-pgpe' },
-  ...SOLVED.map(control),
-];

@@ -17,8 +17,6 @@ import {
   plainRows,
   rgs,
   smoothedRows,
-  solved,
-  solvedRows,
   type Tight,
   type Tuning,
 } from './rows.js';
@@ -174,33 +172,6 @@ const changed = (name: string, title: string, settings: GivenSettings): Experime
   ...{ trials: 6, seeds: 5, complete: 1, ...MEASURED, optional: true },
 });
 
-/** PGPE with a solver's bounds, which take a thousand times as long as CROWN: few pairs, small batches. */
-const solver = (): Experiment => {
-  const tuning: Tuning = {
-    ...{ tight: PLAIN, rates: [0.003, 0.1], start: 0.02, sigma: [0.01, 0.2], startSigma: 0.05 },
-  };
-  return {
-    name: 'T-exact',
-    title: 'MNIST max-pooled to 4×4, ε 0.1, conv 2@3 s2 p1, linear 8, linear (182 parameters)',
-    rows: [
-      ...plainRows(tuning, ['pgpe']),
-      ...smoothedRows('pgpe', 8, tuning),
-      controlRow(8, tuning),
-      ...solvedRows(8, tuning),
-    ],
-    comparisons: [...pgpe(PLAIN), beyondPgpe(PLAIN), ...solved(PLAIN)],
-    settings: {
-      ...POOLED,
-      pool: '7 max',
-      architecture: 'conv 2@3 s2 p1, linear 8, linear',
-      epsilon: 0.1,
-      batchSize: 8,
-      ...{ trainLimit: 2000, validation: 1000, epochs: 16, warmupEpochs: 8 },
-    },
-    ...{ trials: 2, seeds: 5, complete: 1, ...MEASURED, optional: true },
-  };
-};
-
 const TEST = { images: 100, lossImages: 32 } as const;
 
 export const SMOKE: readonly Experiment[] = [
@@ -241,5 +212,4 @@ export const SMALL: readonly Experiment[] = [
     augmentation: 'none',
   }),
   larger(),
-  solver(),
 ];
