@@ -59,6 +59,7 @@ export default defineConfig({
         ['full-0.1', 'The same at ε 0.1'],
         ['small-t', 'Claim 2 at small scale'],
         ['small-s2-wide', 'S2 with twice the channels'],
+        ['small-s2-cifar10', 'S2 on CIFAR-10'],
         ['small-s', 'Claim 2 with a network of 1,354 parameters'],
         ['pgpe-exact', 'PGPE with exact bounds'],
         ['speed', 'Speed and memory'],

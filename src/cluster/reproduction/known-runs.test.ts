@@ -46,6 +46,7 @@ describe('the runs of a published table', () => {
     ['full-0.1', 3],
     ['small-s', 5],
     ['small-s2-wide', 5],
+    ['small-s2-cifar10', 5],
     ['small-s2', 10],
     ['small-s2-beyond', 10],
   ])('of %s are those of its setting: a new folder that knows them writes its lines', async (name, seeds) => {
